@@ -35,6 +35,7 @@ OWN_CLOUD = tuple(
         "air_quality",
         "first_month",
         "interrupt",
+        "kinds",
         "own_workload",
         "upkeep",
         "xray",

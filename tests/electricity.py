@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
-from millrace.decisions.record import Decision
-from millrace.decisions.store import read_days, stored_days
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
 from millrace.names import WorkloadNames
-from millrace.state.pointers import ReleasePointers, Version
-from millrace.state.table import StateTable
+from tests.live import Live
 
 HOME = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
 SAMPLE = HOME / "sample" / "elec2.parquet"
@@ -36,29 +33,13 @@ AGAINST_BASE_RATE = {
     "baseline: {kind: seasonal_naive, lag_hours: 24, margin: 0.01}": "baseline: {kind: base_rate, margin: 0.01}"
 }
 """A change with which a version of changed rows passes its gates."""
-REST_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Electricity(LocalCloud):
+class Electricity(Live):
     """A cloud in which a version of the workload is live."""
 
-    @property
-    def state(self) -> StateTable:
-        return StateTable(self.client("dynamodb"), NAMES)
-
-    def champion(self) -> Version:
-        found = ReleasePointers(self.state).champion()
-        assert found is not None
-        return found
-
-    def drop(self, name: str, rows: pa.Table) -> None:
-        """Put the rows below the workload's folder as `<name>.parquet`, and wait until all has ended that follows."""
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink)
-        body = sink.getvalue().to_pybytes()
-        self.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=f"electricity/{name}.parquet", Body=body)
-        self.rest()
+    names: WorkloadNames = NAMES
 
     def predict(self, call: str, rows: pa.Table) -> list[dict[str, Any]]:
         """What the prediction function answers to these rows, whose label it is not told."""
@@ -67,23 +48,6 @@ class Electricity(LocalCloud):
         answer = self.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
         predictions: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
         return predictions
-
-    def recorded(self) -> tuple[Decision, ...]:
-        """All decisions that are in the lake."""
-        s3, lake = self.client("s3"), PLATFORM.bucket("lake")
-        return read_days(s3, lake, NAMES.workload, list(stored_days(s3, lake, NAMES.workload))).decisions
-
-    def rest(self) -> None:
-        self.wait(timeout_s=REST_S)
-
-    def go_to(self, to: datetime) -> None:
-        """Move the clock when the cloud is at rest, and wait until all has ended that is due by then."""
-        self.rest()
-        self.move_clock(to)
-        self.rest()
-
-    def later(self, **by: float) -> None:
-        self.go_to(self.now() + timedelta(**by))
 
 
 def live_at_once(declared: str) -> str:

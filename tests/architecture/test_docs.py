@@ -15,6 +15,7 @@ from millrace.console.cli.app import app
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.pages import PAGES, ROOT
 from tests.documentation.tables import TABLES, filled
+from tests.kinds import CAPABILITIES, KINDS, STORY
 
 ROOMS = ("millrace", "console", "functions", "jobs", "infra", "localcloud", "workloads")
 PLACE = re.compile(r"docs/[a-z-]+\.md(?:#[\w-]+)?")
@@ -24,6 +25,13 @@ TYPED = re.compile(r"^ *(?:\$ )?((?:millrace|aws) [a-z][^`\n]*)|`((?:millrace|aw
 def test_make_docs_changes_nothing() -> None:
     assert [page for page, text in PAGES.items() if filled(text) != text] == [], "run `make docs`"
     assert filled("<!-- table: audit -->\n| old |\n<!-- end -->").count(TABLES["audit"]()) == 1
+
+
+def test_each_cell_of_the_kinds_has_its_story() -> None:
+    story = STORY.read_text()
+    claimed = {one.test for kind in KINDS.values() for one in CAPABILITIES.values() if one.needs(kind)}
+    assert [test for test in claimed if f"def {test}(" not in story] == []
+    assert "|  |" not in TABLES["kinds"]()
 
 
 def anchors(text: str) -> set[str]:

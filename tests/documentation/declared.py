@@ -16,8 +16,8 @@ from millrace.workload.places import models_in
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; cells are texts in one line each."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in lines)
+    first, *others = (f"| {' | '.join(' '.join(cell.split()) for cell in line)} |" for line in [headings, *rows])
+    return "\n".join([first, f"|{'---|' * len(headings)}", *others])
 
 
 def code(text: object) -> str:

@@ -8,18 +8,21 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import typer
+import yaml
 from pydantic import BaseModel
 
 from millrace.console.cli.app import app
 from millrace.console.queries.money.work import MONTH_S, POLL_S, POLLERS, RATES
 from millrace.consumers.catalogue import Kind
 from millrace.consumers.consumer import Consumer
-from millrace.contract.load import COLUMN_PROPERTIES
+from millrace.contract.load import COLUMN_PROPERTIES, load_contract
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.catalogue import RULES
+from millrace.errors import WorkloadError
 from millrace.evaluation.gates.catalogue import Gates
 from millrace.evaluation.gates.gate import Gate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
@@ -51,11 +54,14 @@ from millrace.operations.notices import NOTICES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload import training_cost
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
+from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from millrace.workload.places import models_in
 from millrace.workload.prices import PRICES, REGION_FACTOR, projected_usd, usd_per_hour
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.declared import code, default, field_docstrings, keys, members, summary, table
+from tests.kinds import CAPABILITIES, KINDS, Capability, DataKind, merged
+from tests.plant import write_plant
 
 ROOT = Path(__file__).resolve().parents[2]
 HOURS_A_MONTH = 730
@@ -184,6 +190,31 @@ def encoders() -> str:
 
 def tasks() -> str:
     return table(("task", "an answer"), [(code(name), _module(task)) for name, task in TASKS.items()])
+
+
+def kinds() -> str:
+    """Each kind of answer and rows, and when a story drives it through what it may do, or why that is refused."""
+    rows = [(kind.answers, *(_cell(kind, one) for one in CAPABILITIES.values())) for kind in KINDS.values()]
+    return table(("kind", *CAPABILITIES), rows)
+
+
+def _cell(kind: DataKind, capability: Capability) -> str:
+    if capability.needs(kind):
+        return "night" if kind.night else "day"
+    return _refused(kind.task, capability) or "–"
+
+
+def _refused(task: str, capability: Capability) -> str:
+    """What would have to be declared instead; empty where the capability is not refused."""
+    with TemporaryDirectory() as folder:
+        plant = write_plant(Path(folder), task)
+        path = plant.folder / "workload.yaml"
+        path.write_text(yaml.safe_dump(merged(yaml.safe_load(path.read_text()), capability.declared or {})))
+        try:
+            check_fit(load_workload(plant.folder), load_contract(plant.folder))
+        except WorkloadError as error:
+            return f"no: {error.expected}"
+    return ""
 
 
 def _module(owner: Any) -> str:
@@ -339,9 +370,9 @@ def costs() -> str:
 def catalogues() -> str:
     rows = [
         (
-            f"**{one.what}**",
+            one.what,
             code(one.new) or "–",
-            f"{code(one.name)} of {code(one.file)}" if one.file else "the folder is found",
+            f"{code(one.file)}: {code(one.name)}" if one.file else "the folder is found",
             code(one.write),
             code(one.test),
         )
@@ -361,6 +392,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "families": families,
     "encoders": encoders,
     "tasks": tasks,
+    "kinds": kinds,
     "rules": rules,
     "reasons": reasons,
     "properties": properties,

@@ -18,6 +18,9 @@ from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Elec
 from tests.end_to_end.callers import create_caller, declare_api, typed
 from tests.registered import register, tell
 
+pytestmark = pytest.mark.night(
+    "by day trained versions of other kinds go live by a canary, and accidents walk the phases"
+)
 CLOCK = datetime.fromisoformat("2031-01-10T08:00:00+00:00")
 """Years after the machine's own time: what a function decides bears the time of the cloud, and no other."""
 REQUESTS, DAY = 40, 48

@@ -1,0 +1,207 @@
+"""Every kind of answer and row lives through the same story: rows come in all ways, a second version is trained and
+climbs, callers hear who else can answer when the endpoints are gone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
+from millrace.console.queries.labels import find_labels
+from millrace.decisions.record import Decision
+from millrace.names import WorkloadNames
+from tests.end_to_end.callers import create_caller, declare_api, typed
+from tests.kinds import CLOCK, KINDS, DataKind, merged
+from tests.live import Live
+from tests.receiver import Receiver, listening
+
+ASKED, REQUESTS = 24, 30
+NEVER = "cron(0 7 1 1 ? 2199)"
+DECLARED: dict[str, Any] = {
+    "rollout": {
+        "phases": ["canary", "live"],
+        "canary": {"share": 0.5, "requests": REQUESTS, "limit_days": 2},
+        "warm_hours": 48,
+    },
+    "policy": {"held_out": 0.2},
+    "training": {"parameters": {"epochs": 6}},
+    "gates": {"latency": {"max_p99_ms": 500}},
+    "stream": {},
+    "jobs": {},
+    "retraining": {"schedule": NEVER},
+}
+
+
+def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None:
+    """The workload as `millrace new` proposes it for the known rows, and what all kinds declare beside it."""
+    file = folder / f"{name}.parquet"
+    pq.write_table(kind.rows.slice(0, kind.known), file)
+    labels = [word for label in kind.label for word in ("--label", label)]
+    typed("new", name, "--from", str(file), *labels, *kind.words, "--minutes", "0", "--build", str(folder / "build"))
+    path = folder / "workloads" / name / "workload.yaml"
+    document = yaml.safe_load(path.read_text())
+    consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": "crm/signing", "stages": ["local"]}}
+    shared = DECLARED | {"consumers": consumers, "prediction": {"fallback": list(kind.fallback)}}
+    path.write_text(yaml.safe_dump(merged(merged(document, shared), kind.declared)))
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with listening(Receiver("only the two of us know")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def clouds(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+) -> Iterator[dict[str, Live]]:
+    """One cloud in which a first version of each kind was trained that is to be looked at."""
+    here = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
+    names = {str(item.callspec.params["name"]): None for item in here}
+    folder = tmp_path_factory.mktemp("kinds")
+    declare_api(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        for name in names:
+            propose(folder, name, KINDS[name], receiver)
+        with started(folder / "build", clock=CLOCK, workloads=list(names)) as cloud:
+            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+            patch.setenv(SECRET_VARIABLE, cloud.secret)
+            receiver.clock = lambda: cloud.now().timestamp()
+            cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
+            place = {"endpoint_url": cloud.endpoint_url, "secret": cloud.secret}
+            workloads = {name: WorkloadNames(platform=PLATFORM, workload=name) for name in names}
+            found = {name: Live(**place, names=one) for name, one in workloads.items()}
+            for name, live in found.items():
+                live.put("training/known", KINDS[name].rows.slice(0, KINDS[name].known))
+            for live in found.values():
+                live.rest()
+            yield found
+
+
+NIGHT = pytest.mark.night("by day those kinds live through it that differ most")
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[NIGHT] if kind.night else []) for name, kind in KINDS.items()])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def kind(name: str) -> DataKind:
+    return KINDS[name]
+
+
+@pytest.fixture
+def cloud(clouds: dict[str, Live], name: str) -> Live:
+    return clouds[name]
+
+
+def ask(cloud: Live, call: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    payload = json.dumps({"id": call, "rows": rows})
+    answer = json.load(cloud.client("lambda").invoke(FunctionName=cloud.names.prediction, Payload=payload)["Payload"])
+    assert not answer.get("rejected"), answer
+    return list(answer["predictions"])
+
+
+def test_a_first_version_goes_live(cloud: Live) -> None:
+    assert cloud.champion().version == "1"
+
+
+def kept(cloud: Live, source: str) -> list[Decision]:
+    """The decisions in the lake that came so, in the order of their rows."""
+    cloud.rest()
+    found = [one for one in cloud.recorded() if one.source == source]
+    return sorted(found, key=lambda one: [int(part) for part in re.findall(r"-(\d+)", one.id)[-1:]])
+
+
+def as_told(value: Any) -> Any:
+    """The value, or a number that is near it: what is answered together is added up in another order."""
+    return value if isinstance(value, str) else pytest.approx(value, rel=1e-4)
+
+
+def check_same(said: Sequence[Mapping[str, Any]], decisions: Sequence[Decision]) -> None:
+    """The decisions are those of the requests for the same rows; who is not told an answer is told none either way."""
+    for one, decision in zip(said, decisions, strict=True):
+        assert (decision.action, decision.reason, decision.model_version) == (one["action"], one["reason"], "1")
+        if one["reason"] != "held_out":
+            assert decision.value == as_told(one["value"])
+
+
+def test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job(
+    cloud: Live, kind: DataKind, name: str
+) -> None:
+    rows = kind.requested(0, ASKED)
+    said = ask(cloud, f"{name}-first", rows)
+    assert {(one["model_version"], one["fallback"]) for one in said} == {("1", False)}
+    assert {one["reason"] for one in said} > {"held_out"}
+    cloud.drop("scoring/asked", kind.asked(0, ASKED))
+    check_same(said, kept(cloud, "batch"))
+    records = [
+        {"Data": json.dumps({"id": f"{name}-{at}", "row": row}), "PartitionKey": "1"} for at, row in enumerate(rows)
+    ]
+    cloud.client("kinesis").put_records(StreamName=cloud.names.stream, Records=records)
+    of_stream = {one.id: one for one in kept(cloud, "stream")}
+    check_same(said, [of_stream[f"{name}-{at}-stream"] for at in range(ASKED)])
+    status, _, job = create_caller(cloud, cloud.names, f"shop-{name}").send("POST", f"/{name}/jobs", {"rows": rows})
+    assert status == 202, job
+    check_same(said, kept(cloud, "async"))
+
+
+def test_a_consumer_gets_each_decision_that_acts(cloud: Live, receiver: Receiver) -> None:
+    cloud.rest()
+    acting = {one.id: one for one in cloud.recorded() if one.action == "automated"}
+    came = {name: one for name, one in receiver.acted.items() if one["workload"] == cloud.names.workload}
+    assert len(acting) > ASKED
+    assert came.keys() == acting.keys()
+    assert all(came[name]["answer"]["value"] == as_told(one.value) for name, one in acting.items())
+
+
+def test_people_decide_what_is_held_out_and_their_answer_is_its_label(cloud: Live, kind: DataKind) -> None:
+    environment = local_environment(cloud)
+    person = Reviewer.of(environment, cloud.names, source="terminal")
+    while (held := person.next()) and held.item.reason != "held_out":
+        person.skip(held)
+    assert held is not None
+    assert held.item.is_blind
+    person.answer(held, kind.truth(held.item.key), seconds=5)
+    person.finish()
+    cloud.rest()
+    decisions = [one for one in cloud.recorded() if one.id == held.item.id]
+    (labels,) = find_labels(environment, cloud.names, decisions).values()
+    assert "/labels/review/" in labels[0].drop
+
+
+def test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary(cloud: Live, kind: DataKind, name: str) -> None:
+    cloud.drop("training/more", kind.rows.slice(kind.known))
+    typed("train", "--workload", name)
+    cloud.rest()
+    (second,) = [one["status"] for one in typed("versions", "--workload", name) if one["version"] == "2"]
+    assert second == "canary"
+    cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
+    rows = kind.requested(0, ASKED)
+    heard = [ask(cloud, f"{name}-canary-{at}", [rows[at % ASKED]])[0]["model_version"] for at in range(3 * REQUESTS)]
+    assert set(heard) == {"1", "2"}
+    cloud.later(minutes=16)
+    assert cloud.champion().version == "2"
+
+
+def test_without_endpoints_those_answer_who_are_declared(cloud: Live, kind: DataKind, name: str) -> None:
+    rows, sagemaker = kind.requested(0, ASKED), cloud.client("sagemaker")
+    for endpoint, who in zip((cloud.names.endpoint, cloud.names.challenger), kind.fallback, strict=False):
+        sagemaker.delete_endpoint(EndpointName=endpoint)
+        cloud.move_clock(cloud.now() + timedelta(seconds=40))
+        by = next(iter(who)) if isinstance(who, Mapping) else who
+        said = [one for one in ask(cloud, f"{name}-without-{by}", rows) if one["reason"] != "held_out"]
+        assert {one.get("answered_by") for one in said} == {by}
+        assert all(one["value"] is not None for one in said)

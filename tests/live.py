@@ -1,0 +1,63 @@
+"""A local cloud in which a version of one workload is live: its drops, its decisions and its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.decisions.record import Decision
+from millrace.decisions.store import read_days, stored_days
+from millrace.names import WorkloadNames
+from millrace.state.pointers import ReleasePointers, Version
+from millrace.state.table import StateTable
+
+REST_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live(LocalCloud):
+    """A cloud, and the names of the workload that is looked at."""
+
+    names: WorkloadNames
+
+    @property
+    def state(self) -> StateTable:
+        return StateTable(self.client("dynamodb"), self.names)
+
+    def champion(self) -> Version:
+        found = ReleasePointers(self.state).champion()
+        assert found is not None
+        return found
+
+    def put(self, name: str, rows: pa.Table) -> None:
+        """Put the rows below the workload's folder as `<name>.parquet`."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink)
+        bucket, key = self.names.platform.bucket("landing"), f"{self.names.workload}/{name}.parquet"
+        self.client("s3").put_object(Bucket=bucket, Key=key, Body=sink.getvalue().to_pybytes())
+
+    def drop(self, name: str, rows: pa.Table) -> None:
+        """Put the rows, and wait until all has ended that follows."""
+        self.put(name, rows)
+        self.rest()
+
+    def recorded(self) -> tuple[Decision, ...]:
+        """All decisions that are in the lake."""
+        s3, lake = self.client("s3"), self.names.platform.bucket("lake")
+        return read_days(s3, lake, self.names.workload, list(stored_days(s3, lake, self.names.workload))).decisions
+
+    def rest(self) -> None:
+        self.wait(timeout_s=REST_S)
+
+    def go_to(self, to: datetime) -> None:
+        """Move the clock when the cloud is at rest, and wait until all has ended that is due by then."""
+        self.rest()
+        self.move_clock(to)
+        self.rest()
+
+    def later(self, **by: float) -> None:
+        self.go_to(self.now() + timedelta(**by))
