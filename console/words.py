@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, field, fields
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from millrace.tasks.figures import short
 from millrace.timestamps import parse_utc
@@ -103,3 +105,33 @@ def brief(text: str) -> str:
     text = re.sub(r"arn:aws:sagemaker:[^:]*:\d*:", "", text)
     text = re.sub(r"(/run=[^/]{8})[^/]*", r"\1…", text)
     return re.sub(r"(\?versionId=.{8}).*", r"\1…", text)
+
+
+def column(
+    form: Callable[[Any], Any] | None = None, *, heading: str | None = None, first: bool = False, default: Any = MISSING
+) -> Any:
+    """A field of a dataclass that is a column of tables; its cells are `form` of its values, "" for None.
+
+    Without a heading it is headed by its name. A mark stands `first`, wherever its field does."""
+    return field(default=default, metadata={"heading": heading, "form": form or _same, "first": first})
+
+
+def cells(row: Any) -> dict[str, Any]:
+    """The row's cells by heading."""
+    declared = [each for each in fields(row) if "form" in each.metadata]
+    found = dict[str, Any]()
+    for each in sorted(declared, key=lambda each: not each.metadata["first"]):
+        heading, value = each.metadata["heading"], getattr(row, each.name)
+        found[each.name if heading is None else heading] = "" if value is None else each.metadata["form"](value)
+    return found
+
+
+def table(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
+    """The cells of all rows, without the columns that are empty in each of them."""
+    found = [cells(row) for row in rows]
+    filled = {heading for row in found for heading, cell in row.items() if cell != ""}
+    return [{heading: cell for heading, cell in row.items() if heading in filled} for row in found]
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -5,6 +5,7 @@ An int8 graph is compared with the float32 graph on the test rows. Axes: N rows,
 from __future__ import annotations
 
 import io
+import json
 import statistics
 import tempfile
 import time
@@ -23,13 +24,15 @@ from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.edge import ExportedVersion, GraphFigures, Int8Comparison, Program, with_graph, write_package
 from millrace.artefact.inference import Model
 from millrace.artefact.int8 import fold, quantize
+from millrace.artefact.pretrained import PretrainedFile, packed, read_pretrained
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
 from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.replay import read_pinned
 from millrace.datasets.examples import LABEL, Examples
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features.catalogue import encode, images
+from millrace.features.tokens import START
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Int8
 from millrace.names import WorkloadNames
@@ -148,3 +151,50 @@ def _spread(table: pa.Table, most: int) -> pa.Table:
     if len(table) <= most:
         return table
     return table.take(np.linspace(0, len(table) - 1, most, dtype=np.int64))
+
+
+def make_part(table: Path, tokenizer: Path, output: Path, *, name: str, source: str, licence: str) -> PretrainedFile:
+    """Write the part, and return its header.
+
+    `table` is a safetensors file with one table of vectors, of which row k belongs to the token k. `tokenizer` is a
+    tokenizer.json with byte-pair encoding whose words begin with `▁`. Special tokens such as `<s>` are left out.
+
+    Raises ConfigurationError for other files. The header is refused, as ArtefactError, without a name or a licence."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    vectors = [one for one in load_file(table).values() if one.ndim == 2 and one.dtype in (np.float16, np.float32)]
+    if len(vectors) != 1:
+        raise ConfigurationError(
+            where=str(table), field="(tensors)", expected="one table of vectors, float16 or float32", came=len(vectors)
+        )
+    ids = _ids(json.loads(tokenizer.read_text()), str(tokenizer))
+    # Pieces have the order in which pairs are merged, single characters first: the encoder's ids are ranks.
+    pieces = sorted((one for one in ids if not _is_special(one)), key=lambda one: (len(one) > 1, ids[one]))
+    if (most := max(ids.values())) >= len(vectors[0]):
+        expected = f"at least {most + 1} vectors, one for each token"
+        raise ConfigurationError(where=str(table), field="(rows)", expected=expected, came=len(vectors[0]))
+    kept = vectors[0][[ids[one] for one in pieces]]
+    said = {"name": name, "source": source, "licence": licence}
+    dtype, shape = "F16" if kept.dtype == np.float16 else "F32", (len(pieces), kept.shape[1])
+    content = packed(
+        kept.astype(kept.dtype.newbyteorder("<")).tobytes(), dtype=dtype, shape=shape, said=said, pieces=pieces
+    )
+    header = read_pretrained(content, where=str(output))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(content)
+    return header
+
+
+def _ids(document: dict[str, Any], where: str) -> dict[str, int]:
+    model = document.get("model", {})
+    vocabulary: dict[str, int] = model.get("vocab", {}) if model.get("type") == "BPE" else {}
+    if not any(piece.startswith(START) and len(piece) > 1 for piece in vocabulary):
+        expected = f"byte-pair encoding (BPE) whose words begin with {START}"
+        raise ConfigurationError(where=where, field="model", expected=expected, came=model.get("type"))
+    return vocabulary
+
+
+def _is_special(piece: str) -> bool:
+    """Whether it stands for no text: `<s>`, or `<0x0A>`, a byte of a character without a piece."""
+    return len(piece) > 2 and piece.startswith("<") and piece.endswith(">")

@@ -13,7 +13,8 @@ from typing import Annotated, NoReturn
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from millrace.console.cli.audit import audit
+from millrace.console.cli.assistant import mcp
+from millrace.console.cli.audit import audit, query
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas, upgrade
 from millrace.console.cli.local import clock, down, up
 from millrace.console.cli.models import bom, card, export, register, validate, verify, versions
@@ -21,7 +22,6 @@ from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import grouped
 from millrace.console.cli.predict import drop, openapi, predict
-from millrace.console.cli.query import query
 from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from millrace.console.cli.review import labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
@@ -57,7 +57,7 @@ PANELS = {
         demo,
         down,
     ),
-    "Records": (decisions, why, quarantine, query, withdraw),
+    "Records": (decisions, why, quarantine, query, withdraw, mcp),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():

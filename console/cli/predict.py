@@ -122,7 +122,7 @@ def predict(
 
 def _explained(answer: RowAnswer, as_json: bool) -> dict[str, Any]:
     """The explanation as a cell: whole for JSON, in a line for people."""
-    from millrace.console.presenters.contributions import because
+    from millrace.console.presenters.gates import because
 
     return {"explanation": answer.explanation if as_json else because(answer.explanation) or None}
 

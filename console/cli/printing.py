@@ -19,7 +19,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from millrace.console.columns import table
+from millrace.console.words import table
 from millrace.errors import EnvironmentNotFoundError
 from millrace.tasks.figures import short
 

@@ -14,8 +14,7 @@ import typer
 
 from millrace.console.cli.options import Json, Target
 from millrace.console.cli.printing import show, show_json, show_rows
-from millrace.console.columns import table
-from millrace.console.words import count
+from millrace.console.words import count, table
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, WithdrawalError
 from millrace.workload.load import load_workload, workloads_folder
@@ -74,7 +73,7 @@ def quarantine(
         return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if rows:
-        from millrace.console.actions.refused_rows import write_refused_rows
+        from millrace.console.actions.withdraw import write_refused_rows
 
         contract = load_contract(workloads_folder() / names.workload)
         count = write_refused_rows(environment.client("s3"), contract, found, rows)
@@ -339,7 +338,7 @@ def why(
 
 
 def _show_explanation(environment: Environment, names: WorkloadNames, decision: str, *, as_json: bool) -> None:
-    from millrace.console.presenters.contributions import contribution_rows
+    from millrace.console.presenters.gates import contribution_rows
     from millrace.console.queries.decisions import explain_decision
 
     found = explain_decision(environment, names, decision)

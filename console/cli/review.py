@@ -177,7 +177,7 @@ def _show(shown: ShownItem, *, waiting: int) -> None:
 
 
 def _explain(found: dict[str, object] | None) -> None:
-    from millrace.console.presenters.contributions import contribution_rows
+    from millrace.console.presenters.gates import contribution_rows
 
     if found is None:
         print("there is no explanation of this answer")

@@ -137,9 +137,8 @@ def violations(
     """Check captured calls by Model Monitor's own constraints, as one of its executions does.
 
     Example: millrace sagemaker violations capture/ --constraints constraints.json --statistics statistics.json"""
-    from millrace.console.sagemaker.captures import read
+    from millrace.console.sagemaker.captures import document, read
     from millrace.console.sagemaker.constraints import Constraints, Violations, compared, judge_by, rows_of
-    from millrace.console.sagemaker.lines import document
     from millrace.console.sagemaker.monitor import Statistics, statistics_of
 
     wanted = document(constraints, Constraints)
@@ -169,8 +168,8 @@ def clarify(
     """Compute Clarify's bias metrics of a file of rows, by their own names.
 
     Example: millrace sagemaker clarify rows.csv --config analysis_config.json --predicted score"""
+    from millrace.console.sagemaker.captures import document, read_table
     from millrace.console.sagemaker.clarify import Analysis, AnalysisConfig, analyse
-    from millrace.console.sagemaker.lines import document, read_table
 
     wanted = document(config, AnalysisConfig)
     if predicted:
@@ -274,9 +273,9 @@ def manifest(
     """Write labels as an output manifest of Ground Truth.
 
     Example: millrace sagemaker manifest labels.csv --prefix s3://bucket/scans --ending .png --output scans.manifest"""
+    from millrace.console.sagemaker.captures import read_table
     from millrace.console.sagemaker.labels import Columns
     from millrace.console.sagemaker.labels import manifest as lines_of
-    from millrace.console.sagemaker.lines import read_table
 
     columns = Columns(key=key, event_time=event_time, label=label)
     # As CSV says no kinds, a prediction_id of digits is a text too.

@@ -195,7 +195,7 @@ def simulate(
         write_keys,
     )
     from millrace.console.actions.simulate import simulate as compared
-    from millrace.console.pages.simulated import simulated_page
+    from millrace.console.pages.rungs import simulated_page
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
 

@@ -16,8 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from millrace.console.demo.driver import Action, Driver
-from millrace.console.demo.story import TWICE_A_MONTH, WORKLOADS, Story
+from millrace.console.demo.driver import TWICE_A_MONTH, WORKLOADS, Action, Driver, Story
 
 SAMPLE = WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

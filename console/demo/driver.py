@@ -9,19 +9,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from millrace.console.actions.approve import approve
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment, local_environment
-from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.presenters.catalogue import outcome, titled
 from millrace.console.queries.executions import Execution, objects_of
 from millrace.console.queries.monitoring import AlarmRaised, alarms
 from millrace.console.queries.runs import parent_of
 from millrace.console.queries.versions import climbing_version, find_waiting
 from millrace.decisions.review import LabelValue
-from millrace.names import WorkloadNames
+from millrace.names import MACHINES, QUERY, WorkloadNames
+from millrace.workload.load import SUITE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,3 +291,40 @@ def _answer(chapter: str, rows: int, document: dict[str, Any]) -> Answer:
         rejected=len(document["rejected"]),
         versions=tuple(sorted({each["model_version"] for each in predictions if each["model_version"]})),
     )
+
+
+WORKLOADS = SUITE / "workloads"
+
+TWICE_A_MONTH = (
+    "The clock stops twice a month, on the 1st and the 15th. The rows of a month's second half and all labels of the "
+    "month are sent on its 15th, so they are ahead of the clock by up to half a month."
+)
+"""A note for the page of a story whose months have two steps each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """One workload of `workloads/`, played in a local cloud of its own, as each story has its own clock."""
+
+    workload: str
+    start: datetime
+    """The cloud's clock at the start, UTC."""
+    play: Callable[[Driver], None]
+    """Plays the chapters one after another."""
+    machines: tuple[str, ...] = tuple(machine for machine in MACHINES if machine != QUERY)
+    """The machines of the workload that run in the story. No story has a scheduled query."""
+    span: str
+    """The time that passes in the story: `fourteen months`."""
+    page: str
+    """The file of its report page in the build folder: `report.html`."""
+    note: str = ""
+    """What a reader of the page must know about when people act; empty if there is nothing to know."""
+
+    @property
+    def names(self) -> WorkloadNames:
+        return WorkloadNames(platform=PLATFORM, workload=self.workload)
+
+    @property
+    def folder(self) -> Path:
+        """The workload's folder."""
+        return WORKLOADS / self.workload

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from millrace.console.demo.driver import Action, Driver
+from millrace.console.demo.driver import TWICE_A_MONTH, Action, Driver, Story
 from millrace.console.demo.months import HISTORY, SAMPLE, Month, file_to_score, months
-from millrace.console.demo.story import TWICE_A_MONTH, Story
 
 Rows = list[dict[str, object]]
 CANARY, CANARY_DAYS = "1997-05", 2

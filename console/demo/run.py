@@ -19,14 +19,12 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace.console.demo import air_quality, electricity, xray
-from millrace.console.demo.driver import Driver, steps
-from millrace.console.demo.story import Story
+from millrace.console.demo.driver import Driver, Story, steps
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
-from millrace.console.pages.balance import balance_of
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.summary import Fact, summary
-from millrace.console.pages.timeline import timeline
+from millrace.console.pages.timeline import balance_of, timeline
 from millrace.console.presenters.presenter import TimelineEntry, Tone
 from millrace.console.queries.report import WorkloadReport, read_declared_report
 from millrace.console.words import age

@@ -20,8 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millrace.console.demo.driver import Driver
-from millrace.console.demo.story import Story
+from millrace.console.demo.driver import Driver, Story
 from millrace.workload.load import SUITE
 
 SAMPLE = SUITE / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.stages import declared_stages
+from millrace.console.words import column
 
 Verdict = Literal["ok", "absent", "missing", "unknown"]
 """How a requirement was found:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from millrace.console.files import database, workbook
+from millrace.console.files import workbook
 from millrace.console.files.grid import Convertible, Grid, Inside, stop
 from millrace.console.image_folder import find_images
 from millrace.errors import ConfigurationError, DropError
@@ -25,7 +25,7 @@ from millrace.files.zipped import archived, members
 
 CONVERTED: Mapping[str, Convertible] = {
     "workbook": workbook.FORMAT,
-    "database": database.FORMAT,
+    "database": workbook.SQLITE,
 }
 """The formats that the console turns into JSON lines."""
 ALSO = f"also packed as gzip or zip; {', '.join(one.name for one in CONVERTED.values())}"

@@ -1,9 +1,12 @@
-"""Workbooks: xlsx, xlsm, xlsb, xls and ods. A formula has the value that was last stored with it."""
+"""Workbooks (xlsx, xlsm, xlsb, xls and ods), and SQLite. A formula has the value that was last stored with it."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from millrace.console.files.grid import Convertible, Grid, Inside, grid_of, stop
 from millrace.errors import DropError
@@ -11,6 +14,7 @@ from millrace.files.zipped import WORKBOOKS, readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
 
 ZIP, OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 """How a workbook begins: as a zip file, or as a file of an Office before 2007."""
@@ -70,3 +74,48 @@ def _grid(path: Path, cells: Sequence[Sequence[Any]], top: int, said: str) -> Gr
 
 
 FORMAT = Convertible(name="workbooks (xlsx, xls, ods)", options=("sheet",), begins=is_workbook, read=read)
+
+
+MAGIC = b"SQLite format 3\0"
+"""https://www.sqlite.org/fileformat2.html, 1.3.1"""
+ALL_TABLES = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%' ORDER BY name"
+
+
+def read_database(path: Path, inside: Inside) -> Grid:
+    """The rows of --sql or --table; without either those of the only table.
+
+    Raises ConfigurationError for a damaged file, a table that is not there, and a query that SQLite does not take."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro", uri=True)) as database:
+            database.execute("PRAGMA query_only = ON")
+            query, said = _query(path, database, inside)
+            try:
+                cursor = database.execute(query)
+            except (sqlite3.OperationalError, sqlite3.ProgrammingError) as error:
+                if not inside.sql:
+                    raise
+                stop(path, "--sql", "a query that SQLite takes", str(error))
+            if cursor.description is None:
+                stop(path, "--sql", "a SELECT", inside.sql)
+            return grid_of(path, [name for name, *_ in cursor.description], cursor.fetchall(), first=1, said=said)
+    except sqlite3.DatabaseError as error:
+        stop(path, "format", "a readable SQLite database", str(error))
+
+
+def _query(path: Path, database: sqlite3.Connection, inside: Inside) -> tuple[str, str]:
+    """The query, and in words what it reads."""
+    if inside.sql:
+        return inside.sql, "the result of --sql"
+    tables = [name for (name,) in database.execute(ALL_TABLES)]
+    if inside.table and inside.table not in tables:
+        stop(path, "--table", f"one of {', '.join(tables)}", inside.table)
+    if not inside.table and len(tables) != 1:
+        stop(path, "--table", f"one of {', '.join(tables)}, or --sql with a query" if tables else "a table", "none")
+    name = inside.table or tables[0]
+    quoted = name.replace('"', '""')
+    return f'SELECT * FROM "{quoted}"', f"the table {name!r}"  # noqa: S608 # nosec B608 - one of the database's own names
+
+
+SQLITE = Convertible(
+    name="SQLite", options=("table", "sql"), begins=lambda _, head: head.startswith(MAGIC), read=read_database
+)

@@ -16,7 +16,7 @@ from millrace.console.pages.page import MODEL_FILTERS, model_parts
 from millrace.console.pages.plot import Scale, element, places, together
 from millrace.console.pages.template import template
 from millrace.console.presenters.catalogue import outcome, run_title, titled
-from millrace.console.presenters.contributions import contribution_rows
+from millrace.console.presenters.gates import contribution_rows
 from millrace.console.presenters.presenter import Tone
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.live import RecentRuns, UnreadWorkload, WorkloadState

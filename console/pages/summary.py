@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from millrace.console.presenters.monitor import explain, monitor_run_before, worst_window
-from millrace.console.presenters.release import live_since
+from millrace.console.presenters.train import live_since
 from millrace.console.queries.drops import Drop
 from millrace.console.queries.executions import Execution, answer, trained_for
 from millrace.console.queries.monitoring import AlarmRaised

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from millrace.console.presenters import monitor, release, train
+from millrace.console.presenters import monitor, train
 from millrace.console.presenters.drops import INGEST, SCORE
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
 from millrace.console.queries.drops import ReasonCount
@@ -106,8 +106,8 @@ TEARDOWN = Presenter(
 )
 PRESENTERS: Mapping[str, Presenter] = {
     "ingest": INGEST,
-    "train": train.PRESENTER,
-    "release": release.PRESENTER,
+    "train": train.TRAIN,
+    "release": train.RELEASE,
     "score": SCORE,
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,

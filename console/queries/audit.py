@@ -10,8 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from millrace.console.columns import column
 from millrace.console.environment import Environment
+from millrace.console.words import column
 from millrace.errors import AuditChainError, EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, RowsWithdrawn
 from millrace.names import WorkloadNames

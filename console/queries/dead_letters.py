@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.queries.reviews import queue_length
+from millrace.console.words import column
 from millrace.consumers.catalogue import queue_of
 from millrace.errors import EnvironmentNotFoundError, QueueError
 from millrace.names import JOBS, ROWS, WorkloadNames

@@ -15,11 +15,11 @@ from pydantic import Field
 from millrace.artefact.artefact import ARCHIVE, digest, digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE, SignedVersion
 from millrace.aws.objects import download, entries_below, read_object, split_uri
-from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.queries.lineage import CHEAP_BYTES
 from millrace.console.queries.stored import find_object, unpack
 from millrace.console.queries.versions import registry_of, state_of
+from millrace.console.words import column
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import EVALUATION_FILE

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from millrace.artefact.batch import ROW
 from millrace.aws.objects import key_of_version, keys_below
-from millrace.console import columns
+from millrace.console import words
 from millrace.console.environment import Environment
 from millrace.console.files.catalogue import TABLE_FILES
 from millrace.console.queries.executions import DropAnswer, Execution, drops_of
@@ -40,19 +40,19 @@ class Row:
     """One refused row, or one refused file, which has no line."""
 
     feed: str
-    drop: str = columns.column()
+    drop: str = words.column()
     """The key of the dropped object, without its bucket."""
     source: str
     """The URI of the dropped object, with its version."""
-    line: int | None = columns.column()
-    key: str = columns.column()
+    line: int | None = words.column()
+    key: str = words.column()
     """The row's key as text; empty if it could not be read."""
-    reason: str = columns.column()
-    column: str | None = columns.column()
+    reason: str = words.column()
+    column: str | None = words.column()
     """The column of the first rule that the row breaks; None if that rule is about the whole row or file."""
-    expected: str = columns.column()
-    got: str = columns.column()
-    also: str = columns.column()
+    expected: str = words.column()
+    got: str = words.column()
+    also: str = words.column()
     """The further rules that the row breaks, with their columns: `range vicprice, missing transfer`."""
     detail: str
     """Every rule that the row breaks, in words."""

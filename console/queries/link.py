@@ -6,11 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.queries.live import LivePeriod, live_periods
 from millrace.console.queries.versions import audit_of
-from millrace.console.words import brief
+from millrace.console.words import brief, column
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import ScoredDay
 from millrace.messages.score import ScoreState

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
-from millrace.console.columns import column
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import synthesis_context, synthesis_variables
+from millrace.console.words import column
 from millrace.errors import RunError
 
 Kind = Literal["made", "changed", "replaced", "removed"]

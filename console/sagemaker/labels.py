@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import RootModel
 
-from millrace.console.sagemaker.lines import contents, documents, parsed
+from millrace.console.sagemaker.captures import contents, documents, parsed
 from millrace.contract.schema import PREDICTION_ID
 from millrace.errors import ConfigurationError
 from millrace.messages.envelope import Message

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from millrace.console.sagemaker.captures import ANSWER, Captured
-from millrace.console.sagemaker.lines import contents, document, parsed, read_table
+from millrace.console.sagemaker.captures import ANSWER, Captured, contents, document, parsed, read_table
 from millrace.console.sagemaker.monitor import Statistics, statistics_of, statistics_of_known
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import USUAL_SHARE, Baseline, of_windows

@@ -16,9 +16,8 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 
 from millrace.aws.objects import entries_below
-from millrace.console.columns import column
 from millrace.console.environment import Environment
-from millrace.console.words import units
+from millrace.console.words import column, units
 from millrace.names import LIVE, WorkloadNames, hash_of_run
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.workload.prices import PRICES, RATES, REGION_FACTOR, usd_per_hour

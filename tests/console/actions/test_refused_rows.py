@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.actions.refused_rows import write_refused_rows
-from millrace.console.actions.withdraw import find_drop
+from millrace.console.actions.withdraw import find_drop, write_refused_rows
 from millrace.console.environment import Environment
 from millrace.console.queries.drops import Row
 from millrace.contract.csv_form import CsvForm

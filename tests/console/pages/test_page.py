@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.pages.balance import balance_of
 from millrace.console.pages.page import page
 from millrace.console.pages.summary import accepted_rows, changes, summary
 from millrace.console.pages.template import POLICY
+from millrace.console.pages.timeline import balance_of
 from millrace.console.queries.money.month import Gain
 from millrace.console.queries.money.work import Job
 from millrace.console.queries.report import WorkloadReport

@@ -11,8 +11,7 @@ import pytest
 
 from millrace.console.pages.explanations import explanations
 from millrace.console.pages.pictures import reliability, truth_by_answer
-from millrace.console.pages.rungs import rungs
-from millrace.console.pages.simulated import picture
+from millrace.console.pages.rungs import picture, rungs
 from millrace.evaluation.evidence import (
     AnswerBin,
     ColumnImportance,

@@ -10,8 +10,7 @@ import pytest
 
 from millrace import errors
 from millrace.console.presenters.catalogue import outcome
-from millrace.console.presenters.contributions import contribution_rows
-from millrace.console.presenters.gates import compared, measured, required
+from millrace.console.presenters.gates import compared, contribution_rows, measured, required
 from millrace.console.presenters.remedy import UNHEALED, find_remedy
 from millrace.console.queries.executions import error_type, reason_of
 from millrace.console.queries.report import WorkloadReport

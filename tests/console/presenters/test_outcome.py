@@ -16,8 +16,7 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.presenters.catalogue import NOT_RETRAINED, outcome, run_title, titled
 from millrace.console.presenters.monitor import NOT_JUDGED
 from millrace.console.presenters.presenter import Outcome
-from millrace.console.presenters.release import NOT_RELEASED
-from millrace.console.presenters.train import NOT_TRAINED
+from millrace.console.presenters.train import NOT_RELEASED, NOT_TRAINED
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution, of_drop
 from millrace.console.queries.monitoring import raised_alarms
