@@ -13,7 +13,7 @@ from botocore import xform_name
 
 from millrace.console.cli.app import app
 from tests.documentation.catalogues import CATALOGUES
-from tests.documentation.pages import PAGES, ROOT
+from tests.documentation.pages import INDEX, PAGES, ROOT, index, typed
 from tests.documentation.tables import TABLES, filled
 from tests.kinds import CAPABILITIES, KINDS, STORY
 
@@ -24,6 +24,11 @@ TYPED = re.compile(r"^ *(?:\$ )?((?:millrace|aws) [a-z][^`\n]*)|`((?:millrace|aw
 
 def test_make_docs_changes_nothing() -> None:
     assert [page for page, text in PAGES.items() if filled(text) != text] == [], "run `make docs`"
+    assert INDEX.read_text() == index(), "run `make docs`"
+
+
+def test_an_assistant_begins_as_a_reader_does() -> None:
+    assert typed("millrace new mine", "AGENTS.md") == typed("millrace new mine")
     assert filled("<!-- table: audit -->\n| old |\n<!-- end -->").count(TABLES["audit"]()) == 1
 
 

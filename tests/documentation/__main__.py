@@ -1,6 +1,6 @@
-"""`make docs`: write the generated tables of all pages anew."""
+"""`make docs`: write the generated tables of all pages, and llms.txt, anew."""
 
-from tests.documentation.pages import PATHS
+from tests.documentation.pages import INDEX, PATHS, index
 from tests.documentation.tables import filled
 
 for path in PATHS:
@@ -8,3 +8,4 @@ for path in PATHS:
     if (after := filled(before)) != before:
         path.write_text(after)
         print(f"written: {path.name}")
+INDEX.write_text(index())

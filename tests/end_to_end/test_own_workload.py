@@ -245,8 +245,8 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
 
 
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")
-def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
-    """In an empty folder, line by line; between the drops and the question a person waits."""
+def test_what_the_readme_types_ends_in_predictions_that_an_assistant_explains(tmp_path: Path) -> None:
+    """In an empty folder, line by line; between the drops and the question a person waits. Then AGENTS.md is typed."""
     rows = market(0, KNOWN)
     with (tmp_path / "rows.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -269,9 +269,14 @@ def test_what_the_readme_types_ends_in_predictions(tmp_path: Path) -> None:
         noted = json.loads((tmp_path / "build" / "up.json").read_text())
         LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
         answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
+        LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
+        for line in pages.typed("millrace decisions", "AGENTS.md"):
+            types(line)
+        chain = json.loads(types(f"millrace why {answers[0]['id']} --workload mine --json"))
     finally:
         types("millrace down --yes")
     assert [answer["model_version"] for answer in answers] == ["1"] * 5
+    assert {link["state"] for link in chain} == {"checked", "recorded"}
 
 
 def test_the_other_workload_has_seen_nothing_of_it(own: Own) -> None:
