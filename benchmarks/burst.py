@@ -24,7 +24,7 @@ from unittest.mock import patch
 from benchmarks import conclude
 from millrace.messages.ingest import SMALL_BYTES
 from millrace.state.claims import Claims
-from millrace.state.slots import Slots
+from millrace.state.holdings import Slots
 from millrace.state.table import StateTable
 from tests.functions.cold_start import CONTEXT, NAMES
 

@@ -25,7 +25,7 @@ from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.names import drop_id_of
-from millrace.state.slots import Slots
+from millrace.state.holdings import Slots
 from millrace.state.table import StateTable
 
 FILES = 1000

@@ -20,7 +20,7 @@ from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Handler, InputT, Message, StepInput, handles
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 

@@ -28,7 +28,7 @@ from millrace.state.audit import Record, append
 from millrace.state.automation import Automation
 from millrace.state.climbing import Climbing
 from millrace.state.held_labels import HeldBatch, HeldLabels
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.unanswered import UnansweredAlarm
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, WaiterError
 
-from millrace.aws.errors import is_absent
+from millrace.aws.deletion import is_absent
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.lifecycle import find_cdk

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.aws.errors import is_not_found
+from millrace.aws.deletion import is_not_found
 from millrace.console.queries.executions import list_executions
 from millrace.console.queries.stored import find_object
 from millrace.errors import RunError

@@ -15,8 +15,7 @@ from pydantic import ConfigDict
 
 from millrace.errors import ConfigurationError
 from millrace.messages.envelope import Message
-from millrace.monitoring.constant import Constant
-from millrace.monitoring.sketch import CELLS, CategoricalSketch, NumericSketch, Sketch, sketch
+from millrace.monitoring.sketch import CELLS, CategoricalSketch, Constant, NumericSketch, Sketch, sketch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,10 +22,9 @@ from millrace.console.sagemaker.monitor import Statistics, statistics_of, statis
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import USUAL_SHARE, Baseline, of_windows
 from millrace.monitoring.calibration import PROMISED_WINDOWS
-from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import FEWEST, ErrorBound, drawn_bound, error_bound
 from millrace.monitoring.judgement import Judgement, judge
-from millrace.monitoring.sketch import Sketch, kind_of, sketch
+from millrace.monitoring.sketch import Constant, Sketch, constant, kind_of, sketch
 from millrace.monitoring.statistics import ValueKind
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.release.signatures import check_signature
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.load import load_workload, workloads_folder
 

@@ -17,11 +17,10 @@ from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
 from millrace.release.idle import Sleep
-from millrace.release.leftovers import Leftovers
-from millrace.release.restoration import Restoration, is_restoration
+from millrace.release.leftovers import Leftovers, Restoration, is_restoration
 from millrace.settings.environment import Environment
 from millrace.state.climbing import Climbing
-from millrace.state.slots import Slots, pool_of
+from millrace.state.holdings import Slots, pool_of
 
 ROOM = Room(Environment.parse(), __name__)
 SAGEMAKER = boto3.client("sagemaker")

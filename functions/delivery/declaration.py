@@ -15,6 +15,8 @@ def rights(given: Deployment) -> Iterator[Grant]:
         # Which answers act is in the state, and decisions that wait for a person come into the queue.
         yield Grant("state_table.own_items", may="GetItem PutItem" if policy.held_out else "GetItem")
         yield Grant("state_table.reviews", may="GetItem PutItem")
+        if policy.floor:
+            yield Grant("state_table.read_known_keys", given.workload.known_keys)
     for one in of_stage(given.workload.consumers, given.names.platform.stage):
         yield Grant("queues.send", given.names.queue_arn(queue_of(one)))
 

@@ -72,22 +72,24 @@ def acted(
     event_time: str,
     key: Sequence[str],
     fields: Sequence[AnswerField],
-    instead: Instead | None = None,
+    instead: Sequence[Instead | None] = (),
 ) -> pa.RecordBatch:
     """The delivered rows with what the policy does with each answer, in `schema`: the columns `action` and `reason`.
 
     An answer that is held out is left empty: it shall influence nobody. With a floor there are FLOOR_COLUMNS too. If
-    the version is below it, `instead` answers every row, and the version's answers go into `withheld`."""
+    the version is below it, `instead` answers the rows where it is one, and the version's answers to them go into
+    `withheld`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     rows = pa.Table.from_batches([batch])
-    found = act_all(acting, answers=rows, cells=rows, event_time=event_time, key=key)
+    below = [one is not None for one in instead]
+    found = act_all(acting, answers=rows, cells=rows, event_time=event_time, key=key, below_floor=below)
     for name in ACTION_COLUMNS:
         rows = rows.append_column(name, found[name].cast(pa.string()))
     said = [field.name for field in fields]
     if acting.policy.floor:
-        rows = _above_floor(rows, fields, instead if acting.below_floor else None)
+        rows = _above_floor(rows, fields, instead or [None] * len(rows))
         said.append("withheld")
     if acting.policy.held_out:
         kept = pc.not_equal(found["reason"], "held_out")
@@ -99,23 +101,25 @@ def acted(
     return rows.select(schema.names).combine_chunks().to_batches()[0]
 
 
-def _above_floor(rows: pa.Table, fields: Sequence[AnswerField], instead: Instead | None) -> pa.Table:
-    """The rows with FLOOR_COLUMNS, and with the answer `instead` if there is one."""
+def _above_floor(rows: pa.Table, fields: Sequence[AnswerField], instead: Sequence[Instead | None]) -> pa.Table:
+    """The rows with FLOOR_COLUMNS, and with the answer `instead` where there is one."""
     import pyarrow as pa
 
-    by = instead.answered_by if instead else None
-    said: pa.Array = pa.nulls(rows.num_rows, pa.string())
-    if instead:
-        answers, versions = rows.select([field.name for field in fields]).to_pylist(), rows[VERSION].to_pylist()
-        pairs = zip(versions, answers, strict=True)
-        texts = [canonical({"model_version": version, "output": output}) for version, output in pairs]
-        said = pa.array(texts, pa.string())
-        for name, cell in {**instead.output, VERSION: None}.items():
+    said: list[str | None] = [None] * len(rows)
+    if any(instead):
+        names = [field.name for field in fields]
+        answers, versions = rows.select(names).to_pylist(), rows[VERSION].to_pylist()
+        for place, other in enumerate(instead):
+            if other:
+                said[place] = canonical({"model_version": versions[place], "output": answers[place]})
+                answers[place], versions[place] = other.output, None
+        columns = {name: [answer[name] for answer in answers] for name in names}
+        for name, cells in {**columns, VERSION: versions}.items():
             place = rows.column_names.index(name)
             kept = rows.schema.field(place)
-            rows = rows.set_column(place, kept, pa.array([cell] * rows.num_rows, kept.type))
-    named = rows.append_column("answered_by", pa.array([by] * rows.num_rows, pa.string()))
-    return named.append_column("withheld", said)
+            rows = rows.set_column(place, kept, pa.array(cells, kept.type))
+    by = pa.array([other and other.answered_by for other in instead], pa.string())
+    return rows.append_column("answered_by", by).append_column("withheld", pa.array(said, pa.string()))
 
 
 class _Answers:

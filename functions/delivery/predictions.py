@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
+from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.decisions.chain import answer_instead, answerers
+from millrace.decisions.chain import Instead, answer_instead, answerers
+from millrace.decisions.known_pasts import KeyLookup
 from millrace.decisions.scored import ACTION_COLUMNS, FLOOR_COLUMNS, rows_by_day
 from millrace.decisions.standing import Standing
+from millrace.features import catalogue as encoders
 from millrace.functions.delivery.joining import acted, dated, join
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.ingest import Staging
 from millrace.messages.score import ShardedDrop, delivered_schema
 from millrace.settings.drop import DropEnvironment
+from millrace.state.known_keys import StoredKeys
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
 
@@ -38,6 +42,9 @@ class Predictions:
         self.task = tasks.declare(self._spec, self._contract.label)
         is_timeless = self._scoring.column(self._spec.event_time).is_generated
         self._standing = Standing(self._policy, room.state, is_timeless=is_timeless) if self._policy else None
+        histories = encoders.histories(encoders.declare(self._spec.features, self._scoring))
+        given = StoredKeys(room.dynamodb, room.names), room.workload, self._scoring, histories, self.task
+        self._known = KeyLookup(*given) if room.workload.known_keys else None
 
     def read(self, staging: Staging, model_version: str, drop: ShardedDrop) -> Iterator[pa.Table]:
         """Every answer of the drop, shard after shard. `staging` is the staging of the execution."""
@@ -81,11 +88,13 @@ class Predictions:
         """The rows with what is done with each, by the policy as it stands now: a pause holds in mid-file too."""
         if self._standing is None or not (acting := self._standing.acting(model_version)):
             return batch
-        instead = None
+        instead: list[Instead | None] = []
         if acting.below_floor:
-            # The answerers of the chain answer every row with the same, so one answer stands for all.
-            chain = answerers(self._spec, self.task, rule=self._standing.rule_answer())
-            instead = answer_instead([{}], chain, self.task)[0]
+            read = {*self._spec.key, self._spec.event_time, *self._spec.label_columns} & {*batch.schema.names}
+            cells = [{name: as_json(cell) for name, cell in row.items()} for row in batch.select([*read]).to_pylist()]
+            of_row = self._known.rule(cells) if self._known else None
+            chain = answerers(self._spec, self.task, rule=self._standing.rule_answer(), of_row=of_row)
+            instead = [one if one.answered_by else None for one in answer_instead(cells, chain, self.task)]
         time, key, fields = self._spec.event_time, self._spec.key, self.task.answer
         return acted(batch, acting, written, event_time=time, key=key, fields=fields, instead=instead)
 

@@ -10,6 +10,7 @@ import boto3
 
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
+from millrace.features.known_past import repeats_labels
 from millrace.functions.guard.evidence import Sources, decided, gather
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, FloorMoved
@@ -70,7 +71,7 @@ def answer_by_rule(facts: RetrainingFacts, call: StepInput[RetrainInput]) -> Non
     """Let the naive rule answer until labels of the drifted period decide, if the workload declares so."""
     policy, version = ROOM.workload.policy, ROOM.pointers.champion()
     if ROOM.workload.retraining.without_labels == "keep" or not (
-        policy and policy.floor and version and version.rule_answer
+        policy and policy.floor and version and (version.rule_answer or repeats_labels(ROOM.workload))
     ):
         return
     known = FloorState.find(ROOM.state, version.version)

@@ -27,7 +27,7 @@ from millrace.messages.ingest import LISTED, MOST_TOGETHER, SMALL_BYTES, bytes_i
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 from millrace.settings.drop import IntakeSettings
 from millrace.state.claims import Claims, Start
-from millrace.state.slots import PREFIX, TOGETHER, Slots, pool_of
+from millrace.state.holdings import PREFIX, TOGETHER, Slots, pool_of
 
 GROUP_BYTES = 16 * 2**20
 """The most bytes of all drops of a group: one function reads them one by one."""

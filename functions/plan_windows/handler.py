@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import boto3
 
@@ -52,9 +52,12 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     if not windows:
         return WindowsPlanned(count=0, reason=NoWindows.NONE_COMPLETE)
     inputs = Inputs(s3=S3, names=ROOM.names, run=call.run)
-    # The windows are in order of time: one stretch has the labels of all.
-    labels = labels_between(LAKE, ROOM.workload.prediction, windows[0].start, windows[-1].end)
     request = request_of(ROOM, S3, champion, windows, as_of=call.state.as_of)
+    # The windows are in order of time: one stretch has the labels of all, and those that the rule repeats in them.
+    spec, before = ROOM.workload.prediction, 0.0
+    if request.floor and request.floor.rule is None:
+        before = spec.horizons[0] - min(ROOM.workload.gates.baseline.label_hours(spec.horizons))
+    labels = labels_between(LAKE, spec, windows[0].start - timedelta(hours=before), windows[-1].end)
     planned = inputs.write(request, folder=ROOM.settings.folder, windows=windows, labels=labels, champion=champion)
     # Only the first run can leave out days: later ones follow the cursor.
     if cursors.input is None:

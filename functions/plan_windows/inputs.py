@@ -23,6 +23,7 @@ import boto3
 from millrace.aws.objects import read_object
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_objects
+from millrace.features.known_past import repeats_labels
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import (
@@ -158,9 +159,10 @@ def _promise(room: WorkloadRoom[Environment], champion: Version) -> PromiseNow |
 
 def _floor(room: WorkloadRoom[Environment], champion: Version) -> FloorNow | None:
     """What the champion is held against; None without a floor, or if the rule's answer is not known."""
-    if not (room.workload.policy and room.workload.policy.floor and champion.rule_answer):
+    has_rule = champion.rule_answer or repeats_labels(room.workload)
+    if not (room.workload.policy and room.workload.policy.floor and has_rule):
         return None
-    known, rule = FloorState.find(room.state, champion.version), json.loads(champion.rule_answer)
+    known, rule = FloorState.find(room.state, champion.version), json.loads(champion.rule_answer or "null")
     if known is None:
         return FloorNow(rule=rule)
     # If the rule answers since an alarm, no label has decided yet: as few decide as if the version answered.

@@ -12,8 +12,7 @@ from millrace.errors import ConflictError
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.functions.registration.chain import Documents, read_chain
 from millrace.functions.room import WorkloadRoom
-from millrace.messages import delivery
-from millrace.messages.envelope import StepInput
+from millrace.messages.envelope import DELIVERED_WITHIN, StepInput
 from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.askers import Askers
 from millrace.release.registry import ASKED_BY, Candidate, Registry
@@ -68,6 +67,6 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     package = REGISTRY.register(candidate)
     if not chain.evaluation.beside:
         # A first version: the lease `first` keeps other first trainings from starting until its release has the lease
-        # `release`. EventBridge tries to start the release for `delivery.LONGEST`; after that the lease ends.
-        ROOM.leases.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + delivery.LONGEST)
+        # `release`. EventBridge tries to start the release for `DELIVERED_WITHIN`; after that the lease ends.
+        ROOM.leases.take("first", holder=package.arn, as_of=call.state.as_of, expires_at=until + DELIVERED_WITHIN)
     return VersionRegistered(package_arn=package.arn, version=package.version)

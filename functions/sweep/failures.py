@@ -7,6 +7,28 @@ AWS delivers these events as best effort only, and people get their mails and po
     07:30  train-8a fails, and its event is lost
     08:00  the next sweep finds that both failed after 06:50. It tells of train-8a, since train-7f is noted. Then it
            moves the cursor to 07:50 and deletes the note of train-7f.
+
+Failed executions whose event Step Functions has delivered, so that people know of them: items `reported#<ARN>`.
+
+    reported#arn:…:execution:…-train:7f = {"as_of": {"S": "1997-06-01T07:20:00Z"}}
+
+The sweep compares them with the executions that did fail (`millrace.functions.sweep.failures`).
+
+The event `endpoint.orphaned`, at most once a day: item `orphan-notice` (as_of).
+
+An endpoint is orphaned if the release pointers do not name the version that it serves.
+
+How far the audit's chain lags behind the audit table: item `audit-chain` (records, lost, as_of).
+
+The function that writes the chain cannot report a lag itself: it is not even called if Lambda may not read the table's
+stream. So the sweep counts the links of the chain, and compares with the number of records of some hours ago:
+
+    06:00  17 records              17 are noted
+    09:00  17 links, 18 records    17 links for 17 noted records: no lag. Now 18 are noted
+    12:00  17 links                17 links for 18 noted records: a record has waited for at least three hours
+
+A record that waits for longer than the stream keeps it never becomes a link. It is then counted as `lost`, so that the
+lag ends and a later one is noticed again.
 """
 
 from __future__ import annotations
@@ -17,11 +39,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.aws.bus import put_event
-from millrace.messages.events import RunUnheard
+from millrace.messages.events import EndpointOrphaned, RunUnheard
 from millrace.messages.execution import UNWANTED
 from millrace.names import MACHINES, WorkloadNames
+from millrace.state.audit import count
+from millrace.state.audit_chain import AuditChain
 from millrace.state.cursors import Cursor
-from millrace.state.reported_failures import ReportedFailure
+from millrace.state.item import Item
 from millrace.state.table import StateTable
 
 CURSOR = "failed-runs"
@@ -99,3 +123,100 @@ def _is_reported(one: dict[str, Any], reported: dict[str, ReportedFailure]) -> b
     """Whether the event of this end has come. An execution that was redriven may have failed twice, with two events."""
     event = reported.get(one["executionArn"])
     return event is not None and event.as_of >= one["stopDate"] - TOLERANCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedFailure(Item, key="reported#{execution_arn}"):
+    """A failed execution with an event. It is kept until the sweep has looked at the time of the event."""
+
+    execution_arn: str
+    as_of: datetime
+    """The time of the event."""
+
+    def forget(self, table: StateTable) -> None:
+        """Delete the note."""
+        # The condition keeps a note that was written since: the execution was redriven and has failed again.
+        table.delete(self.sort_key(self.execution_arn), "as_of <= :as_of", as_of=self.as_of)
+
+
+NOTICE_EVERY = timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrphanNoted(Item, key="orphan-notice"):
+    """The last event."""
+
+    as_of: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrphanNotice:
+    """Sends the event. `events` is boto3's EventBridge client."""
+
+    events: Any
+    names: WorkloadNames
+    state: StateTable
+
+    def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
+        """Put the event, unless one was put in the last day. Raises QueueError if the bus refuses it."""
+        last = OrphanNoted.find(self.state)
+        if last and as_of - last.as_of < NOTICE_EVERY:
+            return
+        run = self.names.function_arn("sweep")
+        event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
+        put_event(self.events, self.names.platform, event)
+        # Written after the event: if this write fails, the next sweep sends the event once more.
+        OrphanNoted(as_of=as_of).put(self.state)
+
+
+COUNT_EVERY = timedelta(hours=3)
+"""The least time between two counts. Each count reads all of the workload's records in the audit table."""
+KEPT = timedelta(hours=24)
+"""How long a stream keeps a record: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
+NONE = timedelta()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditNote(Item, key="audit-chain"):
+    """The last count."""
+
+    records: int
+    lost: int
+    as_of: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditLag:
+    """Compares the chain of one workload with its records. `dynamodb` is boto3's client."""
+
+    dynamodb: Any
+    names: WorkloadNames
+    chain: AuditChain
+    state: StateTable
+
+    def check(self, as_of: datetime) -> timedelta:
+        """How long at least a record has been in the table without a link. Zero if no record lacks its link.
+
+        Nothing is counted until the last note is COUNT_EVERY old. A record that the stream no longer keeps is reported
+        once more and then counts as lost; `millrace audit verify` names it."""
+        noted = AuditNote.find(self.state)
+        if noted is None:
+            self._note(lost=0, as_of=as_of)
+            return NONE
+        age = as_of - noted.as_of
+        # Too early: records of the last hours may be on their way to the chain, and a count reads many items.
+        if age < COUNT_EVERY:
+            return NONE
+        # As long as links are missing the note stays, so `age` grows and the lag with it.
+        missing = noted.records - noted.lost - self.chain.length()
+        if missing <= 0:
+            self._note(lost=noted.lost, as_of=as_of)
+            return NONE
+        # The missing records were in the table by the time of the note, so the stream has dropped them by now.
+        if age > KEPT + COUNT_EVERY:
+            self._note(lost=noted.lost + missing, as_of=as_of)
+        return age
+
+    def _note(self, *, lost: int, as_of: datetime) -> None:
+        records = count(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload)
+        AuditNote(records=records, lost=lost, as_of=as_of).put(self.state)

@@ -30,22 +30,18 @@ from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.sweep import people
-from millrace.functions.sweep.failures import UnheardFailures
+from millrace.functions.sweep.failures import AuditLag, OrphanNotice, ReportedFailure, UnheardFailures
 from millrace.functions.sweep.holders import Noted, Pass, Scheduled, Swept
 from millrace.messages.envelope import Event, ExecutionInput
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
 from millrace.release.idle import START_SCHEDULE, Sleep
-from millrace.release.leftovers import Leftovers
+from millrace.release.leftovers import Leftovers, Restoration
 from millrace.release.registry import Registry
-from millrace.release.restoration import Restoration
 from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit_chain import AuditChain
-from millrace.state.audit_lag import AuditLag
-from millrace.state.orphan_notice import OrphanNotice
-from millrace.state.reported_failures import ReportedFailure
-from millrace.state.slots import Slots
+from millrace.state.holdings import Slots
 
 ROOM = WorkloadRoom(ReleaseSettings.parse(), __name__)
 STATES, LAMBDA = boto3.client("stepfunctions"), boto3.client("lambda")

@@ -15,7 +15,7 @@ from typing import Any
 
 from millrace.messages.envelope import Message
 from millrace.messages.execution import ENDED, ExecutionEnded
-from millrace.state.holding import Holding, Holdings
+from millrace.state.holdings import Holding, Holdings
 from millrace.timestamps import format_utc
 
 MISSING_FOR = timedelta(minutes=30)

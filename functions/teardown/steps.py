@@ -19,9 +19,8 @@ from typing import Any
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
-from millrace.aws.deletion import delete_each
+from millrace.aws.deletion import delete_each, is_absent
 from millrace.aws.endpoints import CHANGING
-from millrace.aws.errors import is_absent
 from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, STARTING_QUEUES, TABLES, WorkloadNames

@@ -106,7 +106,7 @@ class Commits:
         turn = partial(self._turns.turn, detail.table, holder=call.run) if len(drops) > 1 else nullcontext
         new = [self._new_drop(each, detail.table, judged.get(each.drop.drop_id)) for each in taken]
         done = commit_together(self._lake, detail.table, new, turn=turn) if new else []
-        if self._known and detail.table == "rows":
+        if self._known:
             self._known.refresh()
         became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
         shared = {

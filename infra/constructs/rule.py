@@ -13,7 +13,7 @@ from millrace.infra.constructs.queue import Queue
 from millrace.infra.constructs.role import machines_role, role_of
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import resource
-from millrace.messages import delivery
+from millrace.messages.envelope import DELIVERED_WITHIN, DELIVERY_RETRIES
 from millrace.messages.events import SOURCE, BusEvent
 from millrace.names import Platform
 
@@ -27,7 +27,8 @@ ENVELOPE = events.CfnRule.InputTransformerProperty(
 def retry_policy() -> events.CfnRule.RetryPolicyProperty:
     """How often, and for how long, a target's event is tried again. All targets have the same policy."""
     return events.CfnRule.RetryPolicyProperty(
-        maximum_event_age_in_seconds=int(delivery.LONGEST.total_seconds()), maximum_retry_attempts=delivery.RETRIES
+        maximum_event_age_in_seconds=int(DELIVERED_WITHIN.total_seconds()),
+        maximum_retry_attempts=DELIVERY_RETRIES,
     )
 
 

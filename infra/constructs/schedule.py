@@ -13,7 +13,7 @@ from millrace.infra.constructs.role import machines_role, role_of
 from millrace.infra.context import Context
 from millrace.infra.iam import functions, key, queues
 from millrace.infra.iam.resource import Statement
-from millrace.messages import delivery
+from millrace.messages.envelope import DELIVERED_WITHIN, DELIVERY_RETRIES
 
 WINDOW_MINUTES = 15
 """A call may come so many minutes after its time. The calls of all workloads are due in the same minute, and together
@@ -61,8 +61,8 @@ class Schedule(Construct):
                     }
                 ),
                 retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
-                    maximum_event_age_in_seconds=int(delivery.LONGEST.total_seconds()),
-                    maximum_retry_attempts=delivery.RETRIES,
+                    maximum_event_age_in_seconds=int(DELIVERED_WITHIN.total_seconds()),
+                    maximum_retry_attempts=DELIVERY_RETRIES,
                 ),
                 dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=context.dead_events_arn),
             ),

@@ -15,7 +15,7 @@ from millrace.messages.served import ServedReport
 from millrace.monitoring import baseline
 from millrace.monitoring.answers import IS
 from millrace.monitoring.baseline import Baseline
-from millrace.monitoring.constant import Constant
+from millrace.monitoring.sketch import Constant
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Table

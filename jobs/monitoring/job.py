@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
+from millrace.decisions.chain import repeated
 from millrace.decisions.columns import read_folder
 from millrace.decisions.floor import compared, is_share, newest, together
 from millrace.decisions.floor import judge as judge_floor
-from millrace.decisions.outcome_columns import Outcomes, join, merge
+from millrace.decisions.outcome_columns import Outcomes, join, labels_at, merge
 from millrace.decisions.promise import Labelled, follow
 from millrace.errors import ArtefactError
 from millrace.evaluation.naive.catalogue import measure_of
@@ -205,7 +206,9 @@ def _floor(settled: Outcomes, known: Known) -> FloorFound | None:
     if now is None or policy is None or policy.floor is None or not len(settled):
         return None
     task, measure = known.task, measure_of(known.workload.gates.baseline.kind)
-    days = together(now.days, compared(settled, now.rule, task, measure))
+    rules = [now.rule] * len(settled) if now.rule else _repeated(settled, known)
+    if not (days := together(now.days, compared(settled, rules, task, measure))):
+        return None
     found = judge_floor(days, below=now.below, floor=policy.floor, is_share=is_share(task, measure))
     # What is reported is what decided: a few days for the rule, many for the version that would come back.
     decisive = found.days if now.below else newest(found.days, policy.floor.labels)
@@ -218,6 +221,14 @@ def _floor(settled: Outcomes, known: Known) -> FloorFound | None:
         rule=sum(one.rule for one in decisive) / labels,
         days=found.days,
     )
+
+
+def _repeated(settled: Outcomes, known: Known) -> Iterator[Mapping[str, Any] | None]:
+    """What the naive rule, which looks back from each, answers to these outcomes."""
+    spec, table = known.workload.prediction, known.contract.labels
+    hours = known.workload.gates.baseline.label_hours(spec.horizons)
+    for label in labels_at(settled, known.labels, hours=hours, prediction_spec=spec, table=table):
+        yield repeated(label if spec.horizons_hours and label else [label], spec, known.task)
 
 
 def _promise(settled: Outcomes, request: MonitorRequest) -> PromiseReport | None:

@@ -1,14 +1,17 @@
-"""Reads the model that a training starts from, out of the input channel `weights`."""
+"""Reads what a training starts from: a model out of the input channel `weights`, vectors out of `pretrained`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from millrace.artefact.artefact import digest, read_archive
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, SettingsError
+from millrace.features.catalogue import Features
+from millrace.features.tokens import Tokens
 from millrace.jobs.runtime import TrainingPlaces
-from millrace.messages.training_job import WEIGHTS_CHANNEL
+from millrace.messages.training_job import PRETRAINED_CHANNEL, WEIGHTS_CHANNEL
 from millrace.models.initial_model import FIELD, InitialModel
+from millrace.models.pretrained import PretrainedVectors, read_vectors
 from millrace.workload.training import Training
 
 
@@ -34,3 +37,22 @@ def _checked(file: Path, expected: str) -> bytes:
     if (came := f"sha256:{digest(content)}") != expected:
         raise ArtefactError(f"{FIELD}: {file.name}: expected {expected}, got {came}")
     return content
+
+
+def pretrained_vectors(places: TrainingPlaces, training: Training, features: Features) -> PretrainedVectors | None:
+    """The declared vectors, for the features that take them; None if the workload declares none.
+
+    Raises ArtefactError for a file with another digest or licence."""
+    declared = training.pretrained
+    if declared is None:
+        return None
+    # The name of the file says nothing: a deployment names it by its content.
+    files = sorted(places.channel(PRETRAINED_CHANNEL).glob("*.safetensors"))
+    if len(files) != 1:
+        came = [path.name for path in files]
+        raise SettingsError(where=PRETRAINED_CHANNEL, field="(files)", expected="one *.safetensors", came=came)
+    texts = tuple(one.name for one in features if isinstance(one, Tokens))
+    found = read_vectors(files[0].read_bytes(), declared, texts)
+    said = f"{found.file.name}, {found.file.licence}, {declared.digest}"
+    print(f"takes the vectors of {said} for {', '.join(texts)}, {declared.mode}")
+    return found

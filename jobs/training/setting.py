@@ -27,10 +27,9 @@ from millrace.errors import TrainingError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import TrainingPlaces
-from millrace.jobs.training.initial_model import initial_model
+from millrace.jobs.training.initial_model import initial_model, pretrained_vectors
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
-from millrace.jobs.training.pretrained import pretrained_vectors
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES

@@ -37,10 +37,10 @@ from millrace.jobs.runtime import Stopped, StopSignal, TrainingPlaces
 from millrace.jobs.training import loop
 from millrace.jobs.training.arithmetic import multiplications
 from millrace.jobs.training.beside import beside
+from millrace.jobs.training.initial_model import pretrained_vectors
 from millrace.jobs.training.job import calibrate
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
-from millrace.jobs.training.pretrained import pretrained_vectors
 from millrace.jobs.training.setting import bounds_of
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried

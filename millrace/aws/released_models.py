@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from millrace.aws.errors import is_not_found
+from millrace.aws.deletion import is_not_found
 from millrace.names import MODEL_ROLE, WorkloadNames
 
 

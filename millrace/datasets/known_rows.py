@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,10 @@ class KnownRows:
         declared = encoders.declare(workload.prediction.features, lake.contract.table("scoring"))
         self._keyed = KeyedColumns.of(workload, encoders.histories(declared))
         self._labels = LabelColumns.of(workload.prediction, lake.names.workload)
-        self._knows_labels = self._keyed is not None and bool({*self._keyed.columns} & {*self._labels.values})
+        known = {*self._keyed.columns} if self._keyed else set[str]()
+        self._knows_labels = bool(known & {*self._labels.values})
+        # A label of a decision whose row comes into the table with the next training, if no other cell is read of it.
+        self._knows_decided = known <= {*self._labels.values} and workload.prediction.event_time in self._labels.key
 
     def refresh(self) -> int:
         """The number of keys that are written: all whose rows have changed since the last call.
@@ -121,7 +124,9 @@ class KnownRows:
             return self._stored.put(*one, version, now=now)
 
         names = tuple(dict.fromkeys((*keyed.names, *(self._labels.read if self._knows_labels else ()))))
-        rows = newest(_parts(iceberg, keyed, change, names), keyed)
+        labels = self._lake.find("labels") if self._knows_decided else None
+        tables = [iceberg, labels] if labels else [iceberg]
+        rows = newest(chain.from_iterable(_parts(one, keyed, change, names) for one in tables), keyed)
         if rows is not None and self._knows_labels:
             rows = join(self._lake, self._labels, rows).joined()
         known = by_key(rows, keyed)
@@ -196,10 +201,10 @@ def newest(parts: Iterable[pa.Table], keyed: KeyedColumns) -> pa.Table | None:
         held.append(part)
         rows += part.num_rows
         if rows > most:
-            held = [_within(pa.concat_tables(held), keyed)]
+            held = [_within(pa.concat_tables(held, promote_options="default"), keyed)]
             rows = held[0].num_rows
             most = max(AT_ONCE, 2 * rows)
-    return _within(pa.concat_tables(held), keyed) if rows else None
+    return _within(pa.concat_tables(held, promote_options="default"), keyed) if rows else None
 
 
 def by_key(rows: pa.Table | None, keyed: KeyedColumns) -> Iterator[tuple[str, Cells]]:

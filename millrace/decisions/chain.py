@@ -48,6 +48,15 @@ def answerers(
     }
 
 
+def repeated(labels: Sequence[Any], prediction: Prediction, task: Task) -> Output | None:
+    """The answer that repeats these labels, one for each horizon; None if one of them is not known."""
+    if any(label is None for label in labels):
+        return None
+    if prediction.horizons_hours:
+        return task.constant([*labels])
+    return task.constant(float(labels[0] == prediction.positive) if task.kind == "binary" else labels[0])
+
+
 def answer_instead(
     rows: Sequence[Mapping[str, Any]], chain: Mapping[AnsweredBy, Answerer], task: Task
 ) -> list[Instead]:

@@ -90,8 +90,12 @@ def together(before: Iterable[FloorDay], came: Iterable[FloorDay]) -> list[Floor
     return [found[day] for day in sorted(found)]
 
 
-def compared(outcomes: Outcomes, rule: Mapping[str, Answered], task: Task, measure: Measure) -> list[FloorDay]:
-    """By day of their event time, what the version's answers and those of the rule have cost on labelled outcomes."""
+def compared(
+    outcomes: Outcomes, rules: Iterable[Mapping[str, Answered] | None], task: Task, measure: Measure
+) -> list[FloorDay]:
+    """By day of their event time, what the version's answers and those of the rule have cost on labelled outcomes.
+
+    `rules` are the rule's answers. An outcome that it cannot answer does not count."""
     from millrace.decisions.columns import OUTPUT
 
     found: dict[int, list[tuple[float, float]]] = defaultdict(list)
@@ -100,8 +104,11 @@ def compared(outcomes: Outcomes, rule: Mapping[str, Answered], task: Task, measu
         outcomes.answers(PROBABILITY).tolist(),
         outcomes.labels,
         outcomes.weights.tolist(),
+        rules,
     )
-    for day, value, probability, label, weight in zip((outcomes.times // DAY).tolist(), *columns, strict=True):
+    for day, value, probability, label, weight, rule in zip((outcomes.times // DAY).tolist(), *columns, strict=True):
+        if rule is None:
+            continue
         output = {"value": value} if math.isnan(probability) else {"value": value, PROBABILITY: probability}
         own, naive = (weight * cost(each, label, task, measure) for each in (output, rule))
         found[day].append((own, naive))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import parse_cell
 from millrace.contract.row import KnownPast
-from millrace.decisions.chain import Answerer, Output
+from millrace.decisions.chain import Answerer, Output, repeated
 from millrace.features.as_of import HOUR_US, time_us
 from millrace.features.known_past import KeyedColumns, KeyRows, past_of, repeats_labels
 from millrace.state.known_keys import StoredKeys
@@ -60,15 +60,13 @@ class KeyLookup:
         return lambda row: self._repeated(row, known.get(self._key(row) or "", self._nothing))
 
     def _repeated(self, row: Row, known: KeyRows) -> Output | None:
-        """The label of the row that lies `label_age_hours` before, which a label ahead has from a later row."""
+        """The labels that the rule of the gates repeats. That at the row's own time is the row's."""
         prediction, at_us = self._workload.prediction, time_us(row, self._keyed.event_time)
-        age_us = round(self._workload.gates.baseline.label_age_hours * HOUR_US)
-        label_us = at_us - age_us + round(prediction.horizon_hours * HOUR_US)
-        label = row.get(prediction.label) if label_us == at_us else known.cell(prediction.label, label_us)
-        if label is None:
-            return None
-        is_binary = self._task.kind == "binary"
-        return self._task.constant(float(label == prediction.positive) if is_binary else label)
+        labels = [
+            known.cell(prediction.label, at_us + round(hours * HOUR_US)) if hours else row.get(prediction.label)
+            for hours in self._workload.gates.baseline.label_hours(prediction.horizons)
+        ]
+        return repeated(labels, prediction, self._task)
 
     def _read(self, keys: Iterable[str]) -> dict[str, KeyRows]:
         """What is known of the keys."""

@@ -163,6 +163,15 @@ def join(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, 
     )
 
 
+def labels_at(
+    outcomes: Outcomes, labels: pa.Table, *, hours: Sequence[float], prediction_spec: Prediction, table: Table
+) -> NDArray[np.object_]:
+    """As the labels of the outcomes, those of the same entities so many hours after each: one for each horizon (N)."""
+    keys = keys_of(outcomes.decisions, labels, prediction_spec, table, hours=hours)
+    key_N, every_L = keys.key_D[outcomes.places], np.arange(len(keys.key_L))
+    return _labels_of(key_N, keys.key_L, every_L, labels, prediction_spec)
+
+
 def decisions_of(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, table: Table) -> Places:
     """The place of the decision that each label is about, at the label's own time; -1 if there is none (L)."""
     keys = keys_of(decisions, labels, prediction_spec, table)

@@ -137,7 +137,13 @@ def act(
 
 
 def act_all(
-    acting: Acting | None, *, answers: pa.Table, cells: pa.Table, event_time: str, key: Sequence[str]
+    acting: Acting | None,
+    *,
+    answers: pa.Table,
+    cells: pa.Table,
+    event_time: str,
+    key: Sequence[str],
+    below_floor: Sequence[bool] = (),
 ) -> pa.Table:
     """The same as `act` for many answers of a model: a table of the texts `action` and `reason`, in their order.
 
@@ -166,7 +172,7 @@ def act_all(
         within = pc.less_equal(numbers, pa.scalar(c_float(above.bound).value, pa.float32()))
         holds["above_bound"] = pc.invert(pc.fill_null(within, False))
     if acting.below_floor:
-        holds["below_floor"] = every(True)
+        holds["below_floor"] = pa.array(below_floor, pa.bool_()) if below_floor else every(True)
     if policy.unlike_training:
         likeness = answers[LIKENESS] if LIKENESS in answers.column_names else pa.nulls(len(cells), pa.float64())
         like = pc.greater_equal(likeness, policy.unlike_training)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +74,9 @@ class Answers:
     """What the model measured of each row with an output; empty if it measures nothing."""
     explanations: tuple[Mapping[str, Any] | None, ...] = ()
     """The explanation of each output; None if the model has none. Empty if no output has one."""
-    instead: tuple[Instead, ...] = ()
-    """What answers each row in place of the model; empty if the model does. Without a model it is the outputs too."""
+    instead: tuple[Instead | None, ...] = ()
+    """What answers each row in place of the model, None if the model does; empty if it answers all. Without a model it
+    is the outputs too."""
     answered_by: AnsweredBy | None = None
     """`previous` if the version before answers in place of the live one."""
     asleep: bool = False
@@ -189,6 +190,8 @@ def _decision(
     asleep: bool,
 ) -> Decision:
     event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
+    if acting and acting.below_floor and not instead:
+        acting = replace(acting, below_floor=False)
     acted = act(
         acting,
         output=said,

@@ -15,7 +15,7 @@ A handler is written from message to message:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
@@ -110,3 +110,11 @@ def handles(message: type[InputT]) -> Callable[[Callable[[InputT], Message]], Ha
         return handler
 
     return decorate
+
+
+DELIVERED_WITHIN = timedelta(hours=1)
+"""The time from the event to the last attempt of EventBridge. Without this setting a rule tries for a day.
+
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html"""
+DELIVERY_RETRIES = 8
+"""The most attempts after the first one, within DELIVERED_WITHIN."""

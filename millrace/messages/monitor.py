@@ -152,8 +152,8 @@ class FloorDay(Message):
 class FloorNow(Message):
     """Whether the naive rule answers in place of the champion now, and what that was judged by."""
 
-    rule: dict[str, Any]
-    """What the rule answers to every row."""
+    rule: dict[str, Any] | None
+    """What the rule answers to every row; None if it looks back from each."""
     below: bool = False
     days: tuple[FloorDay, ...] = ()
 

@@ -33,9 +33,8 @@ from millrace.monitoring.calibration import (
     runs_of_few,
     score_bounds,
 )
-from millrace.monitoring.constant import Constant, constant
 from millrace.monitoring.error import ErrorBound
-from millrace.monitoring.sketch import CategoricalSketch, NumericSketch, Sketch, kind_of, sketch
+from millrace.monitoring.sketch import CategoricalSketch, Constant, NumericSketch, Sketch, constant, kind_of, sketch
 from millrace.monitoring.statistics import STATISTICS, Counts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from millrace.errors import ConfigurationError
 from millrace.monitoring.baseline import FEWEST_ROWS, USUAL_SHARE, Baseline, BaselineColumn
-from millrace.monitoring.constant import Constant, allowed
+from millrace.monitoring.sketch import Constant, allowed
 from millrace.monitoring.statistics import STATISTICS, statistics_for
 
 CONSTANT = "differing_rows"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from millrace.messages.retrain import RetrainingReason, RetrainingTrigger
-from millrace.state.leases import Lease
+from millrace.state.holdings import Lease
 from millrace.state.retraining import LastRetraining
 from millrace.timestamps import format_utc, month, next_month
 from millrace.workload.declaration import Budget, Retraining

@@ -23,7 +23,7 @@ from millrace.names import VARIANT, WorkloadNames
 from millrace.release.leftovers import LEASE
 from millrace.state.asleep import Asleep
 from millrace.state.audit import Record, append
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 

@@ -4,10 +4,22 @@
 
 1. Look. Without leftovers nothing else happens.
 2. Take the lease `release`. If a release has it, stop. A release that begins later waits for it.
-3. Look again, delete, and free the lease."""
+3. Look again, delete, and free the lease.
+
+Has the live version restored if the endpoint does not serve what the pointers name, as after a failed release.
+
+An example:
+
+    release of version 3 fails    the endpoint serves version 3, or is changing; the pointers name version 2
+    cleanup                       starts a release: {"rollback": {"to": "2", "restores": true, "who": "cleanup", …}}
+    that release                  waits for the end of any change, and makes the endpoint serve version 2 again
+    it fails too                  the sweep starts another one, once a day
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +27,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.aws.deletion import delete_each
-from millrace.aws.endpoints import CHANGING, find_endpoint
-from millrace.names import WorkloadNames
+from millrace.aws.endpoints import CHANGING, find_endpoint, served_model
+from millrace.messages.release import Rollback
+from millrace.names import VARIANT, WorkloadNames
 from millrace.release.registry import Registry
-from millrace.state.leases import Leases
-from millrace.state.pointers import ReleasePointers
+from millrace.state.holdings import Leases
+from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
+from millrace.timestamps import format_utc
 
 OF_A_RELEASE = re.compile(r"v\d+-\w+-\d+-\d+-live-(errors|latency)")
 """The names of these alarms, without the workload's prefix: `v2-1f0e4a-0-0-live-errors`.
@@ -105,3 +119,58 @@ class Leftovers:
         """Whether the endpoint exists and SageMaker is not changing it."""
         found = find_endpoint(self.sagemaker, endpoint)
         return found is not None and found["EndpointStatus"] not in CHANGING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """Starts a restoration. `sagemaker`, `scaling` and `states` are boto3's clients."""
+
+    sagemaker: Any
+    scaling: Any
+    states: Any
+    names: WorkloadNames
+
+    def restore(self, champion: Version | None, *, who: str, cause: str, key: str, as_of: datetime) -> list[str]:
+        """Start a release that restores the champion, if that is needed. Returns what was started.
+
+        It is not needed if the endpoint serves the champion and is scaled, if there is no endpoint, or if there is no
+        champion. One execution is started for each `key`, so that an event that comes twice starts one."""
+        served = served_model(self.sagemaker, self.names.endpoint)
+        if served == "" or champion is None or (served == champion.model_name and self._is_scaled()):
+            return []
+        # The endpoint is still changing, or serves a version that was never promoted, or an update that failed has cost
+        # it its scaling. SageMaker cannot stop an update, so the machine waits for its end, and for a release that has
+        # begun since. If the live version is back by then, it only has to be scaled and watched again.
+        name = f"restore-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
+        rollback = Rollback(
+            reason=f"{cause}: the endpoint does not serve version {champion.version}, or is not scaled",
+            who=who,
+            to=champion.version,
+            restores=True,
+        )
+        document = {"cause": cause, "as_of": format_utc(as_of), "rollback": rollback.model_dump()}
+        try:
+            self.states.start_execution(
+                stateMachineArn=self.names.machine_arn("release"),
+                name=name,
+                input=json.dumps(document, sort_keys=True),
+            )
+        except self.states.exceptions.ExecutionAlreadyExists:
+            return []
+        return [f"execution {name}"]
+
+    def _is_scaled(self) -> bool:
+        """Whether Auto Scaling scales the live endpoint."""
+        resource = f"endpoint/{self.names.endpoint}/variant/{VARIANT}"
+        found = self.scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
+        return bool(found["ScalableTargets"])
+
+
+def is_restoration(given: str | None) -> bool:
+    """Whether the input is that of a restoration."""
+    try:
+        document = json.loads(given or "{}")
+    except RecursionError:  # whoever starts an execution may nest its input as deep as they like
+        return False
+    rollback = document.get("rollback") if isinstance(document, dict) else None
+    return isinstance(rollback, dict) and rollback.get("restores") is True

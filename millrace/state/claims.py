@@ -37,7 +37,7 @@ class Start(Item, key="group#{name}"):
 
     machine: Literal["ingest", "score"] = field(metadata={"form": TEXT})
     pool: str
-    """The pool of slots (`millrace.state.slots`) that it needs one of."""
+    """The pool of slots (`millrace.state.holdings`) that it needs one of."""
     name: str
     """The id of its drop. If there are several drops, the SHA-256 of their ids."""
     input: str

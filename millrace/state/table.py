@@ -3,15 +3,15 @@
 Only the module named beside a key reads or writes its items. pk is the workload, sk is one of
 
     release           `pointers`
-    lease#<name>      `leases`
-    slots#<pool>      `slots`
+    lease#<name>      `holdings`
+    slots#<pool>      `holdings`
     turn#<table>      `turns`
     drop#<id>         `claims`
     group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
     refused#<feed>    `refused_share`
-    reported#<execution> `reported_failures`
+    reported#<execution> functions/sweep/failures.py
     spend#<yyyy-mm>   `budget`
     automation        `automation`
     promise#<version> `versions`
@@ -24,8 +24,8 @@ Only the module named beside a key reads or writes its items. pk is the workload
     held-out          `held_out`
     held-labels#<id>  `held_labels`
     contradicting     `held_labels`
-    audit-chain       `audit_lag`
-    orphan-notice     `orphan_notice`
+    audit-chain       functions/sweep/failures.py
+    orphan-notice     functions/sweep/failures.py
     pseudonym         `pseudonyms`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`

@@ -127,9 +127,10 @@ class Forecast:
         }
 
     def constant(self, value: Any) -> Mapping[str, Any]:
-        """The number at every horizon."""
-        plain, count = self._interval.constant(value), len(self.horizons_hours)
-        return {**plain, "value": [plain["value"]] * count, "horizon_hours": list(self.horizons_hours)}
+        """The number at every horizon; of a list each at its own."""
+        values = value if isinstance(value, list) else [value] * len(self.horizons_hours)
+        said = {"value": [float(one) for one in values], "horizon_hours": list(self.horizons_hours)}
+        return {**self._interval.constant(0), **said}
 
     @property
     def _interval(self) -> Interval:

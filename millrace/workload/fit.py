@@ -215,11 +215,10 @@ def _policy(workload: Workload, contract: Contract, task: Task) -> Iterator[Misf
         yield DECLARATION, "policy.label_errors_a_day", expected, "horizon_hours"
     if policy.floor and "rule" not in prediction.fallback:
         yield DECLARATION, "policy.floor", "rule in prediction.fallback, which answers below the floor", "none there"
-    several = prediction.labels or prediction.horizons_hours
-    if repeats_labels(workload) and (not workload.known_keys or several or policy.floor):
+    if repeats_labels(workload) and (not workload.known_keys or prediction.labels):
         expected = (
             "a rule in gates.baseline that answers every row with the same: base_rate, median or mean; "
-            "or, for a single label and without a floor, known_keys"
+            "or, for a single label, known_keys"
         )
         yield DECLARATION, "prediction.fallback", expected, workload.gates.baseline.kind
     if policy.review_above:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from millrace.state.climbing import Climbing
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
 from tests.end_to_end.callers import create_caller, declare_api, typed

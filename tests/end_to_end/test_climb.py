@@ -16,7 +16,7 @@ from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.messages.climb import TwoAnswers
 from millrace.release.climb import differ
 from millrace.state.climbing import Climbing
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.reviews import ReviewQueue
 from tests.electricity import (

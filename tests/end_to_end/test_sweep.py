@@ -18,8 +18,7 @@ from millrace.console.actions.approve import acknowledge
 from millrace.console.demo.electricity import STORY
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud
-from millrace.state.leases import Leases
-from millrace.state.slots import Slots
+from millrace.state.holdings import Leases, Slots
 from millrace.state.table import StateTable
 from tests.end_to_end.conftest import REST_S, States
 from tests.localcloud.waiting import until

@@ -36,8 +36,7 @@ from millrace.console.local_cloud.processes import Processes
 from millrace.console.queries.dead_letters import find_dead_queues
 from millrace.console.queries.executions import drops_of, executions
 from millrace.infra.stacks.ingestion import GATHERED
-from millrace.state.leases import Leases
-from millrace.state.slots import Slots
+from millrace.state.holdings import Leases, Slots
 from millrace.state.table import StateTable
 from tests.first_month.webhook import Chat, chat
 from tests.localcloud.waiting import until

@@ -25,10 +25,9 @@ from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.features.number import Number
 from millrace.names import VARIANT
 from millrace.state.budget import MonthlyBudget
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases, Slots
 from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
-from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from tests import builders
 from tests.archives import write_archive

@@ -165,9 +165,7 @@ def standings(subject: Subject) -> st.SearchStrategy[Standing]:
         parts["review_above"] = st.fixed_dictionaries(
             {"column": st.sampled_from(numbers), "bound": st.floats(-1, 100, width=16)}
         )
-    parts |= {"unlike_training": share, "held_out": share}
-    if not subject.workload.known_keys:  # its rule looks back from each row, and suffers no floor
-        parts["floor"] = st.just({"labels": 48})
+    parts |= {"unlike_training": share, "held_out": share, "floor": st.just({"labels": 48})}
     return st.builds(
         Standing,
         policy=st.none() | st.fixed_dictionaries({}, optional=parts).filter(bool),

@@ -36,7 +36,7 @@ from millrace.names import MODEL_ROLE
 from millrace.release.promotion import NONE
 from millrace.release.registry import ASKED_BY, Candidate, Package, Registry
 from millrace.release.signatures import SigningKey, signed_version
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload

@@ -17,9 +17,8 @@ from millrace.messages.execution import UNWANTED
 from millrace.release.promotion import NONE
 from millrace.release.registry import APPROVED, PENDING
 from millrace.state.climbing import Climbing
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases, Slots
 from millrace.state.reviews import ReviewQueue
-from millrace.state.slots import Slots
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc
 from tests import builders

@@ -16,7 +16,7 @@ from typing import Any
 
 from millrace.names import hash_of_run
 from millrace.state.budget import MonthlyBudget
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import month, parse_utc

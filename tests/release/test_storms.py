@@ -13,7 +13,7 @@ import pytest
 
 from millrace.infra.machines import retrain
 from millrace.state.budget import MonthlyBudget
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.timestamps import parse_utc
 from tests.release.account import Account, account
 from tests.release.storms import CHANGES, storm

@@ -90,6 +90,11 @@ class NaiveGate(Gate):
         A label is known only `horizon_hours` after its row, so a declaration with younger labels is refused."""
         return BEFORE_TEST_DAYS
 
+    def label_hours(self, horizons: Sequence[float]) -> tuple[float, ...]:
+        """How many hours after a row the labels lie that it repeats at these horizons: 0, or less for one before it."""
+        age = self.label_age_hours
+        return tuple(hours - age * max(math.ceil(hours / age), 1) for hours in horizons)
+
     @classmethod
     def suits(cls, task: Task) -> bool:  # noqa: ARG003 - a rule that suits every task looks at none
         """Whether the rule makes sense for the task."""

@@ -13,7 +13,7 @@ from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFou
 from millrace.names import WorkloadNames
 from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from tests.console.conftest import DEV, make_machines, make_stores, stage_of
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import Pointers
 from millrace.timestamps import format_utc, parse_utc
 from tests.builders import version

@@ -16,14 +16,13 @@ import pytest
 from millrace.datasets import journal
 from millrace.datasets.journal import JOURNAL, JournalEntry, render
 from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED
-from millrace.functions.guard.evidence import decided
-from millrace.functions.guard.label_count import count_new_rows
+from millrace.functions.guard.evidence import count_new_rows, decided
 from millrace.messages.retrain import RetrainingDecided
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
 from millrace.simulation import simulation
 from millrace.simulation.simulation import Replay, RetrainingPolicy, simulate
 from millrace.state.budget import MonthlyBudget
-from millrace.state.leases import Lease
+from millrace.state.holdings import Lease
 from millrace.state.retraining import LastRetraining
 from millrace.state.versions import ChangeStarts
 from millrace.timestamps import format_utc, month, parse_utc

@@ -14,7 +14,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import download, read_object
 from millrace.console.queries.documents import invalid
 from millrace.errors import ArtefactError, ConflictError
-from millrace.messages import delivery
+from millrace.messages.envelope import DELIVERED_WITHIN
 from millrace.release.signatures import SigningKey, automation_digest
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
@@ -75,7 +75,7 @@ def test_a_first_version_has_the_lease_until_its_release_has_one(aws, trained_ru
     lease = aws.leases.find("first")
     assert lease.holder == package
     # As long as the run, and then the delivery of the event that starts its release, can take.
-    assert lease.expires_at == AS_OF + timedelta(hours=longest_hours(load_workload(ELECTRICITY))) + delivery.LONGEST
+    assert lease.expires_at == AS_OF + timedelta(hours=longest_hours(load_workload(ELECTRICITY))) + DELIVERED_WITHIN
     metadata = aws.sagemaker.describe_model_package(ModelPackageName=package)["CustomerMetadataProperties"]
     assert metadata["beside"] == "none"
 

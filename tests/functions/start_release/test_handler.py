@@ -16,7 +16,7 @@ from millrace.release.registry import Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.asleep import Asleep
 from millrace.state.climbing import Climbing
-from millrace.state.leases import Leases
+from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, Pointers
 from millrace.timestamps import parse_utc
 from tests import builders

@@ -168,13 +168,13 @@ def test_a_baseline_that_was_not_approved_is_not_judged_by(prepare: Prepare) -> 
             report_of(places)
 
 
+@pytest.mark.parametrize("rule", [{"value": 0, "probability": 0.4, "confidence": 0.6}, None])
 @pytest.mark.parametrize(("below", "wrong", "expected"), [(False, 2, True), (True, 10, False), (True, 2, True)])
 def test_the_version_is_held_against_the_rule_on_the_newest_labels(
-    below: bool, wrong: int, expected: bool, prepare: Prepare
+    rule: dict[str, Any] | None, below: bool, wrong: int, expected: bool, prepare: Prepare
 ) -> None:
-    """The rule that says no to all is wrong in two fifths of the rows."""
+    """The rule that says no to all is wrong in two fifths of the rows, the one that repeats yesterday in a third."""
     start = datetime(1997, 1, 1, tzinfo=UTC)
-    rule = {"value": 0, "probability": 0.4, "confidence": 0.6}
     floor = {"rule": rule, "below": below, "days": []}
     found = report_of(prepare(start, 2, wrong=wrong, floor=floor)).floor
     assert found is not None

@@ -12,8 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from millrace.aws.deletion import delete_each
-from millrace.aws.errors import is_not_found
+from millrace.aws.deletion import delete_each, is_not_found
 from millrace.aws.objects import folders_below, keys_below, split_uri
 from millrace.aws.workload_stacks import deployed_workloads, warnings_without_folder
 from millrace.errors import ConfigurationError

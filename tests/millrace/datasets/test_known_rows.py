@@ -195,6 +195,22 @@ def test_a_label_is_known_of_its_key_as_long_as_it_counts(keyed: Lake, cloud: An
     assert prices(keyed, cloud) == [[1.0], [1.0, 1.0]]
 
 
+def test_the_label_of_a_decision_is_known_before_its_row_is_in_the_table(keyed: Lake, cloud: Any) -> None:
+    """Where no other cell of the past is read. Of a row with a label of its own the one that counts is known."""
+    rule: dict[str, Any] = {"fallback": ("rule",), "features": (Feature(name="load"),)}
+    drop(keyed, [row("a", 1, 0), row("a", 1, 1)], "first")
+    come = [{**row("a", 1, hour), "price": price, "_line": 1} for hour, price in ((1, 4.0), (2, 5.0), (2, 6.0))]
+    for number, label in enumerate(come):
+        table = pa.Table.from_pylist([label], schema=parsed_schema(keyed.contract.labels))
+        key, at = f"electricity/labels/{number}", datetime.now(UTC)
+        commit(keyed, "labels", table, Source(uri=f"s3://l/{key}", key=key, digest=key, written_by=key, arrived=at))
+    refresh(keyed, cloud, **rule)
+    asked = [{name: plain(cell) for name, cell in row("a", 1, 24 + hour).items()} for hour in range(4)]
+    found = KeyLookup(stored(keyed, cloud), workload(**rule), ROWS.without("price"), (), TASK).rule(asked)
+    assert found is not None
+    assert [(answer := found(one)) and answer["value"] for one in asked] == [1.0, 4.0, 6.0, None]
+
+
 def prices(lake: Lake, cloud: Any) -> list[list[float]]:
     columns = KeyedColumns.of(workload(fallback=("rule",)), histories())
     assert columns is not None

@@ -338,7 +338,7 @@ def test_where_a_class_is_rare_the_log_loss_counts(tmp_path: Path) -> None:
     moments = (timedelta(0), timedelta(hours=1), timedelta(days=1))
     decisions = [replace(DECISION, event_time=NEW_YEAR + after, output=sure) for after in moments]
     outcomes = outcomes_of(decisions, ("on", "off", "on"), [0.0] * 3)
-    first, second = compared(outcomes, even, task, "log_loss")
+    first, second = compared(outcomes, [even] * 3, task, "log_loss")
     assert (first.day, first.labels, second.day, second.labels) == ("1997-01-01", 2, "1997-01-02", 1)
     assert first.own == pytest.approx(-math.log(0.9) - math.log(0.1))
     assert first.rule == pytest.approx(2 * math.log(2))

@@ -16,7 +16,7 @@ from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.monitoring.baseline import Baseline, build, of_windows, random_windows
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
-from millrace.monitoring.constant import Constant
+from millrace.monitoring.sketch import Constant
 from millrace.workload.declaration import Workload
 from tests.millrace.monitoring.conftest import END, START, Cut, numbers
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from millrace.monitoring.constant import allowed, constant
+from millrace.monitoring.sketch import allowed, constant
 
 
 @pytest.mark.parametrize(("history", "window", "rate"), [(11_472, 336, 0.0017), (500, 500, 0.01), (100_000, 48, 0.01)])

@@ -17,11 +17,11 @@ from moto import mock_aws
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
+from millrace.functions.sweep.failures import AuditLag
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.state import audit_chain
 from millrace.state.audit import Record, append, read
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
-from millrace.state.audit_lag import AuditLag
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.audit_bucket import create_bucket

@@ -17,8 +17,7 @@ from hypothesis.strategies import floats, lists, none, recursive, text
 from millrace.messages.ingest import DropObject
 from millrace.state.asleep import Asleep
 from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
-from millrace.state.leases import Leases
-from millrace.state.slots import Slots
+from millrace.state.holdings import Leases, Slots
 from millrace.state.table import StateTable
 from millrace.state.turns import TURN_S, Turns
 from millrace.timestamps import parse_utc

@@ -14,22 +14,20 @@ from botocore.exceptions import ClientError
 
 from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.errors import ConflictError
+from millrace.functions.sweep.failures import AuditNote, OrphanNoted, ReportedFailure
 from millrace.messages.ingest import DropObject
 from millrace.messages.monitor import FloorDay
 from millrace.state import table as state_table
 from millrace.state.asleep import Asleep
-from millrace.state.audit_lag import AuditNote
 from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
 from millrace.state.cursors import Cursor
 from millrace.state.held_labels import HeldBatch
+from millrace.state.holdings import Lease
 from millrace.state.item import Item
 from millrace.state.known_keys import RowsVersion
-from millrace.state.leases import Lease
-from millrace.state.orphan_notice import OrphanNoted
 from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
-from millrace.state.reported_failures import ReportedFailure
 from millrace.state.retraining import LastRetraining
 from millrace.state.table import StateTable
 from millrace.state.unanswered import UnansweredAlarm

@@ -179,11 +179,9 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
         looking_back(24, known_keys={"hours": 23}),
         "24 hours or more, as far as gates.baseline looks back",
     ),
-    (
-        "electricity",
-        looking_back(24, known_keys={"hours": 24}, policy={"floor": {"labels": 96}}),
-        "prediction.fallback: expected .* without a floor",
-    ),
+    ("electricity", looking_back(24, known_keys={"hours": 24}, policy={"floor": {"labels": 96}}), None),
+    ("multilabel", looking_back(24, known_keys={"hours": 24}), "prediction.fallback: expected .* single label"),
+    ("forecast", looking_back(24, known_keys={"hours": 24}), None),
 ]
 
 
