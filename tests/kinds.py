@@ -73,6 +73,21 @@ def regions() -> pa.Table:
     return pa.concat_tables(each).sort_by([("at", "ascending"), ("region", "ascending")])
 
 
+def tagged() -> pa.Table:
+    table = adults()
+    labels = {
+        "rich": pc.equal(table["income"], ">50K"),
+        "married": pc.starts_with(table["marital_status"], "Married"),
+    }
+    return pa.table({name: table[name] for name in ("id", "workclass", "education_num", "hours_per_week")} | labels)
+
+
+def scans() -> pa.Table:
+    """The images of the archive, in any order."""
+    table = sample("xray", "pneumoniamnist")
+    return table.take(np.random.default_rng(0).permutation(len(table))).select(["id", "image", "label"])
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataKind:
     """What is answered from what, and what its workload declares beside what is proposed."""
@@ -170,6 +185,34 @@ KINDS: dict[str, DataKind] = {
         steps=(2, 4, 6, 8, 10, 12),
         known=48 * 48 * 2,
         night=False,
+    ),
+    "tags": DataKind(
+        answers="tags from a table",
+        task="multilabel",
+        make=tagged,
+        label=("rich", "married"),
+        words=UNTIMED,
+        fallback=("previous", "rule", {"constant": 0.3}),
+        declared={"policy": {"review_above": {"column": "education_num", "bound": 13}}},
+    ),
+    "recommended": DataKind(
+        answers="yes or no from texts and a table",
+        task="binary",
+        make=lambda: sample("reviews", "womens_clothing", 4000).drop_columns(["age"]),
+        label=("recommended_ind",),
+        words=UNTIMED,
+        fallback=("previous", {"constant": 0.8}),
+        declared={"policy": {"automate": {"confidence": 0.8}}},
+    ),
+    "pneumonia": DataKind(
+        answers="yes or no from an image",
+        task="binary",
+        make=scans,
+        label=("label",),
+        words=UNTIMED,
+        fallback=("previous", "rule", {"constant": 0.5}),
+        declared={"policy": {"automate": {"confidence": 0.7}, "unlike_training": 0.05}},
+        known=1600,
     ),
 }
 

@@ -195,13 +195,19 @@ def tasks() -> str:
 def kinds() -> str:
     """Each kind of answer and rows, and when a story drives it through what it may do, or why that is refused."""
     rows = [(kind.answers, *(_cell(kind, one) for one in CAPABILITIES.values())) for kind in KINDS.values()]
-    return table(("kind", *CAPABILITIES), rows)
+    refused = {
+        f"`no` to {name}: expected {reason}."
+        for kind in KINDS.values()
+        for name, one in CAPABILITIES.items()
+        if not one.needs(kind) and (reason := _refused(kind.task, one))
+    }
+    return "\n\n".join([table(("kind", *CAPABILITIES), rows), *sorted(refused)])
 
 
 def _cell(kind: DataKind, capability: Capability) -> str:
     if capability.needs(kind):
         return "night" if kind.night else "day"
-    return _refused(kind.task, capability) or "–"
+    return "no" if _refused(kind.task, capability) else "-"
 
 
 def _refused(task: str, capability: Capability) -> str:
@@ -213,7 +219,7 @@ def _refused(task: str, capability: Capability) -> str:
         try:
             check_fit(load_workload(plant.folder), load_contract(plant.folder))
         except WorkloadError as error:
-            return f"no: {error.expected}"
+            return error.expected
     return ""
 
 
