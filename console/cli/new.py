@@ -21,8 +21,6 @@ from millrace.console.files.given import ALSO, given
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length
 from millrace.contract.rules.range import Range
-from millrace.errors import ConfigurationError
-from millrace.spelling import did_you_mean
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
@@ -101,6 +99,9 @@ class NewOptions:
             help="Features that would be left out: they leak the label, tell of a person, or are copies: a,b."
         ),
     ] = ""
+    asks: Annotated[
+        bool, typer.Option("--ask", help="Stop at what is in doubt, in place of taking the harmless answer.")
+    ] = False
     image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = ""
     minutes: Annotated[
         float,
@@ -144,8 +145,9 @@ def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> Non
 
     Example: millrace new sales --from shop.db --sql "SELECT * FROM orders JOIN items USING (id)" --label returned
 
-    It reads off the rows what they show. Label, event time and key it guesses where that is safe, with the reason, and
-    asks for where it is not. The workload is written to workloads/NAME (or MILLRACE_WORKLOADS/NAME)."""
+    It reads off the rows what they show. Label, event time and key it guesses, with the reason; where it is in doubt it
+    takes the answer that does no harm, and says so (--ask asks). The workload is written to workloads/NAME (or
+    MILLRACE_WORKLOADS/NAME)."""
     from millrace.artefact.pretrained import read_pretrained
     from millrace.console.new.families import PartAtHand
     from millrace.console.new.files import read_given, sampled
@@ -163,21 +165,18 @@ def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> Non
             typer.echo(note, err=True)
         source = read_given(opened, inside, columns=split_words(options.columns), decimal=options.decimal)
         source = replace(source, notes=(*notes, *source.notes))
-        try:
-            proposal = propose(
-                source,
-                choices,
-                today=datetime.now(UTC).date(),
-                minutes=options.minutes,
-                part=PartAtHand(
-                    path=options.part, header=read_pretrained(options.part.read_bytes(), where=str(options.part))
-                )
-                if options.part
-                else None,
-                say=_phase,
+        proposal = propose(
+            source,
+            choices,
+            today=datetime.now(UTC).date(),
+            minutes=options.minutes,
+            part=PartAtHand(
+                path=options.part, header=read_pretrained(options.part.read_bytes(), where=str(options.part))
             )
-        except ConfigurationError as error:
-            raise _with_nearest(error, source.table.column_names) from None
+            if options.part
+            else None,
+            say=_phase,
+        )
         _phase(7, "writing the workload and its first drops")
         written = write(proposal, workloads_folder(), folder, pieces=options.pieces, force=options.force)
     if as_json:
@@ -191,19 +190,6 @@ def _phase(number: int, said: str) -> None:
     from millrace.console.new.proposal import PHASES
 
     typer.echo(f"[{number} of {PHASES}] {said}", err=True)
-
-
-def _with_nearest(error: ConfigurationError, columns: Sequence[str]) -> ConfigurationError:
-    """The error, with the column of the most similar spelling if an option names a column that there is not."""
-
-    # `came` holds the names that a person typed, if the error is about an option.
-    names = error.came if isinstance(error.came, list | tuple) else [error.came]
-    unknown = [name for name in names if isinstance(name, str) and name not in columns]
-    meant = did_you_mean(unknown, columns)
-    if not error.field.startswith("--") or not meant:
-        return error
-    expected = f"{error.expected}{meant}"
-    return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
 def _document(proposal: Proposal, written: Written) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Of a file that holds several tables, what is read of it is said."""
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
@@ -13,7 +12,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from millrace.contract.csv_form import CsvForm
+from millrace.contract.csv_form import CsvForm, numbered
 from millrace.contract.kinds import FLOATS, INTEGERS, TIMES
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 MOST_WHOLE = 2**53
 """Every whole number to here has a double of its own: a float below it is written without decimals if it has none."""
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
-SHOWN = 5
 
 
 def stop(path: Path, field: str, expected: str, came: object) -> NoReturn:
@@ -39,7 +37,7 @@ class Grid:
 
     path: Path
     names: tuple[str, ...]
-    """Each name comes once and is not empty."""
+    """Each name comes once and is not empty: one that comes again has a number behind it."""
     rows: Sequence[Sequence[Any]]
     first: int
     """The number of the first row in the file, from 1: in a sheet the row under the names."""
@@ -79,22 +77,11 @@ class Grid:
             yield json.dumps(there, ensure_ascii=False) if there else ""
 
 
-def repeats(names: Sequence[str]) -> str:
-    """The first names that come more than once: `'temp' in columns 3 and 4`; "" if each comes once."""
-    places = defaultdict[str, list[str]](list)
-    for place, name in enumerate(names, 1):
-        places[name].append(f"{place}")
-    twice = [(name, at) for name, at in places.items() if len(at) > 1]
-    return "; ".join(f"{name!r} in columns {', '.join(at[:-1])} and {at[-1]}" for name, at in twice[:SHOWN])
-
-
 def grid_of(path: Path, names: Sequence[object], rows: Sequence[Sequence[Any]], *, first: int, said: str) -> Grid:
     """The grid of these names and rows. A column without a name is called by its place: `column_3`.
 
-    Raises ConfigurationError for no rows, for a name that comes twice, and for bytes in a cell."""
-    called = [str(name or "").strip() or f"column_{place}" for place, name in enumerate(names, 1)]
-    if twice := repeats(called):
-        stop(path, "columns", "names that come once", f"{twice} of {said}")
+    Raises ConfigurationError for no rows, and for bytes in a cell."""
+    called = numbered([str(name or "").strip() or f"column_{place}" for place, name in enumerate(names, 1)])
     if not rows:
         stop(path, "rows", "rows under the names", f"none in {said}")
     for name, column in zip(called, zip(*rows, strict=True), strict=True):

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.new.marks import find_number_format, looks_marked
-from millrace.console.new.patterns import Reading, likeliest, read_pattern, usual_patterns
-from millrace.console.new.times import looks_like_times
+from millrace.console.new.times import Reading, likeliest, looks_like_times, read_pattern, usual_patterns
 from millrace.console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import TIMES, Kind, arrow_type
@@ -259,13 +258,13 @@ def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
     found = find_number_format(known, form)
     if found is None:
         return None
-    values, misfits = numbers_in_format(known, Column(name=name, kind="float64", number_format=found.form))
+    number_format, unit, said = found
+    values, misfits = numbers_in_format(known, Column(name=name, kind="float64", number_format=number_format))
     if len(misfits) > _most_misfits(known):
         return None
-    said = found.said
     if misfits:
         said += f"; {len(misfits):,} with no such number will be quarantined: {_shown(known.take(misfits))}"
-    facts = {"number_format": found.form, "unit": found.unit}
+    facts = {"number_format": number_format, "unit": unit}
     return _observed(name, "float64", values, said, misfits=len(misfits), **facts)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.files.grid import stop
 from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.keys import rank_of_names
 from millrace.console.new.numbers import finite_bounds, usual_bounds
@@ -49,6 +48,8 @@ EARLIER = 10
 """Years before the first time that a contract takes."""
 LONGER = 4
 """A text may be 4 times as long as the longest one that was seen."""
+USUAL_SIZE = (64, 64)
+"""Height and width in pixels to which images of many sizes are scaled."""
 USUAL_SHARE = 0.95
 """Least share of the images that must have one size and encoding. The contract refuses the others."""
 
@@ -165,20 +166,20 @@ def _earliest(observed: Profile) -> date | datetime:
 
 
 def observe_images(
-    name: str, cells: pa.ChunkedArray, *, size: tuple[int, int] | None, where: str
+    name: str, cells: pa.ChunkedArray, *, size: tuple[int, int] | None, of: str = ""
 ) -> tuple[Profile, Column] | LeftOut:
     """The column of images with its rule, by the headers that the contract reads; LeftOut for other bytes.
 
-    `size` is the height and the width in pixels to which all images are scaled, as PNG. Raises ConfigurationError if
-    the images have many sizes. The contract refuses a few of another size."""
+    `size` is the height and the width in pixels to which all images are scaled, as PNG; USUAL_SIZE for images `of`
+    many sizes. The contract refuses a few of another size."""
 
     flat = cells.combine_chunks().cast(pa.binary())
     changed = ""
     if size is not None:
         flat = pa.array(_scaled(flat.to_pylist(), size), pa.binary())
         changed = (
-            f"scaled to {size[0]} x {size[1]} pixels, as PNG; `scale: true` in the contract lets `millrace drop` and "
-            "`millrace predict` do so with later ones"
+            f"{of}scaled to {size[0]} x {size[1]} pixels, as PNG; `scale: true` in the contract lets `millrace drop` "
+            "and `millrace predict` do so with later ones"
         )
     # The most frequent kind of image becomes the rule. An image of another kind breaks it, and is refused.
     found_headers = [_header(cell) for cell in flat.to_pylist() if cell is not None]
@@ -186,10 +187,9 @@ def observe_images(
     if not headers:
         return LeftOut(name=name, reason="holds bytes that are no PNG and no JPEG of 8 bits without transparency")
     (encoding, found), count = headers.most_common(1)[0]
-    if count < USUAL_SHARE * len(flat):
+    if count < USUAL_SHARE * len(flat) and size is None:
         shown = ", ".join(f"{_say(each)} {rows:,}×" for each, rows in headers.most_common(4))
-        expected = f"images of one size and encoding ({USUAL_SHARE:.0%} of them), or --image-size 64x64 to scale them"
-        stop(Path(where), name, expected, shown)
+        return observe_images(name, cells, size=USUAL_SIZE, of=f"of many sizes ({shown}), so (or --image-size) ")
     rule = ImageFormat(encoding=encoding, shape=(found.channels, found.height, found.width), scale=size is not None)
     column = Column(name=name, kind="binary", required=True, rules=(rule,))
     return Profile(name=name, kind="binary", cells=flat, distinct=len(flat.unique()), changed=changed), column

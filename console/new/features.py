@@ -15,7 +15,8 @@ from millrace.console.image_folder import PARTS
 from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.contract import is_free_text, why_no_feature
 from millrace.console.new.duplicates import copies
-from millrace.console.new.times import Series, far_times
+from millrace.console.new.event_times import is_later
+from millrace.console.new.times import Series, far_times, micros
 from millrace.console.new.words import words_of_name
 from millrace.contract.ahead import Ahead
 from millrace.contract.kinds import arrow_type
@@ -110,6 +111,9 @@ def find_features(
 
     `excluded` are no candidates and need no reason. Columns of `keep` are taken although they are of a person."""
     columns, others, derived, texts = [], [], [], []
+    known = [one for one in seen if one.name not in excluded and not contract.column(one.name).is_protected]
+    # Without an event time the first of several times is surely known, those after it may not be.
+    times = [one for one in known if one.is_time and one.name == event_time] or [one for one in known if one.is_time]
     for observed in seen:
         if observed.name in excluded:
             continue
@@ -118,13 +122,19 @@ def find_features(
         if column.is_protected and observed.name not in keep:
             others.append(LeftOut(name=observed.name, reason=f"of a person (--keep {observed.name} takes it)"))
         elif observed.is_time:
-            if parts := calendar_parts(observed):
+            before = next((one.name for one in times if one is not observed and is_later(observed, one)), "")
+            if before and observed.name not in keep and observed.name != event_time:
+                reason = f"never before {before}: is it known at prediction time? (--keep {observed.name} takes it)"
+                others.append(LeftOut(name=observed.name, reason=reason))
+            elif parts := calendar_parts(observed):
                 derived.append(_calendar(observed.name, event_time, contract, parts))
             else:
                 others.append(LeftOut(name=observed.name, reason="a time: too few days for weekdays, and no hours"))
         elif says_part(observed):
             others.append(LeftOut(name=observed.name, reason="says which part a row belongs to"))
-        elif reason := why_no_feature(column, observed):
+        elif observed.may_be_time and not observed.is_number:
+            others.append(LeftOut(name=observed.name, reason=observed.changed))
+        elif (reason := why_no_feature(column, observed)) and not (observed.is_number and observed.name in keep):
             others.append(LeftOut(name=observed.name, reason=reason))
         else:
             texts += [observed.name] if is_free_text(column, observed) else []
@@ -137,9 +147,8 @@ def find_features(
 def calendar_parts(column: Profile) -> list[str]:
     """The parts of the calendar that differ in these times and come again: of `hour`, `weekday` and `month`."""
 
-    kind = pa.timestamp("us", column.cells.type.tz if pa.types.is_timestamp(column.cells.type) else None)
     # Microseconds since 1970. Days that lie decades from the others would make the span look like years.
-    times = column.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy()
+    times = micros(column.cells.drop_null()).to_numpy()
     far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column.cells)]
     days = np.setdiff1d(times // 86_400_000_000, far)
     span = int(days[-1] - days[0]) + 1 if len(days) else 0
@@ -177,14 +186,6 @@ def says_part(column: Profile) -> bool:
     return {str(word).lower() for word in column.cells.drop_null().unique().to_pylist()} <= PARTS.keys()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Leak:
-    """A column that predicts the label by itself."""
-
-    column: str
-    reason: str
-
-
 def find_leaks(
     examples: Examples,
     target_N: npt.NDArray[Any],
@@ -192,7 +193,7 @@ def find_leaks(
     *,
     entity: Sequence[str],
     event_time: str,
-) -> list[Leak]:
+) -> list[LeftOut]:
     """The columns of `names` that give the label away: of their own row, or of the row of the entity before or after.
 
     `target_N` is the task's target: numbers of classes (int64, or the floats 0.0 and 1.0) or amounts. If it has several
@@ -213,9 +214,9 @@ def find_leaks(
             right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
             usual = f"class of most training rows on {1 - naive:.1%}" if is_class else f"median by {naive:.3g}"
             reason = f"alone it is {right} (the {usual}): is it known at prediction time?"
-            found.append(Leak(column=name, reason=reason))
+            found.append(LeftOut(name=name, reason=f"{reason} (--keep {name} takes it)"))
         elif number_N is not None and (said := _shifted(rows, target_N, number_N, is_class=is_class)):
-            found.append(Leak(column=name, reason=said))
+            found.append(LeftOut(name=name, reason=f"{said} (--keep {name} takes it)"))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -114,21 +114,13 @@ def _form(form: CsvForm) -> str:
     return f"{form.delimiter!r} between cells, quote {form.quote!r}, {form.encoding}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TypedRows:
-    """The rows of a source by its contract."""
+def typed_rows(
+    source: Source, contract: Table, *, at: datetime
+) -> tuple[pa.Table, list[QuarantinedRow], tuple[tuple[int, str], ...]]:
+    """The rows as ingestion will type them, those that are none, and the number of lines before each file, with its
+    name; of one file alone the name is empty. `_line` counts on from file to file.
 
-    rows: pa.Table
-    """With `_line`, which counts on from file to file."""
-    unparsable: tuple[QuarantinedRow, ...]
-    begins: tuple[tuple[int, str], ...]
-    """The number of lines before each file, with the file's name; of one file alone the name is empty."""
-
-
-def typed_rows(source: Source, contract: Table, *, at: datetime) -> TypedRows:
-    """The rows as ingestion will type them. `at` is the time of rows without one of their own.
-
-    Raises ConfigurationError if ingestion would refuse a file whole."""
+    `at` is the time of rows without one of their own. Raises ConfigurationError if ingestion refuses a file whole."""
     with droppable(source, contract) as files:
         found = [read_rows(one.sample or one.plain, contract, at=at) for one in files]
     parts, unparsable, begins, before = [], list[QuarantinedRow](), list[tuple[int, str]](), 0
@@ -138,7 +130,7 @@ def typed_rows(source: Source, contract: Table, *, at: datetime) -> TypedRows:
         parts.append(rows.set_column(rows.column_names.index(LINE), LINE, lines))
         unparsable += [replace(row, line=(row.line or 0) + before) for row in refused]
         before = max([before, *(row.line or 0 for row in unparsable), pc.max(lines).as_py() or 0])
-    return TypedRows(rows=pa.concat_tables(parts), unparsable=tuple(unparsable), begins=tuple(begins))
+    return pa.concat_tables(parts), unparsable, tuple(begins)
 
 
 @contextmanager

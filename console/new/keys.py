@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.new.columns import MOST_MISFITS, Profile
-from millrace.console.new.times import REGULAR, Places, hours_in_words
+from millrace.console.new.times import REGULAR, Places, hours_in_words, micros
 from millrace.console.new.words import is_identifier, why_protected
 
 CODE = r"^[A-Za-z0-9][A-Za-z0-9_./:#-]{0,63}$"
@@ -80,8 +80,7 @@ class Panels:
         self._places = {one.name: place for place, one in enumerate(columns)}
         self._counts = {one.name: one.distinct for one in fit[:MOST_TRIED]}
         self._codes = {one.name: _codes(one.cells) for one in fit[:MOST_TRIED]}
-        kind = pa.timestamp("us", getattr(event_time.cells.type, "tz", None))
-        times = event_time.cells.cast(kind).cast(pa.int64())
+        times = micros(event_time.cells)
         self._known_N = np.asarray(times.is_valid())
         self._time_N: Places = times.fill_null(0).to_numpy()
 
@@ -174,14 +173,6 @@ def rank_of_names(column: Profile) -> int:
     if column.kind == "string":
         return 2 if _are_codes(column) and not why_protected(column.name, column.cells) else 0
     return 3 if column.kind == "int64" and _count(column) else 0
-
-
-def are_evenly_spaced(times: Profile) -> bool:
-    """Whether REGULAR of the neighbours in time, or more, are equally far apart."""
-    kind = pa.timestamp("us", getattr(times.cells.type, "tz", None))
-    moments = np.sort(times.cells.drop_null().cast(kind).cast(pa.int64()).to_numpy())
-    apart, counts = np.unique(np.diff(moments), return_counts=True)
-    return bool(len(apart)) and bool(counts.max() >= REGULAR * counts.sum())
 
 
 def _are_codes(column: Profile) -> bool:

@@ -295,13 +295,14 @@ def as_flag(label: Profile) -> Profile | None:
 
 
 def two_classes(label: Profile, cells: pa.ChunkedArray) -> Profile:
-    """The label as two classes, if it is two whole numbers that are written as decimals (0.0 and 1.0); else itself.
+    """The label as two classes, if it is two decimals (0.0 and 1.0); else itself, and so for fractions of a typed file.
 
-    Programs that know no missing whole number write them so. Text stays as it is written."""
-    known = label.cells.drop_null()
-    if label.kind != "float64" or label.distinct != 2 or any(value % 1 for value in known.unique().to_pylist()):
+    Programs that know no missing whole number write whole ones so. Text stays as it is written."""
+    if label.kind != "float64" or label.distinct != 2:
         return label
     if not _is_text(cells.type):
+        if any(value % 1 for value in label.cells.drop_null().unique().to_pylist()):
+            return label
         return replace(label, kind="int64", cells=label.cells.cast(pa.int64()))
     trimmed = pc.ascii_trim_whitespace(cells.combine_chunks().cast(pa.string()))
     texts = pc.if_else(pc.is_valid(label.cells), trimmed, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -62,18 +61,9 @@ CLOCK = re.compile(r"[+-]?([0-9]{1,4}):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?")
 THOUSANDS = re.compile(r"[0-9]{1,3}(?:([.,])[0-9]{3})+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FoundFormat:
-    """How the numbers of a column are written."""
-
-    form: NumberFormat
-    unit: str
-    said: str
-    """A remark, with a first text and the number that it is read as."""
-
-
-def find_number_format(known: pa.Array, form: CsvForm) -> FoundFormat | None:
-    """How the texts hold numbers, if nearly all of them do in one way; None for other texts.
+def find_number_format(known: pa.Array, form: CsvForm) -> tuple[NumberFormat, str, str] | None:
+    """How the texts hold numbers, if nearly all of them do in one way, their unit, and a remark with a first text and
+    its number; None for other texts.
 
     `form` is how the file's other numbers are written."""
     cells: list[str] = [cell.strip() for cell in known.drop_null()[:LOOKED_AT].to_pylist()]
@@ -83,7 +73,7 @@ def find_number_format(known: pa.Array, form: CsvForm) -> FoundFormat | None:
             first = cells[0] if _reads(number_format, cells[0]) else next(c for c in cells if _reads(number_format, c))
             amount = number_format.plain(first)
             said = f"its numbers are written with a unit: {first!r} is {amount}{f' {unit}' if unit else ''}"
-            return FoundFormat(form=number_format, unit=unit, said=f"{said} (`numberFormat` in contract.yaml)")
+            return number_format, unit, f"{said} (`numberFormat` in contract.yaml)"
     return None
 
 

@@ -20,10 +20,11 @@ from millrace.console.new.declare import (
     workload_document,
 )
 from millrace.console.new.entities import Division, by_group, find_division
+from millrace.console.new.event_times import without_windows
 from millrace.console.new.families import Family, PartAtHand
 from millrace.console.new.features import Features, filled, find_features, find_leaks, with_known
 from millrace.console.new.files import typed_rows
-from millrace.console.new.read import Source
+from millrace.console.new.read import Doubt, Source
 from millrace.console.new.reading import OBSERVED_AT, ROW_ID, Reading, read
 from millrace.console.new.rehearsal import Rehearsal, rehearse
 from millrace.console.new.roles import FEWEST_ROWS, Choices, Guess, check_choices
@@ -38,6 +39,7 @@ from millrace.contract.validate import validate
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 
+Doubtful = tuple[Choices, Doubt]
 PHASES = 7
 """What `say` is told of: the file is read before the proposal is made, and written behind it."""
 
@@ -142,10 +144,17 @@ def propose(
     and the name of each phase before it begins. `known` is by what rows are divided, if that was found before.
 
     Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop, with the
-    cause."""
+    cause; with `choices.asks` also for what is in doubt."""
+
+    def again(changed: Choices, *doubts: Doubt, known: Division | None = None) -> Proposal:
+        doubtful = replace(source, doubts=(*source.doubts, *doubts))
+        return propose(doubtful, changed, today=today, minutes=minutes, part=part, say=say, known=known)
+
     check_choices(choices, source)
     say(2, f"looking at {count(len(source.table.column_names), 'column')} of {source.table.num_rows:,} rows")
     reading = read(source, choices, today)
+    if choices.asks and (doubt := next(iter(reading.source.doubts), None)):
+        raise ConfigurationError(where=reading.where, field=doubt.field, expected=doubt.otherwise, came=doubt.came)
     features = _features(reading)
     # What no model reads may be missing and hold anything, before any row is judged.
     reading = reading.without_needing([column.name for column in features.others])
@@ -153,21 +162,27 @@ def propose(
     rows = _judged(reading, today)
     reading, features, series = _in_series(reading, features, rows.accepted)
     rows = _filled(reading, rows)
-    _check_any(reading, features)
+    if alone := _alone(choices, reading, features, series):
+        return again(*alone)
     say(4, "looking for what rows are about")
     division = known or find_division(reading, features, rows.accepted, choices)
     if division and division.is_order and not known:
-        again = replace(choices, is_in_order=True)
-        return propose(source, again, today=today, minutes=minutes, part=part, say=say, known=division)
+        return again(replace(choices, is_in_order=True), *reading.source.doubts, known=division)
     if division and division.columns:
         reading, features = by_group(reading, features, division)
         rows = _judged(reading, today)
     say(5, "rehearsing a training: parts, the rule to beat, columns that give the label away")
-    draft = _rehearsed(reading, features, rows, series, division)
+    try:
+        draft = _rehearsed(reading, features, rows, series, division)
+    except ConfigurationError as error:
+        if not reading.is_in_time or choices.event_time or choices.looks_ahead:
+            raise
+        return again(*without_windows(choices, reading.guesses["event time"].value, error))
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
     if leaks := _leaks(draft):
         features = features.without(leaks)
-        _check_any(reading, features)
+        if alone := _alone(choices, reading, features, series):
+            return again(*alone)
         reading = reading.without_needing([column.name for column in leaks])
         rows = _filled(reading, _judged(reading, today))
         is_same = rows.accepted.num_rows == draft.accepted.num_rows
@@ -252,12 +267,27 @@ def _features(reading: Reading) -> Features:
     )
 
 
-def _check_any(reading: Reading, features: Features) -> None:
-    if not features.columns and not any("history" in feature for feature in features.derived):
-        reasons = {one.name: one.reason for one in features.others}
-        changed = (f"; {column.name}: {column.changed}" for column in reading.seen if column.changed)
-        expected = f"a column to predict from{''.join(changed)}"
-        raise ConfigurationError(where=reading.where, field="features", expected=expected, came=reasons)
+def _alone(choices: Choices, reading: Reading, features: Features, series: Series | None) -> Doubtful | None:
+    """What a label without any column beside it is predicted from: its own past, or numbers that are else left out.
+
+    None where there are features. Raises ConfigurationError for a label that is really alone."""
+    if features.columns or any("history" in feature for feature in features.derived):
+        return None
+    if series is not None and reading.kind.name == "regression" and not choices.looks_ahead:
+        came, taken = "no column to predict from", f"the next {reading.label.name} is predicted, from those before it"
+        doubt = Doubt(field="horizon", came=came, taken=taken, otherwise="--horizon-steps, --horizon-hours")
+        return replace(choices, horizon_steps=1), doubt
+    if features.derived:
+        return None
+    numbers = {one.name for one in reading.seen if one.is_number and one.distinct > 1 and one.name != "id"}
+    others = {one.name: one.reason for one in (*features.others, *reading.left_out)}
+    kept = [name for name in others if name in numbers and not reading.contract.column(name).is_protected]
+    if not kept or {*kept} <= {*choices.keep}:
+        expected = "a column to predict from, beside the label"
+        raise ConfigurationError(where=reading.where, field="features", expected=expected, came=others)
+    came = f"no other column to predict from than {', '.join(f'{name} ({others[name]})' for name in kept)}"
+    doubt = Doubt(field="features", came=came, taken="taken all the same", otherwise="--leave-out")
+    return replace(choices, keep=(*choices.keep, *kept)), doubt
 
 
 def _filled(reading: Reading, rows: Judged) -> Judged:
@@ -269,13 +299,12 @@ def _judged(reading: Reading, today: date) -> Judged:
     """The rows of the file. Raises ConfigurationError if fewer than FEWEST_ROWS rows keep the contract."""
     at = datetime.combine(today, time(), UTC)
     if reading.is_file_droppable:
-        typed = typed_rows(reading.source, reading.contract, at=at)
-        rows, unparsable, begins = typed.rows, typed.unparsable, typed.begins
+        rows, unparsable, begins = typed_rows(reading.source, reading.contract, at=at)
     else:
         # Images are put into Parquet files later, so their rows are built from the observed cells here.
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
-        rows, unparsable, begins = cells.append_column(LINE, lines), (), ()
+        rows, unparsable, begins = cells.append_column(LINE, lines), [], ()
     verdict = validate(rows, up_to(reading.contract, reading, arrived=at), decodes=True)
     accepted = verdict.accepted
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
@@ -296,7 +325,6 @@ def _rehearsed(
     raises the ConfigurationError of the smallest share."""
     from millrace.datasets.read import times
 
-    _check_any(reading, features)
     contract_yaml, accepted, where = _contract_yaml(reading, features), rows.accepted, reading.where
     problem: ConfigurationError | None = None
     # Rows without times are split by key or by order: no share of HELD_OUT changes that, so one try is enough.
@@ -339,11 +367,11 @@ def _leaks(draft: Draft) -> list[LeftOut]:
     # A column may give one of several labels away.
     targets = [*rehearsal.target_N.T] if reading.choices.labels else [rehearsal.target_N]
     found = {
-        one.column: one
+        one.name: one
         for target_N in targets
         for one in find_leaks(rehearsal.examples, target_N, names, entity=entity, event_time=reading.event_time)
-    }.values()
-    return [LeftOut(name=one.column, reason=f"{one.reason} (--keep {one.column} takes it)") for one in found]
+    }
+    return [*found.values()]
 
 
 def _contract_yaml(reading: Reading, features: Features) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import Given
-from millrace.console.files.grid import Grid, repeats, stop
+from millrace.console.files.grid import Grid, stop
 from millrace.console.new.words import without, words_of_no_amount
 from millrace.console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
@@ -47,6 +47,22 @@ NUMBER_FORMS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """A question of which the harmless answer was taken."""
+
+    field: str
+    came: str
+    """What leaves it open."""
+    taken: str
+    """The answer."""
+    otherwise: str
+    """The options that say otherwise, for `--ask` and for the remark."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.came}: {self.taken} (or {self.otherwise}; --ask asks)"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """The columns of a file, and how the file is written."""
 
@@ -56,6 +72,7 @@ class Source:
     """Whether every cell is text that may mean a number, as in CSV and its kin."""
     notes: tuple[str, ...]
     """Remarks on how the file is written, if that is not the usual way. The contract says the same."""
+    doubts: tuple[Doubt, ...] = ()
     csv: CsvForm = field(default_factory=CsvForm)
     names_in_file: Mapping[str, str] = field(default_factory=dict)
     """The name of a column in the file by its name here, if the two differ: `{"price_2": "price"}`."""
@@ -81,8 +98,7 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     """The rows of a file.
 
     `columns` are the names of the columns if the file has no line of names. `decimal` is the mark before decimals, ""
-    to find it. Raises ConfigurationError if the file has another format than those of `TABLE_FILES`, no rows, or
-    column names that are not unique."""
+    to find it. Raises ConfigurationError if the file has another format than those of `TABLE_FILES`, or no rows."""
     if not path.is_file():
         stop(path, "--from", "a file", "none of that name")
     with path.open("rb") as file:
@@ -108,16 +124,53 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
 
 
 def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
+    """The cells of the file, all as text, read by the code of ingestion. `decimal` is the mark before decimals, "" to
+    find it. Where the first line is a row, the columns are called by their places.
+
+    Raises ConfigurationError if no line can be read, or if `columns` are not the names of a file without a line of
+    names."""
     form = replace(find_form(path), columns=columns)
-    read = read_delimited(path, form, decimal=decimal)
-    first = read.names
-    if columns and len(columns) != read.width:
-        stop(path, "--columns", f"{read.width} names, one for each cell of line {read.line}", len(columns))
-    # A number is no name, so the first line is data: taken for names, it would be lost as a row.
-    if not columns and (data := [cell for cell in first if NUMBER.match(cell)]):
-        stop(path, f"line {read.line}", "the names of the columns (or --columns a,b,c…)", f"data such as {data[0]!r}")
-    notes, broken = tuple(_said(read.form)), read.unparsable
-    return Source(path=path, table=read.table, has_typed_text=True, notes=notes, csv=read.form, unparsable=broken)
+    line, first = _first(path, form)
+    width = len(first)
+    # The given names stand in the first line, so that line is no row: --columns was given for a file with names.
+    same = {name.casefold() for name in columns} & {cell.strip().casefold() for cell in first}
+    if 2 * len(same) > width:
+        stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
+    names = list(columns or first)
+    if len(names) != width:
+        stop(path, "--columns", f"{width} names, one for each cell of line {line}", len(names))
+    # Columns are named by their places here. The names of the file are judged later, by `names_of`.
+    places = tuple(f"\0{place}" for place in range(width))
+    in_file = places if columns else names
+    cells = tuple(Column(name=at, kind="string", physical_name=old) for at, old in zip(places, in_file, strict=True))
+    text = Table(name=path.name, columns=cells, csv=replace(form, columns=places if columns else ()))
+    try:
+        parts = list(csv.read(path, text, Limits(line_bytes=max(path.stat().st_size, 2**20))))
+    except DropError as error:
+        stop(path, f"line {line}", error.expected, error.got)
+    rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
+    unparsable = tuple(row for part in parts for row in part.unparsable)
+    if unparsable and not rows.num_rows:
+        worst, line_of = unparsable[0].violations[0], unparsable[0].line
+        came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
+        expected = f"labelled rows; if line {line} is a title and not the names, take it out"
+        stop(path, "rows", expected, came)
+    if not columns and not _are_names(names, rows):
+        return _delimited(path, tuple(f"column_{place}" for place in range(1, width + 1)), decimal)
+    form = _number_form(path, rows.columns, decimal, form)
+    notes, table = tuple(_said(form)), rows.rename_columns(names)
+    return Source(path=path, table=table, has_typed_text=True, notes=notes, csv=form, unparsable=unparsable)
+
+
+def _are_names(first: Sequence[str], table: pa.Table) -> bool:
+    """Whether the first line has names. One with a number in it may be a row, which would be lost as names.
+
+    Numbers that count are names (0, 1, 2), and a text above numbers is one."""
+    numbers = [cell for cell in first if NUMBER.match(cell)]
+    if not numbers or list(first) in ([f"{at}" for at in range(start, start + len(first))] for start in (0, 1)):
+        return True
+    texts = [table.column(at) for at, cell in enumerate(first) if cell and cell not in numbers]
+    return any(_is_number(without(cells, words_of_no_amount(cells)).drop_null(), CsvForm()) for cells in texts)
 
 
 def _said(form: CsvForm) -> list[str]:
@@ -129,8 +182,8 @@ def _said(form: CsvForm) -> list[str]:
         f"cells are quoted by {form.quote!r}" if form.quote else "quotation marks are text": form.quote != usual.quote,
         f"text is in {form.encoding}": form.encoding != usual.encoding,
         f"decimals stand behind {form.decimal!r}": form.decimal != usual.decimal,
-        f"thousands are marked by {form.thousands!r}": form.thousands != usual.thousands,
-        "no line has the columns' names": bool(form.columns),
+        f"thousands are marked by {form.thousands!r} (or --decimal)": form.thousands != usual.thousands,
+        f"no line has the columns' names, such as {form.columns[:1]} (or --columns)": bool(form.columns),
     }
     return [f"{text}: the contract says so" for text, is_other in said.items() if is_other]
 
@@ -138,7 +191,7 @@ def _said(form: CsvForm) -> list[str]:
 def _json_lines(path: Path, *_: object) -> Source:
     """The rows of JSON lines, with a note on the lines that are no objects.
 
-    Raises ConfigurationError if more than MOST_BROKEN of the lines are none, or if a column has values of two types."""
+    Raises ConfigurationError if more than MOST_BROKEN of the lines are none."""
 
     rows: list[dict[str, Any]] = []
     broken: list[tuple[int, str, str]] = []
@@ -163,7 +216,8 @@ def _json_lines(path: Path, *_: object) -> Source:
             arrays.append(pa.array(cells))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
-            stop(path, name, "values of one type", kinds)
+            notes += (f"{name} is left out, as its values are of several types: {kinds}",)
+            arrays.append(pa.nulls(len(rows)))
     table = pa.Table.from_arrays(arrays, names=names)
     return Source(path=path, table=table, has_typed_text=False, notes=notes)
 
@@ -183,8 +237,8 @@ def names_of(path: Path, came: list[str]) -> list[str]:
     """A valid name for each column, in their order: `["Price", "price", " "]` gives `["Price", "price_2", "column_3"]`.
 
     Of names that differ in capitals only, the later ones get a number, since Athena ignores capitals. Raises
-    ConfigurationError if a name comes twice or cannot be printed."""
-    if twice := repeats(came):
+    ConfigurationError if a name of Parquet comes twice, or if one cannot be printed."""
+    if twice := [name for name in came if came.count(name) > 1]:
         stop(path, "columns", "names that come once", twice)
     if strange := [name for name in came if not name.strip().isprintable() or {*name} & LINE_ENDS]:
         stop(path, "columns", "names that can be printed", strange)
@@ -201,21 +255,6 @@ def names_of(path: Path, came: list[str]) -> list[str]:
     return names
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delimited:
-    """The cells of a file, all as text."""
-
-    form: CsvForm
-    names: tuple[str, ...]
-    """The cells of the first line that is not blank, or the names that the form has."""
-    line: int
-    """The number of the first line that is not blank, counted from 1."""
-    width: int
-    """Number of cells in that line."""
-    table: pa.Table
-    unparsable: tuple[QuarantinedRow, ...]
-
-
 def find_form(path: Path) -> CsvForm:
     """Encoding, delimiter and quotation mark of a file. How numbers are written is found later, column by column."""
     data = path.read_bytes().removeprefix(BOM)
@@ -228,60 +267,16 @@ def find_form(path: Path) -> CsvForm:
     return CsvForm(delimiter=delimiter, quote=_quote(lines, delimiter), encoding=encoding)
 
 
-def read_delimited(path: Path, form: CsvForm, *, decimal: str = "") -> Delimited:
-    """The cells of the file, read by the code of ingestion. `decimal` is the mark before decimals, "" to find it.
-
-    Raises ConfigurationError if no line can be read, if `form.columns` names the columns of a file that has a line of
-    names, or if numbers may be read in two ways."""
-
-    line, first = _first(path, form)
-    width = len(first)
-    # The given names stand in the first line, so that line is no row: --columns was given for a file with names.
-    same = {name.casefold() for name in form.columns} & {cell.strip().casefold() for cell in first}
-    if 2 * len(same) > width:
-        stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
-    names = form.columns or tuple(first)
-    # Columns are named by their places here. The names of the file are judged later, by `source`.
-    places = tuple(f"\0{place}" for place in range(width))
-    in_file = names if not form.columns else places
-    columns = tuple(
-        Column(name=name, kind="string", physical_name=old) for name, old in zip(places, in_file, strict=True)
-    )
-    text = Table(name=path.name, columns=columns, csv=replace(form, columns=places if form.columns else ()))
-    size = path.stat().st_size
-    try:
-        parts = list(csv.read(path, text, Limits(line_bytes=max(size, 2**20))))
-    except DropError as error:
-        stop(path, f"line {line}", error.expected, error.got)
-    rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
-    unparsable = tuple(row for part in parts for row in part.unparsable)
-    if unparsable and not rows.num_rows:
-        worst, line_of = unparsable[0].violations[0], unparsable[0].line
-        came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
-        expected = f"labelled rows; if line {line} is a title and not the names, take it out"
-        stop(path, "rows", expected, came)
-    known = _number_form(path, [rows.column(place) for place in range(width)], decimal, form)
-    return Delimited(
-        form=replace(form, decimal=known.decimal, thousands=known.thousands),
-        names=names,
-        line=line,
-        width=width,
-        table=rows.rename_columns(list(names)) if len(names) == width else rows,
-        unparsable=unparsable,
-    )
-
-
 def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
-    """The number and the cells of the first line that is not blank. Raises ConfigurationError if a name comes twice."""
+    """The number and the cells of the first line that is not blank. Raises ConfigurationError for a title."""
     lines = enumerate(lines_of(path.read_bytes().removeprefix(BOM)), 1)
     number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
         stop(path, "rows", "labelled rows", "blank lines")
     names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
-    if twice := "" if form.columns else repeats(names):
-        named = len({*filter(None, names)}) < len([*filter(None, names)])
-        remedy = "where one of them needs another name" if named else "which may be a title: then take it out"
-        stop(path, "columns", f"names that come once in line {number}, {remedy}", twice)
+    places = [f"column_{place}" for place in range(1, len(names) + 1)]
+    if not form.columns and names != places and [*names[1:]] == places[1:] != []:
+        stop(path, "columns", f"names in line {number}; if it is a title, take it out", names[0])
     return number, names
 
 
@@ -326,28 +321,25 @@ def _quote(lines: list[str], delimiter: str) -> str:
 
 
 def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:
-    """The form in which most columns are numbers.
+    """The form in which most columns are numbers. Where `1,234` may be either, the comma marks thousands.
 
-    Raises ConfigurationError if two forms are equally good and read different numbers, or if `decimal` is not the mark
-    by which most columns are numbers."""
-    known = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
+    Raises ConfigurationError if `decimal` is not the mark by which most columns are numbers."""
+    amounts = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
     counts = {}
     for each in NUMBER_FORMS:
         if decimal in ("", each.decimal):
-            counts[each] = sum(_is_number(cells, each) for cells in known)
+            counts[each] = sum(_is_number(cells, each) for cells in amounts)
     most = max(counts.values(), default=0)
     best = [each for each, count in counts.items() if count == most]
     if not best:
         stop(path, "--decimal", "'.' or ','", decimal)
     other = "," if decimal == "." else "."
-    if decimal and (more := sum(_is_number(cells, CsvForm(decimal=other)) for cells in known)) > most:
+    if decimal and (more := sum(_is_number(cells, CsvForm(decimal=other)) for cells in amounts)) > most:
         stop(path, "--decimal", f"{other!r}, with which {count(more, 'column')} are numbers", decimal)
     # Cells separated by semicolons leave the comma free for decimals: of equally good forms that one is taken.
-    if form.delimiter == ";" and not best[0].has_plain_numbers:
-        return next((each for each in best if each.decimal == ","), best[0])
-    if not best[0].has_plain_numbers and len({each.decimal for each in best}) > 1:
-        stop(path, "numbers", "--decimal , or --decimal . (1,234 may be either)", "no --decimal")
-    return best[0]
+    likely = "," if form.delimiter == ";" and not best[0].has_plain_numbers else "."
+    known = next((each for each in best if each.decimal == likely), best[0])
+    return replace(form, decimal=known.decimal, thousands=known.thousands)
 
 
 def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from millrace.console.new.columns import LeftOut, Profile, few_rows, observe
 from millrace.console.new.contract import as_in_file, column_of, observe_images, relaxed
+from millrace.console.new.event_times import find_event_time
 from millrace.console.new.keys import repeated_cells
 from millrace.console.new.kinds import LABEL_KINDS, LabelKind, own_classes, two_classes
 from millrace.console.new.read import Source
-from millrace.console.new.roles import Choices, Guess, Guesser, lacks_time, one_of_several, several_labels
+from millrace.console.new.roles import MOST_REPEATED, Choices, Guess, Guesser, one_of_several, several_labels
 from millrace.console.new.shared_cells import part_cells
 from millrace.console.new.times import looks_like_local_time, times_of_day
 from millrace.console.new.words import once, repeated_rows, why_protected
@@ -36,8 +37,6 @@ AT_RANDOM = (
     "where the first row is the oldest) validation and test are random rows: optimistic where later rows differ"
 )
 """What a generated time is, of rows in order and of others."""
-MOST_REPEATED = 0.2
-"""Share of the rows that may repeat a cell, so that its column is still offered as a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,11 +133,11 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     changes = once([(column.name, column.changed) for column in seen if column.changed])
     notes = [*source.notes, *(f"{names}: {changed}" for names, changed in changes)]
     # Three cases: rows with times of their own; rows whose time is generated; images without times.
-    if not images and lacks_time(guesser, choices):
-        choices = replace(choices, has_no_event_time=True)
-    is_in_time = not choices.makes_time and (not images or bool(guesser.event_time(choices.event_time)))
+    choices, moment, doubts = find_event_time(guesser, choices, label, has_images=bool(images))
+    source = replace(source, doubts=(*source.doubts, *doubts))
+    is_in_time = not choices.makes_time and (not images or moment is not None)
     if is_in_time or choices.makes_time:
-        seen, guesses["event time"] = with_event_time(seen, guesser, choices, where, today, notes)
+        seen, guesses["event time"] = with_event_time(seen, moment, choices, where, today, notes)
     else:
         # The time of the drop's object or of the request: any one moment stands for it here.
         moment = pa.scalar(datetime.combine(today, time(), UTC), arrow_type("timestamp_utc"))
@@ -166,7 +165,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
 def _observe(source: Source, choices: Choices) -> tuple[tuple[Profile, ...], dict[str, Column], tuple[LeftOut, ...]]:
     """The observed columns, the contract's columns of images by name, and the columns that the contract will not have.
 
-    Raises ConfigurationError if `--time-format` reads no column, or if images have many sizes."""
+    Raises ConfigurationError if `--time-format` reads no column."""
 
     seen: list[Profile] = []
     images: dict[str, Column] = {}
@@ -178,7 +177,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Profile, ...], dic
         # Binary cells may be images, which come with their rule. Other columns get their rules later, in `_contract`.
         found: Profile | LeftOut | tuple[Profile, Column]
         if pa.types.is_binary(cells.type) or pa.types.is_large_binary(cells.type):
-            found = observe_images(name, cells, size=choices.size, where=source.path.name)
+            found = observe_images(name, cells, size=choices.size)
         else:
             # `--time-format` is meant for the column of `--event-time`; without that for any column that it reads.
             time_format = choices.time_format if choices.event_time in ("", name) else ""
@@ -263,7 +262,7 @@ def _contract(
 
 def with_event_time(
     seen: tuple[Profile, ...],
-    guesser: Guesser,
+    guess: Guess[Profile] | None,
     choices: Choices,
     where: str,
     today: date,
@@ -271,20 +270,13 @@ def with_event_time(
 ) -> tuple[tuple[Profile, ...], Guess[Profile]]:
     """The columns with the event time among them, and the guess of it; appends remarks to `notes`.
 
-    A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if the file
-    has a column that may be times and no option says so, or if the chosen one lacks the time of too many rows."""
-
-    # Three cases: the time is generated, a column of the file has it, or one may have it and that is an error.
-    guess = None if choices.makes_time else guesser.event_time(choices.event_time)
+    A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if a label
+    ahead has no times, or if the chosen column lacks the time of too many rows."""
     if guess is None:
         if not choices.makes_time:
             unread = [f"{column.name} {column.changed}" for column in seen if column.may_be_time]
-            expected = (
-                f"a column of times, or --rows-in-order (the first row is the oldest), or --no-event-time: the "
-                f"contract generates `{OBSERVED_AT}`" + "".join(f"; {one}" for one in unread)
-            )
-            kinds = {column.name: column.kind for column in seen}
-            raise ConfigurationError(where=where, field="event time", expected=expected, came=kinds)
+            expected = "; ".join(["a column of times, by which a row's past is found", *unread])
+            raise ConfigurationError(where=where, field="event time", expected=expected, came="none")
         option = "--rows-in-order" if choices.is_in_order else "--no-event-time"
         _refuse_taken(seen, OBSERVED_AT, option, where)
         notes.append(f"`{OBSERVED_AT}` is generated: {IN_ORDER if choices.is_in_order else AT_RANDOM}")
@@ -314,13 +306,12 @@ def with_event_time(
     return seen, guess
 
 
-def _why_generated(columns: Sequence[Profile], label: Profile) -> str:
-    """Why no column is the key, with the option that takes the column that tells most rows apart."""
-    fit = [one for one in columns if one is not label and one.is_nearly_complete and one.may_identify]
-    rows, name = min(((repeated_cells(one), one.name) for one in fit if not one.is_sentences), default=(0, ""))
+def _why_generated(fit: Sequence[Profile]) -> str:
+    """Why none of the columns is the key, with the option that takes the one that tells most rows apart."""
+    rows, name = min(((repeated_cells(one), one.name) for one in fit), default=(0, ""))
     if name and not rows:
         return f"several columns tell the rows apart, and nothing says that one names a row (--key {name} takes one)"
-    if not name or rows > MOST_REPEATED * len(columns[0].cells):
+    if not name or rows > MOST_REPEATED * len(fit[0].cells):
         return "no columns tell the rows apart"
     lost = f"--key {name} would quarantine the {rows:,} rows that repeat an earlier one's"
     return f"no columns tell the rows apart ({lost})"
@@ -338,21 +329,21 @@ def with_key(
     """The columns with the key among them, and the guess of it; appends remarks to `notes`.
 
     A file in which no columns tell the rows apart gets a generated one. Raises ConfigurationError if a label that lies
-    hours ahead lacks a key with the time in it."""
+    hours ahead has no key that makes series of the rows."""
 
     if not choices.has_no_key:
         # A generated time says when a row was dropped, and does not identify it.
         own_time = None if choices.makes_time else event_time
         columns = tuple(one for one in seen if own_time or one is not event_time)
-        try:
-            found = _found_key(replace(guesser, columns=columns), own_time, label, choices)
-        except ConfigurationError as error:
-            raise _with_local_time(error, event_time) from None
+        fit = replace(guesser, columns=columns)
+        found = fit.key(choices.key, own_time, label, looks_around=choices.looks_ahead)
+        if found is None and choices.looks_ahead and own_time:
+            found = fit.nearest(own_time, label)
         if found is not None:
             return seen, found
     if choices.looks_ahead:
-        came = "--horizon-hours or --horizon-steps, which finds a row's past and what lies ahead of it by its time"
-        raise ConfigurationError(where=where, field="--no-key", expected=_in_time(event_time.name), came=came)
+        expected = f"--key {event_time.name}, or --key with columns before it that make series of the rows"
+        raise ConfigurationError(where=where, field="key", expected=expected, came="no key with the time of a row")
     _refuse_taken(seen, ROW_ID, "--no-key", where)
     # The system will generate ids. Here the numbers of the rows stand for them.
     rows = len(seen[0].cells)
@@ -360,33 +351,8 @@ def with_key(
         f"`{ROW_ID}` is generated: of the file's digest and the line, or the prediction's id, by which labels find it"
     )
     made = Profile(name=ROW_ID, kind="string", cells=pa.array(map(str, range(rows)), pa.string()), distinct=rows)
-    reason = "you said so" if choices.has_no_key else f"generated: {_why_generated(seen, label)}"
+    reason = "you said so" if choices.has_no_key else f"generated: {_why_generated(guesser.fit(label))}"
     return (*seen, made), Guess(value=(ROW_ID,), reason=reason)
-
-
-def _found_key(
-    guesser: Guesser, event_time: Profile | None, label: Profile, choices: Choices
-) -> Guess[tuple[str, ...]] | None:
-    guess = guesser.key(choices.key, event_time, label, looks_around=choices.looks_ahead)
-    if guess is not None or not choices.looks_ahead:
-        return guess
-    if event_time is not None:
-        expected = ", or ".join(guesser.offers(event_time, label))
-        raise ConfigurationError(where=guesser.where, field="key", expected=expected, came="no key")
-    came = "rows without a time of their own"
-    raise ConfigurationError(where=guesser.where, field="key", expected=_in_time("the event time"), came=came)
-
-
-def _in_time(event_time: str) -> str:
-    return f"--key {event_time}, with --key and another column before it where several rows have one time"
-
-
-def _with_local_time(error: ConfigurationError, event_time: Profile) -> ConfigurationError:
-    """The error with the remark on daylight saving: an hour that comes twice keeps times from being a key."""
-    if not (said := looks_like_local_time(event_time.cells)):
-        return error
-    expected = f"{error.expected}; {event_time.name}: {said}"
-    return ConfigurationError(where=error.where, field=error.field, expected=expected, came=error.came)
 
 
 def _refuse_taken(seen: tuple[Profile, ...], name: str, option: str, where: str) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from millrace.console.new.columns import Profile
 from millrace.console.new.contract import column_of
@@ -235,18 +234,6 @@ def _column_alone(it: Proposal) -> str:
     return f"{what} alone is {right}, {plain}: is it known at prediction time? (--leave-out {quote(name)})"
 
 
-def afterwards(it: Proposal) -> Iterator[str]:
-    """A warning for each feature that reads a time which lies after the event time wherever both are filled."""
-    rows, event_time = it.accepted, it.reading.event_time
-    for name in [each["calendar"] for each in it.features.derived if "calendar" in each and it.reading.is_in_time]:
-        if name == event_time or rows[name].type != rows[event_time].type:
-            continue  # a time with a zone and one without cannot be compared
-        is_later, is_same = (test(rows[name], rows[event_time]) for test in (pc.greater, pc.equal))
-        if pc.any(is_later).as_py() and pc.all(pc.or_(is_later, is_same)).as_py():
-            what = f"{name} is never before {event_time}: is it known at prediction time, and not only afterwards?"
-            yield f"warning: {what} (--leave-out {quote(name)})"
-
-
 def _of_missing(it: Proposal) -> Iterator[str]:
     """Of the columns that a model reads, and those of the key. `_of_label` tells of rows without a label."""
     others = {*it.reading.label_names, *(one.name for one in it.features.others)} - {*it.reading.key}
@@ -370,10 +357,10 @@ def _resting(it: Proposal) -> Iterator[str]:
 
 
 NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
+    lambda it: map(str, dict.fromkeys(it.reading.source.doubts)),
     lambda it: it.reading.notes,
     lambda it: [it.division.said] if it.division else [],
     too_good,
-    afterwards,
     _of_missing,
     _of_label,
     lambda it: chain.from_iterable(map(of_column, _ranged(it))),

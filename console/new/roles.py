@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
 from millrace.console.new.columns import MOST_MISFITS, Profile
-from millrace.console.new.keys import Panel, Panels, are_evenly_spaced, rank_of_names, repeated_cells
+from millrace.console.new.keys import Panel, Panels, rank_of_names, repeated_cells
 from millrace.console.new.kinds import FLAGS, LABEL_KINDS, LABELS, NEGATIVE, as_flag, described, likely_kind
 from millrace.console.new.read import Source
-from millrace.console.new.words import counted, is_called, is_identifier, why_protected
+from millrace.console.new.words import counted, is_called, is_identifier
 from millrace.errors import ConfigurationError
+from millrace.spelling import did_you_mean
 from millrace.tasks.catalogue import TASKS
 
-TIMES = ("event_time", "timestamp", "time", "datetime", "date", "ts", "observed_at", "created_at")
 POSITIVE = ("1", "1.0", "true", "yes", "y", "positive", "pos", "+", "ja", "oui", "si", "sí", "sim")
 MOST_SHOWN = 8
-MOST_OFFERED = 4
-"""Most keys that an error offers."""
+MOST_REPEATED = 0.2
+"""Share of the rows that may repeat a cell, so that its column is still offered as a key."""
 Value = TypeVar("Value")
 NAME = re.compile(r"^[a-z][a-z0-9_]{1,23}$")
 SIZE = re.compile(r"^([0-9]+)x([0-9]+)$")
@@ -61,6 +61,8 @@ class Choices:
     """Columns that the contract will not have."""
     keep: tuple[str, ...] = ()
     """Columns that become features although they are of a person or give the label away."""
+    asks: bool = False
+    """Whether a doubt stops the proposal, with the options that settle it."""
     image_size: str = ""
     """Height and width in pixels to which all images are scaled: `64x64`."""
 
@@ -110,7 +112,7 @@ def check_choices(choices: Choices, source: Source) -> None:
         ("--label", choices.labels),
     ):
         if unknown := sorted({*columns} - {*names}):
-            expected = f"columns of the file ({', '.join(names)})"
+            expected = f"columns of the file ({', '.join(names)}){did_you_mean(unknown, names)}"
             raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
     if choices.known and not choices.looks_ahead:
         expected = "--horizon-hours or --horizon-steps beside it: of the row's own moment every column is known"
@@ -160,11 +162,8 @@ class Guesser:
             what = LABEL_KINDS[kind or "binary"].wanted.split(":")[0].removeprefix("a ")
             return Guess(value=alone[0], reason=f"the only {what}, and the last ({_describe(alone[0])})")
         # No safe guess: the error lists columns of two values first, else all that may be a label, else the columns.
-        shown = [f"{column.name} ({_describe(column)})" for column in (pairs or found)[:MOST_SHOWN]]
-        if shown:
-            return self._stop("label", f"--label with one of {'; '.join(shown)}", "no --label")
-        came = [f"{column.name} ({_describe(column)})" for column in self.columns[:MOST_SHOWN]]
-        return self._stop("label", f"--label with {_kinds_wanted(kind)}", came or "no columns")
+        shown = [f"{column.name} ({_describe(column)})" for column in (pairs or found or self.columns)[:MOST_SHOWN]]
+        return self._stop("label", f"--label with one of {'; '.join(shown)}", "no --label")
 
     def kind(self, label: Profile, choice: str) -> Guess[str]:
         """The kind of the label. Raises ConfigurationError if the label suits no kind, or not the chosen one."""
@@ -207,33 +206,15 @@ class Guesser:
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
 
-    def event_time(self, choice: str) -> Guess[Profile] | None:
-        """The column of the moment that a row is about; None if no column holds times.
-
-        Raises ConfigurationError if `choice` holds no times, or if several columns may be meant."""
-        if choice:
-            column = self._named("--event-time", choice)
-            if not column.is_time:
-                expected = "a column of times (2024-05-01T12:00:00, or --time-format 'dd/MM/yyyy HH:mm')"
-                expected += "; seconds or milliseconds since 1970 are none" if column.is_number else ""
-                expected += f"; {choice}: {column.changed}" if column.changed else ""
-                self._stop("--event-time", expected, f"{choice}, {_describe(column)}")
-            return Guess(value=column, reason="you said so")
-        found = [column for column in self.columns if column.is_time and column.is_nearly_complete]
-        # A birthday is no moment that a row is about.
-        found = [column for column in found if not why_protected(column.name, column.cells)]
-        if not found:
-            return None
-        # A single column of times is safe whatever its name. Of several, exactly one must be called like an event time.
-        named = [column for column in found if is_called(column.name, TIMES)]
-        if len(found) > 1 and len(named) != 1:
-            first, *others = _names(sorted(found, key=lambda one: one not in named))
-            none = "--no-event-time where none is the moment that a row is about"
-            expected = f"--event-time {first}, or {', or '.join(others)}, or {none}"
-            self._stop("event time", expected, "several columns of times")
-        value = named[0] if len(named) == 1 else found[0]
-        reason = "the only column of times" if len(found) == 1 else "the only column of times that is called like one"
-        return Guess(value=value, reason=reason, others=_without(_names(found), value))
+    def event_time(self, choice: str) -> Guess[Profile]:
+        """The column of this name. Raises ConfigurationError if it holds no times."""
+        column = self._named("--event-time", choice)
+        if not column.is_time:
+            expected = "a column of times (2024-05-01T12:00:00, or --time-format 'dd/MM/yyyy HH:mm')"
+            expected += "; seconds or milliseconds since 1970 are none" if column.is_number else ""
+            expected += f"; {choice}: {column.changed}" if column.changed else ""
+            self._stop("--event-time", expected, f"{choice}, {_describe(column)}")
+        return Guess(value=column, reason="you said so")
 
     def key(
         self, choice: Sequence[str], event_time: Profile | None, label: Profile, *, looks_around: bool = False
@@ -251,7 +232,7 @@ class Guesser:
                     self._stop("--key", expected, f"{column.name}, {_describe(column)}")
             return Guess(value=tuple(choice), reason=f"you said so{self._better(columns, event_time, label)}")
         # `fit` may be in a key, `alone` is one by itself.
-        fit = self._fit(label)
+        fit = self.fit(label)
         alone = [one for one in fit if one.is_unique and one.is_nearly_unique and one is not event_time]
         # A number that differs in each row and names none, such as a population, is no key.
         alone = [one for one in alone if one.kind != "int64" or rank_of_names(one)]
@@ -269,8 +250,8 @@ class Guesser:
         # No column alone is different in each row. Tried in this order: a column that is so together with the event
         # time, a column called like an identifier that repeats few cells, a pair with the event time that repeats few.
         others = [column for column in fit if column is not event_time]
-        pairs = [(column, repeated_cells(column, event_time)) for column in others] if event_time else []
-        exact = [column for column, repeated in pairs if not repeated]
+        repeats = {one.name: repeated_cells(one, event_time) for one in others} if event_time else {}
+        exact = [one for one in others if repeats.get(one.name) == 0]
         named = [column for column in others if column.is_nearly_unique and is_identifier(column.name)]
         if named and not exact and not looks_around:
             chosen = named[0]
@@ -283,59 +264,55 @@ class Guesser:
             # A series in which an hour came twice, as when clocks are put back: no other column tells such rows apart.
             reason = f"each {event_time.name} comes once{_but_for(repeated)}"
             return Guess(value=(event_time.name,), reason=reason, others=_names(exact))
-        found = exact or [column for column, repeated in pairs if repeated <= MOST_MISFITS * len(column.cells)]
+        found = exact or [one for one in others if repeats[one.name] <= MOST_MISFITS * len(one.cells)]
         # Several columns tell the rows of one time apart, or a model is to find the rows of an entity by them.
         if (looks_around or not found) and (keys := Panels(others, event_time).keys()):
-            return self._of_panel(keys, is_asked=looks_around)
+            return _of_panel(keys)
         if looks_around or not found:
             return None
         # The column that tells apart the rows of one time: one that is called like an identifier, or of few values.
         chosen = min(found, key=lambda one: (not is_identifier(one.name), one.distinct))
-        reason = f"each {chosen.name} comes once at a time{_but_for(dict(_by_name(pairs))[chosen.name])}"
+        reason = f"each {chosen.name} comes once at a time{_but_for(repeats[chosen.name])}"
         if not is_identifier(chosen.name):
             reason += f"; a guess, as nothing says that {chosen.name} names a row (--no-key takes none)"
         return Guess(value=(chosen.name, event_time.name), reason=reason, others=_without(_names(found), chosen))
 
-    def _fit(self, label: Profile) -> list[Profile]:
+    def fit(self, label: Profile) -> list[Profile]:
         """The columns that may be in a key."""
         fit = [column for column in self.columns if column.is_nearly_complete and column.may_identify]
         return [column for column in fit if column is not label and not column.is_sentences]
-
-    def _of_panel(self, keys: list[Panel], *, is_asked: bool) -> Guess[tuple[str, ...]]:
-        """The key of a panel. Raises ConfigurationError if several would make other entities and `is_asked`."""
-        best, *others = keys
-        if is_asked and others and sum(any(map(is_identifier, one.columns)) for one in keys) != 1:
-            self._stop("key", ", or ".join(map(str, keys[:MOST_OFFERED])), "several keys that would do")
-        names = tuple(",".join((*one.columns, one.event_time)) for one in others)
-        return Guess(value=(*best.columns, best.event_time), reason=best.effect, others=names)
 
     def _better(self, columns: list[Profile], event_time: Profile | None, label: Profile) -> str:
         """The key that keeps rows which the chosen one would quarantine, in words; "" without one."""
         if event_time is None or event_time not in columns:
             return ""
         repeated, rows = repeated_cells(*columns), len(event_time.cells)
-        if repeated <= MOST_MISFITS * rows or not (keys := Panels(self._fit(label), event_time).keys()):
+        if repeated <= MOST_MISFITS * rows or not (keys := Panels(self.fit(label), event_time).keys()):
             return ""
         return f", but {repeated:,} of {rows:,} rows repeat one and will be quarantined; better {keys[0]}"
 
-    def offers(self, event_time: Profile, label: Profile) -> list[str]:
-        """The options that would make a series of the rows, the fitting one first, each with its effect."""
-        return [str(panel) for panel in Panels(self._fit(label), event_time).nearest()]
+    def nearest(self, event_time: Profile, label: Profile) -> Guess[tuple[str, ...]] | None:
+        """The key of the series that keeps most rows, though more than a few are lost; None without series."""
+        panels = Panels(self.fit(label), event_time).nearest()
+        fit = [one for one in panels if one.is_series and one.repeated <= MOST_REPEATED * one.rows]
+        return _of_panel(fit) if fit else None
 
     def _named(self, option: str, name: str) -> Profile:
         for column in self.columns:
             if column.name == name:
                 return column
-        return self._stop(option, f"one of {_names(self.columns)}", name)
+        names = _names(self.columns)
+        return self._stop(option, f"one of {names}{did_you_mean([name], names)}", name)
 
     def _stop(self, field: str, expected: str, came: object) -> NoReturn:
         raise ConfigurationError(where=self.where, field=field, expected=expected, came=came)
 
 
-def lacks_time(guesser: Guesser, choices: Choices) -> bool:
-    """Whether the file has no column of times, none that may be one, and no option that says so."""
-    is_said = choices.makes_time or choices.event_time or choices.looks_ahead
-    return not is_said and not any(one.is_time or one.may_be_time for one in guesser.columns)
+def _of_panel(panels: Sequence[Panel]) -> Guess[tuple[str, ...]]:
+    """The key that makes the first of these panels."""
+    best, *others = panels
+    names = tuple(",".join((*one.columns, one.event_time)) for one in others)
+    return Guess(value=(*best.columns, best.event_time), reason=best.effect, others=names)
 
 
 def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: bool) -> Guess[tuple[str, ...]]:
@@ -347,7 +324,7 @@ def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: 
     names, others = sorted(filter(rank_of_names, alone), key=rank_of_names), _names(alone)
     if looks_around:
         reason = f"each {event_time.name} comes once, and rows find each other by their times"
-    elif are_evenly_spaced(event_time) and not (names and is_identifier(names[0].name)):
+    elif Panels((), event_time).panel(()).is_regular and not (names and is_identifier(names[0].name)):
         reason = f"each {event_time.name} comes once, and they lie at equal distances"
     elif not names:
         reason = f"each {event_time.name} comes once"
@@ -362,10 +339,6 @@ def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: 
 def _kinds_wanted(kind: str) -> str:
     kinds = [LABEL_KINDS[kind]] if kind else list(LABEL_KINDS.values())
     return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
-
-
-def _by_name(pairs: Sequence[tuple[Profile, int]]) -> list[tuple[str, int]]:
-    return [(column.name, repeated) for column, repeated in pairs]
 
 
 def _but_for(repeated: int) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.console.files.grid import stop
 from millrace.console.new.read import Source
 from millrace.console.new.roles import Choices
 from millrace.console.new.words import MISSING
@@ -68,7 +67,7 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
         item = cells.type.value_type
         is_text = pa.types.is_string(item) or pa.types.is_large_string(item)
         if not (is_text or any(is_number(item) for is_number in NUMBER_TYPES)):
-            stop(source.path, name, "lists of texts or of numbers (or --leave-out)", str(cells.type))
+            return {}
         lists = [items_of(cell, ";", in_places=not is_text) or [] for cell in cells.drop_null().to_pylist()]
         return _tags(lists, name, of, ";", taken) if is_text else _places(lists, name, of, ",", taken)
     if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
@@ -136,7 +135,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _with_parts(source: Source, name: str, parts: dict[str, CellPart]) -> Source:
     cells: list[Any] = source.table[name].to_pylist()
-    words = tuple(dict.fromkeys(cell for cell in cells if cell in UNKNOWN)) if _holds_text(cells) else ()
+    has_text = any(isinstance(cell, str) for cell in cells)
+    words = tuple(dict.fromkeys(cell for cell in cells if cell in UNKNOWN)) if has_text else ()
     # An empty cell of CSV has no tags, as a list without items. A null says nothing.
     first = next(iter(parts.values()))
     empty = "" if source.has_typed_text and first.tag else None
@@ -150,10 +150,6 @@ def _with_parts(source: Source, name: str, parts: dict[str, CellPart]) -> Source
         table = table.add_column(at, column, pa.chunked_array([typed]))
     missing = {**source.part_words, **dict.fromkeys(parts, words)}
     return replace(source, table=table, parts={**source.parts, **parts}, part_words=missing)
-
-
-def _holds_text(cells: Sequence[Any]) -> bool:
-    return any(isinstance(cell, str) for cell in cells)
 
 
 def _number(item: Any) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.new.words import words_of_name
+from millrace.contract.time_format import TimeFormat
+from millrace.errors import ConfigurationError
 
 NAMES = {
     "date", "day", "time", "datetime", "timestamp", "ts", "epoch", "when", "datum", "tag", "zeit", "zeitpunkt", "fecha",
@@ -49,6 +52,7 @@ SUNDAY = 3
 """Days since 1970, modulo 7, on a Sunday: 1 January 1970 was a Thursday."""
 UNEVEN = 0.25
 """Share by which the rows of an hour may differ from the rows of the hour before, in REGULAR of all hours."""
+FEWEST_HOURS = 48
 TWICE = 1.5
 """An hour came twice if it has 1.5 times the rows of either hour beside it."""
 SHOWN = 4
@@ -186,9 +190,16 @@ def looks_like_local_time(cells: pa.Array) -> str:
     if not pa.types.is_timestamp(cells.type) or cells.type.tz is not None:
         return ""
     known_N = np.flatnonzero(~np.asarray(cells.is_null()))
-    hour_N = _hours(cells)
-    first, rows_H = _per_hour(hour_N)
-    if not _is_even(rows_H):
+    times: Times = cells.drop_null().cast(pa.timestamp("us")).to_numpy()
+    hour_N = times.astype("datetime64[h]").astype("int64")
+    first, last, hours = hour_N.min(initial=2**40), hour_N.max(initial=0), len(np.unique(hour_N))
+    # Of two days at least, and without more gaps than a series has.
+    if not FEWEST_HOURS <= last - first + 1 < hours / REGULAR + 3:
+        return ""
+    rows_H = np.bincount(hour_N - first)
+    # Nearly every hour has about as many rows as the one before it; one without rows counts as one row.
+    apart_H = np.abs(np.diff(rows_H)) / np.maximum(rows_H[:-1], 1)
+    if np.mean(apart_H <= UNEVEN) < REGULAR:
         return ""
     # Three rows: the number of rows in each hour, in the one before and in the one after. The first and the last hour
     # have no neighbour on one side and are left out.
@@ -205,36 +216,6 @@ def looks_like_local_time(cells: pa.Array) -> str:
         f"looks like local time with daylight saving: {', '.join(said)}; it is taken as it is written, as if all hours "
         "were of one clock; with UTC or the offset in the text (2024-10-27T02:00:00+02:00) each time comes once"
     )
-
-
-def _hours(cells: pa.Array) -> Places:
-    """The hour since 1970 of each known time."""
-
-    times: Times = cells.drop_null().cast(pa.timestamp("us")).to_numpy()
-    return times.astype("datetime64[h]").astype("int64")
-
-
-def _per_hour(hour_N: Places) -> tuple[int, Places]:
-    """The first hour since 1970, and the number of rows in each hour from it to the last.
-
-    Empty if more hours are without rows than in a series."""
-
-    hours_U, rows_U = np.unique(hour_N, return_counts=True)
-    if not len(hours_U) or hours_U[-1] - hours_U[0] >= len(hours_U) / REGULAR + 2:
-        return 0, np.zeros(0, np.int64)  # more gaps than a series has
-    rows_H = np.zeros(hours_U[-1] - hours_U[0] + 1, np.int64)
-    rows_H[hours_U - hours_U[0]] = rows_U
-    return int(hours_U[0]), rows_H
-
-
-def _is_even(rows_H: Places) -> bool:
-    """Whether nearly every hour has about as many rows as the hour before it. Two days of hours are needed."""
-
-    if len(rows_H) < 48:
-        return False
-    # Relative to the hour before; one without rows counts as one row.
-    apart_H = np.abs(np.diff(rows_H)) / np.maximum(rows_H[:-1], 1)
-    return bool(np.mean(apart_H <= UNEVEN) >= REGULAR)
 
 
 def _changes(first: int, odd_H: npt.NDArray[np.bool_], near_H: Places) -> Places:
@@ -263,6 +244,11 @@ def _places(place_N: Places) -> str:
     return f"data rows {', '.join(numbers)}{more}"
 
 
+def micros(cells: pa.Array) -> pa.Array:
+    """The times in microseconds since 1970."""
+    return cells.cast(pa.timestamp("us", getattr(cells.type, "tz", None))).cast(pa.int64())
+
+
 def far_times(cells: pa.Array) -> list[tuple[date, int]]:
     """The days that lie decades from the usual ones, ascending, each with its number of rows.
 
@@ -275,3 +261,71 @@ def far_times(cells: pa.Array) -> list[tuple[date, int]]:
     room = max(DECADES, FAR_TIMES * (high - low))
     values, counts = np.unique(days[(days < low - room) | (days > high + room)], return_counts=True)
     return [(date(1970, 1, 1) + timedelta(int(day)), int(many)) for day, many in zip(values, counts, strict=True)]
+
+
+PATTERNS = (
+    "dd/MM/yyyy", "MM/dd/yyyy", "d/M/yyyy", "M/d/yyyy", "dd.MM.yyyy", "d.M.yyyy", "yyyy/MM/dd", "yyyy/M/d", "yyyyMMdd",
+    "dd-MM-yyyy", "MM-dd-yyyy", "dd/MM/yy", "MM/dd/yy", "d/M/yy", "M/d/yy", "dd.MM.yy", "dd-MMM-yyyy", "dd MMM yyyy",
+    "d MMM yyyy", "MMM d, yyyy", "d MMMM yyyy", "MMMM d, yyyy", "yy/MM/dd", "yy-MM-dd", "yy.MM.dd", "dd-MM-yy",
+    "MM-dd-yy",
+)  # fmt: skip
+"""Patterns of a day, each tried with each of CLOCKS behind it."""
+PERIODS = ("yyyy-MM", "yyyy-'Q'Q", "yyyy 'Q'Q", "yyyy'Q'Q", "'Q'Q yyyy", "'Q'Q-yyyy", "'Q'Q/yyyy")
+"""Patterns of a month or a quarter, which is its first day."""
+IN_WORDS = ("EEE MMM dd HH:mm:ss yyyy", "EEE MMM d HH:mm:ss yyyy", "EEE, dd MMM yyyy HH:mm:ss")
+"""Patterns with a weekday: of C's `ctime`, and of mails."""
+CLOCKS = ("", " HH:mm", " HH:mm:ss", " H:mm", " H:mm:ss", " h:mm a", " hh:mm a", " h:mm:ss a", " hh:mm:ss a")
+
+NARROW = 4
+"""A reading is taken if any other one spans so many times the years."""
+FEWEST_IN_ORDER = 20
+"""Fewest different times whose order tells how they are written."""
+Reading = tuple[TimeFormat, pa.Array, int]
+"""A pattern, the times that it reads, and how many texts it does not read."""
+
+
+@cache
+def usual_patterns() -> tuple[TimeFormat, ...]:
+    """The patterns that are tried, the likeliest first."""
+    return tuple(map(TimeFormat, (*(day + clock for day in PATTERNS for clock in CLOCKS), *PERIODS, *IN_WORDS)))
+
+
+def read_pattern(pattern: str, name: str) -> TimeFormat:
+    """The pattern that a person gave. Raises ConfigurationError, with the column's name, if it is none."""
+    found = TimeFormat(pattern)
+    try:
+        found.check("timestamp")
+    except ValueError as error:
+        raise ConfigurationError(where=name, field="--time-format", expected=str(error), came=pattern) from None
+    return found
+
+
+def likeliest(read: Sequence[Reading]) -> tuple[Reading | None, str]:
+    """The reading for which the rows speak, and in words why; None if they leave it open."""
+    first, *_ = read
+    if all(each[1].equals(first[1]) for each in read):
+        return first, ""
+    # Rows are often in the order of time, and by one reading alone.
+    in_order = [each for each in read if _is_in_order(each[1])]
+    if in_order and all(each[1].equals(in_order[0][1]) for each in in_order):
+        return in_order[0], ", by which the rows are in order"
+    # With yy/MM/dd for dd/MM/yy, the days of a month would be the years of three decades.
+    spans = sorted(((_span(each[1]), at) for at, each in enumerate(read)))
+    if spans[0][0] * NARROW < spans[1][0]:
+        return read[spans[0][1]], ", by which they span the fewest years"
+    return None, ""
+
+
+def _is_in_order(values: pa.Array) -> bool:
+    """Whether the times rise or fall from row to row, and so many differ that this is no chance."""
+    known = values.drop_null()
+    if len(known.unique()) < FEWEST_IN_ORDER:
+        return False
+    before, after = known[:-1], known[1:]
+    return any(pc.all(compare(before, after)).as_py() for compare in (pc.less_equal, pc.greater_equal))
+
+
+def _span(values: pa.Array) -> float:
+    """In seconds."""
+    ends = pc.min_max(values).as_py()
+    return float((ends["max"] - ends["min"]).total_seconds())

@@ -203,8 +203,9 @@ def _says_yes_or_no(cells: pa.Array) -> bool:
 def _by_cells(cells: pa.Array) -> str:
 
     known = cells.drop_null()
+    is_date = pc.all(pc.match_substring_regex(known, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}")).as_py()
     for what, pattern in (("an e-mail address", EMAIL), ("a phone number", PHONE)):
-        if float(pc.mean(pc.match_substring_regex(known, pattern)).as_py()) > MOST and not _is_date(known):
+        if float(pc.mean(pc.match_substring_regex(known, pattern)).as_py()) > MOST and not is_date:
             return f"its cells look like {what}"
     # A column with more values than the longest list of words is no column of such words: its texts are not compared.
     distinct = known.unique()
@@ -215,8 +216,3 @@ def _by_cells(cells: pa.Array) -> str:
         if len(values & words) >= 2:
             return f"its cells say {what}"
     return ""
-
-
-def _is_date(known: pa.Array) -> bool:
-
-    return bool(pc.all(pc.match_substring_regex(known, r"^[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}")).as_py())

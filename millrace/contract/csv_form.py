@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,6 +15,17 @@ QUOTES = ('"', "'", "")
 ENCODINGS = ("utf-8", "cp1252", "latin-1")
 DECIMALS = (".", ",")
 THOUSANDS = ("", ".", ",", "'", " ", "\u00a0", "\u202f")
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, each once: `a`, `b`, `a` become `a`, `b`, `a_2`. Of several that are empty each has its place:
+    `column_3`."""
+    found, seen = list[str](), Counter[str]()
+    for place, name in enumerate(names, 1):
+        seen[name] += 1
+        again = f"{name}_{seen[name]}" if seen[name] > 1 else name
+        found.append(f"column_{place}" if not name and names.count("") > 1 else again)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,7 +117,8 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     # these bytes may have been refused beside the version that leaves: then they are judged again.
     replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
     instead = {notes.REPLACED: source.key} if replaces_rows else {}
-    is_there = earlier is not None and not (instead and _lacks_rows(earlier))
+    # Rows of these bytes that were refused may have been so for keys of the version that leaves now.
+    is_there = earlier is not None and not (instead and earlier.rows_quarantined > 0)
     new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
     if earlier is not None and new.file is None:
         said = attempt.apply(_replacing(Change(notes=summary | {notes.ALIAS: earlier.uri} | instead)))
@@ -266,8 +267,3 @@ def _superseded(iceberg: IcebergTable, later: str) -> Commit:
     current = iceberg.current_snapshot()
     assert current is not None
     return Commit(snapshot_id=current.snapshot_id, rows_total=rows_in(iceberg), superseded_by=later)
-
-
-def _lacks_rows(found: JournalEntry) -> bool:
-    """Whether rows of these bytes were refused, perhaps for keys of the version that leaves now."""
-    return found.rows_quarantined > 0

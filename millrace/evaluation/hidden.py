@@ -172,17 +172,19 @@ def _losses(input_MC: Floats, target_M: Floats, fold_M: Integers, *, is_class: b
     with threadpool_limits(limits=1):
         for fold in range(FOLDS):
             held = fold_M == fold
+            # Scikit-learn takes no column of which no cell is known.
+            known_MC = input_MC[:, ~np.isnan(input_MC[~held]).all(axis=0)]
             if not is_class:
-                trees = HistGradientBoostingRegressor(**settings).fit(input_MC[~held], target_M[~held])
-                found_M[held] = (trees.predict(input_MC[held]) - target_M[held]) ** 2
+                trees = HistGradientBoostingRegressor(**settings).fit(known_MC[~held], target_M[~held])
+                found_M[held] = (trees.predict(known_MC[held]) - target_M[held]) ** 2
                 continue
             # A class that the other folds lack has no probability.
             known = np.unique(target_M[~held])
             if len(known) < 2:
                 found_M[held] = np.where(target_M[held] == known[0], 0.0, -np.log(LEAST))
                 continue
-            trees = HistGradientBoostingClassifier(**settings).fit(input_MC[~held], target_M[~held])
-            of_true = (trees.predict_proba(input_MC[held]) * (known == target_M[held][:, None])).sum(axis=1)
+            trees = HistGradientBoostingClassifier(**settings).fit(known_MC[~held], target_M[~held])
+            of_true = (trees.predict_proba(known_MC[held]) * (known == target_M[held][:, None])).sum(axis=1)
             found_M[held] = -np.log(np.clip(of_true, LEAST, None))
     return found_M
 

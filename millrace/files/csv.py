@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.csv_form import DELIMITERS, CsvForm
+from millrace.contract.csv_form import DELIMITERS, CsvForm, numbered
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
@@ -176,7 +176,7 @@ def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
 
 
 def names_of(line: bytes, form: CsvForm) -> list[str]:
-    """The cells of a header, without the spaces around them.
+    """The cells of a header, without the spaces around them; a name that comes again has a number behind it.
 
     Raises DropError `columns` if the line cannot be read as one record."""
     try:
@@ -185,7 +185,7 @@ def names_of(line: bytes, form: CsvForm) -> list[str]:
         # A file with lines that end in carriage returns alone is one line.
         got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
         raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
-    return [cell.strip() for cell in cells]
+    return numbered([cell.strip() for cell in cells])
 
 
 def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:

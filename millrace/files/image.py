@@ -31,14 +31,14 @@ def read(path: Path, table: Table, _: Limits, origin: Origin | None) -> Iterator
 
     content = path.read_bytes()
     encoding = next(name for magic, name in ENCODINGS.items() if content.startswith(magic))
-    images = [column for column in image_columns(table) if _encoding(column.find(ImageFormat)) == encoding]
+    found = [(column, rule) for column in image_columns(table) if (rule := column.find(ImageFormat))]
+    images = [column for column, rule in found if rule.encoding == encoding]
     keys = [name for key in table.keys[:1] for name in key if table.column(name).kind == "string"]
     # The contract must say by itself where image and name go: one column of this encoding, one text as the key.
     if origin is None or len(images) != 1 or len(keys) != 1:
-        rules = [rule for column in image_columns(table) if (rule := column.find(ImageFormat))]
         # If only the encoding is another one, the message says which.
-        if origin is not None and len(keys) == 1 and len(rules) == 1 and rules[0].encoding != "raw":
-            raise DropError(Reason.FOREIGN, expected=rules[0].expected, got=describe(content))
+        if origin is not None and len(keys) == 1 and len(found) == 1 and found[0][1].encoding != "raw":
+            raise DropError(Reason.FOREIGN, expected=found[0][1].expected, got=describe(content))
         expected = (
             f"a table, since the contract has not one column of {encoding.upper()} images and one text as its key"
         )
@@ -47,10 +47,6 @@ def read(path: Path, table: Table, _: Limits, origin: Origin | None) -> Iterator
         raise DropError(Reason.TOO_LARGE, expected=f"{MOST_BYTES} bytes at most", got=f"{len(content)}")
     row = {keys[0]: origin.stem, images[0].name: content, "_line": 1}
     yield Parsed(rows=pa.Table.from_pylist([row], schema=parsed_schema(table)), unparsable=())
-
-
-def _encoding(rule: ImageFormat | None) -> str:
-    return "" if rule is None else rule.encoding
 
 
 FORMAT = FileFormat(names=("an image",), read=read, begins=is_image)

@@ -106,17 +106,14 @@ def parts_of(
         # Pieces of a batch wait until the next one would make the part too large.
         for start, end in _cuts(sizes, limits.batch_bytes):
             piece = sizes[start:end]
-            if waiting and (held + piece.sum() > limits.batch_bytes or len(piece) + _rows(waiting) > rows):
+            many = len(piece) + sum(each.num_rows for each in waiting)
+            if waiting and (held + piece.sum() > limits.batch_bytes or many > rows):
                 yield pa.concat_batches(waiting)
                 waiting, held = [], 0
             waiting.append(_without_words(batch.slice(start, end - start)))
             held += int(piece.sum())
     if waiting:
         yield pa.concat_batches(waiting)
-
-
-def _rows(batches: list[pa.RecordBatch]) -> int:
-    return sum(batch.num_rows for batch in batches)
 
 
 def _row_sizes(batch: pa.RecordBatch, most: Mapping[str, int], row: int) -> npt.NDArray[np.int64]:

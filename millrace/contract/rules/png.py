@@ -35,7 +35,8 @@ def palette_of(content: Any) -> int | None:
     - pixels in several places, and the frames of an animation
     - methods and critical chunks that are unknown"""
     # Of all chunks only these may change pixels. They must come in one order: header, palette, data in one piece, end.
-    order = [(kind, chunk) for kind, chunk in _chunks(memoryview(content)) if _is_critical(kind) or kind in REFUSED]
+    # A decoder must know chunks of a kind with a capital first.
+    order = [(kind, chunk) for kind, chunk in _chunks(memoryview(content)) if not kind[0] & 0x20 or kind in REFUSED]
     kinds = [kind for kind, _ in order]
     pixels = kinds.count(b"IDAT")
     has_palette = b"PLTE" in kinds
@@ -51,11 +52,6 @@ def palette_of(content: Any) -> int | None:
     if is_indexed and not has_palette:
         raise ValueError("no palette")
     return colours if is_indexed else None
-
-
-def _is_critical(kind: bytes) -> bool:
-    """Whether a decoder must know chunks of this kind: then the first letter is a capital."""
-    return not kind[0] & 0x20
 
 
 def has_all_rows(content: Any) -> bool:

@@ -15,7 +15,7 @@ from millrace.features.tensors import ENTRIES
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.features.signature import Signature, TensorSpec
+    from millrace.features.signature import Signature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,7 @@ def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Mat
     return Matrix(
         number_NC=np.concatenate(tables["numbers"], axis=1, dtype=np.float32),
         category_NK=np.concatenate(tables["categories"], axis=1),
-        cardinality_K=tuple(size for spec in places for size in _cardinalities(spec, tensors[spec.name])),
+        # The number of values of a category that the signature leaves open is read from the values.
+        cardinality_K=tuple(each or int(tensors[one.name].max()) + 1 for one in places for each in one.cardinalities),
         tokens=tuple(tables["tokens"]),
     )
-
-
-def _cardinalities(spec: TensorSpec, values: npt.NDArray[Any]) -> list[int]:
-    """The number of values of each category; one that the signature leaves open is read from the values."""
-    return [cardinality or int(values.max()) + 1 for cardinality in spec.cardinalities]

@@ -354,7 +354,6 @@ def with_bytes(path: Path) -> Path:
         (lambda folder: without_its_end(workbook(folder / "a.xlsx")), {}, "format"),
         (lambda folder: with_a_broken_sheet(workbook(folder / "a.xlsx")), {}, "format"),
         (lambda folder: workbook(folder / "a.xlsx"), {"sheet": "May"}, "--sheet"),
-        (lambda folder: workbook(folder / "a.xlsx", names=["id", "n", "n", "x", "a", "b", "c"]), {}, "columns"),
         (lambda folder: workbook(folder / "a.xlsx"), {"sheet": "Notes"}, "rows"),
         (lambda folder: with_a_broken_page(database(folder / "a.db")), {"table": "sold"}, "format"),
         (lambda folder: database(folder / "a.db"), {}, "--table"),
@@ -365,7 +364,7 @@ def with_bytes(path: Path) -> Path:
         (lambda folder: database(folder / "a.db"), {"sheet": "May"}, "--sheet"),
     ],
     ids=[
-        *("a cut workbook", "a broken sheet", "no such sheet", "a name twice", "a sheet without rows"),
+        *("a cut workbook", "a broken sheet", "no such sheet", "a sheet without rows"),
         *("a broken page", "two tables", "no such table", "a bad query", "an empty result", "bytes", "another option"),
     ],
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from millrace.console.new.read import read_source
 from millrace.console.new.roles import Choices
 from millrace.console.new.shared_cells import part_cells
-from millrace.errors import ConfigurationError
 from tests.console.new.conftest import Row, Writer, written
 
 
@@ -66,13 +64,3 @@ def test_lists_of_parquet_are_parted_too(tmp_path: Path) -> None:
     assert source.table.schema == pa.schema(
         [("x_a", pa.bool_()), ("x_b", pa.bool_()), ("y_1", pa.float64()), ("y_2", pa.float64())]
     )
-
-
-@pytest.mark.parametrize("item", [{"a": 1}, [1, 2], b"a", date(2024, 7, 1)], ids=["struct", "list", "binary", "date"])
-def test_a_list_of_neither_texts_nor_numbers_is_refused(item: object, tmp_path: Path) -> None:
-    source = read_source(written(tmp_path / "rows.parquet", pa.table({"x": [[item, item]] * 30, "y": range(30)})))
-    with pytest.raises(ConfigurationError) as caught:
-        part_cells(source, Choices(name="market"))
-    assert (caught.value.where, caught.value.field) == ("rows.parquet", "x")
-    assert str(caught.value.came) == str(source.table["x"].type)
-    assert part_cells(source, Choices(name="market", leave_out=("x",)))[0] is source
