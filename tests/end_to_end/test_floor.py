@@ -4,7 +4,6 @@ Then its input drifts and labels are missing; then a retraining is due by its sc
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -17,19 +16,20 @@ import pytest
 from millrace.console.environment import local_environment
 from millrace.console.queries.executions import executions
 from millrace.console.queries.reviews import list_waiting
-from tests.electricity import AGAINST_BASE_RATE, CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
+from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
 from tests.end_to_end.callers import typed
 from tests.localcloud.waiting import until
 
 WEEK = 7 * 48
 CHANGES = {
-    **AGAINST_BASE_RATE,
-    "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
+    "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule]",
     "cron(0 7 1 1,7 ? *)": "cron(0 7 1 5 ? *)",
     "  minimum_new_labels: 1344": "  minimum_new_labels: 300",
     "  minimum_drifted_labels: 0 ": "  without_labels: floor\n  minimum_drifted_labels: 140 ",
 }
-POLICY = "\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n  labels_a_day: 2\n"
+POLICY = (
+    "\nknown_keys: {hours: 48}\npolicy:\n  floor: {labels: 300, return_labels: 300, margin: 0.02}\n  labels_a_day: 2\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,11 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
 
 def rows_of(week: int, days: int = 8) -> pa.Table:
     return sample(KNOWN + week * WEEK, days * 48)
+
+
+def day_after(days: int) -> pa.Table:
+    """The rows of the day that lies so many days behind those that the version knows."""
+    return sample(KNOWN + days * 48, 48)
 
 
 def judge(cloud: Electricity, rows: pa.Table, name: str, *, days: int) -> None:
@@ -55,7 +60,7 @@ def judge(cloud: Electricity, rows: pa.Table, name: str, *, days: int) -> None:
 
 def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(cloud: Electricity) -> None:
     live = cloud.champion()
-    rule = json.loads(live.rule_answer)
+    assert live.rule_answer == "", "it repeats the same half hour of the day before"
     said = cloud.predict("first", rows_of(0))
     assert {(one["action"], one["reason"], one["fallback"]) for one in said} == {("automated", "within_bounds", False)}
 
@@ -69,29 +74,29 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     assert on["details"]["own"] > on["details"]["rule"]
     assert "below-floor" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
 
-    # The next requests are answered by the rule; what the version says is kept beside it, for requests and files.
+    # The next day is answered by the rule; what the version says is kept beside it, for requests and files.
     calls = iter(range(1000))
-    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
-    asked = rows_of(2)
-    said = cloud.predict("second", asked)
-    for one in said:
-        assert {name: one[name] for name in rule} == rule
+    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", day_after(8))} == {"below_floor"})
+    for one, label in zip(cloud.predict("second", day_after(8)), turned[-48:].to_pylist(), strict=True):
+        assert (one["value"], one["probability"]) == (label, float(label))
         assert (one["action"], one["fallback"], one["answered_by"]) == ("fallback", True, "rule")
         assert one["model_version"] is None
-    cloud.drop("scoring/file", rows_of(2, 9).slice(8 * 48).drop_columns(["class"]))
+    cloud.drop("scoring/file", day_after(8).drop_columns(["class"]))
     kept = [one for one in cloud.recorded() if one.id.startswith("second-") or one.source == "batch"]
-    assert len(kept) == len(said) + 48
+    assert len(kept) == 2 * 48
     for decision in kept:
-        assert (decision.reason, decision.answered_by, decision.output) == ("below_floor", "rule", rule)
+        assert (decision.reason, decision.answered_by) == ("below_floor", "rule")
         assert decision.withheld is not None
         assert decision.withheld.model_version == live.version
-        assert decision.withheld.output["probability"] != rule["probability"]
+        assert 0 < decision.withheld.output["probability"] < 1
+    # Of later days the label of the day before is not known: the version's answers stand.
+    assert {one["reason"] for one in cloud.predict("third", rows_of(2))} == {"within_bounds"}
 
     # On the labels as they were the version is better again.
     judge(cloud, rows_of(2, 9), "for", days=35)
 
     assert typed("status")[0]["automated"] == "every answer within the policy's bounds"
-    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", rows_of(0, 1))} == {"within_bounds"})
+    until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", day_after(23))} == {"within_bounds"})
     found = [one["event"] for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert sorted(found) == ["floor.off", "floor.on"]
     assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
@@ -113,7 +118,7 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
     (on,) = [one for one in typed("audit", "list") if one["event"] == "floor.on" and not one["details"]["labels"]]
     assert on["actor"] == "guard"
     calls = iter(range(1000))
-    until(lambda: {one["reason"] for one in cloud.predict(f"d-{next(calls)}", rows_of(0, 1))} == {"below_floor"})
+    until(lambda: {one["reason"] for one in cloud.predict(f"d-{next(calls)}", day_after(23))} == {"below_floor"})
     waiting = list_waiting(local_environment(cloud), NAMES, limit=1000)
     assert Counter(one.event_time.date() for one in waiting)[asked["timestamp"][4 * 48].as_py().date()] == 140 / 7
 
