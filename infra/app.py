@@ -29,8 +29,7 @@ from millrace.infra.stacks.platform import PlatformStack
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.declaration import Workload, check_card
-from millrace.workload.load import SUITE, load_workload, workload_folders, workloads_folder
-from millrace.workload.overlaps import WHY_NOT, overlaps
+from millrace.workload.load import SUITE, WHY_NOT, load_workload, overlaps, workload_folders, workloads_folder
 
 NOT_ON_THE_LAPTOP = ("history", "sizes")
 """Rules that the stage `local` breaks on purpose: it looks every second, and takes a hundred messages at once."""

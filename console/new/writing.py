@@ -29,8 +29,7 @@ from millrace.features.history import History
 from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
-from millrace.workload.load import load_workload, workload_folders
-from millrace.workload.overlaps import WHY_NOT, overlaps
+from millrace.workload.load import WHY_NOT, load_workload, overlaps, workload_folders
 
 FILES = ("workload.yaml", "contract.yaml")
 MOST_BYTES = 64 * 2**20

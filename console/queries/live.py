@@ -85,6 +85,10 @@ class Automates:
         if self.floor and self.floor.below:
             why = "until labels decide" if self.floor.awaits_labels else "as it does better"
             return f"nothing: the naive rule answers since {self.floor.since:%Y-%m-%d %H:%M}, {why}"
+        return f"every answer; if not shadowed, {self._allowed}" if self.policy.shadowed else self._allowed
+
+    @property
+    def _allowed(self) -> str:
         if self.policy.automate is None:
             return "every answer within the policy's bounds"
         if costs := self.policy.costs:

@@ -25,8 +25,7 @@ from millrace.release.climb import differ
 from millrace.settings.environment import Environment
 from millrace.tasks import catalogue as tasks
 from millrace.timestamps import format_utc
-from millrace.workload.load import load_workload
-from millrace.workload.other_columns import other_columns
+from millrace.workload.load import load_workload, other_columns
 
 ROWS = 50
 """The rows of one request."""

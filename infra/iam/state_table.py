@@ -7,7 +7,7 @@ from millrace.names import Platform, WorkloadNames
 from millrace.state.known_keys import SPREAD as SPREAD_KEYS
 from millrace.state.reviews import SPREAD as SPREAD_REVIEWS
 from millrace.state.table import Spread
-from millrace.workload.known_keys import KnownKeys
+from millrace.workload.ends import KnownKeys
 
 
 def own_items(names: WorkloadNames) -> Resource:

@@ -237,7 +237,8 @@ def _promise(settled: Outcomes, request: MonitorRequest) -> PromiseReport | None
     if promise is None:
         return None
     counted = settled.take(settled.known & ~settled.says("reason", "above_bound"))
-    said = (counted.answers(CONFIDENCE), counted.says("action", "automated"), counted.errors, counted.weights)
+    acted = counted.says("action", "automated") & ~counted.says("reason", "would_wait")
+    said = (counted.answers(CONFIDENCE), acted, counted.errors, counted.weights)
     own = [
         Labelled(confidence=confidence, acted=acted, error=error, weight=weight)
         for confidence, acted, error, weight in zip(*(one.tolist() for one in said), strict=True)
@@ -245,14 +246,14 @@ def _promise(settled: Outcomes, request: MonitorRequest) -> PromiseReport | None
     threshold = follow(promise.threshold, own, promised=promise.promised_error)
     if not own or threshold is None:
         return None
-    acted = [one.error for one in own if one.acted]
+    errors = [one.error for one in own if one.acted]
     return PromiseReport(
         promised_error=promise.promised_error,
         threshold=threshold,
         before=promise.threshold,
         learnt=len(own),
-        acted=len(acted),
-        wrong=sum(acted),
+        acted=len(errors),
+        wrong=sum(errors),
     )
 
 

@@ -43,8 +43,7 @@ from millrace.state.known_keys import StoredKeys
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
-from millrace.workload.load import load_workload
-from millrace.workload.other_columns import other_columns
+from millrace.workload.load import load_workload, other_columns
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger

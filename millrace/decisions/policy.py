@@ -15,6 +15,9 @@
                     cost above that of a person                                  review
     sure                                                                         automated
 
+Of a policy that is `shadowed`, what `above_bound`, `unlike`, `no_threshold` or `unsure` would put before a person is
+automated, with the reason `would_wait`; if something else than the model answers, its reason counts.
+
 Without a policy every answer of a model is automated (`no_policy`).
 
 Whether a row is held out goes by what it is about, its key and its event time, under a secret of the workload. So every
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +36,6 @@ from ctypes import c_float
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from operator import mul
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
@@ -53,11 +56,13 @@ WORD, ALL = 8, 2**64 - 1
 MIX = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53), (33, 1))
 """The shifts and factors by which MurmurHash3 ends."""
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
-    "automated": ("no_policy", "sure", "within_bounds"),
+    "automated": ("no_policy", "sure", "within_bounds", "would_wait"),
     "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
     "fallback": ("no_model", "asleep", "below_floor"),
 }
 """The reasons of each action."""
+SHADOWED = ("above_bound", "unlike", "no_threshold", "unsure")
+"""The reasons that put nothing before a person while the policy is shadowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,28 +117,28 @@ def act(
     if acting is None:
         return ACTED[missing if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
+    waits = ACTED["would_wait"] if policy.shadowed else None
     if policy.held_out and acting.secret:
         typed = (to_float(one) if name in acting.float_keys else one for name, one in key.items())  # type: ignore[arg-type]
         if is_held_out(_about(acting, micros(event_time), typed), policy.held_out, acting.secret):
             return ACTED["held_out"]
     if acting.stopped:
         return ACTED[acting.stopped]
-    if above and not _is_within(cells.get(above.column), above.bound):
+    is_above = above is not None and not _is_within(cells.get(above.column), above.bound)
+    if is_above and not waits:
         return ACTED["above_bound"]
     if fallback or acting.below_floor:
         return ACTED[missing if fallback else "below_floor"]
     # A version that measures no likeness knows no row: it was trained without this part of the policy.
-    if policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training:
-        return ACTED["unlike"]
+    if is_above or (policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training):
+        return waits or ACTED["unlike"]
     if policy.automate is None:
         return ACTED["within_bounds"]
     if acting.threshold is None:
-        return ACTED["no_threshold"]
-    if policy.costs:
-        cost = output.get(EXPECTED_COST)
-        return ACTED["sure" if cost is not None and cost <= acting.threshold else "unsure"]
-    confidence = output.get(CONFIDENCE)
-    return ACTED["sure" if confidence is not None and confidence >= acting.threshold else "unsure"]
+        return waits or ACTED["no_threshold"]
+    measured = output.get(EXPECTED_COST if policy.costs else CONFIDENCE)
+    is_sure = measured is not None and (operator.le if policy.costs else operator.ge)(measured, acting.threshold)
+    return ACTED["sure"] if is_sure else waits or ACTED["unsure"]
 
 
 def act_all(
@@ -187,6 +192,9 @@ def act_all(
         holds["unsure"] = pc.invert(pc.fill_null(sure, False))
     columns = [one if isinstance(one, pa.Array) else one.combine_chunks() for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
+    if policy.shadowed:
+        instead = "below_floor" if acting.below_floor else "would_wait"
+        reason = pc.if_else(pc.is_in(reason, pa.array(SHADOWED)), instead, reason)
     automated, fallback = (pc.is_in(reason, pa.array(REASONS[action])) for action in ("automated", "fallback"))
     action = pc.if_else(automated, "automated", pc.if_else(fallback, "fallback", "review"))
     return pa.table({"action": action, "reason": reason})
@@ -225,7 +233,7 @@ def is_held_out(about: str, share: float, secret: str) -> bool:
     content = about.encode(errors="surrogatepass")
     words = -(-len(content) // WORD)
     numbers = struct.unpack(f"<{words}Q", content.ljust(words * WORD, b"\0"))
-    total = sum(map(mul, numbers, _factors(words, secret))) & ALL
+    total = sum(map(operator.mul, numbers, _factors(words, secret))) & ALL
     return bool(_mixed(total) < _bound(share))
 
 

@@ -49,6 +49,7 @@ ActionReason = Literal[
     "paused",
     "no_threshold",
     "within_bounds",
+    "would_wait",
     "state_unknown",
     "no_model",
     "asleep",

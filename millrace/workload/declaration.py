@@ -27,8 +27,7 @@ from millrace.spelling import one_of
 from millrace.tasks.answer import MOMENT
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.task import AnswerField
-from millrace.workload.ends import EndJobs, Queries, Stream
-from millrace.workload.known_keys import KnownKeys
+from millrace.workload.ends import EndJobs, KnownKeys, Queries, Stream
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
@@ -459,9 +458,10 @@ class Workload(Section):
 
     def _misfits(self) -> Iterator[tuple[str, str, object]]:
         policy = self.policy
-        if self.card and self.card.risk == "high" and not (policy and (policy.automate or policy.review_above)):
+        asks = policy and not policy.shadowed and (policy.automate or policy.review_above)
+        if self.card and self.card.risk == "high" and not asks:
             expected = "automate or review_above, since a person decides some answers where card.risk is high"
-            yield "policy", expected, "held_out alone" if policy else "nothing"
+            yield "policy", expected, "shadowed, or held_out" if policy else "nothing"
         if self.retraining.without_labels == "floor" and not (policy and policy.floor):
             expected = "keep, or floor beside policy.floor, which says how many labels decide"
             yield "retraining.without_labels", expected, "floor"

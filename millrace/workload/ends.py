@@ -1,4 +1,4 @@
-"""The ways in of workload.yaml beside requests and files: `stream: {}`. One that is not declared is not deployed."""
+"""The ways in of workload.yaml beside requests and files, and what is known of keys. Without its key there is none."""
 
 from __future__ import annotations
 
@@ -43,3 +43,10 @@ Queries = Annotated[
     dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)], Query], Field(max_length=20)
 ]
 """The queries of a workload by name."""
+
+
+class KnownKeys(Section):
+    """The newest rows of each key: `{hours: 48}`. A request need not send the past of its rows."""
+
+    hours: Annotated[float, Field(gt=0, le=24 * 366)]
+    """The rows of a key that lie less than so many hours before its newest row; twice the longest history or more."""

@@ -1,10 +1,10 @@
-"""Reads the workloads of the repository from their files."""
+"""Reads the workloads of the repository from their files, and says which names cannot be in one stage together."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ from millrace.workload.places import Place, keys_at
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
+
+    from millrace.contract.schema import Table
+    from millrace.workload.declaration import Prediction
 
 
 SUITE = Path(__file__).absolute().parents[2]
@@ -118,3 +121,27 @@ def _where(path: Path) -> str:
 def _lower(message: str) -> str:
     """Pydantic's message without its first words, so that it can follow the word "expected"."""
     return re.sub(r"^(Value error, (expected )?|Input should be )", "", message)
+
+
+WHY_NOT = "the roles of one workload could touch the resources of the other"
+"""Why such names are refused, for error messages."""
+
+
+def overlaps(name: str, others: Iterable[str]) -> list[str]:
+    """The names among `others` that overlap with `name`: one of the two begins with the other and an underscore.
+
+    Example: `cold` and `cold_2` overlap. In AWS's names an underscore is a dash, so `millrace-dev-cold-*` means the
+    resources of both. `cold` and `colder` do not overlap."""
+    return [other for other in others if other.startswith(f"{name}_") or name.startswith(f"{other}_")]
+
+
+def other_columns(prediction: Prediction, table: Table) -> tuple[str, ...]:
+    """The names of the table's columns that no declared feature reads, without images and protected columns.
+
+    The live version was trained under an older declaration, and its features may be others. It finds them in all that a
+    row brings. So a feature can be declared, or taken back, without an outage until the next version is live."""
+    return tuple(
+        column.name
+        for column in table.columns
+        if column.name not in prediction.inputs and column.kind != "binary" and not column.is_protected
+    )

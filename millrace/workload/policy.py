@@ -154,6 +154,8 @@ class Policy(Section):
 
     None: it asks about none."""
     review: Review = Review()
+    shadowed: bool = False
+    """Whether what a person would decide but for the held-out share acts all the same, with the reason `would_wait`."""
     floor: Floor | None = None
     """None: a live version answers however bad it is. Needs `rule` in `prediction.fallback`."""
 

@@ -66,7 +66,7 @@ CATALOGUES = (
     Catalogue("hyperparameter", "", "Parameters", "millrace/models/parameters.py", "field",
               "architecture/test_settings_are_read.py"),
     Catalogue("instance type", "", "PRICES", "millrace/workload/prices.py", "Price",
-              "millrace/workload/test_prices.py"),
+              "millrace/workload/test_declaration.py"),
     Catalogue("command", "console/cli/<x>.py", "PANELS", "console/cli/app.py", "function",
               "console/test_commands.py"),
     Catalogue("kind of label that `new` proposes", "", "LABEL_KINDS", "console/new/kinds.py", "LabelKind",

@@ -14,7 +14,7 @@ from millrace.console.doctor.quotas import required_instances
 from millrace.infra.rules.assembly import Stack, read, text
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.load import SUITE, load_workload, workload_folders
-from tests.infra.test_static import machines
+from tests.infra.test_cold_starts import machines
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 

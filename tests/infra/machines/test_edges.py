@@ -16,7 +16,7 @@ from millrace.operations.notices import NOTICES
 from tests.infra.machines import edges
 from tests.infra.machines.contexts import all_states
 from tests.infra.machines.edges import Edge
-from tests.infra.test_static import machines
+from tests.infra.test_cold_starts import machines
 
 PLATFORM = Platform(stage="prod", account="123456789012", region="eu-west-1")
 DEAD_EVENTS = PLATFORM.queue_url(PLATFORM.queue(dead(EVENTS)))

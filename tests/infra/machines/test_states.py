@@ -1,8 +1,14 @@
 """What every machine's definition is checked for when it is built."""
 
-import pytest
+from __future__ import annotations
 
-from millrace.infra.machines import states
+import pytest
+from pydantic import Field
+
+from millrace.infra.machines import release, states, teardown
+from millrace.infra.machines.paths import Result, path
+from millrace.messages.envelope import ExecutionInput, Message
+from tests.infra.machines.contexts import states_before
 
 
 def test_a_state_without_a_comment_is_refused():
@@ -26,3 +32,72 @@ def test_a_whole_definition_is_taken():
         "TimeoutSeconds": 7,
         "States": {"A": {"Type": "Succeed", "Comment": "done"}},
     }
+
+
+class Champion(Message):
+    version: str
+
+
+class Checked(Message):
+    accepted: bool
+    champion: Champion | None = None
+    sentences: tuple[str, ...] = ()
+
+
+class Alarm(Message):
+    name: str = Field(alias="alarmName")
+
+
+class Input(ExecutionInput):
+    detail: Alarm | Champion
+
+
+def test_a_path_names_a_field_of_a_step_s_answer() -> None:
+    checked = Result("check", Checked)
+    assert checked.path() == "$.check.answer"
+    assert checked.path("accepted") == "$.check.answer.accepted"
+    assert checked.path("champion", "version") == "$.check.answer.champion.version"
+
+
+def test_a_path_into_the_input_goes_through_unions_and_speaks_the_json_name() -> None:
+    assert path(Input, "as_of") == "$.as_of"
+    assert path(Input, "detail", "version") == "$.detail.version"
+    assert path(Input, "detail", "name") == "$.detail.alarmName"
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        (("acepted",), "Checked"),
+        (("champion", "verison"), "Champion"),
+        (("accepted", "value"), "without fields"),
+        (("sentences", "first"), "without fields"),
+    ],
+)
+def test_a_field_that_the_class_does_not_have_stops(fields: tuple[str, ...], where: str) -> None:
+    with pytest.raises(ValueError, match=rf"expected a field of .*{where}.*got '{fields[-1]}'"):
+        Result("check", Checked).path(*fields)
+
+
+def test_nothing_is_made_before_the_version_has_passed(context):
+    definition = release.definition(context())
+    states, before = definition["States"], states_before("Model", definition, without="Asleep")
+    made = {one["Resource"].rpartition(":")[2] for name in before if (one := states[name])["Type"] == "Task"}
+    assert "createProcessingJob.sync" in made
+    assert not made & {"createModel", "createEndpointConfig", "createEndpoint", "updateEndpoint"}
+    ways = {
+        name
+        for name, state in states.items()
+        for one in (state, *state.get("Choices", ()))
+        if one.get("Next") == "Model"
+    }
+    assert ways == {"Preflighted?", "Preflight completed?"}
+
+
+def test_nothing_is_touched_before_the_input_names_the_workload(context):
+    states = teardown.definition(context("prod"))["States"]
+    assert states["Input"]["Next"] == "Confirmed?"
+    (confirmed,) = states["Confirmed?"]["Choices"]
+    assert confirmed == {"Variable": "$.confirm", "StringEquals": "millrace-prod-electricity", "Next": "Starters"}
+    assert states["Defaults"]["Parameters"]["defaults"]["confirm"] == ""
+    assert states[states["Confirmed?"]["Default"]]["Type"] == "Fail"

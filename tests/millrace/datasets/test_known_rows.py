@@ -34,7 +34,7 @@ from millrace.names import WorkloadNames
 from millrace.state.known_keys import StoredKeys
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Feature, Prediction, Workload
-from millrace.workload.known_keys import KnownKeys
+from millrace.workload.ends import KnownKeys
 from millrace.workload.load import load_workload
 from tests.millrace.datasets.conftest import WORKLOAD
 from tests.state_table import create_table

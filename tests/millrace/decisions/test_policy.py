@@ -62,6 +62,8 @@ STANDS: dict[str, Acting | None] = {
     "below and bound": Acting(secret="s", policy=Policy(review_above=ABOVE, floor=FLOOR), below_floor=True),
     "costs": Acting(secret="s", policy=Policy(automate=COSTS, held_out=0.1), threshold=1.5),
     "other costs": Acting(secret="s", policy=Policy(automate=COSTS)),
+    "shadowed": Acting(secret="s", policy=Policy(automate=SURE, review_above=ABOVE, shadowed=True), threshold=0.8),
+    "shadowed, below": Acting(policy=Policy(review_above=ABOVE, floor=FLOOR, shadowed=True), below_floor=True),
     "unknown": Acting(secret="s", policy=Policy(automate=SURE), threshold=0.8, stopped="state_unknown"),
 }
 
@@ -123,6 +125,7 @@ def test_every_reason_has_an_action_and_whatever_a_person_gets_its_place_in_the_
 
 EVERY = Policy(automate=SURE, review_above=ABOVE, held_out=0.5, floor=FLOOR)
 ODD = Policy(unlike_training=0.01)
+SEEN = EVERY.model_copy(update={"shadowed": True})
 SMALL, GONE = {"cells": {"load": 0}}, {"cells": {"load": 0}, "fallback": True}
 
 
@@ -137,6 +140,12 @@ SMALL, GONE = {"cells": {"load": 0}}, {"cells": {"load": 0}, "fallback": True}
         ({"below_floor": True}, GONE, {"held_out", "no_model"}),
         ({}, GONE | {"asleep": True}, {"held_out", "asleep"}),
         ({"policy": ODD}, {}, {"unlike"}),
+        ({"policy": SEEN}, {}, {"held_out", "would_wait"}),
+        ({"policy": SEEN}, SMALL, {"held_out", "would_wait"}),
+        ({"policy": SEEN, "threshold": 0.5}, SMALL, {"held_out", "sure"}),
+        ({"policy": SEEN}, {"fallback": True}, {"held_out", "no_model"}),
+        ({"policy": SEEN, "below_floor": True}, {}, {"held_out", "below_floor"}),
+        ({"policy": SEEN, "stopped": "paused"}, {}, {"held_out", "paused"}),
         ({"policy": ODD}, {"watched": {"likeness": 0.0099}}, {"unlike"}),
         ({"policy": ODD}, {"watched": {"likeness": 0.01}}, {"within_bounds"}),
     ],

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
 import numpy as np
 import pytest
 
+from millrace.decisions.outcome_columns import Outcomes
+from millrace.decisions.record import Decision
 from millrace.monitoring.error import (
     SIZES,
     BoundByRows,
@@ -14,6 +19,10 @@ from millrace.monitoring.error import (
     error_bound,
     stretches_of,
 )
+from millrace.monitoring.feedback import feedback
+from millrace.monitoring.windows import MOST_WINDOWS, Cursors, Window, plan
+from tests import builders
+from tests.outcomes import outcomes_of
 
 
 def lowest_of(errors: list[float], windows: int) -> list[float]:
@@ -123,3 +132,96 @@ def remembering(generator: np.random.Generator, count: int) -> np.ndarray:
 
 def test_one_day_says_nothing_of_later_ones() -> None:
     assert bound_of_days(np.ones(40), np.zeros(40, int), days=1, rate=0.01, is_share=True) is None
+
+
+Given = list[tuple[Decision, int]]
+AT = datetime(1997, 5, 1, tzinfo=UTC)
+DECISION = builders.decision(id="r-0", event_time=AT, output={"value": 1, "confidence": 0.95}, latency_ms=1.0)
+
+
+def outcomes(rows: int, rate: float, seed: int, *, held: bool, confidence: float = 0.95) -> Given:
+    """Answers 1, of which `rate` have the label 1."""
+    ones = np.random.default_rng(seed).random(rows) < rate
+    output = {"value": 1, "confidence": confidence}
+    decision = replace(DECISION, output=output, action="review", reason="held_out") if held else DECISION
+    return [(decision, int(one)) for one in ones]
+
+
+def together(*parts: Given) -> Outcomes:
+    every = [one for part in parts for one in part]
+    decisions, labels = [decision for decision, _ in every], [label for _, label in every]
+    return outcomes_of(decisions, labels, [float(not label) for label in labels])
+
+
+def test_the_interval_holds_the_difference_that_acting_has_made() -> None:
+    covered = 0
+    for seed in range(1000):
+        held = outcomes(200, 0.6, 2 * seed, held=True)
+        found = feedback(together(held, outcomes(800, 0.8, 2 * seed + 1, held=False)))
+        assert found is not None
+        (share,) = [one for one in found.figures if one.name == "share of 1"]
+        covered += share.low <= 0.2 <= share.high
+    assert 930 <= covered <= 975
+
+
+def test_what_was_held_out_and_would_not_have_acted_does_not_count() -> None:
+    unsure = outcomes(200, 0.5, 1, held=True, confidence=0.6)
+    found = feedback(together(outcomes(100, 0.9, 2, held=True), unsure, outcomes(300, 0.9, 3, held=False)))
+    assert found is not None
+    assert (found.held_out, found.acted) == (100, 300)
+    assert all(one.low < 0 < one.high for one in found.figures)
+
+
+def test_with_few_labels_nothing_is_said() -> None:
+    assert feedback(together(outcomes(19, 0.5, 1, held=True), outcomes(300, 0.5, 2, held=False))) is None
+
+
+def test_a_share_of_none_is_not_certain() -> None:
+    found = feedback(together(outcomes(50, 1, 1, held=True), outcomes(50, 1, 2, held=False)))
+    assert found is not None
+    assert all(one.low < 0 < one.high for one in found.figures)
+
+
+FIRST = date(1997, 1, 1)
+NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def planned(as_of: datetime, *, input_weeks: int | None = None, error_weeks: int | None = None) -> tuple[Window, ...]:
+    def at(weeks: int | None) -> datetime | None:
+        return None if weeks is None else NEW_YEAR + weeks * WEEK
+
+    cursors = Cursors(input=at(input_weeks), error=at(error_weeks))
+    return plan(cursors=cursors, first=FIRST, as_of=as_of, days=7, in_a_row=3)
+
+
+def test_the_first_run_takes_every_complete_window() -> None:
+    windows = planned(datetime(1997, 2, 1, 6, tzinfo=UTC))
+    assert [(w.start, w.judge_input, w.judge_error) for w in windows] == [
+        (NEW_YEAR + k * WEEK, True, True) for k in range(4)
+    ]
+
+
+def test_a_window_is_complete_at_its_last_moment_and_not_before() -> None:
+    assert len(planned(NEW_YEAR + WEEK)) == 1
+    assert planned(NEW_YEAR + WEEK - timedelta(seconds=1)) == ()
+
+
+def test_windows_whose_labels_are_late_are_looked_at_again() -> None:
+    windows = planned(NEW_YEAR + 5 * WEEK, input_weeks=5, error_weeks=2)
+    assert [w.start for w in windows] == [NEW_YEAR + k * WEEK for k in range(5)]
+    assert [w.judge_input for w in windows] == [False] * 5
+    assert [w.judge_error for w in windows] == [False] * 2 + [True] * 3
+
+
+def test_a_long_absence_is_caught_up_in_parts() -> None:
+    windows = planned(NEW_YEAR + 200 * WEEK, input_weeks=0)
+    assert len(windows) == MOST_WINDOWS
+    assert windows[0].start == NEW_YEAR
+
+
+def test_one_decision_about_a_day_long_ago_does_not_hold_up_those_of_now() -> None:
+    as_of = datetime(2026, 6, 1, tzinfo=UTC)
+    windows = plan(cursors=Cursors(input=None, error=None), first=date(1, 1, 1), as_of=as_of, days=7, in_a_row=3)
+    assert len(windows) == MOST_WINDOWS
+    assert as_of - WEEK < windows[-1].end <= as_of

@@ -14,8 +14,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.fit import check_fit
-from millrace.workload.load import load_workload
-from millrace.workload.overlaps import overlaps
+from millrace.workload.load import load_workload, overlaps
 from tests.millrace.workload.declared import FOLDERS, GONE, check, columns, valid
 from tests.plant import write_plant
 
@@ -232,8 +231,14 @@ POLICIES: list[tuple[str, Any, dict[str, Any], tuple[str, Any] | None]] = [
     ("binary", {"review_above": {"column": "truth", "bound": 1}}, {}, ("policy.review_above.column", "truth")),
     # Of a high risk is what a person decides in part.
     ("binary", GONE, HIGH, ("policy", "nothing")),
-    ("binary", {"held_out": 0.1}, HIGH, ("policy", "held_out alone")),
+    ("binary", {"held_out": 0.1}, HIGH, ("policy", "shadowed, or held_out")),
     ("binary", {"automate": {"promised_error": 0.02}}, HIGH, None),
+    (
+        "binary",
+        {"automate": {"promised_error": 0.02}, "shadowed": True},
+        HIGH,
+        ("policy", "shadowed, or held_out"),
+    ),
     ("regression", {"review_above": {"column": "load", "bound": 2}}, HIGH, None),
 ]
 
