@@ -165,12 +165,16 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
 def _are_names(first: Sequence[str], table: pa.Table) -> bool:
     """Whether the first line has names. One with a number in it may be a row, which would be lost as names.
 
-    Numbers that count are names (0, 1, 2), and a text above numbers is one."""
+    Numbers that count are names (0, 1, 2), and so is a text above numbers, or above others that come again."""
     numbers = [cell for cell in first if NUMBER.match(cell)]
     if not numbers or list(first) in ([f"{at}" for at in range(start, start + len(first))] for start in (0, 1)):
         return True
-    texts = [table.column(at) for at, cell in enumerate(first) if cell and cell not in numbers]
-    return any(_is_number(without(cells, words_of_no_amount(cells)).drop_null(), CsvForm()) for cells in texts)
+    texts = {cell: table.column(at) for at, cell in enumerate(first) if cell and cell not in numbers}
+    return any(
+        _is_number(without(cells, words_of_no_amount(cells)).drop_null(), CsvForm())
+        or (2 * len(said := cells.unique().to_pylist()) <= len(cells) and cell not in said)
+        for cell, cells in texts.items()
+    )
 
 
 def _said(form: CsvForm) -> list[str]:

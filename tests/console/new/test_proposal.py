@@ -47,6 +47,11 @@ def test_json_lines_give_the_same_contract(market: list[Row], as_csv: Writer, tm
 def test_a_file_without_names_gets_them_from_the_person(market: list[Row], as_csv: Writer) -> None:
     bare = as_csv(market, header=False)
     assert proposed(bare, label="column_6").accepted.num_rows == len(market)
+    years = bare.with_name("years.csv")
+    years.write_text(
+        "country,2023,2024\n" + "".join(f"{'DE' if at % 3 else 'FR'},{at % 7}.5,{at}\n" for at in range(300))
+    )
+    assert proposed(years, label="2024").prediction.features == ("country", "2023")
     found = proposed(bare, columns=list(market[0]))
     assert found.contract.csv == CsvForm(columns=tuple(market[0]))
     with pytest.raises(
@@ -67,6 +72,8 @@ UNEVEN: dict[str, Callable[[int], Any]] = {"price_day": lambda at: f"d{at * at %
 @pytest.mark.parametrize(
     ("words", "cells", "said"),
     [
+        ({"key": ("meter",)}, {}, "--key: expected one of"),
+        ({"image_size": "big"}, {}, "--image-size: expected height x width"),
         ({"kind": "images"}, {}, r"--kind: expected binary .* --horizon-hours; images: --from with a folder"),
         ({"kind": "regression"}, {}, r"--kind: expected regression to have a column of numbers, or --kind binary, got"),
         ({"label": "Half hour"}, {}, r"--label: expected .* two classes.*; or a column of numbers"),
