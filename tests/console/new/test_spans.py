@@ -22,7 +22,7 @@ from millrace.errors import ConfigurationError
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from tests.console.new.conftest import Writer, proposed
-from tests.console.new.test_rehearsal import ROWS, hours
+from tests.console.new.test_trial import ROWS, hours
 from tests.millrace.evaluation.gates.test_catalogue import report
 
 START = np.datetime64("2020-01-01", "us")

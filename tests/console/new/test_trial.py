@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,11 +24,13 @@ from millrace.console.new.roles import Choices
 from millrace.console.new.times import Series
 from millrace.console.new.trial import Candidate, Trial, candidates, run_trial
 from millrace.console.new.writing import write
+from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
 from tests import wordllama
-from tests.console.new.conftest import TODAY
+from tests.console.new.conftest import TODAY, Row, proposed
+from tests.millrace.evaluation.gates.test_catalogue import report
 
 FIRST = datetime(2023, 1, 2)  # noqa: DTZ001 the file says no zone
 SENTENCES = Path(__file__).resolve().parents[3] / "workloads" / "intents" / "sample" / "clinc150.parquet"
@@ -223,3 +226,37 @@ def test_vectors_at_hand_are_proposed_where_they_gain(sentences: tuple[Path, Par
     assert check_pretrained_file(workload, made) == made / "parts" / "words.safetensors"
     assert given.figure < usual.figure
     assert (made / "parts" / "words.safetensors").read_bytes() == part.path.read_bytes()
+
+
+Writer = Callable[..., Path]
+FIRST_REHEARSAL = datetime.fromisoformat("2020-01-01")
+ROWS = 60 * 24
+
+
+def hours(label: Callable[[int], object]) -> list[Row]:
+    noise = np.random.default_rng(0).random(ROWS)
+    return [
+        {
+            "time": (FIRST_REHEARSAL + timedelta(hours=at)).isoformat(),
+            "noise": round(float(noise[at]), 4),
+            "label": label(at),
+        }
+        for at in range(ROWS)
+    ]
+
+
+def test_a_model_worse_than_the_median_of_a_tail_is_refused(as_csv: Writer) -> None:
+    amounts = np.random.default_rng(4).lognormal(6, 1.6, ROWS).round(2)
+    found = proposed(as_csv(hours(lambda at: float(amounts[at]))), label="label", unit="EUR")
+    assert found.naive.rule == "always the median"
+    baseline = yaml.safe_load(found.workload_yaml)["gates"]["baseline"]
+    tested = amounts[-found.rehearsal.rows[2] :]
+    # A model whose answers all lie between the median and the mean: by the mean it would pass.
+    worse = float(np.abs(tested - (np.median(amounts) + np.mean(amounts)) / 2).mean())
+    by_mean = float(np.abs(tested - np.mean(amounts)).mean())
+    for kind, naive, passes in (("median", found.naive.error, False), ("mean", by_mean, True)):
+        rule = NAIVE_RULES[kind].model_validate(baseline | {"kind": kind})
+        changes = {"metrics": {"error": worse}, "naive": {"rule": kind, "metrics": {"error": naive}}}
+        assert rule.judge(report("number", changes)).passed is passes
+    assert baseline["kind"] == "median"
+    assert "  huber: 0.03   # of a label with a tail" in found.workload_yaml

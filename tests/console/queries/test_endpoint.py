@@ -1,5 +1,7 @@
 """The endpoint in money: hours and sleeps, what callers asked, how much of it they used, and what would cost less."""
 
+import json
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -7,11 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, REGION
 from millrace.console.queries.decisions import Day
+from millrace.console.queries.live import lost_endpoint
 from millrace.console.queries.money.endpoint import (
     Fleet,
     endpoint_lines,
@@ -19,15 +23,20 @@ from millrace.console.queries.money.endpoint import (
     sleeps_of,
 )
 from millrace.console.queries.money.month import Traffic, traffic_of
+from millrace.console.queries.reviews import OPEN, SAID, UNKNOWN, why_fallback
 from millrace.decisions.record import Decision, canonical
 from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
 from millrace.messages.envelope import Message
 from millrace.names import VARIANT, WorkloadNames
 from millrace.state.audit import Record
+from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from millrace.workload.prices import usd_per_hour
 from tests import builders
+from tests.console.conftest import DEV, make_machines
 from tests.credentials import KEYS
+from tests.state_table import create_table
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 END = FIRST + timedelta(days=10)
@@ -146,3 +155,68 @@ def test_hours_without_a_request_after_the_first_eight_could_be_saved() -> None:
     assert (found.busy, found.busiest) == (pytest.approx(0.01 / 48), pytest.approx(0.01 / 2))
     # Ten hours before it, thirteen after it: two and five of them lie behind the eighth.
     assert found.stoppable == 7
+
+
+NAMES_FALLBACKS = WorkloadNames(platform=DEV, workload="electricity")
+GROUP = f"/aws/lambda/{NAMES_FALLBACKS.function('prediction')}"
+
+
+def put_live(environment: Environment) -> None:
+    table = StateTable(environment.client("dynamodb"), NAMES_FALLBACKS)
+    live = Version(package_arn="arn", version="3", model_name="m", run="r", baseline_uri="s3://b/k")
+    ReleasePointers(table).move(Pointers().with_live(live))
+
+
+def put_log(environment: Environment, *entries: tuple[str, str, str]) -> None:
+    logs, now = environment.client("logs"), int(time.time() * 1000)
+    logs.create_log_group(logGroupName=GROUP)
+    logs.create_log_stream(logGroupName=GROUP, logStreamName="a")
+    lines = [json.dumps({"message": message, "error": error, "reason": reason}) for message, error, reason in entries]
+    events = [{"timestamp": now + at, "message": line} for at, line in enumerate(lines)]
+    logs.put_log_events(logGroupName=GROUP, logStreamName="a", logEvents=events)
+
+
+def test_before_a_release_what_is_on_its_way_to_one_is_named(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), DEV.state_table)
+    states = environment.client("stepfunctions")
+    make_machines(environment, NAMES_FALLBACKS, "train", "release")
+    states.start_execution(stateMachineArn=NAMES_FALLBACKS.machine_arn("train"), name="0123abcd-first")
+    assert why_fallback(environment, NAMES_FALLBACKS) == "no model is live yet, train 0123abcd is on the way to one"
+
+
+def test_the_last_reason_of_the_live_version_is_told_and_not_that_its_circuit_is_open(environment: Environment) -> None:
+    create_table(environment.client("dynamodb"), DEV.state_table)
+    put_live(environment)
+    put_log(
+        environment,
+        (SAID, "AnswerError", "expected JSON"),
+        (SAID, "ModelError", "400: unknown field 'x'"),
+        (SAID, "AnswerError", f"{OPEN} since 12:00"),
+        ("all is well", "none", "none"),
+    )
+    said = "version 3 is live, but its endpoint gave no answer: ModelError: 400: unknown field 'x'"
+    assert why_fallback(environment, NAMES_FALLBACKS) == said
+
+
+def test_without_the_right_to_read_either_may_be(environment: Environment) -> None:
+    assert why_fallback(environment, NAMES_FALLBACKS) == UNKNOWN
+
+
+def test_the_words_are_those_of_the_function() -> None:
+    decisions = Path(__file__).resolve().parents[3] / "millrace" / "decisions"
+    assert f'"{SAID}"' in (decisions / "online.py").read_text()
+    assert f'f"{OPEN} ' in (decisions / "endpoint.py").read_text()
+
+
+@pytest.mark.parametrize(("status", "is_told"), [("InService", False), ("Failed", True), (None, True)])
+def test_a_live_version_whose_endpoint_is_lost_is_told_with_the_command(status: str | None, is_told: bool) -> None:
+    class SageMaker:
+        def describe_endpoint(self, *, EndpointName: str) -> dict[str, str]:
+            if status is None:
+                answer: Any = {"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}
+                raise ClientError(answer, "DescribeEndpoint")
+            return {"EndpointName": EndpointName, "EndpointStatus": status}
+
+    environment = Environment(platform=DEV, client=lambda _: SageMaker())
+    command = "millrace rollback --restore --workload electricity --stage dev"
+    assert (command in lost_endpoint(environment, NAMES_FALLBACKS)) is is_told
