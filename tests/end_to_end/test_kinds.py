@@ -25,7 +25,7 @@ from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
 from tests.receiver import Receiver, listening
 
-ASKED, REQUESTS = 24, 30
+ASKED, REQUESTS, SIGNING = 24, 30, "crm/signing"
 NEVER = "cron(0 7 1 1 ? 2199)"
 DECLARED: dict[str, Any] = {
     "rollout": {
@@ -50,7 +50,7 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
     typed("new", name, "--from", str(file), *labels, *kind.words, "--minutes", "0", "--build", str(folder / "build"))
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())
-    consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": "crm/signing", "stages": ["local"]}}
+    consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]}}
     shared = DECLARED | {"consumers": consumers, "prediction": {"fallback": list(kind.fallback)}}
     path.write_text(yaml.safe_dump(merged(merged(document, shared), kind.declared)))
 
