@@ -78,7 +78,7 @@ def clouds(
             patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
             patch.setenv(SECRET_VARIABLE, cloud.secret)
             receiver.clock = lambda: cloud.now().timestamp()
-            cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
+            cloud.client("secretsmanager").create_secret(Name=SIGNING, SecretString=receiver.secret)
             place = {"endpoint_url": cloud.endpoint_url, "secret": cloud.secret}
             workloads = {name: WorkloadNames(platform=PLATFORM, workload=name) for name in names}
             found = {name: Live(**place, names=one) for name, one in workloads.items()}

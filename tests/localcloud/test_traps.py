@@ -65,9 +65,9 @@ The test `b` of `test_a.py` is written `a: b`.
 - scalable targets and policies are kept, nothing scales and no alarm is made
   autoscaling: load_adds_processes_and_its_end_takes_them_away
 - input templates break on strings without quotes
-  target_input: template
+  rules: template
 - Input and InputPath are not read
-  target_input: whole_part_or_constant
+  rules: whole_part_or_constant
 - a target's failure is raised to the sender of the event
   rules: a_function_is_invoked_and_its_failure_stays_with_it
 - schedule rules match every event
