@@ -1,22 +1,38 @@
 """A gate's figure against its bound, in the direction in which it passes."""
 
 import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from millrace import errors
-from millrace.console.presenters.catalogue import outcome
+from millrace.console.pages.page import page
+from millrace.console.pages.summary import summary
+from millrace.console.pages.timeline import timeline
+from millrace.console.presenters.catalogue import NOT_RETRAINED, outcome, run_title, titled
 from millrace.console.presenters.gates import compared, contribution_rows, measured, required
+from millrace.console.presenters.monitor import NOT_JUDGED
+from millrace.console.presenters.presenter import Outcome
 from millrace.console.presenters.remedy import UNHEALED, find_remedy
-from millrace.console.queries.executions import error_type, reason_of
+from millrace.console.presenters.train import NOT_RELEASED, NOT_TRAINED
+from millrace.console.queries.drops import ReasonCount
+from millrace.console.queries.executions import Execution, error_type, of_drop, reason_of
+from millrace.console.queries.monitoring import raised_alarms
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import Run, RunDetail
 from millrace.console.queries.steps import Step
-from millrace.messages.train import GateVerdict
+from millrace.messages.monitor import NoWindows
+from millrace.messages.release import ReleaseOutcome
+from millrace.messages.retrain import RetrainingReason
+from millrace.messages.train import BudgetRefusal, GateVerdict
+from millrace.monitoring.alarms import RATIO_ALARMS, exceeded
+from tests.console.conftest import NAMES, renewed
+from tests.console.executions import RELEASED, answering, grouped, only, rejected, scored, together, validated
 from tests.recorded import compare
 
 
@@ -172,3 +188,210 @@ def test_after_a_refusal_nothing_is_rerun(report: WorkloadReport) -> None:
         told = replace(failed(status=run.status), input=run.input, output=run.output)
         assert find_remedy(told, None, short="f477") is None
     assert outcome(no_room).look == ("cost",)
+
+
+BYTES = {"rows_accepted": 0, "duplicate": True, "duplicate_of": "s3://b/w/labels/june.csv?versionId=1"}
+FEW = {"has_champion": False, "first_rows": 8_997}
+WARNED = {"name": "simple", "passed": True, "is_warning": True, "measured": -0.1, "bound": 0.0, "sentence": "they tie"}
+TYPES = [ReasonCount(reason="type", rows=9, example="x: expected a float64, got 'a'")]
+KEYS = [ReasonCount(reason="duplicate_key", rows=9, example="id: expected a new key, got 'a'")]
+
+Runs = Mapping[str, Callable[[WorkloadReport], Execution]]
+
+
+def ingested(**facts: Any) -> Callable[[WorkloadReport], Execution]:
+    return lambda report: validated(report.of("ingest")[-1], **facts)
+
+
+def budget(started_by: str, reason: str) -> Callable[[WorkloadReport], Execution]:
+    answer = {"accepted": False, "reason": reason, "projected_usd": 1, "monthly_usd": 2}
+    return lambda report: replace(report.of("train")[0], output={"reason": started_by, "budget": {"answer": answer}})
+
+
+def release(answer: dict[str, Any], **given: Any) -> Callable[[WorkloadReport], Execution]:
+    return lambda report: only(report.of("release")[-1], "start_release", answer, **given)
+
+
+DONE: Runs = {
+    "a person has to approve it": release(RELEASED | {"outcome": "unapproved"}),
+    "most rows refused": ingested(rows_accepted=1, rows_quarantined=11_000, reasons={"type": 11_000}),
+    "half refused": ingested(rows_accepted=390, rows_quarantined=390),
+    "a later version": ingested(rows_accepted=7, rows_replaced=12_014),
+    "the bytes of another": ingested(**BYTES),
+    "the bytes of another in the place of a row": ingested(**BYTES, rows_replaced=1),
+    "the bytes of another, with refused rows": ingested(**BYTES, refused_before=3),
+    "a version too late": ingested(rows_accepted=0, superseded_by="s3://b/w/june.csv?versionId=2"),
+    "one row too few for the first training": ingested(**FEW, feed="training", rows_total=8_996),
+    "rows enough for the first training": ingested(**FEW, feed="training", rows_total=8_997),
+    "labels start no training": ingested(**FEW, feed="labels", rows_total=8_996),
+    "25 drops": lambda report: grouped(report, *[{"rows_accepted": 48}] * 25),
+    "two versions of a key": lambda report: grouped(
+        report, {"rows_accepted": 48}, {"rows_accepted": 0, "superseded_by": "x"}, keys=["a", "a"]
+    ),
+    "mostly refused among three": lambda report: grouped(
+        report, *({"rows_accepted": a, "rows_quarantined": q} for a, q in ((48, 0), (8, 40), (9, 39)))
+    ),
+    "one row scored": lambda report: scored(report.of("score")[-1], {"rows": 1, "quarantined": 0}),
+    "most scored rows refused": lambda report: validated(
+        report.of("score")[-1], state="delivery", rows=329, quarantined=390, reasons={"type": 390}
+    ),
+    "no new window": lambda report: only(
+        report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "none_complete"}
+    ),
+    "no champion": lambda report: only(report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "no_champion"}),
+    "days left out": lambda report: answering(report.of("monitor")[0], "plan_windows", days_left_out=90),
+    "first training, busy": budget("first", "busy"),
+    "first training, release": budget("first", "release"),
+    "first training, champion": budget("first", "champion_exists"),
+    "labels without a decision": lambda report: answering(report.of("train")[0], "snapshot", unmatched=3),
+    "a gate that warns": lambda report: answering(
+        report.of("train")[0],
+        "gating",
+        verdicts=[*report.of("train")[0].output["gating"]["answer"]["verdicts"], WARNED],
+    ),
+    "released already": release(RELEASED),
+    "no request came while it was watched": lambda report: answering(
+        report.of("release")[-1], "advance_release", watched_requests=0
+    ),
+    "rollback": lambda report: replace(
+        report.of("release")[-1], input={**report.of("release")[-1].input, "rollback": {"reason": "worse"}}
+    ),
+    "restored already": release(RELEASED, rollback={"reason": "gone", "restores": True}),
+    "running": lambda report: replace(report.of("train")[0], status="RUNNING", output={}),
+    "unknown machine": lambda report: replace(report.of("train")[0], machine="audit"),
+}
+REFUSED_OUTCOME: Runs = {
+    "every row refused": ingested(rows_accepted=0, rows_quarantined=11_000, reasons={"type": 10_990, "range": 10}),
+    "a foreign file": lambda report: rejected(report.of("ingest")[0]),
+    "a foreign file with a reason": lambda report: rejected(
+        report.of("score")[0], expected="the columns a, b", got="the line 'x'"
+    ),
+    "24 of 25 drops": lambda report: grouped(
+        report, {"rows_accepted": 48}, *[{"rows_accepted": 0, "rows_quarantined": 48}] * 24
+    ),
+    "one of two drops": together,
+    "no row scored": lambda report: scored(report.of("score")[-1], {"rows": 0, "quarantined": 336}),
+    "one of two scored drops": lambda report: scored(
+        report.of("score")[-1], {"rows": 7, "quarantined": 0}, {"rows": 0, "quarantined": 3}
+    ),
+    "windows of a day to come": lambda report: only(
+        report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "not_yet"}, as_of="1997-04-16T06:00:00Z"
+    ),
+    "command, busy": budget("command", "busy"),
+    "first training, budget": budget("first", "budget"),
+    "rollback that released nothing": release(RELEASED, rollback={"reason": "worse"}),
+    "another version is live": release(RELEASED | {"outcome": "outdated", "refusal": "evaluated beside version 1"}),
+    "refused by ann: errs": release(RELEASED | {"outcome": "refused", "refusal": "refused by ann: errs"}),
+}
+FAILED: Runs = {
+    "failed": lambda report: replace(
+        report.of("release")[0], status="FAILED", output={}, failure="RolledBack: an alarm of the release"
+    )
+}
+REASONS = {"every row refused": KEYS, "no row scored": TYPES, "most rows refused": TYPES}
+
+
+def test_the_words_of_each_outcome_are_recorded(report: WorkloadReport) -> None:
+    stored = [(titled(report.names, run), run) for run in report.runs]
+    made = [(name, make(report)) for name, make in {**DONE, **REFUSED_OUTCOME, **FAILED}.items()]
+    lines = []
+    for name, run in (*stored, *made):
+        found = outcome(run, REASONS.get(name, ()))
+        lines.append(f"{name}: {found.text}{' [refused]' if found.is_refused else ''}")
+        lines += [f"    {field}: {value}" for field in ("detail", "warning", "uri") if (value := getattr(found, field))]
+        lines += [f"    millrace {' '.join(found.look)}"] if found.look else []
+    compare(Path(__file__).parents[1] / "recorded/outcomes.txt", "\n".join(lines))
+
+
+def test_each_drop_of_a_run_has_an_outcome_of_its_own(report: WorkloadReport) -> None:
+    run = together(report)
+    assert outcome(of_drop(run, "a")) == Outcome(text="1,440 accepted")
+    refused = outcome(of_drop(run, "b"))
+    assert (refused.is_refused, refused.look) == (True, ("quarantine", "--drop", "training/b.csv"))
+    assert of_drop(run, "another") == run
+
+
+def test_every_reason_has_its_words() -> None:
+    assert set(NOT_RETRAINED) == set(RetrainingReason) - {RetrainingReason.ACCEPTED}
+    assert set(NOT_TRAINED) == set(BudgetRefusal)
+    assert set(NOT_JUDGED) == set(NoWindows)
+    assert {"open", *NOT_RELEASED} == set(get_args(ReleaseOutcome))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("ingest", {"detail": {"objects": [{"key": "electricity/labels/1997-05.csv"}]}}, "labels/1997-05.csv"),
+        ("score", {}, "the newest drop"),
+        ("train", {"reason": "alarm"}, "alarm"),
+        ("train", {"detail": {"rows_total": 7}}, "first"),
+        ("train", {}, "command"),
+        ("retrain", {"detail": {"alarmName": "millrace-local-electricity-input-drift"}}, "alarm input-drift"),
+        ("retrain", {"detail": {"alarms": ["millrace-local-electricity-error"]}}, "alarm error"),
+        ("retrain", {"detail": {"schedule": "retrain"}}, "schedule"),
+        ("release", {"detail": {"package_arn": "arn:aws:sagemaker:model-package/g/3"}}, "version 3"),
+        ("release", {"rollback": {"to": "1"}}, "back to version 1"),
+        ("release", {"rollback": {"reason": "r"}}, "back to the version before"),
+        ("monitor", {"as_of": "1997-05-15T06:00:00Z"}, "windows until 1997-05-15"),
+        ("of tomorrow", {}, ""),
+        ("train", {"detail": "text"}, "command"),
+    ],
+)
+def test_what_a_run_is_about(name: str, given: dict[str, Any], told: str) -> None:
+    assert run_title(NAMES, name, given) == told
+
+
+@pytest.fixture
+def added(report: WorkloadReport, unlabelled: str) -> WorkloadReport:
+    """The report as if the alarm `unlabelled` had been raised where the real one was."""
+    found = renewed(report)
+    return replace(found, alarms=tuple(replace(alarm, name=unlabelled) for alarm in found.alarms))
+
+
+def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
+    entry = next(entry for entry in timeline(added) if entry.what == "Alarm: unlabelled")
+    assert entry.detail == "share without a label 2.00 × its bound, from 7 May to 14 May"
+    assert f"the unlabelled alarm was raised ({entry.detail})" in summary(added)
+    (calm,) = (entry.detail for entry in timeline(added) if entry.what.endswith("no new alarm"))
+    assert "error at most 0.81" in calm
+    assert "share without a label at most 2.00" in calm
+
+
+@pytest.fixture
+def watched(report: WorkloadReport, unlabelled: str, monkeypatch: pytest.MonkeyPatch) -> WorkloadReport:
+    """The report with the alarm `unlabelled`, which starts nothing, and a run that could not read 3 decisions."""
+    monkeypatch.setitem(RATIO_ALARMS, unlabelled, replace(RATIO_ALARMS[unlabelled], starts_retraining=False))
+    *before, last = report.monitor_runs
+    broken = replace(last, report=last.report.model_copy(update={"unreadable": 3}))
+    return renewed(replace(report, monitor_runs=(*before, broken)))
+
+
+def test_an_alarm_that_starts_nothing_is_on_the_timeline_in_the_summary_and_on_the_chart(
+    watched: WorkloadReport,
+) -> None:
+    starts_none = [alarm for alarm in watched.alarms if not alarm.starts_retraining]
+    assert {alarm.name for alarm in starts_none} == {"unlabelled", "unreadable"}
+    assert starts_none[0].at == next(
+        run.started for run in watched.monitor_runs if "unlabelled" in exceeded(run.report)
+    )
+    entries = [entry for entry in timeline(watched) if entry.what.startswith("Alarm: ")]
+    assert len(entries) == len(watched.alarms)
+    found = {entry.what: entry for entry in entries}
+    assert found["Alarm: unreadable"].detail == "three unreadable decisions"
+    assert found["Alarm: unlabelled"].detail.startswith("share without a label ")
+    assert found["Alarm: unlabelled"].because.startswith("monitor")
+    text = summary(watched)
+    assert "the unreadable alarm was raised (three unreadable decisions)." in text
+    assert "was released on" not in text.partition("the unlabelled alarm was raised")[2]
+    assert len(re.findall(r"<title>Alarm [a-z ]+, ", page(watched))) == len(watched.alarms)
+
+
+def test_a_figure_that_stays_above_raises_no_second_alarm(report: WorkloadReport) -> None:
+    first, *others = report.monitor_runs
+    numbers = [2, 5, 0, 1, *(0 for _ in others[3:])]
+    runs = [
+        replace(run, report=run.report.model_copy(update={"unreadable": number}))
+        for run, number in zip(report.monitor_runs, numbers, strict=True)
+    ]
+    raised = [alarm.at for alarm in raised_alarms(report.names, (), runs)]
+    assert raised == [first.started, report.monitor_runs[3].started]
