@@ -193,7 +193,7 @@ def act_all(
     columns = [one if isinstance(one, pa.Array) else one.combine_chunks() for one in holds.values()]
     reason = pc.case_when(pa.StructArray.from_arrays(columns, [*holds]), *holds, "sure")
     if policy.shadowed:
-        instead = "below_floor" if acting.below_floor else "would_wait"
+        instead = pc.if_else(holds.get("below_floor", False), "below_floor", "would_wait")
         reason = pc.if_else(pc.is_in(reason, pa.array(SHADOWED)), instead, reason)
     automated, fallback = (pc.is_in(reason, pa.array(REASONS[action])) for action in ("automated", "fallback"))
     action = pc.if_else(automated, "automated", pc.if_else(fallback, "fallback", "review"))
