@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterator
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import botocore.loaders
@@ -107,6 +108,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["durations"] = durations.seconds
     else:
         durations.keep()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that botocore waited between its attempts; it does not, here."""
+    found: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=found.append))
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -32,7 +32,6 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "cost": ("month",),
 }
 """The commands, each with the parameters that an assistant may give: none that acts, and none that writes a file."""
-FILES = "files"
 FAILURES = (MillraceError, ClientError, BotoCoreError, typer.BadParameter)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
@@ -158,11 +159,16 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
     if committed.unanswered:
         text += f"; {committed.unanswered:,} are of no known decision, and no retraining counts them"
+    return _counted(drop, text, accepted, quarantined, reasons)
+
+
+def _counted(drop: DropAnswer, text: str, rows: int, quarantined: int, reasons: Sequence[ReasonCount]) -> Outcome:
+    """The outcome of a drop of which so many rows were taken."""
     return Outcome(
         text=text,
-        detail=example(accepted, reasons),
-        is_refused=not accepted,
-        warning=most_refused(accepted, quarantined, reasons),
+        detail=example(rows, reasons),
+        is_refused=not rows,
+        warning=most_refused(rows, quarantined, reasons),
         look=look(drop, quarantined),
     )
 
@@ -272,15 +278,9 @@ def _outcome_of_scored(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outc
     counts = f"{quarantined_counts(quarantined, drop.delivered.reasons)}{_unlisted(drop.delivered.unlisted)}"
     if unopened := drop.delivered.unopened:
         counts += f", {unopened:,} for a person that are not in the queue"
-    text = f"{_predictions(rows)}{counts}"
-    return Outcome(
-        text=text,
-        detail=example(rows, reasons),
-        is_refused=not rows,
-        warning=most_refused(rows, quarantined, reasons),
-        look=look(drop, quarantined),
-        uri=drop.delivered.uri if rows else "",  # the file is there, and holds no row
-    )
+    found = _counted(drop, f"{_predictions(rows)}{counts}", rows, quarantined, reasons)
+    # Without a row the file is there, and holds none.
+    return replace(found, uri=drop.delivered.uri) if rows else found
 
 
 def _summary_of_score(run: Execution, report: WorkloadReport) -> RunSummary:

@@ -30,7 +30,7 @@ from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.sweep import people
-from millrace.functions.sweep.failures import AuditLag, OrphanNotice, ReportedFailure, UnheardFailures
+from millrace.functions.sweep.findings import AuditLag, OrphanNotice, ReportedFailure, UnheardFailures
 from millrace.functions.sweep.holders import Noted, Pass, Scheduled, Swept
 from millrace.messages.envelope import Event, ExecutionInput
 from millrace.messages.execution import ExecutionEnded

@@ -1,9 +1,6 @@
-"""Deletes several resources of one kind, or objects.
+"""Deletes several resources of one kind, or objects, and recognises the errors that say that one does not exist.
 
-Recognises the errors by which AWS's services say that a resource does not exist.
-
-SageMaker mostly says it by the message of a ValidationException, so messages are compared too.
-"""
+SageMaker mostly says it by the message of a ValidationException, so messages are compared too."""
 
 from __future__ import annotations
 

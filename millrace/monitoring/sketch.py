@@ -5,7 +5,7 @@ equally many rows. So a million rows need no sort and no search. A single cell w
 
 Axes: N rows, C cells, B bins, K windows.
 
-The exact rule for a column that had only one value: a histogram shows nothing there, but rows can be counted.
+A column that had only one value has an exact rule instead: a histogram shows nothing there, but rows can be counted.
 """
 
 from __future__ import annotations

@@ -6,9 +6,7 @@
 2. Take the lease `release`. If a release has it, stop. A release that begins later waits for it.
 3. Look again, delete, and free the lease.
 
-Has the live version restored if the endpoint does not serve what the pointers name, as after a failed release.
-
-An example:
+If the endpoint does not serve what the pointers name, as after a failed release, the live version is restored:
 
     release of version 3 fails    the endpoint serves version 3, or is changing; the pointers name version 2
     cleanup                       starts a release: {"rollback": {"to": "2", "restores": true, "who": "cleanup", …}}

@@ -11,7 +11,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     retraining        `retraining`
     cursor#<name>     `cursors`
     refused#<feed>    `refused_share`
-    reported#<execution> functions/sweep/failures.py
+    reported#<execution> functions/sweep/findings.py
     spend#<yyyy-mm>   `budget`
     automation        `automation`
     promise#<version> `versions`
@@ -24,8 +24,8 @@ Only the module named beside a key reads or writes its items. pk is the workload
     held-out          `held_out`
     held-labels#<id>  `held_labels`
     contradicting     `held_labels`
-    audit-chain       functions/sweep/failures.py
-    orphan-notice     functions/sweep/failures.py
+    audit-chain       functions/sweep/findings.py
+    orphan-notice     functions/sweep/findings.py
     pseudonym         `pseudonyms`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`

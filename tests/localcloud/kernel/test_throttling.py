@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -33,14 +32,6 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
 """A call of each service, and the code of its refusal."""
 BURST = 2
 """Throttled calls in a row; botocore's modes try three times or more."""
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that botocore waited between its attempts; it does not, here."""
-    found: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=found.append))
-    return found
 
 
 @pytest.fixture

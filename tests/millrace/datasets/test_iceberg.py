@@ -90,14 +90,6 @@ BURST = 3
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds that botocore waited between its attempts; it does not, here."""
-    found: list[float] = []
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=found.append))
-    return found
-
-
-@pytest.fixture
 def throttle(
     cloud: Cloud, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[dict[str, int]], Throttles]]:

@@ -17,7 +17,7 @@ from moto import mock_aws
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
-from millrace.functions.sweep.failures import AuditLag
+from millrace.functions.sweep.findings import AuditLag
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.state import audit_chain
 from millrace.state.audit import Record, append, read

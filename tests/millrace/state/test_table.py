@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.errors import ConflictError
-from millrace.functions.sweep.failures import AuditNote, OrphanNoted, ReportedFailure
+from millrace.functions.sweep.findings import AuditNote, OrphanNoted, ReportedFailure
 from millrace.messages.ingest import DropObject
 from millrace.messages.monitor import FloorDay
 from millrace.state import table as state_table

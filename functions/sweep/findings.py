@@ -1,6 +1,7 @@
-"""Finds failed executions whose event Step Functions never delivered, and tells of them.
+"""What the sweep finds and tells of: failed runs nobody heard of, orphaned endpoints, a lag of the audit's chain.
 
-AWS delivers these events as best effort only, and people get their mails and posts by them.
+**Failed runs** whose event Step Functions never delivered: AWS delivers these events as best effort only, and people
+get their mails and posts by them. An event that came is noted in an item `reported#<ARN>`.
 
     07:00  a sweep has moved the cursor to 06:50
     07:20  train-7f fails, its event comes, and it is noted
@@ -8,18 +9,10 @@ AWS delivers these events as best effort only, and people get their mails and po
     08:00  the next sweep finds that both failed after 06:50. It tells of train-8a, since train-7f is noted. Then it
            moves the cursor to 07:50 and deletes the note of train-7f.
 
-Failed executions whose event Step Functions has delivered, so that people know of them: items `reported#<ARN>`.
+**Orphaned endpoints**, which serve a version that the release pointers do not name: the event `endpoint.orphaned`, at
+most once a day. The item `orphan-notice` has the time of the last one.
 
-    reported#arn:…:execution:…-train:7f = {"as_of": {"S": "1997-06-01T07:20:00Z"}}
-
-The sweep compares them with the executions that did fail (`millrace.functions.sweep.failures`).
-
-The event `endpoint.orphaned`, at most once a day: item `orphan-notice` (as_of).
-
-An endpoint is orphaned if the release pointers do not name the version that it serves.
-
-How far the audit's chain lags behind the audit table: item `audit-chain` (records, lost, as_of).
-
+**The audit's chain**: how far it lags behind the audit table is noted in the item `audit-chain` (records, lost, as_of).
 The function that writes the chain cannot report a lag itself: it is not even called if Lambda may not read the table's
 stream. So the sweep counts the links of the chain, and compares with the number of records of some hours ago:
 
