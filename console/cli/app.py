@@ -25,7 +25,6 @@ from millrace.console.cli.predict import drop, openapi, predict
 from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from millrace.console.cli.review import labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
-from millrace.console.cli.sagemaker import sagemaker
 from millrace.console.cli.status import approve, automate, live, logs, pull, refuse, release, rollback, status
 from millrace.console.cli.tuning import simulate, tune
 from millrace.console.cli.watch import watch
@@ -64,7 +63,6 @@ for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
-app.add_typer(sagemaker, name="sagemaker", rich_help_panel="From SageMaker")
 
 
 def _version(is_wanted: bool) -> None:

@@ -62,7 +62,6 @@ NEAR = Slice(
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
-    "bias": {"tables": 1000, "compared": 33_000, "different": 0, "refused": 80},
     "burst": {"simulated": BURST, "alone": replace(BURST, hours=5.0)},
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
@@ -99,8 +98,6 @@ HELD: dict[str, dict[str, Any]] = {
 MISSED: list[tuple[str, dict[str, Any]]] = [
     ("ages", {"cold": 2.1}),
     ("ages", {"warm": 2.1}),
-    ("bias", {"different": 1}),
-    ("bias", {"compared": 19_999}),
     ("burst", {"simulated": replace(BURST, effects=SIMULATED - 1)}),
     ("burst", {"simulated": replace(BURST, repeated=1)}),
     ("burst", {"simulated": replace(BURST, dead=1)}),
