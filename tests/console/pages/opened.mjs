@@ -17,6 +17,9 @@ page.on("console", (message) => complaints.push(message.text()));
 page.on("pageerror", (error) => complaints.push(error.message));
 await page.goto(process.argv[2]);
 const dom = await page.content();
+await page.setViewport({ width: 1280, height: 900 });
+const height = await page.evaluate(() => document.documentElement.scrollHeight);
+await page.evaluate(() => document.querySelectorAll("details").forEach((fold) => (fold.open = true)));
 const crossed = await page.evaluate(() => {
   const chart = document.querySelector(".wide svg")?.getBoundingClientRect();
   const labels = [...document.querySelectorAll(".wide svg :is(.axis, .note)")].map((label) => [
@@ -30,11 +33,12 @@ const crossed = await page.evaluate(() => {
       box.left < chart.left || box.right > chart.right || labels.some(([, other], number) => number !== at && overlap(box, other)))
     .map(([text]) => text);
 });
-await page.setViewport({ width: 420, height: 900 });
+await page.setViewport({ width: 390, height: 844 });
+const reachesOver = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 const tooWide = await page.evaluate(() =>
   [...document.querySelectorAll(".scroll")]
     .filter((box) => box.scrollWidth > box.clientWidth)
     .map((box) => box.querySelector("table")?.className),
 );
-console.log(JSON.stringify({ asked, complaints, crossed, dom, tooWide }));
+console.log(JSON.stringify({ asked, complaints, crossed, dom, height, reachesOver, tooWide }));
 await browser.close();

@@ -33,7 +33,7 @@ from tests.recorded import compare, compare_folder
 VOID = {"meta", "link", "img"}
 PARTS = ["monitoring", "timeline", "drops", "models", "runs", "lineage", "cost", "money"]
 RECORDED = Path(__file__).parents[1] / "recorded/pages"
-ASKS = r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:)[^\"')\s>]+|<script|@import|http-equiv=\"(?!Content-Security-Policy\")|https?://"
+ASKS = r"(?:src|href|url)\s*[=(]\s*[\"']?(?!data:|#)[^\"')\s>]+|<script|@import|http-equiv=\"(?!Content-Security-Policy\")|https?://"
 
 
 class Outline(HTMLParser):

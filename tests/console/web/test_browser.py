@@ -9,7 +9,7 @@ from tests.console.web.worked import worked
 
 pytestmark = packed
 ITEMS = 9
-PAGES = ["overview", "report", "narrow report", "version", "narrow version", "refused version", "review", "end"]
+PAGES = ["overview", "report", "decisions", "version", "refused version", "review", "end"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_nothing_is_complained_of(seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_axe_has_no_serious_finding(seen: dict[str, Any], page: str) -> None:
+def test_it_fits_a_phone_and_axe_has_no_serious_finding(seen: dict[str, Any], page: str) -> None:
     assert seen["findings"][page] == []
 
 

@@ -21,12 +21,20 @@ await page.goto(process.argv[2]);
 const address = page.url();
 const cookie = await page.evaluate(() => document.cookie);
 const findings = {};
+// As a phone and as a desk show it, with every fold open.
 const look = async (what) => {
   await page.evaluate(axe);
-  const found = await page.evaluate(() => axe.run({ resultTypes: ["violations"] }));
-  findings[what] = found.violations
-    .filter((one) => ["serious", "critical"].includes(one.impact))
-    .map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
+  await page.evaluate(() => document.querySelectorAll("details").forEach((fold) => (fold.open = true)));
+  findings[what] = [];
+  for (const width of [390, 1200]) {
+    await page.setViewport({ width, height: 900 });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    if (over > 0) findings[what].push(`${over} pixels wider than ${width}`);
+    const found = await page.evaluate(() => axe.run({ resultTypes: ["violations"] }));
+    findings[what].push(...found.violations
+      .filter((one) => ["serious", "critical"].includes(one.impact))
+      .map((one) => `${width}: ${one.id}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" ")}`));
+  }
 };
 const open = async (path) => page.goto(new URL(path, address).href);
 const press = async (key) => Promise.all([page.waitForNavigation(), page.keyboard.press(key)]);
@@ -37,11 +45,8 @@ await open("/electricity/versions/3");
 await look("version");
 await open("/electricity");
 await look("report");
-await page.setViewport({ width: 420, height: 900 });
-await look("narrow report");
-await open("/electricity/versions/3");
-await look("narrow version");
-await page.setViewport({ width: 1200, height: 900 });
+await open("/electricity/decisions?first=1997-06-24&last=1997-06-30");
+await look("decisions");
 await open("/income/review");
 await look("review");
 const acts = [["first", await shown()]];
