@@ -231,12 +231,15 @@ def _served(found: ServedWindow | None) -> dict[str, str]:
 
 
 def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> str:
-    """The error, with its interval if labels are missing; before any has come what the model itself expects."""
-    if window.mean_error is None:
-        return f"expects {amount(window.expected)}" if window.expected is not None else "not known"
-    if window.low == window.high:
-        return amount(window.mean_error)
-    return f"{amount(window.mean_error)} ({amount(window.low)} to {amount(window.high)})"
+    """The error, with its interval if labels are missing; before any has come what is expected of the model."""
+    if window.mean_error is not None:
+        return _between(amount(window.mean_error), window.low, window.high, amount)
+    expected, low, high = window.expected
+    return "not known" if expected is None else f"expects {_between(amount(expected), low, high, amount)}"
+
+
+def _between(said: str, low: float | None, high: float | None, amount: Callable[[float | None], str]) -> str:
+    return said if low == high else f"{said} ({amount(low)} to {amount(high)})"
 
 
 def _labelled(window: MonitoredWindow) -> str:

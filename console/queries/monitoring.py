@@ -81,8 +81,8 @@ class MonitoredWindow:
     low: float | None = None
     high: float | None = None
     """The interval of `mean_error`, as wide as missing labels leave open."""
-    expected: float | None = None
-    """The error by the model's own confidence; None if it says none, or if labels contradict it."""
+    expected: tuple[float | None, float | None, float | None] = (None, None, None)
+    """The error that needs no label, and the ends of its interval, as in `ErrorReport`."""
     wanted: int = 0
     """How many labels people were asked for."""
     shifts: tuple[str, ...] = ()
@@ -225,7 +225,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         error_bound=bound,
         low=last.low if last else None,
         high=last.high if last else None,
-        expected=looked.expected if looked else None,
+        expected=(looked.expected, looked.expected_low, looked.expected_high) if looked else (None, None, None),
         wanted=len(window.wanted),
         shifts=_shifts([each for each, _ in looks]),
         served=window.served,

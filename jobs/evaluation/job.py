@@ -24,6 +24,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, entities_of
 from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import windows
+from millrace.decisions.columns import INPUT, OUTPUT
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import report
 from millrace.evaluation.agreement import SAMPLE_FILE
@@ -40,7 +41,7 @@ from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.next_step import learning_of
 from millrace.evaluation.simple.catalogue import fit_and_answer
-from millrace.features.catalogue import encode
+from millrace.features.catalogue import columns, encode
 from millrace.jobs.evaluation.details import cut_answers, find_mistakes, forecast_examples, truth_by_answer
 from millrace.jobs.evaluation.explanations import explanations
 from millrace.jobs.evaluation.rows import (
@@ -59,8 +60,9 @@ from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
 from millrace.monitoring.answers import LOOKS, held_answers
 from millrace.monitoring.error import ErrorBound, bound_of_days, drawn_bound, error_bound
+from millrace.monitoring.expected_error import ErrorModel, learn
 from millrace.tasks import metrics
-from millrace.tasks.answer import arrow_column
+from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.binary import EVEN
 from millrace.tasks.figures import has_interval
 from millrace.tasks.task import Task
@@ -153,6 +155,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         rate = workload.monitors.false_alarm_rate / LOOKS
         answers = held_answers(model.description.task.answers(output_TW), measured, entity_T, rate=rate)
         watched = replace(watched, answers=answers)
+    if not has_confidence(model.description.task):
+        watched = replace(watched, error_model=_error_model(rows, output_TW, model, workload))
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 
 
@@ -180,6 +184,20 @@ def _error_bound(
     found = error_bound([*series, [week.error for week in evaluation.weekly_error]], windows=windows, rate=rate)
     day_T, days = blocks_of(rows, rows.parts.test, workload), workload.monitors.window_days
     return found or bound_of_days(errors_T, day_T, days=days, rate=rate, is_share=evaluation.error.is_share)
+
+
+def _error_model(rows: SplitRows, output_TW: Output, model: Model, workload: Workload) -> ErrorModel | None:
+    """What the errors of the test rows depend on; None if these are too few windows, or days."""
+    task, inputs = model.description.task, columns(model.description.features)
+    answers = task.answers(output_TW)
+    table = {OUTPUT + field.name: arrow_column(field, answers[field.name]) for field in task.answer}
+    table |= {INPUT + name: rows.test.column(name) for name in inputs if name in rows.test.column_names}
+    errors_T = task.errors(output_TW, rows.test_targets)
+    if not rows.parts.is_in_time:
+        return learn(pa.table(table), errors_T, baseline.random_windows(entities_of(rows.test, workload))[0])
+    moments_s = rows.times_N[rows.parts.test].astype("datetime64[s]").astype(np.int64)
+    spans = (baseline.windows_of(moments_s, days)[0] for days in (workload.monitors.window_days, 1))
+    return next(filter(None, (learn(pa.table(table), errors_T, window_T) for window_T in spans)), None)
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:

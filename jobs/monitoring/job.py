@@ -120,6 +120,7 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
             champion=request.model_version,
             is_share=known.task.error_is_share,
             is_in_time=known.workload.training.split.by == "time",
+            error_model=baseline.error_model,
         )
         for window in request.windows
     ]

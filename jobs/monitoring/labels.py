@@ -23,6 +23,7 @@ from millrace.decisions.outcome_columns import Outcomes
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked, LabelWanted
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
+from millrace.monitoring.expected_error import ErrorModel
 from millrace.monitoring.live_error import FEWEST, STRETCHES, LiveError, choose, contradict, live_error, recalibrate
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import micros
@@ -50,6 +51,8 @@ class Answered:
     """Whether an error is a share of answers."""
     is_in_time: bool
     """Whether rows that are near in time may be alike."""
+    error_model: ErrorModel | None = None
+    """What the errors of the champion's held-out answers depend on; None if its answers say how sure they are."""
 
     # Each of the arrays has a cell for each outcome (N).
     @cached_property
@@ -69,17 +72,29 @@ class Answered:
 
     @cached_property
     def expects(self) -> bool:
-        """Whether the champion says of each of its answers how sure it is."""
+        """Whether an error is expected of each of the champion's answers before labels come."""
+        if self.error_model:
+            return bool(self.own.any())
         says_n = self.outcomes.answers(CONFIDENCE)[self.own]
         return self.is_share and len(says_n) > 0 and not np.isnan(says_n).any()
 
     @cached_property
     def expected(self) -> Floats:
-        """The error that the champion expects by its own confidence; 0 if it says none."""
+        """The error that is expected, by the champion's own confidence or by its held-out rows; 0 if none is."""
         if not self.expects:
             return np.zeros(len(self.outcomes))
-        found_N = np.where(self.own, 1 - self.outcomes.answers(CONFIDENCE), np.nan)
-        return np.where(self.own, found_N, np.nanmean(found_N))
+        own = self.outcomes.take(self.own)
+        own_n = self.error_model.expected(own.cells) if self.error_model else 1 - own.answers(CONFIDENCE)
+        found_N = np.full(len(self.outcomes), own_n.mean())
+        found_N[self.own] = own_n
+        return found_N
+
+    @cached_property
+    def expected_interval(self) -> tuple[float | None, float | None]:
+        """What holds the mean of all errors, as far as nothing but the rows has changed; none without a model of it."""
+        if not self.expects or self.error_model is None:
+            return None, None
+        return self.error_model.interval(self.expected)
 
     @cached_property
     def chances(self) -> Floats | None:
@@ -133,7 +148,8 @@ class Answered:
     @cached_property
     def is_contradicted(self) -> bool:
         """Whether labels have come that contradict what the champion expects."""
-        return self.expects and contradict(self.errors, self.expected, self.chances, self.stretches)
+        between = self.error_model.between if self.error_model else 0.0
+        return self.expects and contradict(self.errors, self.expected, self.chances, self.stretches, between=between)
 
     @cached_property
     def _inputs(self) -> Mapping[str, Sequence[object]]:
@@ -219,6 +235,8 @@ def judge_errors(
         # A window without an error makes the row too short, so that no figure rests on it.
         is_whole = bound is not None and len(row) == bound.windows
         lowest = min(one.error for one in row) if is_whole else None
+        expects = window.expects and stands
+        low, high = window.expected_interval if expects else (None, None)
         found.append(
             ErrorReport(
                 answered=len(window.outcomes),
@@ -227,7 +245,9 @@ def judge_errors(
                 error=error.error if error else None,
                 low=error.low if error else None,
                 high=error.high if error else None,
-                expected=float(window.expected.mean()) if window.expects and stands else None,
+                expected=float(window.expected.mean()) if expects else None,
+                expected_low=low,
+                expected_high=high,
                 contradicted=error is not None and window.is_contradicted,
                 ratio=lowest / limit if lowest is not None and limit else None,
                 bound=limit,
@@ -257,6 +277,7 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
             errors_M=np.concatenate([one.errors[one.known] for one in seen]),
             before_M=np.concatenate([one.expected[one.known] for one in seen]),
             weights_M=np.concatenate([one.weights[one.known] for one in seen]),
+            most=1.0 if window.is_share else np.inf,
         )
     found = list[LabelWanted]()
     for number in np.unique(day_n).tolist():
@@ -265,7 +286,7 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
         day, name = EPOCH + timedelta(days=number), named.column("id")[int(rows[0])].as_py()
         seed = hashlib.sha256(f"{window.champion} {day} {name}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-        chance_n, chosen_n = choose(expected_N[rows], a_day, generator)
+        chance_n, chosen_n = choose(expected_N[rows], a_day, generator, is_share=window.is_share)
         chosen = window.outcomes.take(rows[chosen_n])
         found += _wanted(chosen, chance_n[chosen_n].tolist())
     return tuple(found)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID
-from millrace.decisions.columns import OUTPUT, ColumnShape, as_said, objects, of_decisions
+from millrace.decisions.columns import INPUT, OUTPUT, ColumnShape, as_said, objects, of_decisions
 from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
@@ -100,6 +100,12 @@ class Outcomes:
         if name not in self.decisions.column_names or not _is_number(self.decisions.schema.field(name).type):
             return np.full(len(self), np.nan)
         return np.asarray(pc.cast(self.decisions.column(name), pa.float64()).to_numpy()[self.places], np.float64)
+
+    @property
+    def cells(self) -> pa.Table:
+        """The columns of answers and inputs."""
+        names = [name for name in self.decisions.column_names if name.startswith((INPUT, OUTPUT))]
+        return self.decisions.select(names).take(pa.array(self.places))
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column of the decisions."""

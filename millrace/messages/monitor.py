@@ -244,9 +244,12 @@ class ErrorReport(Message):
     high: float | None = None
     """The interval that holds the error with 95 %: what the rows without a label leave open."""
     expected: float | None = None
-    """The error by the model's own confidence, which needs no label.
+    """The error by the model's own confidence, or by what the errors of its held-out rows depend on. It needs no label.
 
-    None if answers have no confidence, or if the newest labels contradict it."""
+    None if neither is known, or if the newest labels contradict it."""
+    expected_low: float | None = None
+    expected_high: float | None = None
+    """The interval of what is expected by held-out rows, 95 %; None for an expectation by confidence."""
     contradicted: bool = False
     """Whether the labels of this window contradict what the model expected of itself."""
     slices: tuple[SliceError, ...] = ()

@@ -34,6 +34,7 @@ from millrace.monitoring.calibration import (
     score_bounds,
 )
 from millrace.monitoring.error import ErrorBound
+from millrace.monitoring.expected_error import ErrorModel
 from millrace.monitoring.sketch import CategoricalSketch, Constant, NumericSketch, Sketch, constant, kind_of, sketch
 from millrace.monitoring.statistics import STATISTICS, Counts
 
@@ -90,6 +91,8 @@ class Baseline:
     """The bound on the error; None if neither the history nor the test rows set one."""
     answers: HeldAnswers | None = None
     """What answers are like without drift; None for rows in order of time, whose neighbours are alike."""
+    error_model: ErrorModel | None = None
+    """What errors depend on; None if answers say how sure they are, or if there are too few held-out rows."""
 
     def bound(self, column: BaselineColumn, statistic: str, rows: int) -> float | None:
         """The bound of a statistic of this column in a window with `rows` rows; None if the window is not judged."""

@@ -50,13 +50,16 @@ class LiveError:
     """As many labels, drawn evenly from many rows, would tell as much."""
 
 
-def choose(expected_N: Floats, many: int, generator: np.random.Generator) -> tuple[Floats, NDArray[np.bool_]]:
+def choose(
+    expected_N: Floats, many: int, generator: np.random.Generator, *, is_share: bool = True
+) -> tuple[Floats, NDArray[np.bool_]]:
     """For each row the chance of being chosen (N), and whether it is (N): `many` rows in all, if there are so many.
 
-    `expected_N` is the error that the model expects of each row, 0 to 1; all 0 if it expects none."""
-    # Most is learnt from rows whose error is most uncertain: the chance goes by the deviation of a coin with it.
+    `expected_N` is the error that is expected of each row, 0 to 1 if it `is_share`; all 0 if none is."""
+    # Most is learnt from rows whose error is most uncertain: the chance goes by the deviation of a coin with it, and of
+    # an amount by the amount.
     count = len(expected_N)
-    spread_N = np.sqrt(np.clip(expected_N * (1 - expected_N), 0, None))
+    spread_N = np.sqrt(np.clip(expected_N * (1 - expected_N), 0, None)) if is_share else expected_N
     share_N = (1 - EVEN) * spread_N / spread_N.sum() + EVEN / count if spread_N.any() else np.full(count, 1 / count)
     chance_N = np.zeros(count)
     left, free_N = float(min(many, count)), np.full(count, True)
@@ -129,7 +132,7 @@ def live_error(
         freedom = total**2 / (spread**2 / freedom + more**2 / (stretches - 1)) if total else freedom
         spread = total
     own_variance = float(weight_n @ (own_n - weight_n @ own_n) ** 2)
-    reach = _student(freedom) * math.sqrt(spread)
+    reach = student(freedom) * math.sqrt(spread)
     least, most = (error - reach, error + reach)
     if is_share:
         # The labels that are known leave no more open than the others can be.
@@ -177,7 +180,7 @@ def _of_share(share: float, variance: float, freedom: float, *, most_tosses: flo
 
     inside = min(max(share, 0.5 / (freedom + 1)), 1 - 0.5 / (freedom + 1))
     tail = (1 - CONFIDENCE) / 2
-    tosses = inside * (1 - inside) / max(variance, 1e-12) * (float(ndtri(1 - tail)) / _student(freedom)) ** 2
+    tosses = inside * (1 - inside) / max(variance, 1e-12) * (float(ndtri(1 - tail)) / student(freedom)) ** 2
     tosses = min(tosses, most_tosses)
     heads = share * tosses
     low = float(betaincinv(heads, tosses - heads + 1, tail)) if heads > 0 else 0.0
@@ -185,8 +188,10 @@ def _of_share(share: float, variance: float, freedom: float, *, most_tosses: flo
     return low, high
 
 
-def recalibrate(expected_N: Floats, *, errors_M: Floats, before_M: Floats, weights_M: Floats) -> Floats:
-    """What to expect of the rows (N) after M other rows have shown their errors: the line through these, 0 to 1.
+def recalibrate(
+    expected_N: Floats, *, errors_M: Floats, before_M: Floats, weights_M: Floats, most: float = 1.0
+) -> Floats:
+    """What to expect of the rows (N) after M other rows have shown their errors: the line through these, 0 to `most`.
 
     `before_M` is what was expected of them."""
     total = weights_M.sum()
@@ -196,19 +201,27 @@ def recalibrate(expected_N: Floats, *, errors_M: Floats, before_M: Floats, weigh
     apart_M, mean = before_M - weights_M @ before_M, float(weights_M @ errors_M)
     slope = float(weights_M @ (apart_M * errors_M)) / max(float(weights_M @ apart_M**2), 1e-12)
     slope = min(max(slope, 0.0), 1.0)
-    found: Floats = np.clip(mean + slope * (expected_N - float(weights_M @ before_M)), 0.0, 1.0)
+    found: Floats = np.clip(mean + slope * (expected_N - float(weights_M @ before_M)), 0.0, most)
     return found
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """How many deviations the interval reaches to either side."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def contradict(error_N: Floats, expected_N: Floats, chance_N: Floats | None, stretch_N: NDArray[np.int64]) -> bool:
-    """Whether the labels say that the model's own expectation of its error is wrong.
+def contradict(
+    error_N: Floats,
+    expected_N: Floats,
+    chance_N: Floats | None,
+    stretch_N: NDArray[np.int64],
+    *,
+    between: float = 0.0,
+) -> bool:
+    """Whether the labels say that what is expected of the errors is wrong. `between` is the variance with which the
+    mean error of a window lies beside it anyway.
 
     `stretch_N` numbers the stretch of time of each row: rows of one may be alike. It is the row's own number if rows
     are in no order of time."""
@@ -219,7 +232,7 @@ def contradict(error_N: Floats, expected_N: Floats, chance_N: Floats | None, str
     weight_n /= weight_n.sum()
     apart_n = error_N[counted_N] - expected_N[counted_N]
     mean = float(weight_n @ apart_n)
-    if (between := _between(stretch_N[counted_N], weight_n * (apart_n - mean))) is None:
+    if (spread := _between(stretch_N[counted_N], weight_n * (apart_n - mean))) is None:
         return False
-    variance, stretches = between
-    return abs(mean) > _student(stretches - 1) * math.sqrt(variance)
+    variance, stretches = spread
+    return abs(mean) > student(stretches - 1) * math.sqrt(variance + between)

@@ -100,6 +100,7 @@ def test_the_files_hold_the_fields_of_the_answer(tmp_path: Path, task: str) -> N
     assert list(sample.rows[0]) == ["load", "kind", "open"]
     watched = Baseline.from_json((tmp_path / "processing/baseline/baseline.json").read_text())
     assert [column.name for column in watched.columns] == ["load", "kind", "open"]
+    assert (watched.error_model is None) == ("confidence" in names), "what answers say of themselves is not learnt"
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import ArrayLike
 
@@ -16,6 +17,8 @@ from millrace.jobs.monitoring.shifts import shifts
 from millrace.messages.asked_labels import AskedLabels
 from millrace.messages.monitor import DriftFinding, WindowToJudge
 from millrace.monitoring.error import ErrorBound
+from millrace.monitoring.expected_error import learn
+from millrace.tasks.regression import Regression
 from tests import builders
 from tests.outcomes import outcomes_of
 
@@ -190,3 +193,47 @@ def test_numbers_with_many_values_are_cut_into_quarters_and_other_values_are_par
     assert found[""].tolist() == [True] * 5 + [False] * 40
     few = {name: rows_N.tolist() for name, rows_N in parts(["a", None, "a"]).items()}
     assert few == {"": [False, True, False], "a": [True, False, True]}
+
+
+def of_numbers(seed: int, *, number: int, times: float = 1.0, labelled: bool = True) -> Answered:
+    """A window of amounts: of a large one the error is large, and in another world it is so many times as large."""
+    random = np.random.default_rng(seed)
+    start, value_N = START + number * WEEK, random.gamma(2.0, 10.0, ROWS)
+    error_N = times * value_N * np.abs(random.normal(0, 0.2, ROWS))
+    decisions = [
+        builders.decision(id=f"{number}-{row}", event_time=start + row * WEEK / ROWS, output={"value": float(value)})
+        for row, value in enumerate(value_N)
+    ]
+    outcomes = outcomes_of(
+        decisions, (value_N + error_N).tolist(), error_N.tolist() if labelled else [None] * ROWS, task=Regression()
+    )
+    window = WindowToJudge(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
+    held_N = random.gamma(2.0, 10.0, 4000)
+    errors_N = held_N * np.abs(random.normal(0, 0.2, 4000))
+    model = learn(pa.table({"output.value": held_N}), errors_N, np.arange(4000) // 100)
+    return Answered(window=window, outcomes=outcomes, champion="1", is_share=False, is_in_time=True, error_model=model)
+
+
+def test_the_error_of_amounts_is_expected_before_labels_until_they_contradict() -> None:
+    known = of_numbers(1, number=2)
+    found = judge_errors(
+        [
+            of_numbers(0, number=0, labelled=False),
+            of_numbers(0, number=1),
+            of_numbers(1, number=2, times=2.0),
+            of_numbers(1, number=3, labelled=False),
+        ],
+        None,
+        as_of=START + 4 * WEEK,
+        columns=(),
+    )
+    assert [one.expected is None for one in found] == [False, False, True, True]
+    assert [one.contradicted for one in found] == [False, False, True, False]
+    early = found[0]
+    assert early.error is None
+    assert early.expected_low is not None
+    assert early.expected_high is not None
+    assert early.expected_low < found[1].error < early.expected_high  # type: ignore[operator]
+    assert (early.expected_high - early.expected_low) / early.expected < 0.3  # type: ignore[operator]
+    chances = [one.chance for one in wanted(of_numbers(1, number=2, labelled=False), [known], a_day=10)]
+    assert max(chances) > 3 * min(chances), "people are asked about the large amounts rather"
