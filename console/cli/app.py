@@ -21,6 +21,7 @@ from millrace.console.cli.models import bom, card, export, register, validate, v
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import grouped
+from millrace.console.cli.plan import plan
 from millrace.console.cli.predict import drop, openapi, predict
 from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
 from millrace.console.cli.review import labels, review
@@ -37,7 +38,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (init, new, schemas, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
-    "Models": (validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
+    "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
         watch,
         alarms,

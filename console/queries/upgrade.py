@@ -22,6 +22,7 @@ from millrace.errors import RunError
 
 Kind = Literal["made", "changed", "replaced", "removed"]
 WHOLE = "the whole stack"
+Templates = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,22 @@ def find_changes(environment: Environment, build: Path) -> list[Change]:
     """What a deployment of the stage by the installed version would change.
 
     Raises RunError with the reason if the version does not synthesize the stage."""
+    return compare_deployed(environment, synthesized(environment, build))
+
+
+def synthesized(environment: Environment, build: Path) -> Templates:
+    """The resources of the stage's templates, by stack. Raises RunError if it is not synthesized."""
     with TemporaryDirectory() as folder:
         _synthesize(environment, Path(folder), build)
-        made = {path.name.split(".")[0]: json.loads(path.read_text()) for path in Path(folder).glob("*.template.json")}
-    cloudformation = environment.client("cloudformation")
+        paths = Path(folder).glob("*.template.json")
+        return {path.name.split(".")[0]: json.loads(path.read_text())["Resources"] for path in paths}
+
+
+def compare_deployed(environment: Environment, made: Templates) -> list[Change]:
+    """How the templates differ from those that are deployed."""
+    cloudformation, region = environment.client("cloudformation"), environment.platform.region
     found = {stack: _deployed(cloudformation, stack) for stack in made}
-    region = environment.platform.region
-    return [one for stack, now in found.items() for one in compare(stack, now, made[stack]["Resources"], region)]
+    return [one for stack, now in found.items() for one in compare(stack, now, made[stack], region)]
 
 
 def compare(stack: str, before: Mapping[str, Any], after: Mapping[str, Any], region: str) -> Iterator[Change]:
