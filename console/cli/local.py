@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, flag, several_workloads
+from millrace.console.cli.options import Build, Json, Stage, chosen_folders, flag, several_workloads
 from millrace.console.cli.printing import show_json
 from millrace.console.stages import command
-from millrace.errors import ConfigurationError, RunError, WorkloadError
+from millrace.errors import RunError
 from millrace.workload.load import workload_folders, workloads_folder
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from millrace.console.environment import Environment
     from millrace.console.local_cloud.lifecycle import Instance
     from millrace.console.local_cloud.local_cloud import LocalCloud
+    from millrace.console.queries.plan import PlannedStep
     from millrace.console.queries.runs import Run
-    from millrace.contract.schema import Contract
     from millrace.names import WorkloadNames
 
 
@@ -53,24 +53,26 @@ Removed = Annotated[
 ]
 
 Yes = Annotated[bool, flag("--yes", "Without a confirmation; of a stage on AWS run `cdk destroy` too.")]
+Unasked = Annotated[bool, flag("--yes", "Start the trainings that edits lead to, without a question.")]
 
 
-def up(build: Build, empty: Empty, export: Export, as_json: Json, workload: Workloads = None) -> None:
+def up(build: Build, empty: Empty, export: Export, as_json: Json, yes: Unasked, workload: Workloads = None) -> None:
     """Start a local cloud in the background, deploy the app, and print the variables to export.
 
-    A second `up` finds the first and deploys what has changed since in the app.
+    A second `up` finds the first and deploys what has changed since in the app. Where a model was trained before an
+    edit that it needs, it tells what a training takes, and asks whether to start it.
     Example: eval "$(millrace up --export)"; aws stepfunctions list-state-machines; millrace down."""
     from millrace.console.local_cloud.lifecycle import start_instance
 
     # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
-    _check_names(workload or ())
-    if not empty:
-        _check_tables(build, workload or ())
+    folders = chosen_folders(workload)
+    steps = [] if empty else _plan(build, folders)
     # `eval "$(millrace up --export)"` runs what is on stdout, so everything else goes to stderr.
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if not empty:
         _warn(instance, said)
+        _train(instance, steps, said, unasked=yes)
     if as_json:
         url = instance.cloud.endpoint_url
         show_json({"endpoint_url": url, "pid": instance.pid, "environment": instance.environment})
@@ -94,38 +96,36 @@ def _warn(instance: Instance, said: Callable[[str], None]) -> None:
             said(warning)
 
 
-def _check_names(names: Sequence[str]) -> None:
-    """Raises ConfigurationError if a name is no folder of workloads."""
-    known = [folder.name for folder in workload_folders(workloads_folder())]
-    for name in names:
-        if name not in known:
-            expected = f"one of {', '.join(known)} (the folders of {workloads_folder()}/)"
-            raise ConfigurationError(where="up", field="--workload", expected=expected, came=name)
+def _plan(build: Path, folders: Sequence[Path]) -> list[PlannedStep]:
+    """What the edits since the trainings of the running cloud lead to; nothing if none runs.
 
-
-def _check_tables(build: Path, names: Sequence[str]) -> None:
-    """Raise WorkloadError if the tables of the running cloud do not take a contract. Each drop would fail."""
+    Raises RunError if its tables do not take a contract. Each drop would fail."""
     from millrace.console.environment import local_environment
     from millrace.console.local_cloud.lifecycle import find_instance
-    from millrace.console.queries.stored import check_tables
+    from millrace.console.queries.plan import plan_deployed
 
     if (instance := find_instance(build)) is None:
-        return
+        return []
+    steps = plan_deployed(local_environment(instance.cloud), folders, {})
+    for step in (one for one in steps if one.step == "refused"):
+        raise RunError("; ".join(step.because))
+    return steps
+
+
+def _train(instance: Instance, steps: Sequence[PlannedStep], said: Callable[[str], None], *, unasked: bool) -> None:
+    """Start the trainings that edits lead to, those that a person agrees to; without a terminal tell the command."""
+    from millrace.console.actions.start import start
+    from millrace.console.environment import local_environment
+
     environment = local_environment(instance.cloud)
-    for folder in workload_folders(workloads_folder()):
-        contract = _readable(folder) if not names or folder.name in names else None
-        if contract is not None:
-            check_tables(environment, environment.names(folder.name), contract)
-
-
-def _readable(folder: Path) -> Contract | None:
-    """The contract; None if it is wrong. Synthesis will say what is wrong with it."""
-    from millrace.contract.load import load_contract
-
-    try:
-        return load_contract(folder)
-    except WorkloadError:
-        return None
+    for step in (one for one in steps if one.step == "retrain"):
+        names = environment.names(step.workload)
+        said(f"{step.workload}: the live version was trained before {'; '.join(step.because)}")
+        question = f"Train {step.workload} again ({step.work})?"
+        if unasked or (sys.stdin.isatty() and typer.confirm(question, err=True)):
+            said(f"train {start(environment.client('stepfunctions'), names, 'train').name} started")
+        else:
+            said(f"{question} {command(names, 'train')}")
 
 
 def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None:

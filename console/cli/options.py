@@ -5,7 +5,7 @@ Nothing is printed while a shell completes. If names cannot be looked up, it com
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, wraps
 from pathlib import Path
@@ -15,7 +15,7 @@ import click
 import typer
 
 from millrace.console.files.grid import Inside
-from millrace.errors import MillraceError
+from millrace.errors import EnvironmentNotFoundError, MillraceError
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, STAGES, TUNE
 from millrace.workload.load import workload_folders, workloads_folder
 
@@ -31,6 +31,16 @@ RUNS = 50
 def workload_names(incomplete: str) -> list[str]:
     """The names of the workloads' folders."""
     return _beginning(incomplete, [folder.name for folder in workload_folders(workloads_folder())])
+
+
+def chosen_folders(names: Sequence[str] | None) -> list[Path]:
+    """The folders of these workloads; of all without a name. Raises EnvironmentNotFoundError for another name."""
+    found = {folder.name: folder for folder in workload_folders(workloads_folder())}
+    for name in names or ():
+        if name not in found:
+            known = f"one of {', '.join(found)} (the folders of {workloads_folder()}/)"
+            raise EnvironmentNotFoundError(f"--workload: expected {known}, got {name!r}")
+    return [found[name] for name in names or found]
 
 
 def stages(incomplete: str) -> list[str]:

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from millrace.console.cli.options import Build, Json, Stage, several_workloads
+from millrace.console.cli.options import Build, Json, Stage, chosen_folders, several_workloads
 from millrace.console.cli.printing import show
-from millrace.errors import RunError
-from millrace.workload.load import workload_folders, workloads_folder
+from millrace.workload.load import workloads_folder
 
 Workloads = Annotated[list[str] | None, several_workloads("all", "Only this folder of workloads/; may be repeated.")]
 Against = Annotated[
@@ -29,9 +28,7 @@ def plan(stage: Stage, build: Build, as_json: Json, workload: Workloads = None, 
     from millrace.console.queries.plan import plan_deployed, plan_on_paper
     from millrace.console.queries.upgrade import synthesized
 
-    folders = [folder for folder in workload_folders(workloads_folder()) if folder.name in (workload or [folder.name])]
-    if missing := {*(workload or ())} - {folder.name for folder in folders}:
-        raise RunError(f"--workload: expected a folder of {workloads_folder()}/, got {', '.join(sorted(missing))}")
+    folders = chosen_folders(workload)
     if against:
         steps = plan_on_paper(folders, against, stage)
     else:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +20,11 @@ from typing import Any, Literal, get_args
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.money.work import Job, find_jobs
-from millrace.console.queries.runs import SHORT, list_runs
+from millrace.console.queries.runs import SHORT, Run, list_runs
 from millrace.console.queries.stored import check_tables
 from millrace.console.queries.upgrade import Change, Templates, compare_deployed
 from millrace.console.queries.versions import registry_of, state_of
-from millrace.console.words import column, units, usd
+from millrace.console.words import column, count, units, usd
 from millrace.contract.load import load_contract
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Contract, Table
@@ -38,7 +37,7 @@ from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-from millrace.workload.prices import projected_usd
+from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
 
 Step = Literal["refused", "replace", "retrain", "judge again", "redeploy", "nothing"]
@@ -70,22 +69,18 @@ class Declared:
 
     @classmethod
     def read(cls, folder: Path) -> Declared:
-        """Raises WorkloadError for a declaration that cannot be read."""
-        return cls(workload=load_workload(folder), contract=load_contract(folder))
+        """Raises WorkloadError for a declaration that cannot be read, or does not fit its contract."""
+        workload = load_workload(folder)
+        return cls(workload=workload, contract=check_fit(workload, load_contract(folder)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
     """One field that differs."""
 
-    field: str
-    """`training.parameters.epochs`, `rows.price` or `schema`."""
-    change: str
-    """`20 → 30`."""
+    what: str
+    """`training.parameters.epochs 20 → 30`, `contract rows.price: rules`."""
     step: Step
-
-    def __str__(self) -> str:
-        return f"{self.field} {self.change}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +92,9 @@ class Work:
     source: str
     """The run that took so long; or `at most`, by the times after which its jobs are stopped."""
 
+    def __str__(self) -> str:
+        return f"{units(self.minutes)} min, {usd(self.usd)} USD, {self.source}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
@@ -104,17 +102,19 @@ class PlannedStep:
 
     workload: str = column()
     step: Step = column(heading="does")
-    because: tuple[str, ...] = column("; ".join)
-    minutes: float | None = column(units, default=None)
-    usd: float | None = column(usd, heading="USD", default=None)
-    source: str = column(heading="by", default="")
+    because: tuple[str, ...] = column("; ".join, default=())
+    work: Work | None = column(str, heading="takes", default=None)
+    """What it takes; a training with the evaluation that follows."""
 
 
 def edits_of(before: Declared, after: Declared) -> Iterator[Edit]:
     """What differs, each with the step that reads it."""
     for place, old, new in _differences(_document(before.workload), _document(after.workload)):
-        yield Edit(field=place, change=f"{_short(old)} → {_short(new)}", step=step_of(place))
-    yield from _of_contract(before.contract, after)
+        yield Edit(what=f"{place} {_short(old)} → {_short(new)}", step=step_of(place))
+    columns = [*_of_columns(before.contract, after)]
+    yield from columns
+    if before.contract.digest != after.contract.digest and not columns:
+        yield Edit(what="contract.yaml beside its columns", step="redeploy")
 
 
 def step_of(place: str) -> Step:
@@ -161,51 +161,44 @@ def _short(value: Any) -> str:
     return text if len(text) <= MOST else f"{text[: MOST - 1]}…"
 
 
-def _of_contract(before: Contract, after: Declared) -> Iterator[Edit]:
-    edits = list[Edit]()
+def _of_columns(before: Contract, after: Declared) -> Iterator[Edit]:
     for old, new in ((before.rows, after.contract.rows), (before.labels, after.contract.labels)):
         there, now = ({one.name: one for one in table.columns} for table in (old, new))
         for name in {**there, **now}:
-            if there.get(name) != now.get(name):
-                edits.append(_of_column(there.get(name), now.get(name), new, after))
-        for one in fields(Table):
-            if one.name != "columns" and getattr(old, one.name) != getattr(new, one.name):
-                edits.append(Edit(field=f"{new.name}.{one.name}", change="edited", step="redeploy"))
-    if before.digest != after.contract.digest and not edits:
-        edits.append(Edit(field="contract.yaml", change="edited", step="redeploy"))
-    yield from edits
+            step: Step = "redeploy"
+            if name not in there or name not in now:
+                # A model that reads the column is declared by `prediction.features`, which differs then.
+                what = "added" if name in now else "removed"
+            elif names := [
+                each.name for each in fields(Column) if getattr(there[name], each.name) != getattr(now[name], each.name)
+            ]:
+                what = ", ".join(names)
+                step = _reader_of(there[name], new, after)
+            else:
+                continue
+            yield Edit(what=f"contract {new.name}.{name}: {what}", step=step)
 
 
-def _of_column(old: Column | None, new: Column | None, table: Table, after: Declared) -> Edit:
-    field = f"{table.name}.{(new or old).name}"  # type: ignore[union-attr] # one of them is there
-    if old is None or new is None:
-        # A model that reads the column is declared by `prediction.features`, which differs then.
-        return Edit(field=field, change="added" if new else "removed", step="redeploy")
-    names = ", ".join(one.name for one in fields(Column) if getattr(old, one.name) != getattr(new, one.name))
+def _reader_of(old: Column, table: Table, after: Declared) -> Step:
+    """The step that makes something else of the contract if this column of the table is as it was."""
+    new = table.column(old.name)
     try:
         check_types({old.name: ICEBERG_TYPES[old.kind]}, replace(table, columns=(new,)), where=table.name)
-    except WorkloadError as error:
-        return Edit(field=field, change=f"{names}: {error}", step="refused")
-    columns = tuple(old if one.name == old.name else one for one in table.columns)
-    earlier = replace(after.contract, **{table.name: replace(table, columns=columns)})
-    step: Step = "redeploy"
-    if _trained_by(after.workload, earlier) != _trained_by(after.workload, after.contract):
-        step = "retrain"
-    elif old.is_protected != new.is_protected:
-        step = "judge again"  # its explanations hide it
-    return Edit(field=field, change=names, step=step)
+    except WorkloadError:
+        return "refused"
+    columns = tuple(old if one == new else one for one in table.columns)
+    before = replace(after.contract, rows=replace(table, columns=columns)) if table.name == "rows" else after.contract
+    if _trained_by(after.workload, before) != _trained_by(after.workload, after.contract):
+        return "retrain"
+    # An explanation hides a protected column.
+    return "judge again" if old.is_protected != new.is_protected else "redeploy"
 
 
 def _trained_by(workload: Workload, contract: Contract) -> tuple[Any, ...]:
     """What a training makes of the contract, as its job does."""
-    prediction, label = workload.prediction, contract.label
-    kinds = [one.kind for one in contract.rows.columns if one.name in (*prediction.key, *workload.split_columns)]
-    return (
-        encoders.declare(prediction.features, contract.rows),
-        tasks.declare(prediction, label),
-        label.find(Range),
-        kinds,
-    )
+    spec, label = workload.prediction, contract.label
+    kinds = [one.kind for one in contract.rows.columns if one.name in (*spec.key, *workload.split_columns)]
+    return encoders.declare(spec.features, contract.rows), tasks.declare(spec, label), label.find(Range), kinds
 
 
 def plan_on_paper(folders: Sequence[Path], ref: str, stage: str) -> list[PlannedStep]:
@@ -214,37 +207,24 @@ def plan_on_paper(folders: Sequence[Path], ref: str, stage: str) -> list[Planned
     Raises RunError if git does not know the commit, WorkloadError for a declaration that cannot be read."""
     found = list[PlannedStep]()
     for folder in folders:
-        after = _read_fitting(folder)
+        after = Declared.read(folder)
         before = _at(folder, ref)
-        edits = (
-            [Edit(field=folder.name, change="added", step="redeploy")] if before is None else edits_of(before, after)
-        )
+        edits = [*edits_of(before, after)] if before else [Edit(what="a new workload", step="redeploy")]
         found += steps_of(folder.name, edits, projected(after.workload, stage))
     return found
 
 
-def _read_fitting(folder: Path) -> Declared:
-    declared = Declared.read(folder)
-    check_fit(declared.workload, declared.contract)
-    return declared
-
-
 def _at(folder: Path, ref: str) -> Declared | None:
     """What the folder declared in a commit; None if it was not there."""
-    _git(folder, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", expected=f"a commit for --against {ref}")
     if not _git(folder, "ls-tree", "--name-only", ref, FILES[0]):
         return None
     return _declared_in(folder.name, {name: _git(folder, "show", f"{ref}:./{name}") for name in FILES}, ref)
 
 
-def _git(folder: Path, *words: str, expected: str = "a repository of git") -> bytes:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise RunError(f"expected git on the PATH to read {expected}, got none") from None
+def _git(folder: Path, *words: str) -> bytes:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, check=False)
     if done.returncode:
-        came = done.stderr.decode().strip() or "none"
-        raise RunError(f"{folder}: expected {expected}, got {came}")
+        raise RunError(f"--against: expected a commit of {folder}, git {words[0]} says {done.stderr.decode().strip()}")
     return done.stdout
 
 
@@ -260,104 +240,78 @@ def _declared_in(name: str, files: Mapping[str, bytes], where: str) -> Declared:
             raise RunError(f"{where}: this version does not read what was declared: {error}") from None
 
 
-def steps_of(workload: str, edits: Iterable[Edit], work: Mapping[Step, Work]) -> list[PlannedStep]:
-    """The steps that the edits lead to, the heaviest first. A training is judged by itself."""
-    by_step = defaultdict[Step, list[str]](list)
-    for edit in edits:
-        by_step[edit.step].append(str(edit))
+def steps_of(workload: str, edits: Sequence[Edit], work: Mapping[Step, Work]) -> list[PlannedStep]:
+    """The steps that the edits lead to, the heaviest first."""
     found = [
-        _planned(
-            workload, step, by_step[step], None if step == "judge again" and "retrain" in by_step else work.get(step)
-        )
+        PlannedStep(workload=workload, step=step, because=because, work=work.get(step))
         for step in STEPS
-        if step in by_step
+        if (because := tuple(edit.what for edit in edits if edit.step == step))
     ]
-    return found or [_planned(workload, "nothing", (), None)]
-
-
-def _planned(workload: str, step: Step, because: Iterable[str], work: Work | None) -> PlannedStep:
-    took = {"minutes": work.minutes, "usd": work.usd, "source": work.source} if work else {}
-    return PlannedStep(workload=workload, step=step, because=tuple(because), **took)  # type: ignore[arg-type]
+    return found or [PlannedStep(workload=workload, step="nothing")]
 
 
 def projected(workload: Workload, stage: str) -> Mapping[Step, Work]:
     """The most that a training and an evaluation may take; nothing for a stage without declared instances."""
-    try:
-        trained, evaluated = usages(workload, stage)
-    except KeyError:
+    if stage not in workload.training.instance.keys() & workload.rollout.instance:
         return {}
-    steps: Mapping[Step, Any] = {"retrain": (trained, evaluated), "judge again": (evaluated,)}
-    return {
-        step: Work(minutes=sum(each.minutes for each in used), usd=projected_usd(used), source="at most")
-        for step, used in steps.items()
-    }
+    trained, evaluated = usages(workload, stage)
+    return {"retrain": _bound(trained, evaluated), "judge again": _bound(evaluated)}
+
+
+def _bound(*used: Usage) -> Work:
+    return Work(minutes=sum(one.minutes for one in used), usd=projected_usd(used), source="at most")
 
 
 def plan_deployed(environment: Environment, folders: Sequence[Path], made: Templates) -> list[PlannedStep]:
     """What a deployment of these workloads and their trainings would do in the stage; `made` are the new templates.
 
     A training is compared with that of the live version. Raises WorkloadError for a declaration that cannot be read."""
-    changes, found = defaultdict[str, list[Change]](list), list[PlannedStep]()
-    all_names = {folder: environment.names(folder.name) for folder in folders}
-    for change in compare_deployed(environment, made):
-        owner = next((one.workload for one in all_names.values() if change.stack.startswith(f"{one.prefix}-")), SHARED)
-        changes[owner].append(change)
-    for folder, names in all_names.items():
-        after = _read_fitting(folder)
-        edits = [
-            *edits_since_live(environment, names, after, _code_digest(names, made)),
-            *_of_tables(environment, names, after),
-        ]
-        own = [*_of_templates(changes[folder.name])]
+    changes, found = compare_deployed(environment, made), list[PlannedStep]()
+    for folder in folders:
+        names, after = environment.names(folder.name), Declared.read(folder)
+        own = [one for one in changes if one.stack.startswith(f"{names.prefix}-")]
+        changes = [one for one in changes if one not in own]
+        edits = [*_since_live(environment, names, after, made), *_of_tables(environment, names, after.contract)]
         # What was deployed since the live version was trained is not deployed again.
-        edits = [edit for edit in edits if edit.step != "redeploy" or own]
-        found += steps_of(folder.name, [*edits, *own], find_work(environment, names, after.workload))
-    shared = [*_of_templates(one for one in changes[SHARED] if one.stack.startswith(f"{environment.platform.prefix}-"))]
-    return [*found, *(steps_of(SHARED, shared, {}) if shared else ())]
+        edits = [*(edit for edit in edits if edit.step != "redeploy" or own), *_of_templates(own)]
+        found += steps_of(folder.name, edits, find_work(environment, names, after.workload) if edits else {})
+    prefixes = tuple(f"{each.prefix}-" for each in environment.declared())
+    shared = [one for one in changes if not one.stack.startswith(prefixes)]
+    return [*found, *(steps_of(SHARED, [*_of_templates(shared)], {}) if shared else ())]
 
 
-def edits_since_live(
-    environment: Environment, names: WorkloadNames, after: Declared, code_digest: str = ""
-) -> Iterator[Edit]:
+def _since_live(environment: Environment, names: WorkloadNames, after: Declared, made: Templates) -> Iterator[Edit]:
     """What differs from what the live version was trained by; nothing without a live version."""
     if (live := ReleasePointers(state_of(environment, names)).champion()) is None:
         return
     s3 = environment.client("s3")
     files = {name: read_object(s3, names.run_uri(live.run, "config", name)) for name in FILES}
-    where = f"version {live.version} of {names.workload}"
-    yield from edits_of(_declared_in(names.workload, files, where), after)
-    package = registry_of(environment, names).describe(live.package_arn)
-    trained_by = package.metadata.get("code_digest", "")
-    if trained_by and code_digest not in ("", trained_by):
-        yield Edit(field="the suite's training code", change=f"{trained_by[:7]} → {code_digest[:7]}", step="retrain")
-
-
-def _code_digest(names: WorkloadNames, made: Templates) -> str:
-    """The digest of the training code in the templates; empty where it is that of an image, which is built later."""
-    key, resources = "MILLRACE_CODE_DIGEST", made.get(names.stack("training"), {}).values()
-    variables = (one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for one in resources)
-    return next((one[key] for one in variables if isinstance(one.get(key), str)), "")
-
-
-def _of_tables(environment: Environment, names: WorkloadNames, after: Declared) -> Iterator[Edit]:
     try:
-        check_tables(environment, names, after.contract)
+        yield from edits_of(_declared_in(names.workload, files, f"version {live.version}"), after)
+    except RunError as error:
+        yield Edit(what=str(error), step="retrain")
+    trained_by = registry_of(environment, names).describe(live.package_arn).metadata.get("code_digest", "")
+    # The digest of an image is no text of the template: the image is built later.
+    resources = made.get(names.stack("training"), {}).values()
+    variables = [one.get("Properties", {}).get("Environment", {}).get("Variables", {}) for one in resources]
+    for code in {one["MILLRACE_CODE_DIGEST"] for one in variables if isinstance(one.get("MILLRACE_CODE_DIGEST"), str)}:
+        if code != trained_by:
+            yield Edit(what=f"the suite's training code {trained_by[:7]} → {code[:7]}", step="retrain")
+
+
+def _of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[Edit]:
+    try:
+        check_tables(environment, names, contract)
     except WorkloadError as error:
-        yield Edit(field="contract.yaml", change=str(error), step="refused")
+        yield Edit(what=str(error), step="refused")
 
 
-def _of_templates(changes: Iterable[Change]) -> Iterator[Edit]:
-    """A line for each resource that would be lost or made anew, and one for all others."""
-    others = Counter[str]()
+def _of_templates(changes: Sequence[Change]) -> Iterator[Edit]:
     for one in changes:
         if one.is_refused:
-            by = f" by {one.properties}" if one.properties else ""
-            yield Edit(field=f"{one.stack} {one.resource}", change=f"({one.type}) is {one.change}{by}", step="replace")
-        else:
-            others[f"{one.type.rpartition('::')[2] or 'stack'} {one.change}"] += 1
-    if others:
-        told = ", ".join(f"{number} {what}" for what, number in others.most_common())
-        yield Edit(field="templates:", change=told, step="redeploy")
+            yield Edit(what=f"{one.resource} ({one.type}) is {one.change}", step="replace")
+    if changes:
+        yield Edit(what=f"{count(len(changes), 'resource')} of its stacks", step="redeploy")
 
 
 def find_work(environment: Environment, names: WorkloadNames, workload: Workload) -> Mapping[Step, Work]:
@@ -366,10 +320,10 @@ def find_work(environment: Environment, names: WorkloadNames, workload: Workload
         jobs = [*find_jobs(environment, [run.name], since=run.started)]
         evaluated = [job for job in jobs if job.kind == "processing"]
         if len(evaluated) < len(jobs):
-            return {"retrain": _took(jobs, run.name), "judge again": _took(evaluated, run.name)}
+            return {"retrain": _took(jobs, run), "judge again": _took(evaluated, run)}
     return projected(workload, names.platform.stage)
 
 
-def _took(jobs: Sequence[Job], run: str) -> Work:
+def _took(jobs: Sequence[Job], run: Run) -> Work:
     minutes = sum(job.billed_s for job in jobs) / 60
-    return Work(minutes=minutes, usd=sum(job.usd for job in jobs), source=f"run {run[:SHORT]}")
+    return Work(minutes=minutes, usd=sum(job.usd for job in jobs), source=f"as run {run.name[:SHORT]}")

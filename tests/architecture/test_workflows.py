@@ -89,6 +89,8 @@ def test_rights_are_given_job_by_job_and_none_is_more_than_asked(path: Path) -> 
         wanted = {"contents": "read"} | ({"id-token": "write"} if signs_in else {})  # pragma: allowlist secret
         if any("gh pr create" in step.get("run", "") for step in job["steps"]):
             wanted |= {"contents": "write", "pull-requests": "write"}
+        if any("gh pr comment" in step.get("run", "") for step in job["steps"]):
+            wanted |= {"pull-requests": "write"}
         assert job["permissions"] == wanted, name
         assert not signs_in or "environment" in job, f"{name}: whoever signs in at AWS stands behind an environment"
         assert job["timeout-minutes"] <= 120

@@ -20,6 +20,7 @@ FILES = {
     "gitignore.txt": ".gitignore",
     "gitkeep.txt": "workloads/.gitkeep",
     "package.json": "package.json",
+    "plan.yml": ".github/workflows/plan.yml",
     "requirements.txt": "requirements.txt",
 }
 """Where each file of this folder stands in a project."""

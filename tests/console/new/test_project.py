@@ -31,6 +31,7 @@ def test_a_project_holds_its_own_and_nothing_of_the_suite(tmp_path: Path) -> Non
     }
     assert written == {
         ".github/workflows/deploy.yml",
+        ".github/workflows/plan.yml",
         ".gitignore",
         "README.md",
         "cdk.json",
