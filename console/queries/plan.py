@@ -110,7 +110,10 @@ class PlannedStep:
 def edits_of(before: Declared, after: Declared) -> Iterator[Edit]:
     """What differs, each with the step that reads it."""
     for place, old, new in _differences(_document(before.workload), _document(after.workload)):
-        yield Edit(what=f"{place} {_short(old)} → {_short(new)}", step=step_of(place))
+        # The model measures a distance whatever the share is: another share needs no other model.
+        is_share = place == "policy.unlike_training" and None not in (old, new)
+        step: Step = "redeploy" if is_share else step_of(place)
+        yield Edit(what=f"{place} {_short(old)} → {_short(new)}", step=step)
     columns = [*_of_columns(before.contract, after)]
     yield from columns
     if before.contract.digest != after.contract.digest and not columns:
