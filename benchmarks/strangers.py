@@ -145,7 +145,7 @@ def costs(trained: Trained, *, autogluon: Path | None = None) -> dict[str, float
     found = {"ours": cost(task, trained.test.output_NW, trained.test.target_N)}
     # All learn from the same rows; ours looks at the validation rows to stop.
     target, truth = trained.train.target_N, trained.test.target_N
-    found["linear"] = cost(task, Linear.answers(train, target, test, task), truth)
+    found["linear"] = cost(task, Linear.fit(train, target, task)(test), truth)
     found["boosted trees"] = cost(task, _boosted(train, target, test, task), truth)
     if autogluon:
         found["AutoGluon"] = cost(task, _autogluon(autogluon, trained), truth)

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
+from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas, upgrade
 from millrace.console.cli.local import clock, down, up
 from millrace.console.cli.models import bom, card, export, register, validate, verify, versions
@@ -36,7 +37,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
-    "The first hour": (init, new, schemas, up, drop, predict, openapi, versions),
+    "The first hour": (try_, init, new, schemas, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
     "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
     "Operations": (
@@ -62,7 +63,7 @@ PANELS = {
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(grouped(command))
+        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +25,12 @@ from millrace.contract.rules.range import Range
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from millrace.console.files.grid import Inside
     from millrace.console.new.declare import ProposedPrediction
     from millrace.console.new.proposal import Proposal
+    from millrace.console.new.read import Source
     from millrace.console.new.roles import Choices
     from millrace.console.new.writing import Written
     from millrace.contract.schema import Column
@@ -40,17 +43,17 @@ def above_zero(hours: float | None) -> float | None:
     return hours
 
 
-@dataclass(frozen=True, kw_only=True)
-class NewOptions:
-    """The options of the command, as typed."""
+PHASES = 7
+"""The file is read before the proposal is made, and written behind it."""
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
+ROWS = f"Labelled rows: {TABLES}; {ALSO}. Or a folder of them or of images; - is standard input."
+From = Annotated[list[Path], typer.Option("--from", help=ROWS)]
 
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the workload: small letters, digits and _.")]
-    files: Annotated[
-        list[Path],
-        typer.Option(
-            "--from", help=f"Labelled rows: {TABLES}; {ALSO}. Or a folder of them or of images; - is standard input."
-        ),
-    ]
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How a file is read, and what of it is predicted, as typed."""
+
     label: Annotated[
         list[str] | None, typer.Option(help="The column that is to be predicted; once for each of several yes or no.")
     ] = None
@@ -103,6 +106,37 @@ class NewOptions:
         bool, typer.Option("--ask", help="Stop at what is in doubt, in place of taking the harmless answer.")
     ] = False
     image_size: Annotated[str, typer.Option(help="Scale the images to height x width: 64x64.")] = ""
+    decimal: Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")] = ""
+    columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = ""
+
+    def choices(self, name: str) -> Choices:
+        """What is chosen, as the proposal takes it."""
+        from millrace.console.new.roles import Choices
+
+        given = {each.name: getattr(self, each.name) for each in fields(Choices) if each.name in vars(self)}
+        words = {name: split_words(given[name]) for name in ("key", "group", "known", "keep", "leave_out")}
+        horizon = {name: given[name] or 0 for name in ("horizon_hours", "horizon_steps")}
+        label, *others = dict.fromkeys(self.label or [""])
+        labels = {"label": label, "labels": (label, *others) if others else ()}
+        return Choices(name=name, **given | words | horizon | labels)
+
+    @contextmanager
+    def source(self, files: Sequence[Path], inside: Inside, choices: Choices) -> Iterator[Source]:
+        """The rows of the files. What is packed in them is unpacked until the context ends."""
+        from millrace.console.new.files import read_given, sampled
+
+        with given(files, inside) as opened, TemporaryDirectory() as temporary:
+            opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)
+            for note in notes:
+                typer.echo(note, err=True)
+            source = read_given(opened, inside, columns=split_words(self.columns), decimal=self.decimal)
+            yield replace(source, notes=(*notes, *source.notes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewOptions:
+    """How a workload is proposed and written, as typed."""
+
     minutes: Annotated[
         float,
         typer.Option(
@@ -115,24 +149,20 @@ class NewOptions:
             exists=True, dir_okay=False, help="Try these vectors of words too: a file that `millrace part` wrote."
         ),
     ] = None
-    decimal: Annotated[str, typer.Option(help="The mark before decimals, . or , (found where it is not said).")] = ""
-    columns: Annotated[str, typer.Option(help="The names of the columns, where the file has no line with them.")] = ""
     drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None
     pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0
     force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False
 
-    def choices(self) -> Choices:
-        """What is chosen, as the proposal takes it."""
-        from millrace.console.new.roles import Choices
 
-        given = {each.name: getattr(self, each.name) for each in fields(Choices) if each.name in vars(self)}
-        words = {name: split_words(given[name]) for name in ("key", "group", "known", "keep", "leave_out")}
-        horizon = {name: given[name] or 0 for name in ("horizon_hours", "horizon_steps")}
-        label, *others = dict.fromkeys(self.label or [""])
-        return Choices(**given | words | horizon | {"label": label, "labels": (label, *others) if others else ()})
-
-
-def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> None:
+def new(
+    name: Name,
+    files: From,
+    reading: ReadOptions,
+    options: NewOptions,
+    build: Build,
+    as_json: Json,
+    inside: Within,
+) -> None:
     """Propose a workload from a file of labelled rows: its contract, its declaration, and drops to begin with.
 
     Example: millrace new churn --from customers.csv --label left --key customer_id
@@ -150,21 +180,15 @@ def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> Non
     MILLRACE_WORKLOADS/NAME)."""
     from millrace.artefact.pretrained import read_pretrained
     from millrace.console.new.families import PartAtHand
-    from millrace.console.new.files import read_given, sampled
     from millrace.console.new.proposal import propose
     from millrace.console.new.writing import check_free, write
 
-    choices = options.choices()
+    choices = reading.choices(name)
     # Read, propose, write: nothing is written before the whole proposal stands.
-    folder = options.drops or build / "drops" / options.name
-    check_free(options.name, workloads_folder(), folder, force=options.force)
-    with given(options.files, inside) as opened, TemporaryDirectory() as temporary:
-        _phase(1, "reading the file")
-        opened, notes = sampled(opened, Path(temporary), looks_ahead=choices.looks_ahead)
-        for note in notes:
-            typer.echo(note, err=True)
-        source = read_given(opened, inside, columns=split_words(options.columns), decimal=options.decimal)
-        source = replace(source, notes=(*notes, *source.notes))
+    folder = options.drops or build / "drops" / name
+    check_free(name, workloads_folder(), folder, force=options.force)
+    phase(1, "reading the file")
+    with reading.source(files, inside, choices) as source:
         proposal = propose(
             source,
             choices,
@@ -175,9 +199,9 @@ def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> Non
             )
             if options.part
             else None,
-            say=_phase,
+            say=phase,
         )
-        _phase(7, "writing the workload and its first drops")
+        phase(7, "writing the workload and its first drops")
         written = write(proposal, workloads_folder(), folder, pieces=options.pieces, force=options.force)
     if as_json:
         show_json(_document(proposal, written))
@@ -185,11 +209,9 @@ def new(options: NewOptions, build: Build, as_json: Json, inside: Within) -> Non
         _tell(proposal, written)
 
 
-def _phase(number: int, said: str) -> None:
+def phase(number: int, said: str, of: int = PHASES) -> None:
     """Print the phase that begins on a line of its own, `[2 of 7] …`: a pipe shows it, too."""
-    from millrace.console.new.proposal import PHASES
-
-    typer.echo(f"[{number} of {PHASES}] {said}", err=True)
+    typer.echo(f"[{number} of {of}] {said}", err=True)
 
 
 def _document(proposal: Proposal, written: Written) -> dict[str, Any]:

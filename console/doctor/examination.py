@@ -46,9 +46,9 @@ LIBRARIES = {
     "boto3": "",
     "pyarrow": "",
     "moto": "local",
-    "aws-cdk-lib": "infra",
-    "torch": "jobs",
-    "onnxruntime": "jobs",
+    "aws-cdk-lib": "deploy",
+    "torch": "train",
+    "onnxruntime": "train",
 }
 """Packages that must be installed, each with the extra of our package that installs it."""
 

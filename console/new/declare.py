@@ -175,7 +175,7 @@ def workload_document(
         source=source,
         rows=rows,
         stretches=stretches,
-        question=_question(prediction),
+        question=question(prediction),
         ahead={"column": prediction.label, "horizon_hours": kind.horizon(hours, prediction.every_hours)}
         if hours
         else None,
@@ -198,7 +198,8 @@ def workload_document(
     )
 
 
-def _question(prediction: ProposedPrediction) -> str:
+def question(prediction: ProposedPrediction) -> str:
+    """What a model of it answers, as a title has it."""
     if prediction.labels:
         return f"Which of {prediction.label} hold?"
     if prediction.positive is not None:

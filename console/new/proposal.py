@@ -40,8 +40,6 @@ from millrace.contract.violation import QuarantinedRow
 from millrace.errors import ConfigurationError
 
 Doubtful = tuple[Choices, Doubt]
-PHASES = 7
-"""What `say` is told of: the file is read before the proposal is made, and written behind it."""
 
 
 @dataclass(frozen=True, kw_only=True)

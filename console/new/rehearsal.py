@@ -97,7 +97,7 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
 
     Raises ConfigurationError if training or evaluation would fail: a part has no rows, or its labels are such that no
     model can be judged on them."""
-    workload, task, features = _declared(workload_yaml, contract_yaml)
+    workload, task, features = declared(workload_yaml, contract_yaml)
     try:
         # What training prints for its log must not mix with the output of this command.
         with redirect_stdout(sys.stderr):
@@ -131,7 +131,7 @@ def _count(part: slice) -> int:
     return int(part.stop - part.start)
 
 
-def _declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, encoders.Features]:
+def declared(workload_yaml: str, contract_yaml: str) -> tuple[Workload, Task, encoders.Features]:
     """The workload, its task and its features, loaded and checked as synthesis does."""
     # A workload must lie in a folder of its name.
     with TemporaryDirectory() as temporary:

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.datasets.split import spread
-from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.evidence import (
     ColumnImportance,
     ExampleContribution,
@@ -28,7 +26,7 @@ from millrace.evaluation.evidence import (
 )
 from millrace.explanations.attribution import Attribution, explained_words, rounded, score
 from millrace.explanations.layout import Layout, lay_out
-from millrace.explanations.permutation import column_masks, permuted
+from millrace.explanations.permutation import rises
 from millrace.explanations.shapley import Game, explain
 from millrace.features.catalogue import images
 from millrace.tasks.answer import has_parts, in_words
@@ -38,15 +36,10 @@ if TYPE_CHECKING:
 
     from millrace.artefact.inference import Model
     from millrace.contract.schema import Contract
-    from millrace.evaluation.evidence import Estimate
     from millrace.evaluation.measures.case import Case
     from millrace.explanations.explained import Explained, ExplainedRow
     from millrace.tasks.task import Task
 
-PERMUTED_CELLS = 2_000
-"""About how many rows are answered with a permuted column, over all columns together."""
-FEWEST_ROWS = 100
-"""At least so many rows are answered for each column."""
 HIDDEN = "protected"
 """Stands in place of a protected cell's value."""
 
@@ -65,14 +58,14 @@ def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvi
         began = time.perf_counter()
         games.append((one, layout, _by_answers(model, explained, layout, tensors, one)))
         seconds.append(time.perf_counter() - began)
-    rises = _permutation(case)
+    risen = rises(case)
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
         method=explained.method,
         rows=explained.rows,
         completeness_error=explained.completeness_error,
         columns=tuple(
-            ColumnImportance(column=one.column, mean=one.mean, rise=rises.get(one.column)) for one in explained.columns
+            ColumnImportance(column=one.column, mean=one.mean, rise=risen.get(one.column)) for one in explained.columns
         ),
         places=tuple(
             PlaceImportance(column=one.column, place=one.place, mean=one.mean)
@@ -116,22 +109,6 @@ def _shares(contributions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Each contribution as a share of the sum of their absolute values."""
     whole = np.abs(contributions).sum()
     return contributions / whole if whole else contributions
-
-
-def _permutation(case: Case) -> dict[str, Estimate]:
-    """For each column, by name, how much the error rises if its cells are exchanged between rows."""
-    test = case.test
-    masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
-    # The rows are spread evenly over the test rows. The same rows count for every column.
-    most = max(FEWEST_ROWS, PERMUTED_CELLS // max(len(masks), 1))
-    chosen = spread(slice(0, test.num_rows), most)
-    tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
-    targets, bootstrap = case.test_targets[chosen], Bootstrap(case.block_T[chosen])
-    errors = case.errors[chosen]
-    return {
-        column: bootstrap.mean(case.task.errors(case.outputs(permuted(tensors, mask)), targets) - errors)
-        for column, mask in masks.items()
-    }
 
 
 def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExplanation | None:

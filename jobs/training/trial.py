@@ -274,7 +274,7 @@ def _naive(rows: TrialRows) -> Judged | None:
 
 def _simple(rows: TrialRows, kind: str, train: Matrix, target_M: npt.NDArray[Any], held: Matrix) -> Judged:
     began = time.process_time()
-    judged = rows.judged(SIMPLE[kind].answers(train, target_M, held, rows.task))
+    judged = rows.judged(SIMPLE[kind].fit(train, target_M, rows.task)(held))
     return replace(judged, seconds=time.process_time() - began)
 
 

@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from millrace.evaluation.evidence import Estimate
+    from millrace.evaluation.measures.case import Case
     from millrace.features.catalogue import Features
 
     Tensors = Mapping[str, npt.NDArray[Any]]
     Masks = Mapping[str, npt.NDArray[np.bool_]]
 
 SEED = 5
+PERMUTED_CELLS = 2_000
+"""About how many rows are answered with a permuted column, over all columns together."""
+FEWEST_ROWS = 100
+"""At least so many rows are answered for each column."""
 
 
 def column_masks(features: Features, row: Mapping[str, Any]) -> dict[str, Masks]:
@@ -51,4 +57,22 @@ def permuted(tensors: Tensors, masks: Masks) -> dict[str, npt.NDArray[Any]]:
     return {
         name: np.where(masks[name], value[order], value) if masks[name].any() else value
         for name, value in tensors.items()
+    }
+
+
+def rises(case: Case, *, cells: int = PERMUTED_CELLS) -> dict[str, Estimate]:
+    """For each column, by name, how much the error rises if its cells are exchanged between rows."""
+    from millrace.datasets.split import spread
+    from millrace.evaluation.bootstrap import Bootstrap
+
+    test = case.test
+    masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
+    # The rows are spread evenly over the test rows. The same rows count for every column.
+    chosen = spread(slice(0, test.num_rows), max(FEWEST_ROWS, cells // max(len(masks), 1)))
+    tensors = {name: value[chosen] for name, value in case.test_tensors.items()}
+    targets, bootstrap = case.test_targets[chosen], Bootstrap(case.block_T[chosen])
+    errors = case.errors[chosen]
+    return {
+        column: bootstrap.mean(case.task.errors(case.outputs(permuted(tensors, mask)), targets) - errors)
+        for column, mask in masks.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,14 +36,16 @@ class BoostedTrees:
     the shares of the classes."""
 
     @staticmethod
-    def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
+    def fit(train: Matrix, target_M: npt.NDArray[Any], task: Task) -> Callable[[Matrix], Floats]:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
         # Scikit-learn fails on the histogram of a column without any known number, so such columns are left out.
         is_known_C = ~np.isnan(train.number_NC).all(axis=0)
-        train_x, test_x = (
-            np.concatenate([one.number_NC[:, is_known_C], one.category_NK], axis=1) for one in (train, test)
-        )
+
+        def columns(one: Matrix) -> npt.NDArray[Any]:
+            return np.concatenate([one.number_NC[:, is_known_C], one.category_NK], axis=1)
+
+        train_x = columns(train)
         settings: dict[str, Any] = {
             "max_iter": max(10, min(ROUNDS, MOST_TREES // task.objective.width)),
             "random_state": 0,
@@ -55,8 +58,7 @@ class BoostedTrees:
             is_tied = np.unique(target_M, return_counts=True)[1].max() >= TIED * len(target_M)
             loss = "squared_error" if is_tied else "absolute_error"
             trees = HistGradientBoostingRegressor(loss=loss, **settings).fit(train_x, target_M)
-            found: Floats = trees.predict(test_x)[:, None]
-            return found
+            return lambda one: trees.predict(columns(one))[:, None]
         class_M = target_M.astype(np.int64)
         # Rows are set aside by class. So a class needs two rows, and its single row counts twice; and a tenth of the
         # rows needs one of each class.
@@ -65,7 +67,7 @@ class BoostedTrees:
         train_x, class_M = (np.concatenate([each, each[single]]) for each in (train_x, class_M))
         settings["early_stopping"] &= len(class_M) >= FEWEST_OF_CLASSES * len(classes)
         fitted = HistGradientBoostingClassifier(**settings).fit(train_x, class_M)
-        return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
+        return lambda one: by_class(fitted.predict_proba(columns(one)), fitted.classes_, task)
 
 
 def _is_category(numbers: int, train: Matrix) -> npt.NDArray[np.bool_]:

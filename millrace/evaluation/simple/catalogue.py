@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from millrace.datasets.split import spread
@@ -27,8 +27,8 @@ class SimpleModel(Protocol):
     """One kind of simple model. Equal rows give equal answers: whatever is random has a fixed seed."""
 
     @staticmethod
-    def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
-        """The answers (T, W), in the form of the task, of a model that is fitted on the training rows."""
+    def fit(train: Matrix, target_M: npt.NDArray[Any], task: Task) -> Callable[[Matrix], Floats]:
+        """The model that is fitted on the training rows: it gives its answers (N, W), in the form of the task."""
         ...
 
 
@@ -52,8 +52,6 @@ def fit_and_answer(kinds: Mapping[str, Who], case: Case) -> list[AnsweredCase]:
     # One thread: so small a model gains little from more threads, and waits long for them if cores are shared.
     with threadpool_limits(limits=1):
         return [
-            case.answered(
-                who, kind.replace("_", " "), SIMPLE[kind].answers(train, case.target_N[rows], test, case.task)
-            )
+            case.answered(who, kind.replace("_", " "), SIMPLE[kind].fit(train, case.target_N[rows], case.task)(test))
             for kind, who in kinds.items()
         ]

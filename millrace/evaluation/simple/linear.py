@@ -6,6 +6,7 @@ answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,18 +35,19 @@ class Linear:
     of a category has a column of 0 and 1. Each word has a column, weighted by how rare the word is."""
 
     @staticmethod
-    def answers(train: Matrix, target_M: npt.NDArray[Any], test: Matrix, task: Task) -> Floats:
+    def fit(train: Matrix, target_M: npt.NDArray[Any], task: Task) -> Callable[[Matrix], Floats]:
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        train_x, test_x = _columns(train, test)
+        columns = _columns(train)
+        train_x = columns(train)
         if task.objective.target == "float32" and not task.objective.is_calibrated:
-            found: Floats = Ridge(alpha=PENALTY).fit(train_x, target_M).predict(test_x).reshape(len(test.number_NC), -1)
-            return found
+            ridge = Ridge(alpha=PENALTY).fit(train_x, target_M)
+            return lambda one: ridge.predict(columns(one)).reshape(len(one.number_NC), -1)
         class_M = target_M.astype(np.int64)
         penalty = TEXT_PENALTY if train.tokens else PENALTY
         tolerance = min(MOST_GRADIENT, LEFT * _first_gradient(train_x, class_M))
         fitted = LogisticRegression(C=1 / penalty, max_iter=ITERATIONS, tol=tolerance).fit(train_x, class_M)
-        return by_class(fitted.predict_proba(test_x), fitted.classes_, task)
+        return lambda one: by_class(fitted.predict_proba(columns(one)), fitted.classes_, task)
 
 
 def by_class(p_TK: Floats, class_K: npt.NDArray[np.int64], task: Task) -> Floats:
@@ -64,30 +66,26 @@ def _first_gradient(x_MC: Any, class_M: npt.NDArray[np.int64]) -> float:
     return float(np.abs(x_MC.T @ wrong_MK).max() / len(class_M))
 
 
-def _columns(train: Matrix, test: Matrix) -> tuple[Any, Any]:
-    """The columns of training and test rows, standardised by the training rows.
+def _columns(train: Matrix) -> Callable[[Matrix], Any]:
+    """The columns of any rows, standardised by the training rows.
 
-    They are sparse matrices if there are texts or many categories, else dense ones."""
-    numbers = _standardised(train, test)
-    if not train.tokens and sum(train.cardinality_K) <= MOST_DENSE:
-        dense = [
-            np.concatenate([number_NC, *_indicators(one)], axis=1)
-            for number_NC, one in zip(numbers, (train, test), strict=True)
-        ]
-        return dense[0], dense[1]
-    from scipy import sparse
+    They are a sparse matrix if there are texts or many categories, else a dense one."""
+    numbers, words = _standardised(train), [*map(_weighted, train.tokens, train.vocabulary)]
 
-    # `_weighted` gives a pair (train, test) for each text; `zip` turns these into all texts of train and all of test.
-    words = zip(*(_weighted(*pair) for pair in zip(train.tokens, test.tokens, strict=True)), strict=True)
-    found = [
-        sparse.hstack([sparse.csr_matrix(number_NC), *map(sparse.csr_matrix, _indicators(one)), *weighted]).tocsr()
-        for number_NC, one, weighted in zip(numbers, (train, test), list(words) or [(), ()], strict=True)
-    ]
-    return found[0], found[1]
+    def columns(one: Matrix) -> Any:
+        tables = [numbers(one), *_indicators(one)]
+        if not words and sum(train.cardinality_K) <= MOST_DENSE:
+            return np.concatenate(tables, axis=1)
+        from scipy import sparse
+
+        weights = [weighted(token_NL) for weighted, token_NL in zip(words, one.tokens, strict=True)]
+        return sparse.hstack([*map(sparse.csr_matrix, tables), *weights]).tocsr()
+
+    return columns
 
 
-def _standardised(train: Matrix, test: Matrix) -> list[npt.NDArray[np.float32]]:
-    """The standardised numbers of training and test rows, then a column for each number that some training row lacks.
+def _standardised(train: Matrix) -> Callable[[Matrix], npt.NDArray[np.float32]]:
+    """The standardised numbers of any rows, then a column for each number that some training row lacks.
 
     The added column is 1 if the number is missing."""
     # Means and deviations of the known cells; a column that never varies keeps a scale of 1.
@@ -96,11 +94,12 @@ def _standardised(train: Matrix, test: Matrix) -> list[npt.NDArray[np.float32]]:
     mean_C = np.where(known_MC, number_MC, 0.0).sum(axis=0) / count_C
     spread_C = np.sqrt(np.where(known_MC, (number_MC - mean_C) ** 2, 0.0).sum(axis=0) / count_C)
     scale_C, may_miss_C = np.where(spread_C > 0, spread_C, 1.0), ~known_MC.all(axis=0)
-    found = []
-    for one in (train, test):
+
+    def standardised(one: Matrix) -> npt.NDArray[np.float32]:
         scaled_NC = np.nan_to_num((one.number_NC - mean_C) / scale_C, nan=0.0)
-        found.append(np.concatenate([scaled_NC, np.isnan(one.number_NC[:, may_miss_C])], axis=1).astype(np.float32))
-    return found
+        return np.concatenate([scaled_NC, np.isnan(one.number_NC[:, may_miss_C])], axis=1).astype(np.float32)
+
+    return standardised
 
 
 def _indicators(one: Matrix) -> list[npt.NDArray[np.float32]]:
@@ -108,16 +107,14 @@ def _indicators(one: Matrix) -> list[npt.NDArray[np.float32]]:
     return [(one.category_NK[:, [k]] == np.arange(size)).astype(np.float32) for k, size in enumerate(one.cardinality_K)]
 
 
-def _weighted(train_ML: npt.NDArray[np.int64], test_TL: npt.NDArray[np.int64]) -> tuple[Any, Any]:
-    """The weight of each word in each row of training and test rows, as sparse matrices (TF-IDF).
+def _weighted(train_ML: npt.NDArray[np.int64], size: int) -> Callable[[npt.NDArray[np.int64]], Any]:
+    """The weight of each word in each of any rows, as a sparse matrix (TF-IDF). There are `size` words, 0 included.
 
     It is how often the word occurs in the row, weighted by how rare the word is in the training rows."""
     from sklearn.feature_extraction.text import TfidfTransformer
 
-    size = int(max(train_ML.max(), test_TL.max())) + 1
-    counts = [_counts(tokens, size) for tokens in (train_ML, test_TL)]
-    weights = TfidfTransformer(sublinear_tf=True).fit(counts[0])
-    return weights.transform(counts[0]), weights.transform(counts[1])
+    weights = TfidfTransformer(sublinear_tf=True).fit(_counts(train_ML, size))
+    return lambda token_NL: weights.transform(_counts(token_NL, size))
 
 
 def _counts(token_NL: npt.NDArray[np.int64], size: int) -> Any:

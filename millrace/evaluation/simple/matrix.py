@@ -30,6 +30,8 @@ class Matrix:
     """The number of values of each category, 0 included."""
     tokens: tuple[npt.NDArray[np.int64], ...] = ()
     """For each text the ids of its words or pieces (N, L); 0 is none."""
+    vocabulary: tuple[int, ...] = ()
+    """For each text the number of different ids, 0 included."""
 
 
 def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Matrix:
@@ -51,4 +53,5 @@ def matrix(tensors: Mapping[str, npt.NDArray[Any]], signature: Signature) -> Mat
         # The number of values of a category that the signature leaves open is read from the values.
         cardinality_K=tuple(each or int(tensors[one.name].max()) + 1 for one in places for each in one.cardinalities),
         tokens=tuple(tables["tokens"]),
+        vocabulary=tuple(spec.cardinalities[0] or 0 for spec in signature if ENTRIES[spec.kind].table == "tokens"),
     )

@@ -192,7 +192,7 @@ def answered(kind: str, name: str, task: Any, target: np.ndarray) -> np.ndarray:
     spec, values = TENSORS[name]
     train, test = (matrix({spec.name: part}, (spec,)) for part in (values[:TRAIN], values[TRAIN:]))
     with threadpool_limits(limits=1):
-        return SIMPLE[kind].answers(train, target[:TRAIN], test, task)
+        return SIMPLE[kind].fit(train, target[:TRAIN], task)(test)
 
 
 @pytest.mark.parametrize("name", TENSORS)
