@@ -28,7 +28,6 @@ from millrace.decisions.columns import INPUT, OUTPUT
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation import report
 from millrace.evaluation.agreement import SAMPLE_FILE
-from millrace.evaluation.bootstrap import blocks_of
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.environment import ENVIRONMENT_FILE, installed
 from millrace.evaluation.evidence import Contender, Estimate, PartFigures, Who
@@ -48,6 +47,7 @@ from millrace.jobs.evaluation.explanations import explanations
 from millrace.jobs.evaluation.rows import (
     SplitRows,
     answered,
+    blocks_of,
     case_of,
     divided_entity,
     labelled_rows,

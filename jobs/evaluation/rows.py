@@ -19,7 +19,7 @@ from millrace.datasets.examples import LABEL, entities_of, read_examples
 from millrace.datasets.names import with_names
 from millrace.datasets.split import Split
 from millrace.errors import ArtefactError
-from millrace.evaluation.bootstrap import blocks_of
+from millrace.evaluation.bootstrap import days, entities
 from millrace.evaluation.evidence import HiddenGroups
 from millrace.evaluation.hidden import find_entity
 from millrace.evaluation.measures.case import AnsweredCase, Case
@@ -152,6 +152,16 @@ def answered(
             )
         )
     return found
+
+
+def blocks_of(rows: SplitRows, part: slice, workload: Workload) -> npt.NDArray[np.intp]:
+    """The block of each row of a part for intervals: whole days, or whole entities if rows are in no order of time.
+
+    Neighbours are alike, and so are the rows of an entity. Those of a declared one are never drawn apart."""
+    if rows.parts.is_in_time:
+        return days(rows.times_N[part])
+    entity_N = entities_of(rows.table.slice(part.start, part.stop - part.start), workload).tolist()
+    return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
 
 
 def case_of(model: Model, rows: SplitRows, output_TW: Output, today: AnsweredCase, workload: Workload) -> Case:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,6 @@ from millrace.evaluation.evidence import FEWEST_BLOCKS, Estimate
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.datasets.split import Split
-    from millrace.workload.declaration import Workload
 
     Floats = npt.NDArray[np.floating]
     Draws = npt.NDArray[np.float64]
@@ -61,31 +57,6 @@ def entities(entity_N: Sequence[Hashable], *, fewest: int = FEWEST_ENTITIES) -> 
     if len(place) < fewest:
         return successive(len(code_N))
     return code_N * min(len(place), BLOCKS) // len(place)
-
-
-class DividedRows(Protocol):
-    """Rows in the order of their parts, such as `Examples`."""
-
-    @property
-    def table(self) -> pa.Table: ...
-
-    @property
-    def times_N(self) -> Times: ...  # noqa: N802 - axes are part of a name
-
-    @property
-    def parts(self) -> Split: ...
-
-
-def blocks_of(rows: DividedRows, part: slice, workload: Workload) -> npt.NDArray[np.intp]:
-    """The block of each row of a part for intervals: whole days, or whole entities if rows are in no order of time.
-
-    Neighbours are alike, and so are the rows of an entity. Those of a declared one are never drawn apart."""
-    from millrace.datasets.examples import entities_of
-
-    if rows.parts.is_in_time:
-        return days(rows.times_N[part])
-    entity_N = entities_of(rows.table.slice(part.start, part.stop - part.start), workload).tolist()
-    return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
 
 
 @lru_cache(maxsize=2)

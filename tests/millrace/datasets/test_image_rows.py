@@ -33,10 +33,9 @@ from millrace.datasets.tables import Lake
 from millrace.decisions import captured
 from millrace.decisions.record import canonical, from_line, prefix, to_line
 from millrace.errors import SnapshotError, WorkloadError
-from millrace.evaluation.bootstrap import blocks_of
 from millrace.features import catalogue
 from millrace.features.image import Image
-from millrace.jobs.evaluation.rows import SplitRows
+from millrace.jobs.evaluation.rows import SplitRows, blocks_of
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
