@@ -234,8 +234,9 @@ def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> st
     """The error, with its interval if labels are missing; before any has come what is expected of the model."""
     if window.mean_error is not None:
         return _between(amount(window.mean_error), window.low, window.high, amount)
-    expected, low, high = window.expected
-    return "not known" if expected is None else f"expects {_between(amount(expected), low, high, amount)}"
+    if window.expected is None:
+        return "not known"
+    return f"expects {_between(amount(window.expected), *window.expected_interval, amount)}"
 
 
 def _between(said: str, low: float | None, high: float | None, amount: Callable[[float | None], str]) -> str:

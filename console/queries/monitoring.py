@@ -81,7 +81,8 @@ class MonitoredWindow:
     low: float | None = None
     high: float | None = None
     """The interval of `mean_error`, as wide as missing labels leave open."""
-    expected: tuple[float | None, float | None, float | None] = (None, None, None)
+    expected: float | None = None
+    expected_interval: tuple[float | None, float | None] = (None, None)
     """The error that needs no label, and the ends of its interval, as in `ErrorReport`."""
     wanted: int = 0
     """How many labels people were asked for."""
@@ -225,7 +226,8 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         error_bound=bound,
         low=last.low if last else None,
         high=last.high if last else None,
-        expected=(looked.expected, looked.expected_low, looked.expected_high) if looked else (None, None, None),
+        expected=looked.expected if looked else None,
+        expected_interval=(looked.expected_low, looked.expected_high) if looked else (None, None),
         wanted=len(window.wanted),
         shifts=_shifts([each for each, _ in looks]),
         served=window.served,
@@ -251,8 +253,7 @@ def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
 
 def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
     """The periods by the audit's records of releases and rollbacks. The last period ends with `until`."""
-    lived = (each.details for each in records if isinstance(each.details, VersionLive))
-    live = [(each.live_at.date(), each) for each in lived]
+    live = [(each.details.live_at.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
     # A period ends where the next one starts; the last one ends at `until`.
     ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
     return tuple(
