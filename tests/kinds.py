@@ -5,7 +5,7 @@ What differs between kinds is here; the story that all of them live through is `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -88,6 +88,11 @@ def scans() -> pa.Table:
     return table.take(np.random.default_rng(0).permutation(len(table))).select(["id", "image", "label"])
 
 
+def without_rule(constant: float) -> dict[str, Any]:
+    """A number in place of the proposed rule, without which there is no floor."""
+    return {"prediction": {"fallback": ["previous", {"constant": constant}]}, "policy": {"floor": None}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataKind:
     """What is answered from what, and what its workload declares beside what is proposed."""
@@ -99,9 +104,7 @@ class DataKind:
     label: tuple[str, ...]
     words: tuple[str, ...]
     """What is typed behind `millrace new NAME --from FILE --label LABEL`."""
-    fallback: tuple[Any, ...]
-    """Who answers while no endpoint does."""
-    declared: Mapping[str, Any]
+    declared: Mapping[str, Any] = field(default_factory=dict)
     time: str = ""
     """The column with the time of a row; empty where a row has the time at which it comes."""
     steps: tuple[int, ...] = (0,)
@@ -114,6 +117,11 @@ class DataKind:
     known: int = 3200
     """The rows that the first version knows."""
     night: bool = True
+
+    @property
+    def fallback(self) -> tuple[Any, ...]:
+        """Who answers while no endpoint does: as `millrace new` proposes it, or as it is declared."""
+        return tuple(self.declared.get("prediction", {}).get("fallback", ("previous", "rule")))
 
     @cached_property
     def rows(self) -> pa.Table:
@@ -152,8 +160,6 @@ KINDS: dict[str, DataKind] = {
         ),
         label=("age",),
         words=(*UNTIMED, "--keep", "marital_status"),
-        fallback=("previous", "rule", {"constant": 38}),
-        declared={"policy": {"review_above": {"column": "education_num", "bound": 13}}},
     ),
     "intent": DataKind(
         answers="classes from a text",
@@ -161,8 +167,6 @@ KINDS: dict[str, DataKind] = {
         make=intents,
         label=("intent",),
         words=UNTIMED,
-        fallback=("previous", {"constant": "oos"}),
-        declared={"policy": {"automate": {"confidence": 0.6}}},
         known=2200,
         night=False,
     ),
@@ -172,12 +176,8 @@ KINDS: dict[str, DataKind] = {
         make=regions,
         label=("demand",),
         words=("--horizon-hours", "3", "--kind", "forecast", "--key", "at,region"),
-        fallback=("previous", {"constant": 0.4}),
-        declared={
-            "known_keys": {"hours": 200},
-            "policy": {"review_above": {"column": "price", "bound": 0.1}},
-            "training": {"walk_forward_steps": 0},
-        },
+        # Rows are asked about that are older than the newest ones of their key, so its rule knows nothing of them.
+        declared=without_rule(0.4) | {"training": {"walk_forward_steps": 0}},
         time="at",
         history=("price", "demand"),
         past=48,
@@ -192,8 +192,6 @@ KINDS: dict[str, DataKind] = {
         make=tagged,
         label=("rich", "married"),
         words=UNTIMED,
-        fallback=("previous", "rule", {"constant": 0.3}),
-        declared={"policy": {"review_above": {"column": "education_num", "bound": 13}}},
     ),
     "recommended": DataKind(
         answers="yes or no from texts and a table",
@@ -201,8 +199,6 @@ KINDS: dict[str, DataKind] = {
         make=lambda: sample("reviews", "womens_clothing", 4000).drop_columns(["age"]),
         label=("recommended_ind",),
         words=UNTIMED,
-        fallback=("previous", {"constant": 0.8}),
-        declared={"policy": {"automate": {"confidence": 0.8}}},
     ),
     "pneumonia": DataKind(
         answers="yes or no from an image",
@@ -210,8 +206,7 @@ KINDS: dict[str, DataKind] = {
         make=scans,
         label=("label",),
         words=UNTIMED,
-        fallback=("previous", "rule", {"constant": 0.5}),
-        declared={"policy": {"automate": {"confidence": 0.7}, "unlike_training": 0.05}},
+        declared=merged(without_rule(0.5), {"policy": {"unlike_training": 0.05}}),
         known=1600,
     ),
 }
@@ -245,7 +240,7 @@ CAPABILITIES: Mapping[str, Capability] = {
     "constant": Capability(test=CHAIN, needs=lambda kind: "rule" not in kind.fallback),
     "confidence": Capability(
         test="test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job",
-        needs=lambda kind: "automate" in kind.declared["policy"],
+        needs=lambda kind: kind.task in ("binary", "multiclass"),
         declared={"policy": AUTOMATE},
     ),
     "shadow": Capability(test="", needs=lambda _: False),

@@ -149,6 +149,9 @@ class NewOptions:
             exists=True, dir_okay=False, help="Try these vectors of words too: a file that `millrace part` wrote."
         ),
     ] = None
+    calls_a_day: Annotated[int, typer.Option(min=0, help="Requests to come; enough are a canary's.")] = 0
+    hurts: Annotated[str, typer.Option(help="The class that is bad to miss: a gate asks for its recall.")] = ""
+    is_plain: Annotated[bool, typer.Option("--plain", help="The model alone: no policy, fallback, more gates.")] = False
     drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None
     pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0
     force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False

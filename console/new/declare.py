@@ -157,6 +157,7 @@ def workload_document(
     stretches: int = 0,
     family: Family | None = None,
     tried: Sequence[str] = (),
+    decisions: object = None,
 ) -> str:
     """The text of `workload.yaml`.
 
@@ -181,6 +182,7 @@ def workload_document(
         else None,
         family=family or usual_family(prediction, naive, rows),
         tried=tried,
+        decisions=decisions,
         first_rows=max(1, int(FIRST_SHARE * rows)),
         first_share=f"{FIRST_SHARE:.0%}",
         gate={"kind": rule.kind} | rule.model_dump(),

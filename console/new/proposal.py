@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from millrace.console.image_folder import SPLIT
 from millrace.console.new.columns import LeftOut
+from millrace.console.new.decisions import decisions_of
 from millrace.console.new.declare import (
     ProposedPrediction,
     contract_document,
@@ -116,8 +117,10 @@ class Proposal(Draft):
 
     @cached_property
     def workload_yaml(self) -> str:
-        chosen, stretches = self.trial.chosen, self.rehearsal.stretches
-        return self.document(self.features, chosen.family, stretches=stretches, tried=self.trial.lines)
+        every = self.series.every_hours if self.series else 0
+        found = decisions_of(self.reading, self.prediction, self.rehearsal, days=self.spans.days, every_hours=every)
+        more = {"stretches": self.rehearsal.stretches, "tried": self.trial.lines, "decisions": found}
+        return self.document(self.features, self.trial.chosen.family, **more)
 
     def place(self, line: int) -> str:
         """Where a line is: `line 7`, or `b.csv, line 7` for rows of several files."""

@@ -17,7 +17,7 @@ from millrace.console.new.kinds import LabelKind
 from millrace.console.new.spans import Naive
 from millrace.contract.load import load_contract
 from millrace.contract.schema import LINE
-from millrace.datasets.examples import LABEL, Examples, examples, horizon_of
+from millrace.datasets.examples import LABEL, Examples, entities_of, examples, horizon_of
 from millrace.datasets.split import earlier_splits, windows
 from millrace.errors import ConfigurationError, SnapshotError
 from millrace.evaluation import bootstrap
@@ -26,6 +26,7 @@ from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
 from millrace.features import catalogue as encoders
+from millrace.features.signature import Signature
 from millrace.monitoring.baseline import rows_of_random_window
 from millrace.monitoring.error import FEWEST, stretches_of
 from millrace.tasks import catalogue as tasks
@@ -52,8 +53,13 @@ class Rehearsal:
     examples: Examples
     target_N: npt.NDArray[Any]
     """The task's target for each row of the examples."""
+    task: Task
+    tensors: Signature
+    """What the model reads of a row."""
     rows: tuple[int, int, int]
     """How many rows train, validate and test."""
+    calibration_rows: int
+    """The validation rows that a promised error rests on: of each entity of a split by group one."""
     naive: Naive
     walk_forward_steps: int
     skipped: tuple[str, ...]
@@ -113,11 +119,16 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
     _check_parts(found, workload, kind, where)
     target_N = task.targets(found.table[LABEL])
     steps, skipped, stretches = _walk_forward(found, workload)
-    parts = found.parts
+    parts, held = found.parts, found.part(found.parts.validation)
     return Rehearsal(
         examples=found,
         target_N=target_N,
+        task=task,
+        tensors=encoders.signature(features),
         rows=(_count(parts.train), _count(parts.validation), _count(parts.test)),
+        calibration_rows=len({*entities_of(held, workload)})
+        if workload.training.split.by == "group"
+        else held.num_rows,
         naive=_naive(found, target_N, workload, task, kind),
         walk_forward_steps=steps,
         skipped=skipped,

@@ -65,6 +65,12 @@ class Choices:
     """Whether a doubt stops the proposal, with the options that settle it."""
     image_size: str = ""
     """Height and width in pixels to which all images are scaled: `64x64`."""
+    calls_a_day: int = 0
+    """How many requests come; 0 if nobody says."""
+    hurts: str = ""
+    """The class that is bad to miss."""
+    is_plain: bool = False
+    """Whether nothing is proposed beside the model."""
 
     @property
     def looks_ahead(self) -> bool:

@@ -31,7 +31,6 @@ DECLARED: dict[str, Any] = {
     "rollout": {
         "phases": ["canary", "live"],
         "canary": {"share": 0.5, "requests": REQUESTS, "limit_days": 2},
-        "warm_hours": 48,
     },
     "policy": {"held_out": 0.2},
     "training": {"parameters": {"epochs": 6}},
@@ -51,8 +50,7 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())
     consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]}}
-    shared = DECLARED | {"consumers": consumers, "prediction": {"fallback": list(kind.fallback)}}
-    path.write_text(yaml.safe_dump(merged(merged(document, shared), kind.declared)))
+    path.write_text(yaml.safe_dump(merged(merged(document, DECLARED | {"consumers": consumers}), kind.declared)))
 
 
 @pytest.fixture(scope="module")
