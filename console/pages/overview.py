@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -80,6 +81,27 @@ class Decided:
 def version_path(workload: str, version: str) -> str:
     """The path of the page in the console."""
     return f"/{workload}/versions/{version}"
+
+
+def act_path(workload: str, act: str, of: str = "") -> str:
+    """The path of the page on which a person confirms the act on the run, alarm or version `of`."""
+    return f"/{workload}/acts/{act}?{urlencode({'of': of})}"
+
+
+def act_page(
+    names: WorkloadNames, act: Any, *, of: str, who: str, token: str, is_done: bool, message: str, reason: str
+) -> str:
+    """The page as HTML. `message` says why the act was refused, `reason` is what the person has typed already."""
+    return template("act.html.jinja").render(
+        title=f"{act.title} {spelled(of)}".strip(),
+        names=names,
+        act=act,
+        who=who,
+        token=token,
+        is_done=is_done,
+        message=message,
+        reason=reason,
+    )
 
 
 def waits(one: WaitingVersion, now: datetime) -> str:
@@ -238,7 +260,8 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
     workload, names = state.names.workload, state.names
     if state.automates and not isinstance(state.automates, Unread) and state.automates.switch.is_paused:
         yield OpenPoint(workload=workload, what="Automation is paused", detail=state.automates.words,
-                      command=command(names, "automate", "--resume"))  # fmt: skip
+                      command=command(names, "automate", "--resume"),
+                      href=act_path(workload, "resume"), link="resume it")  # fmt: skip
     if state.waiting and not isinstance(state.waiting, Unread):
         yield OpenPoint(workload=workload, what="Drops wait", detail=state.waiting.sentence)
     if isinstance(state.waiting, Unread):
@@ -258,11 +281,14 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
     if isinstance(state.runs, RecentRuns):
         for run in state.runs.failed:
             yield OpenPoint(workload=workload, what=f"{titled(names, run)} failed {age(state.now - run.started)} ago",
-                          detail=run.failure, command=command(names, "rerun", run.name[:SHORT]))  # fmt: skip
+                          detail=run.failure, command=command(names, "rerun", run.name[:SHORT]),
+                      href=act_path(workload, "rerun", run.name), link="rerun it")  # fmt: skip
     for alarm in state.alarms if not isinstance(state.alarms, Unread) else ():
         what = f"Alarm {spelled(alarm.name)} since {alarm.since:%Y-%m-%d %H:%M} UTC"
         detail = f"What to do: {alarm.runbook}" if alarm.runbook else ""
-        yield OpenPoint(workload="" if alarm.is_of_stage else workload, what=what, detail=detail)
+        href = "" if alarm.is_of_stage else act_path(workload, "acknowledge", alarm.name)
+        yield OpenPoint(workload="" if alarm.is_of_stage else workload, what=what, detail=detail,
+                        href=href, link="acknowledge it")  # fmt: skip
 
 
 MOST_BUTTONS = 10

@@ -96,12 +96,13 @@ def page(
     extra_facts: Sequence[Fact] = (),
     extra_notes: Sequence[str] = (),
     links: Sequence[PageLink] = (),
-    has_decisions: bool = False,
+    is_live: bool = False,
 ) -> str:
     """The report as HTML. It is light or dark as the reader's system is. A part without content is left out.
 
     `extra_facts` and `extra_notes` come after the page's own. `links` stand above the title; a link to this page itself
-    is among them. With `has_decisions`, the page of each window's decisions is one click from its mark."""
+    is among them. In the console the page is `is_live`: it reads itself again,
+    and the decisions of each window are one click from its mark."""
     # Filters of the template by their names in it; below are the values that it shows.
     page = template("report.html.jinja", usd=words.usd, units=words.units, percent="{:.1%}".format, **MODEL_FILTERS)
     staying = staying_alarms(report.names, report.runs)
@@ -113,7 +114,7 @@ def page(
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
         timeline=timeline(report),
-        chart=weeks(report, staying, has_decisions=has_decisions),
+        chart=weeks(report, staying, has_decisions=is_live),
         staying=staying,
         balance=balance_of(report),
         served=served,
@@ -130,6 +131,7 @@ def page(
         bar=BAR,
         **model_parts(report.names),
         made_at=report.now,
+        is_live=is_live,
     )
 
 

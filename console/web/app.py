@@ -25,7 +25,15 @@ from millrace.artefact.signing import SignedVersion
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import Decided, failure_page, overview_page, review_page, version_page
+from millrace.console.pages.overview import (
+    Decided,
+    act_page,
+    act_path,
+    failure_page,
+    overview_page,
+    review_page,
+    version_page,
+)
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page
 from millrace.console.queries.decisions import day_named, find_days
@@ -35,6 +43,7 @@ from millrace.console.queries.report import JudgedModel, question_of, read_decla
 from millrace.console.queries.reviews import explain_item
 from millrace.console.queries.stored import Unread, part, unread
 from millrace.console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
+from millrace.console.web.acts import ACTS
 from millrace.console.web.session import ReviewSession
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError
@@ -49,7 +58,8 @@ READERS = 8
 """How many workloads are read at the same time."""
 MOST_BYTES = 2**20
 """The longest form: a label or a note of a person."""
-ACTS = {"approve": approve, "refuse": refuse}
+JUDGEMENTS = {"approve": approve, "refuse": refuse}
+SCRIPTS = ("refresh.js", "review.js")
 Form = Mapping[str, Sequence[str]]
 """The fields of a form that was sent."""
 
@@ -60,11 +70,13 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
     app = Starlette(
         routes=[
             Route("/", console.overview),
-            Route("/static/review.js", console.script),
+            Route("/static/{script}", console.script),
             Route("/{workload}", console.report),
             Route("/{workload}/decisions", console.decisions),
             Route("/{workload}/review", console.review),
             Route("/{workload}/review", console.decide, methods=["POST"]),
+            Route("/{workload}/acts/{act}", console.act),
+            Route("/{workload}/acts/{act}", console.confirm, methods=["POST"]),
             Route("/{workload}/versions/{version}", console.version),
             Route("/{workload}/versions/{version}", console.judge, methods=["POST"]),
         ],
@@ -117,7 +129,10 @@ class _Console:
         links = [PageLink(workload="All workloads", file="/"), *others]
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
-        return HTMLResponse(page(report, links=links, has_decisions=True))
+            links.append(PageLink(workload="Pause automation", file=act_path(names.workload, "pause")))
+        if report.live:
+            links.append(PageLink(workload="Roll back", file=act_path(names.workload, "rollback")))
+        return HTMLResponse(page(report, links=links, is_live=True))
 
     def decisions(self, request: Request) -> Response:
         names = self._environment.names(request.path_params["workload"])
@@ -126,8 +141,10 @@ class _Console:
         newest = list(islice(chain.from_iterable(reversed(day.decisions) for day in found), MOST + 1))
         return HTMLResponse(decisions_page(names, newest, first=first, last=last))
 
-    def script(self, _: Request) -> Response:
-        return FileResponse(Path(__file__).with_name("review.js"), media_type="text/javascript")
+    def script(self, request: Request) -> Response:
+        if (name := request.path_params["script"]) not in SCRIPTS:
+            return PlainTextResponse(f"Expected one of {', '.join(SCRIPTS)}.\n", status_code=404)
+        return FileResponse(Path(__file__).with_name(name), media_type="text/javascript")
 
     def review(self, request: Request) -> Response:
         session = self._session(request)
@@ -220,13 +237,44 @@ class _Console:
     def _judge(self, request: Request, form: Form) -> Response:
         names, act = self._environment.names(request.path_params["workload"]), form.get("act", [""])[0]
         number, reason = request.path_params["version"], form.get("reason", [""])[0]
-        if act not in ACTS:
-            return PlainTextResponse(f"Refused: expected one of {', '.join(ACTS)}.\n", status_code=400)
+        if act not in JUDGEMENTS:
+            return PlainTextResponse(f"Refused: expected one of {', '.join(JUDGEMENTS)}.\n", status_code=400)
         try:
-            ACTS[act](self._environment, names, number, reason=reason)
+            JUDGEMENTS[act](self._environment, names, number, reason=reason)
         except FAILURES as error:
             return self.version(request, message=str(error))
         return RedirectResponse(request.url.path, status_code=303)
+
+    def act(self, request: Request, *, message: str = "", reason: str = "") -> Response:
+        """The page that says what an act does and costs, before a person confirms it."""
+        names, name = self._environment.names(request.path_params["workload"]), request.path_params["act"]
+        if name not in ACTS:
+            return PlainTextResponse(f"Refused: expected one of {', '.join(ACTS)}.\n", status_code=404)
+        html = act_page(
+            names,
+            ACTS[name],
+            of=request.query_params.get("of", ""),
+            who=self._environment.identity(),
+            token=self._token,
+            is_done="done" in request.query_params,
+            message=message,
+            reason=reason,
+        )
+        return HTMLResponse(html)
+
+    async def confirm(self, request: Request) -> Response:
+        return await self._posted(request, self._confirm)
+
+    def _confirm(self, request: Request, form: Form) -> Response:
+        names, name = self._environment.names(request.path_params["workload"]), request.path_params["act"]
+        of, reason = request.query_params.get("of", ""), form.get("reason", [""])[0].strip()
+        if name not in ACTS or not reason:
+            return self.act(request, message="expected a sentence for the audit, got an empty one")
+        try:
+            ACTS[name].do(self._environment, names, of, reason)
+        except FAILURES as error:
+            return self.act(request, message=unread(error).why, reason=reason)
+        return RedirectResponse(f"{act_path(names.workload, name, of)}&done=1", status_code=303)
 
     def _session(self, request: Request) -> ReviewSession:
         """The person's session at the queue of the workload that the path names."""

@@ -9,7 +9,7 @@ from tests.console.web.worked import worked
 
 pytestmark = packed
 ITEMS = 9
-PAGES = ["overview", "report", "decisions", "version", "refused version", "review", "end"]
+PAGES = ["overview", "act", "report", "decisions", "version", "refused version", "review", "end"]
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,10 @@ def test_nothing_is_complained_of(seen: dict[str, Any]) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_it_fits_a_phone_and_axe_has_no_serious_finding(seen: dict[str, Any], page: str) -> None:
     assert seen["findings"][page] == []
+
+
+def test_a_page_reads_itself_again_and_keeps_the_focus(seen: dict[str, Any]) -> None:
+    assert seen["focused"] == "a"
 
 
 def test_a_version_is_refused_by_its_form(seen: dict[str, Any]) -> None:

@@ -41,6 +41,16 @@ const press = async (key) => Promise.all([page.waitForNavigation(), page.keyboar
 const shown = () => page.evaluate(() => document.querySelector("input[name=decision]")?.value ?? "");
 
 await look("overview");
+// What has changed is put in by the script, and the focus stays.
+await page.focus("main a");
+await page.evaluate(() => {
+  document.querySelector("h1").textContent = "old";
+  document.dispatchEvent(new Event("visibilitychange"));
+});
+await page.waitForFunction(() => document.querySelector("h1").textContent !== "old");
+const focused = await page.evaluate(() => document.activeElement.localName);
+await open("/electricity/acts/rollback");
+await look("act");
 await open("/electricity/versions/3");
 await look("version");
 await open("/electricity");
@@ -81,5 +91,5 @@ await page.type("input[name=reason]", "errs on the new wards");
 await Promise.all([page.waitForNavigation(), page.click("button[value=refuse]")]);
 const refused = await page.evaluate(() => document.querySelector("h1").textContent);
 await look("refused version");
-console.log(JSON.stringify({ acts, refused, address, answered, complaints, cookie, findings, seconds }));
+console.log(JSON.stringify({ acts, refused, address, answered, complaints, cookie, findings, focused, seconds }));
 await browser.close();
