@@ -125,6 +125,8 @@ def typed() -> None:
         app()
     except MillraceError as error:
         sys.exit(f"millrace: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"millrace: {error.name} is not installed, and this command needs it: pip install 'millrace[all]'")
     except EndpointConnectionError as error:
         sys.exit(f"millrace: AWS: {error}{_dead_cloud()}")
     except (ClientError, BotoCoreError) as error:

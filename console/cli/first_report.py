@@ -80,7 +80,9 @@ def workload_name(path: Path) -> str:
 
 def next_commands(context: typer.Context, name: str, files: list[Path]) -> list[str]:
     """What is typed next: the file as a workload, with the options that were typed here, in a project of one's own."""
-    began = [] if workloads_folder().is_dir() else [f"millrace init {name}", f"cd {name}"]
+    began = (
+        [] if workloads_folder().is_dir() else ["pip install 'millrace[all]'", f"millrace init {name}", f"cd {name}"]
+    )
     given = [word for path in files for word in ("--from", quote(str(path.absolute() if began else path)))]
     typed = [word for one in context.command.params for word in _words(context, one)]
     return [*began, " ".join(["millrace new", name, *given, *typed])]

@@ -113,3 +113,9 @@ def test_the_figures_are_those_of_scikit_learn(installed: set[str], rows: tuple[
     assert [*found["rises"]] == ["first", "second", "third"]
     page = (path.parent / "report.html").read_text()
     assert all(one["title"] in page for one in report["sections"])
+
+
+def test_a_command_says_that_a_plain_install_lacks_it(installed: set[str], tmp_path: Path) -> None:
+    ended = typed(installed, "mcp", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "millrace[all]" in ended.stderr
