@@ -186,7 +186,8 @@ def new(
     from millrace.console.new.proposal import propose
     from millrace.console.new.writing import check_free, write
 
-    choices = reading.choices(name)
+    said = {each: getattr(options, each) for each in ("calls_a_day", "hurts", "is_plain")}
+    choices = replace(reading.choices(name), **said)
     # Read, propose, write: nothing is written before the whole proposal stands.
     folder = options.drops or build / "drops" / name
     check_free(name, workloads_folder(), folder, force=options.force)
