@@ -23,10 +23,9 @@ from millrace.features.catalogue import Features
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training import checkpoint, loop
 from millrace.jobs.training.beside import beside
-from millrace.jobs.training.calibration import fit_temperature
+from millrace.jobs.training.choice import choose, settle
 from millrace.jobs.training.explanation import explain_model
 from millrace.jobs.training.likeness import check_held_out, measure_held_out
-from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
 from millrace.jobs.training.processes import ALONE, Processes
 from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
@@ -90,7 +89,7 @@ def _trained(
             report=report,
             together=together,
         )
-        calibrate(trained.predictor, inputs.validation)
+        settle(trained.predictor, inputs)
         found = more_models.results(lambda: stop.came)
     # Only the first process has an exporter: it explains the model and makes the artefact.
     if graph is None:
@@ -112,14 +111,6 @@ def _trained(
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
     return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, explained)
-
-
-def calibrate(predictor: Predictor, held: Resident) -> None:
-    """Set the temperature that suits the validation rows, if the task's answers are calibrated probabilities."""
-    if predictor.objective.is_calibrated and not predictor.is_trees_alone:
-        with torch.no_grad():
-            raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
-        predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.log_loss))
 
 
 def _walk_forward(
@@ -159,6 +150,7 @@ def _other_seeds(
         parameters = inputs.parameters.model_copy(update={"seed": seed})
         other = replace(inputs, parameters=parameters)
         predictor = loop.train(other, stop=lambda: stop.came, together=together).predictor
+        choose(predictor, other)
         return _test_error(predictor, fitted, setting, rows)
 
     gate = setting.workload.gates.stability
@@ -186,7 +178,9 @@ def frozen_predictor(
     """The model of these earlier parts, and its encoders."""
     fitted = setting.fit(rows.part(earlier.train))
     inputs = setting.inputs(rows, fitted, earlier)
-    return loop.train(inputs, stop=lambda: stop.came, together=together).predictor, fitted
+    predictor = loop.train(inputs, stop=lambda: stop.came, together=together).predictor
+    choose(predictor, inputs)
+    return predictor, fitted
 
 
 def _errors(predictor: Predictor, fitted: Features, task: Task, rows: TrainingRows) -> npt.NDArray[np.float64]:
@@ -240,6 +234,7 @@ def _artefact(
         held_distances=held_distances,
         explained=explained,
         pretrained=setting.pretrained.origin if setting.pretrained else None,
+        answers=trained.predictor.answers,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)

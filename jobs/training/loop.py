@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -39,6 +40,10 @@ from millrace.models.pretrained import PretrainedVectors
 from millrace.tasks.task import Task
 from millrace.workload.training import Precision
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 MOST_CORRECTED = 200_000
 """The most training rows that the factor of answers on a scale of their own is fitted on."""
 
@@ -54,6 +59,8 @@ class TrainingInputs:
     validation: Resident
     identity: str
     """A digest of all that decides the result. A checkpoint with another identity is refused."""
+    block_V: npt.NDArray[np.intp] | None = None
+    """The block of each validation row for the interval of a choice; None where there is none."""
     initial: InitialModel | None = None
     """The model whose weights the training starts from; None for random weights."""
     pretrained: PretrainedVectors | None = None

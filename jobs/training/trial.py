@@ -37,8 +37,8 @@ from millrace.jobs.runtime import Stopped, StopSignal, TrainingPlaces
 from millrace.jobs.training import loop
 from millrace.jobs.training.arithmetic import multiplications
 from millrace.jobs.training.beside import beside
+from millrace.jobs.training.choice import blocks_of, settle
 from millrace.jobs.training.initial_model import pretrained_vectors
-from millrace.jobs.training.job import calibrate
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.jobs.training.setting import bounds_of
@@ -209,7 +209,7 @@ def _candidate(
         trained = loop.train(inputs, stop=is_late)
     except Stopped:
         return None
-    calibrate(trained.predictor, inputs.validation)
+    settle(trained.predictor, inputs)
     with torch.no_grad():
         answers = [trained.predictor(**piece.tensors) for piece in inputs.validation.pieces()]
     judged = rows.judged(torch.cat(answers).numpy())
@@ -233,6 +233,7 @@ def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
         train=train,
         validation=rows.resident("validation"),
         pretrained=rows.pretrained,
+        block_V=blocks_of(rows.examples, rows.examples.parts, rows.workload),
         identity="",
     )
 

@@ -40,8 +40,10 @@ ARCHIVE = "model.tar.gz"
 """The name that SageMaker gives to the archive of a training job."""
 OUTPUT = "output"
 """The graph's output with the numbers of the answers."""
-PARTS = ("network", "trees")
-"""Further outputs of a graph whose answer is the mean of both."""
+PARTS = {"mean": ("network", "trees"), "best": ("network", "trees", "linear model")}
+"""Further outputs of a graph that has several models in it, by the hyperparameter `trees`. Torch's exporter calls other
+values `linear`."""
+MEAN = "mean"
 DISTANCE = "distance"
 """The output with the distance of a row from the training rows (N, 1), of a graph that measures it."""
 EXTERNAL = "external"
@@ -118,6 +120,8 @@ class Description:
     """None if the workload has no explanations, and for a model that is older than explanations."""
     pretrained: PretrainedOrigin | None = None
     """The pre-trained part that the model contains; None if it has none."""
+    answers: str = ""
+    """Who answers where the hyperparameter `trees` is `best`: MEAN, or one of PARTS alone."""
 
     @property
     def signature(self) -> Signature:
@@ -336,6 +340,7 @@ def description_document(description: Description) -> dict[str, Any]:
         **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
         **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
         **({"pretrained": asdict(description.pretrained)} if description.pretrained else {}),
+        **({"answers": description.answers} if description.answers else {}),
     }
 
 
@@ -378,6 +383,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             held_distances=tuple(map(float, document.get("held_distances", ()))),
             explained=explanations.from_document(document["explained"]) if "explained" in document else None,
             pretrained=PretrainedOrigin(**document["pretrained"]) if "pretrained" in document else None,
+            answers=str(document.get("answers", "")),
         )
         # Through JSON, as tuples become lists there.
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

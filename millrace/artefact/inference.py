@@ -45,7 +45,7 @@ class Model:
         expected = sorted(map(_input, self.description.signature))
         outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
         answer = (OUTPUT, ONNX_TYPES["float32"], (self.description.task.objective.width,))
-        self.parts = PARTS if self.description.parameters.get("trees") == "mean" else ()
+        self.parts = PARTS.get(self.description.parameters.get("trees", ""), ())
         wanted = [answer, *((name, *answer[1:]) for name in self.parts)]
         self.measures_likeness = bool(self.description.held_distances)
         if self.measures_likeness:

@@ -34,7 +34,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS
+from millrace.artefact.artefact import DISTANCE, OUTPUT
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
@@ -133,7 +133,7 @@ def _serve(pipe: Connection, inherited: Connection | None) -> None:
 def export(predictor: Predictor, signature: Signature) -> bytes:
     """The predictor as an ONNX graph: the signature's tensors in, `output` (N, W) out, for any N.
 
-    Where the answer is a mean, `network` and `trees` (N, W) are outputs too; so is a measured `distance` (N, 1)."""
+    Where there are several models, the answer of each (N, W) is an output too; so is a measured `distance` (N, 1)."""
 
     class Positional(torch.nn.Module):
         """The predictor with one dictionary as its argument.
@@ -162,7 +162,7 @@ def export(predictor: Predictor, signature: Signature) -> bytes:
             kwargs={"tensors": example},
             dynamic_shapes={"tensors": {name: {0: rows} for name in example}},
             input_names=list(example),
-            output_names=[OUTPUT, *(PARTS if predictor.has_parts else ()), *([DISTANCE] if predictor.likeness else [])],
+            output_names=[OUTPUT, *predictor.parts, *([DISTANCE] if predictor.likeness else [])],
             opset_version=OPSET,
             optimize=False,
             verbose=False,

@@ -17,10 +17,6 @@ if TYPE_CHECKING:
 TREES_TAKE: tuple[TensorKind, ...] = ("numbers", "categories", "history")
 CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")
 """The losses of `torch.nn.functional` for targets that are classes."""
-Int8 = Literal["dynamic", "static"]
-"""How a graph is quantized to eight bits.
-
-`dynamic`: the scale of a layer's input is computed in each call. `static`: it is fixed, from rows seen before."""
 Schedule = Literal["constant", "cosine"]
 """How the learning rate changes from step to step.
 
@@ -28,10 +24,11 @@ Schedule = Literal["constant", "cosine"]
 
 Scale = Literal["identity", "log", "sqrt"]
 """The scale on which a number is learnt. Answers are in the label's unit whatever it is."""
-Beside = Literal["none", "mean", "alone"]
+Beside = Literal["none", "mean", "best", "alone"]
 """Whether boosted trees answer too.
 
-`mean`: the answer is the plain mean of the network's and theirs. `alone`: it is theirs, and no network is trained."""
+`mean`: the answer is the plain mean of the network's and theirs. `best`: the mean, unless one of them or a linear model
+alone is certainly better on the validation rows. `alone`: it is theirs, and no network is trained."""
 
 
 class Parameters(BaseModel):
@@ -43,8 +40,6 @@ class Parameters(BaseModel):
     """The name of the module with the family's `build`. That module imports torch."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the other rows."""
-    int8: ClassVar[Int8] = "dynamic"
-    """How the family's graph is quantized. Convolutions are faster with static scales, all else with dynamic ones."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
     """The network's modules that belong to one workload. All others are its trunk: another model can start from it."""
     example: ClassVar[Signature] = ()
@@ -71,8 +66,9 @@ class Parameters(BaseModel):
     label_scale: Scale = "identity"
     """The scale on which a label that is a number is learnt; answers are in its unit, within its declared bounds."""
     trees: Beside = "none"
-    """Whether boosted trees answer too: in the plain mean of both answers, or alone. They read columns and histories,
-    not texts, images or sequences, and answer one class or one number."""
+    """Whether boosted trees answer too: in the plain mean of both answers, or alone. With `best` the network, the trees
+    or a linear model answers alone where that is certainly better on the validation rows. They read columns and
+    histories, not texts, images or sequences, and answer one class or one number."""
 
     def suits(self, task: Task, signature: Signature) -> None:
         """Check that the task has what these hyperparameters change. Raises WorkloadError if it does not.

@@ -1,11 +1,12 @@
 """A network together with what turns its raw numbers into an answer: temperature, activation, and the label's scale.
 
-Boosted trees may stand beside the network: the answer is then the plain mean of both answers, or that of the trees
-alone. Axes: N rows, P horizons, Q quantiles, W numbers per row."""
+Boosted trees and a linear model may stand beside the network: the answer is then the mean of network and trees, or that
+of one part alone. Axes: N rows, M models, P horizons, Q quantiles, W numbers per row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from importlib import import_module
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from millrace.artefact.artefact import MEAN, PARTS
 from millrace.features.signature import Signature
 from millrace.models.label_scale import LabelScale, correcting_factor
 from millrace.models.likeness import Likeness, entering, last_layer
+from millrace.models.linear import LinearModel
 from millrace.models.parameters import Parameters
 from millrace.models.trees import Rows, Trees
 from millrace.tasks.task import Objective
@@ -28,13 +31,23 @@ class Predictor(nn.Module):
     """What raw numbers are divided by before the activation, if the task is calibrated."""
     factor: Tensor
     """What the network's answers are multiplied by; 1 if labels are learnt as they are."""
+    share_M: Tensor | None
+    """The share of each part in the answer, with the sum 1; None where the answer cannot be chosen."""
 
     def __init__(
-        self, network: nn.Module, objective: Objective, *, label: LabelScale | None = None, trees: Trees | None = None
+        self,
+        network: nn.Module,
+        objective: Objective,
+        *,
+        label: LabelScale | None = None,
+        trees: Trees | None = None,
+        linear: LinearModel | None = None,
     ) -> None:
         super().__init__()
         self.network, self.objective = network, objective
-        self.label, self.trees, self.is_trees_alone = label or LabelScale(), trees, False
+        self.label, self.trees, self.linear, self.is_trees_alone = label or LabelScale(), trees, linear, False
+        # In the order of `parts`. They are weights of the graph, so its shape does not depend on who answers.
+        self.register_buffer("share_M", torch.tensor([0.5, 0.5, 0.0]) if linear else None)
         self.likeness: Likeness | None = None
         for name in ("temperature", "factor"):
             self.register_buffer(name, torch.tensor(1.0))
@@ -50,40 +63,59 @@ class Predictor(nn.Module):
         if self.trees is not None:
             stop = (held[0], self._target(held[1].to(target_N.device))) if held else None
             self.trees.fit(tensors, self._target(target_N), self.objective, stop)
+        if self.linear is not None:
+            self.linear.fit(tensors, self._target(target_N), self.objective)
 
     def correct(self, parts: Iterable[Rows]) -> None:
-        """Fit the factors of network and trees on rows in parts, if the label's scale makes their answers too low."""
+        """Fit the factors of all models on rows in parts, if the label's scale makes their answers too low."""
         if self.label.kind == "identity" or self.objective.width > 1:
             return
-        found = [(self.network(**x), self.trees(**x) if self.trees else None, y) for x, y in parts]
-        one = torch.ones_like(self.factor)
-        self.factor.fill_(correcting_factor((self.label.answer(raw, one), y) for raw, _, y in found))
-        if self.trees is not None:
-            pairs = ((self.label.answer(raw, one), y) for _, raw, y in found if raw is not None)
-            self.trees.factor.fill_(correcting_factor(pairs))
+        beside, one = self._beside, torch.ones_like(self.factor)
+        found = [([model(**x) for model in (self.network, *beside)], y) for x, y in parts]
+        for place, factor in enumerate((self.factor, *(model.factor for model in beside))):
+            factor.fill_(correcting_factor((self.label.answer(raw[place], one), y) for raw, y in found))
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        if self.has_parts:
-            return self.with_parts(**tensors)[0]
-        return self._of_trees(tensors) if self.is_trees_alone else self.answer(self.network(**tensors))
+        return self.with_parts(tensors)[0]
 
     @property
-    def has_parts(self) -> bool:
-        """Whether the answer is the mean of the network's and the trees'."""
-        return self.trees is not None and not self.is_trees_alone
+    def parts(self) -> tuple[str, ...]:
+        """The names of the models that the answer is made of; empty if there is one alone."""
+        if self.trees is None or self.is_trees_alone:
+            return ()
+        return PARTS["mean" if self.linear is None else "best"]
 
-    def with_parts(self, **tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The answer, the network's own and the trees' own, for a predictor that has parts."""
-        network_NW, trees_NW = self.answer(self.network(**tensors)), self._of_trees(tensors)
-        return (network_NW + trees_NW) / 2, network_NW, trees_NW
+    @property
+    def answers(self) -> str:
+        """Who answers where that is chosen: MEAN or a part; empty elsewhere."""
+        if self.share_M is None:
+            return ""
+        return self.parts[int(self.share_M.argmax())] if self.share_M.max() == 1 else MEAN
+
+    def with_parts(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """The answer, then that of each of the `parts`."""
+        beside = [self._unit(self._activated(model(**tensors)), model.factor) for model in self._beside]
+        if self.is_trees_alone:
+            return tuple(beside)
+        network_NW = self.answer(self.network(**tensors))
+        if not beside:
+            return (network_NW,)
+        if self.share_M is None:
+            return (network_NW + beside[0]) / 2, network_NW, *beside
+        of_each = [share * part_NW for share, part_NW in zip(self.share_M.unbind(), (network_NW, *beside), strict=True)]
+        return reduce(torch.add, of_each), network_NW, *beside
+
+    @property
+    def _beside(self) -> tuple[Trees | LinearModel, ...]:
+        return tuple(model for model in (self.trees, self.linear) if model is not None)
 
     def outputs(self, **tensors: Tensor) -> tuple[Tensor, ...]:
         """The outputs of the graph: the answer, then those of its parts, then distance and coordinates (N, 1 + S), as
         far as it has them."""
         if self.likeness is None:
-            return self.with_parts(**tensors) if self.has_parts else (self(**tensors),)
+            return self.with_parts(tensors)
         with entering(last_layer(self.network)) as seen:
-            found = self.with_parts(**tensors) if self.has_parts else (self(**tensors),)
+            found = self.with_parts(tensors)
         return *found, self.likeness(seen[0])
 
     def raw(self, **tensors: Tensor) -> Tensor:
@@ -114,10 +146,6 @@ class Predictor(nn.Module):
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         return functional.binary_cross_entropy_with_logits(raw, target_N)
 
-    def _of_trees(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        assert self.trees is not None
-        return self._unit(self._activated(self.trees(**tensors)), self.trees.factor)
-
     def _activated(self, raw_NW: Tensor) -> Tensor:
         if not (name := self.objective.activation):
             return raw_NW
@@ -139,7 +167,8 @@ def build(
     # By name: only the network of this family is imported.
     network = import_module(parameters.network).build(parameters, signature, objective.width)
     trees = None if parameters.trees == "none" else Trees(signature, objective.width)
-    predictor = Predictor(network, objective, label=LabelScale(parameters.label_scale), trees=trees)
+    linear = LinearModel(signature, objective.width) if parameters.trees == "best" else None
+    predictor = Predictor(network, objective, label=LabelScale(parameters.label_scale), trees=trees, linear=linear)
     predictor.is_trees_alone = parameters.trees == "alone"
     predictor.likeness = Likeness(network) if measures_likeness else None
     return predictor

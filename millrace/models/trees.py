@@ -101,8 +101,8 @@ class Trees(nn.Module):
 
         Equal rows give equal trees: one thread, and no number is drawn."""
         # Scikit-learn computes on the processor, wherever the rows lie.
-        rows = _on_processor((tensors, target_N), step=1 + (len(target_N) - 1) // MOST_ROWS)
-        held = _on_processor(held) if held else None
+        rows = on_processor((tensors, target_N), step=1 + (len(target_N) - 1) // MOST_ROWS)
+        held = on_processor(held) if held else None
         classes = np.unique(rows[1].numpy().astype(np.int64)) if objective.is_calibrated else None
         if classes is not None and len(classes) == 1:
             self._be_certain(int(classes[0]))
@@ -171,7 +171,8 @@ class Trees(nn.Module):
         super()._load_from_state_dict(state, prefix, *others)
 
 
-def _on_processor(rows: Rows, step: int = 1) -> Rows:
+def on_processor(rows: Rows, step: int = 1) -> Rows:
+    """Every so many of the rows, in the memory of the processor."""
     return {name: value[::step].cpu() for name, value in rows[0].items()}, rows[1][::step].cpu()
 
 

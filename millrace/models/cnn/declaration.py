@@ -8,7 +8,7 @@ from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Int8, Parameters, Schedule, refuse
+from millrace.models.parameters import Parameters, Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -55,7 +55,6 @@ class Cnn(ImageParameters):
     defaults are for a few thousand small images of any kind."""
 
     network: ClassVar[str] = "millrace.models.cnn.network"
-    int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "brightness", "hidden", "head")
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 

@@ -10,7 +10,7 @@ from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import FieldError, WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.cnn.declaration import ImageParameters, too_small
-from millrace.models.parameters import Int8, Schedule, refuse
+from millrace.models.parameters import Schedule, refuse
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
@@ -23,7 +23,6 @@ class Multimodal(ImageParameters):
     missing or all black, a table with all cells missing. A history that is too short is still refused."""
 
     network: ClassVar[str] = "millrace.models.multimodal.network"
-    int8: ClassVar[Int8] = "static"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "brightness", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """The range that suits all of its trunks: the families `bag`, `cnn` and `transformer` have them too."""

@@ -10,22 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import boto3
-import numpy as np
-import onnx
 import pytest
-from onnx import helper, numpy_helper
 
 from millrace.artefact.artefact import Artefact, digest, read_archive, write_archive
 from millrace.artefact.edge import with_graph
 from millrace.artefact.inference import Model
-from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import put_object, split_uri
 from millrace.console.actions.edge import export_version
 from millrace.console.actions.simulate import declared_policy, keys_of, write_keys
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
-from millrace.console.queries.replay import read_pinned
 from millrace.errors import ArtefactError, RunError, WorkloadError
 from millrace.features.catalogue import encode
 from millrace.names import WorkloadNames
@@ -87,71 +82,16 @@ def good(plant: Plant) -> Artefact:
     return plant_model(plant, plant_rows("binary"))
 
 
-def coarse(plant: Plant) -> Artefact:
-    """The good model with a number of a million beside the one that counts: 256 steps over both leave none to it."""
-    artefact = good(plant)
-    model = onnx.load_model_from_string(artefact.onnx)
-    at = next(number for number, node in enumerate(model.graph.node) if node.op_type == "MatMul")
-    del model.graph.node[at]
-    made = [
-        helper.make_node("MatMul", ["x", "spread"], ["wide"]),
-        helper.make_node("Add", ["wide", "high"], ["far"]),
-        helper.make_node("MatMul", ["far", "weights_back"], ["product"]),
-    ]
-    for offset, node in enumerate(made):
-        model.graph.node.insert(at + offset, node)
-    [weights] = [numpy_helper.to_array(one) for one in model.graph.initializer if one.name == "weights"]
-    constants = {
-        "spread": np.array([[1.0, 0.0]], np.float32),
-        "high": np.array([0.0, 1e6], np.float32),
-        "weights_back": np.array([[float(weights[0, 0])], [0.0]], np.float32),
-    }
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    content = bytes(model.SerializeToString())
-    description = artefact.description
-    return replace(
-        artefact,
-        onnx=content,
-        description=replace(description, digests=replace(description.digests, onnx=digest(content))),
-    )
-
-
-def test_a_package_of_eight_bits_is_measured_and_says_its_digests(
-    environment: Environment, plant: Plant, tmp_path: Path
-) -> None:
-    artefact = good(plant)
-    register(plant, artefact, tmp_path)
+def test_a_package_says_its_digests(environment: Environment, plant: Plant, tmp_path: Path) -> None:
+    register(plant, good(plant), tmp_path)
     folder = tmp_path / "edge"
-    document = export_version(environment, NAMES, "1", folder, int8=True, max_loss=0.05)
+    document = export_version(environment, NAMES, "1", folder)
     assert json.loads((folder / "package.json").read_bytes()) == document
     assert document["digests"] == {
         name: digest((folder / name).read_bytes()) for name in ("model.onnx", "model.json", "answer.pyz")
     }
     described = json.loads((folder / "model.json").read_bytes())
     assert described["digests"]["onnx"] == document["digests"]["model.onnx"]
-    assert described["rows_per_pass"] == {"fewest": 1, "most": 1}, "a dynamic scale is that of all rows of a call"
-    assert (document["precision"], document["method"], document["version"]) == ("int8", "dynamic", "1")
-    compared = document["compared"]
-    rows = read_pinned(boto3.client("s3"), NAMES, RUN, artefact.description.features).examples
-    test = rows.part(rows.parts.test)
-    output = Model(artefact).outputs(encode(artefact.description.features, test))
-    target = artefact.description.task.targets(test["_label"])
-    assert compared["rows"] == len(test) > 100
-    assert compared["float32"]["error"] == artefact.description.task.errors(output, target).mean()
-    assert compared["int8"]["error"] == pytest.approx(compared["float32"]["error"], abs=0.01)
-    assert compared["speed"] > 0
-
-
-def test_a_package_that_errs_more_is_refused_and_nothing_is_written(
-    environment: Environment, plant: Plant, tmp_path: Path
-) -> None:
-    register(plant, coarse(plant), tmp_path)
-    folder = tmp_path / "edge"
-    with pytest.raises(ArtefactError, match=r"version 1: int8: expected an error .* at most 5\.0% above"):
-        export_version(environment, NAMES, "", folder, int8=True, max_loss=0.05)
-    assert not folder.exists()
-    wide = export_version(environment, NAMES, "", folder, int8=True, max_loss=10)
-    assert wide["compared"]["loss"] > 1
 
 
 ALONE = """
@@ -182,7 +122,7 @@ def test_a_device_answers_with_the_package_alone(environment: Environment, plant
     artefact = good(plant)
     register(plant, artefact, tmp_path)
     folder = tmp_path / "edge"
-    document = export_version(environment, NAMES, "1", folder, int8=False, max_loss=0.05)
+    document = export_version(environment, NAMES, "1", folder)
     assert {*document["requires"]} == {"numpy", "onnxruntime"}
     rows = plant_rows("binary").slice(0, 5).select(document["inputs"])
     lines = [json.dumps({"id": number} | row) for number, row in enumerate(rows.to_pylist())]
@@ -196,7 +136,7 @@ def test_a_device_answers_with_the_package_alone(environment: Environment, plant
     outputs = Model(made).outputs(encode(made.description.features, rows))
     for name, expected in made.description.task.answers(outputs).items():
         assert [row[name] for row in answered] == expected.tolist()
-    again = export_version(environment, NAMES, "1", tmp_path / "again", int8=False, max_loss=0.05)
+    again = export_version(environment, NAMES, "1", tmp_path / "again")
     assert again == document, "the same version is the same bytes"
 
 
@@ -205,7 +145,7 @@ def test_a_device_is_told_the_line_that_is_no_row_and_the_file_that_was_changed(
 ) -> None:
     register(plant, good(plant), tmp_path)
     folder = tmp_path / "edge"
-    document = export_version(environment, NAMES, "1", folder, int8=False, max_loss=0.05)
+    document = export_version(environment, NAMES, "1", folder)
     row = json.dumps(plant_rows("binary").slice(0, 1).select(document["inputs"]).to_pylist()[0])
     done = answer_alone(folder, f"{row}\n" * 1000 + f"{row}\n[1]\n")
     assert (done.returncode, len(done.stdout.splitlines())) == (1, 1000)
@@ -219,23 +159,15 @@ def test_a_device_is_told_the_line_that_is_no_row_and_the_file_that_was_changed(
 def test_a_model_that_is_not_the_registry_s_is_refused(environment: Environment, plant: Plant, tmp_path: Path) -> None:
     register(plant, good(plant), tmp_path, known="d" * 64)
     with pytest.raises(ArtefactError, match="expected the members that were approved"):
-        export_version(environment, NAMES, "1", tmp_path / "edge", int8=True, max_loss=0.05)
+        export_version(environment, NAMES, "1", tmp_path / "edge")
 
 
 def test_a_version_that_was_not_signed_is_not_exported(environment: Environment, plant: Plant, tmp_path: Path) -> None:
     register(plant, good(plant), tmp_path)
     create_signing_key(boto3.client("kms"), PLATFORM)
     with pytest.raises(ArtefactError, match=r"version 1: .* expected a signature by alias/millrace-local-signing"):
-        export_version(environment, NAMES, "1", tmp_path / "edge", int8=False, max_loss=0.05)
+        export_version(environment, NAMES, "1", tmp_path / "edge")
     assert not (tmp_path / "edge").exists()
-
-
-def test_an_answer_does_not_depend_on_the_rows_beside_it(plant: Plant) -> None:
-    artefact, rows = good(plant), plant_rows("binary")
-    tensors = encode(artefact.description.features, rows.slice(0, 40))
-    made = Model(with_graph(artefact, quantize(fold(artefact.onnx), "dynamic", tensors), "dynamic"))
-    alone = {name: value[:1] for name, value in tensors.items()}
-    np.testing.assert_array_equal(made.outputs(alone), made.outputs(tensors)[:1])
 
 
 BY_ERROR = RetrainingPolicy(train_days=56, error_bound=0.25, error_windows=2, cool_down_days=28)

@@ -20,7 +20,6 @@ import torch
 from millrace import models
 from millrace.artefact.artefact import Artefact, Digests
 from millrace.artefact.inference import Model
-from millrace.artefact.int8 import fold, quantize
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.features.signature import TensorSpec
@@ -187,19 +186,6 @@ def test_the_graph_holds_every_weight_by_name_and_nothing_of_this_machine(
     }  # those are of numbers
     assert str(Path.cwd()).encode() not in exported
     assert b"site-packages" not in exported
-
-
-def test_the_graph_has_one_of_eight_bits(family: str, exported: bytes, predictor: Predictor) -> None:
-    rows = {spec.name: make_rows(5)[spec.name] for spec in signature_of(family)}
-    whole = with_weights(exported, predictor.state_dict())
-    made = quantize(fold(whole), FAMILIES[family].int8, {name: value[:64] for name, value in rows.items()})
-    session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
-    [output] = session.run(["output"], rows)
-    assert any(
-        node.op_type.startswith("QuantizeLinear") or node.op_type.startswith("DynamicQuantizeLinear")
-        for node in onnx.load_model_from_string(made).graph.node
-    )
-    np.testing.assert_allclose(output, of(predictor, rows), rtol=0, atol=0.1)
 
 
 def test_a_column_that_never_varied_in_training_has_no_say(family: str, exported: bytes, predictor: Predictor) -> None:

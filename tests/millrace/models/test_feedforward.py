@@ -14,7 +14,7 @@ import pytest
 import torch
 from sklearn.tree import DecisionTreeRegressor
 
-from millrace.artefact.int8 import fold
+from millrace.artefact.folding import fold
 from millrace.errors import TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.export import export

@@ -1,0 +1,68 @@
+"""Chooses on the validation rows which of the models in a predictor answers.
+
+Axes: V validation rows, W numbers of an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from millrace.artefact.artefact import MEAN
+from millrace.datasets.examples import Examples, entities_of
+from millrace.datasets.split import Split
+from millrace.evaluation.bootstrap import Bootstrap, days, entities
+from millrace.evaluation.measures.contenders import scores
+from millrace.jobs.training.calibration import fit_temperature
+from millrace.jobs.training.loop import TrainingInputs
+from millrace.models.predictor import Predictor
+from millrace.workload.declaration import Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+STRETCHES = 20
+"""Rows in time are drawn in so many stretches of whole days: errors of successive days are alike, too."""
+
+
+def blocks_of(rows: Examples, parts: Split, workload: Workload) -> npt.NDArray[np.intp]:
+    """The block of each validation row (V): stretches of days, or entities if rows are in no order of time."""
+    if not parts.is_in_time:
+        return entities(entities_of(rows.part(parts.validation), workload).tolist())
+    day_V = days(rows.times_N[parts.validation])
+    return day_V * min(int(day_V.max()) + 1, STRETCHES) // (int(day_V.max()) + 1)
+
+
+def settle(predictor: Predictor, inputs: TrainingInputs) -> None:
+    """Calibrate the trained predictor, and choose who answers if that is to be chosen."""
+    held = inputs.validation
+    if predictor.objective.is_calibrated and not predictor.is_trees_alone:
+        with torch.no_grad():
+            raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
+        predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.log_loss))
+    choose(predictor, inputs)
+
+
+def choose(predictor: Predictor, inputs: TrainingInputs) -> None:
+    """Let the part answer alone that is certainly better than the mean, if the answer may be chosen."""
+    if predictor.share_M is None or inputs.block_V is None:
+        return
+    if (answers := _best(predictor, inputs, inputs.block_V)) != MEAN:
+        predictor.share_M.copy_(torch.tensor([float(name == answers) for name in predictor.parts]))
+
+
+def _best(predictor: Predictor, inputs: TrainingInputs, block_V: npt.NDArray[np.intp]) -> str:
+    """The best among the parts whose cost is certainly below that of the mean, with 95 % confidence; else MEAN.
+
+    The cost is the log loss of classes and the error of numbers. With too few blocks nothing is certain."""
+    with torch.no_grad():
+        pieces = [predictor.with_parts(piece.tensors) for piece in inputs.validation.pieces()]
+    outputs_VW = [torch.cat(of_one).numpy() for of_one in zip(*pieces, strict=True)]
+    found = [scores(inputs.task, output_VW, inputs.validation.target_N.numpy()) for output_VW in outputs_VW]
+    mean_V, *costs_V = [each.get("log_loss", each["error"]) for each in found]
+    bootstrap = Bootstrap(block_V)
+    gains = {name: bootstrap.mean(mean_V - cost_V) for name, cost_V in zip(predictor.parts, costs_V, strict=True)}
+    for name, gain in gains.items():
+        print(f"{name} alone: {gain.value:.4g} better than the mean, at least {gain.low:.4g}", flush=True)
+    return max((name for name in gains if gains[name].low > 0), key=lambda name: gains[name].value, default=MEAN)
