@@ -13,6 +13,7 @@ from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, start_run
 from millrace.console.stages import command
 from millrace.console.words import count
+from millrace.errors import RunError
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def alarms(
     from millrace.console.actions.approve import acknowledge as note
     from millrace.console.queries.alarms import (
         MAIL_LOG,
+        check_raised,
         find_alarm_states,
         find_receivers,
         find_unjudged,
@@ -66,10 +68,10 @@ def alarms(
     runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
     found = find_alarm_states(environment, names, runs)
     if acknowledge:
-        own = [one.name for one in found if one.state == "ALARM" and not one.is_of_stage]
-        if acknowledge not in own:
-            expected = f"expected a raised alarm ({', '.join(own) or 'none is raised'}), got {acknowledge}"
-            raise typer.BadParameter(expected, param_hint="--acknowledge")
+        try:
+            check_raised(acknowledge, found)
+        except RunError as error:
+            raise typer.BadParameter(str(error), param_hint="--acknowledge") from None
         note(environment, names, acknowledge, reason=reason)
     raised = {one.name for one in found if one.state == "ALARM"}
     known = UnansweredAlarm.every(state_of(environment, names)) if raised else {}
@@ -236,7 +238,8 @@ def _error(window: MonitoredWindow, amount: Callable[[float | None], str]) -> st
         return _between(amount(window.mean_error), window.low, window.high, amount)
     if window.expected is None:
         return "not known"
-    return f"expects {_between(amount(window.expected), *(window.expected_interval or (None, None)), amount)}"
+    low, high = window.expected_interval or (None, None)
+    return f"expects {_between(amount(window.expected), low, high, amount)}"
 
 
 def _between(said: str, low: float | None, high: float | None, amount: Callable[[float | None], str]) -> str:

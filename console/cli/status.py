@@ -15,7 +15,7 @@ from millrace.console.cli.options import Build, Json, Stage, Target, several_wor
 from millrace.console.cli.printing import literal, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.words import age
-from millrace.errors import EnvironmentNotFoundError, RunError, WorkloadError
+from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.names import Platform, WorkloadNames
 from millrace.timestamps import parse_utc
 
@@ -125,21 +125,15 @@ def automate(
 
     Example: millrace automate --pause --reason "complaints about refusals". It holds within ten seconds."""
     from millrace.console.actions.approve import switch
-    from millrace.console.queries.live import find_automates
-    from millrace.console.queries.versions import state_of
-    from millrace.state.pointers import ReleasePointers
+    from millrace.console.queries.live import declared_automates
 
     if pause and resume:
         raise typer.BadParameter("expected one of --pause and --resume, got both", param_hint="--pause")
     environment, names = target.find_deployed()
-    champion = ReleasePointers(state_of(environment, names)).champion()
-    if find_automates(environment, names, champion) is None:
-        where, expected = f"{names.workload}/workload.yaml", "which answers may act: automate, review_above or held_out"
-        raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
+    found = declared_automates(environment, names)
     if pause or resume:
         switch(environment, names, paused=pause, reason=reason)
-    found = find_automates(environment, names, champion)
-    assert found is not None
+        found = declared_automates(environment, names)
     if as_json:
         show_json({"workload": names.workload, "paused": found.switch.is_paused, "automated": found.words})
     else:

@@ -16,10 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from millrace.console.new.proposal import Proposal
 from millrace.console.new.rehearsal import declared
-from millrace.datasets.examples import entities_of
+from millrace.datasets.examples import blocks_of, entities_of
 from millrace.datasets.split import spread
 from millrace.errors import ConfigurationError
-from millrace.evaluation.bootstrap import days, entities
 from millrace.evaluation.evidence import AutomationEvidence, Contender, Estimate, Figures, Measure
 from millrace.evaluation.gates.simple import TAKES
 from millrace.evaluation.measures.case import AnsweredCase, Case
@@ -35,9 +34,6 @@ from millrace.tasks.answer import has_confidence
 from millrace.workload.policy import Policy
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.datasets.examples import Examples
     from millrace.tasks.task import Floats, Task
     from millrace.workload.declaration import Workload
 
@@ -116,7 +112,7 @@ def assess(proposal: Proposal) -> Assessment:
             parts=parts,
             output_TW=output_of.pop(best),
             today=rule,
-            block_T=_blocks(found, workload),
+            block_T=blocks_of(found, parts.test, workload),
             entity_N=entities_of(table, workload) if workload.training.split.by == "group" else None,
         )
         others = [case.answered("simple", _words(kind), output_TW) for kind, output_TW in output_of.items()]
@@ -137,15 +133,6 @@ def assess(proposal: Proposal) -> Assessment:
 
 def _words(kind: str) -> str:
     return kind.replace("_", " ")
-
-
-def _blocks(found: Examples, workload: Workload) -> npt.NDArray[np.intp]:
-    """The block of each test row for intervals: its day, or its entity if rows are in no order of time."""
-    test = found.parts.test
-    if found.parts.is_in_time:
-        return days(found.times_N[test])
-    entity_T = entities_of(found.part(test), workload).tolist()
-    return entities(entity_T, fewest=0) if workload.training.split.by == "group" else entities(entity_T)
 
 
 def _rule(proposal: Proposal, workload: Workload, task: Task) -> AnsweredCase:

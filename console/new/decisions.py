@@ -61,6 +61,11 @@ class Decisions:
     people: tuple[str, ...]
     """The columns of a person by whose groups the error is judged."""
 
+    @property
+    def calls_a_day(self) -> int:
+        """So many calls bring the canary its requests in time."""
+        return round(self.canary["requests"] / self.canary["share"] / CANARY_DAYS) if self.canary else 0
+
 
 def decisions_of(
     reading: Reading, prediction: ProposedPrediction, rehearsal: Rehearsal, *, days: int, every_hours: float

@@ -24,7 +24,7 @@ from millrace.console.queries.versions import state_of
 from millrace.decisions.absorbed import keys_taken
 from millrace.decisions.record import day_of
 from millrace.decisions.store import StoredObjects, rows_of, stored_days, stored_objects
-from millrace.errors import WorkloadError
+from millrace.errors import RunError, WorkloadError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.alarms import every_monitor_alarm, published
@@ -78,6 +78,13 @@ class Receiver:
     endpoint: str
     is_confirmed: bool
     """An address gets no message before its owner has confirmed the subscription."""
+
+
+def check_raised(alarm: str, states: Sequence[AlarmState]) -> None:
+    """Raise RunError if it is none of the workload's own raised alarms."""
+    raised = [one.name for one in states if one.state == "ALARM" and not one.is_of_stage]
+    if alarm not in raised:
+        raise RunError(f"expected a raised alarm ({', '.join(raised) or 'none is raised'}), got {alarm}")
 
 
 def find_alarm_states(

@@ -22,7 +22,7 @@ from millrace.console.queries.stored import Unread, find_object, part, unread
 from millrace.console.queries.versions import WaitingVersion, climbing_version, find_waiting, state_of
 from millrace.console.words import age
 from millrace.decisions.standing import threshold_of
-from millrace.errors import EnvironmentNotFoundError, MillraceError
+from millrace.errors import EnvironmentNotFoundError, MillraceError, WorkloadError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
 from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
@@ -171,6 +171,15 @@ def find_automates(environment: Environment, names: WorkloadNames, champion: Ver
     floor = FloorState.find(state, champion.version) if policy.floor and champion else None
     is_live, switch = champion is not None, Automation.read(state)
     return Automates(policy=policy, threshold=threshold, is_live=is_live, switch=switch, floor=floor)
+
+
+def declared_automates(environment: Environment, names: WorkloadNames) -> Automates:
+    """What is automated with the live version. Raises WorkloadError for a workload without a policy."""
+    found = find_automates(environment, names, ReleasePointers(state_of(environment, names)).champion())
+    if found is None:
+        where, expected = f"{names.workload}/workload.yaml", "which answers may act: automate, review_above or held_out"
+        raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
+    return found
 
 
 def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from millrace.console.actions.approve import acknowledge, roll_back, switch
 from millrace.console.actions.start import redrive
 from millrace.console.environment import Environment
-from millrace.console.queries.alarms import find_alarm_states
-from millrace.console.queries.live import find_automates
+from millrace.console.queries.alarms import check_raised, find_alarm_states
+from millrace.console.queries.live import declared_automates
 from millrace.console.queries.runs import find_run
-from millrace.console.queries.versions import state_of
-from millrace.errors import RunError
 from millrace.names import WorkloadNames
-from millrace.state.pointers import ReleasePointers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +38,12 @@ def _roll_back(environment: Environment, names: WorkloadNames, version: str, rea
 
 
 def _acknowledge(environment: Environment, names: WorkloadNames, alarm: str, reason: str) -> None:
-    states = find_alarm_states(environment, names, ())
-    raised = [one.name for one in states if one.state == "ALARM" and not one.is_of_stage]
-    if alarm not in raised:
-        raise RunError(f"expected a raised alarm ({', '.join(raised) or 'none is raised'}), got {alarm}")
+    check_raised(alarm, find_alarm_states(environment, names, ()))
     acknowledge(environment, names, alarm, reason=reason)
 
 
-def _pause(environment: Environment, names: WorkloadNames, _: str, reason: str) -> None:
-    _switch(environment, names, paused=True, reason=reason)
-
-
-def _resume(environment: Environment, names: WorkloadNames, _: str, reason: str) -> None:
-    _switch(environment, names, paused=False, reason=reason)
-
-
-def _switch(environment: Environment, names: WorkloadNames, *, paused: bool, reason: str) -> None:
-    champion = ReleasePointers(state_of(environment, names)).champion()
-    if find_automates(environment, names, champion) is None:
-        raise RunError(f"expected a workload with a policy in its workload.yaml, {names.workload} has none")
+def _switch(environment: Environment, names: WorkloadNames, _: str, reason: str, *, paused: bool) -> None:
+    declared_automates(environment, names)  # nothing is switched where nothing is declared
     switch(environment, names, paused=paused, reason=reason)
 
 
@@ -89,13 +74,13 @@ ACTS: Mapping[str, Act] = {
         happens="Within ten seconds no answer acts by itself: a person decides each one, until automation is resumed.",
         costs="It costs nothing on AWS, and people's time for every answer.",
         done="No answer acts by itself.",
-        do=_pause,
+        do=partial(_switch, paused=True),
     ),
     "resume": Act(
         title="Resume automation",
         happens="Within ten seconds answers act by themselves again, within the bounds of the policy.",
         costs="It costs nothing.",
         done="Answers act by themselves again.",
-        do=_resume,
+        do=partial(_switch, paused=False),
     ),
 }

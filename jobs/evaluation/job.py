@@ -21,7 +21,7 @@ from safetensors.numpy import load
 from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import LABEL, entities_of
+from millrace.datasets.examples import LABEL, blocks_of, entities_of
 from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import windows
 from millrace.decisions.columns import INPUT, OUTPUT
@@ -47,7 +47,6 @@ from millrace.jobs.evaluation.explanations import explanations
 from millrace.jobs.evaluation.rows import (
     SplitRows,
     answered,
-    blocks_of,
     case_of,
     divided_entity,
     labelled_rows,

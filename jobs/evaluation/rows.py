@@ -15,11 +15,9 @@ import pyarrow as pa
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, entities_of, read_examples
+from millrace.datasets.examples import LABEL, Examples, blocks_of, entities_of, read_examples
 from millrace.datasets.names import with_names
-from millrace.datasets.split import Split
 from millrace.errors import ArtefactError
-from millrace.evaluation.bootstrap import days, entities
 from millrace.evaluation.evidence import HiddenGroups
 from millrace.evaluation.hidden import find_entity
 from millrace.evaluation.measures.case import AnsweredCase, Case
@@ -39,19 +37,15 @@ DIVIDED = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
-class SplitRows:
-    """The pinned rows that have a label, in the order and with the split of `Examples`."""
+class SplitRows(Examples):
+    """The pinned rows that have a label, as targets, too."""
 
-    table: pa.Table
-    times_N: npt.NDArray[np.datetime64]
-    """The event time of each row."""
     target_N: npt.NDArray[Any]
     """The labels as targets of the model's task."""
-    parts: Split
 
     @property
     def test(self) -> pa.Table:
-        return self.table.slice(self.parts.test.start, self.parts.test.stop - self.parts.test.start)
+        return self.part(self.parts.test)
 
     @property
     def test_targets(self) -> npt.NDArray[Any]:
@@ -152,16 +146,6 @@ def answered(
             )
         )
     return found
-
-
-def blocks_of(rows: SplitRows, part: slice, workload: Workload) -> npt.NDArray[np.intp]:
-    """The block of each row of a part for intervals: whole days, or whole entities if rows are in no order of time.
-
-    Neighbours are alike, and so are the rows of an entity. Those of a declared one are never drawn apart."""
-    if rows.parts.is_in_time:
-        return days(rows.times_N[part])
-    entity_N = entities_of(rows.table.slice(part.start, part.stop - part.start), workload).tolist()
-    return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
 
 
 def case_of(model: Model, rows: SplitRows, output_TW: Output, today: AnsweredCase, workload: Workload) -> Case:

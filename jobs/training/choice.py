@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from millrace.artefact.artefact import MEAN
-from millrace.datasets.examples import Examples, entities_of
+from millrace.datasets.examples import Examples, blocks_of
 from millrace.datasets.split import Split
-from millrace.evaluation.bootstrap import Bootstrap, days, entities
+from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.measures.contenders import scores
 from millrace.jobs.training.calibration import fit_temperature
 from millrace.jobs.training.loop import TrainingInputs
@@ -26,12 +26,13 @@ STRETCHES = 20
 """Rows in time are drawn in so many stretches of whole days: errors of successive days are alike, too."""
 
 
-def blocks_of(rows: Examples, parts: Split, workload: Workload) -> npt.NDArray[np.intp]:
+def stretches_of(rows: Examples, parts: Split, workload: Workload) -> npt.NDArray[np.intp]:
     """The block of each validation row (V): stretches of days, or entities if rows are in no order of time."""
+    block_V = blocks_of(rows, parts.validation, workload)
     if not parts.is_in_time:
-        return entities(entities_of(rows.part(parts.validation), workload).tolist())
-    day_V = days(rows.times_N[parts.validation])
-    return day_V * min(int(day_V.max()) + 1, STRETCHES) // (int(day_V.max()) + 1)
+        return block_V
+    count = int(block_V.max()) + 1
+    return block_V * min(count, STRETCHES) // count
 
 
 def settle(predictor: Predictor, inputs: TrainingInputs) -> None:

@@ -27,7 +27,7 @@ from millrace.errors import TrainingError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import TrainingPlaces
-from millrace.jobs.training.choice import blocks_of
+from millrace.jobs.training.choice import stretches_of
 from millrace.jobs.training.initial_model import initial_model, pretrained_vectors
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
@@ -132,7 +132,7 @@ class Setting:
             task=self.task,
             train=rows.encoded(fitted, parts.train),
             validation=rows.encoded(fitted, parts.validation),
-            block_V=blocks_of(rows.examples, parts, self.workload),
+            block_V=stretches_of(rows.examples, parts, self.workload),
             identity=self.identity(fitted, parts),
             initial=self.initial,
             pretrained=self.pretrained,

@@ -37,7 +37,7 @@ from millrace.jobs.runtime import Stopped, StopSignal, TrainingPlaces
 from millrace.jobs.training import loop
 from millrace.jobs.training.arithmetic import multiplications
 from millrace.jobs.training.beside import beside
-from millrace.jobs.training.choice import blocks_of, settle
+from millrace.jobs.training.choice import settle, stretches_of
 from millrace.jobs.training.initial_model import pretrained_vectors
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
@@ -233,7 +233,7 @@ def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
         train=train,
         validation=rows.resident("validation"),
         pretrained=rows.pretrained,
-        block_V=blocks_of(rows.examples, rows.examples.parts, rows.workload),
+        block_V=stretches_of(rows.examples, rows.examples.parts, rows.workload),
         identity="",
     )
 

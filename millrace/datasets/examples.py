@@ -209,6 +209,18 @@ def entities_of(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
     return np.where(nameless_N, table.num_rows + np.arange(table.num_rows), found.entity_N)
 
 
+def blocks_of(rows: Examples, part: slice, workload: Workload) -> npt.NDArray[np.intp]:
+    """The block of each row of a part for intervals: whole days, or whole entities if rows are in no order of time.
+
+    Neighbours are alike, and so are the rows of an entity. Those of a declared one are never drawn apart."""
+    from millrace.evaluation.bootstrap import days, entities
+
+    if rows.parts.is_in_time:
+        return days(rows.times_N[part])
+    entity_N = entities_of(rows.part(part), workload).tolist()
+    return entities(entity_N, fewest=0) if workload.training.split.by == "group" else entities(entity_N)
+
+
 def _named(table: pa.Table, workload: Workload) -> pa.Table:
     """The table with the names of a split by first pieces in place of the whole texts."""
     division = workload.training.split
