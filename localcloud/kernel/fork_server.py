@@ -17,6 +17,7 @@ The arguments are those that the interpreter takes: `-m` and a module, or a file
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -29,6 +30,8 @@ import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
+_CLONE_NEWNET = 0x40000000
+"""From Linux's <linux/sched.h>: a network for this process and its children. From Python 3.12 on `os.unshare`."""
 ORPHANED_S = 1.0
 """Seconds between two looks of the server whether the process that started it is still there. If not, it ends."""
 
@@ -123,6 +126,11 @@ def _begin(connection: socket.socket) -> dict[str, Any]:
     os.environ.update(wanted["environment"])
     time.tzset()
     tempfile.tempdir = None
+    if wanted["has_own_network"]:
+        # The server's own would be shared: two jobs at once could not listen on one port, as two containers can.
+        if ctypes.CDLL(None).unshare(_CLONE_NEWNET):
+            raise OSError("expected a network of its own, got none")
+        importlib.import_module("loopback").switch_on()  # which lies beside this file in an image
     return wanted
 
 

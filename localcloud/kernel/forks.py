@@ -109,6 +109,8 @@ class Fork:
     """The path of the server's Unix socket."""
     interpreter: Sequence[str]
     """The beginning of the arguments, such as `python -I -S`, which the server has been started with already."""
+    has_own_network: bool = False
+    """Whether each program is alone in its network, as a container is in its own."""
 
     def __call__(
         self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, output: BinaryIO
@@ -118,6 +120,7 @@ class Fork:
             "environment": dict(environment),
             "cwd": str(cwd),
             "log": output.name,
+            "has_own_network": self.has_own_network,
         }
         connection, folder = socket.socket(socket.AF_UNIX), os.open(self.address.parent, os.O_RDONLY)
         try:
@@ -135,7 +138,7 @@ class ForkServer:
     name: str
     """The name of its folder in the workspace and of its log. There is one server for each name."""
     before: Sequence[str] = ()
-    """The command in front of the interpreter, such as the `unshare` that takes the network away."""
+    """The `unshare` in front of the interpreter that takes the network away; its programs get one each."""
     interpreter: Sequence[str]
     """The interpreter with its options. Only a program whose arguments begin so can be its fork."""
     program: Sequence[str]
@@ -167,8 +170,9 @@ class ForkServers:
         names = {name for name in {*server.environment, *environment} if name.startswith(READ_AT_IMPORT)}
         if any(server.environment.get(name) != environment.get(name) for name in names):
             return None
-        address = self.begin(server)
-        return Fork(address=address, interpreter=server.interpreter) if address else None
+        if (address := self.begin(server)) is None:
+            return None
+        return Fork(address=address, interpreter=server.interpreter, has_own_network=bool(server.before))
 
     def begin(self, server: ForkServer) -> Path | None:
         """The path of the server's socket, once its imports are done; None if it could not be started."""

@@ -19,12 +19,15 @@ from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.message_size import size_of
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
-from localcloud.sns import mail
-from localcloud.sns.mail import list_as_pending
 
 # Delivers a topic's notifications to queues and functions, and keeps what would be sent by e-mail.
 
 LOG = logging.getLogger(__name__)
+PENDING = "PendingConfirmation"
+"""What SNS lists in place of the ARN of a subscription that nobody has confirmed.
+
+An e-mail's stays so here. AWS sends nothing to an address whose owner has not confirmed:
+https://docs.aws.amazon.com/sns/latest/dg/sns-email-notifications.html"""
 
 
 def deliver_notifications(cloud: Cloud) -> None:
@@ -49,7 +52,7 @@ def deliver_notifications(cloud: Cloud) -> None:
         ):
             LOG.warning("not delivered: %s", reason)
         elif self.protocol == "email" and _is_wanted(self, message, message_attributes):
-            mail.keep(cloud, self, message, subject)
+            keep_mail(cloud, self, message, subject)
         elif self.protocol != "lambda":
             publish(self, message, message_id, subject, message_attributes, **other)
         elif _is_wanted(self, message, message_attributes):
@@ -60,6 +63,44 @@ def deliver_notifications(cloud: Cloud) -> None:
             _invoke(cloud, self.endpoint, event)
 
     replace(kind, publish=deliver)
+
+
+def keep_mail(cloud: Cloud, subscription: Any, message: str, subject: str | None) -> None:
+    """Append the message to `logs/mail/<address>.log`. CloudWatch Logs shows it in the group /local/mail.
+
+    The line is `{"topic": "alarms", "subject": "…", "message": "…"}`."""
+    folder = cloud.workspace / "logs" / "mail"
+    folder.mkdir(parents=True, exist_ok=True)
+    topic = subscription.topic.arn.rpartition(":")[2]
+    line = {"topic": topic, "subject": subject or "AWS Notification Message", "message": message}
+    with (folder / f"{subscription.endpoint.replace('/', '_')}.log").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def list_as_pending() -> None:
+    """Let ListSubscriptionsByTopic show each address as pending, without an ARN.
+
+    May go when moto lists unconfirmed subscriptions as AWS does."""
+    responses: Any = import_module("moto.sns.responses").SNSResponse
+    action: Any = import_module("moto.core.responses").ActionResult
+
+    def list_subscriptions_by_topic(self: Any) -> Any:
+        found, token = self.backend.list_subscriptions_by_topic(
+            self._get_param("TopicArn"), next_token=self._get_param("NextToken")
+        )
+        return action({"Subscriptions": [_listed(one) for one in found], "NextToken": token})
+
+    replace(responses, list_subscriptions_by_topic=list_subscriptions_by_topic)
+
+
+def _listed(subscription: Any) -> dict[str, str]:
+    return {
+        "SubscriptionArn": PENDING if subscription.protocol == "email" else subscription.arn,
+        "Owner": subscription.owner,
+        "Protocol": subscription.protocol,
+        "Endpoint": subscription.endpoint,
+        "TopicArn": subscription.topic.arn,
+    }
 
 
 def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | None) -> bool:

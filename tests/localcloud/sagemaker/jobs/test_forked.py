@@ -16,7 +16,8 @@ from localcloud.kernel import call_tracer, fork_server
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.forks import fork_servers
 from localcloud.kernel.processes import Process, signal_group, started_by_itself
-from localcloud.sagemaker.containers import Image, Images
+from localcloud.sagemaker import loopback
+from localcloud.sagemaker.containers import Image, Images, without_network
 from localcloud.sagemaker.jobs.forked import LARGE, begin_fork_servers, forked
 from tests.localcloud.waiting import until
 
@@ -25,7 +26,7 @@ import json, os, random, sys, tempfile, time
 print(json.dumps({
     "name": __name__, "arguments": sys.argv[1:], "cwd": os.getcwd(), "group": os.getpgrp(), "pid": os.getpid(),
     "parent": os.getppid(), "environment": dict(os.environ), "folder": tempfile.gettempdir(), "random": random.random(),
-    "path": sys.path[0],
+    "path": sys.path[0], "network": os.readlink("/proc/self/ns/net"),
 }), flush=True)
 if "sleep" in sys.argv:
     time.sleep(600)
@@ -42,7 +43,7 @@ def image(tmp_path: Path) -> Image:
     (root / "opt/program/probe.py").write_text(PROBE)
     for name in {name.partition(".")[0] for name in LARGE}:  # it has none of them
         (root / "opt/program" / f"{name}.py").write_text("raise ImportError")
-    for module in (call_tracer, fork_server):
+    for module in (call_tracer, fork_server, loopback):
         shutil.copy(str(module.__file__), root / ".isolate")
     return Image(
         name=f"probe-{tmp_path.name}",
@@ -108,11 +109,11 @@ def test_it_has_what_a_process_by_itself_has(cloud: Cloud, image: Image, tmp_pat
     same = ("name", "arguments", "cwd", "path")
     assert [one[name] for name in same] == [other[name] for name in same]
     environment, its = one["environment"], other["environment"]
-    assert isinstance(environment, dict)
-    assert isinstance(its, dict)
     assert {**environment, "HOME": 0, "JOB": 0, "TMPDIR": 0, "MILLRACE_ML_ROOT": 0} == {
         **its, "HOME": 0, "JOB": 0, "TMPDIR": 0, "MILLRACE_ML_ROOT": 0,
     }  # fmt: skip
+    # Two jobs at once can listen on the same port.
+    assert not without_network() or one["network"] != os.readlink(f"/proc/{server_of(cloud, image).pid}/ns/net")
     assert (environment["JOB"], one["folder"]) == ("a", str(tmp_path / "a" / "home" / "tmp"))
 
 
