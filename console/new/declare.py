@@ -38,6 +38,8 @@ EVEN = 0.2
 """Classes may weigh the same in training if at least this share of the rows is outside the most frequent class."""
 TREES_ANSWER = ("binary", "multiclass", "regression")
 """The tasks that boosted trees can answer too."""
+TREE_COLUMNS = 300
+"""The most numbers in a row's history beside which boosted trees answer: they take each as a column."""
 FIRST_SHARE = 0.9
 """Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
 GRAINS = {
@@ -108,7 +110,14 @@ class ProposedPrediction:
     @property
     def takes_trees(self) -> bool:
         """Whether boosted trees can answer beside the network."""
-        return self.task in TREES_ANSWER and not self.texts and not self.image_side
+        takes_inputs = not self.texts and not self.image_side and self.past_numbers <= TREE_COLUMNS
+        return self.task in TREES_ANSWER and takes_inputs
+
+    @property
+    def past_numbers(self) -> int:
+        """How many numbers the histories of a row have."""
+        past = [each for each in self.derived if "history" in each]
+        return sum(len(each["history"]) * round(each["hours"] / self.every_hours) for each in past)
 
     @property
     def is_ordered(self) -> bool:

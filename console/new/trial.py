@@ -45,8 +45,6 @@ SEASONAL = 0.05
 before and after."""
 LONG_STEPS = 200
 """The most steps of a longer history that a recurrent network reads: it takes a step after the other."""
-TREE_COLUMNS = 300
-"""The most numbers in a row's history for which boosted trees are tried: they take each as a column."""
 MOST_NUMBERS = 2**28
 """The most numbers in the histories of all rows, a gigabyte. A longer history is not tried beyond it."""
 
@@ -101,21 +99,12 @@ def _of_table(usual: Family, features: Features, prediction: ProposedPrediction,
     def candidate(said: str, family: Family) -> Candidate:
         return Candidate(said=said, features=features, family=family)
 
-    intervals = with_intervals(rows, prediction.columns)
     if prediction.is_ordered:
-        plain = [candidate("numbers as they are, two layers of 64", usual)]
-        plain.append(candidate("intervals of numbers, eight heads", intervals))
-        if prediction.takes_trees:
-            plain.append(candidate("intervals and boosted trees", with_trees(intervals)))
-        yield from _on_scales(plain, prediction)
+        intervals = with_trees(with_intervals(rows, prediction.columns), has_trees=prediction.takes_trees)
+        plain = candidate("numbers as they are, two layers of 64", usual)
+        yield from _on_scales([plain, candidate("intervals of numbers, eight heads", intervals)], prediction)
         return
-    words = ["intervals of numbers", *["boosted trees"] * prediction.takes_trees]
-    scale = prediction.label_scale
-    yield candidate(", ".join([*words, *[f"{scale} of the label"] * (scale != "identity")]), usual)
-    if scale != "identity":
-        yield candidate(", ".join(words), on_scale(usual, "identity"))
-    if prediction.takes_trees:
-        yield candidate("no boosted trees", on_scale(intervals, scale))
+    yield from _on_scales([candidate("intervals of numbers", usual)], prediction)
     yield candidate("two layers", two_layers(usual))
 
 
@@ -123,27 +112,25 @@ def _of_series(
     usual: Family, features: Features, prediction: ProposedPrediction, series: Series, rehearsal: Rehearsal
 ) -> Iterator[Candidate]:
     """The columns alone; then a history of a day, and one of three days or a week, by two families each."""
+
+    def candidate(said: str, features: Features, family: Family) -> Candidate:
+        takes_trees = replace(prediction, derived=features.derived).takes_trees
+        return Candidate(said=said, features=features, family=with_trees(family, has_trees=takes_trees))
+
     rows, means = rehearsal.examples.table.num_rows, multiscale(rehearsal.examples.table.num_rows)
     if features.columns:
-        without, alone = features.without_history(), with_intervals(rows, prediction.columns)
-        yield Candidate(said="the columns alone, no history", features=without, family=alone)
+        intervals = with_intervals(rows, prediction.columns)
+        yield candidate("the columns alone, no history", features.without_history(), intervals)
     past = f"the past {series.hours:g} h"
-    yield from _on_scales([Candidate(said=f"means of {past}", features=features, family=means)], prediction)
-    yield Candidate(said=f"recurrent over {past}", features=features, family=usual)
-    if prediction.takes_trees and round(series.hours / series.every_hours) * _past_columns(features) <= TREE_COLUMNS:
-        yield Candidate(said=f"means of {past}, boosted trees", features=features, family=with_trees(means))
+    yield from _on_scales([candidate(f"means of {past}", features, means)], prediction)
+    yield candidate(f"recurrent over {past}", features, usual)
     hours = _longer(series, rehearsal)
-    steps, past = round(hours / series.every_hours), f"the past {hours:g} h"
-    if not hours or rows * steps * _past_columns(features) > MOST_NUMBERS:
+    longer, past = features.reaching(hours), f"the past {hours:g} h"
+    if not hours or rows * replace(prediction, derived=longer.derived).past_numbers > MOST_NUMBERS:
         return
-    longer = features.reaching(hours)
-    yield Candidate(said=f"means of {past}", features=longer, family=means)
-    if steps <= LONG_STEPS:
-        yield Candidate(said=f"recurrent over {past}", features=longer, family=usual)
-
-
-def _past_columns(features: Features) -> int:
-    return sum(len(each.get("history", ())) for each in features.derived)
+    yield candidate(f"means of {past}", longer, means)
+    if round(hours / series.every_hours) <= LONG_STEPS:
+        yield candidate(f"recurrent over {past}", longer, usual)
 
 
 def _longer(series: Series, rehearsal: Rehearsal) -> float:

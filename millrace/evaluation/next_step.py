@@ -110,11 +110,11 @@ def _longer(report: Evaluation, parameters: Parameters) -> NextStep | None:
 
 
 def _trees(rival: Contender | None, gain: Estimate | None, parameters: Parameters) -> NextStep | None:
-    """The mean with trees, if they are certainly better and the family can have them beside it."""
+    """The best with trees, if they are certainly better and the family can have them beside it."""
     can_have = getattr(parameters, "trees", "") == "none" and not parameters.class_balance
     if rival is None or gain is None or rival.name != TREES or not can_have or not gain.high < 0:
         return None
-    words = ("tune", "--parameter", "trees=mean", "--wait")
+    words = ("tune", "--parameter", "trees=best", "--wait")
     return NextStep(kind="add_trees", words=words, rival=rival.name)
 
 

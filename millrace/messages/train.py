@@ -238,7 +238,7 @@ class NextStep(Message):
             "change_scale": "answers are cut at the contract's lower bound: the logarithm of the label has no answer "
             "below 0",
             "train_longer": f"the validation loss still fell in the last of {self.epochs} epochs: try more of them",
-            "add_trees": f"{self.rival} is certainly better on these rows: try the mean of the network and trees",
+            "add_trees": f"{self.rival} is certainly better on these rows: try the best of both and their mean",
             "look_at_slice": f"on the {self.rows:,} test rows with {self.slice} the error is {self.error:.4g}, on all "
             f"{self.error_of_all:.4g}: look at them",
             "more_rows": f"too few rows to be certain, about {self.rows:,} in all would do: drop more",

@@ -72,7 +72,7 @@ def tried(prices: Path) -> Proposal:
 def test_candidates_stand_beside_the_rule_and_two_simple_models(tried: Proposal) -> None:
     found = tried.trial.tried
     assert [each.name for each in found if each.who == "rival"] == ["naive", "linear", "boosted_trees"]
-    assert [each.name for each in found if each.who == "candidate"] == ["0", "1", "2", "3"]
+    assert [each.name for each in found if each.who == "candidate"] == ["0", "1", "2"]
     assert min(each.behind for each in found if each.who == "candidate") == 0
     assert {(each.rows, each.measure) for each in found} == {(tried.rehearsal.rows[1], "error")}
     figures = {(each.who, each.name): each.figure for each in found}
@@ -198,7 +198,7 @@ def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_
     tried = candidates(usual, features, found.prediction, found.series, found.rehearsal)
     hours = [[each["hours"] for each in one.features.derived if "hours" in each] for one in tried]
     longest = 168 if season == "week" else 72
-    assert hours == [[], [24], [24], [24], [longest], [longest]]
+    assert hours == [[], [24], [24], [longest], [longest]]
     assert (usual, features) in [(one.family, one.features) for one in tried]
 
 

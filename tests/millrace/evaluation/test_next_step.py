@@ -134,7 +134,7 @@ def test_trees_that_are_certainly_better_are_to_answer_too() -> None:
     step = advised(verdict("simple", is_warning=True), workload=alone, contenders=[better])
     assert step is not None
     assert (step.kind, step.rival) == ("add_trees", "boosted trees")
-    assert step.words == ("tune", "--parameter", "trees=mean", "--wait")
+    assert step.words == ("tune", "--parameter", "trees=best", "--wait")
     step = advised(verdict("simple", is_warning=True), workload=beside, contenders=[better])
     assert step is not None
     assert step.kind == "tune"
