@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
 from millrace.jobs.serving.http import Head
 from millrace.jobs.serving.server import Request
-from millrace.release.registry import Candidate
+from millrace.release.registry import Candidate, Package
 from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 
@@ -31,6 +32,13 @@ def version(number: int | str = "3", **given: Any) -> Version:
     """A version that was live."""
     usual = {"package_arn": f"p/{number}", "version": str(number), "model_name": "m", "run": "r", "baseline_uri": ""}
     return Version(**usual | given)
+
+
+def package(number: int | str = "2", **given: Any) -> Package:
+    """A version of the registry that was approved."""
+    usual = {"arn": f"p/{number}", "version": str(number), "image": "i", "model_data_url": "s3://b/m", "metadata": {}}
+    usual |= {"approval": "Approved", "decided_at": datetime(1997, 1, 1, tzinfo=UTC), "changed_by": "", "said": ""}
+    return Package(**usual | given)
 
 
 def description(**given: Any) -> Description:

@@ -277,18 +277,18 @@ def plan_deployed(environment: Environment, folders: Sequence[Path], made: Templ
         edits = [*_since_live(environment, names, after, made), *_of_tables(environment, names, after.contract)]
         # What was deployed since the live version was trained is not deployed again.
         edits = [*(edit for edit in edits if edit.step != "redeploy" or own), *_of_templates(own)]
-        found += steps_of(folder.name, edits, find_work(environment, names, after.workload) if edits else {})
+        has_job = not {edit.step for edit in edits}.isdisjoint(("retrain", "judge again"))
+        found += steps_of(folder.name, edits, find_work(environment, names, after.workload) if has_job else {})
     prefixes = tuple(f"{each.prefix}-" for each in environment.declared())
-    shared = [one for one in changes if not one.stack.startswith(prefixes)]
-    return [*found, *(steps_of(SHARED, [*_of_templates(shared)], {}) if shared else ())]
+    shared = [*_of_templates([one for one in changes if not one.stack.startswith(prefixes)])]
+    return [*found, *(steps_of(SHARED, shared, {}) if shared else ())]
 
 
 def _since_live(environment: Environment, names: WorkloadNames, after: Declared, made: Templates) -> Iterator[Edit]:
     """What differs from what the live version was trained by; nothing without a live version."""
     if (live := ReleasePointers(state_of(environment, names)).champion()) is None:
         return
-    s3 = environment.client("s3")
-    files = {name: read_object(s3, names.run_uri(live.run, "config", name)) for name in FILES}
+    files = {name: read_object(environment.client("s3"), names.run_uri(live.run, "config", name)) for name in FILES}
     try:
         yield from edits_of(_declared_in(names.workload, files, f"version {live.version}"), after)
     except RunError as error:

@@ -170,6 +170,21 @@ def role(iam: Any, name: str, *actions: str) -> str:
     return arn
 
 
+def training(bucket: str, role: str) -> dict[str, Any]:
+    """What every training of the tiny trainer says of itself."""
+    return {
+        "AlgorithmSpecification": {
+            "TrainingImage": uri("train"),
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+);"}],
+        },
+        "RoleArn": role,
+        "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+
+
 def bucket(cloud: Any, name: str, repository: Path) -> str:
     """A new bucket, with the tiny images as the cloud's images."""
     images(cloud).repository = write(repository)

@@ -1,6 +1,5 @@
 """The model that a training started from is a link of the chain: digested again, and broken where it is another one."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from millrace.console.queries.lineage import Chain
 from millrace.console.queries.link import Link
 from millrace.features.number import Number
 from millrace.names import WorkloadNames
-from millrace.release.registry import Package
 from tests import builders
 from tests.archives import write_archive
 from tests.console.conftest import DEV, make_stores, stage_of
@@ -26,18 +24,7 @@ SOURCE = NAMES.lake_uri("models", "1", "model.tar.gz")
 def chain(account: None) -> Chain:
     found = stage_of(NAMES.platform)
     make_stores(found, "artefacts", "lake")
-    package = Package(
-        arn="a",
-        version="2",
-        image="i",
-        model_data_url="s3://b/m",
-        approval="Approved",
-        decided_at=datetime(1997, 1, 1, tzinfo=UTC),
-        changed_by="",
-        said="",
-        metadata={"run": "run-1"},
-    )
-    return Chain(environment=found, names=NAMES, package=package)
+    return Chain(environment=found, names=NAMES, package=builders.package(metadata={"run": "run-1"}))
 
 
 def put(chain: Chain, uri: str, content: bytes) -> None:

@@ -38,6 +38,7 @@ from millrace.release.card import CARD_FILE
 from millrace.workload.load import load_workload
 from tests import builders
 from tests.archives import write_archive
+from tests.functions.conftest import REPORT
 from tests.recorded import compare
 
 ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
@@ -45,18 +46,6 @@ WORKLOAD, CONTRACT = load_workload(ELECTRICITY), load_contract(ELECTRICITY)
 FEATURES = WORKLOAD.prediction.feature_columns
 RUN = "7c1b2f0e-first"
 ARN = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/millrace-local-electricity/3"
-REPORT = {
-    "rows": {"test": 1344},
-    "split": {"from": "1996-12-04", "to": "1997-01-01"},
-    "task": "binary",
-    "error": {"name": "share of wrong answers", "is_share": True},
-    "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
-    "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.4, "accuracy": 0.6}},
-    "finite_weights": True,
-    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
-    "size_mb": 0.05,
-    "champion": None,
-}
 WEIGHTS = np.linspace(-1, 1, len(FEATURES), dtype=np.float32)
 
 

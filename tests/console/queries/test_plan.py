@@ -107,3 +107,7 @@ def test_what_is_deployed_is_compared_with_the_templates_and_the_live_version(el
         assert steps["redeploy"][0] == "retraining.cool_down_days 35 → 36"
         # Nothing of the templates differs: the edit is deployed already.
         assert [one.step for one in plan_deployed(environment, [electricity], {})] == ["nothing"]
+        # A workload without a deployment has no runs to look at.
+        other = shutil.copytree(WORKLOADS / "xray", electricity.with_name("xray"))
+        made = {stack.replace("electricity", "xray"): {"Q": queue}}
+        assert [one.step for one in plan_deployed(environment, [other], made)] == ["redeploy"]

@@ -131,17 +131,8 @@ def version(number: int, arn: str) -> Version:
 
 
 def package(number: int, approval: str, *, was_live: bool = False, changed_by: str = "") -> Package:
-    return Package(
-        arn=NAMES.package_arn(str(number)),
-        version=str(number),
-        image="",
-        model_data_url="",
-        approval=approval,
-        decided_at=datetime(1997, 1, 1, tzinfo=UTC),
-        changed_by=changed_by,
-        said="no",
-        metadata={WAS_LIVE: "r"} if was_live else {},
-    )
+    own = {"arn": NAMES.package_arn(str(number)), "said": "no", "metadata": {WAS_LIVE: "r"} if was_live else {}}
+    return builders.package(number, approval=approval, changed_by=changed_by, **own)
 
 
 def test_where_a_version_stands() -> None:

@@ -17,7 +17,6 @@ from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent, AutomationMoved, AutomationSwitched, FloorMoved
 from millrace.messages.envelope import Message
-from millrace.release.registry import Package
 from millrace.state.audit import Record
 from millrace.workload.policy import Automate, Policy
 from tests import builders
@@ -77,17 +76,7 @@ def test_without_a_model_s_answer_there_is_nothing_to_compare(changes: Any, miss
 
 DAY, START = timedelta(days=1), datetime(1997, 6, 1, tzinfo=UTC)
 POLICY = Policy(automate=Automate(promised_error=0.05))
-PACKAGE = Package(
-    arn="a",
-    version="2",
-    image="i",
-    model_data_url="s3://b/m",
-    approval="Approved",
-    decided_at=START,
-    changed_by="",
-    said="",
-    metadata={"run": "r", "promised_error": "0.05", "automate_from": "0.8"},
-)
+PACKAGE = builders.package(metadata={"run": "r", "promised_error": "0.05", "automate_from": "0.8"})
 
 
 def record(day: float, event: AuditEvent, details: Message) -> Record:

@@ -19,9 +19,9 @@ from millrace.release.promotion import (
     rollback_target,
     verdict_of,
 )
-from millrace.release.registry import ASKED_BY, WAS_LIVE, Package
+from millrace.release.registry import ASKED_BY, WAS_LIVE
 from millrace.state.pointers import Pointers, Version
-from millrace.timestamps import parse_utc
+from tests.builders import package
 
 
 def version(number):
@@ -32,10 +32,7 @@ def version(number):
 
 
 SECOND_LIVE = Pointers(champion=version(2), previous=version(1), highest=2)
-PACKAGE = Package(
-    arn="p/3", version="3", image="i", model_data_url="s3://b/m", approval="PendingManualApproval",
-    decided_at=parse_utc("1997-01-01T00:00:00Z"), changed_by="", said="", metadata={},
-)  # fmt: skip
+PACKAGE = package("3", approval="PendingManualApproval")
 
 
 def promoted(pointers, one):

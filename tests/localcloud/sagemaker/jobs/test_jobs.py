@@ -31,15 +31,7 @@ def training(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[...,
     def make(*, more: dict[str, Any] | None = None, **hyperparameters: str) -> dict[str, Any]:
         return {
             "TrainingJobName": fresh("train"),
-            "AlgorithmSpecification": {
-                "TrainingImage": tiny_images.uri("train"),
-                "TrainingInputMode": "File",
-                "MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+);"}],
-            },
-            "RoleArn": role,
-            "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
-            "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+            **tiny_images.training(bucket, role),
             "HyperParameters": hyperparameters,
             **(more or {}),
         }

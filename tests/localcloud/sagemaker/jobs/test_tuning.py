@@ -37,15 +37,7 @@ def tuning(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., d
             },
             "TrainingJobDefinition": {
                 "StaticHyperParameters": {"workload": "tiny", "say": "rate", **static},
-                "AlgorithmSpecification": {
-                    "TrainingImage": tiny_images.uri("train"),
-                    "TrainingInputMode": "File",
-                    "MetricDefinitions": [{"Name": "loss", "Regex": r"loss=(\S+);"}],
-                },
-                "RoleArn": role,
-                "OutputDataConfig": {"S3OutputPath": f"s3://{bucket}/models"},
-                "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
-                "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+                **tiny_images.training(bucket, role),
             },
             "Tags": [{"Key": "millrace:workload", "Value": "tiny"}],
         }
