@@ -176,8 +176,7 @@ KINDS: dict[str, DataKind] = {
         make=regions,
         label=("demand",),
         words=("--horizon-hours", "3", "--kind", "forecast", "--key", "at,region"),
-        # Rows are asked about that are older than the newest ones of their key, so its rule knows nothing of them.
-        declared=without_rule(0.4) | {"training": {"walk_forward_steps": 0}},
+        declared={"training": {"walk_forward_steps": 0}},
         time="at",
         history=("price", "demand"),
         past=48,
