@@ -243,9 +243,6 @@ CAPABILITIES: Mapping[str, Capability] = {
         declared={"policy": AUTOMATE},
     ),
     "shadow": Capability(test="", needs=lambda _: False),
-    "floor": Capability(
-        test="",
-        needs=lambda _: False,
-    ),
+    "floor": Capability(test="", needs=lambda _: False),
     "monitor": Capability(test="", needs=lambda _: False),
 }

@@ -107,7 +107,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     case = case_of(model, rows, output_TW, others[-1], workload)
     simple = fit_and_answer(_simple(workload.gates.simple), case)
     parts = [case.answered("beside", f"{part} alone", model.outputs(case.test_tensors, part)) for part in model.parts]
-    compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]])
+    name = f"this model: {model.description.answers}".removesuffix(": ")
+    compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]], name)
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),

@@ -75,7 +75,8 @@ def _trained(
     if graph:
         objective, measures = setting.task.objective, setting.measures_likeness
         graph.begin(inputs.parameters, inputs.signature, objective, measures_likeness=measures)
-    report = _print if together.is_first else _say_nothing
+    # The first process speaks for all.
+    report = _print if together.is_first else lambda _: None
     earlier = list(_walk_forward(setting, rows, parts, stop, together))
     more = [*earlier, *_other_seeds(setting, rows, fitted, inputs, stop, together)]
     # The further models are trained in forks where processors are free. With rows in files they are trained one after
@@ -238,10 +239,6 @@ def _artefact(
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)
-
-
-def _say_nothing(_: Sequence[Epoch]) -> None:
-    """What the other processes report: nothing, as the first one speaks for all."""
 
 
 def _print(history: Sequence[Epoch]) -> None:

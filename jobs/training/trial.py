@@ -240,8 +240,7 @@ def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
 
 def _rivals(rows: TrialRows) -> Iterator[tuple[str, Callable[[], Judged | None]]]:
     """The declared naive rule, and the simple models that suit the task."""
-    if rows.workload.gates.baseline is not None:
-        yield "naive", partial(_naive, rows)
+    yield "naive", partial(_naive, rows)
     if rows.workload.gates.simple is None:
         return
     declared = encoders.signature(rows.fitted)
@@ -264,10 +263,8 @@ def _naive(rows: TrialRows) -> Judged | None:
         event_time=prediction.event_time,
         test=found.parts.validation,
     )
-    rule = rows.workload.gates.baseline
-    assert rule is not None
     try:
-        answer = rule.answer(labelled, rows.task)
+        answer = rows.workload.gates.baseline.answer(labelled, rows.task)
     except MillraceError:  # it can answer none of these rows
         return None
     return replace(rows.judged(answer.output_TW, answer.rows_T), seconds=time.process_time() - began)

@@ -43,7 +43,7 @@ OUTPUT = "output"
 PARTS = {"mean": ("network", "trees"), "best": ("network", "trees", "linear model")}
 """Further outputs of a graph that has several models in it, by the hyperparameter `trees`. Torch's exporter calls other
 values `linear`."""
-MEAN = "mean"
+MEAN = "mean of network and trees"
 DISTANCE = "distance"
 """The output with the distance of a row from the training rows (N, 1), of a graph that measures it."""
 EXTERNAL = "external"

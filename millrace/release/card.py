@@ -183,7 +183,7 @@ def _overview(records: Records) -> Overview:
         model_name=workload.name,
         model_description=f"Answers {workload.prediction.label} of {workload.name}, a task of the kind {task}",
         problem_type=task,
-        algorithm_type=records.description.family,
+        algorithm_type=f"{records.description.family}: {records.description.answers}".removesuffix(": "),
         model_creator=f"{_maker(records)}millrace, run {records.run.run}",
         model_owner=workload.owner,
         model_artifact=(records.model_data_url,),
@@ -256,6 +256,8 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
     report = records.evaluation
     yield "metrics", tuple(_numbers(report.metrics))
     yield "intervals", tuple(found for name, one in report.intervals.items() for found in _estimate(name, one))
+    beside = {one.name: one.improvements.get("error") for one in report.contenders if one.who == "beside"}
+    yield "better than", tuple(found for name, one in beside.items() if one for found in _estimate(name, one))
     yield f"naive rule {report.naive.rule}"[:63], tuple(_numbers(report.naive.metrics))
     yield (
         "gates",

@@ -25,13 +25,13 @@ LEAST = 1e-7
 """Probabilities are kept this far from 0 and 1. `log_loss` in `millrace/tasks/metrics.py` keeps the same distance."""
 
 
-def contenders(case: Case, others: Iterable[AnsweredCase]) -> tuple[Contender, ...]:
-    """The candidate, then each of the others.
+def contenders(case: Case, others: Iterable[AnsweredCase], name: str = "this model") -> tuple[Contender, ...]:
+    """The candidate, called by the name, then each of the others.
 
     An improvement is the other's score minus the candidate's, on the rows that both answer."""
     own = scores(case.task, case.output_TW, case.test_targets)
     intervals = {name: case.bootstrap.mean(score_T) for name, score_T in own.items()}
-    candidate = Contender(who="candidate", name="this model", rows=len(case.test_targets), scores=intervals)
+    candidate = Contender(who="candidate", name=name, rows=len(case.test_targets), scores=intervals)
     return (candidate, *(_contender(case, own, other) for other in others))
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 
+from millrace.artefact.artefact import MEAN
 from millrace.features.signature import Signature, TensorSpec
 from millrace.jobs.training.choice import settle
 from millrace.jobs.training.loader import Resident
@@ -24,12 +25,11 @@ from millrace.tasks.task import Task
 
 NUMBERS = (TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),)
 PAST = (TensorSpec(name="past", dtype="float32", shape=(24, 1)),)
-World = Literal["trees", "linear model", "mean"]
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 256, "learning_rate": 1e-5, "trees": "best"}
 """A network that has hardly learnt anything."""
 
 
-def numbers(world: World, rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def numbers(world: str, rows: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs, and a signal that trees, a line or nothing at all can follow."""
     random = torch.Generator().manual_seed(seed)
     x_NF = torch.randn(rows, 3, generator=random)
@@ -39,7 +39,7 @@ def numbers(world: World, rows: int, seed: int) -> tuple[torch.Tensor, torch.Ten
     return x_NF, 4 * x_NF.sum(1) + 0.3 * noise_N if world == "linear model" else noise_N
 
 
-def inputs(task: Task, world: World) -> TrainingInputs:
+def inputs(task: Task, world: str) -> TrainingInputs:
     parts = []
     for rows, seed in ((1500, 1), (600, 2)):
         x_NF, signal_N = numbers(world, rows, seed)
@@ -60,9 +60,9 @@ def of(task: Task, parameters: Parameters, signature: Signature, train: Resident
     )
 
 
-@pytest.mark.parametrize("world", ["trees", "linear model", "mean"])
+@pytest.mark.parametrize("world", ["trees", "linear model", MEAN])
 @pytest.mark.parametrize("task", [Regression(), Binary(), Multiclass(classes=("a", "b"))], ids=lambda it: it.kind)
-def test_what_is_certainly_best_answers_alone(task: Task, world: World) -> None:
+def test_what_is_certainly_best_answers_alone(task: Task, world: str) -> None:
     """The graph says the same, bit by bit, for a row in any company."""
     given = inputs(task, world)
     predictor = train(given).predictor
@@ -73,7 +73,7 @@ def test_what_is_certainly_best_answers_alone(task: Task, world: World) -> None:
     x_NF = given.validation.tensors["numbers"].numpy()
     answer, *parts = session.run(None, {"numbers": x_NF})
     of_parts = dict(zip(predictor.parts, parts, strict=True))
-    expected = of_parts[world] if world != "mean" else (of_parts["network"] + of_parts["trees"]) / 2
+    expected = of_parts[world] if world != MEAN else (of_parts["network"] + of_parts["trees"]) / 2
     assert np.array_equal(answer, expected)
     alone = [session.run(["output"], {"numbers": x_NF[at : at + 1]})[0] for at in range(20)]
     assert np.array_equal(np.concatenate(alone), answer[:20])
@@ -84,7 +84,7 @@ def test_nothing_is_certain_on_few_blocks() -> None:
     given = TrainingInputs(**{**vars(given), "block_V": np.zeros(600, np.intp)})
     predictor = train(given).predictor
     settle(predictor, given)
-    assert predictor.answers == "mean"
+    assert predictor.answers == MEAN
 
 
 def test_a_daily_season_reaches_trees_and_a_linear_model_through_the_past() -> None:

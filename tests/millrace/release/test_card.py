@@ -24,6 +24,7 @@ from tests.shipped import WORKLOADS
 
 SCHEMA = json.loads(Path(__file__).with_name("model_card_schema.json").read_text())
 ESTIMATE = {"value": 0.13, "low": 0.11, "high": 0.15}
+SCORED = {"rows": 1344, "scores": {"error": ESTIMATE}, "improvements": {"error": ESTIMATE}}
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},
@@ -34,7 +35,7 @@ REPORT = {
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
     "size_mb": 0.05,
-    "contenders": [{"who": "candidate", "name": "candidate", "rows": 1344, "scores": {"error": ESTIMATE}}],
+    "contenders": [SCORED | {"who": who, "name": who} for who in ("candidate", "beside")],
     "intervals": {"error": ESTIMATE},
     "automation": {
         "promised_error": 0.05,
@@ -138,6 +139,7 @@ def test_a_figure_that_is_no_number_is_left_out_of_the_card() -> None:
     made = document(records(evaluation=Evaluation.model_validate(report)))
     groups = {group["name"]: group["metric_data"] for group in made["evaluation_details"][0]["metric_groups"]}
     assert [metric["name"] for metric in groups["intervals"]] == ["error"]
+    assert [metric["name"] for metric in groups["better than"]] == ["beside"]
     assert "error by slice" not in groups
 
 
