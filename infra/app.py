@@ -28,6 +28,7 @@ from millrace.infra.stacks.catalogue import ROOMS
 from millrace.infra.stacks.platform import PlatformStack
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
+from millrace.workload.chains import check_chains
 from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import SUITE, WHY_NOT, load_workload, overlaps, workload_folders, workloads_folder
 
@@ -77,6 +78,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder())]})
     _check_names(every)
     check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
+    check_chains(settings.platform.stage, loaded)
     check_cards(settings.platform, [workload for _, workload in loaded])
     tags = image_tags(SUITE, settings.platform)
     platform = PlatformStack(scope, settings=settings, workloads=every)

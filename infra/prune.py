@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.infra.bases import DIGEST
 from millrace.infra.images import image_tags
-from millrace.names import IMAGES
-
-if TYPE_CHECKING:
-    from millrace.names import Platform
+from millrace.names import IMAGES, Platform
 
 KEPT = timedelta(days=30)
 """A younger image is kept, used or not."""

@@ -114,11 +114,6 @@ class StageSettings:
         return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
 
 
-def _build_folder() -> Path:
-    """The folder for the local cloud's files. The path is absolute, as functions run in other folders."""
-    return Path(os.environ.get("MILLRACE_BUILD", "build")).resolve()
-
-
 def _managed(tracking: str) -> tuple[Tracking, str]:
     """The kind of MLflow, and its ARN if it exists already. Raises ConfigurationError for any other text."""
     if tracking in ("", "none"):
@@ -199,7 +194,7 @@ def settings_for(
             bake_s=1,
             decision_window_s=0,
             tracking="file",
-            tracking_uri=f"sqlite:///{_build_folder() / 'mlflow.db'}",
+            tracking_uri=f"sqlite:///{Path(os.environ.get('MILLRACE_BUILD', 'build')).resolve() / 'mlflow.db'}",
             machine_log=options.machine_log or "data",
             options=options,
             alarm_email="operator@example.com",

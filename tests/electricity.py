@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,8 @@ def live_electricity(
     folder: Path, *, clock: datetime = CLOCK, added: str = "", changes: Mapping[str, str] | None = None
 ) -> Iterator[Electricity]:
     """A cloud in which version 1 is live, and which the commands in the block reach. Its versions go live at once;
-    `changes` are texts of that workload.yaml and what stands in their place, `added` stands behind it."""
+    `changes` are texts of that workload.yaml and what stands in their place, `added` stands behind it.
+    Other workloads in the folder are deployed with it."""
     own = folder / "workloads" / "electricity"
     shutil.copytree(HOME, own)
     declared = live_at_once((own / "workload.yaml").read_text())
@@ -72,7 +74,7 @@ def live_electricity(
     (own / "workload.yaml").write_text(declared + added)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
-        with started(folder / "build", clock=clock, workloads=["electricity"]) as started_cloud:
+        with started(folder / "build", clock=clock, workloads=os.listdir(own.parent)) as started_cloud:
             cloud = Electricity(endpoint_url=started_cloud.endpoint_url, secret=started_cloud.secret)
             patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
             patch.setenv(SECRET_VARIABLE, cloud.secret)

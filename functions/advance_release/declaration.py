@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="release",
     role="release",
-    description="Move the release pointers, mark the package",
     rights=lambda _: [
         Grant("state_table.own_items", may="GetItem PutItem"),
         Grant("state_table.append_audit"),

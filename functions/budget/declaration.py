@@ -5,6 +5,5 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="training",
     role="training",
-    description="One training at a time, within the month's budget",
     rights=lambda _: [Grant("state_table.own_items", may="GetItem PutItem UpdateItem")],
 )

@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="training",
     role="training",
-    description="Free what an execution held when it has ended",
     keeps_events=True,
     rights=lambda _: [
         Grant("state_table.own_items", may="Query GetItem PutItem UpdateItem DeleteItem"),

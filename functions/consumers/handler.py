@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.portion import portions
@@ -19,10 +19,8 @@ from millrace.settings.consumer import ConsumerSettings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from millrace.consumers.consumer import Document
 
 LONGEST_WAIT_S = 3600
 """The longest wait for another try. Twenty tries then take ten hours (`millrace.infra.stacks.serving.TRIES`)."""
@@ -50,7 +48,7 @@ def takes(record: SQSRecord) -> bool:
     try:
         for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
-            if SWITCH and (stopped := SWITCH.stopped()) and any(map(acts, documents)):
+            if SWITCH and (stopped := SWITCH.stopped()) and any(one["action"] != "review" for one in documents):
                 hold(record, reason=stopped)
                 return True
             try:
@@ -71,11 +69,6 @@ def takes(record: SQSRecord) -> bool:
         )
         return False
     return True
-
-
-def acts(document: Document) -> bool:
-    """Whether somebody else than a person has decided."""
-    return bool(document["action"] != "review")
 
 
 def hold(record: SQSRecord, *, reason: str) -> None:

@@ -6,11 +6,13 @@ recorded before."""
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws.objects import at_once
 from millrace.consumers.catalogue import of_stage
@@ -21,12 +23,6 @@ from millrace.errors import DecisionError
 from millrace.functions.room import WorkloadRoom
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import date
-
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = ROOM.names.platform.bucket("lake")

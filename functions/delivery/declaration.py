@@ -23,7 +23,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 
 DECLARED = Declared(
     room="scoring",
-    description="Answers and rows are joined, checked and delivered as one file",
     settings=DropEnvironment,
     timeout_s=900,
     memory_mb=1024,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import LIKENESS, PREDICTION, REASON, REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
-from millrace.decisions.policy import act_all
+from millrace.decisions.policy import Acting, act_all
 from millrace.decisions.record import canonical
 from millrace.decisions.scored import ACTION_COLUMNS
 from millrace.errors import AnswerError
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.decisions.chain import Instead
-    from millrace.decisions.policy import Acting
     from millrace.tasks.task import AnswerField
     from millrace.workload.declaration import Prediction
 

@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="training",
     role="training",
-    description="The evaluation report against the workload's gates",
     rights=lambda _: [
         Grant("buckets.ARTEFACTS.read", "runs"),
         Grant("state_table.own_items", may="GetItem"),

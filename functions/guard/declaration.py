@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="training",
     role="training",
-    description="May a retraining start: lease, cool-down, runs, budget, labels",
     timeout_s=300,
     memory_mb=1024,
     rights=lambda _: [

@@ -22,7 +22,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 
 DECLARED = Declared(
     room="ingestion",
-    description="The bytes of a drop become typed rows; what cannot be parsed is kept raw",
     settings=DropEnvironment,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.errors import ConflictError, NoDropError
 from millrace.functions.intake import arrivals
@@ -18,9 +19,6 @@ from millrace.functions.room import Room
 from millrace.messages.ingest import LISTED, SMALL_BYTES
 from millrace.names import MACHINE_OF_FEED
 from millrace.settings.drop import IntakeSettings
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 ROOM = Room(IntakeSettings.parse(), __name__)
 SQS = boto3.client("sqs")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws.bus import put_event
 from millrace.decisions.jobs import Jobs
@@ -18,12 +20,6 @@ from millrace.errors import RefusedError
 from millrace.messages.events import JobDone, JobFailed
 from millrace.names import row_id_of
 from millrace.settings.prediction import JobsSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = JobsSettings.parse()
 LOGGER = Logger()

@@ -27,7 +27,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 DECLARED = Declared(
     room="release",
     role="release",
-    description="Judges a version in a phase of its release by what is known of it",
     timeout_s=600,
     memory_mb=2048,
     rights=rights,

@@ -15,7 +15,6 @@ def tables(given: Deployment) -> list[str]:
 DECLARED = Declared(
     room="monitoring",
     role="monitoring",
-    description="Rows that are older than agreed, decisions whose labels do not come",
     keeps_events=True,
     timeout_s=300,
     memory_mb=1024,

@@ -24,7 +24,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 DECLARED = Declared(
     room="monitoring",
     role="monitoring",
-    description="The complete windows since the cursors, and what the drift job needs to judge them",
     timeout_s=300,
     memory_mb=2048,
     rights=rights,

@@ -19,8 +19,11 @@ from millrace.functions.prediction import gate, jobs, request
 from millrace.names import row_id_of
 from millrace.settings.prediction import PredictionSettings
 from millrace.state.callers import owner_of
+from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from millrace.functions.prediction.lookups import Lookups
@@ -50,6 +53,8 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
 
     Raises RefusedError for what is no request of this workload, and if nobody may answer it."""
     request.check_signed(event, caller)
+    if not request.is_http(event) and "decisions" in event:  # another workload's consumer calls by Lambda's own API
+        return predict(passed_on(event, now)), 200
     GATE.check(caller, now)
     if DESK and jobs.is_lookup(event):
         return DESK.find(event, caller), 200
@@ -71,6 +76,15 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
         asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
         make, status = partial(predict, asked, is_kept=repeatable is not None), 200
     return GATE.once(repeatable, now, make) if repeatable else make(), status
+
+
+def passed_on(event: Mapping[str, Any], now: datetime) -> Asked:
+    """The decisions of another workload as rows, each by the time of its decision: one that comes again is the same.
+
+    The id of what is decided is that of the first decision and the name of its workload. No other id ends so."""
+    documents = [one | {"id": f"{one['id']}.{event['workload']}"} for one in event["decisions"]]
+    rows = [row for one in documents for row in ROAD.complete([one["row"]], [one["id"]], parse_utc(one["decided_at"]))]
+    return Asked(rows=rows, ids=[one["id"] for one in documents], at=now, source="workload")
 
 
 @cache

@@ -25,6 +25,5 @@ def rights(given: Deployment) -> Iterator[Grant]:
 DECLARED = Declared(
     room="monitoring",
     role="monitoring",
-    description="What a monitor run found becomes metrics; the cursors move",
     rights=rights,
 )

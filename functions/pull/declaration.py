@@ -5,7 +5,6 @@ from millrace.settings.release import PullSettings
 
 DECLARED = Declared(
     room="training",
-    description="A released version of another stage, checked and copied",
     settings=PullSettings,
     timeout_s=300,
     memory_mb=1024,

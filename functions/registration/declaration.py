@@ -8,7 +8,6 @@ from millrace.settings.training import RegistrationSettings
 
 DECLARED = Declared(
     room="training",
-    description="A model that passed becomes a version, its chain of digests checked and signed",
     settings=RegistrationSettings,
     timeout_s=300,
     memory_mb=1024,

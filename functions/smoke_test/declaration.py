@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="release",
     role="release",
-    description="Real rows to the challenger, the answers as evaluated",
     timeout_s=90,
     rights=lambda _: [
         Grant("buckets.ARTEFACTS.read", "runs"),

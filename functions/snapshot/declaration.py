@@ -8,7 +8,6 @@ from millrace.settings.training import SnapshotSettings
 
 DECLARED = Declared(
     room="training",
-    description="A training run gets its rows, labels that came late included, and its configuration",
     settings=SnapshotSettings,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,

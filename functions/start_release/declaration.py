@@ -25,7 +25,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 DECLARED = Declared(
     room="release",
     role="release",
-    description="The release's lease, its package and signature, and what stands already",
     settings=ReleaseSettings,
     rights=rights,
 )

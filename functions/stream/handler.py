@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws import queues
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.errors import RefusedError
 from millrace.functions.stream.record import RowRecord, dead_letter, read
 from millrace.settings.prediction import StreamSettings
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 SETTINGS = StreamSettings.parse()
 LOGGER = Logger()

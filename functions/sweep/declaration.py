@@ -45,7 +45,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 DECLARED = Declared(
     room="training",
     role="training",
-    description="Each hour: free what no running execution holds",
     settings=ReleaseSettings,
     keeps_events=True,
     timeout_s=120,

@@ -5,7 +5,6 @@ from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
     room="release",
     role="release",
-    description="Delete models and configurations before the previous version's",
     timeout_s=300,
     rights=lambda _: [
         Grant("state_table.own_items", may="GetItem"),

@@ -6,7 +6,6 @@ from millrace.settings.training import RUN_ID_FILE, TrackingSettings
 DECLARED = Declared(
     room="training",
     role="training",
-    description="Record runs in MLflow; never in the way of a run",
     settings=TrackingSettings,
     keeps_events=True,
     timeout_s=120,

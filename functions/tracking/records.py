@@ -207,7 +207,7 @@ class Store:
         """Write the entry and return the id of its MLflow run. The same entry a second time changes nothing."""
         from mlflow.entities import Metric, Param, RunTag
 
-        run_id = self._run_id(entry.run, at)
+        run_id = self._ids.find(entry.run) or self._made(entry.run, at)
         moment_ms = int(at.timestamp() * 1000)
         metrics = [Metric(point.name, point.value, moment_ms, point.step) for point in entry.points]
         params = [Param(name, value) for name, value in entry.parameters.items()]
@@ -226,9 +226,6 @@ class Store:
         Of two events that create it at once, one fails, and Lambda repeats it."""
         found = self._client.get_experiment_by_name(name)
         return str(found.experiment_id if found else self._client.create_experiment(name))
-
-    def _run_id(self, run: str, at: datetime) -> str:
-        return self._ids.find(run) or self._made(run, at)
 
     def _made(self, run: str, at: datetime) -> str:
         """Create the MLflow run and return its id. If another event was faster, return its run and delete this one."""

@@ -5,7 +5,6 @@ from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
-    description="Small files of the tables become few, old snapshots expire, lines of decisions become files",
     keeps_events=True,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,

@@ -8,7 +8,6 @@ from millrace.settings.drop import ValidationSettings
 DECLARED = Declared(
     room="ingestion",
     role="tables",
-    description="Typed rows are judged; the good ones are committed to their table or cut into shards",
     settings=ValidationSettings,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,

@@ -6,7 +6,6 @@ from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 DECLARED = Declared(
     room="ingestion",
     role="tables",
-    description="Rows that a person withdraws leave the tables, with a record of who and why",
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,
     rights=lambda given: [

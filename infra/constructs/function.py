@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
@@ -55,7 +56,6 @@ class Function(Construct):
         name: str,
         *,
         context: Owner,
-        description: str,
         settings: PlatformEnvironment,
         statements: Sequence[Statement],
         folder: str = "",
@@ -103,7 +103,7 @@ class Function(Construct):
             self,
             "Resource",
             function_name=self.name,
-            description=description,
+            description=import_module(f"millrace.functions.{folder}").__doc__,
             runtime=context.settings.runtime,
             architectures=[context.settings.architecture],
             handler=f"millrace.functions.{folder}.handler.handler",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnResource
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.function import Function
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import policy
 
@@ -114,12 +114,11 @@ def _queue(
 def feed(
     scope: Construct,
     queue: Queue,
-    function_arn: str,
+    function: Function,
     *,
     batch: int,
     window_s: int,
     concurrency: int,
-    dependencies: Sequence[CfnResource] = (),
 ) -> None:
     """Let the queue call the function, with partial batch failures.
 
@@ -128,7 +127,7 @@ def feed(
     mapping = lambda_.CfnEventSourceMapping(
         scope,
         "Feed",
-        function_name=function_arn,
+        function_name=function.arn,
         event_source_arn=queue.resource.attr_arn,
         enabled=True,  # said, so that CloudFormation sees it where somebody switches the mapping off
         batch_size=batch if window_s else min(batch, 10),
@@ -137,5 +136,4 @@ def feed(
         scaling_config=lambda_.CfnEventSourceMapping.ScalingConfigProperty(maximum_concurrency=concurrency),
     )
     acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
-    for dependency in dependencies:
-        mapping.add_resource_dependency(dependency)
+    mapping.add_resource_dependency(function.resource)

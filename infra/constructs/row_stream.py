@@ -61,7 +61,6 @@ class RowStream(Construct):
             self,
             "stream",
             context=context,
-            description="Records of the stream become decisions",
             settings=StreamSettings(
                 **context.environment(),
                 decisions_queue_url=decisions_queue_url,

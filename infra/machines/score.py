@@ -53,7 +53,7 @@ def definition(context: Context) -> Definition:
             ),
             "Hold": states.wait(
                 "No champion yet: a run by hand is held, while drops wait in their queue and hold no slot",
-                seconds=_poll_s(context),
+                seconds=10 if context.platform.stage == "local" else HELD_POLLS_S,
                 next_state="Ingestion",
             ),
             **states.put_events(
@@ -121,8 +121,3 @@ def statements(context: Context) -> list[Statement]:
         *states.put_event_statements(context, DropRejected, ScoresDelivered),
         *sagemaker_jobs.run(context.names, {"Transform": []}),
     ]
-
-
-def _poll_s(context: Context) -> int:
-    """Seconds between two looks for a champion."""
-    return 10 if context.platform.stage == "local" else HELD_POLLS_S

@@ -75,7 +75,6 @@ class AuditStack(cdk.Stack):
             self,
             AUDIT_CHAIN,
             context=context,
-            description="Each change of the audit table becomes an object of the locked bucket",
             settings=PlatformEnvironment(**context.environment()),
             statements=[*state_table.read_audit_stream(names), *audit_chains(names)],
             timeout_s=60,

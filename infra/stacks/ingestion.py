@@ -69,7 +69,6 @@ class IngestionStack(WorkloadStack):
             self,
             "intake",
             context=context,
-            description="Dropped objects start the machine of their feed, small ones together, each once",
             role=machines_role(self.room),
             settings=IntakeSettings(
                 **context.environment(),
@@ -89,7 +88,7 @@ class IngestionStack(WorkloadStack):
             feeds_itself=True,
         )
         gathered = GATHERED_LOCALLY if context.platform.stage == "local" else GATHERED
-        feed(self, queue, intake.arn, **gathered, concurrency=5, dependencies=[intake.resource])
+        feed(self, queue, intake, **gathered, concurrency=5)
         # Failed executions come to the same queue: the intake starts the drops of a failed group one by one. They share
         # the rule of the drops, since the default bus takes 300 rules for all workloads of the account.
         dropped = {

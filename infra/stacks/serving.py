@@ -122,7 +122,6 @@ class ServingStack(WorkloadStack):
             self,
             "prediction",
             context=context,
-            description="Rows in, predictions out: contract, endpoint, decision, fallback",
             settings=PredictionSettings(
                 **context.environment(),
                 decisions_queue_url=queue.url,
@@ -186,7 +185,6 @@ class ServingStack(WorkloadStack):
             self,
             "jobs",
             context=context,
-            description="Requests that were left become decisions and results",
             settings=JobsSettings(**context.environment(), decisions_queue_url=queue.url, tries=JOB_TRIES),
             statements=[
                 *self._deciding(queue),
@@ -197,15 +195,7 @@ class ServingStack(WorkloadStack):
             timeout_s=DECIDING_TIMEOUT_S,
             memory_mb=PREDICTION_MEMORY_MB,
         )
-        feed(
-            waiting,
-            waiting,
-            function.arn,
-            batch=1,
-            window_s=0,
-            concurrency=JOBS_AT_ONCE,
-            dependencies=[function.resource],
-        )
+        feed(waiting, waiting, function, batch=1, window_s=0, concurrency=JOBS_AT_ONCE)
         return waiting
 
     def _deciding(self, queue: Queue) -> list[Statement]:
@@ -241,7 +231,6 @@ class ServingStack(WorkloadStack):
             queue_of(name),
             folder="consumers",
             context=context,
-            description=f"Decisions go to the {consumer.to} {name}",
             settings=ConsumerSettings(**context.environment(), consumer=name, queue_url=queue.url),
             statements=[
                 queues.receive(queue.arn),
@@ -256,15 +245,7 @@ class ServingStack(WorkloadStack):
             feeds_itself=acts,
         )
         # A message a call: a target that is slow, or that does not answer, takes no time from the next message.
-        feed(
-            queue,
-            queue,
-            function.arn,
-            batch=1,
-            window_s=0,
-            concurrency=consumer.at_once,
-            dependencies=[function.resource],
-        )
+        feed(queue, queue, function, batch=1, window_s=0, concurrency=consumer.at_once)
         return queue
 
     def _writer(self, queue: Queue, consumers: Sequence[Queue]) -> None:
@@ -274,7 +255,6 @@ class ServingStack(WorkloadStack):
             self,
             "decisions",
             context=context,
-            description="Decisions on the queue become objects in the lake",
             settings=Environment(**context.environment()),
             statements=[
                 queues.receive(queue.arn),
@@ -287,9 +267,8 @@ class ServingStack(WorkloadStack):
         feed(
             self,
             queue,
-            function.arn,
+            function,
             batch=BATCH,
             window_s=context.settings.decision_window_s,
             concurrency=context.settings.options.decision_writers,
-            dependencies=[function.resource],
         )

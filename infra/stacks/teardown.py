@@ -46,7 +46,6 @@ class TeardownStack(WorkloadStack):
             self,
             "teardown",
             context=context,
-            description="One step of a teardown: what it finds, it takes away",
             role=machines_role(self.room),
             settings=Environment(**context.environment()),
             statements=[

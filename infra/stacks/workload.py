@@ -82,7 +82,6 @@ class WorkloadStack(cdk.Stack):
             self,
             name,
             context=context,
-            description=declared.description,
             role=declared.role or None,
             settings=declared.settings(**context.environment(), **settings),
             statements=[*statements_of(context, declared.rights(context)), *statements],

@@ -17,7 +17,7 @@ from millrace.explanations import shapley
 from millrace.explanations.attribution import Attribution, rounded
 from millrace.explanations.explained import Explained, ExplainedRow, mean_contributions
 from millrace.explanations.integrated_gradients import integrated_gradients
-from millrace.explanations.layout import lay_out
+from millrace.explanations.layout import Layout, lay_out
 from millrace.explanations.reference import fit_reference
 from millrace.features import catalogue as encoders
 from millrace.models.entrance import are_whole
@@ -25,7 +25,6 @@ from millrace.models.entrance import are_whole
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.explanations.layout import Layout
     from millrace.features.catalogue import Features
     from millrace.jobs.training.loader import Resident
     from millrace.models.predictor import Predictor

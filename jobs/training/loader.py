@@ -97,7 +97,7 @@ class Streamed(Resident):
     device: torch.device
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
-        beside = _stream(self.device)
+        beside = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
         # `coming` is sent before `waiting` is handed out: the copy of the one goes on during the step of the other.
         waiting: Batch | None = None
         for batch in self._gathered(order_SB):
@@ -141,11 +141,6 @@ class Streamed(Resident):
             for value in (*batch.tensors.values(), batch.target_B):
                 value.record_stream(present)
         return batch
-
-
-def _stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream for copies; None for a processor, which has no streams."""
-    return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
 def _moved(batch: Batch, device: torch.device, *, is_pinned: bool = False) -> Batch:

@@ -33,7 +33,6 @@ from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
     from millrace.contract.schema import Contract
@@ -96,7 +95,7 @@ def features_of(model: ExternalModel, workload: Workload, contract: Contract) ->
     # An encoder that learns leaves sizes open until it has learnt. So an open size means that the signature should have
     # said what the encoder learnt.
     signature = encoders.signature(features)
-    if unknown := [one.name for one in features if not _is_complete(one.spec)]:
+    if unknown := [one.name for one in features if None in (*one.spec.shape, *one.spec.cardinalities)]:
         lacking = "the encoders by which the graph was fed, since they learn from rows"
         raise ArtefactError(f"{SIGNATURE}: features: expected {lacking}, got none of {', '.join(unknown)}")
     expected: list[Tensor] = [(one.name, one.dtype, tuple(one.shape)) for one in signature]
@@ -182,11 +181,6 @@ def _features(given: Any, declared: Features) -> Features:
     if (came := [(one.kind, one.name) for one in found]) != names:
         raise ArtefactError(f"{SIGNATURE}: features: expected {names}, as workload.yaml declares, got {came}")
     return found
-
-
-def _is_complete(spec: TensorSpec) -> bool:
-    """Whether nothing of the tensor is open; a size is None until its encoder has learnt from rows."""
-    return None not in (*spec.shape, *spec.cardinalities)
 
 
 def _say(tensors: Sequence[Tensor]) -> str:

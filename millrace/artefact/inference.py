@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS
+from millrace.artefact.artefact import DISTANCE, OUTPUT, PARTS, Artefact
 from millrace.artefact.batch import LIKENESS
 from millrace.errors import ArtefactError
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from millrace.artefact.artefact import Artefact
     from millrace.features.signature import TensorSpec
 
     Tensors = Mapping[str, npt.NDArray[Any]]

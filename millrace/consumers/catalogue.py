@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from millrace.consumers.next_workload import NextWorkload
 from millrace.consumers.postgres import Postgres
 from millrace.consumers.targets import EventBus, ItemTable, Mail, Queue
 from millrace.consumers.webhook import Webhook
 
-Kind = Queue | EventBus | Mail | Webhook | ItemTable | Postgres
+Kind = Queue | EventBus | Mail | Webhook | ItemTable | Postgres | NextWorkload
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
 """The name of a consumer. A role's name has it at its end, and 64 characters in all."""
 Consumers = Annotated[dict[Name, Annotated[Kind, Field(discriminator="to")]], Field(max_length=10)]

@@ -56,6 +56,8 @@ class Consumer(Section):
 
     takes_files: ClassVar[bool] = True
     """Whether it gets the decisions on the rows of dropped files too."""
+    reads_rows: ClassVar[bool] = False
+    """Whether its documents have the decided row, under `row`."""
     actions: Annotated[tuple[Action, ...], Field(min_length=1)] = ("automated",)
     """The decisions that it gets, by their action."""
     stages: tuple[Stage, ...] = ()

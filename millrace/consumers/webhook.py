@@ -34,10 +34,8 @@ TIMEOUT_S = 10.0
 """How long a POST may take from the connection to the end of the answer, in seconds."""
 MOST_BYTES = 4096
 """The most bytes of an answer's body that are read: its status is what counts."""
-WAITS_S = (0.5, 2.0)
-"""The waits between three tries. After them the queue waits."""
 SECRET_KEPT_S = 300.0
-"""How long a secret is kept. A new value is used after so many seconds, and at once if the receiver refuses the old."""
+"""How long a secret is kept. A new value is used after so many seconds, or once the receiver refuses the old."""
 
 
 class Webhook(Consumer):
@@ -97,29 +95,18 @@ class Receiver:
         url: str,
         read_secret: Callable[[], str],
         *,
-        clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """`clock` gives the seconds since 1970: the timestamp of a signature is that of its sending."""
-        self._url, self._read_secret, self._clock, self._sleep = urlsplit(url), read_secret, clock, sleep
+        self._url, self._read_secret = urlsplit(url), read_secret
         self._secret, self._read_at, self._timeout_s = "", float("-inf"), timeout_s
         self._connection: HTTPConnection | None = None
         self._handle: socket.socket | None = None
         self._is_cut = False
 
     def post(self, body: bytes) -> None:
-        """Return when the receiver has answered 2xx. Raises ConsumerError after three tries.
-
-        A refusal that another try would not change (4xx) is not tried again at once."""
-        for wait_s in (*WAITS_S, None):
-            came, passes = self._post(body)
-            if not came:
-                return
-            if wait_s is None or not passes:
-                break
-            self._sleep(wait_s)
-        raise ConsumerError(f"webhook {self._url.hostname}: expected 2xx, got {came}")
+        """Return when the receiver has answered 2xx. Else raises ConsumerError, and the queue tries again."""
+        if came := self._post(body):
+            raise ConsumerError(f"webhook {self._url.hostname}: expected 2xx, got {came}")
 
     def close(self) -> None:
         """Close the connection; the next POST opens one."""
@@ -128,8 +115,8 @@ class Receiver:
                 one.close()
         self._connection = self._handle = None
 
-    def _post(self, body: bytes) -> tuple[str, bool]:
-        """What came instead of 2xx, empty if nothing did, and whether another try may change it."""
+    def _post(self, body: bytes) -> str:
+        """What came instead of 2xx; empty if nothing did."""
         # The time-out of a socket is one of each read: a byte now and then, or `100 Continue` again and again, would
         # hold this function for as long as it may run.
         end, self._is_cut = Timer(self._timeout_s, self._cut), False
@@ -145,21 +132,18 @@ class Receiver:
                 raise TimeoutError  # half an answer may look like one
         except (HTTPException, OSError) as error:
             self.close()
-            said = f"no answer within {self._timeout_s:g} s" if self._is_cut else f"{type(error).__name__}: {error}"
-            return said, True
+            return f"no answer within {self._timeout_s:g} s" if self._is_cut else f"{type(error).__name__}: {error}"
         finally:
             end.cancel()
         # A connection with more to read, or one that the receiver ends, is not used again.
         if not answer.isclosed() or answer.will_close:
             self.close()
-        if 200 <= answer.status < 300:
-            return "", False
         if answer.status in (401, 403):
             self._read_at = float("-inf")
-        return f"{answer.status} {answer.reason}", answer.status in (401, 403, 408, 425, 429) or answer.status >= 500
+        return "" if 200 <= answer.status < 300 else f"{answer.status} {answer.reason}"
 
     def _headers(self, body: bytes) -> dict[str, str]:
-        now = self._clock()
+        now = time.time()
         if now - self._read_at >= SECRET_KEPT_S:
             self._secret, self._read_at = self._read_secret(), now
         return {

@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from ctypes import c_float
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import INTEGERS, NUMBERS, parse_cell, parse_timestamp
+from millrace.contract.kinds import INTEGERS, NUMBERS, Kind, parse_cell, parse_timestamp
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.range import EXACT, Range
 from millrace.contract.rules.required import Required
 
 if TYPE_CHECKING:
-    from millrace.contract.kinds import Kind
     from millrace.contract.rules.rule import Rule
 
 QuickCheck = Callable[[Any], bool]

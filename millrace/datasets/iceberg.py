@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cachetools import LRUCache
 from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.io import FileIO, InputFile, OutputFile
+from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStream
+from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.update import (
     AddSnapshotUpdate,
@@ -32,8 +33,6 @@ from pyiceberg.table.update import (
 from millrace.aws.objects import split_uri
 
 if TYPE_CHECKING:
-    from pyiceberg.io import InputStream, OutputStream
-    from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.metadata import TableMetadata
 
 WHOLE_BYTES = 8 * 2**20

@@ -102,7 +102,7 @@ def read_snapshot(
     if labels is not None and joins:
         table = _labelled(table, labels, found).select(wanted)
     _refuse_nulls(table, optional)
-    order = _order(event_time, key)
+    order = [(event_time, "ascending"), *((name, "ascending") for name in key)]
     few = table.select(list(dict.fromkeys(name for name, _ in order)))
     # Sorted by the key, so that equal keys are neighbours, whatever file they came from.
     _refuse_duplicates(few.sort_by([(name, "ascending") for name in key]), key)
@@ -136,11 +136,6 @@ def _in_files(
     # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types, so
     # that all pieces have the same types.
     return files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
-
-
-def _order(event_time: str, key: Sequence[str]) -> list[tuple[str, str]]:
-    """The order of the rows: by event time, then by key, so that it is the same for the same rows."""
-    return [(event_time, "ascending"), *((name, "ascending") for name in key)]
 
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:

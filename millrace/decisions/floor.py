@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -27,8 +27,6 @@ from millrace.messages.monitor import FloorDay
 from millrace.tasks.answer import PROBABILITY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from millrace.decisions.outcome_columns import Outcomes
     from millrace.decisions.record import Answered
     from millrace.evaluation.evidence import Measure

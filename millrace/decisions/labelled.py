@@ -20,13 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.artefact.batch import ROW
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.schema import PREDICTION_ID, Table
 from millrace.decisions.columns import OUTPUT, ColumnShape, newest
 from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
 from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
-    from millrace.contract.schema import Table
     from millrace.decisions.outcome_columns import Places
     from millrace.workload.declaration import Prediction
 

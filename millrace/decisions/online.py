@@ -282,7 +282,7 @@ class OnlineRoad:
         from millrace.release.waking import wake
 
         names = self._settings.names
-        run = names.function_arn({"api": "prediction", "async": "jobs"}.get(asked.source, asked.source))
+        run = names.function_arn({"stream": "stream", "async": "jobs"}.get(asked.source, "prediction"))
         connect = partial(boto3.client, "events", config=STATE_CONFIG)
         wake(self.state, names, run=run, cause=asked.ids[0], at=asked.at, connect=connect)
 

@@ -21,14 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind
-from millrace.contract.schema import ARRIVED, PREDICTION_ID
+from millrace.contract.schema import ARRIVED, PREDICTION_ID, Table
 from millrace.decisions.columns import INPUT, OUTPUT, ColumnShape, as_said, objects, of_decisions
 from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from millrace.contract.schema import Table
     from millrace.decisions.record import Decision
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction

@@ -43,12 +43,10 @@ from millrace.contract.kinds import to_float
 from millrace.decisions.record import ActionReason
 from millrace.tasks.answer import CONFIDENCE, EXPECTED_COST
 from millrace.timestamps import micros, parse_utc
-from millrace.workload.policy import Action
+from millrace.workload.policy import Action, Policy
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from millrace.workload.policy import Policy
 
 
 WORD, ALL = 8, 2**64 - 1

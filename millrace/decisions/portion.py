@@ -41,9 +41,10 @@ class ScoredRows(Message):
     first: int
 
 
-def document(decision: Decision) -> dict[str, Any]:
+def document(decision: Decision, *, has_row: bool = False) -> dict[str, Any]:
     """The decision as consumers get it."""
-    return {
+    row = {"row": json.loads(decision.input)} if has_row else {}
+    return row | {
         "id": decision.id,
         "workload": decision.workload,
         "event_time": format_utc(decision.event_time),
@@ -62,7 +63,7 @@ def send(sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], decided:
 
     Raises QueueError if a message is refused; consumers may then get decisions again, which have the same ids."""
     for name, consumer in consumers.items():
-        wanted = [document(decision) for decision in decided if decision.action in consumer.actions]
+        wanted = [document(one, has_row=consumer.reads_rows) for one in decided if one.action in consumer.actions]
         queues.send(sqs, names.platform.queue_url(names.queue(queue_of(name))), bodies(wanted))
 
 
@@ -112,7 +113,9 @@ def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterat
         yield message["decisions"]
         return
     known = ScoredRows.model_validate(message)
-    found = (document(one) for one in _rows(s3, names, known) if one.action in consumer.actions)
+    found = (
+        document(one, has_row=consumer.reads_rows) for one in _rows(s3, names, known) if one.action in consumer.actions
+    )
     while portion := list(islice(found, MOST)):
         yield portion
 

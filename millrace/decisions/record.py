@@ -58,8 +58,8 @@ ActionReason = Literal[
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
 AnsweredBy = Literal["previous", "rule", "constant"]
 """Who answered in place of a model: one of `prediction.fallback`."""
-Source = Literal["api", "async", "batch", "stream"]
-"""How the row came: in a caller's request, in a job, in a file, or as a record of the stream."""
+Source = Literal["api", "async", "batch", "stream", "workload"]
+"""How the row came: in a caller's request, in a job, in a file, in the stream, as another workload's decision."""
 
 
 def _encoder(*, sort_keys: bool) -> Callable[[Any], str]:

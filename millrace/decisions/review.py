@@ -14,17 +14,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from millrace.contract.schema import PREDICTION_ID
+from millrace.contract.schema import PREDICTION_ID, Table
 from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical
 from millrace.errors import ReviewError
-from millrace.messages.asked_labels import INPUT_BYTES
+from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
 from millrace.state.item import TEXT, TEXT_IF_ANY, Form, Item
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import format_utc, parse_utc
 
 if TYPE_CHECKING:
-    from millrace.contract.schema import Table
-    from millrace.messages.asked_labels import LabelAsked
     from millrace.workload.declaration import Prediction
     from millrace.workload.policy import Review
 

@@ -184,13 +184,9 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
             inferred_at=days[event_time.date()].inferred_at,
             source="batch",
             watched={} if (likeness := acted.pop(LIKENESS, None)) is None else {LIKENESS: likeness},
-            withheld=_withheld(acted.pop("withheld", None)),
+            withheld=Withheld(**json.loads(said)) if (said := acted.pop("withheld", None)) else None,
             **acted,
         )
-
-
-def _withheld(said: str | None) -> Withheld | None:
-    return Withheld(**json.loads(said)) if said else None
 
 
 def _day_numbers(times: pa.Array) -> pa.Array:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from millrace.evaluation.evidence import LearningEvidence
+from millrace.evaluation.evidence import Contender, Estimate, LearningEvidence
 from millrace.evaluation.gates.slices import SlicesEvidence
 from millrace.messages.train import NextStep
 
 if TYPE_CHECKING:
-    from millrace.evaluation.evidence import Contender, Estimate
     from millrace.evaluation.gates.gate import Verdict
     from millrace.evaluation.report import ChampionComparison, Evaluation
     from millrace.models.parameters import Parameters

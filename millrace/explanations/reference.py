@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.features.catalogue import signature
+from millrace.features.catalogue import Features, signature
 from millrace.features.free_text import FreeText
 from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.features.catalogue import Features
     from millrace.features.signature import Signature, TensorSpec
 
     Tensors = Mapping[str, npt.NDArray[Any]]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.contract.rules.pixels import decode
+from millrace.contract.rules.pixels import Encoding, decode
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import Meaning, Part
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.contract.rules.pixels import Encoding
     from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind, Rows
     from millrace.workload.declaration import Feature

@@ -38,14 +38,13 @@ from millrace.artefact.artefact import DISTANCE, OUTPUT
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
-from millrace.models.predictor import build
+from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from millrace.models.parameters import Parameters
-    from millrace.models.predictor import Predictor
 
 OPSET = 20
 """The first version of ONNX's operators with Gelu as an operator of its own."""

@@ -11,7 +11,6 @@ A column that had only one value has an exact rule instead: a histogram shows no
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -240,13 +239,9 @@ def _categorical(column: pa.ChunkedArray) -> CategoricalSketch:
     shares = [entry["counts"] / present for entry in kept]
     return CategoricalSketch(
         values=tuple(str(entry["values"]) for entry in kept),
-        shares=(*_rounded(shares), round(max(0.0, 1 - sum(shares)), 7)),
+        shares=(*(round(share, 7) for share in shares), round(max(0.0, 1 - sum(shares)), 7)),
         missing=1 - present / len(column),
     )
-
-
-def _rounded(shares: Sequence[float]) -> list[float]:
-    return [round(share, 7) for share in shares]
 
 
 def _numbers(chunk: pa.Array) -> NDArray[np.float64]:

@@ -166,7 +166,7 @@ def _judge_of(rung: Rung) -> Callable[[Evidence], PhaseVerdict]:
 
 def _judge_quality(evidence: Evidence) -> PhaseVerdict:
     """By the labels of pairs that differ."""
-    plan, come = evidence.plan, _come(evidence.labels)
+    plan, come = evidence.plan, sum(label is not None for block in evidence.labels for label in block)
     if plan is None:
         return PhaseVerdict(answer="not_yet", because="too few rows to plan with", days=math.inf)
     found = judge_labels(evidence.labels, plan, ended=evidence.days >= evidence.bars.limit_days)
@@ -187,10 +187,6 @@ def _judge_live(evidence: Evidence) -> PhaseVerdict:
         because = f"no labels decided it in {evidence.days:g} days: {verdict.because}"
         return PhaseVerdict(answer="go_on", because=because)
     return verdict
-
-
-def _come(labels: tuple[Block, ...]) -> int:
-    return sum(label is not None for block in labels for label in block)
 
 
 def _judge_agreement(evidence: Evidence) -> PhaseVerdict:

@@ -2,7 +2,6 @@
 
     DECLARED = Declared(
         room="training",
-        description="One training at a time, within the month's budget",
         rights=lambda _: [Grant("state_table.own_items", may="GetItem PutItem")],
     )
 
@@ -55,7 +54,6 @@ class Declared:
 
     room: str
     """The stack that makes it."""
-    description: str
     rights: Callable[[Deployment], Iterable[Grant]]
     role: str = ""
     """The owner of the role that it shares (see `Role` in `infra/constructs`). Empty: it has a role of its own."""

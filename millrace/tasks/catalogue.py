@@ -41,17 +41,12 @@ def declare(prediction: DeclaredPrediction, label: Column) -> Task:
     # A key such as `huber` belongs to some tasks only: set to anything but its default beside another task, it would do
     # nothing, so it is refused.
     known = type(cast("BaseModel", prediction)).model_fields
-    for key in sorted(_own_keys() & known.keys()):
+    for key in sorted({one.name for task in TASKS.values() for one in fields(task)} & known.keys()):  # type: ignore[arg-type]
         came, word = getattr(prediction, key), WRITTEN.get(key, key)
         if came != known[key].get_default(call_default_factory=True) and not hasattr(task, key):
             expected = f"no such key for the task {task.kind}" if key == word else f"one for the task {task.kind}"
             raise WorkloadError(where="workload.yaml", field=f"prediction.{word}", expected=expected, came=came)
     return task
-
-
-def _own_keys() -> set[str]:
-    """The fields of all tasks together. A prediction may set one only for a task that has it."""
-    return {one.name for task in TASKS.values() for one in fields(task)}  # type: ignore[arg-type]
 
 
 def to_document(task: Task) -> dict[str, Any]:

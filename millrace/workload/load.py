@@ -14,14 +14,13 @@ from millrace.contract.load import read_document
 from millrace.errors import FieldError, WorkloadError
 from millrace.models.catalogue import FAMILIES
 from millrace.spelling import did_you_mean
-from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
+from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Prediction, Workload
 from millrace.workload.places import Place, keys_at
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from millrace.contract.schema import Table
-    from millrace.workload.declaration import Prediction
 
 
 SUITE = Path(__file__).absolute().parents[2]

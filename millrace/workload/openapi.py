@@ -6,7 +6,7 @@ prediction function checks by the same contract and the same limits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import INTEGERS, TIMES, Kind
@@ -26,8 +26,6 @@ from millrace.settings.prediction import CALL_ID, DAYS, KEY, MOST_COUNTED, MOST_
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from millrace.contract.schema import Column, Contract, Table
     from millrace.tasks.task import AnswerField, FieldKind
     from millrace.workload.declaration import Workload

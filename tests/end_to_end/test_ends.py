@@ -23,12 +23,14 @@ from millrace.contract.kinds import as_json
 from millrace.decisions.portion import ROWS, send
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import CACHED_S
+from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
 from millrace.workload.load import load_workload
 from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
 from tests.end_to_end.callers import create_caller, declare_api, keys_of, typed
 from tests.end_to_end.conftest import Witness
 from tests.localcloud.waiting import until
+from tests.plant import write_plant
 from tests.receiver import Receiver, listening
 
 SENT = 500
@@ -45,6 +47,11 @@ consumers:
   lookup: {{to: table, table: decision-lookup}}
   broken: {{to: queue, queue: not-there}}
   later: {{to: queue, queue: of-prod, stages: [prod]}}
+  next:
+    to: workload
+    workload: plant
+    row: {{at: row.timestamp, load: answer.confidence, site: {{constant: nsw}}, kind: {{constant: pump}},
+           open: {{constant: true}}}}
 """
 
 
@@ -58,6 +65,7 @@ def receiver() -> Iterator[Receiver]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
     declare_api(folder)
+    write_plant(folder / "workloads", "regression")
     with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
         receiver.clock = lambda: cloud.now().timestamp()
         # What the targets' owners have made.
@@ -125,6 +133,19 @@ def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud:
     cloud.rest()
     automated = {one.id for one in cloud.recorded() if one.action == "automated"}
     assert {one["id"] for one in received(cloud, "not-there")} == automated
+
+
+def test_what_acts_is_a_row_of_the_next_workload_with_one_id_through_both(cloud: Electricity) -> None:
+    """Nobody has trained that one, so its fallback answers."""
+    cloud.rest()
+    acting = {f"{one.id}.electricity": one for one in cloud.recorded() if one.action == "automated"}
+    names = WorkloadNames(platform=PLATFORM, workload="plant")
+    following = {one.id: one for one in replace(cloud, names=names).recorded()}
+    assert following.keys() == acting.keys()
+    for name, decision in following.items():
+        row = json.loads(decision.input)
+        assert (decision.source, row["load"], row["site"]) == ("workload", acting[name].output["confidence"], "nsw")
+        assert decision.event_time == acting[name].event_time
 
 
 def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: Electricity, receiver: Receiver) -> None:

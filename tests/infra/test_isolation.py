@@ -24,6 +24,7 @@ from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.names import Platform, WorkloadNames
 from millrace.workload.load import SUITE
+from tests.end_to_end.conftest import deployed_policies
 from tests.localcloud.iam.grants import grants
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -104,13 +105,7 @@ def deployed(cloud: Cloud, assembly: Path) -> Cloud:
 @pytest.fixture(scope="module")
 def policies(deployed: Cloud) -> dict[str, dict[str, Any]]:
     """The policy of every role, by name."""
-    iam = deployed.client("iam")
-    names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
-    return {
-        name: iam.get_role_policy(RoleName=name, PolicyName="statements")["PolicyDocument"]
-        for name in names
-        if name.startswith(PLATFORM.prefix)
-    }
+    return deployed_policies(deployed)
 
 
 def of(workload: str, policies: Mapping[str, Any]) -> list[str]:

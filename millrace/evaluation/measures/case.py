@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from millrace.evaluation.bootstrap import Bootstrap
-from millrace.features.catalogue import encode
+from millrace.features.catalogue import Features, encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from millrace.datasets.split import Split
     from millrace.evaluation.evidence import Who
-    from millrace.features.catalogue import Features
     from millrace.tasks.task import Floats, Task
 
     Tensors = Mapping[str, npt.NDArray[Any]]

@@ -6,13 +6,12 @@ import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from millrace.evaluation.gates.cases import AnswerRange, CaseAnswer, CasesEvidence
+from millrace.evaluation.gates.cases import AnswerRange, CaseAnswer, Cases, CasesEvidence
 from millrace.features.catalogue import encode, inputs
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from millrace.evaluation.gates.cases import Cases
     from millrace.evaluation.measures.case import Case
 
 DIGITS = 6

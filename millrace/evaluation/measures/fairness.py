@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.gates.fairness import Disparity, FairnessEvidence, GroupFigures
+from millrace.evaluation.gates.fairness import Disparity, Fairness, FairnessEvidence, GroupFigures
 from millrace.evaluation.measures.groups import Group, groups
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.gates.fairness import Fairness
     from millrace.evaluation.measures.case import Case
 
     Floats = npt.NDArray[np.float64]

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from millrace.evaluation.gates.leakage import FeatureLeak, LeakageEvidence
-from millrace.evaluation.simple.matrix import matrix
+from millrace.evaluation.gates.leakage import FeatureLeak, Leakage, LeakageEvidence
+from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features.catalogue import columns, encode, signature
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.gates.leakage import Leakage
     from millrace.evaluation.measures.case import Case
-    from millrace.evaluation.simple.matrix import Matrix
     from millrace.tasks.task import Task
 
     Array = npt.NDArray[Any]

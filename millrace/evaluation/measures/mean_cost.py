@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from millrace.evaluation.gates.classes import MeanCostEvidence
+from millrace.evaluation.gates.classes import MeanCost, MeanCostEvidence
 from millrace.tasks.binary import Binary
 
 if TYPE_CHECKING:
-    from millrace.evaluation.gates.classes import MeanCost
     from millrace.evaluation.measures.case import Case
 
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from millrace.datasets.split import spread
 from millrace.evaluation.evidence import Estimate
-from millrace.evaluation.gates.bounds import MemorisationEvidence
+from millrace.evaluation.gates.bounds import Memorisation, MemorisationEvidence
 from millrace.features.catalogue import encode
 
 if TYPE_CHECKING:
-    from millrace.evaluation.gates.bounds import Memorisation
     from millrace.evaluation.measures.case import Case
 
 

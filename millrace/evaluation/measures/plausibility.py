@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.evaluation.gates.plausibility import PlausibilityEvidence
+from millrace.evaluation.gates.plausibility import Plausibility, PlausibilityEvidence
 from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.gates.plausibility import Plausibility
     from millrace.evaluation.measures.case import Case
     from millrace.tasks.task import Floats, Task
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.datasets.split import spread
-from millrace.evaluation.gates.robustness import PerturbedFigures, RobustnessEvidence
+from millrace.evaluation.gates.robustness import PerturbedFigures, Robustness, RobustnessEvidence
 from millrace.features.catalogue import encode, signature
 from millrace.features.tensors import ENTRIES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.gates.robustness import Robustness
     from millrace.evaluation.measures.case import Case, Tensors
 
     Array = npt.NDArray[Any]

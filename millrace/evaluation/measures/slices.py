@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millrace.evaluation.gates.slices import SliceFigures, SlicesEvidence
+from millrace.evaluation.gates.slices import SliceFigures, Slices, SlicesEvidence
 from millrace.evaluation.measures.groups import groups
 
 if TYPE_CHECKING:
-    from millrace.evaluation.gates.slices import Slices
     from millrace.evaluation.measures.case import Case
 
 

@@ -11,12 +11,11 @@ import numpy as np
 
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.evidence import Estimate
-from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, ValueEvidence
+from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value, ValueEvidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from millrace.evaluation.gates.value import Value
     from millrace.evaluation.measures.case import Case
     from millrace.tasks.task import Floats, Task
 

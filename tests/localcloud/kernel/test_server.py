@@ -52,10 +52,6 @@ def start() -> Iterator[Start]:
             process.communicate()
 
 
-def port_of(endpoint_url: str) -> int:
-    return int(endpoint_url.rpartition(":")[2])
-
-
 def test_calls_of_roles_are_told_from_those_of_people(cloud):
     before = control(cloud.endpoint_url, "api-calls")
     boto3.client("sqs").list_queues()
@@ -122,7 +118,7 @@ def test_a_signal_at_any_moment_ends_it(start, tmp_path, number, ready):
     if ready:
         assert process.returncode == 0, errors
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port_of(url))) != 0
+            assert probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) != 0
 
 
 def test_it_listens_on_loopback_only(cloud):

@@ -178,17 +178,13 @@ def test_stop_and_checkpoints(training: Any, train: Any, sagemaker: Any, bucket:
     request = training(more=checkpoints, sleep="30")
     name = request["TrainingJobName"]
     sagemaker.create_training_job(**request)
-    assert any(name in line for line in pending_of(client, name))
+    assert any(name in line for line in pending(client.__self__))
     time.sleep(0.7)
     sagemaker.stop_training_job(TrainingJobName=name)
     done = ended(sagemaker.describe_training_job, "TrainingJobStatus", TrainingJobName=name)
     assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "Stopped")
     again = train(training(more=checkpoints))
     assert told_by(client("s3"), again["ModelArtifacts"]["S3ModelArtifacts"])["step"] == 1
-
-
-def pending_of(client: Any, name: str) -> list[str]:
-    return pending(client.__self__)
 
 
 def test_time_limit(training: Any, train: Any) -> None:
