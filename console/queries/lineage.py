@@ -64,6 +64,9 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same links for a decision that was read already."""
     yield _decision(kept)
+    if kept.decision.source == "workload":
+        first, _, asker = kept.decision.id.rpartition(".")
+        yield recorded("decision before", first, "", f"of {asker}: millrace why {first} --workload {asker}")
     if kept.decision.action == "review":
         yield _review(kept.decision.id, find_items(environment, names, [kept.decision.id]))
     if kept.scored:

@@ -76,7 +76,7 @@ def keys(
             for each in inner:
                 # Several forms of one key, such as the ways of a split, differ in their own keys.
                 at = words(each.model_fields["by"].annotation) if "by" in each.model_fields else ()
-                of_list = meaning if get_origin(field.annotation) is tuple and not at else ""
+                of_list = meaning if get_origin(field.annotation) in (tuple, dict) and not at else ""
                 yield code(f"{key}: {{by: {at[0]}}}" if at else key), default(field), of_list or summary(each)
                 yield from keys(each, prefix=f"{key}.", without=(f"{key}.by", *without), within=within)
         else:

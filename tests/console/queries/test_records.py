@@ -73,9 +73,11 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environ
 
 
 def test_a_chain_ends_at_a_version_that_the_registry_does_not_have(environment: Environment) -> None:
-    put(environment, object_key("electricity", DAY, ["m"]), [to_line(DECISION)])
-    *links, last = trace(environment, NAMES, "call-0")
-    assert [link.state for link in links] == ["checked"]
+    decision = replace(DECISION, id="call-0.intents", source="workload")
+    put(environment, object_key("electricity", DAY, ["m"]), [to_line(decision)])
+    *links, last = trace(environment, NAMES, "call-0.intents")
+    assert [link.state for link in links] == ["checked", "recorded"]
+    assert links[1].detail == "of intents: millrace why call-0 --workload intents"
     assert (last.what, last.state) == ("model version", "broken")
 
 
