@@ -61,8 +61,7 @@ class NextWorkload(Consumer):
 
     def cells(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """The row that a decision with these `places` becomes."""
-        cells = self.row.items()
-        return {to: of.constant if isinstance(of, CellConstant) else known.get(of) for to, of in cells}
+        return {to: of.constant if isinstance(of, CellConstant) else known.get(of) for to, of in self.row.items()}
 
 
 def places(document: Document) -> dict[str, Any]:

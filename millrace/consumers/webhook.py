@@ -34,8 +34,12 @@ TIMEOUT_S = 10.0
 """How long a POST may take from the connection to the end of the answer, in seconds."""
 MOST_BYTES = 4096
 """The most bytes of an answer's body that are read: its status is what counts."""
+WAITS = (0.0, 0.5, 2.0)
+"""The seconds before each of three tries. After them the queue waits."""
+PASSING = ("401", "403", "408", "425", "429")
+"""Refusals of the 4xx that another try may change: the secret is read anew, or the receiver has no time now."""
 SECRET_KEPT_S = 300.0
-"""How long a secret is kept. A new value is used after so many seconds, or once the receiver refuses the old."""
+"""How long a secret is kept. A new value is used after so many seconds, and at once if the receiver refuses the old."""
 
 
 class Webhook(Consumer):
@@ -91,22 +95,25 @@ class Receiver:
     """The server behind the URL, with a connection that is kept until `close`."""
 
     def __init__(
-        self,
-        url: str,
-        read_secret: Callable[[], str],
-        *,
-        timeout_s: float = TIMEOUT_S,
+        self, url: str, read_secret: Callable[[], str], *, timeout_s: float = TIMEOUT_S, waits: Sequence[float] = WAITS
     ) -> None:
-        self._url, self._read_secret = urlsplit(url), read_secret
+        self._url, self._read_secret, self._waits = urlsplit(url), read_secret, waits
         self._secret, self._read_at, self._timeout_s = "", float("-inf"), timeout_s
         self._connection: HTTPConnection | None = None
         self._handle: socket.socket | None = None
         self._is_cut = False
 
     def post(self, body: bytes) -> None:
-        """Return when the receiver has answered 2xx. Else raises ConsumerError, and the queue tries again."""
-        if came := self._post(body):
-            raise ConsumerError(f"webhook {self._url.hostname}: expected 2xx, got {came}")
+        """Return when the receiver has answered 2xx. Raises ConsumerError after three tries.
+
+        A refusal that another try would not change is not tried again at once."""
+        for wait_s in self._waits:
+            time.sleep(wait_s)
+            if not (came := self._post(body)):
+                return
+            if came.startswith("4") and not came.startswith(PASSING):
+                break
+        raise ConsumerError(f"webhook {self._url.hostname}: expected 2xx, got {came}")
 
     def close(self) -> None:
         """Close the connection; the next POST opens one."""

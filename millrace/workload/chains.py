@@ -61,11 +61,7 @@ def _ways(name: str, target: str, nexts: Mapping[str, Sequence[str]]) -> Iterato
     if target not in nexts:
         yield "workload", f"{one_of(target, sorted(nexts))}, which are deployed with it", target
     if nexts[name].count(target) > 1:
-        yield (
-            "workload",
-            "one consumer that goes there, since a decision has one id there",
-            f"{nexts[name].count(target)} of them",
-        )
+        yield "workload", "one consumer to one workload, where a decision has one id", str(nexts[name].count(target))
     if circle := _circle(target, nexts, (name,)):
         yield "workload", "a workload whose decisions do not come back", " -> ".join(circle)
 

@@ -139,13 +139,12 @@ def test_what_acts_is_a_row_of_the_next_workload_with_one_id_through_both(cloud:
     """Nobody has trained that one, so its fallback answers."""
     cloud.rest()
     acting = {f"{one.id}.electricity": one for one in cloud.recorded() if one.action == "automated"}
-    names = WorkloadNames(platform=PLATFORM, workload="plant")
-    following = {one.id: one for one in replace(cloud, names=names).recorded()}
-    assert following.keys() == acting.keys()
-    for name, decision in following.items():
-        row = json.loads(decision.input)
-        assert (decision.source, row["load"], row["site"]) == ("workload", acting[name].output["confidence"], "nsw")
-        assert decision.event_time == acting[name].event_time
+    plant = replace(cloud, names=WorkloadNames(platform=PLATFORM, workload="plant")).recorded()
+    assert {one.id for one in plant} == acting.keys()
+    for one in plant:
+        row, first = json.loads(one.input), acting[one.id]
+        assert (one.source, row["load"], row["site"]) == ("workload", first.output["confidence"], "nsw")
+        assert one.event_time == first.event_time
 
 
 def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: Electricity, receiver: Receiver) -> None:

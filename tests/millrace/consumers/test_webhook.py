@@ -29,7 +29,7 @@ def remote() -> Iterator[server.Receiver]:
 
 
 def post(url: str, secret: str = "secret", timeout_s: float = TIMEOUT_S) -> None:
-    with closing(Receiver(url, lambda: secret, timeout_s=timeout_s)) as sender:
+    with closing(Receiver(url, lambda: secret, timeout_s=timeout_s, waits=(0.0,) * 3)) as sender:
         sender.post(BODY)
 
 
@@ -42,11 +42,16 @@ def test_another_secret_or_another_body_is_refused(remote: server.Receiver) -> N
 
 def test_a_new_secret_is_used_when_the_old_one_is_refused(remote: server.Receiver) -> None:
     secrets = ["old", "secret"]
-    with closing(Receiver(remote.url, lambda: secrets.pop(0))) as sender:
-        with pytest.raises(ConsumerError):
-            sender.post(BODY)
+    with closing(Receiver(remote.url, lambda: secrets.pop(0), waits=(0.0, 0.0))) as sender:
         sender.post(BODY)
     assert (list(remote.acted), remote.refused) == (["r-0"], 1)
+
+
+def test_a_receiver_that_fails_is_tried_again(remote: server.Receiver) -> None:
+    remote.down_every = 1
+    with pytest.raises(ConsumerError, match="got 503"):
+        post(remote.url)
+    assert remote.came == {"r-0": 3}
 
 
 def test_nobody_who_listens_is_an_error_and_not_a_wait_for_ever(remote: server.Receiver) -> None:

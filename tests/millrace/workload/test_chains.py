@@ -23,15 +23,13 @@ def judge(root: Path, *chains: str, **changes: Any) -> None:
         names = chain.split()
         for name, target in zip(names, [*names[1:], ""], strict=True):
             nexts.setdefault(name, []).extend([target] * bool(target))
-    folders = []
-    for name, targets in nexts.items():
+    for name, ends in nexts.items():
         folder = write_plant(root, "multiclass").folder.rename(root / name)
-        declared = {"to": "workload", "row": ROW, "workload": "nobody"} | changes
-        consumers = {f"to-{number}": {**declared, "workload": one} for number, one in enumerate(targets)}
+        declared = {"to": "workload", "row": ROW} | changes
+        consumers = {f"to-{number}": declared | {"workload": one} for number, one in enumerate(ends)}
         document = yaml.safe_load((folder / "workload.yaml").read_text()) | {"name": name, "consumers": consumers}
         (folder / "workload.yaml").write_text(yaml.safe_dump(document))
-        folders.append(folder)
-    check_chains("dev", [(folder, load_workload(folder)) for folder in folders])
+    check_chains("dev", [(root / name, load_workload(root / name)) for name in nexts])
 
 
 @pytest.mark.parametrize(
@@ -40,7 +38,7 @@ def judge(root: Path, *chains: str, **changes: Any) -> None:
         (["one one"], {}, "workload", "one -> one"),
         (["one two one"], {}, "workload", "one -> two -> one"),
         (["one two three two"], {}, "workload", "one -> two -> three -> two"),
-        (["one two", "one two"], {}, "workload", "2 of them"),
+        (["one two", "one two"], {}, "workload", "2"),
         (["one two"], {"load": "answer.sureness"}, "row.load", "answer.sureness"),
         (["one two"], {"load": "row.kind"}, "row.load", "row.kind"),
         (["one two"], {"open": {"constant": "yes"}}, "row.open", "constant='yes'"),
@@ -53,8 +51,8 @@ def test_what_comes_back_or_is_no_row_is_refused(
     row = {name: place for name, place in (ROW | cells).items() if place}
     with pytest.raises(WorkloadError) as refused:
         judge(tmp_path, *chains, row=row)
-    assert (refused.value.where, refused.value.field) == ("workloads/one", f"consumers.to-0.{field}")
-    assert refused.value.came == came
+    error = refused.value
+    assert (error.where, error.field, error.came) == ("workloads/one", f"consumers.to-0.{field}", came)
 
 
 def test_what_meets_again_comes_back_to_nobody_and_a_target_must_be_there(tmp_path: Path) -> None:
