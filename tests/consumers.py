@@ -23,7 +23,7 @@ DECLARED: Mapping[str, dict[str, Any]] = {
         "table": "public.decisions",
         "columns": {"id": "id", "value": "answer.value", "decided_at": "decided_at"},
     },
-    "workload": {"workload": "income", "row": {"age": "row.period", "sex": {"constant": "Male"}}},
+    "workload": {"workload": "intents", "row": {"id": "id", "text": {"constant": "what is dear now"}}},
     "webhook": {"url": "https://crm.example.com/decisions?of=mill", "secret": "crm/signing"},
 }
 """By kind, its keys."""

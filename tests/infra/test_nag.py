@@ -88,7 +88,8 @@ def app_of_chosen(stage: str, outdir: Path) -> cdk.App:
         alarm_webhook="chat/url",
         options=Options.model_validate(CHOSEN[stage]["options"]),
     )
-    return build(settings, workloads=[with_consumers(outdir.with_suffix(".own"))], outdir=str(outdir))
+    workloads = [with_consumers(outdir.with_suffix(".own")), ELECTRICITY.with_name("intents")]
+    return build(settings, workloads=workloads, outdir=str(outdir))
 
 
 def found(app: cdk.App) -> set[tuple[str, str]]:
