@@ -74,6 +74,7 @@ def live_electricity(
     (own / "workload.yaml").write_text(declared + added)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        patch.setenv("MILLRACE_WORKLOAD", "electricity")
         with started(folder / "build", clock=clock, workloads=os.listdir(own.parent)) as started_cloud:
             cloud = Electricity(endpoint_url=started_cloud.endpoint_url, secret=started_cloud.secret)
             patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
