@@ -18,6 +18,7 @@ ELSEWHERE = {
     "queries": "they read a table of the account",
     "stream": "a stream costs 29 USD a month where nothing comes, too",
     "training.pretrained": "the part is a file of its own",
+    "tuning": "without it `millrace tune` makes the usual search",
     "training.weights": "they are those of a model of the account",
 }
 """Sections that no shipped workload can declare, and why."""
