@@ -7,6 +7,7 @@ from typing import Any
 
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
+from millrace.decisions.scored import ScoredDay
 from millrace.jobs.serving.http import Head
 from millrace.jobs.serving.server import Request
 from millrace.release.registry import Candidate, Package
@@ -26,6 +27,13 @@ def candidate(**given: Any) -> Candidate:
     """A model that a training run offers."""
     usual = {"run": "run-1", "image": "i", "model_data_url": "s3://b/m", "evaluation_uri": "s3://b/e"}
     return Candidate(**usual | {"instances": ("ml.m5.large",), "metadata": {}} | given)
+
+
+def scored_day(**given: Any) -> ScoredDay:
+    """The rows of a day in a scored file of one shard, whose answers are a value and its confidence."""
+    usual = {"source": "s3://landing/a/scoring/x.csv", "source_digest": "9f86", "run": "9c2e", "phase": "live"}
+    usual |= {"first_shard": 0, "shards": 1, "event_time": "at", "answer": ("value", "confidence")}
+    return ScoredDay(**usual | given)
 
 
 def version(number: int | str = "3", **given: Any) -> Version:

@@ -101,11 +101,22 @@ def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
     assert "`millrace down --workload delay --stage dev` removes it" in warning["data"]
 
 
-def test_a_consumer_that_would_feed_its_own_workload_is_refused(tmp_path: Path) -> None:
-    folder = with_consumers(tmp_path, {"mine": {"to": "table", "table": "millrace-local-state"}})
+FEEDING = {
+    "queue": {"queue": "millrace-local-electricity-decisions"},
+    "event": {"bus": "arn:aws:events:eu-west-1:123456789012:event-bus/millrace-local-events"},
+    "table": {"table": "millrace-local-state"},
+}
+
+
+@pytest.mark.parametrize("kind", FEEDING)
+def test_a_consumer_that_would_feed_its_own_workload_is_refused(kind: str, tmp_path: Path) -> None:
+    folder = with_consumers(tmp_path, {"mine": {"to": kind, **FEEDING[kind]}})
+    settings = settings_for("local", account="123456789012", region="eu-west-1")
     with pytest.raises(WorkloadError) as refused:
-        build(settings_for("local", account="123456789012", region="eu-west-1"), workloads=[folder])
-    assert refused.value.field == "consumers.mine"
+        build(settings, workloads=[folder])
+    assert (refused.value.field, str(refused.value.came).split(":")[2]) == (
+        "consumers.mine", {"queue": "sqs", "event": "events", "table": "dynamodb"}[kind],
+    )  # fmt: skip
 
 
 def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:

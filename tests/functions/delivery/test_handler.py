@@ -21,13 +21,13 @@ from millrace.artefact.batch import write_answers
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.decisions.record import to_line
-from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import StoredDecisions, read_days
 from millrace.functions.delivery.reviews import open_reviews
 from millrace.state.reviews import ReviewQueue
 from millrace.tasks.binary import Binary
 from millrace.timestamps import parse_utc
 from millrace.workload.policy import Review
+from tests import builders
 from tests.functions.conftest import Aws
 from tests.millrace.state.conftest import NAMES, client
 
@@ -203,20 +203,7 @@ def test_the_first_by_priority_are_opened_and_the_others_counted(
     client: Any, file: str, most: int, opened: list[str]
 ) -> None:
     queue = ReviewQueue(client, NAMES)
-    known = ScoredDay(
-        source="s3://landing/electricity/scoring/x",
-        source_digest="9f",
-        run="9c2e",
-        first_shard=0,
-        shards=1,
-        rows=6,
-        inferred_at=AT,
-        phase="live",
-        key=("at",),
-        event_time="at",
-        answer=("value", "confidence"),
-        beside=("action", "reason"),
-    )
+    known = builders.scored_day(rows=6, inferred_at=AT, key=("at",), beside=("action", "reason"))
     given: dict[str, Any] = {"workload": "electricity", "drop_id": "x", "review": Review(), "opened_at": AT}
     assert open_reviews(queue, file, {DAY: known}, most=most, **given) == 5 - len(opened)
     found = queue.waiting(most=9, now=AT)

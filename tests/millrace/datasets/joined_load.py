@@ -34,7 +34,7 @@ from millrace.datasets.versions import pin
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import canonical, prefix, to_line
-from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.scored import delivered_key, reference_key, rows_by_day
 from millrace.functions.validation import labels
 from millrace.messages.ingest import ParsedDrop
 from millrace.names import Platform, WorkloadNames
@@ -135,11 +135,8 @@ def put_scored(s3: Any, lake: Lake, drop: str, rows: pa.Table) -> None:
     pq.write_table(rows, sink := pa.BufferOutputStream())
     s3.put_object(Bucket=bucket, Key=delivered_key("electricity", drop), Body=sink.getvalue().to_pybytes())
     for date, count in rows_by_day(rows[SPEC.event_time]).items():
-        known = ScoredDay(
-            source="s3://landing/a.csv", source_digest="", run="9c2e", first_shard=0, shards=1, rows=count,
-            inferred_at=datetime(2026, 1, 1, tzinfo=UTC), phase="live", key=SPEC.key, event_time=SPEC.event_time,
-            answer=("value",),
-        )  # fmt: skip
+        own = {"key": SPEC.key, "event_time": SPEC.event_time, "answer": ("value",)}
+        known = builders.scored_day(rows=count, inferred_at=datetime(2026, 1, 1, tzinfo=UTC), **own)
         key = reference_key("electricity", date, drop)
         s3.put_object(Bucket=bucket, Key=key, Body=known.model_dump_json().encode())
 

@@ -18,26 +18,14 @@ from moto import mock_aws
 from millrace.decisions.columns import of_decisions, read_folder, read_parts
 from millrace.decisions.labelled import SHAPE
 from millrace.decisions.record import canonical, prefix
-from millrace.decisions.scored import ScoredDay, delivered_key, reference_key, rows_by_day
+from millrace.decisions.scored import delivered_key, reference_key, rows_by_day
 from millrace.decisions.store import find_decision, read_days, rows_of, stored_objects
 from tests import builders
 
 BUCKET, WORKLOAD, DROP = "lake", "shop", "9f86d0-81"
 START = datetime(2024, 1, 1, 12, tzinfo=UTC)
 TODAY, TOMORROW = START.date(), START.date() + timedelta(days=1)
-KNOWN = ScoredDay(
-    source="s3://landing/shop/scoring/week.csv?versionId=1",
-    source_digest="9f86",
-    run="9c2e",
-    first_shard=0,
-    shards=1,
-    rows=12,
-    inferred_at=START,
-    phase="live",
-    key=("shop", "at"),
-    event_time="at",
-    answer=("value", "confidence"),
-)
+KNOWN = builders.scored_day(rows=12, inferred_at=START, key=("shop", "at"))
 
 
 def table(rows: int = 24) -> pa.Table:
