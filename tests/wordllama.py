@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from millrace.artefact.pretrained import PretrainedFile
-from millrace.console.actions.edge import make_part
+from millrace.console.actions.part import make_part
 
 WIDTH = 256
 RECIPE = {

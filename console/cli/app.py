@@ -18,7 +18,7 @@ from millrace.console.cli.audit import audit, query
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas, upgrade
 from millrace.console.cli.local import clock, down, up
-from millrace.console.cli.models import bom, card, export, register, validate, verify, versions
+from millrace.console.cli.models import bom, card, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import grouped
@@ -39,7 +39,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (try_, init, new, schemas, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
-    "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, export, part),
+    "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, part),
     "Operations": (
         watch,
         alarms,

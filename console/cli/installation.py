@@ -56,7 +56,7 @@ def part(table: Table, tokenizer: Tokenizer, licence: Licence, source: Source, o
 
     Example: millrace part words.safetensors --tokenizer tokenizer.json --licence MIT --source "wordllama 0.4" \\
     --output workloads/mine/parts/words.safetensors"""
-    from millrace.console.actions.edge import make_part
+    from millrace.console.actions.part import make_part
 
     made = make_part(table, tokenizer, output, name=name or table.stem, source=source, licence=licence)
     print(f"{output}: {len(made.pieces):,} pieces of {made.width} numbers")

@@ -1,4 +1,4 @@
-"""The commands on a version: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`, `export`."""
+"""The commands on a version: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`."""
 
 from __future__ import annotations
 
@@ -280,30 +280,3 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     model = read_model(folder, workloads_folder() / names.workload)
     run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)
-
-
-Output = Annotated[
-    Path | None, typer.Option(show_default="<workload>-edge", help="The folder to write; nothing may be in it.")
-]
-
-
-def export(
-    target: Target,
-    as_json: Json,
-    version: Version = "",
-    output: Output = None,
-) -> None:
-    """Write a version to a folder that answers rows without a cloud: `python FOLDER/answer.pyz rows.jsonl`.
-
-    It holds the graph, how the encoders are fitted, a program for Python with numpy and onnxruntime, and digests.
-
-    Example: millrace export 3 --output edge"""
-    from millrace.console.actions.edge import export_version
-
-    environment, names = target.find_deployed()
-    folder = output or Path(f"{names.workload}-edge")
-    document = export_version(environment, names, version, folder)
-    if as_json:
-        show_json(document)
-        return
-    print(f"{folder}: version {document['version']}")

@@ -14,7 +14,6 @@ import pytest
 import torch
 from sklearn.tree import DecisionTreeRegressor
 
-from millrace.artefact.folding import fold
 from millrace.errors import TrainingError
 from millrace.features.signature import TensorSpec
 from millrace.models.export import export
@@ -257,11 +256,9 @@ def answers(content: bytes, raw_NW: npt.NDArray[np.float32]) -> npt.NDArray[np.f
 )
 @pytest.mark.parametrize("task", TASKS)
 def test_every_answer_is_in_its_range_or_no_number(task: str, trees: str, rows: int, tmp_path: Path) -> None:
-    """Of the served graph and of the folded one of a device, bit for bit. What is no number stays none: it is refused,
-    and not answered with a bound."""
+    """What is no number stays none: it is refused, and not answered with a bound."""
     objective = write_plant(tmp_path, task).task.objective
     served = graph(objective, trees)
-    folded = fold(served)
     low, high = objective.bounds or (LOWEST, HIGHEST)
     for seed in range(max(1, rows // PASS)):
         raw_NW = drawn(min(rows, PASS), objective.width, seed)
@@ -271,7 +268,6 @@ def test_every_answer_is_in_its_range_or_no_number(task: str, trees: str, rows: 
         known_NW = output_NW[~unknown_N]
         assert low <= known_NW.min()
         assert known_NW.max() <= high
-        np.testing.assert_array_equal(answers(folded, raw_NW), output_NW)
 
 
 def test_without_the_clip_an_answer_leaves_its_range(tmp_path: Path) -> None:
