@@ -167,23 +167,14 @@ def cost(
     print(f"\nEstimated for {found.month}: {found.sum('once'):.2f} USD")
     print(f"A month while nothing happens: {monthly:.2f} USD, with an endpoint {monthly + endpoint:.2f} and its hours")
     print(f"A thousand predictions: {_price_of_predictions(found)}")
-    if found.use:
-        print(f"The endpoint is busy for {found.use.busy:.1%} of its hours, {found.use.busiest:.1%} of the busiest one")
-    if found.slept_hours:
-        print(f"The endpoint was asleep for {found.slept_hours:.1f} hours: {found.saved_usd:.2f} USD saved")
     if found.idle:
         print(f"Endpoint now: {found.idle.sentence}")
-    for heading, told in (("What the month's trainings brought", found.gains), ("What would cost less", found.advice)):
-        if told:
-            print(f"\n{heading}:", *told, sep="\n  ")
 
 
 def _price_of_predictions(found: MonthCost) -> str:
     """What a thousand cost and one, and how many there were."""
-    asked = found.traffic
-    told = "too many to count" if asked is None else f"{count(asked.predictions, 'prediction')} about days of the month"
-    if asked and asked.calls:
-        told = f"{told}, in {count(asked.calls, 'call')}, {asked.repeated:,} asked again"
+    asked = found.predictions
+    told = "too many to count" if asked is None else f"{count(asked, 'prediction')} about days of the month"
     if found.usd_per_1000 is None or found.usd_of_all_per_1000 is None:
         return f"not known ({told})"
     every, one = found.usd_of_all_per_1000, found.usd_per_1000 / 1000
@@ -253,11 +244,11 @@ def report(target: Target, output: ReportOutput = None) -> None:
 
     Example: millrace report --stage dev --output report.html. It reads the newest 100 runs of each machine."""
     from millrace.console.pages.page import page
-    from millrace.console.queries.report import read_declared_report
+    from millrace.console.queries.report import question_of, read_report
 
     environment, names = target.find()
     declared = workloads_folder() / names.workload / "workload.yaml"
-    found = read_declared_report(environment, names, declared)
+    found = read_report(environment, names, question=question_of(declared))
     for part, why in found.unread.items():
         print(f"{part}: {why.words}", file=sys.stderr)
     html = page(found)

@@ -24,9 +24,9 @@ from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.summary import Fact, summary
-from millrace.console.pages.timeline import balance_of, timeline
+from millrace.console.pages.timeline import timeline
 from millrace.console.presenters.presenter import TimelineEntry, Tone
-from millrace.console.queries.report import WorkloadReport, read_declared_report
+from millrace.console.queries.report import WorkloadReport, question_of, read_report
 from millrace.console.words import age
 from millrace.errors import ConfigurationError
 from millrace.workload.load import SUITE
@@ -174,7 +174,7 @@ def run_in_cloud(
     # Counted before the report is read, which makes calls of its own.
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
-    report = read_declared_report(local_environment(cloud), story.names, story.folder / "workload.yaml")
+    report = read_report(local_environment(cloud), story.names, question=question_of(story.folder / "workload.yaml"))
     facts = (
         Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),
@@ -211,8 +211,6 @@ def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path)
     console.print(timeline_table(timeline(demo.report), width=width))
     console.print()
     console.print(Text(summary(demo.report)), width=width)
-    if balance := balance_of(demo.report):
-        console.print(Text(f"\n{balance.sentence}"), width=width)
     figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
     console.print(Text(f"\n{figures} Look at {report_page}; every step is in {results}.", style="bold"))
 

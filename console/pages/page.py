@@ -16,7 +16,7 @@ from millrace.console.pages.pictures import curves, fan, reliability, truth_by_a
 from millrace.console.pages.rungs import rungs
 from millrace.console.pages.summary import Fact, accepted_rows, facts, notes, refused_rows, summary
 from millrace.console.pages.template import template
-from millrace.console.pages.timeline import balance_of, timeline
+from millrace.console.pages.timeline import timeline
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
 from millrace.console.presenters.catalogue import titled
@@ -116,7 +116,6 @@ def page(
         timeline=timeline(report),
         chart=weeks(report, staying, has_decisions=is_live),
         staying=staying,
-        balance=balance_of(report),
         served=served,
         limits=list(_limits(report, served)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",

@@ -84,8 +84,6 @@ class MonitoredWindow:
     expected: float | None = None
     expected_interval: tuple[float, float] | None = None
     """The error that needs no label, and the ends of its interval, as in `ErrorReport`."""
-    wanted: int = 0
-    """How many labels people were asked for."""
     shifts: tuple[str, ...] = ()
     """How it differs from training, in words: `out of support (vicprice, transfer)`."""
     served: ServedReport | None = None
@@ -228,7 +226,6 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         high=last.high if last else None,
         expected=looked.expected if looked else None,
         expected_interval=looked.expected_interval if looked else None,
-        wanted=len(window.wanted),
         shifts=_shifts([each for each, _ in looks]),
         served=window.served,
     )

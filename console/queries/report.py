@@ -20,7 +20,7 @@ from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
 from millrace.console.queries.live import read_climbs
 from millrace.console.queries.money.month import find_usage
-from millrace.console.queries.money.work import CostLine, Job, find_jobs
+from millrace.console.queries.money.work import CostLine, find_jobs
 from millrace.console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,
@@ -37,7 +37,6 @@ from millrace.console.queries.versions import ModelVersion, audit_of, find_versi
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
-from millrace.workload.load import load_workload
 
 MOST_RUNS = 100
 """How many executions of each machine are read, the newest ones."""
@@ -86,12 +85,8 @@ class WorkloadReport:
     lineage: tuple[Link, ...]
     """The chain of the newest decision."""
     usage: tuple[CostLine, ...]
-    jobs: tuple[Job, ...] = ()
-    """The ended jobs of `runs`."""
     rejected: Mapping[date, int] = field(default_factory=dict)
     """The refused rows of requests by day."""
-    usd_per_error: float | None = None
-    """What a wrong answer costs; None if the workload does not declare it."""
     limits: tuple[Limit, ...] = ()
     """The limits of the live version's monitors, and decisions that no monitor run judged."""
     withdrawals: tuple[Withdrawal, ...] = ()
@@ -114,15 +109,7 @@ class WorkloadReport:
         return next((model for model in self.models if model.version.status == "live"), None)
 
 
-def read_declared_report(environment: Environment, names: WorkloadNames, declared: Path) -> WorkloadReport:
-    """`read_report` with what a `workload.yaml` says: the question, and what a wrong answer costs."""
-    price = load_workload(declared.parent).retraining.usd_per_error
-    return read_report(environment, names, question=question_of(declared), usd_per_error=price)
-
-
-def read_report(
-    environment: Environment, names: WorkloadNames, *, question: str, usd_per_error: float | None = None
-) -> WorkloadReport:
+def read_report(environment: Environment, names: WorkloadNames, *, question: str) -> WorkloadReport:
     """Read everything that the report shows. It takes about four calls for each execution, version and drop.
 
     Raises EnvironmentNotFoundError if the workload is not deployed, ClientError if its executions cannot be read."""
@@ -170,8 +157,6 @@ def read_report(
         drops=find_drops(intake, quarantined),
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
         usage=read("cost", lambda: find_usage(environment, names, runs, jobs, records)) or (),
-        jobs=jobs,
-        usd_per_error=usd_per_error,
         rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},
         limits=(
             *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),

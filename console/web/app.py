@@ -39,7 +39,7 @@ from millrace.console.pages.template import MOST, decisions_page
 from millrace.console.queries.decisions import day_named, find_days
 from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.live import FAILURES, read_climbs, try_state
-from millrace.console.queries.report import JudgedModel, question_of, read_declared_report
+from millrace.console.queries.report import JudgedModel, question_of, read_report
 from millrace.console.queries.reviews import explain_item
 from millrace.console.queries.stored import Unread, part, unread
 from millrace.console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
@@ -125,7 +125,7 @@ class _Console:
         names = self._environment.names(request.path_params["workload"])
         others = [PageLink(workload=each.workload, file=f"/{each.workload}") for each in self._workloads()[0]]
         declared = workloads_folder() / names.workload / "workload.yaml"
-        report = read_declared_report(self._environment, names, declared)
+        report = read_report(self._environment, names, question=question_of(declared))
         links = [PageLink(workload="All workloads", file="/"), *others]
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))

@@ -351,7 +351,7 @@ class Retraining(Section):
     """The retrainings that a month (UTC) may have."""
     usd_per_error: Annotated[float, Field(ge=0)] | None = None
     """What a wrong answer costs, where `policy.automate.costs` does not say it; of amounts, a unit of error. It decides
-    nothing: `simulate`, `cost` and the report count with it."""
+    nothing: `simulate` counts with it."""
     maximum_corrected: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The share of labelled rows that may have another label than when the live version was trained; of numbers also
     how far the labels may have moved, as a share of their spread. Beyond it a training waits for a person."""

@@ -1,13 +1,12 @@
-"""The live endpoint in money: its instances, its hours and sleeps, how much of it is used, and what would cost less."""
+"""The live endpoint in money: its instances, its hours and sleeps, and whether anybody calls it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 
-from millrace.aws.endpoints import busy_hours, find_endpoint, requests_by_time
+from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.console.environment import Environment
 from millrace.console.queries.money.work import DAY_S, HOURS_PER_MONTH, CostLine, source_of
 from millrace.console.queries.versions import state_of
@@ -15,8 +14,7 @@ from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLiv
 from millrace.names import WorkloadNames
 from millrace.state.asleep import Asleep
 from millrace.state.audit import Record
-from millrace.workload.declaration import Workload
-from millrace.workload.prices import PRICES, Price, price_of, usd_per_hour
+from millrace.workload.prices import usd_per_hour
 
 IDLE_DAYS = 7
 """An endpoint without a request for this many days is idle."""
@@ -24,11 +22,6 @@ LOOK_BACK_DAYS = 90
 """How many days back the last request is searched. Without a request in them, the endpoint counts as never called."""
 ALTERNATIVES = "docs/releases.md#an-endpoint-that-nobody-calls"
 """Where it is written what can be done about an idle endpoint."""
-STOP_AFTER_H = 8
-"""The `stop_after_hours` that is advised."""
-LITTLE = 0.1
-"""An endpoint that answers in less than this share of its busiest hour may be slower. Of predictions, of money and of
-calls a share below it is no advice."""
 HOUR = timedelta(hours=1)
 
 
@@ -59,11 +52,6 @@ class Sleep:
     def hours(self) -> float:
         return (self.ended - self.begun) / HOUR
 
-    @property
-    def usd(self) -> float:
-        """What its instances would have cost, at list prices."""
-        return self.hours * self.fleet.usd_per_hour
-
 
 @dataclass(frozen=True, kw_only=True)
 class IdleEndpoint:
@@ -78,21 +66,6 @@ class IdleEndpoint:
     @property
     def sentence(self) -> str:
         return f"no request for {self.days} days, at {self.usd_per_month:.2f} USD a month ({ALTERNATIVES})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Utilisation:
-    """The live endpoint in the hours of a month in which it stood."""
-
-    hours: float
-    busy: float
-    """The share of its instance hours in which it worked on a request."""
-    busiest: float
-    """The same of its busiest hour."""
-    silent: float
-    """Hours without a request."""
-    stoppable: float
-    """Those of them that lie STOP_AFTER_H or more after the last request."""
 
 
 def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
@@ -139,11 +112,6 @@ def _line(fleet: Fleet, first: datetime, end: datetime, stopped: Sequence[Sleep]
         since=fleet.created if fleet.created > first else None,
         source=source_of(fleet.instance),
     )
-
-
-def sleeps_of(records: Sequence[Record], first: datetime, end: datetime) -> list[Sleep]:
-    """The sleeps by these records, as far as they lie between `first` and `end`."""
-    return _within(_stops(records, end), first, end)
 
 
 def _within(sleeps: Sequence[Sleep], first: datetime, end: datetime) -> list[Sleep]:
@@ -199,57 +167,3 @@ def _last_request(environment: Environment, names: WorkloadNames, now: datetime)
     # A point stands for the day that begins at its time. The request may have come at the day's end.
     days = [day + timedelta(days=1) for day, requests in counted.items() if requests]
     return min(max(days), now) if days else None
-
-
-def find_utilisation(
-    environment: Environment,
-    names: WorkloadNames,
-    first: datetime,
-    end: datetime,
-    *,
-    fleet: Fleet,
-    instance_hours: float,
-) -> Utilisation:
-    """How the endpoint was used from `first` to `end`, in which it stood for so many instance hours."""
-    hours = busy_hours(environment.client("cloudwatch"), names.endpoint, start=first, end=end)
-    stood_h, busy_h = instance_hours / fleet.count, [one.busy_s / 3600 for one in hours]
-    since = max(first, end - stood_h * HOUR)
-    marks = [since - HOUR, *(one.at for one in hours if one.at >= since), end]
-    return Utilisation(
-        hours=stood_h,
-        busy=min(sum(busy_h) / instance_hours, 1.0),
-        busiest=min(max(busy_h, default=0.0) / fleet.count, 1.0),
-        silent=max(stood_h - len(busy_h), 0.0),
-        stoppable=sum(max((b - a) / HOUR - 1 - STOP_AFTER_H, 0.0) for a, b in pairwise(marks)),
-    )
-
-
-def advise(
-    workload: Workload, stage: str, fleet: Fleet, use: Utilisation, *, hosting: Collection[str]
-) -> Iterator[str]:
-    """What would make the endpoint cheaper. `hosting` are the instance types that SageMaker has for endpoints."""
-    a_month = fleet.usd_per_hour * HOURS_PER_MONTH
-    if workload.rollout.idle is None and use.stoppable > LITTLE * use.hours:
-        yield (
-            f"rollout.idle: {{stop_after_hours: {STOP_AFTER_H}}} would have saved "
-            f"{use.stoppable * fleet.usd_per_hour:.2f} USD: no request in {use.silent:,.0f} of {use.hours:,.0f} hours"
-        )
-    if fleet.count > 1 and use.busiest * fleet.count < LITTLE:
-        yield (
-            f"one instance would save {a_month - a_month / fleet.count:.2f} USD a month: {fleet.count} are busy for "
-            f"{use.busiest:.1%} of their busiest hour (rollout.min_instances; one alone has no other when it fails)"
-        )
-    if use.busiest < LITTLE and (smaller := _smaller(fleet.instance, hosting)):
-        saved = a_month - usd_per_hour(smaller.instance) * fleet.count * HOURS_PER_MONTH
-        yield (
-            f"{smaller.instance} would save {saved:.2f} USD a month if {smaller.memory_gib} GiB of memory are enough: "
-            f"busy for {use.busiest:.1%} of the busiest hour (rollout.instance.{stage}; measured before it is live)"
-        )
-
-
-def _smaller(instance: str, hosting: Collection[str]) -> Price | None:
-    """The dearest instance type that is cheaper and has no more GPUs; None if there is none."""
-    now = price_of(instance)
-    hosted = [one for one in PRICES if one.instance in hosting and one.gpus <= now.gpus]
-    cheaper = [one for one in hosted if one.usd_per_hour < now.usd_per_hour]
-    return max(cheaper, key=lambda one: one.usd_per_hour, default=None)

@@ -1,32 +1,19 @@
 """One table of what a workload costs: a month's work, the endpoint, what is stored, and what is billed anyway.
 
-All figures are estimates at list prices, not bills. Runs are estimated by the time that SageMaker reports as billed. A
-new version brought its error and that of the version before on the same labels, times a price."""
+All figures are estimates at list prices, not bills. Runs are estimated by the time that SageMaker reports as billed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import blake2b
-from itertools import pairwise, takewhile
-from typing import Any
+from itertools import takewhile
 
 from millrace.console.environment import Environment
-from millrace.console.queries.decisions import Day, find_days, size_of_decisions
+from millrace.console.queries.decisions import find_days, size_of_decisions
 from millrace.console.queries.executions import Execution, list_executions
-from millrace.console.queries.money.endpoint import (
-    LITTLE,
-    IdleEndpoint,
-    Utilisation,
-    advise,
-    endpoint_lines,
-    find_idle,
-    find_utilisation,
-    live_fleet,
-    sleeps_of,
-)
+from millrace.console.queries.money.endpoint import IdleEndpoint, endpoint_lines, find_idle, live_fleet
 from millrace.console.queries.money.work import (
     CostLine,
     Job,
@@ -38,82 +25,20 @@ from millrace.console.queries.money.work import (
     priced,
 )
 from millrace.console.queries.query import price
-from millrace.console.queries.versions import audit_of, read_evaluation, registry_of, state_of
+from millrace.console.queries.versions import audit_of, registry_of, state_of
 from millrace.console.words import count
-from millrace.decisions.record import canonical
 from millrace.errors import EnvironmentNotFoundError
-from millrace.evaluation.report import ChampionComparison, Evaluation
 from millrace.names import QUERY, WorkloadNames
 from millrace.state.audit import Record
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
-from millrace.workload.declaration import Prediction, Workload
+from millrace.workload.declaration import Workload
 from millrace.workload.prices import RATES
-
-UNIT = "USD"
-ROWS = 1000
-"""An evaluation has the costs of so many rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gain:
-    """What the difference of two versions' errors on the same recent labels is worth."""
-
-    compared: ChampionComparison
-    price: float | None
-    """What an error costs; for an amount what one of its units costs. None if nobody has declared it."""
-    currency: str = UNIT
-
-    def of(self, answers: int) -> float | None:
-        """What so many answers save if the difference holds."""
-        better = self.compared.error - self.compared.challenger_error
-        return None if self.price is None else better * self.price * answers
-
-    def least_of(self, answers: int) -> float | None:
-        """What they save at least, with 95 %."""
-        return None if self.price is None else self.compared.lower_bound * self.price * answers
-
-    def words(self, usd: float) -> str:
-        """What 1,000 answers save, and how many pay for a training of so many US dollars."""
-        before = self.compared
-        now = f"{before.challenger_error:.4f} now on the same {before.rows:,} labels"
-        errors = f"error {before.error:.4f} of version {before.model_version}, {now}"
-        saved, least = self.of(1000), self.least_of(1000)
-        if saved is None or least is None:
-            return f"{errors}; what an error costs is not declared (retraining.usd_per_error)"
-        pays = saved > 0 and self.currency == UNIT
-        paid = f", so {max(usd / saved * 1000, 1):,.0f} pay for the training" if pays else ""
-        return f"{errors}: 1,000 answers save {saved:.2f} {self.currency} (at least {least:.2f}){paid}"
-
-
-def gain_of(evaluation: Evaluation | None, usd_per_error: float | None) -> Gain | None:
-    """None for a version that was compared with none, or by another measure than its error."""
-    if evaluation is None or evaluation.champion is None or evaluation.champion.measure != "error":
-        return None
-    # Costs that depend on the class have a mean by the wrong answers of the version's own test rows.
-    costs, error = evaluation.costs, evaluation.metrics.get("error")
-    price = costs.all_automated.measured.value / ROWS / error if costs and error else usd_per_error
-    return Gain(compared=evaluation.champion, price=price, currency=costs.currency if costs else UNIT)
-
 
 BESIDE = ("monitor", "score")
 """The machines with jobs, beside `train`, whose runs a budget counts, and `release`, whose jobs are preflights."""
 MOST_BYTES = 256 * 2**20
 """A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
-TOGETHER = timedelta(seconds=1)
-"""Calls of one caller that are this near could have been one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Traffic:
-    """The requests about days of a month, by their decisions."""
-
-    predictions: int
-    calls: int
-    together: int
-    """Calls within TOGETHER after another one of the same caller."""
-    repeated: int
-    """Predictions whose row the same version had answered before, whatever its key and its time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,19 +52,9 @@ class MonthCost:
     """The sum that the month's runs have reserved."""
     lines: tuple[CostLine, ...]
     """What the month's work cost, the most expensive first; then what a month costs while nothing happens."""
-    traffic: Traffic | None
-    """The predictions about days of the month; None if they are too many bytes to count."""
+    predictions: int | None
+    """Those about days of the month; None if they are too many bytes to count."""
     idle: IdleEndpoint | None
-    use: Utilisation | None = None
-    """None without a live endpoint in the month."""
-    advice: tuple[str, ...] = ()
-    """What would cost less."""
-    gains: tuple[str, ...] = ()
-    """What each version that was trained in the month brought."""
-    slept_hours: float = 0.0
-    """The hours of the month in which the endpoint was stopped, since nobody asked it."""
-    saved_usd: float = 0.0
-    """What its instances would have cost in them."""
 
     @property
     def usd_per_1000(self) -> float | None:
@@ -152,7 +67,7 @@ class MonthCost:
         return self._per_1000(self.sum("once", "monthly", "monthly with an endpoint")) if self.usd_per_1000 else None
 
     def _per_1000(self, usd: float) -> float | None:
-        return usd / self.traffic.predictions * 1000 if usd and self.traffic and self.traffic.predictions else None
+        return usd / self.predictions * 1000 if usd and self.predictions else None
 
     def sum(self, *billed: str) -> float:
         """The sum of the lines that are billed like this."""
@@ -179,26 +94,13 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
     )
-    stood = next((line.count for line in work if line.what == "endpoint"), 0)
-    use, advice = None, list[str]()
-    if fleet and stood:
-        use = find_utilisation(environment, names, first, end, fleet=fleet, instance_hours=stood)
-        advice += advise(workload, names.platform.stage, fleet, use, hosting=_hosting(environment))
-    if traffic := find_traffic(environment, names, first, workload.prediction):
-        advice += advise_callers(traffic, work)
-    sleeps = sleeps_of(records, first, end)
     return MonthCost(
         month=wanted,
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
         lines=(*work, *find_monthly(environment, names)),
-        traffic=traffic,
-        use=use,
-        advice=tuple(advice),
-        gains=tuple(_gains(environment, names, work, workload)),
+        predictions=count_predictions(environment, names, first),
         idle=find_idle(environment, names, fleet),
-        slept_hours=sum(one.hours for one in sleeps),
-        saved_usd=sum(one.usd for one in sleeps),
     )
 
 
@@ -267,12 +169,6 @@ def _begun(environment: Environment, names: WorkloadNames, machine: str, first: 
     return {each["name"] for each in since if each["startDate"] < next_month(first)}
 
 
-def _hosting(environment: Environment) -> Collection[str]:
-    """The instance types of endpoints, by SageMaker's own model."""
-    shape: Any = environment.client("sagemaker").meta.service_model.shape_for("ProductionVariantInstanceType")
-    return frozenset(shape.enum)
-
-
 def query_lines(environment: Environment, names: WorkloadNames, first: datetime) -> Iterator[CostLine]:
     """A line for each scheduled query, by what Athena read for its runs of the month."""
     read = dict[str, list[int]]()
@@ -294,61 +190,10 @@ def query_lines(environment: Environment, names: WorkloadNames, first: datetime)
         )
 
 
-def _gains(
-    environment: Environment, names: WorkloadNames, lines: Iterable[CostLine], workload: Workload
-) -> Iterator[str]:
-    """What the versions that were trained in the month brought, by the lines of their trainings."""
-    s3, price_of_error = environment.client("s3"), workload.retraining.usd_per_error
-    for line in lines:
-        run, _, version = line.which.partition(", ")
-        gain = gain_of(read_evaluation(s3, names, run), price_of_error) if line.what == "training" else None
-        if gain and version:
-            yield f"{version}: {gain.words(line.usd or 0)}"
-
-
-def find_traffic(environment: Environment, names: WorkloadNames, first: datetime, spec: Prediction) -> Traffic | None:
-    """The traffic about days of the month that begins at `first`; None if it is too many bytes to count."""
+def count_predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
+    """Those about days of the month that begins at `first`; None if they are too many bytes to count."""
     last = next_month(first).date() - timedelta(days=1)
     if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
         return None
     days = find_days(environment, names, first=first.date(), last=last, most_scored=0)
-    return traffic_of(days, spec)
-
-
-def traffic_of(days: Iterable[Day], spec: Prediction) -> Traffic:
-    """The traffic of these days, the newest first. A fallback is a prediction that repeats nothing."""
-    # What no feature reads says only which row it is.
-    aside = {*spec.key, spec.event_time} - {*spec.feature_columns}
-    predictions, repeated, calls, seen = 0, 0, set[tuple[str, datetime]](), set[bytes]()
-    for day in days:
-        predictions += len(day.decisions)
-        for one in day.decisions:
-            calls.add((one.caller or "", one.inferred_at))
-            if one.model_version is None:
-                continue
-            cells = {name: cell for name, cell in json.loads(one.input).items() if name not in aside}
-            row = blake2b(f"{one.model_version}{canonical(cells)}".encode(), digest_size=16).digest()
-            repeated += row in seen
-            seen.add(row)
-    near = (a[0] == b[0] and b[1] - a[1] <= TOGETHER for a, b in pairwise(sorted(calls)))
-    return Traffic(predictions=predictions, calls=len(calls), together=sum(near), repeated=repeated)
-
-
-def advise_callers(traffic: Traffic, lines: Sequence[CostLine]) -> Iterator[str]:
-    """What callers could do, by what endpoint and functions cost in the month."""
-    functions, endpoint = (
-        sum(line.usd or 0 for line in lines if line.what == what) for what in ("functions", "endpoint")
-    )
-    if traffic.together > LITTLE * traffic.calls:
-        share = traffic.together / traffic.calls
-        yield (
-            f"{traffic.together:,} of {count(traffic.calls, 'call')} came within a second after another one of the "
-            f"same caller: a call takes up to 1,000 rows, which saves {share * functions:.4f} USD of functions"
-        )
-    if traffic.repeated > LITTLE * traffic.predictions:
-        share = traffic.repeated / traffic.predictions
-        yield (
-            f"{traffic.repeated:,} of {count(traffic.predictions, 'prediction')} ask again what the same version has "
-            f"answered: a cache would save up to {share * functions:.4f} USD of functions, and "
-            f"{share * endpoint:.2f} USD of the endpoint where that lets an instance go"
-        )
+    return sum(len(day.decisions) for day in days)
