@@ -86,7 +86,7 @@ def model_parts(names: WorkloadNames) -> dict[str, Any]:
         "fan": fan,
         "truth_by_answer": truth_by_answer,
         "reliability": lambda bins: reliability(_finite(bins)),
-        "other_metrics": lambda evaluation: list(_other_metrics(evaluation)),
+        "other_metrics": lambda evaluation: list(other_metrics(evaluation)),
     }
 
 
@@ -144,7 +144,7 @@ def _limits(report: WorkloadReport, served: Sequence[ServedWindow]) -> Iterator[
             yield f"{one.window.start} to {one.window.end}: {unusual}."
 
 
-def _other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:
+def other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:
     """Name, figure and interval of each metric that says more than the error does.
 
     A metric is left out if it equals the error, and accuracy is left out if the error is a share of wrong answers."""
@@ -247,7 +247,7 @@ def _parts(evaluation: Evaluation) -> Iterator[Row]:
     own = [*shown, *(name for name in found if name not in figures.FIGURES)]
     compared = "log_loss" if "log_loss" in own else "error"
     # The error goes by what it is for this task.
-    names = [_error_name(evaluation) if name == "error" else figures.words(name) for name in own]
+    names = [error_name(evaluation) if name == "error" else figures.words(name) for name in own]
     yield "part of the answer", *names, f"{names[own.index(compared)]} of the naive rule"
     for part in parts:
         known = (_figure(name, part.figures.get(name)) for name in own)
@@ -275,7 +275,7 @@ def _cases(evaluation: Evaluation) -> Iterator[Row]:
     """The named rows, with what each must be answered and what it was."""
     yield "named row", "must be", "is"
     for one in measured.cases if (measured := evaluation.of(CasesEvidence)) else ():
-        yield f"{'✓' if one.is_right else '✗'} {one.name}: {one.reason}", one.expected, one.came
+        yield f"{one.name}: {one.reason}", one.expected, f"{'✓' if one.is_right else '✗'} {one.came}"
 
 
 def _costs(evaluation: Evaluation) -> Iterator[Row]:
@@ -289,15 +289,15 @@ def _costs(evaluation: Evaluation) -> Iterator[Row]:
 
 
 def _rivals(evaluation: Evaluation) -> Iterator[Row]:
-    yield "answers of", "rows", _error_name(evaluation), "this model is better by"
+    yield "answers of", "rows", error_name(evaluation), "this model is better by"
     for one in evaluation.contenders:
         gain = one.improvements.get("error")
-        better = "" if gain is None else _interval(gain, evaluation, signed=True)
-        yield one.name, f"{one.rows:,}", _interval(one.scores["error"], evaluation), better
+        better = "" if gain is None else with_interval(gain, evaluation, signed=True)
+        yield one.name, f"{one.rows:,}", with_interval(one.scores["error"], evaluation), better
 
 
 def _seeds(evaluation: Evaluation) -> Iterator[Row]:
-    yield "the same training with", _error_name(evaluation)
+    yield "the same training with", error_name(evaluation)
     for place, error in enumerate(evaluation.seed_errors):
         yield f"another seed, {place}" if place else "its own seed", evaluation.error.amount(error)
 
@@ -309,15 +309,15 @@ def _mistakes(evaluation: Evaluation) -> Iterator[Row]:
 
 
 def _slices(evaluation: Evaluation) -> Iterator[Row]:
-    yield "slice, the worst first", "rows", _error_name(evaluation)
+    yield "slice, the worst first", "rows", error_name(evaluation)
     found = measured.slices if (measured := evaluation.of(SlicesEvidence)) else ()
     judged = [(one.error, one) for one in found if one.error]
     for error, one in sorted(judged, key=lambda each: -_finite_of(each[0].value))[:MOST_SLICES]:
-        yield f"{one.column} = {one.value}", f"{one.rows:,}", _interval(error, evaluation)
+        yield f"{one.column} = {one.value}", f"{one.rows:,}", with_interval(error, evaluation)
 
 
 def _groups(evaluation: Evaluation) -> Iterator[Row]:
-    yield "group", "rows", _error_name(evaluation), "selected", "found of the positive", "alarmed of the others"
+    yield "group", "rows", error_name(evaluation), "selected", "found of the positive", "alarmed of the others"
     for one in measured.groups if (measured := evaluation.of(FairnessEvidence)) else ():
         rates = (one.selection_rate, one.true_positive_rate, one.false_positive_rate)
         shares = ("" if rate is None else f"{rate:.1%}" for rate in rates)
@@ -331,9 +331,9 @@ def _disparities(evaluation: Evaluation) -> Iterator[Row]:
 
 
 def _damages(evaluation: Evaluation) -> Iterator[Row]:
-    yield "damaged by", _error_name(evaluation), "rise"
+    yield "damaged by", error_name(evaluation), "rise"
     for one in measured.damaged if (measured := evaluation.of(RobustnessEvidence)) else ():
-        yield one.damage, _interval(one.error, evaluation), _interval(one.rise, evaluation, signed=True)
+        yield one.damage, with_interval(one.error, evaluation), with_interval(one.rise, evaluation, signed=True)
 
 
 def _leaks(evaluation: Evaluation) -> Iterator[Row]:
@@ -342,7 +342,7 @@ def _leaks(evaluation: Evaluation) -> Iterator[Row]:
         yield one.column, f"{one.explained:.1%}"
 
 
-def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False) -> str:
+def with_interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False) -> str:
     """A figure with its interval: "13.2% (12.1 to 14.4)" for a share, "53.1 (50.2 to 56)" for an amount."""
     sign: Literal["", "+"] = "+" if signed else ""
     is_share, unit = evaluation.error.is_share, "%" if evaluation.error.is_share else ""
@@ -353,7 +353,7 @@ def _interval(figure: Estimate, evaluation: Evaluation, *, signed: bool = False)
     return f"{value}{unit} ({low} to {high})" if math.isfinite(figure.low) else f"{value}{unit}, no interval"
 
 
-def _error_name(evaluation: Evaluation) -> str:
+def error_name(evaluation: Evaluation) -> str:
     """What the error is, with its unit if it has one: "mean absolute error, MW"."""
     unit = evaluation.error.unit
     return f"{evaluation.error.name}, {unit}" if unit else evaluation.error.name

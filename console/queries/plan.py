@@ -288,9 +288,8 @@ def _since_live(environment: Environment, names: WorkloadNames, after: Declared,
     """What differs from what the live version was trained by; nothing without a live version."""
     if (live := ReleasePointers(state_of(environment, names)).champion()) is None:
         return
-    files = {name: read_object(environment.client("s3"), names.run_uri(live.run, "config", name)) for name in FILES}
     try:
-        yield from edits_of(_declared_in(names.workload, files, f"version {live.version}"), after)
+        yield from edits_of(declared_of_run(environment, names, live.run, where=f"version {live.version}"), after)
     except RunError as error:
         yield Edit(what=str(error), step="retrain")
     trained_by = registry_of(environment, names).describe(live.package_arn).metadata.get("code_digest", "")
@@ -300,6 +299,13 @@ def _since_live(environment: Environment, names: WorkloadNames, after: Declared,
     for code in {one["MILLRACE_CODE_DIGEST"] for one in variables if isinstance(one.get("MILLRACE_CODE_DIGEST"), str)}:
         if code != trained_by:
             yield Edit(what=f"the suite's training code {trained_by[:7]} → {code[:7]}", step="retrain")
+
+
+def declared_of_run(environment: Environment, names: WorkloadNames, run: str, *, where: str) -> Declared:
+    """What the training run was started with. Raises RunError if this version of ours does not read it."""
+    s3 = environment.client("s3")
+    files = {name: read_object(s3, names.run_uri(run, "config", name)) for name in FILES}
+    return _declared_in(names.workload, files, where)
 
 
 def _of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[Edit]:

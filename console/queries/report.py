@@ -33,10 +33,17 @@ from millrace.console.queries.monitoring import (
     windows,
 )
 from millrace.console.queries.stored import Unread, part
-from millrace.console.queries.versions import ModelVersion, audit_of, find_versions, read_evaluation
+from millrace.console.queries.versions import (
+    ModelVersion,
+    audit_of,
+    describe_version,
+    find_versions,
+    read_evaluation,
+)
 from millrace.evaluation.report import ErrorMeaning, Evaluation
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
 
 MOST_RUNS = 100
 """How many executions of each machine are read, the newest ones."""
@@ -148,7 +155,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         question=question,
         now=now,
         runs=tuple(runs),
-        models=read("models", lambda: tuple(_judged(s3, names, version, climbs) for version in reversed(newest))) or (),
+        models=read("models", lambda: tuple(_judged(s3, names, one, climbs) for one in reversed(newest))) or (),
         monitor_runs=monitor_runs,
         windows=(judged := windows(monitor_runs)),
         champions=champion_periods(records, until=now.date()),
@@ -173,6 +180,13 @@ def question_of(workload: Path) -> str:
     The name of its folder if the first line is no comment."""
     first = workload.read_text().partition("\n")[0]
     return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
+
+
+def read_judged(environment: Environment, names: WorkloadNames, package: Package) -> JudgedModel:
+    """The registered version with what was judged of it."""
+    s3 = environment.client("s3")
+    version = describe_version(environment, names, package)
+    return _judged(s3, names, version, read_climbs(s3, names, package.version))
 
 
 def _judged(

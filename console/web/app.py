@@ -25,24 +25,18 @@ from millrace.artefact.signing import SignedVersion
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import (
-    Decided,
-    act_page,
-    act_path,
-    failure_page,
-    overview_page,
-    review_page,
-    version_page,
-)
+from millrace.console.pages.overview import act_page, act_path, failure_page, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page
+from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
 from millrace.console.queries.decisions import day_named, find_days
 from millrace.console.queries.documents import find_package, signing_key
-from millrace.console.queries.live import FAILURES, read_climbs, try_state
-from millrace.console.queries.report import JudgedModel, question_of, read_report
+from millrace.console.queries.live import FAILURES, try_state
+from millrace.console.queries.report import question_of, read_judged, read_report
 from millrace.console.queries.reviews import explain_item
 from millrace.console.queries.stored import Unread, part, unread
-from millrace.console.queries.versions import describe_version, read_evaluation, registry_of, state_of, waiting
+from millrace.console.queries.two_versions import read_versions
+from millrace.console.queries.versions import find_versions, registry_of, state_of, waiting
 from millrace.console.web.acts import ACTS
 from millrace.console.web.session import ReviewSession
 from millrace.contract.load import load_contract
@@ -77,6 +71,7 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/{workload}/review", console.decide, methods=["POST"]),
             Route("/{workload}/acts/{act}", console.act),
             Route("/{workload}/acts/{act}", console.confirm, methods=["POST"]),
+            Route("/{workload}/versions", console.versions),
             Route("/{workload}/versions/{version}", console.version),
             Route("/{workload}/versions/{version}", console.judge, methods=["POST"]),
         ],
@@ -130,6 +125,8 @@ class _Console:
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
             links.append(PageLink(workload="Pause automation", file=act_path(names.workload, "pause")))
+        if len(report.models) > 1:
+            links.append(PageLink(workload="Compare versions", file=versions_path(names.workload)))
         if report.live:
             links.append(PageLink(workload="Roll back", file=act_path(names.workload, "rollback")))
         return HTMLResponse(page(report, links=links, is_live=True))
@@ -207,8 +204,10 @@ class _Console:
         found = Decided(
             names=names,
             package=package,
-            model=self._model(names, package),
-            live=self._model(names, registry_of(environment, names).describe(other.package_arn)) if other else None,
+            model=read_judged(environment, names, package),
+            live=read_judged(environment, names, registry_of(environment, names).describe(other.package_arn))
+            if other
+            else None,
             signature=self._signature(names, package),
             waiting=waiting(names, package),
             now=environment.now(),
@@ -218,15 +217,17 @@ class _Console:
         asked = question_of(workloads_folder() / names.workload / "workload.yaml")
         return HTMLResponse(version_page(found, asked=asked, token=self._token, message=message))
 
-    def _model(self, names: WorkloadNames, package: Package) -> JudgedModel:
-        version = describe_version(self._environment, names, package)
-        s3, number = self._environment.client("s3"), package.version
-        return JudgedModel(
-            version=version,
-            evaluation=read_evaluation(s3, names, version.run),
-            epochs=(),
-            climbs=read_climbs(s3, names, number).get(number, ()),
-        )
+    def versions(self, request: Request) -> Response:
+        """Any two versions beside each other; without a choice the live one and the newest other one."""
+        environment, names = self._environment, self._environment.names(request.path_params["workload"])
+        known = [one for one in find_versions(environment, names) if one.version]
+        numbers = [one.version or "" for one in sorted(known, key=lambda one: one.status != "live")][:2]
+        if len(numbers) < 2:
+            raise EnvironmentNotFoundError(f"{names.workload}: expected two versions to compare, got {len(numbers)}")
+        chosen = [
+            request.query_params.get(place, number) for place, number in zip(("first", "second"), numbers, strict=True)
+        ]
+        return HTMLResponse(comparison_page(names, known, read_versions(environment, names, chosen)))
 
     def _signature(self, names: WorkloadNames, package: Package) -> SignedVersion | Unread:
         try:

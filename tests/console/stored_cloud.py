@@ -20,6 +20,7 @@ from millrace.aws.objects import put_object
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.money import work
 from millrace.console.queries.monitoring import MonitorRun
+from millrace.console.queries.plan import FILES
 from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
@@ -187,7 +188,8 @@ def _model(model: JudgedModel) -> None:
     known |= {"as_of": f"{version.trained_at:%Y-%m-%dT%H:%M:%SZ}", "reason": version.reason, "gate": "baseline"}
     known |= {f"{name}_digest": value for name, value in version.digests.items()}
     put_object(s3, NAMES.run_uri(version.run, "config", "run.json"), json.dumps(known).encode())
-    put_object(s3, NAMES.run_uri(version.run, "config", "workload.yaml"), (DECLARED / "workload.yaml").read_bytes())
+    for name in FILES:
+        put_object(s3, NAMES.run_uri(version.run, "config", name), (DECLARED / name).read_bytes())
     assert model.evaluation is not None
     evaluation = model.evaluation.model_dump_json(by_alias=True).encode()
     put_object(s3, NAMES.run_uri(version.run, "evaluation", "evaluation.json"), evaluation)
