@@ -142,14 +142,12 @@ class _Probe:
             # Half of few entities may be told right by chance: their rows are judged as if each were alone.
             group_M, rows_G = np.arange(len(chosen)), np.ones(len(chosen), np.int64)
         rise_G = np.bincount(group_M, weights=apart_M - random_M)
-        rise = float(rise_G.sum()) / len(chosen)
-        error = float(np.sqrt(((rise_G - rise * rows_G) ** 2).sum())) / len(chosen)
         found = HiddenGroups(
             columns=columns,
             groups=int(group_N.max()) + 1,
             random=float(random_M.mean()),
             apart=float(apart_M.mean()),
-            deviations=rise / error if error else 0.0,
+            deviations=_deviations(rise_G, rows_G),
             is_class=self.is_class,
         )
         # The harsher division counts: where later thirds of the rows are as hard, a split by time hides nothing.
@@ -160,6 +158,16 @@ class _Probe:
         ):
             return None
         return found
+
+
+def _deviations(rise_G: Floats, rows_G: Integers) -> float:
+    """By how many standard errors the loss rises: as a mean, or as signed ranks (Wilcoxon 1945), whichever is more.
+
+    Squared errors of a few groups may outweigh all others, and the mean's error with them."""
+    away_G = rise_G - rise_G.sum() / rows_G.sum() * rows_G
+    rank_G = abs(rise_G / rows_G).argsort().argsort() + 1.0
+    signed = (np.sign(rise_G) * rank_G).sum() / np.sqrt((rank_G**2).sum())
+    return float(max(rise_G.sum() / (np.sqrt((away_G**2).sum()) or np.inf), signed))
 
 
 def _losses(input_MC: Floats, target_M: Floats, fold_M: Integers, *, is_class: bool) -> Floats:

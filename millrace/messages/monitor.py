@@ -168,10 +168,6 @@ class ConceptReport(Message):
     bound: float
     """The level above which it has."""
 
-    @property
-    def is_seen(self) -> bool:
-        return self.level > self.bound
-
 
 class MonitorRequest(Message):
     """The request of the drift job: the content of `request.json`."""

@@ -8,14 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import IPv4Address
 from pathlib import Path
 from threading import Thread
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+import trustme
 
 DAY = timedelta(days=1)
 
@@ -72,40 +68,8 @@ def chat(folder: Path) -> Iterator[Chat]:
 
 def write_certificates(folder: Path) -> None:
     """An authority, and two certificates of 127.0.0.1 that it signed: one that is valid and one that has expired."""
-    now, authority = datetime.now(UTC), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
-    root = _signed(issuer, issuer, authority, authority, begins=now - 3 * DAY, ends=now + DAY, is_authority=True)
-    (folder / "authority.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
+    now, authority = datetime.now(UTC), trustme.CA()
+    authority.cert_pem.write_to_path(folder / "authority.pem")
     for name, ends in {"valid": now + DAY, "expired": now - DAY}.items():
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-        certificate = _signed(subject, issuer, key, authority, begins=now - 2 * DAY, ends=ends, is_authority=False)
-        written = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        (folder / f"{name}.pem").write_bytes(written + certificate.public_bytes(serialization.Encoding.PEM))
-
-
-def _signed(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    by: ec.EllipticCurvePrivateKey,
-    *,
-    begins: datetime,
-    ends: datetime,
-    is_authority: bool,
-) -> x509.Certificate:
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-        .add_extension(address, critical=False)
-        .sign(by, hashes.SHA256())
-    )
+        signed = authority.issue_cert("127.0.0.1", not_before=now - 2 * DAY, not_after=ends)
+        signed.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")

@@ -65,6 +65,17 @@ def test_an_entity_is_named_by_the_fewest_columns(names: list[str], in_time: boo
     assert (found.columns if found else ()) == expected
 
 
+def test_a_few_large_entities_hide_no_other() -> None:
+    """Ten years of each state, of which a few sell far more than all others: the mean of their errors is theirs."""
+    random, state = np.random.default_rng(0), np.repeat(np.arange(150), 10)
+    level = random.lognormal(0, 1.5, 150)
+    rows = pa.table({"state": state, "people": level[state] * random.lognormal(0, 0.02, state.size)})
+    label = (level * random.lognormal(0, 0.5, 150))[state] * random.lognormal(0, 0.05, state.size)
+    found = find_entity(rows, label, inputs=["people"], candidates=["state"], is_in_time=False)
+    assert found is not None
+    assert found.columns == ("state",)
+
+
 @pytest.mark.parametrize("is_in_order", [True, False])
 def test_neighbours_that_are_alike_are_an_order(is_in_order: bool) -> None:
     random = np.random.default_rng(0)
