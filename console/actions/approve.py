@@ -8,17 +8,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from millrace.console.actions.start import start
+from millrace.console.actions.start import redrive, start
 from millrace.console.environment import Environment
 from millrace.console.queries.documents import find_package
 from millrace.console.queries.runs import Run, input_of, list_runs
 from millrace.console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, RunError
-from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwitched, HeldLabelsDecided
+from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwitched, HeldLabelsDecided, RunRedriven
 from millrace.messages.envelope import Message
 from millrace.messages.release import Rollback
 from millrace.names import LIVE, WorkloadNames
@@ -196,6 +197,28 @@ def record(
     """Write the record. `command` is the one that was typed, and `by` the identity of who typed it."""
     kept = Record(actor=command, execution_arn=by, event=event, as_of=at, cause="command", details=details)
     append(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=kept)
+
+
+def check_recording(environment: Environment, names: WorkloadNames) -> None:
+    """Raise ClientError unless the person may write the audit record of what is about to be done.
+
+    A write whose condition never holds needs the right to write and writes nothing."""
+    client = environment.client("dynamodb")
+    with suppress(client.exceptions.ConditionalCheckFailedException):
+        client.put_item(
+            TableName=names.platform.audit_table,
+            Item={"pk": {"S": names.workload}, "sk": {"S": "-"}},
+            ConditionExpression="attribute_exists(pk) AND attribute_not_exists(pk)",
+        )
+
+
+def rerun(environment: Environment, names: WorkloadNames, run: Run, *, reason: str) -> None:
+    """Let the failed run go on, and write the audit record. Raises the errors of `redrive`."""
+    by, at = environment.identity(), environment.now()
+    check_recording(environment, names)
+    redrive(environment.client("stepfunctions"), run)
+    details = RunRedriven(machine=run.machine, run=run.name, by=by, reason=reason)
+    record(environment, names, AuditEvent.RUN_REDRIVEN, details, command="rerun", by=by, at=at)
 
 
 def acknowledge(environment: Environment, names: WorkloadNames, alarm: str, *, reason: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,12 +21,14 @@ from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.planned import as_planned
+from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
+from millrace.contract.validate import Validator
 from millrace.errors import DropError, RunError
-from millrace.files.catalogue import HEAD_BYTES, format_of
+from millrace.files.catalogue import HEAD_BYTES, format_of, read_drop
 from millrace.files.image import is_image
-from millrace.files.origin import image_columns
+from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, check_header
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
 
@@ -304,3 +308,56 @@ def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, by: s
         machine=MACHINE_OF_FEED[feed],
         drop_id=drop_id_of(bucket, key, version),
     )
+
+
+LOOKED_ROWS = 5_000
+"""So many rows of a file are judged before it is put."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looked:
+    """What the contract says of the first rows of a file, by themselves: keys that the table has are not compared."""
+
+    rows: int
+    is_whole: bool
+    """Whether these are all rows of the file."""
+    refused: Mapping[str, int]
+    """How many rows would be quarantined, by their first reason."""
+    example: str
+    """Of the first one: `line 3: demand: expected <= 1, got 17.5`; empty if none is refused."""
+
+
+def look(content: Content, contract: Contract, feed: Feed, at: datetime) -> Looked:
+    """Judge the first LOOKED_ROWS rows as ingestion would. `at` is now.
+
+    Raises DropError for a file that would be refused whole."""
+
+    def fetch(key: str, _: str) -> bytes:
+        raise DropError(Reason.MISSING, expected="images in the file: `millrace drop` takes a manifest", got=key)
+
+    table = contract.table(feed)
+    table = as_planned(table) if feed == "scoring" else table
+    origin = Origin(name=content.name, at=at, digest="0" * 64, fetch=fetch)
+    parts = read_drop(content.path, table, Limits(batch_rows=LOOKED_ROWS), origin)
+    first = next(parts)
+    rows = [*first.unparsable, *Validator(table).judge(first.rows).refused]
+    rows.sort(key=lambda row: row.line or 0)
+    return Looked(
+        rows=first.rows.num_rows + len(first.unparsable),
+        is_whole=next(parts, None) is None,
+        refused=Counter(str(row.violations[0].reason) for row in rows),
+        example=f"line {rows[0].line}: {rows[0].violations[0].sentence}" if rows else "",
+    )
+
+
+def warnings(
+    s3: Any, names: WorkloadNames, contract: Contract, feed: Feed, content: Content, key: str
+) -> Iterator[str]:
+    """What a person should know of the file before it is put at the key. `s3` is boto3's client."""
+    yield from content.notes
+    if labels := labels_in(content.plain, contract, feed):
+        yield f"warning: {unwanted(labels)}"
+    if before := present(s3, names, key):
+        was = f"{before.size:,} bytes of {before.modified}"
+        kept = ", whose good rows take the place of the earlier ones; another name keeps both" * (feed != "scoring")
+        yield f"warning: {key} is there already ({was}): this is a new version of it{kept}"

@@ -321,14 +321,8 @@ def _upload(
     s3, by = environment.client("s3"), environment.identity() if feed == "labels" else ""
     with drop.content_of(file, contract, feed, inside, scale=scale) as content:
         key = drop.landing_key(names, feed, name or content.name)
-        for note in content.notes:
-            typer.echo(note, err=True)
-        if labels := drop.labels_in(content.plain, contract, feed):
-            typer.echo(f"warning: {drop.unwanted(labels)}", err=True)
-        if before := drop.present(s3, names, key):
-            was = f"{before.size:,} bytes of {before.modified}"
-            kept = ", whose good rows take the place of the earlier ones; --name keeps both" * (feed != "scoring")
-            typer.echo(f"warning: {key} is there already ({was}): this is a new version of it{kept}", err=True)
+        for said in drop.warnings(s3, names, contract, feed, content, key):
+            typer.echo(said, err=True)
         done = drop.put(s3, names, content.path, feed=feed, key=key, by=by)
         return done, content.plain.read_bytes() if keeps else b""
 

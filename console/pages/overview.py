@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
+from millrace.console.actions.drop import Dropped, Looked
 from millrace.console.image_folder import data_uri
 from millrace.console.pages.plot import Scale, element, places, together
 from millrace.console.pages.template import template
@@ -26,7 +27,7 @@ from millrace.console.queries.stored import Unread
 from millrace.console.stages import command
 from millrace.console.words import age, count, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
-from millrace.contract.schema import Table
+from millrace.contract.schema import FEEDS, Table
 from millrace.decisions.review import ReviewItem
 from millrace.names import Platform, WorkloadNames
 
@@ -49,6 +50,33 @@ def act_page(
         is_done=is_done,
         message=message,
         reason=reason,
+    )
+
+
+def drop_page(
+    names: WorkloadNames,
+    *,
+    most: int,
+    who: str,
+    token: str,
+    warnings: Sequence[str] = (),
+    looked: Looked | None = None,
+    dropped: Dropped | None = None,
+    message: str = "",
+) -> str:
+    """The page on which a person drops a file of `most` bytes at most, as HTML; with what is said of one that came."""
+    return template("drop.html.jinja", spelled=spelled, count=count).render(
+        title=f"{names.workload}, drop a file",
+        names=names,
+        feeds=FEEDS,
+        most=most // 2**20,
+        who=who,
+        token=token,
+        warnings=warnings,
+        looked=looked,
+        refused=sum(looked.refused.values()) if looked else 0,
+        dropped=dropped,
+        message=message,
     )
 
 

@@ -17,6 +17,7 @@ from millrace.messages.audit import (
     AutomationMoved,
     AutomationSwitched,
     EndpointStarted,
+    FileDropped,
     FloorMoved,
     HeldLabelsDecided,
     ReleaseFailed,
@@ -24,6 +25,7 @@ from millrace.messages.audit import (
     ReviewAnswered,
     ReviewEscalated,
     RowsWithdrawn,
+    RunRedriven,
     VersionDecided,
     VersionRolledBack,
 )
@@ -72,6 +74,9 @@ def _who(record: Record) -> str:
         | AutomationSwitched
         | ReviewAnswered
         | ReviewEscalated
+        | AlarmAcknowledged
+        | RunRedriven
+        | FileDropped
     )
     if isinstance(record.details, by_person):
         return record.details.by.rpartition(":")[2]
@@ -183,5 +188,7 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.ENDPOINT_STOPPED: "version {0.version}: nobody asked; {0.instances} × {0.instance} stopped",
     AuditEvent.ENDPOINT_STARTED: _started,
     AuditEvent.ALARM_ACKNOWLEDGED: _acknowledged,
+    AuditEvent.RUN_REDRIVEN: "{0.machine} {0.run:.8} goes on: {0.reason}",
+    AuditEvent.FILE_DROPPED: "{0.drop} of {0.size:,} bytes: {0.reason}",
 }
 """By event: the sentence on details of the class of the event's details."""

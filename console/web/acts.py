@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from millrace.console.actions.approve import acknowledge, roll_back, switch
-from millrace.console.actions.start import redrive
+from millrace.console.actions.approve import acknowledge, rerun, roll_back, switch
 from millrace.console.environment import Environment
 from millrace.console.queries.alarms import check_raised, find_alarm_states
 from millrace.console.queries.live import declared_automates
@@ -28,9 +27,8 @@ class Act:
     """Is given the name of the run, the alarm or the version, empty where there is one only, and the reason."""
 
 
-def _rerun(environment: Environment, names: WorkloadNames, run: str, _: str) -> None:
-    states = environment.client("stepfunctions")
-    redrive(states, find_run(states, names, run))
+def _rerun(environment: Environment, names: WorkloadNames, run: str, reason: str) -> None:
+    rerun(environment, names, find_run(environment.client("stepfunctions"), names, run), reason=reason)
 
 
 def _roll_back(environment: Environment, names: WorkloadNames, version: str, reason: str) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from secrets import token_urlsafe
+from tempfile import TemporaryDirectory
 from threading import Lock
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs
 
 from botocore.exceptions import ClientError
@@ -25,7 +27,7 @@ from millrace.artefact.signing import SignedVersion
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import act_page, act_path, failure_page, overview_page, review_page
+from millrace.console.pages.overview import act_page, act_path, drop_page, failure_page, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
@@ -38,6 +40,8 @@ from millrace.console.queries.stored import Unread, part, unread
 from millrace.console.queries.two_versions import read_versions
 from millrace.console.queries.versions import find_versions, registry_of, state_of, waiting
 from millrace.console.web.acts import ACTS
+from millrace.console.web.drops import MOST_BYTES as MOST_FILE_BYTES
+from millrace.console.web.drops import take
 from millrace.console.web.session import ReviewSession
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError
@@ -53,7 +57,7 @@ READERS = 8
 MOST_BYTES = 2**20
 """The longest form: a label or a note of a person."""
 JUDGEMENTS = {"approve": approve, "refuse": refuse}
-SCRIPTS = ("refresh.js", "review.js")
+SCRIPTS = ("refresh.js", "review.js", "drop.js")
 Form = Mapping[str, Sequence[str]]
 """The fields of a form that was sent."""
 
@@ -69,6 +73,8 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/{workload}/decisions", console.decisions),
             Route("/{workload}/review", console.review),
             Route("/{workload}/review", console.decide, methods=["POST"]),
+            Route("/{workload}/drop", console.drop),
+            Route("/{workload}/drop", console.take, methods=["POST"]),
             Route("/{workload}/acts/{act}", console.act),
             Route("/{workload}/acts/{act}", console.confirm, methods=["POST"]),
             Route("/{workload}/versions", console.versions),
@@ -78,6 +84,19 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
         exception_handlers=dict.fromkeys(FAILURES, console.failure),
     )
     return app, console.close
+
+
+async def _received(request: Request, body: IO[bytes], *, most: int) -> Response | None:
+    """Write what was sent to `body`; the refusal of more than `most` bytes, or of what ended early."""
+    try:
+        async for part in request.stream():
+            if body.tell() + len(part) > most:
+                expected = f"Refused: expected {most:,} bytes at most.\n"
+                return PlainTextResponse(expected, status_code=413, headers={"connection": "close"})
+            body.write(part)
+    except ClientDisconnect:  # nobody is there to be told
+        return Response(status_code=400)
+    return None
 
 
 def _shared(environment: Environment) -> Environment:
@@ -125,6 +144,7 @@ class _Console:
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
             links.append(PageLink(workload="Pause automation", file=act_path(names.workload, "pause")))
+        links.append(PageLink(workload="Drop a file", file=f"/{names.workload}/drop"))
         if len(report.models) > 1:
             links.append(PageLink(workload="Compare versions", file=versions_path(names.workload)))
         if report.live:
@@ -174,19 +194,47 @@ class _Console:
         return await self._posted(request, self._judge)
 
     async def _posted(self, request: Request, act: Callable[[Request, Form], Response]) -> Response:
-        body = bytearray()
-        try:
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST_BYTES:
-                    expected = f"Refused: expected a form of {MOST_BYTES} bytes at most.\n"
-                    return PlainTextResponse(expected, status_code=413, headers={"connection": "close"})
-        except ClientDisconnect:  # nobody is there to be told
-            return Response(status_code=400)
-        form = parse_qs(body.decode(errors="replace"))
-        if not hmac.compare_digest(form.get("token", [""])[0].encode(), self._token.encode()):
-            return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
+        with BytesIO() as body:
+            if refused := await _received(request, body, most=MOST_BYTES):
+                return refused
+            form = parse_qs(body.getvalue().decode(errors="replace"))
+        if refused := self._foreign(form.get("token", [""])[0]):
+            return refused
         return await run_in_threadpool(act, request, form)
+
+    def _foreign(self, token: str) -> Response | None:
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return None
+        return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
+
+    def drop(self, request: Request) -> Response:
+        return self._drop_page(request)
+
+    def _drop_page(self, request: Request, *, status: int = 200, **said: Any) -> Response:
+        names, who = self._environment.names(request.path_params["workload"]), self._environment.identity()
+        html = drop_page(names, most=MOST_FILE_BYTES, who=who, token=self._token, **said)
+        return HTMLResponse(html, status_code=status)
+
+    async def take(self, request: Request) -> Response:
+        """A file as it is: the feed, its name and the reason are in the query."""
+        if refused := self._foreign(request.headers.get("x-token", "")):
+            return refused
+        with TemporaryDirectory() as folder:
+            # The name of a path would be a place on this machine.
+            file = Path(folder) / (Path(request.query_params.get("name", "")).name.replace("\0", "") or "file")
+            with file.open("wb") as body:
+                if refused := await _received(request, body, most=MOST_FILE_BYTES):
+                    return refused
+            return await run_in_threadpool(self._take, request, file)
+
+    def _take(self, request: Request, file: Path) -> Response:
+        names = self._environment.names(request.path_params["workload"])
+        asked = {name: request.query_params.get(name, "") for name in ("feed", "reason")}
+        try:
+            taken = take(self._environment, names, file, asked["feed"], reason=asked["reason"].strip())
+        except FAILURES as error:
+            return self._drop_page(request, status=422, message=unread(error).why)
+        return self._drop_page(request, **vars(taken))
 
     def _decide(self, request: Request, form: Form) -> Response:
         session, what = self._session(request), form.get("act", ["answer"])[0]

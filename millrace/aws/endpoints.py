@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -47,32 +46,6 @@ def requests_by_time(
         Statistics=["Sum"],
     )
     return {point["Timestamp"]: int(point["Sum"]) for point in answer["Datapoints"]}
-
-
-@dataclass(frozen=True, kw_only=True)
-class BusyHour:
-    """An hour in which an endpoint has answered."""
-
-    at: datetime
-    """Its beginning."""
-    busy_s: float
-    """The times of all answers, in sum."""
-
-
-def busy_hours(cloudwatch: Any, endpoint: str, *, start: datetime, end: datetime) -> list[BusyHour]:
-    """The hours with a request, in the order of time: a month's are one call. `cloudwatch` is boto3's client."""
-    answer = cloudwatch.get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName="ModelLatency",
-        Dimensions=[{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": VARIANT}],
-        StartTime=start,
-        EndTime=end,
-        Period=3600,
-        Statistics=["Sum"],
-    )
-    # The metric is in microseconds.
-    found = [BusyHour(at=point["Timestamp"], busy_s=point["Sum"] / 1e6) for point in answer["Datapoints"]]
-    return sorted(found, key=lambda hour: hour.at)
 
 
 def is_changing(client: Any, name: str) -> bool:

@@ -207,6 +207,31 @@ class AlarmAcknowledged(Message):
     """In the person's words."""
 
 
+class RunRedriven(Message):
+    """A person has let a failed run go on from the step that failed, from the console's page."""
+
+    machine: str
+    run: str
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words."""
+
+
+class FileDropped(Message):
+    """A person has put a file into a feed, from the console's page."""
+
+    drop: str
+    """Its landing key."""
+    drop_id: str
+    size: int
+    """Bytes."""
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words."""
+
+
 class AuditEvent(StrEnum):
     """What was decided or done, and the class of a record's details of it."""
 
@@ -245,3 +270,5 @@ class AuditEvent(StrEnum):
     ENDPOINT_STOPPED = "endpoint.stopped", EndpointStopped
     ENDPOINT_STARTED = "endpoint.started", EndpointStarted
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", AlarmAcknowledged
+    RUN_REDRIVEN = "run.redriven", RunRedriven
+    FILE_DROPPED = "file.dropped", FileDropped

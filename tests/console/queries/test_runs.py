@@ -2,16 +2,24 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.actions.start import Follower, redrive, start, start_again
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.audit import find_records
 from millrace.console.queries.runs import Run, describe_run, find_run, short_names
+from millrace.console.web.acts import ACTS
 from millrace.errors import RunError
 from millrace.state.claims import Start
 from tests.console.conftest import NAMES, PASS
+from tests.state_table import create_table
 
 FAIL = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
 WAIT = {"Type": "Wait", "Seconds": 300, "End": True}
@@ -135,6 +143,29 @@ def test_a_failed_run_goes_on_and_a_good_one_does_not(
         redrive(states, good)
     again = start_again(states, good)
     assert (again.how, again.arn == good.arn) == ("started", False)
+
+
+def test_a_rerun_from_the_page_is_in_the_audit_or_does_not_happen(
+    cloud: Cloud, states: Any, machine: Callable[..., str], ran: Callable[..., str]
+) -> None:
+    environment, arn = Environment(platform=PLATFORM, client=cloud.client), ran(machine("ingest", {"F": FAIL}))
+    create_table(cloud.client("dynamodb"), PLATFORM.audit_table)
+
+    def deny(model: Any, **_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "ann may not"}}, model.name)
+
+    for service, denied in (("dynamodb", "PutItem"), ("stepfunctions", "RedriveExecution"), ("", "")):
+        events = cloud.client(service or "dynamodb").meta.events
+        events.register(f"before-call.*.{denied}", deny)
+        with pytest.raises(ClientError, match="may not") if denied else nullcontext():
+            ACTS["rerun"].do(environment, NAMES, arn, "the table was unlocked")
+        events.unregister(f"before-call.*.{denied}", deny)
+        told = [one.details.model_dump() for one in find_records(environment, NAMES)]
+        assert (states.describe_execution(executionArn=arn)["redriveCount"], len(told)) == (
+            (0, 0) if denied else (1, 1)
+        )
+    details = {"machine": "ingest", "run": arn.rpartition(":")[2], "reason": "the table was unlocked"}
+    assert told == [{**details, "by": environment.identity()}]
 
 
 @pytest.mark.parametrize(("name", "kept"), [("release", set()), ("train", {"as_of"})])

@@ -55,6 +55,8 @@ await open("/electricity/versions/3");
 await look("version");
 await open("/electricity/versions?first=1&second=2");
 await look("versions");
+await open("/electricity/drop");
+await look("drop");
 await open("/electricity");
 await look("report");
 await open("/electricity/decisions?first=1997-06-24&last=1997-06-30");
