@@ -17,17 +17,12 @@ from millrace.messages.audit import (
     AutomationMoved,
     AutomationSwitched,
     EndpointStarted,
-    FileDropped,
     FloorMoved,
     HeldLabelsDecided,
     ReleaseFailed,
     ResourcesRemoved,
-    ReviewAnswered,
     ReviewEscalated,
     RowsWithdrawn,
-    RunRedriven,
-    VersionDecided,
-    VersionRolledBack,
 )
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.train import Corrections, GatesJudged
@@ -66,21 +61,7 @@ def _has_run(record: Record) -> bool:
 
 def _who(record: Record) -> str:
     """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
-    by_person = (
-        VersionDecided
-        | VersionRolledBack
-        | RowsWithdrawn
-        | HeldLabelsDecided
-        | AutomationSwitched
-        | ReviewAnswered
-        | ReviewEscalated
-        | AlarmAcknowledged
-        | RunRedriven
-        | FileDropped
-    )
-    if isinstance(record.details, by_person):
-        return record.details.by.rpartition(":")[2]
-    return ""
+    return str(getattr(record.details, "by", "")).rpartition(":")[2]
 
 
 def _passed(judged: GatesJudged) -> str:

@@ -14,6 +14,9 @@ form.addEventListener("submit", async (event) => {
   const reason = form.reason.value.trim();
   if (isPut && !reason) return form.reason.focus();
   const [file] = form.file.files;
+  if (file.size > form.dataset.most * 2 ** 20) {
+    return say(`▲ It has ${Math.ceil(file.size / 2 ** 20)} MiB: \`millrace drop\` takes it, up to 512 MiB.`);
+  }
   const asked = new URLSearchParams({ feed: form.feed.value, name: file.name, reason: isPut ? reason : "" });
   for (const button of form.querySelectorAll("button")) button.disabled = true;
   say(isPut ? "Dropping it …" : "Looking at it …");
