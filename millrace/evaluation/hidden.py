@@ -160,7 +160,7 @@ class _Probe:
         return found
 
 
-def _deviations(rise_G: Floats, rows_G: Integers) -> float:
+def _deviations(rise_G: npt.NDArray[Any], rows_G: Integers) -> float:
     """By how many standard errors the loss rises: as a mean, or as signed ranks (Wilcoxon 1945), whichever is more.
 
     Squared errors of a few groups may outweigh all others, and the mean's error with them."""
