@@ -196,13 +196,13 @@ def _cells_of_lake(environment: Environment, names: WorkloadNames, item: ReviewI
 def _images(
     environment: Environment, names: WorkloadNames, item: ReviewItem, cells: Mapping[str, Any], long: Sequence[str]
 ) -> Mapping[str, bytes]:
-    """The bytes of the long cells: from the objects that a request's row names, or from the delivered file."""
+    """The bytes of the long cells: from the objects that the row names, or from the delivered file."""
     if not long:
         return {}
     client = environment.client("s3")
     kept = captured.LongCells(columns=tuple(long), under=names.lake_uri(captured.FOLDER, ""))
-    if item.source == "api":
-        uris = captured.references(cells, kept)
+    uris = captured.references(cells, kept)
+    if uris or item.source == "api":
         contents = captured.read_all(client, uris.values())
         return {name: contents[uri] for name, uri in uris.items() if uri in contents}
     return _images_of_file(client, names, item, long)

@@ -18,9 +18,10 @@ from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.functions.room import WorkloadRoom
+from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
 from millrace.messages.envelope import StepInput
-from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging
+from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
 from millrace.settings.drop import ValidationSettings
 from millrace.state.held_labels import Contradictions, HeldLabels
@@ -90,6 +91,8 @@ class Commits:
         self._room, self._lake, self._turns = room, lake, Turns(room.state)
         self._known = KnownRows(lake, room.workload, room.dynamodb) if room.workload.known_keys else None
         self._judge = LabelJudge(lake, room.workload, s3, HeldLabels(room.state), Contradictions(room.state))
+        policy = room.workload.policy
+        self._first = FirstLabels(room, lake, s3, policy) if policy and policy.labels_before_model else None
 
     def commit(self, drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> CommittedDrops:
         """What became of each drop: all good rows come into the table by one commit.
@@ -109,11 +112,16 @@ class Commits:
         if self._known:
             self._known.refresh()
         became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
+        has_champion = self._room.pointers.champion() is not None
+        if self._first and not has_champion:
+            self._first.ask(now=call.state.as_of)
+        counts = detail.table == ("labels" if self._first else "rows")
+        first_rows = self._room.workload.training.first_rows if counts else 0
         shared = {
             "feed": detail.feed,
             "table": self._room.names.table(detail.table),
-            "has_champion": self._room.pointers.champion() is not None,
-            "first_rows": self._room.workload.training.first_rows,
+            "has_champion": has_champion,
+            "first_rows": first_rows,
         }
         return CommittedDrops(
             drops=tuple(
@@ -122,7 +130,12 @@ class Commits:
                     source=each.drop.source,
                     source_digest=each.drop.source_digest,
                     **shared,
-                    **_outcome(each, became.get(each.drop.drop_id), judged.get(each.drop.drop_id)),
+                    **_outcome(
+                        each,
+                        became.get(each.drop.drop_id),
+                        judged.get(each.drop.drop_id),
+                        first_rows=0 if has_champion else first_rows,
+                    ),
                 )
                 for each in drops
             )
@@ -154,8 +167,12 @@ class Commits:
         return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **unparsable, **kept})
 
 
-def _outcome(fetched: FetchedDrop, done: Commit | None, judged: JudgedBatch | None) -> dict[str, Any]:
-    """What became of the rows: they were compared with the table, or are labels that wait for a person (no `done`)."""
+def _outcome(
+    fetched: FetchedDrop, done: Commit | None, judged: JudgedBatch | None, *, first_rows: int
+) -> dict[str, Any]:
+    """What became of the rows: they were compared with the table, or are labels that wait for a person (no `done`).
+
+    A first training starts at `first_rows` of the table; 0: none does."""
     drop = fetched.drop
     if done is None:
         assert judged
@@ -177,6 +194,9 @@ def _outcome(fetched: FetchedDrop, done: Commit | None, judged: JudgedBatch | No
         "reasons": together(done.reasons, drop.reasons if is_judged else {}),
         "rows_replaced": done.rows_replaced,
         "rows_total": done.rows_total,
+        "starts_training": starts_first(
+            first_rows, before=done.rows_total - done.rows_added + done.rows_replaced, after=done.rows_total
+        ),
         "duplicate": done.duplicate_of is not None,
         "duplicate_of": done.duplicate_of or "",
         "refused_before": done.refused_before,

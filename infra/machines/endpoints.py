@@ -57,11 +57,6 @@ def model(context: Context, *, role_arn: str, next_state: str) -> State:
     return _sagemaker("createModel", "The model that the package describes", parameters, "model", next_state, selected)
 
 
-def instance(context: Context) -> str:
-    """The declared instance type of the live fleet and of the challenger."""
-    return context.workload.rollout.instance[jobs.stage(context)]
-
-
 def config(
     context: Context, *, instances: int, result: str, next_state: str, kind: EndpointKind = "challenger"
 ) -> State:
@@ -73,11 +68,11 @@ def config(
                 "VariantName": VARIANT,
                 "ModelName.$": path(LiveState, "model", "name"),
                 "InitialInstanceCount": instances,
-                "InstanceType": instance(context),
+                "InstanceType": jobs.instance(context),
                 "InitialVariantWeight": 1,
             }
         ],
-        **({} if has_own_disk(instance(context)) else {"KmsKeyId": context.key_arn}),
+        **({} if has_own_disk(jobs.instance(context)) else {"KmsKeyId": context.key_arn}),
         "Tags": jobs.tags(context),
     }
     selected = {"name.$": "States.ArrayGetItem(States.StringSplit($.EndpointConfigArn, '/'), 1)"}

@@ -6,7 +6,7 @@ from millrace.infra.context import Context
 from millrace.infra.iam.resource import Statement
 from millrace.infra.machines import states
 from millrace.infra.machines.paths import Result
-from millrace.infra.machines.states import Definition
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
 from millrace.messages.ingest import CommittedDrops, Ingested
 
@@ -30,19 +30,7 @@ def definition(context: Context) -> Definition:
                 result=INGESTION,
                 next_state="Rejected",
             ),
-            **states.put_events(
-                context,
-                "Rejected",
-                event=DropRejected,
-                items=INGESTION.path("rejected"),
-                comment="Tell of each object that cannot become rows; it is quarantined whole",
-                next_state="Readable?",
-            ),
-            "Readable?": states.choice(
-                "Could an object become rows at all?",
-                [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
-                otherwise="Quarantined",
-            ),
+            **told_of_rejected(context, otherwise="Quarantined"),
             "Validation": states.invoke(
                 function("validation"),
                 comment="Each row by the contract and the keys of the table; the good ones are committed, once",
@@ -61,6 +49,25 @@ def definition(context: Context) -> Definition:
             "Quarantined": states.succeed("Nothing could become rows; the table is as it was"),
         },
     )
+
+
+def told_of_rejected(context: Context, *, otherwise: str) -> dict[str, State]:
+    """The states between ingestion and validation, for each machine that reads drops."""
+    return {
+        **states.put_events(
+            context,
+            "Rejected",
+            event=DropRejected,
+            items=INGESTION.path("rejected"),
+            comment="Tell of each object that cannot become rows; it is quarantined whole",
+            next_state="Readable?",
+        ),
+        "Readable?": states.choice(
+            "Could an object become rows at all?",
+            [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
+            otherwise=otherwise,
+        ),
+    }
 
 
 def statements(context: Context) -> list[Statement]:

@@ -22,6 +22,7 @@ from millrace.messages.training_job import (
     WEIGHTS_CHANNEL,
     pattern,
 )
+from millrace.names import JOB_ROLE
 from millrace.workload.section import Stage
 
 SERVICE_ERROR = "SageMaker.AmazonSageMakerException"
@@ -70,6 +71,11 @@ def vpc(context: Context) -> dict[str, Any]:
 def tags(context: Context) -> list[dict[str, str]]:
     """The tags of what a machine makes: those of its stack. CloudFormation only tags what is in a template."""
     return [{"Key": key, "Value": value} for key, value in context.tags.items()]
+
+
+def instance(context: Context) -> str:
+    """The declared instance type of the live fleet and of the challenger, and of each job that is no training."""
+    return context.workload.rollout.instance[stage(context)]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
@@ -124,8 +130,6 @@ def processing(
     *,
     comment: str,
     module: str,
-    role_arn: str,
-    instance: str,
     inputs: Sequence[Mapping[str, Any]],
     outputs: Sequence[Mapping[str, Any]],
     minutes: int,
@@ -141,14 +145,14 @@ def processing(
     execution needs a `name` of its own."""
     parameters: dict[str, Any] = {
         "ProcessingJobName.$": name,
-        "RoleArn": role_arn,
+        "RoleArn": context.names.role_arn(JOB_ROLE),
         "AppSpecification": {
             **({"ImageUri.$": image} if image else {"ImageUri": context.images["processing"]}),
             "ContainerEntrypoint": ["python", "-m", module],
         },
         "ProcessingInputs": [dict(one) for one in inputs],
         "ProcessingOutputConfig": {"KmsKeyId": context.key_arn, "Outputs": [dict(one) for one in outputs]},
-        "ProcessingResources": {"ClusterConfig": cluster(context, instance, count=1, volume_gb=30)},
+        "ProcessingResources": {"ClusterConfig": cluster(context, instance(context), count=1, volume_gb=30)},
         "NetworkConfig": {"EnableNetworkIsolation": True, "VpcConfig": vpc(context)},
         "StoppingCondition": {"MaxRuntimeInSeconds": minutes * 60},
         "Tags": tags(context),
@@ -164,7 +168,6 @@ def transform(
     *,
     comment: str,
     model_name: str,
-    instance: str,
     input_uri: str,
     output_uri: str,
     content_type: str,
@@ -191,20 +194,20 @@ def transform(
             "AssembleWith": "None",
             "KmsKeyId": context.key_arn,
         },
-        "TransformResources": instances(context, instance, count=1),
+        "TransformResources": instances(context, instance(context), count=1),
         "Tags": tags(context),
     }
     return {state: _task(state, "Transform", comment, parameters, result), **_completed(state, result, next_state)}
 
 
 def training(
-    context: Context, state: str, *, comment: str, role_arn: str, result: str, next_state: str, pretrained: str
+    context: Context, state: str, *, comment: str, result: str, next_state: str, pretrained: str
 ) -> dict[str, State]:
     """Train on the snapshot of this run and wait. Job and artefact are then at `$.<result>.job` and `.model_data_url`.
 
     If no spot instance comes or the job dies, a second job follows on demand. It finds the checkpoints of the first.
     Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
-    spot, second = _training(context, role_arn, pretrained), f"{state} on demand"
+    spot, second = _training(context, pretrained), f"{state} on demand"
     on_demand = {
         **spot,
         "TrainingJobName.$": states.name_of("on-demand"),
@@ -228,13 +231,13 @@ def training(
     }
 
 
-def _training(context: Context, role_arn: str, pretrained: str) -> dict[str, Any]:
+def _training(context: Context, pretrained: str) -> dict[str, Any]:
     """The parameters of a training job on spot instances."""
     workload = context.workload.training
     seconds = workload.max_runtime_minutes * 60
     return {
         "TrainingJobName.$": states.NAME,
-        "RoleArn": role_arn,
+        "RoleArn": context.names.role_arn(JOB_ROLE),
         "AlgorithmSpecification": {
             "TrainingImage": context.images["training"],
             "TrainingInputMode": "File",

@@ -79,8 +79,6 @@ def _drift(context: Context) -> dict[str, State]:
         "Drift",
         comment="Judge the windows' input and error against the champion's baseline",
         module="millrace.jobs.monitoring",
-        role_arn=context.names.role_arn(JOB_ROLE),
-        instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("config", WINDOWS.path("config_uri")),
             jobs.given("baseline", WINDOWS.path("baseline_uri")),

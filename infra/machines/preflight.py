@@ -19,7 +19,7 @@ from millrace.infra.iam.buckets import ARTEFACTS
 from millrace.infra.iam.resource import Statement
 from millrace.infra.machines import jobs, states
 from millrace.infra.machines.calls import call
-from millrace.infra.machines.endpoints import RELEASE, instance
+from millrace.infra.machines.endpoints import RELEASE
 from millrace.infra.machines.states import State
 from millrace.names import JOB_ROLE
 from millrace.workload.prices import price_of
@@ -44,7 +44,7 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
             "Has this version passed on this instance type?",
             {
                 "Bucket": context.platform.bucket("artefacts"),
-                "Prefix.$": _in_run(f"{context.names.workload}/runs/{{}}/{FOLDER}/{instance(context)}.json"),
+                "Prefix.$": _in_run(f"{context.names.workload}/runs/{{}}/{FOLDER}/{jobs.instance(context)}.json"),
             },
             next_state="Preflighted?",
             result="preflights",
@@ -61,8 +61,6 @@ def preflight(context: Context, *, next_state: str) -> dict[str, State]:
             comment="Start the version as an endpoint would, and compare its answers with those of the evaluation",
             module="millrace.jobs.preflight",
             image=RELEASE.path("image"),
-            role_arn=context.names.role_arn(JOB_ROLE),
-            instance=instance(context),
             inputs=[
                 jobs.given("model", RELEASE.path("model_data_url")),
                 jobs.given("sample", _in_run(context.names.run_uri("{}", "evaluation", SAMPLE_FILE))),
@@ -84,13 +82,13 @@ def _in_run(template: str) -> str:
 def _environment(context: Context) -> dict[str, Any]:
     """The variables that CreateModel gives to the container, and those that the job needs in addition."""
     # The local cloud runs the job on this machine, so it gets the memory of the instance type as a bound.
-    is_local, memory_mib = jobs.stage(context) == "local", price_of(instance(context)).memory_gib * 1024
+    is_local, memory_mib = jobs.stage(context) == "local", price_of(jobs.instance(context)).memory_gib * 1024
     bound = {"MILLRACE_MEMORY_MB": str(memory_mib)} if is_local else {}
     return {
         "MILLRACE_MODEL_VERSION.$": RELEASE.path("version"),
         "MILLRACE_MODEL_DIGEST.$": RELEASE.path("model_digest"),
         "MILLRACE_SAMPLE_DIGEST.$": RELEASE.path("sample_digest"),
-        "MILLRACE_INSTANCE": instance(context),
+        "MILLRACE_INSTANCE": jobs.instance(context),
         **bound,
     }
 

@@ -14,7 +14,7 @@ from millrace.errors import EndpointChangingError, WorkloadError
 from millrace.infra.context import Context
 from millrace.infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from millrace.infra.iam.resource import Statement
-from millrace.infra.machines import endpoints, preflight, release_alarms, scaling, states, watching
+from millrace.infra.machines import endpoints, jobs, preflight, release_alarms, scaling, states, watching
 from millrace.infra.machines.endpoints import RELEASE
 from millrace.infra.machines.paths import Result, path
 from millrace.infra.machines.states import Definition, State
@@ -244,7 +244,7 @@ def _update(context: Context) -> dict[str, State]:
     name = context.names.endpoint
     # First the live fleet is read, once it does not change. Then scaling stops if it must, and the count is chosen.
     # Last come the alarms and the update itself.
-    another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), endpoints.instance(context))}
+    another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), jobs.instance(context))}
     count = path(UpdateState, "live_fleet", "instances")
     has_steps = context.workload.rollout.traffic != "all_at_once"
     return {

@@ -7,13 +7,12 @@ from millrace.infra.context import Context
 from millrace.infra.iam import sagemaker_jobs
 from millrace.infra.iam.resource import Statement
 from millrace.infra.machines import jobs, states
+from millrace.infra.machines.ingest import INGESTION, told_of_rejected
 from millrace.infra.machines.paths import Result
 from millrace.infra.machines.states import Definition
 from millrace.messages.events import DropRejected, ScoresDelivered
-from millrace.messages.ingest import Ingested
 from millrace.messages.score import DeliveredDrops, Sharded
 
-INGESTION = Result("ingestion", Ingested)
 VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", DeliveredDrops)
 PAYLOAD_MB = 6
 """Most MB of one request to the container. A shard stays below it."""
@@ -56,19 +55,7 @@ def definition(context: Context) -> Definition:
                 seconds=10 if context.platform.stage == "local" else HELD_POLLS_S,
                 next_state="Ingestion",
             ),
-            **states.put_events(
-                context,
-                "Rejected",
-                event=DropRejected,
-                items=INGESTION.path("rejected"),
-                comment="Tell of each object that cannot become rows; it is quarantined whole",
-                next_state="Readable?",
-            ),
-            "Readable?": states.choice(
-                "Could an object become rows at all?",
-                [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
-                otherwise="Refused",
-            ),
+            **told_of_rejected(context, otherwise="Refused"),
             "Refused": states.succeed("Everything is quarantined, nothing is delivered"),
             "Validation": states.invoke(
                 function("validation"),
@@ -86,7 +73,6 @@ def definition(context: Context) -> Definition:
                 "Transform",
                 comment="The champion's model over every shard; its container has no network",
                 model_name=VALIDATION.path("model_name"),
-                instance=context.workload.rollout.instance[jobs.stage(context)],
                 input_uri=VALIDATION.path("shards_uri"),
                 output_uri=VALIDATION.path("transformed_uri"),
                 content_type=CONTENT_TYPE,

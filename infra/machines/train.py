@@ -118,7 +118,6 @@ def _training(context: Context, pretrained: str) -> dict[str, State]:
             context,
             "Training",
             comment="Train on the pinned rows; after a spot interruption it resumes from the last checkpoint",
-            role_arn=context.names.role_arn(JOB_ROLE),
             result="training",
             next_state="Champion?",
             pretrained=pretrained,
@@ -178,8 +177,6 @@ def _external_model(context: Context) -> dict[str, State]:
         "External model",
         comment="Check the external model and make of it the archive that a training would have left",
         module="millrace.jobs.external_model",
-        role_arn=context.names.role_arn(JOB_ROLE),
-        instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("external_model", path(TrainInput, "external_model", "uri")),
             jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),
@@ -203,8 +200,6 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
         "Evaluation beside the champion" if beside else "Evaluation",
         comment=comment,
         module="millrace.jobs.evaluation",
-        role_arn=context.names.role_arn(JOB_ROLE),
-        instance=context.workload.rollout.instance[jobs.stage(context)],
         inputs=[
             jobs.given("model", path(TrainedState, "training", "model_data_url")),
             jobs.given("data", jobs.run_uri(context, "manifest.json"), manifest=True),

@@ -137,15 +137,9 @@ class TrainingStack(WorkloadStack):
             start.node.add_dependency(sweep)
 
     def _train(self) -> None:
-        context, names = self.context, self.context.names
         self.machine(train, pretrained=self.pretrained_uri)
-        self._ours(
-            "first-training",
-            DatasetCommitted,
-            feed=["training"],
-            has_champion=[False],
-            rows_total=[{"numeric": [">=", context.workload.training.first_rows]}],
-        ).to_machine(names.machine_arn("train"))
+        machine = self.context.names.machine_arn("train")
+        self._ours("first-training", DatasetCommitted, starts_training=[True]).to_machine(machine)
 
     def _pull(self) -> None:
         """The function that copies versions of another stage, if the stage's owner names one."""

@@ -32,12 +32,13 @@ ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
 ReviewReason = ActionReason | Literal["labels_wanted", "label_error", "assisted", "assisted_blind"]
 """Why a person is asked: the reason of the decision's action; or `labels_wanted`: the label decides between two
-versions that answer otherwise, or it tells most about the error of the live one; or `label_error`: a label has come
+versions that answer otherwise, or it tells most about the error of the live one; or `no_model`: the label is of a row
+from which the first version learns, and no decision was made; or `label_error`: a label has come
 that the model contradicts; or `assisted` and `assisted_blind`: what people say with and without a version's answer
 decides on it."""
 ASSISTED: frozenset[ReviewReason] = frozenset({"assisted", "assisted_blind"})
 """The reasons whose item has the answer of a version that is not live."""
-BLIND: frozenset[ReviewReason] = frozenset({"held_out", "labels_wanted", "label_error", "assisted_blind"})
+BLIND: frozenset[ReviewReason] = frozenset({"no_model", "held_out", "labels_wanted", "label_error", "assisted_blind"})
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
     "labels_wanted": 1,
@@ -48,6 +49,7 @@ PRIORITY: Mapping[ReviewReason, int] = {
     "unsure": 2,
     "held_out": 2,
     "label_error": 2,
+    "no_model": 2,
     "no_threshold": 3,
     "paused": 3,
     "state_unknown": 3,
@@ -155,9 +157,9 @@ def item_of(
 
 
 def label_item(
-    wanted: LabelAsked, reason: ReviewReason, *, version: str, opened_at: datetime, expires_at: datetime
+    wanted: LabelAsked, reason: ReviewReason, *, version: str | None, opened_at: datetime, expires_at: datetime
 ) -> ReviewItem:
-    """The item of a decision of this version whose label the monitor wants from a person."""
+    """The item of a decision of this version whose label is wanted from a person; without a version that of a row."""
     return _item(wanted, reason, version=version, opened_at=opened_at, expires_at=expires_at)
 
 

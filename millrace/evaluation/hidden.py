@@ -119,7 +119,8 @@ class _Probe:
             self.label_NK = self.target_N[:, None]
 
     def measure(self, group_N: Integers, columns: tuple[str, ...], *, is_in_time: bool = False) -> HiddenGroups | None:
-        """The loss on random rows and on whole groups; None without inputs, or if later rows are as hard to tell."""
+        """The loss on random rows and on whole groups; None without inputs, if the groups are not to be divided, or if
+        later rows are as hard to tell."""
         kept = [name for name in self.names if name not in columns]
         if not kept:
             return None
@@ -137,6 +138,8 @@ class _Probe:
         order_G = random.permutation(len(rows_G))
         fold_G = np.empty(len(rows_G), np.int64)
         fold_G[order_G] = (np.cumsum(rows_G[order_G]) - 1) * FOLDS // len(chosen)
+        if len(np.unique(fold_G)) < FOLDS:
+            return None  # one group has most of the rows
         apart_M = loss(fold_G[group_M])
         if columns and len(rows_G) < FEWEST_VALUES:
             # Half of few entities may be told right by chance: their rows are judged as if each were alone.

@@ -189,7 +189,7 @@ class Committed(Message):
      "rows_accepted": 1488, "rows_quarantined": 0, "reasons": {}, "rows_replaced": 0, "rows_total": 11424,
      "source": "s3://…/electricity/training/1996-12.parquet?versionId=…", "source_digest": "5e0a…", "duplicate": false,
      "duplicate_of": "", "refused_before": 0, "superseded_by": "", "has_champion": false,
-     "first_rows": 11000}
+     "first_rows": 11000, "starts_training": true}
 
     Fields with a default may be missing in answers that older code has written."""
 
@@ -230,7 +230,9 @@ class Committed(Message):
     has_champion: bool
     """Whether a version was live at the commit."""
     first_rows: int = 0
-    """The number of rows at which the first training starts by itself. 0: not known."""
+    """The number of rows of the table at which the first training starts by itself. 0: at none, or not known."""
+    starts_training: bool = False
+    """Whether a first training starts with this drop: see `starts_first`."""
 
     @property
     def repeats(self) -> str:
@@ -241,9 +243,18 @@ class Committed(Message):
     def rows_missing(self) -> int:
         """How many more rows the first training needs to start by itself.
 
-        0 once a version is live, and for the feed `labels`, which adds no rows to train on."""
-        is_waited_for = self.feed == "training" and not self.has_champion
-        return max(0, self.first_rows - self.rows_total) if is_waited_for else 0
+        0 once a version is live, and for a feed that starts no training."""
+        return 0 if self.has_champion else max(0, self.first_rows - self.rows_total)
+
+
+AGAIN = 4
+"""A first training that brought no live version starts again with each further one in AGAIN of the first rows."""
+
+
+def starts_first(first_rows: int, *, before: int, after: int) -> bool:
+    """Whether a first training starts now that there are `after` rows, where there were `before`; never for 0."""
+    step = max(1, first_rows // AGAIN)
+    return 0 < first_rows <= after and (before - first_rows) // step < (after - first_rows) // step
 
 
 class CommittedDrops(Message):

@@ -213,6 +213,12 @@ def _policy(workload: Workload, contract: Contract, task: Task) -> Iterator[Misf
     if policy.label_errors_a_day and prediction.horizon_hours:
         expected = "a label of the row itself: one that lies ahead is measured"
         yield DECLARATION, "policy.label_errors_a_day", expected, "horizon_hours"
+    pasts = [one.name for one in prediction.features if one.history]
+    if policy.labels_before_model and (prediction.horizon_hours or pasts):
+        expected = "a label and features of the row itself: a person knows no label that lies ahead, and sees no past"
+        yield DECLARATION, "policy.labels_before_model", expected, ", ".join(pasts) or "horizon_hours"
+    if policy.labels_before_model and (needed := [one.name for one in contract.label_columns if one.required]):
+        yield CONTRACT, needed[0], "required: false in rows, for policy.labels_before_model", "required: true"
     if policy.floor and "rule" not in prediction.fallback:
         yield DECLARATION, "policy.floor", "rule in prediction.fallback, which answers below the floor", "none there"
     if repeats_labels(workload) and (not workload.known_keys or prediction.labels):

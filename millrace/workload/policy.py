@@ -153,6 +153,11 @@ class Policy(Section):
     """For so many labels of each day that most contradict the model the monitor asks people whether they are right.
 
     None: it asks about none."""
+    labels_before_model: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """While no version is live, so many rows without a label wait for a person at a time, drawn by chance.
+
+    `training.first_rows` then counts the labels that came behind their rows, people's among them. None: nobody is
+    asked."""
     review: Review = Review()
     shadowed: bool = False
     """Whether what a person would decide but for the held-out share acts all the same, with the reason `would_wait`."""
@@ -170,7 +175,7 @@ class Policy(Section):
     @model_validator(mode="after")
     def _says_something(self) -> Policy:
         names = ("automate", "review_above", "unlike_training", "held_out", "labels_a_day", "label_errors_a_day")
-        if not any(getattr(self, name) for name in (*names, "floor")):
-            expected = f"{', '.join(names)} or floor"
+        if not any(getattr(self, name) for name in (*names, "labels_before_model", "floor")):
+            expected = f"{', '.join(names)}, labels_before_model or floor"
             raise FieldError(expected=expected, came="none of them")
         return self

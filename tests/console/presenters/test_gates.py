@@ -223,7 +223,7 @@ DONE: Runs = {
     "a version too late": ingested(rows_accepted=0, superseded_by="s3://b/w/june.csv?versionId=2"),
     "one row too few for the first training": ingested(**FEW, feed="training", rows_total=8_996),
     "rows enough for the first training": ingested(**FEW, feed="training", rows_total=8_997),
-    "labels start no training": ingested(**FEW, feed="labels", rows_total=8_996),
+    "labels start no training": ingested(has_champion=False, feed="labels", rows_total=8_996),
     "25 drops": lambda report: grouped(report, *[{"rows_accepted": 48}] * 25),
     "two versions of a key": lambda report: grouped(
         report, {"rows_accepted": 48}, {"rows_accepted": 0, "superseded_by": "x"}, keys=["a", "a"]

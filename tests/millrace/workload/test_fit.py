@@ -226,6 +226,8 @@ POLICIES: list[tuple[str, Any, dict[str, Any], tuple[str, Any] | None]] = [
     ("binary", costs(), {"prediction.threshold": 0.3}, ("prediction.threshold", 0.3)),
     ("binary", {"held_out": 0.1}, {"prediction.costs": COSTS}, ("prediction.costs", COSTS)),
     ("forecast", {"label_errors_a_day": 1}, {}, ("policy.label_errors_a_day", "horizon_hours")),
+    ("forecast", {"labels_before_model": 9}, {}, ("policy.labels_before_model", "horizon_hours")),
+    ("binary", {"labels_before_model": 9}, {}, ("truth", "required: true")),
     ("regression", SURE, {}, ("policy.automate", "the task regression")),
     ("binary", {"review_above": {"column": "kind", "bound": 1}}, {}, ("policy.review_above.column", "kind")),
     ("binary", {"review_above": {"column": "truth", "bound": 1}}, {}, ("policy.review_above.column", "truth")),

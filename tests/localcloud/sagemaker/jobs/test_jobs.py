@@ -299,7 +299,7 @@ def test_sync_fails_with_the_job_as_cause(training: Any, machine: Any, run: Any)
 
 
 @pytest.fixture
-def training_machine(training: Any, machine_of: Any, role: str) -> Callable[..., str]:
+def training_machine(training: Any, machine_of: Any) -> Callable[..., str]:
     """The states of a training as `train` has them, with tiny jobs."""
 
     def make(**hyperparameters: str) -> str:
@@ -307,7 +307,6 @@ def training_machine(training: Any, machine_of: Any, role: str) -> Callable[...,
             context_of(),
             "Training",
             comment="Train",
-            role_arn=role,
             result="training",
             next_state="Done",
             pretrained="",
