@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
@@ -49,42 +49,47 @@ class Owner(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlatformContext:
-    """One stage, for a stack that all workloads share."""
+class StageContext:
+    """What every stack of a stage knows."""
 
     settings: StageSettings
     key_arn: str
     """The customer key; a deploy-time value."""
-    folder: None = None
-    """Such a stack has no declaration of a workload."""
 
     @property
     def platform(self) -> Platform:
         return self.settings.platform
 
     @property
-    def names(self) -> Platform:
-        return self.settings.platform
-
-    @property
     def dead_events_arn(self) -> str:
-        return _dead_events(self.platform)
+        return self.platform.arn("sqs", self.platform.queue(dead(EVENTS)))
 
     def environment(self) -> dict[str, str]:
-        """The fields that every settings class of the platform has: `PlatformEnvironment(**context.environment())`."""
-        return _environment(self.platform)
+        """The fields that every settings class of the stack has: `Environment(**context.environment(), ...)`."""
+        platform = self.platform
+        own = {"event_bus": platform.event_bus} if platform.event_bus else {}
+        return {"stage": platform.stage, "account": platform.account, "region": platform.region, **own}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class PlatformContext(StageContext):
+    """One stage, for a stack that all workloads share."""
+
+    folder: None = None
+    """Such a stack has no declaration of a workload."""
+
+    @property
+    def names(self) -> Platform:
+        return self.settings.platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(StageContext):
     """One workload in one stage, for a stack of the workload."""
 
-    settings: StageSettings
     workload: Workload
     folder: Path
     """`workloads/<name>`."""
-    key_arn: str
-    """The customer key; a deploy-time value."""
     subnet_ids: tuple[str, ...]
     """Isolated subnets of the jobs; deploy-time values, empty if nothing of the stack runs in the network."""
     security_group_id: str
@@ -98,10 +103,6 @@ class Context:
     @property
     def names(self) -> WorkloadNames:
         return WorkloadNames(platform=self.settings.platform, workload=self.workload.name)
-
-    @property
-    def platform(self) -> Platform:
-        return self.settings.platform
 
     @property
     def least_instances(self) -> int:
@@ -121,26 +122,19 @@ class Context:
         return {**self.settings.options.tags, **self.names.tags(self.component), OWNER_TAG: owner}
 
     @property
-    def dead_events_arn(self) -> str:
-        return _dead_events(self.platform)
-
-    @property
     def dead_events_url(self) -> str:
         """The URL of the queue of `dead_events_arn`, which SQS takes in place of an ARN."""
         return self.platform.queue_url(self.platform.queue(dead(EVENTS)))
 
     def environment(self) -> dict[str, str]:
-        """The fields that every settings class has: `Environment(**context.environment(), ...)`."""
-        return {**_environment(self.platform), "workload": self.workload.name}
+        return {**super().environment(), "workload": self.workload.name}
 
 
-def _environment(platform: Platform) -> dict[str, str]:
-    own = {"event_bus": platform.event_bus} if platform.event_bus else {}
-    return {"stage": platform.stage, "account": platform.account, "region": platform.region, **own}
-
-
-def _dead_events(platform: Platform) -> str:
-    return platform.arn("sqs", platform.queue(dead(EVENTS)))
+def deployed(settings: StageSettings, name: str, description: str) -> dict[str, Any]:
+    """The arguments of a stack of the stage with this name."""
+    env = cdk.Environment(account=settings.platform.account, region=settings.platform.region)
+    named = {"id": name, "stack_name": name, "description": description}
+    return {**named, "env": env, "termination_protection": settings.is_production}
 
 
 def platform_context(stack: cdk.Stack, settings: StageSettings) -> PlatformContext:

@@ -48,7 +48,11 @@ def takes(record: SQSRecord) -> bool:
     try:
         for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
-            if SWITCH and (stopped := SWITCH.stopped()) and any(one["action"] != "review" for one in documents):
+            if (
+                SWITCH
+                and (stopped := SWITCH.stopped())
+                and any(one["action"] not in ("review", "answered") for one in documents)
+            ):
                 hold(record, reason=stopped)
                 return True
             try:

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws.objects import at_once
 from millrace.consumers.catalogue import of_stage
-from millrace.decisions.portion import send
+from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
 from millrace.decisions.review import ReviewItem, item_of
 from millrace.errors import DecisionError
@@ -26,9 +26,8 @@ from millrace.state.reviews import ReviewQueue
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = ROOM.names.platform.bucket("lake")
-CONSUMERS = of_stage(ROOM.workload.consumers, ROOM.settings.stage)
+CONSUMERS = ConsumerQueues.of(ROOM.names, of_stage(ROOM.workload.consumers, ROOM.settings.stage), boto3.client)
 S3 = boto3.client("s3")
-SQS = boto3.client("sqs") if CONSUMERS else None
 POLICY = ROOM.workload.policy
 REVIEWS = ReviewQueue(ROOM.dynamodb, ROOM.names) if POLICY else None
 
@@ -62,8 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
-    if SQS is not None:
-        send(SQS, ROOM.names, CONSUMERS, decided)
+    CONSUMERS.send(decided)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 

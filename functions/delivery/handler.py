@@ -15,7 +15,7 @@ import boto3
 from millrace.aws.objects import at_once
 from millrace.consumers.catalogue import of_stage
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
-from millrace.decisions.portion import send_scored
+from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.scored import ScoredDay, beside_columns, delivered_key, reference_key
 from millrace.functions.delivery.predictions import Predictions
 from millrace.functions.delivery.reviews import open_reviews
@@ -30,8 +30,7 @@ ROOM = WorkloadRoom(DropEnvironment.parse(), __name__)
 PREDICTION_SPEC = ROOM.workload.prediction
 LAKE = ROOM.names.platform.bucket("lake")
 S3 = boto3.client("s3")
-CONSUMERS = of_stage(ROOM.workload.consumers, ROOM.settings.stage)
-SQS = boto3.client("sqs") if CONSUMERS else None
+CONSUMERS = ConsumerQueues.of(ROOM.names, of_stage(ROOM.workload.consumers, ROOM.settings.stage), boto3.client)
 PREDICTIONS = Predictions(ROOM, S3)
 REVIEWS = ReviewQueue(ROOM.dynamodb, ROOM.names) if ROOM.workload.policy else None
 
@@ -66,8 +65,8 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
             S3.upload_file(str(kept), LAKE, lost)
         S3.upload_file(str(delivered), LAKE, key)
         known = refer(drop, of_run, days)
-        if SQS is not None and known:
-            send_scored(SQS, ROOM.names, CONSUMERS, str(delivered), next(iter(known.values())), drop_id=drop.drop_id)
+        if known:
+            CONSUMERS.send_scored(str(delivered), next(iter(known.values())), drop_id=drop.drop_id)
         unopened = 0
         if REVIEWS and ROOM.workload.policy:
             unopened = open_reviews(

@@ -31,7 +31,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("buckets.find_audit_chain")
     if given.workload.policy:
         # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
-        yield Grant("state_table.reviews", may="Query GetItem UpdateItem DeleteItem")
+        yield Grant("state_table.reviews", may="Query GetItem PutItem UpdateItem DeleteItem")
         yield Grant("buckets.LANDING.write", "labels/review")
     if given.workload.policy or idle:
         yield Grant("state_table.append_audit")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from millrace.consumers.catalogue import hearing, queue_of
 from millrace.contract.load import load_contract
 from millrace.datasets.quarantine import REFUSED
 from millrace.decisions import captured
@@ -23,6 +24,11 @@ def rights(given: Deployment) -> Iterator[Grant]:
         yield Grant("state_table.reviews", may="GetItem BatchGetItem PutItem Query")
         if folders := captured.kept_folders(load_contract(given.folder).table("scoring")):
             yield Grant("buckets.LAKE.write", *folders)
+    if consumers := hearing(given.workload.consumers, given.names.platform.stage, given.workload.policy):
+        # What people have decided is passed on once its labels are committed.
+        yield Grant("state_table.reviews", may="GetItem BatchGetItem")
+        for one in consumers:
+            yield Grant("queues.send", given.names.queue_arn(queue_of(one)))
 
 
 DECLARED = Declared(

@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
+from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
 from millrace.contract.schema import Feed
 from millrace.datasets.commits import Commit, NewDrop, commit_together
@@ -17,6 +20,7 @@ from millrace.datasets.new_rows import NewRows, RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, UNPARSABLE
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
+from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
@@ -25,7 +29,9 @@ from millrace.messages.ingest import Committed, CommittedDrops, IngestState, Par
 from millrace.names import WorkloadNames
 from millrace.settings.drop import ValidationSettings
 from millrace.state.held_labels import Contradictions, HeldLabels
+from millrace.state.reviews import ReviewQueue
 from millrace.state.turns import Turns
+from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
@@ -90,6 +96,8 @@ class Commits:
     def __init__(self, room: WorkloadRoom[ValidationSettings], lake: Lake, s3: Any) -> None:
         self._room, self._lake, self._turns = room, lake, Turns(room.state)
         self._known = KnownRows(lake, room.workload, room.dynamodb) if room.workload.known_keys else None
+        hear = hearing(room.workload.consumers, room.settings.stage, room.workload.policy)
+        self._consumers = ConsumerQueues.of(room.names, hear, boto3.client) if hear else None
         self._judge = LabelJudge(lake, room.workload, s3, HeldLabels(room.state), Contradictions(room.state))
         policy = room.workload.policy
         self._first = FirstLabels(room, lake, s3, policy) if policy and policy.labels_before_model else None
@@ -111,6 +119,8 @@ class Commits:
         done = commit_together(self._lake, detail.table, new, turn=turn) if new else []
         if self._known:
             self._known.refresh()
+        if self._consumers and detail.table == "labels":
+            self._pass_on(self._consumers, taken)
         became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
         has_champion = self._room.pointers.champion() is not None
         if self._first and not has_champion:
@@ -140,6 +150,14 @@ class Commits:
                 for each in drops
             )
         )
+
+    def _pass_on(self, consumers: ConsumerQueues, drops: Sequence[FetchedDrop]) -> None:
+        """Send what people have decided, whose labels these drops are, to the consumers: nobody had acted on it.
+
+        A repeated call sends it again, by the same ids."""
+        queue, spec = ReviewQueue(self._room.dynamodb, self._room.names), self._room.workload.prediction
+        items = [item for each in drops for item in queue.dropped(each.drop.source_key) if item.action == "review"]
+        consumers.send_answered(items, spec, tasks.declare(spec, self._lake.contract.label))
 
     def _new_drop(self, fetched: FetchedDrop, table: str, judged: JudgedBatch | None) -> NewDrop:
         """The drop for `commit_together`; its rows are judged when the table has said which keys it holds."""

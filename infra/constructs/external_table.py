@@ -10,6 +10,7 @@ from constructs import Construct
 
 from millrace.contract.kinds import Kind
 from millrace.contract.schema import Table
+from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.infra.context import Context
 
 JSON = ("org.apache.hadoop.mapred.TextInputFormat", "org.openx.data.jsonserde.JsonSerDe")
@@ -23,18 +24,7 @@ EARLIEST = "1990-01-01"
 """First date of a partition for rows under the date that they are about, which may be long ago."""
 
 
-HIVE_TYPES: dict[Kind, str] = {
-    "int32": "int",
-    "int64": "bigint",
-    "float32": "float",
-    "float64": "double",
-    "string": "string",
-    "binary": "binary",
-    "boolean": "boolean",
-    "date": "date",
-    "timestamp": "timestamp",
-    "timestamp_utc": "timestamp",
-}
+HIVE_TYPES: dict[Kind, str] = ICEBERG_TYPES | {"int64": "bigint", "timestamp_utc": "timestamp"}
 """Athena's type for each kind of the contract."""
 
 

@@ -14,7 +14,7 @@ from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.function import Function
 from millrace.infra.constructs.role import write_roles
 from millrace.infra.constructs.tags import tag
-from millrace.infra.context import platform_context
+from millrace.infra.context import deployed, platform_context
 from millrace.infra.iam import state_table
 from millrace.infra.iam.buckets import audit_chains
 from millrace.infra.settings import StageSettings
@@ -61,14 +61,8 @@ class AuditStack(cdk.Stack):
 
     def __init__(self, scope: Construct, *, settings: StageSettings) -> None:
         names = settings.platform
-        super().__init__(
-            scope,
-            f"{names.prefix}-audit",
-            stack_name=f"{names.prefix}-audit",
-            env=cdk.Environment(account=names.account, region=names.region),
-            termination_protection=settings.is_production,
-            description="Millrace audit: the hash chain of what was decided",
-        )
+        description = "Millrace audit: the hash chain of what was decided"
+        super().__init__(scope, **deployed(settings, f"{names.prefix}-audit", description))
         context = platform_context(self, settings)
         stream = ssm.StringParameter.value_for_string_parameter(self, names.parameter(STREAM))
         function = Function(

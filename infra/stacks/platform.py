@@ -20,7 +20,7 @@ from millrace.infra.constructs.notifications import Notifications
 from millrace.infra.constructs.role import role_of, write_roles
 from millrace.infra.constructs.tags import tag
 from millrace.infra.constructs.workgroup import Workgroup
-from millrace.infra.context import PlatformContext
+from millrace.infra.context import PlatformContext, deployed
 from millrace.infra.iam import alarms, functions, sharing
 from millrace.infra.iam.resource import policy
 from millrace.infra.images import SERVING
@@ -77,14 +77,8 @@ class PlatformStack(cdk.Stack):
 
     def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
         names = settings.platform
-        super().__init__(
-            scope,
-            f"{names.prefix}-platform",
-            stack_name=f"{names.prefix}-platform",
-            env=cdk.Environment(account=names.account, region=names.region),
-            termination_protection=settings.is_production,
-            description="Millrace platform: key, network, buckets, bus, catalogue, tables",
-        )
+        description = "Millrace platform: key, network, buckets, bus, catalogue, tables"
+        super().__init__(scope, **deployed(settings, f"{names.prefix}-platform", description))
         self._settings = settings
         self._names = names
         self.key_arn = settings.options.key_arn or customer_key(self, settings, kept=KEPT)

@@ -17,7 +17,7 @@ from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.role import write_roles
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.tags import tag
-from millrace.infra.context import context_of
+from millrace.infra.context import context_of, deployed
 from millrace.infra.iam.resource import Statement
 from millrace.infra.iam.rights import statements_of
 from millrace.infra.settings import StageSettings
@@ -49,14 +49,8 @@ class WorkloadStack(cdk.Stack):
         self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, tags: Mapping[str, str]
     ) -> None:
         names = WorkloadNames(platform=settings.platform, workload=workload.name)
-        super().__init__(
-            scope,
-            names.stack(self.room),
-            stack_name=names.stack(self.room),
-            env=cdk.Environment(account=settings.platform.account, region=settings.platform.region),
-            termination_protection=settings.is_production,
-            description=f"Millrace {workload.name}: {self.room}",
-        )
+        description = f"Millrace {workload.name}: {self.room}"
+        super().__init__(scope, **deployed(settings, names.stack(self.room), description))
         self.context = context_of(
             self,
             settings=settings,

@@ -11,6 +11,7 @@ from millrace.consumers.next_workload import NextWorkload
 from millrace.consumers.postgres import Postgres
 from millrace.consumers.targets import EventBus, ItemTable, Mail, Queue
 from millrace.consumers.webhook import Webhook
+from millrace.workload.policy import Policy
 
 Kind = Queue | EventBus | Mail | Webhook | ItemTable | Postgres | NextWorkload
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
@@ -27,3 +28,9 @@ def queue_of(name: str) -> str:
 def of_stage(consumers: Mapping[str, Kind], stage: str) -> dict[str, Kind]:
     """The consumers that the stage has."""
     return {name: one for name, one in consumers.items() if not one.stages or stage in one.stages}
+
+
+def hearing(consumers: Mapping[str, Kind], stage: str, policy: Policy | None) -> dict[str, Kind]:
+    """The consumers that the stage has and that get what people answer; none without a policy that asks people."""
+    here = of_stage(consumers, stage) if policy else {}
+    return {name: one for name, one in here.items() if "answered" in one.actions}

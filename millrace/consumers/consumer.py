@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ from millrace.names import Platform
 from millrace.workload.policy import Action
 from millrace.workload.section import Section, Stage
 
+Consumed = Literal[Action, "answered"]
+"""What comes to a consumer: a decision by its action, or what a person has answered whose decision waited for that."""
 Document = Mapping[str, Any]
 """A decision as consumers get it: `id`, `key`, `answer`, `action` and so on."""
 Client = Callable[[str], Any]
@@ -58,7 +60,7 @@ class Consumer(Section):
     """Whether it gets the decisions on the rows of dropped files too."""
     reads_rows: ClassVar[bool] = False
     """Whether its documents have the decided row, under `row`."""
-    actions: Annotated[tuple[Action, ...], Field(min_length=1)] = ("automated",)
+    actions: Annotated[tuple[Consumed, ...], Field(min_length=1)] = ("automated", "answered")
     """The decisions that it gets, by their action."""
     stages: tuple[Stage, ...] = ()
     """The stages that have it. Empty: all. A target of `prod` must not get what `dev` decides."""

@@ -66,9 +66,11 @@ def _entry(number: int, document: Document, queue: str) -> dict[str, str]:
     entry = {"Id": str(number), "MessageBody": json.dumps(document, separators=(",", ":"))}
     if not queue.endswith(".fifo"):
         return entry
-    # Every decision is a group of its own, so that none waits for another.
-    name = hashlib.sha256(str(document["id"]).encode()).hexdigest()
-    return entry | {"MessageDeduplicationId": name, "MessageGroupId": name}
+    # Every decision is a group of its own, so that none waits for another. What a person answers is no repetition.
+    told, name = (
+        hashlib.sha256(one.encode()).hexdigest() for one in (f"{document['id']} {document['action']}", document["id"])
+    )
+    return entry | {"MessageDeduplicationId": told, "MessageGroupId": name}
 
 
 class EventBus(Consumer):

@@ -2,7 +2,7 @@
 
 12:00:00  answered        it can be taken back for UNDO
 12:00:30  labels dropped  of all answers of the person that are as old, in one file; when the person stops, of all
-12:00:32  ingested        like every file of the feed `labels`
+12:00:32  ingested        like every file of the feed `labels`; what nobody had acted on goes to the consumers
 
 Whoever answers has the labels dropped (console/actions/reviews.py); what a program that died has left, the hourly sweep
 drops.
@@ -25,6 +25,8 @@ UNDO = timedelta(seconds=30)
 """For so long an answer can be taken back while its person goes on."""
 DROPPING = timedelta(minutes=1)
 """Whoever drops labels has done so by then; later others take over."""
+MOST = 300
+"""The most labels of a file: an item of DynamoDB, 400 KB at most, has the ids of their decisions."""
 ACTOR = "review"
 
 
@@ -39,8 +41,8 @@ class Reviews:
     def drop_labels(self, *, now: datetime, older_than: timedelta = UNDO, by: str = "") -> int:
         """Drop the label of each answer that was given before that, of one person or of all. Returns how many.
 
-        A person's labels are one file. A call that dies is made up for by a later one, which drops the same labels
-        under the same key: ingestion takes them once."""
+        A person's labels are one file, or some. A call that dies is made up for by a later one, which drops the same
+        labels under the same key: ingestion takes them once."""
         files, own = defaultdict[tuple[str, str, str], list[tuple[ReviewItem, str]]](list), uuid4().hex
         for item, label in self.queue.answered():
             answer, begun = item.answer, item.dropped_at
@@ -51,15 +53,20 @@ class Reviews:
             if drop := self.queue.begin_drop(item, drop=own, now=now):
                 files[label_folder(self._names.workload, item), answer.by, drop].append((item, label))
         for (folder, person, _), items in files.items():
-            self._drop(folder, person, items)
+            ordered = sorted(items, key=lambda each: each[0].id)
+            for first in range(0, len(ordered), MOST):
+                self._drop(folder, person, ordered[first : first + MOST], now=now)
         return sum(map(len, files.values()))
 
-    def _drop(self, folder: str, person: str, items: list[tuple[ReviewItem, str]]) -> None:
+    def _drop(self, folder: str, person: str, items: list[tuple[ReviewItem, str]], *, now: datetime) -> None:
         """Drop these labels of one person in one file; then record each answer."""
+        ids = [item.id for item, _ in items]
+        key = label_key(folder, ids)
+        self.queue.note_drop(key, ids, now=now)  # before the object, which is ingested as soon as it is there
         self._s3.put_object(
             Bucket=self._names.platform.bucket("landing"),
-            Key=label_key(folder, (item.id for item, _ in items)),
-            Body="".join(label for _, label in sorted(items, key=lambda each: each[0].id)).encode(),
+            Key=key,
+            Body="".join(label for _, label in items).encode(),
             ContentType="application/jsonlines",
             Metadata={"by": person, "labels": str(len(items))},
         )

@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millrace.aws import queues
 from millrace.aws.queues import MESSAGE_BYTES
 from millrace.consumers.catalogue import Kind, queue_of
-from millrace.consumers.consumer import Document
+from millrace.consumers.consumer import Client, Document
 from millrace.decisions.record import Decision, iso
+from millrace.decisions.review import ReviewItem, answer_of
 from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day, short_columns
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
 from millrace.timestamps import format_utc
+
+if TYPE_CHECKING:
+    from millrace.tasks.task import Task
+    from millrace.workload.declaration import Prediction
 
 MOST = 100
 """The most decisions of a message. If the target refuses one of them, all come again."""
@@ -43,28 +49,87 @@ class ScoredRows(Message):
 
 def document(decision: Decision, *, has_row: bool = False) -> dict[str, Any]:
     """The decision as consumers get it."""
-    row = {"row": json.loads(decision.input)} if has_row else {}
-    return row | {
-        "id": decision.id,
+    return _document(decision, has_row=has_row) | {
         "workload": decision.workload,
-        "event_time": format_utc(decision.event_time),
-        "key": dict(decision.key),
         "answer": dict(decision.told),
         "action": decision.action,
-        "reason": decision.reason,
         "model_version": decision.model_version,
-        "source": decision.source,
         "decided_at": iso(decision.inferred_at),  # to the microsecond: of one id the newest counts
     }
 
 
-def send(sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], decided: Sequence[Decision]) -> None:
-    """Put the decisions that each consumer wants into its queue. `sqs` is boto3's client.
+def _document(of: Decision | ReviewItem, *, has_row: bool) -> dict[str, Any]:
+    # A row that is too long for an item is in the lake alone: the next workload refuses an empty one, and says so.
+    row = {"row": json.loads(of.input or "{}")} if has_row else {}
+    return row | {
+        "id": of.id,
+        "event_time": format_utc(of.event_time),
+        "key": dict(of.key),
+        "reason": of.reason,
+        "source": of.source,
+    }
 
-    Raises QueueError if a message is refused; consumers may then get decisions again, which have the same ids."""
-    for name, consumer in consumers.items():
-        wanted = [document(one, has_row=consumer.reads_rows) for one in decided if one.action in consumer.actions]
-        queues.send(sqs, names.platform.queue_url(names.queue(queue_of(name))), bodies(wanted))
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumerQueues:
+    """The queues of these consumers of a workload. `sqs` is boto3's client; without a consumer there need be none.
+
+    Each method raises QueueError if a message is refused; consumers may then get decisions again, by the same ids."""
+
+    names: WorkloadNames
+    consumers: Mapping[str, Kind]
+    sqs: Any
+
+    @classmethod
+    def of(cls, names: WorkloadNames, consumers: Mapping[str, Kind], client: Client) -> ConsumerQueues:
+        """`client` is `boto3.client`."""
+        return cls(names=names, consumers=consumers, sqs=client("sqs") if consumers else None)
+
+    def send(self, decided: Sequence[Decision]) -> None:
+        """Put the decisions that each consumer wants into its queue."""
+
+        def wanted(consumer: Kind) -> Iterator[str]:
+            has_row = consumer.reads_rows
+            return bodies(document(one, has_row=has_row) for one in decided if one.action in consumer.actions)
+
+        self._send(wanted)
+
+    def send_answered(self, items: Sequence[ReviewItem], prediction_spec: Prediction, task: Task) -> None:
+        """Put what people have decided into the queue of each consumer.
+
+        It is no model's answer. Whose it is stays in the audit."""
+
+        def answered(consumer: Kind) -> Iterator[Document]:
+            for item in items:
+                assert item.answer
+                yield _document(item, has_row=consumer.reads_rows) | {
+                    "workload": self.names.workload,
+                    "answer": answer_of(item, item.answer.value, prediction_spec, task),
+                    "action": "answered",
+                    "model_version": None,
+                    "decided_at": iso(item.answer.at),
+                }
+
+        self._send(lambda consumer: bodies(answered(consumer)))
+
+    def send_scored(self, file: str, known: ScoredDay, *, drop_id: str) -> None:
+        """Put references to all rows of a delivered file into the queue of each consumer that takes files.
+
+        `file` is its path, `known` the ScoredDay of any of its days. The consumers' functions read the rows."""
+        import pyarrow.parquet as pq
+
+        metadata = pq.ParquetFile(file).metadata
+        waiting = [
+            ScoredRows(known=known, drop_id=drop_id, group=group, first=first).model_dump_json()
+            for group in range(metadata.num_row_groups)
+            for first in range(0, metadata.row_group(group).num_rows, ROWS)
+        ]
+        self._send(lambda consumer: waiting if consumer.takes_files else [])
+
+    def _send(self, bodies_for: Callable[[Kind], Iterable[str]]) -> None:
+        for name, consumer in self.consumers.items():
+            url = self.names.platform.queue_url(self.names.queue(queue_of(name)))
+            queues.send(self.sqs, url, bodies_for(consumer))
 
 
 def bodies(documents: Iterable[Document]) -> Iterator[str]:
@@ -84,25 +149,6 @@ def bodies(documents: Iterable[Document]) -> Iterator[str]:
 
 def _body(packed: Sequence[str]) -> str:
     return f'{{"decisions":[{",".join(packed)}]}}'
-
-
-def send_scored(
-    sqs: Any, names: WorkloadNames, consumers: Mapping[str, Kind], file: str, known: ScoredDay, *, drop_id: str
-) -> None:
-    """Put references to all rows of a delivered file into the queue of each consumer that takes files.
-
-    `file` is its path, `known` the ScoredDay of any of its days. The consumers' functions read the rows."""
-    import pyarrow.parquet as pq
-
-    metadata = pq.ParquetFile(file).metadata
-    waiting = [
-        ScoredRows(known=known, drop_id=drop_id, group=group, first=first).model_dump_json()
-        for group in range(metadata.num_row_groups)
-        for first in range(0, metadata.row_group(group).num_rows, ROWS)
-    ]
-    for name, consumer in consumers.items():
-        if consumer.takes_files:
-            queues.send(sqs, names.platform.queue_url(names.queue(queue_of(name))), waiting)
 
 
 def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterator[Sequence[Document]]:

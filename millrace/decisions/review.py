@@ -21,8 +21,10 @@ from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
 from millrace.state.item import TEXT, TEXT_IF_ANY, Form, Item
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import format_utc, parse_utc
+from millrace.workload.policy import Action
 
 if TYPE_CHECKING:
+    from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
     from millrace.workload.policy import Review
 
@@ -96,6 +98,8 @@ class ReviewItem(Item, key="item#{id}"):
     id: str
     """The decision's id."""
     reason: ReviewReason = field(metadata=WORD)
+    action: Action = field(default="automated", metadata=WORD)
+    """What was done with the decision: of `review` nobody acts before the person has answered."""
     priority: int
     opened_at: datetime
     event_time: datetime = field(metadata={"form": Form(parse_utc, datetime.isoformat)})
@@ -175,6 +179,7 @@ def _item(
     return ReviewItem(
         id=of.id,
         reason=reason,
+        action=of.action if isinstance(of, Decision) else "automated",
         priority=PRIORITY[reason],
         opened_at=opened_at.replace(microsecond=0),
         event_time=of.event_time,
@@ -222,6 +227,22 @@ def _cells(value: LabelValue, spec: Prediction) -> list[Mapping[str, Scalar]]:
         expected = f"a list of {len(spec.horizons)} values" if spec.horizons_hours else "one value"
         raise ReviewError(f"answer: expected {expected}, got {value!r}")
     return [{spec.label: part} for part in parts if not isinstance(part, tuple | Mapping)]
+
+
+def answer_of(item: ReviewItem, value: LabelValue, spec: Prediction, task: Task) -> dict[str, Any]:
+    """What a person has said as an answer of the task: `{"value": 1, "probability": None, "confidence": None}`.
+
+    What a model alone can say is None."""
+    said: Any = value
+    if isinstance(value, Mapping):
+        said = [int(bool(value[name])) for name in spec.labels]
+    elif spec.horizons_hours:
+        said = [*value] if isinstance(value, tuple) else [value]
+    elif task.class_names:  # of two classes the answer is 1 or 0, of several their name
+        said = str(value) if task.answer[0].kind == "text" else 1 - int(task.error(1, value))
+    known = {"value": said, "label": [*spec.labels], "horizon_hours": [*spec.horizons_hours]}
+    dated = {field.name: spec.predicted_for(item.event_time) for field in spec.dates}
+    return {field.name: known.get(field.name) for field in task.answer} | dated
 
 
 def label_folder(workload: str, item: ReviewItem) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from millrace.features.encoder import OneColumn
 from millrace.features.signature import TensorSpec
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind
-    from millrace.workload.declaration import Feature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +25,6 @@ class Boolean(OneColumn):
     arrow: ClassVar[str] = "bool"
     takes_features: ClassVar[str] = "a column of booleans"
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("boolean",)
-    optional: bool = False
-
-    @classmethod
-    def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """The encoder for a column of booleans; None for any other column."""
-        if table.column(feature.name).kind != "boolean":
-            return None
-        return cls(name=feature.name, optional=not table.column(feature.name).required)
 
     @property
     def spec(self) -> TensorSpec:

@@ -45,7 +45,6 @@ class Calendar(OneColumn):
     """The column of times."""
     parts: tuple[str, ...]
     """The parts that are encoded, in the order of VALUES."""
-    optional: bool = False
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:

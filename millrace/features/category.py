@@ -35,7 +35,6 @@ class Category(OneColumn):
     arrow: ClassVar[str] = "string"
     takes_features: ClassVar[str] = "a column of text"
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("string",)
-    optional: bool = False
     words: tuple[str, ...] | None = None
     """The words in their order. None if they are not learnt yet, as the contract lists no validValues."""
     learnt: bool = False

@@ -119,6 +119,14 @@ class OneColumn:
     """Arrow's alias of the type in which a batch transform sends the column's cells: `float64`."""
 
     name: str
+    optional: bool = False
+    """Whether the cell may be missing."""
+
+    @classmethod
+    def declare(cls, feature: Feature, table: Table) -> Self | None:
+        """The encoder for a column of the kinds that it is the default for; None for any other column."""
+        column = table.column(feature.name)
+        return cls(name=feature.name, optional=not column.required) if column.kind in cls.default_for else None
 
     def fit(self, rows: pa.Table) -> Self:
         return self

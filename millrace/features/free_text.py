@@ -49,7 +49,6 @@ class FreeText(OneColumn):
     """The id that an explanation puts in place of a word that it takes away.
 
     It is padding, or an id that says nothing at its place."""
-    optional: bool = False
     length: int | None = None
     """L, the number of ids of each text; None if it is not learnt yet."""
 

@@ -44,8 +44,6 @@ class Image(OneColumn):
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels, height, width."""
-    optional: bool = False
-    """Whether the cell may be missing."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.features.encoder import OneColumn
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.contract.schema import Table
     from millrace.features.encoder import FeatureKind
-    from millrace.workload.declaration import Feature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +27,6 @@ class Number(OneColumn):
     arrow: ClassVar[str] = "float64"
     takes_features: ClassVar[str] = "a column of integers or floats"
     default_for: ClassVar[tuple[FeatureKind, ...]] = NUMBERS
-    optional: bool = False
-    """Whether the cell may be missing."""
-
-    @classmethod
-    def declare(cls, feature: Feature, table: Table) -> Self | None:
-        """The encoder for a column of integers or floats; None for any other column."""
-        if table.column(feature.name).kind not in NUMBERS:
-            return None
-        return cls(name=feature.name, optional=not table.column(feature.name).required)
 
     @property
     def spec(self) -> TensorSpec:

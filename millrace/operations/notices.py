@@ -59,7 +59,7 @@ class Notice:
 
 def _ours(
     *kinds: type[BusEvent],
-    severity: Severity,
+    severity: Severity = "look",
     description: str,
     sentence: str,
     only: Mapping[str, Any] | None = None,
@@ -113,7 +113,6 @@ NOTICES: dict[str, Notice] = {
     "spent-budget": _ours(
         TrainingRefused,
         RetrainRefused,
-        severity="look",
         only={"reason": [BudgetRefusal.BUDGET.value, RetrainingReason.BUDGET.value]},
         description="the month's training budget has no room for a training; it did not start",
         sentence="NOT TRAINED: <workload>, its month's budget has no room for a training. "
@@ -121,7 +120,6 @@ NOTICES: dict[str, Notice] = {
     ),
     "held-training": _ours(
         TrainingRefused,
-        severity="look",
         only={"reason": [BudgetRefusal.CORRECTIONS.value]},
         description="more labels are corrected than the workload allows; the training did not start",
         sentence="HELD: a training of <workload>, <corrected> of <labelled> labels are corrected. "
@@ -129,14 +127,12 @@ NOTICES: dict[str, Notice] = {
     ),
     "rejected-drop": _ours(
         DropRejected,
-        severity="look",
         description="a drop could not become rows; it is quarantined whole",
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
         key="source",
     ),
     "held-labels": _ours(
         DatasetCommitted,
-        severity="look",
         only={"held": ["held"]},
         description="a drop of labels does not fit what is known; nothing is learnt from it until a person accepts it",
         sentence="HELD: labels of <workload>, sent by <sender>, <because>. Look: millrace labels --workload <workload>",
@@ -145,7 +141,6 @@ NOTICES: dict[str, Notice] = {
     ),
     "late-data": _ours(
         DataLate,
-        severity="look",
         only={"of": ["rows"]},
         description="the newest row is older than the contract allows",
         sentence="LATE: rows of <workload>, the newest of <newest>, <hours> hours allowed. "
@@ -154,7 +149,6 @@ NOTICES: dict[str, Notice] = {
     ),
     "late-labels": _ours(
         DataLate,
-        severity="look",
         only={"of": ["labels"]},
         description="decisions wait for labels longer than the workload allows",
         sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
@@ -170,7 +164,6 @@ NOTICES: dict[str, Notice] = {
     ),
     "unanswered-alarm": _ours(
         AlarmUnanswered,
-        severity="look",
         only={"urgency": ["reminder"]},
         description="an alarm is raised for long, and nobody has acted on it",
         sentence="STILL RAISED: alarm <alarm> of <workload>, for <hours> hours. Look: <runbook>",
@@ -185,14 +178,12 @@ NOTICES: dict[str, Notice] = {
     ),
     "refused-model": _ours(
         ModelRefused,
-        severity="look",
         description="a gate refused a trained model; the live version stays",
         sentence="REFUSED: a model of <workload>, trained by <reason>; who is live stays. "
         "Look: millrace versions --workload <workload>. <advice>",
     ),
     "wanted-approval": _ours(
         ApprovalWanted,
-        severity="look",
         description="a version has passed its gates and waits for a person",
         sentence="APPROVE OR REFUSE: version <version> of <workload>, within <hours> hours. "
         'Look: millrace card <version> --workload <workload>, then millrace approve <version> --reason "..."',
@@ -200,14 +191,12 @@ NOTICES: dict[str, Notice] = {
     ),
     "refused-release": _ours(
         ReleaseRefused,
-        severity="look",
         description="a version is not released: a person refused it, or another one is live than it was compared with",
         sentence="NOT RELEASED: version <version> of <workload>, <refusal>. "
         "Look: millrace versions --workload <workload>",
     ),
     "untidy-release": _ours(
         ReleaseUntidy,
-        severity="look",
         description="a version is live, and what older ones have left could not be deleted",
         sentence="UNTIDY: a release of <workload> is live and has not deleted what older ones left, <error>. "
         "Look: millrace show <run>",

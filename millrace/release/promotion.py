@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from millrace.errors import ConflictError, OvertakenError
@@ -86,18 +86,10 @@ def version_of(state: ModelState, names: WorkloadNames) -> Version:
     """The version that a release releases, in the form that the release pointers store."""
     release = state.start_release.answer
     return Version(
-        package_arn=release.package_arn,
-        version=release.version,
         model_name=state.model.name,
         run=release.run_name,
         baseline_uri=names.run_uri(release.run_name, BASELINE_FILE),
-        model_data_url=release.model_data_url,
-        model_digest=release.model_digest,
-        baseline_digest=release.baseline_digest,
-        promised_error=release.promised_error,
-        automate_from=release.automate_from,
-        costs_digest=release.costs_digest,
-        rule_answer=release.rule_answer,
+        **release.model_dump(include={field.name for field in fields(Version)}),
     )
 
 

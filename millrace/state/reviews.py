@@ -3,6 +3,7 @@
     item#<id>                          the decision, its status, and the answer
     wait#<priority>#<opened>#<id>      its place in the queue, with the lease of whoever has it now
     done#<id>                          it has an answer whose label was not dropped yet
+    drop#<landing key>                 the ids of the decisions whose labels are that object
 
 All of one decision lie in one partition, by the digest of its id. The queue is in order across them: a look at it reads
 the first page of each.
@@ -14,7 +15,7 @@ whatever dies between two of them is mended by whoever meets the place next:
     answer    put done#, item# answered, delete wait#
                                               dies before `answered`: the item waits on, the lease ends
                                               dies after it: the place leads to an answered item, and is deleted
-    drop      item# gets `dropped_at`, label, audit, delete done#
+    drop      item# gets `dropped_at`, put drop#, label, audit, delete done#
                                               dies between: done# is met again, and the same label is dropped again
     escalate  item# names its new place, put it, delete the old one
                                               dies between: the old place is met, and the new one is put
@@ -46,7 +47,7 @@ from millrace.state.item import NEW
 from millrace.state.table import DELETE_AFTER, Attribute, Spread, StateTable, Value, attribute
 from millrace.timestamps import format_utc, parse_utc
 
-ITEM, WAIT, DONE = ReviewItem.sort_key(), "wait#", "done#"
+ITEM, WAIT, DONE, DROP = ReviewItem.sort_key(), "wait#", "done#", "drop#"
 LEASE = timedelta(minutes=15)
 """For so long a person has an item without an answer."""
 STALE = timedelta(hours=1)
@@ -305,6 +306,15 @@ class ReviewQueue:
         )
         return item.drop or drop if can_drop else ""
 
+    def note_drop(self, key: str, ids: Sequence[str], *, now: datetime) -> None:
+        """Note which decisions the labels are of that will lie at this landing key."""
+        self._table.put(f"{DROP}{key}", {"ids": ids, DELETE_AFTER: _until(now)})
+
+    def dropped(self, key: str) -> list[ReviewItem]:
+        """The items whose labels are the object at this landing key; none of an object that others have put there."""
+        items = self.find(self._table.get(f"{DROP}{key}").get("ids", {"SS": []})["SS"]).values()
+        return [item for item in items if item.answer and item.dropped_at]
+
     def end_drop(self, item: ReviewItem) -> None:
         """The label of the item has been dropped and recorded."""
         self._remove(f"{DONE}{item.id}")
@@ -343,7 +353,8 @@ class ReviewQueue:
             return None
         known, item = self._find(place["id"]["S"])
         if item and item.status == "waiting" and item.expires_at <= now:
-            item = self._end(item, now) or item
+            self._leave(item.id, "unanswered", now)
+            item = self._find(item.id)[1] or item
         if item and item.status == "waiting" and known["place"]["S"] == sort:
             return Held(item=item, by=by, lease=lease, ends_at=ends_at, place=sort)
         if item and item.status == "waiting":
@@ -352,11 +363,6 @@ class ReviewQueue:
             self._ended(item)
         self._remove(sort)
         return None
-
-    def _end(self, item: ReviewItem, now: datetime) -> ReviewItem | None:
-        """The item without an answer, its time being over; None if it does not wait any more."""
-        self._leave(item.id, "unanswered", now)
-        return self._find(item.id)[1]
 
     def _find(self, decision_id: str) -> tuple[dict[str, Attribute], ReviewItem | None]:
         """The item's attributes, `place` and `label` among them, and the item."""

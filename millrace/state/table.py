@@ -35,7 +35,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
 
 pk is `review#<workload>#00` to `…#03`, sk is one of
 
-    item#, wait#, done#   `reviews`
+    item#, wait#, done#, drop#   `reviews`
 
 pk is `known#<workload>#00` to `…#0f`, sk is one of
 

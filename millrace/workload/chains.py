@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from millrace.consumers.catalogue import of_stage
+from millrace.consumers.catalogue import hearing, of_stage
 from millrace.consumers.next_workload import NextWorkload, places
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
@@ -47,21 +47,28 @@ def check_chains(stage: str, loaded: Sequence[tuple[Path, Workload]]) -> None:
         fields = tasks.declare(workload.prediction, contracts[workload.name].label).answer
         answer = {one.name: CELLS[one.kind] for one in fields if not one.length}
         row = {one.name: CELLS[one.kind] for one in tables[workload.name].columns if one.kind in CELLS}
-        known = places({"id": "a", "answer": answer, "row": row})
+        # What a model alone knows is empty in a person's answer.
+        peoples = {one: cell if one == "value" else None for one, cell in answer.items()}
+        is_heard = name in hearing(workload.consumers, stage, workload.policy)
+        said = (answer, peoples) if is_heard else (answer,)
+        known = [places({"id": "a", "answer": one, "row": row}) for one in said]
         for field, expected, came in (
-            *_ways(workload.name, consumer.workload, nexts),
+            *_ways(workload.name, consumer, nexts),
             *_misfits(consumer, known, tables.get(consumer.workload)),
         ):
             field = f"consumers.{name}.{field}"
             raise WorkloadError(where=f"workloads/{workload.name}", field=field, expected=expected, came=came)
 
 
-def _ways(name: str, target: str, nexts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, str]]:
-    """Why a decision of the workload with this name cannot go to the target."""
+def _ways(name: str, consumer: NextWorkload, nexts: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str, str]]:
+    """Why a decision of the workload with this name cannot go to the consumer."""
+    target = consumer.workload
     if target not in nexts:
         yield "workload", f"{one_of(target, sorted(nexts))}, which are deployed with it", target
     if nexts[name].count(target) > 1:
         yield "workload", "one consumer to one workload, where a decision has one id", str(nexts[name].count(target))
+    if {"review", "answered"} <= {*consumer.actions}:
+        yield "actions", "review or answered, not both, where a decision has one id", ", ".join(consumer.actions)
     if circle := _circle(target, nexts, (name,)):
         yield "workload", "a workload whose decisions do not come back", " -> ".join(circle)
 
@@ -74,11 +81,16 @@ def _circle(name: str, nexts: Mapping[str, Sequence[str]], path: tuple[str, ...]
     return next(filter(None, (_circle(one, nexts, path) for one in nexts.get(name, ()))), ())
 
 
-def _misfits(consumer: NextWorkload, known: Mapping[str, Any], table: Table | None) -> Iterator[tuple[str, str, str]]:
-    """`known` has an example for each place."""
+def _misfits(
+    consumer: NextWorkload, known: Sequence[Mapping[str, Any]], table: Table | None
+) -> Iterator[tuple[str, str, str]]:
+    """Each of `known` has an example for each place: those of a model, and those of a person."""
     for name, place in consumer.row.items():
-        if isinstance(place, str) and place not in known:
-            yield f"row.{name}", one_of(place, sorted(known)), place
-    for one in check_row(row := consumer.cells(known), table) if table else ():
-        if table and one.reason in OF_ALL_ROWS and (one.column in row or not table.column(str(one.column)).generated):
-            yield f"row.{one.column}", one.expected, str(consumer.row.get(str(one.column), "nothing"))
+        if isinstance(place, str) and place not in known[0]:
+            yield f"row.{name}", one_of(place, sorted(known[0])), place
+    for number, row in enumerate(map(consumer.cells, known)):
+        of = ", also of a person, who gives a value alone" if number else ""
+        for one in check_row(row, table) if table else ():
+            is_missing = one.column in row or (table and not table.column(str(one.column)).generated)
+            if one.reason in OF_ALL_ROWS and is_missing:
+                yield f"row.{one.column}", one.expected + of, str(consumer.row.get(str(one.column), "nothing"))

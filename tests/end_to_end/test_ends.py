@@ -16,11 +16,13 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
+from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
+from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.words import count
 from millrace.contract.kinds import as_json
-from millrace.decisions.portion import ROWS, send
+from millrace.decisions.portion import ROWS, ConsumerQueues
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import CACHED_S
 from millrace.names import WorkloadNames
@@ -50,7 +52,7 @@ consumers:
   next:
     to: workload
     workload: plant
-    row: {{at: row.timestamp, load: answer.confidence, site: {{constant: nsw}}, kind: {{constant: pump}},
+    row: {{at: row.timestamp, load: answer.value, site: {{constant: nsw}}, kind: {{constant: pump}},
            open: {{constant: true}}}}
 """
 
@@ -139,23 +141,42 @@ def test_what_acts_is_a_row_of_the_next_workload_with_one_id_through_both(cloud:
     """Nobody has trained that one, so its fallback answers."""
     cloud.rest()
     acting = {f"{one.id}.electricity": one for one in cloud.recorded() if one.action == "automated"}
-    plant = replace(cloud, names=WorkloadNames(platform=PLATFORM, workload="plant")).recorded()
-    assert {one.id for one in plant} == acting.keys()
-    for one in plant:
+    decided = plant(cloud)
+    assert decided.keys() == acting.keys()
+    for one in decided.values():
         row, first = json.loads(one.input), acting[one.id]
-        assert (one.source, row["load"], row["site"]) == ("workload", first.output["confidence"], "nsw")
+        assert (one.source, row["load"], row["site"]) == ("workload", first.value, "nsw")
         assert one.event_time == first.event_time
 
 
-def test_in_a_pause_what_waits_stays_and_goes_on_after_it(cloud: Electricity, receiver: Receiver) -> None:
+def plant(cloud: Electricity) -> dict[str, Decision]:
+    """What the next workload has decided, by its ids."""
+    return {one.id: one for one in replace(cloud, names=WorkloadNames(platform=PLATFORM, workload="plant")).recorded()}
+
+
+def test_in_a_pause_what_people_decide_goes_on_and_the_rest_after_it(cloud: Electricity, receiver: Receiver) -> None:
     """Decided before the pause, and not taken yet."""
+    person = Reviewer.of(local_environment(cloud), NAMES, source="terminal")
+    asked = person.next()
+    assert asked
     acts = next(one for one in cloud.recorded() if one.action == "automated")
     late = [replace(acts, id=f"late-{number}") for number in range(3)]
     Automation(is_paused=True, reason="complaints", by="ann", since=CLOCK).put(cloud.state)
     forget(cloud)
     declared = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers
-    send(cloud.client("sqs"), NAMES, {name: declared[name] for name in ("crm", "lookup")}, late)
+    consumers = {name: declared[name] for name in ("crm", "lookup")}
+    ConsumerQueues(names=NAMES, consumers=consumers, sqs=cloud.client("sqs")).send(late)
     until(lambda: all(held(cloud, NAMES.queue(f"consumer-{name}")) for name in ("crm", "lookup")))
+    person.answer(asked, 1, seconds=4)
+    person.finish()
+    until(lambda: f"{asked.item.id}.electricity" in plant(cloud) and asked.item.id in looked_up(cloud))
+    assert json.loads(plant(cloud)[f"{asked.item.id}.electricity"].input)["load"] == 1
+    until(lambda: asked.item.id in receiver.acted)
+    assert (receiver.acted[asked.item.id]["action"], receiver.acted[asked.item.id]["answer"]["value"]) == (
+        "answered",
+        1,
+    )
+    assert not received(cloud, "review-decisions"), "who takes what waits for a person gets no answer"
     assert not {one.id for one in late} & receiver.acted.keys()
     Automation(by="ann", since=CLOCK).put(cloud.state)
     forget(cloud)

@@ -20,6 +20,8 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, 
 from millrace.console.queries.labels import find_labels
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
+from millrace.tasks import catalogue as tasks
+from millrace.tasks.answer import MOMENT
 from tests.end_to_end.callers import create_caller, declare_api, typed
 from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
@@ -165,19 +167,29 @@ def test_a_consumer_gets_each_decision_that_acts(cloud: Live, receiver: Receiver
     assert all(came[name]["answer"]["value"] == as_told(one.value) for name, one in acting.items())
 
 
-def test_people_decide_what_is_held_out_and_their_answer_is_its_label(cloud: Live, kind: DataKind) -> None:
+def test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts(
+    cloud: Live, kind: DataKind, receiver: Receiver
+) -> None:
     environment = local_environment(cloud)
     person = Reviewer.of(environment, cloud.names, source="terminal")
     while (held := person.next()) and held.item.reason != "held_out":
         person.skip(held)
     assert held is not None
     assert held.item.is_blind
-    person.answer(held, kind.truth(held.item.key), seconds=5)
+    truth, spec = kind.truth(held.item.key), person.question.prediction
+    person.answer(held, truth, seconds=5)
+    cloud.rest()
+    assert held.item.id not in receiver.acted, "an answer can be taken back for a while"
     person.finish()
     cloud.rest()
-    decisions = [one for one in cloud.recorded() if one.id == held.item.id]
-    (labels,) = find_labels(environment, cloud.names, decisions).values()
+    (decision,) = [one for one in cloud.recorded() if one.id == held.item.id]
+    (labels,) = find_labels(environment, cloud.names, [decision]).values()
     assert "/labels/review/" in labels[0].drop
+    told, task = receiver.acted[held.item.id], tasks.declare(spec, person.question.labels.column(spec.label_columns[0]))
+    assert (told["action"], told["reason"], told["model_version"]) == ("answered", "held_out", None)
+    assert (told["key"], told["answer"].keys()) == (decision.key, decision.told.keys())
+    assert task.error(told["answer"]["value"], [*truth.values()] if isinstance(truth, dict) else truth) == 0
+    assert told["answer"].get(MOMENT) == decision.predicted_for
 
 
 def test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary(cloud: Live, kind: DataKind, name: str) -> None:

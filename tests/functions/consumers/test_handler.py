@@ -71,9 +71,11 @@ def test_what_it_does_not_take_waits_longer_each_time(consume: Consume, tries: i
     assert hidden == [wait_s]
 
 
-@pytest.mark.parametrize(("paused", "action"), [(None, "automated"), (False, "automated"), (True, "review")])
+@pytest.mark.parametrize(
+    ("paused", "action"), [(None, "automated"), (False, "automated"), (True, "review"), (True, "answered")]
+)
 def test_what_the_target_takes_is_done(consume: Consume, target: Any, paused: bool | None, action: str) -> None:
-    """Also after a pause; and a desk that gets reviews gets those of the pause, which are all."""
+    """Also after a pause; and in a pause what people decide, or have decided."""
     if paused is not None:
         pause(paused)
     event = received()

@@ -60,13 +60,14 @@ def test_a_bus_gets_an_event_for_each_decision() -> None:
 
 @pytest.mark.parametrize("queue", ["orders", "arn:aws:sqs:eu-west-1:210987654321:orders.fifo"])
 def test_a_queue_gets_a_message_for_each_decision(queue: str) -> None:
-    """A queue of another account that drops repetitions gets a name of each for that."""
+    """A queue of another account that drops repetitions gets a name of each for that; an answer of a person is none."""
     target, (account, name) = Target(), f"{PLATFORM.account}:{queue}".split(":")[-2:]
-    Queue(to="queue", queue=queue).connect(lambda _: target, PLATFORM)(DOCUMENTS)
-    assert [json.loads(one["MessageBody"]) for one in target.entries] == DOCUMENTS
+    documents = [*DOCUMENTS, DOCUMENTS[0] | {"action": "answered"}]
+    Queue(to="queue", queue=queue).connect(lambda _: target, PLATFORM)(documents)
+    assert [json.loads(one["MessageBody"]) for one in target.entries] == documents
     assert target.urls == {f"https://sqs.eu-west-1.amazonaws.com/{account}/{name}"}
     named = {one.get("MessageDeduplicationId") for one in target.entries}
-    assert len(named) == len(DOCUMENTS) if name.endswith(".fifo") else named == {None}
+    assert len(named) == len(documents) if name.endswith(".fifo") else named == {None}
 
 
 class Target:
