@@ -116,6 +116,8 @@ class DataKind:
     """How many rows there are of each time."""
     known: int = 3200
     """The rows that the first version knows."""
+    has_part: bool = False
+    """Whether MiniLM reads its texts too."""
     night: bool = True
 
     @property
@@ -167,6 +169,7 @@ KINDS: dict[str, DataKind] = {
         make=intents,
         label=("intent",),
         words=UNTIMED,
+        has_part=True,
         known=2200,
         night=False,
     ),

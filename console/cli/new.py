@@ -146,7 +146,7 @@ class NewOptions:
     part: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Try these vectors of words too: a file that `millrace part` wrote."
+            exists=True, dir_okay=False, help="Try this encoder of texts too: a file that `millrace part` wrote."
         ),
     ] = None
     calls_a_day: Annotated[int, typer.Option(min=0, help="Requests to come; enough are a canary's.")] = 0
@@ -181,7 +181,6 @@ def new(
     It reads off the rows what they show. Label, event time and key it guesses, with the reason; where it is in doubt it
     takes the answer that does no harm, and says so (--ask asks). The workload is written to workloads/NAME (or
     MILLRACE_WORKLOADS/NAME)."""
-    from millrace.artefact.pretrained import read_pretrained
     from millrace.console.new.families import PartAtHand
     from millrace.console.new.proposal import propose
     from millrace.console.new.writing import check_free, write
@@ -198,11 +197,7 @@ def new(
             choices,
             today=datetime.now(UTC).date(),
             minutes=options.minutes,
-            part=PartAtHand(
-                path=options.part, header=read_pretrained(options.part.read_bytes(), where=str(options.part))
-            )
-            if options.part
-            else None,
+            part=PartAtHand(path=options.part) if options.part else None,
             say=phase,
         )
         phase(7, "writing the workload and its first drops")

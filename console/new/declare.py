@@ -173,7 +173,7 @@ def workload_document(
     `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
     number of stretches of windows that a bound on the error rests on. `family` is the one that a trial has chosen, and
     `tried` are its lines; without one it is the family that suits the kind of data."""
-    if family and family.part:  # its vectors are those of pieces
+    if family and family.part:  # it reads pieces
         prediction = replace(prediction, text_encoder="tokens")
     kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
     rule = kind.naive_rule(naive.lag_hours)

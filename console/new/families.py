@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from millrace.artefact.pretrained import PretrainedFile
+from millrace.artefact.pretrained import PretrainedFile, read_pretrained
 from millrace.models.parameters import Scale
 
 SMALL_ROWS = 5_000
@@ -46,15 +47,18 @@ COSINE = {"schedule": "cosine", "seed": 7}
 
 @dataclass(frozen=True, kw_only=True)
 class PartAtHand:
-    """Vectors of words that a person has: the file, and its header."""
+    """A sentence encoder that a person has: a file that `millrace part` wrote."""
 
     path: Path
-    header: PretrainedFile
+
+    @cached_property
+    def header(self) -> PretrainedFile:
+        return read_pretrained(self.path.read_bytes(), where=str(self.path))
 
     @property
     def declared(self) -> dict[str, str]:
         """The key `pretrained` of workload.yaml; the file is copied into the workload's folder."""
-        digest, licence = f"sha256:{self.header.digest}", self.header.licence
+        digest, licence = f"sha256:{self.header.origin.digest}", self.header.origin.licence
         return {"from": f"parts/{self.path.name}", "digest": digest, "licence": licence}
 
 
@@ -68,7 +72,7 @@ class Family:
     max_mb: int = 10
     """The size in megabytes of the largest artefact that passes the gate `size`."""
     part: PartAtHand | None = None
-    """The vectors of words that it takes; None for vectors that begin at random."""
+    """The sentence encoder that it takes; None where a text is read by what is learnt alone."""
 
 
 def suited(
@@ -186,15 +190,13 @@ def _texts(rows: int, texts: int) -> Family:
     return Family(name="bag", values=values | COSINE, why=why, max_mb=_megabytes(texts, dimension))
 
 
-def with_part(part: PartAtHand, texts: int) -> Family:
-    """A linear layer over the mean of vectors that stay as they are.
-
-    Small batches and a high rate: of a frozen model only that layer learns."""
-    width, pieces = part.header.width, len(part.header.pieces)
-    values = {"dimension": width, "dropout": 0.2, "epochs": 40, "patience": 40, "batch_size": 32, "learning_rate": 0.03}
-    why = f"vectors of words that {part.header.name} brings"
-    max_mb = _megabytes(texts, width, pieces)
-    return Family(name="bag", values=values | COSINE, why=why, max_mb=max_mb, part=part)
+def with_part(of: Family, part: PartAtHand, texts: int) -> Family:
+    """The same family, whose linear layer also reads what the encoder says of each text."""
+    # The graph and the weights have each number of the file, in four bytes in place of two.
+    max_mb = of.max_mb + round(1.2 * 4 * texts * part.path.stat().st_size / 1e6)
+    return replace(
+        of, why=f"word pieces, and what {part.header.origin.name} says of the text", max_mb=max_mb, part=part
+    )
 
 
 def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:
@@ -249,9 +251,9 @@ def _channels(image_side: int) -> list[int]:
     return [8, 16, 32] if image_side >= SIDE_OF_THREE_BLOCKS else [8, 16]
 
 
-def _megabytes(texts: int, dimension: int, vectors: int = VECTORS) -> int:
+def _megabytes(texts: int, dimension: int) -> int:
     """The bound on the size of the artefact, in megabytes.
 
     It holds the vectors of each text twice, as weights and in the graph, each number in four bytes. A fifth more and
     10 MB are left for all else."""
-    return 10 + round(1.2 * texts * 2 * vectors * dimension * 4 / 1e6)
+    return 10 + round(1.2 * texts * 2 * VECTORS * dimension * 4 / 1e6)

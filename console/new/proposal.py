@@ -22,7 +22,7 @@ from millrace.console.new.declare import (
 )
 from millrace.console.new.entities import Division, by_group, find_division
 from millrace.console.new.event_times import without_windows
-from millrace.console.new.families import Family, PartAtHand
+from millrace.console.new.families import Family, PartAtHand, with_part
 from millrace.console.new.features import Features, filled, find_features, find_leaks, with_known
 from millrace.console.new.files import typed_rows
 from millrace.console.new.read import Doubt, Source
@@ -141,7 +141,7 @@ def propose(
     """The proposal for a file of labelled rows.
 
     `today` stands for the time of the drop: rows without a time of their own get it. A trial of candidates may take
-    `minutes`; with 0 there is none. Of rows of text it also tries the vectors of `part`. `say` is told the number
+    `minutes`; with 0 there is none. Of rows of text it also tries the encoder of `part`. `say` is told the number
     and the name of each phase before it begins. `known` is by what rows are divided, if that was found before.
 
     Raises ConfigurationError if something cannot be decided, with the candidates, or if training would stop, with the
@@ -211,12 +211,14 @@ def _in_series(reading: Reading, features: Features, accepted: pa.Table) -> tupl
 
 
 def _tried(draft: Draft, minutes: float, part: PartAtHand | None, say: Callable[[int, str], None]) -> Trial:
-    """The trial of what may suit the rows. Without `minutes` it has the usual candidate alone, and nothing is tried."""
+    """The trial of what may suit the rows. Without `minutes` nothing is tried: it has the usual candidate alone, with
+    the part where one is given."""
     family = usual_family(draft.prediction, draft.naive, draft.accepted.num_rows)
+    if part and family.name != "bag":
+        raise ConfigurationError(where=draft.reading.where, field="--part", expected="texts alone", came=family.why)
+    if part and not minutes:  # taken untried
+        family = with_part(family, part, len(draft.prediction.texts))
     usual = Candidate(said=family.why, features=draft.features, family=family)
-    if part and (not minutes or family.name != "bag"):
-        expected = "rows whose features are free text alone, and --minutes above 0"
-        raise ConfigurationError(where=draft.reading.where, field="--part", expected=expected, came=family.why)
     if not minutes or draft.prediction.image_side:
         say(6, "nothing is tried: " + ("--minutes 0" if not minutes else "images have no trial"))
         return Trial(candidates=(usual,), usual=usual)

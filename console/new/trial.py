@@ -68,7 +68,7 @@ def candidates(
     part: PartAtHand | None = None,
 ) -> tuple[Candidate, ...]:
     """The candidates, with the usual family among them. For texts the usual one, for texts alone also one with the
-    vectors of a `part`. A label with a tail is tried on two scales, whatever the family.
+    encoder of a `part`. A label with a tail is tried on two scales, whatever the family.
 
     `prediction` is what is proposed without a trial."""
     rows = rehearsal.examples.table.num_rows
@@ -76,7 +76,7 @@ def candidates(
         return tuple(_of_series(usual, features, prediction, series, rehearsal))
     if usual.name == "feedforward":
         return tuple(_of_table(usual, features, prediction, rows))
-    families = [usual, *([with_part(part, len(prediction.texts))] if part else [])]
+    families = [usual, *([with_part(usual, part, len(prediction.texts))] if part else [])]
     return tuple(
         _on_scales([Candidate(said=each.why, features=features, family=each) for each in families], prediction)
     )
@@ -248,7 +248,7 @@ def run_trial(
     """What the trial found, what failed in it, and why it found nothing.
 
     `documents` are the texts of workload.yaml, the plainest candidate first. `rows` have their line in the file. A
-    candidate may take the vectors of `part`."""
+    candidate may take the encoder of `part`."""
     with TemporaryDirectory() as temporary:
         root = Path(temporary)
         _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)}, part)
@@ -290,18 +290,15 @@ def _write(
     part: Path | None,
 ) -> None:
     """Write the folders of a training job below `root`."""
-    config, data, settings = (
-        root / "input" / "data" / CONFIG_CHANNEL,
-        root / "input" / "data" / DATA_CHANNEL,
-        root / "input" / "config",
-    )
+    given, settings = root / "input" / "data", root / "input" / "config"
+    config, data = given / CONFIG_CHANNEL, given / DATA_CHANNEL
     for folder in (config / CANDIDATES, data, settings):
         folder.mkdir(parents=True)
     channels = [CONFIG_CHANNEL, DATA_CHANNEL]
     if part:
         channels.append(PRETRAINED_CHANNEL)
-        (root / "input" / "data" / PRETRAINED_CHANNEL).mkdir()
-        (root / "input" / "data" / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
+        (given / PRETRAINED_CHANNEL).mkdir()
+        (given / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
     (settings / "inputdataconfig.json").write_text(json.dumps({channel: {} for channel in channels}))
     (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
     (config / "contract.yaml").write_text(contract_yaml)

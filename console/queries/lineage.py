@@ -245,11 +245,11 @@ class Chain:
             yield compared(what, weights.source, made, wanted, trunk)
 
     def _pretrained(self) -> Iterator[Link]:
-        """The vectors of words that the model contains; the training job has compared their digest."""
+        """The sentence encoder that the model contains; the training job has compared its digest."""
         declared = self._workload()
-        if declared and (vectors := declared.training.pretrained):
-            detail = f"licence {vectors.licence}, {vectors.mode}; the training job compared the digest"
-            yield recorded("pre-trained part", vectors.source, vectors.digest.removeprefix("sha256:"), detail)
+        if declared and (part := declared.training.pretrained):
+            detail = f"licence {part.licence}; the training job compared the digest"
+            yield recorded("pre-trained part", part.source, part.digest.removeprefix("sha256:"), detail)
 
     def _workload(self) -> Workload | None:
         """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""

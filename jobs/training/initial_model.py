@@ -1,4 +1,4 @@
-"""Reads what a training starts from: a model out of the input channel `weights`, vectors out of `pretrained`."""
+"""Reads what a training starts from: a model out of the channel `weights`, a sentence encoder out of `pretrained`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from millrace.features.tokens import Tokens
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.messages.training_job import PRETRAINED_CHANNEL, WEIGHTS_CHANNEL
 from millrace.models.initial_model import FIELD, InitialModel
-from millrace.models.pretrained import PretrainedVectors, read_vectors
+from millrace.models.pretrained import PretrainedEncoder, read_encoder
 from millrace.workload.training import Training
 
 
@@ -39,8 +39,8 @@ def _checked(file: Path, expected: str) -> bytes:
     return content
 
 
-def pretrained_vectors(places: TrainingPlaces, training: Training, features: Features) -> PretrainedVectors | None:
-    """The declared vectors, for the features that take them; None if the workload declares none.
+def pretrained_encoder(places: TrainingPlaces, training: Training, features: Features) -> PretrainedEncoder | None:
+    """The declared encoder, for the features that take it; None if the workload declares none.
 
     Raises ArtefactError for a file with another digest or licence."""
     declared = training.pretrained
@@ -52,7 +52,6 @@ def pretrained_vectors(places: TrainingPlaces, training: Training, features: Fea
         came = [path.name for path in files]
         raise SettingsError(where=PRETRAINED_CHANNEL, field="(files)", expected="one *.safetensors", came=came)
     texts = tuple(one.name for one in features if isinstance(one, Tokens))
-    found = read_vectors(files[0].read_bytes(), declared, texts)
-    said = f"{found.file.name}, {found.file.licence}, {declared.digest}"
-    print(f"takes the vectors of {said} for {', '.join(texts)}, {declared.mode}")
+    found = read_encoder(files[0].read_bytes(), declared, texts)
+    print(f"reads {', '.join(texts)} by {found.file.origin.name}, {found.file.origin.licence}, {declared.digest}")
     return found

@@ -234,7 +234,7 @@ def _artefact(
         seed_errors=seed_errors,
         held_distances=held_distances,
         explained=explained,
-        pretrained=setting.pretrained.origin if setting.pretrained else None,
+        pretrained=setting.pretrained.file.origin if setting.pretrained else None,
         answers=trained.predictor.answers,
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()

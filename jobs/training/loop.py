@@ -36,7 +36,7 @@ from millrace.jobs.training.validation import Validation
 from millrace.models.initial_model import InitialModel
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
-from millrace.models.pretrained import PretrainedVectors
+from millrace.models.pretrained import PretrainedEncoder
 from millrace.tasks.task import Task
 from millrace.workload.training import Precision
 
@@ -63,8 +63,8 @@ class TrainingInputs:
     """The block of each validation row for the interval of a choice; None where there is none."""
     initial: InitialModel | None = None
     """The model whose weights the training starts from; None for random weights."""
-    pretrained: PretrainedVectors | None = None
-    """The vectors that the tables of texts take; None for random vectors."""
+    pretrained: PretrainedEncoder | None = None
+    """The frozen encoder that reads texts too; None if there is none."""
     precision: Precision = "float32"
     """The number format of the forward pass on a GPU. A CPU always computes in float32."""
     bounds: tuple[float, float] = (-math.inf, math.inf)

@@ -28,14 +28,14 @@ from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.jobs.training.choice import stretches_of
-from millrace.jobs.training.initial_model import initial_model, pretrained_vectors
+from millrace.jobs.training.initial_model import initial_model, pretrained_encoder
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.training_run import Run, read_run
 from millrace.models.catalogue import FAMILIES
 from millrace.models.initial_model import InitialModel
-from millrace.models.pretrained import PretrainedVectors
+from millrace.models.pretrained import PretrainedEncoder, encode
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -51,6 +51,7 @@ class TrainingRows:
     target_N: npt.NDArray[Any]
     files: RowFiles | None
     """The files in which the rows and their tensors lie; None if they are in memory."""
+    pretrained: PretrainedEncoder | None
 
     def part(self, rows: slice) -> pa.Table:
         return self.examples.part(rows)
@@ -59,9 +60,9 @@ class TrainingRows:
         """The tensors and targets of some rows, in memory or mapped from files."""
         rows = self.part(of)
         if self.files is None:
-            tensors = encoders.encode(fitted, rows)
+            tensors = encode(fitted, rows, self.pretrained)
         else:
-            tensors = self.files.write_arrays(encoders.encode(fitted, piece) for piece in slices(rows))
+            tensors = self.files.write_arrays(encode(fitted, piece, self.pretrained) for piece in slices(rows))
         found = {name: torch.from_numpy(value) for name, value in tensors.items()}
         return Resident(tensors=found, target_N=torch.from_numpy(self.target_N[of]))
 
@@ -78,8 +79,8 @@ class Setting:
     task: Task
     initial: InitialModel | None
     """The model whose weights the training starts from; None if none is declared."""
-    pretrained: PretrainedVectors | None
-    """The vectors that the tables of texts take; None if none are declared."""
+    pretrained: PretrainedEncoder | None
+    """The frozen encoder that reads texts too; None if none is declared."""
 
     @property
     def unlike_training(self) -> float | None:
@@ -116,7 +117,8 @@ class Setting:
         return self.with_targets(examples, files)
 
     def with_targets(self, examples: Examples, files: RowFiles | None = None) -> TrainingRows:
-        return TrainingRows(examples=examples, target_N=self.task.targets(examples.table[LABEL]), files=files)
+        target_N = self.task.targets(examples.table[LABEL])
+        return TrainingRows(examples=examples, target_N=target_N, files=files, pretrained=self.pretrained)
 
     def identity(self, fitted: Features, parts: Split) -> str:
         """A digest of everything that decides the weights. No training goes on from a checkpoint with another one."""
@@ -148,7 +150,7 @@ def read_setting(places: TrainingPlaces) -> Setting:
     declared, contract = read_workload(config / "workload.yaml"), load_contract(config)
     workload = with_hyperparameters(declared, places.hyperparameters)
     features = encoders.declare(workload.prediction.features, contract.rows)
-    pretrained = pretrained_vectors(places, workload.training, features)
+    pretrained = pretrained_encoder(places, workload.training, features)
     return Setting(
         run=read_run(config / "run.json"),
         workload=workload,

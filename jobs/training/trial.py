@@ -38,14 +38,14 @@ from millrace.jobs.training import loop
 from millrace.jobs.training.arithmetic import multiplications
 from millrace.jobs.training.beside import beside
 from millrace.jobs.training.choice import settle, stretches_of
-from millrace.jobs.training.initial_model import pretrained_vectors
+from millrace.jobs.training.initial_model import pretrained_encoder
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.jobs.training.setting import bounds_of
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.models.predictor import build
-from millrace.models.pretrained import PretrainedVectors
+from millrace.models.pretrained import PretrainedEncoder, encode
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
@@ -64,6 +64,8 @@ MULTIPLICATIONS, STEPS = 3e9, 1_000
 """What a processor is counted on for in a second: multiplications of forward passes, and steps of no size.
 
 Measured on one busy core: 2.7e9 for a recurrent network, 4e9 to 8e9 for dense layers."""
+ENCODED_S = 0.005
+"""The seconds that MiniLM takes for a sentence of eleven pieces, among many, on one core."""
 FEWEST_EPOCHS = 5
 """If the time is not enough for so many epochs of all rows, a candidate learns from fewer rows."""
 FAILURES = (MillraceError, ArithmeticError, RuntimeError, ValueError)
@@ -93,7 +95,7 @@ class TrialRows:
     workload: Workload
     task: Task
     fitted: Features
-    pretrained: PretrainedVectors | None
+    pretrained: PretrainedEncoder | None
     examples: Examples
     target_N: npt.NDArray[Any]
 
@@ -106,7 +108,7 @@ class TrialRows:
         return spread(part, most or part.stop - part.start)
 
     def resident(self, name: str, most: int | None = None) -> Resident:
-        tensors = encoders.encode(self.fitted, self.part(name, most))
+        tensors = encode(self.fitted, self.part(name, most), self.pretrained)
         held = {key: torch.from_numpy(value) for key, value in tensors.items()}
         return Resident(tensors=held, target_N=torch.from_numpy(self.target_N[self.places(name, most)]))
 
@@ -177,7 +179,7 @@ def _result(call: Callable[[], Judged | None]) -> Judged | str | None:
 def _rows(path: Path, contract: Contract, table: pa.Table, places: TrainingPlaces) -> TrialRows:
     workload = read_workload(path)
     features = encoders.declare(workload.prediction.features, contract.rows)
-    pretrained = pretrained_vectors(places, workload.training, features)
+    pretrained = pretrained_encoder(places, workload.training, features)
     features = pretrained.declare(features) if pretrained else features
     task = tasks.declare(workload.prediction, contract.label)
     found = examples(table, workload=workload, features=features)
@@ -223,9 +225,10 @@ def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
     row = {name: value[:1] for name, value in rows.resident("train", 1).tensors.items()}
     per_row_s = multiplications(build(parameters, signature, rows.task.objective).network, row) / MULTIPLICATIONS
     per_row_s += 1 / (STEPS * parameters.batch_size)
-    count = int(planned_s / per_row_s)
-    train = rows.resident("train", max(parameters.batch_size, count // FEWEST_EPOCHS))
-    epochs = max(1, min(parameters.epochs, count // len(train)))
+    once_s = ENCODED_S if rows.pretrained else 0.0  # before the first epoch
+    most = int(planned_s / (once_s + FEWEST_EPOCHS * per_row_s))
+    train = rows.resident("train", max(parameters.batch_size, most))
+    epochs = max(1, min(parameters.epochs, int((planned_s / len(train) - once_s) / per_row_s)))
     return TrainingInputs(
         parameters=parameters.model_copy(update={"epochs": epochs, "patience": min(parameters.patience, epochs)}),
         signature=signature,

@@ -1,11 +1,15 @@
 """The encoder `tokens`: free text as a sequence of word pieces, learnt on the training rows by byte-pair encoding.
 
+A pre-trained sentence encoder brings its own pieces, and the longest that fit are taken, from the left (Wu et al. 2016,
+Google's Neural Machine Translation System, arXiv 1609.08144).
+
 Words begin as characters. The most frequent pair of neighbours becomes a new piece, again and again (Sennrich et al.
 2016, Neural Machine Translation of Rare Words with Subword Units, arXiv 1508.07909). Axes: N rows, T pieces of a text.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from millrace.features.free_text import FreeText, words_of
+from millrace.features.parts import NOWHERE
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -30,6 +35,9 @@ FEWEST_PAIRS = 4
 """A pair that occurs less often in the training rows becomes no piece."""
 LONGEST = 256
 """The most pieces of a text that are kept."""
+LONGEST_SENTENCE = 64
+"""The most pieces for a sentence encoder, with the marks of begin and end. It takes as long for each text as for this
+one, or for the longest of the training rows."""
 LONGEST_WORD = 64
 """The most characters of a word that are read: the time to merge them grows with their square."""
 MOST_KEPT = 2**15
@@ -38,6 +46,8 @@ UNKNOWN, FIRST = 1, 2
 """The id of a character that no training text has, and the id of the first piece. 0 is padding."""
 START = "▁"
 """Stands before the first character of each word, so that a piece shows where a word begins."""
+WITHIN, BEGIN, END = "##", "[CLS]", "[SEP]"
+"""Of a sentence encoder: stands before a piece within a word, and the pieces before and behind a text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +61,19 @@ class Tokens(FreeText):
 
     A pre-trained part brings its own."""
     characters: int = 0
-    """How many of the pieces are single characters."""
+    """How many of the pieces are single characters that were learnt."""
+    sentence: tuple[int, ...] = ()
+    """The sizes of the sentence encoder that the pieces belong to, as the signature has them; empty without one."""
 
     def fit(self, rows: pa.Table) -> Self:
         """The encoder with the pieces of the rows' words, and the length of the longest text, LONGEST at most.
 
         Pieces that are given, those of a pre-trained part, are kept."""
         taught = self if self.pieces is not None else self._learnt(rows)
-        return replace(taught, length=max([1, *(len(taught.ids(text)) for text in self.texts(rows))]))
+        return replace(taught, length=max([2, *(len(taught.ids(text)) for text in self.texts(rows))]))
 
     def _learnt(self, rows: pa.Table) -> Self:
-        counts = Counter(word for text in self.texts(rows) for word in _marked_words(text))
+        counts = Counter(word for text in self.texts(rows) for word in self._words(text))
         common = sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_WORDS]
         alphabet = sorted({symbol for word, _ in common for symbol in word})[:MOST_PIECES]
         pieces = (*alphabet, *_learn(common, MOST_PIECES - len(alphabet)))
@@ -70,20 +82,33 @@ class Tokens(FreeText):
     @property
     def spec(self) -> TensorSpec:
         count = None if self.pieces is None else FIRST + len(self.pieces)
-        return TensorSpec(name=self.name, dtype="int64", shape=(self.length,), cardinalities=(count,))
+        return TensorSpec(
+            name=self.name, dtype="int64", shape=(self.length,), cardinalities=(count,), sentence=self.sentence
+        )
+
+    @property
+    def _most(self) -> int:
+        """The most pieces of a text, without the marks around it."""
+        return (self.length or LONGEST_SENTENCE) - 2 if self.sentence else self.length or LONGEST
 
     def ids(self, text: str) -> list[int]:
         found: list[int] = []
-        for word in _marked_words(text):
+        for word in self._words(text):
             found += self._ids_of(word)
-            if len(found) >= LONGEST:
+            if len(found) >= self._most:
                 break
-        return found[: self.length or LONGEST]
+        found = found[: self._most]
+        return [self._places[BEGIN], *found, self._places[END]] if self.sentence else found
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
-        words = _marked_words(text)
-        origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)]
-        return [word.removeprefix(START) for word in words], origins[: self.length or LONGEST]
+        words = self._words(text)
+        origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)][: self._most]
+        if self.sentence:  # the marks belong to the first and to the last word
+            origins = [*(origins[:1] or [NOWHERE]), *origins, *(origins[-1:] or [NOWHERE])]
+        return [word.removeprefix(START) for word in words], origins
+
+    def _words(self, text: str) -> list[str]:
+        return [word[:LONGEST_WORD] if self.sentence else START + word[:LONGEST_WORD] for word in words_of(text)]
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """The number of pieces of each text, and the share of them that are single characters.
@@ -106,9 +131,27 @@ class Tokens(FreeText):
         return {}
 
     def _ids_of(self, word: str) -> list[int]:
-        """The ids of a word's pieces. Of all pairs of neighbours, the pair that was learnt first is merged first."""
         if (kept := self._kept.get(word)) is not None:
             return kept
+        found = self._longest(word) if self.sentence else self._merged(word)
+        if len(self._kept) < MOST_KEPT:
+            self._kept[word] = found
+        return found
+
+    def _longest(self, word: str) -> list[int]:
+        """The ids of the longest pieces from the left, without accents. A word that no pieces cover is one unknown."""
+        letters = "".join(one for one in unicodedata.normalize("NFD", word) if unicodedata.category(one) != "Mn")
+        found, at = [], 0
+        while at < len(letters):
+            tried = ((WITHIN * (at > 0) + letters[at:end], end) for end in range(len(letters), at, -1))
+            piece, at = next((one for one in tried if one[0] in self._places), ("", 0))
+            if not piece:
+                return [UNKNOWN]
+            found.append(self._places[piece])
+        return found
+
+    def _merged(self, word: str) -> list[int]:
+        """The ids of a word's pieces. Of all pairs of neighbours, the pair that was learnt first is merged first."""
         places, parts = self._places, list(word)
         no_piece = FIRST + len(places)  # a rank above all
         while len(parts) > 1:
@@ -118,14 +161,7 @@ class Tokens(FreeText):
             if ranks[best] == no_piece:
                 break
             parts[best : best + 2] = [parts[best] + parts[best + 1]]
-        found = [places.get(part, UNKNOWN) for part in parts]
-        if len(self._kept) < MOST_KEPT:
-            self._kept[word] = found
-        return found
-
-
-def _marked_words(text: str) -> list[str]:
-    return [START + word[:LONGEST_WORD] for word in words_of(text)]
+        return [places.get(part, UNKNOWN) for part in parts]
 
 
 def _learn(counted: Sequence[tuple[str, int]], most: int) -> list[str]:

@@ -129,13 +129,13 @@ def _depends_on(records: Records) -> list[str]:
 
 
 def _pretrained(records: Records) -> Iterator[Json]:
-    """The vectors of words that the model contains, with their licence; nothing if it has none."""
+    """The sentence encoder that the model contains, with their licence; nothing if it has none."""
     if origin := records.description.pretrained:
         yield {
             "type": "machine-learning-model",
             "bom-ref": PRETRAINED,
             "name": origin.name,
-            "description": f"{origin.source}; {'kept as it was' if origin.is_frozen else 'learnt on'}",
+            "description": origin.source,
             "hashes": [_sha256(origin.digest)],
             # By name: an SPDX id is checked against a list, and a file may say another licence.
             "licenses": [{"license": {"name": origin.licence}}],

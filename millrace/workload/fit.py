@@ -69,27 +69,24 @@ def _refuse(workload: Workload, misfits: Iterator[Misfit]) -> None:
 
 
 def check_pretrained_file(workload: Workload, folder: Path) -> Path | None:
-    """The file of pre-trained vectors that lies in the workload's folder; None if there is none.
+    """The file of the pre-trained encoder that lies in the workload's folder; None if there is none.
 
-    Raises WorkloadError for a file that is missing, has another digest or licence, or vectors of another size."""
+    Raises WorkloadError for a file that is missing, is no such encoder, or has another digest or licence."""
     declared = workload.training.pretrained
     if declared is None or not declared.is_local:
         return None
-    _refuse(workload, _vectors(workload, declared, folder / declared.source))
+    _refuse(workload, _file(declared, folder / declared.source))
     return folder / declared.source
 
 
-def _vectors(workload: Workload, declared: Pretrained, path: Path) -> Iterator[Misfit]:
+def _file(declared: Pretrained, path: Path) -> Iterator[Misfit]:
     if not path.is_file():
         expected = f"a file {declared.source} in the workload's folder, or s3://…"
         yield DECLARATION, "training.pretrained.from", expected, "no file"
     try:
-        width = read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence).width
+        read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence)
     except ArtefactError as error:
         yield DECLARATION, "training.pretrained", "the declared file", str(error)
-        return
-    if (came := workload.training.family_parameters().model_dump().get("dimension")) != width:
-        yield DECLARATION, "training.parameters.dimension", str(width), came
 
 
 def _searched(workload: Workload) -> Iterator[Parameters]:
@@ -181,10 +178,12 @@ def _label(workload: Workload, contract: Contract) -> Iterator[Misfit]:
 
 
 def _pretrained(workload: Workload, declared: features.Features) -> Iterator[Misfit]:
-    """Vectors of words that no feature would take."""
-    if workload.training.pretrained and not any(isinstance(one, Tokens) for one in declared):
-        expected = "a feature with the encoder tokens, which cuts texts into pieces"
-        yield DECLARATION, "training.pretrained", expected, ", ".join(f"{one.name} by {one.kind}" for one in declared)
+    """A sentence encoder that no feature or family would take."""
+    family = workload.training.family
+    if workload.training.pretrained and (family != "bag" or not any(isinstance(one, Tokens) for one in declared)):
+        expected = "the family bag, and a feature with the encoder tokens, which cuts texts into pieces"
+        came = ", ".join(f"{one.name} by {one.kind}" for one in declared)
+        yield DECLARATION, "training.pretrained", expected, f"the family {family}, {came}"
 
 
 def _baseline(workload: Workload, task: Task) -> Iterator[Misfit]:

@@ -122,9 +122,9 @@ class InitialWeights(Section):
 
 
 class Pretrained(Section):
-    """Vectors of word pieces that were learnt elsewhere. The encoder `tokens` cuts texts into their pieces.
+    """A sentence encoder that was learnt elsewhere and stays as it is, for texts of the encoder `tokens`.
 
-        pretrained: {from: parts/words.safetensors, digest: "sha256:9f86…", licence: MIT}
+        pretrained: {from: parts/minilm.safetensors, digest: "sha256:9f86…", licence: Apache-2.0}
 
     The header of the file has the pieces, a name, the source and the licence (`millrace part` writes it)."""
 
@@ -140,10 +140,9 @@ class Pretrained(Section):
     """A file `*.safetensors` in the workload's folder, or the URI of one in S3."""
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
     """The SHA-256 of the file."""
-    licence: Annotated[str, Field(min_length=1, max_length=255)]
-    """The licence that the file says; the training refuses another one."""
-    mode: Literal["frozen", "tuned"] = "frozen"
-    """`frozen`: the vectors stay as they are, and only the rest of the model learns. `tuned`: they learn on."""
+    licence: Literal["Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT"]
+    """The licence that the file says. Only these are taken: they let a model be sold and changed without a condition
+    on its answers."""
 
     @property
     def is_local(self) -> bool:
@@ -175,7 +174,7 @@ class Training(Section):
     weights: InitialWeights | None = None
     """None: a training starts from random weights."""
     pretrained: Pretrained | None = None
-    """None: the vectors of words start at random."""
+    """None: a text is read by what the training learns alone."""
     split: Annotated[ByTime | ByColumn | ByGroup | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(
         by="time"
     )

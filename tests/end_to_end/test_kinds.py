@@ -22,6 +22,7 @@ from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
+from tests import minilm
 from tests.end_to_end.callers import create_caller, declare_api, typed
 from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
@@ -47,8 +48,11 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
     """The workload as `millrace new` proposes it for the known rows, and what all kinds declare beside it."""
     file = folder / f"{name}.parquet"
     pq.write_table(kind.rows.slice(0, kind.known), file)
-    labels = [word for label in kind.label for word in ("--label", label)]
-    typed("new", name, "--from", str(file), *labels, *kind.words, "--minutes", "0", "--build", str(folder / "build"))
+    words = [word for label in kind.label for word in ("--label", label)] + [*kind.words]
+    if kind.has_part:
+        words += ["--part", str(folder / "minilm.safetensors")]
+        minilm.write(Path(words[-1]))
+    typed("new", name, "--from", str(file), *words, "--minutes", "0", "--build", str(folder / "build"))
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())
     consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]}}

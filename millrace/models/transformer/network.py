@@ -37,11 +37,6 @@ class Pieces(nn.Module):
     def fit(self, ids_NT: Tensor) -> None:
         """Do nothing: all of this module is learnt."""
 
-    def begin_with(self, vectors_BD: Tensor) -> None:
-        """Take these vectors."""
-        with torch.no_grad():
-            self.vectors.weight.copy_(vectors_BD)
-
     def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
         return self.entrance(self.vectors(ids_NT)), ids_NT > 0
 

@@ -28,7 +28,7 @@ from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
-from tests import wordllama
+from tests import minilm
 from tests.console.new.conftest import TODAY, Row, proposed
 from tests.millrace.evaluation.gates.test_catalogue import report
 
@@ -204,28 +204,29 @@ def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_
 
 @pytest.fixture(scope="module")
 def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PartAtHand]:
-    """480 sentences of 60 intents, and vectors of words that a package ships."""
+    """480 sentences of 60 intents, and a sentence encoder that a package ships."""
     folder = tmp_path_factory.mktemp("sentences")
     rows = pq.read_table(SENTENCES).to_pylist()
     intents = sorted({row["intent"] for row in rows} - {"oos"})[:60]
     chosen = [row for intent in intents for row in [one for one in rows if one["intent"] == intent][:8]]
     written(folder / "said.csv", [{"text": row["text"], "intent": row["intent"]} for row in chosen])
-    path = folder / "words.safetensors"
-    return folder / "said.csv", PartAtHand(path=path, header=wordllama.write(path))
+    path = folder / "minilm.safetensors"
+    minilm.write(path)
+    return folder / "said.csv", PartAtHand(path=path)
 
 
-def test_vectors_at_hand_are_proposed_where_they_gain(sentences: tuple[Path, PartAtHand], tmp_path: Path) -> None:
+def test_an_encoder_at_hand_is_proposed_where_it_gains(sentences: tuple[Path, PartAtHand], tmp_path: Path) -> None:
     file, part = sentences
     found = propose(read_source(file), Choices(name="said", label="intent"), today=TODAY, minutes=30, part=part)
     usual, given = (one for one in found.trial.tried if one.who == "candidate")
     assert usual.behind > usual.deviation, "the words of few sentences do not reach far"
     assert found.trial.chosen.family.part == part
-    assert any("l2_supercat_256" in line and line.endswith("proposed") for line in found.trial.lines)
+    assert any("minilm" in line and line.endswith("proposed") for line in found.trial.lines)
     made = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False).folder
     workload = load_workload(made)
-    assert check_pretrained_file(workload, made) == made / "parts" / "words.safetensors"
+    assert check_pretrained_file(workload, made) == made / "parts" / "minilm.safetensors"
     assert given.figure < usual.figure
-    assert (made / "parts" / "words.safetensors").read_bytes() == part.path.read_bytes()
+    assert (made / "parts" / "minilm.safetensors").read_bytes() == part.path.read_bytes()
 
 
 Writer = Callable[..., Path]

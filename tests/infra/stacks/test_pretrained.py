@@ -1,4 +1,4 @@
-"""A workload that takes vectors of words: an asset or an object of its own, which its jobs alone may read."""
+"""A workload that takes a sentence encoder: an asset or an object of its own, which its jobs alone may read."""
 
 from __future__ import annotations
 
@@ -7,29 +7,26 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from millrace.artefact.artefact import digest
-from millrace.artefact.pretrained import packed
 from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.workload.training import Pretrained
+from tests.minilm import small
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
-SAID = {"name": "small", "source": "a test", "licence": "MIT"}
-PART = packed(np.ones((2, 8), np.float32).tobytes(), dtype="F32", shape=(2, 8), said=SAID, pieces=["a", "▁a"])
+PART = small()
 ASSETS = "cdk-hnb659fds-assets-123456789012-eu-west-1"
 
 
 def training_room(tmp_path: Path, source: str) -> dict[str, Any]:
-    """The resources of the training stack of `intents` in the stage dev, with vectors from `source`."""
+    """The resources of the training stack of `intents` in the stage dev, with an encoder from `source`."""
     folder = Path(shutil.copytree(INTENTS, tmp_path / "intents", ignore=shutil.ignore_patterns("sample")))
-    (folder / "words.safetensors").write_bytes(PART)
+    (folder / "small.safetensors").write_bytes(PART)
     document = yaml.safe_load((folder / "workload.yaml").read_text())
     document["prediction"]["features"] = [{"name": "text", "encoder": "tokens"}]
-    document["training"]["parameters"]["dimension"] = 8
     document["training"]["pretrained"] = {"from": source, "digest": f"sha256:{digest(PART)}", "licence": "MIT"}
     (folder / "workload.yaml").write_text(yaml.safe_dump(document))
     settings = settings_for("dev", account="123456789012", region="eu-west-1")
@@ -40,7 +37,7 @@ def training_room(tmp_path: Path, source: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("source", "bucket"), [("words.safetensors", ASSETS), ("s3://models/parts/words.safetensors", "models")]
+    ("source", "bucket"), [("small.safetensors", ASSETS), ("s3://models/parts/small.safetensors", "models")]
 )
 def test_the_job_reads_the_file_and_no_other(tmp_path: Path, source: str, bucket: str) -> None:
     resources = training_room(tmp_path, source)

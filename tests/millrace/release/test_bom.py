@@ -34,17 +34,17 @@ def test_an_external_model_depends_on_no_rows_and_no_training_of_ours() -> None:
 
 def test_a_part_that_was_learnt_elsewhere_is_named_with_its_licence() -> None:
     given = records()
-    origin = PretrainedOrigin(name="words", source="a package 1.0", licence="MIT", digest="ab" * 32, is_frozen=True)
+    origin = PretrainedOrigin(name="minilm", source="a package 1.0", licence="MIT", digest="ab" * 32)
     given = replace(given, description=replace(given.description, pretrained=origin))
     made = json.loads(bom_of(given, LIBRARIES))
     assert invalid(json.dumps(made)) == ""
     [part] = [one for one in made["components"] if one["bom-ref"] == "pretrained"]
-    assert (part["name"], part["licenses"]) == ("words", [{"license": {"name": "MIT"}}])
+    assert (part["name"], part["licenses"]) == ("minilm", [{"license": {"name": "MIT"}}])
     assert part["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
     assert "pretrained" in made["dependencies"][0]["dependsOn"]
     said = card_of(given).additional_information.custom_details
     assert {key: said[f"pretrained_{key}"] for key in ("name", "licence", "digest")} == {
-        "name": "words",
+        "name": "minilm",
         "licence": "MIT",
         "digest": "ab" * 32,
     }

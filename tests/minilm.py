@@ -1,0 +1,27 @@
+"""Pre-trained parts: MiniLM, which a package ships, and a small file with a header like its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from millrace.artefact.pretrained import METADATA, VECTORS, PretrainedFile
+from millrace.console.actions.part import make_part
+
+PIECES = ["[CLS]", "[SEP]", "a", "##b"]
+
+
+def write(path: Path) -> PretrainedFile:
+    """Write MiniLM to `path`; its header."""
+    return make_part("minilm", path)
+
+
+def small(vectors: int = len(PIECES) + 2, **said: Any) -> bytes:
+    """A file with the header of a part, one layer and vectors of 8 numbers; without the weights of an encoder."""
+    header = {"name": "small", "source": "a test", "licence": "MIT", "heads": 2, "pieces": PIECES} | said
+    tensors = {VECTORS: np.ones((vectors, 8), np.float16), "layers.0.norm1.weight": np.ones(8, np.float16)}
+    return save(tensors, {METADATA: json.dumps(header)})
