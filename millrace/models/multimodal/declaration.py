@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.errors import FieldError, WorkloadError
+from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.cnn.declaration import ImageParameters, too_small
 from millrace.models.parameters import Schedule, refuse
@@ -25,23 +25,17 @@ class Multimodal(ImageParameters):
     network: ClassVar[str] = "millrace.models.multimodal.network"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "brightness", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
-    """The range that suits all of its trunks: the families `bag`, `cnn` and `transformer` have them too."""
+    """The range that suits all of its trunks: the families `bag` and `cnn` have them too."""
     example: ClassVar[Signature] = (
         TensorSpec(name="words", dtype="int64", shape=(12,), cardinalities=(64,)),
         TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),
         TensorSpec(name="past", dtype="float32", shape=(6, 2)),
     )
 
-    text: Literal["bag", "transformer"] = "bag"
-    """The trunk of each text: the mean of its pieces' vectors, or attention among its pieces."""
     dimension: Annotated[int, Field(ge=2, le=1024)] = 32
     """How many numbers each trunk gives to the layers behind."""
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (16, 32)
     """The channels of each block of convolutions, over images and over histories."""
-    layers: Annotated[int, Field(ge=1, le=24)] = 1
-    """With `text: transformer`: its layers."""
-    heads: Annotated[int, Field(ge=1, le=64)] = 4
-    """With `text: transformer`: the heads of each layer."""
     hidden: Annotated[int, Field(ge=0, le=8192)] = 32
     """The units of a hidden layer beside the linear layer; 0 for the linear layer alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
@@ -53,12 +47,6 @@ class Multimodal(ImageParameters):
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 128
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
     schedule: Schedule = "cosine"
-
-    @model_validator(mode="after")
-    def _heads_share_the_dimension(self) -> Self:
-        if self.text == "transformer" and self.dimension % self.heads:
-            raise FieldError(field="dimension", expected=f"a multiple of heads ({self.heads})", came=self.dimension)
-        return self
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """The family takes two inputs or more: texts, images, histories, and the table as one input; for every task.

@@ -23,7 +23,6 @@ from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.columns import Columns
 from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.multimodal.declaration import Multimodal
-from millrace.models.transformer.network import TransformerTrunk
 
 
 class Trunk(Protocol):
@@ -57,16 +56,11 @@ class RawImages(ImageTrunk):
 
 def trunk_of(spec: TensorSpec, parameters: Multimodal) -> Trunk:
     """The untrained trunk for one text, image or history."""
-    given = parameters
     if spec.kind == "image":
-        return RawImages(spec, given)
+        return RawImages(spec, parameters)
     if spec.kind == "history":
-        return StepsTrunk(spec, given.channels, given.dropout)
-    if given.text == "bag":
-        return NgramBag(spec.name, spec.cardinalities[0] or 1, given.dimension, given.dropout)
-    return TransformerTrunk(
-        spec, dimension=given.dimension, layers=given.layers, heads=given.heads, dropout=given.dropout
-    )
+        return StepsTrunk(spec, parameters.channels, parameters.dropout)
+    return NgramBag(spec.name, spec.cardinalities[0] or 1, parameters.dimension, parameters.dropout)
 
 
 def entry_of(trunk: Trunk, dimension: int) -> nn.Module:

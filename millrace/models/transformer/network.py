@@ -56,8 +56,7 @@ class StepTokens(nn.Module):
 
     def forward(self, steps_NTF: Tensor) -> tuple[Tensor, Tensor]:
         known, missing = self.steps({self.steps.name: steps_NTF})  # each (N, T, F)
-        entered = torch.cat([known, missing], dim=2)  # (N, T, 2 F)
-        return self.enter(entered), torch.ones_like(missing[:, :, 0]) > 0
+        return self.enter(torch.cat([known, missing], dim=2)), torch.ones_like(missing[:, :, 0]) > 0
 
 
 class Layer(nn.Module):
@@ -93,13 +92,14 @@ class Layer(nn.Module):
 class TransformerTrunk(nn.Module):
     """The ids of a text (N, T) or the steps of a history (N, T, F) in; two summaries of all places (N, `width`) out."""
 
-    def __init__(self, spec: TensorSpec, *, dimension: int, layers: int, heads: int, dropout: float) -> None:
+    def __init__(self, spec: TensorSpec, parameters: Transformer) -> None:
         super().__init__()
-        self.dropout, self.ends_now, self.width = dropout, spec.kind == "history", 2 * dimension
+        dimension, self.dropout = parameters.dimension, parameters.dropout
+        self.ends_now, self.width = spec.kind == "history", 2 * dimension
         self.enter: Pieces | StepTokens = StepTokens(spec, dimension) if self.ends_now else Pieces(spec, dimension)
         # A learnt vector for each place, as attention itself does not know the order of places.
         self.places_TD = nn.Parameter(torch.randn(spec.shape[0] or 1, dimension) * 0.02)
-        self.layers = nn.ModuleList(Layer(dimension, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(dimension, parameters.heads, self.dropout) for _ in range(parameters.layers))
         self.norm = nn.LayerNorm(dimension)
 
     def fit(self, sequence: Tensor) -> None:
@@ -135,13 +135,7 @@ class TransformerNetwork(nn.Module):
         super().__init__()
         [own] = [spec for spec in signature if spec.name not in JOINED]
         self.sequence = own.name
-        self.trunk = TransformerTrunk(
-            own,
-            dimension=parameters.dimension,
-            layers=parameters.layers,
-            heads=parameters.heads,
-            dropout=parameters.dropout,
-        )
+        self.trunk = TransformerTrunk(own, parameters)
         self.columns = Columns(signature)
         self.head = nn.Linear(self.trunk.width + self.columns.width, width)
 
