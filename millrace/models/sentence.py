@@ -46,9 +46,7 @@ class SentenceEncoder(nn.Module):
 
 
 class Sentence(nn.Module):
-    """The tensors of the rows in; the text's vector (N, D) out, with numbers of a deviation of about 0.5.
-
-    Of 604 sentences of `intents` a model with it learns .860, with 1 .832, with 0.7 .852.
+    """The tensors of the rows in; the text's vector (N, D) out, its numbers of a deviation of about 0.5.
 
     A training keeps the vectors of its rows beside their ids, as `vector_name` names them."""
 
@@ -60,7 +58,9 @@ class Sentence(nn.Module):
     def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
         kept_ND = tensors.get(vector_name(self.name))
         vectors_ND: Tensor = self.encoder(tensors[self.name]) if kept_ND is None else kept_ND
-        return vectors_ND * (0.5 * self.width**0.5)
+        # Log loss on the validation rows of `intents`, of all training rows and of 4 a class: with 0.5 .239 and .81,
+        # with 0.7 .253 and .79, with 1 and with 0.25 more.
+        return vectors_ND.mul(0.5 * self.width**0.5)
 
 
 def vector_name(text: str) -> str:
