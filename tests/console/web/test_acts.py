@@ -170,7 +170,7 @@ def test_what_cannot_be_dropped_is_refused_with_what_was_expected(
     with serving(console_app(environment)[0]) as (browser, url):
         browser.open(url)
         for body, asked, status, told in (
-            (GOOD, {"token": "forged"}, 403, "expected a form of this console"),
+            (GOOD, {"token": "forged"}, 403, "expected a form of this console"),  # pragma: allowlist secret
             ("x" * 2_001, {}, 413, "expected 2,000 bytes at most"),
             ("", {}, 422, "1 byte to"),
             (GOOD, {"feed": "others"}, 422, "expected one of"),
