@@ -27,6 +27,8 @@ LONGEST_WAIT_S = 3600
 FIRST_HELD_S, LONGEST_HELD_S = 10, 900
 """In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
 goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""
+OF_PEOPLE = ("review", "answered")
+"""What a pause does not hold: a person decides it, or has decided it."""
 ROOM = WorkloadRoom(ConsumerSettings.parse(), __name__)
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3")
@@ -48,11 +50,7 @@ def takes(record: SQSRecord) -> bool:
     try:
         for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
-            if (
-                SWITCH
-                and (stopped := SWITCH.stopped())
-                and any(one["action"] not in ("review", "answered") for one in documents)
-            ):
+            if SWITCH and (stopped := SWITCH.stopped()) and any(one["action"] not in OF_PEOPLE for one in documents):
                 hold(record, reason=stopped)
                 return True
             try:

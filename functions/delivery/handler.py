@@ -65,7 +65,7 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
             S3.upload_file(str(kept), LAKE, lost)
         S3.upload_file(str(delivered), LAKE, key)
         known = refer(drop, of_run, days)
-        if known:
+        if CONSUMERS and known:
             CONSUMERS.send_scored(str(delivered), next(iter(known.values())), drop_id=drop.drop_id)
         unopened = 0
         if REVIEWS and ROOM.workload.policy:

@@ -97,7 +97,7 @@ class Commits:
         self._room, self._lake, self._turns = room, lake, Turns(room.state)
         self._known = KnownRows(lake, room.workload, room.dynamodb) if room.workload.known_keys else None
         hear = hearing(room.workload.consumers, room.settings.stage, room.workload.policy)
-        self._consumers = ConsumerQueues.of(room.names, hear, boto3.client) if hear else None
+        self._consumers = ConsumerQueues.of(room.names, hear, boto3.client)
         self._judge = LabelJudge(lake, room.workload, s3, HeldLabels(room.state), Contradictions(room.state))
         policy = room.workload.policy
         self._first = FirstLabels(room, lake, s3, policy) if policy and policy.labels_before_model else None

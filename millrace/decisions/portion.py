@@ -72,7 +72,7 @@ def _document(of: Decision | ReviewItem, *, has_row: bool) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsumerQueues:
-    """The queues of these consumers of a workload. `sqs` is boto3's client; without a consumer there need be none.
+    """The queues of these consumers of a workload. `sqs` is boto3's client.
 
     Each method raises QueueError if a message is refused; consumers may then get decisions again, by the same ids."""
 
@@ -81,9 +81,9 @@ class ConsumerQueues:
     sqs: Any
 
     @classmethod
-    def of(cls, names: WorkloadNames, consumers: Mapping[str, Kind], client: Client) -> ConsumerQueues:
-        """`client` is `boto3.client`."""
-        return cls(names=names, consumers=consumers, sqs=client("sqs") if consumers else None)
+    def of(cls, names: WorkloadNames, consumers: Mapping[str, Kind], client: Client) -> ConsumerQueues | None:
+        """The queues; None without a consumer. `client` is `boto3.client`."""
+        return cls(names=names, consumers=consumers, sqs=client("sqs")) if consumers else None
 
     def send(self, decided: Sequence[Decision]) -> None:
         """Put the decisions that each consumer wants into its queue."""
