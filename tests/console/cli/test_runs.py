@@ -213,7 +213,7 @@ def test_a_drop_is_put_and_followed(
     assert first.stderr == ""
     again = typed("drop", str(file), "--feed", "labels", "--json")
     assert "warning: electricity/labels/may.csv is there already (4 bytes of " in again.stderr
-    assert "good rows take the place of the earlier ones; --name keeps both" in again.stderr
+    assert "good rows take the place of the earlier ones; another name keeps both" in again.stderr
     assert json.loads(again.stdout)["ended"] == []
     file.write_text("")
     with_nothing = refused("drop", str(file), "--feed", "labels")
