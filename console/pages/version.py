@@ -156,7 +156,7 @@ def comparison_page(names: WorkloadNames, known: Sequence[ModelVersion], pair: S
             for rung in rungs([climb for climb in one.model.climbs if climb.champion == other.number])
         ],
         edits=_edits(first, second),
-        tables=[table for table in (*_side_by_side(first, second),) if table.rows],
+        tables=[table for table in _side_by_side(first, second) if table.rows],
     )
 
 

@@ -39,8 +39,8 @@ class ComparedVersion:
 def read_versions(environment: Environment, names: WorkloadNames, numbers: Sequence[str]) -> list[ComparedVersion]:
     """The versions of these numbers. Raises EnvironmentNotFoundError if there is no such version."""
     packages = [find_package(environment, names, number) for number in numbers]
-    runs, _ = find_monitor_runs(environment, names, limit=MOST_RUNS)
-    return [_read(environment, names, package, windows(runs)) for package in packages]
+    monitored = windows(find_monitor_runs(environment, names, limit=MOST_RUNS)[0])
+    return [_read(environment, names, package, monitored) for package in packages]
 
 
 def _read(

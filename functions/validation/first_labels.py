@@ -49,7 +49,7 @@ class FirstLabels:
         lacking = self._most - self._queue.count(most=self._most, now=now)
         chosen = dict(islice(self._new(), max(lacking, 0)))
         until = now + timedelta(hours=self._hours)
-        for name, cells in self._rows(chosen):
+        for name, cells in self._rows(chosen) if chosen else ():
             (short,), contents = self._long.split([cells])
             captured.keep(self._s3, contents)
             asked = LabelAsked(
