@@ -174,7 +174,7 @@ def _check_registrations(cloud: Cloud) -> None:
 
     def deregister_with_policies(self: Any, namespace: str, r_id: str, dimension: str) -> None:
         deregister(self, namespace, r_id, dimension)
-        for policy in [one for one in self.policies.values() if one.resource_id == r_id]:
+        for policy in [one for one in list(self.policies.values()) if one.resource_id == r_id]:
             self.delete_scaling_policy(policy.policy_name, namespace, r_id, dimension)
 
     replace(backend, register_scalable_target=register_checked, deregister_scalable_target=deregister_with_policies)
@@ -199,7 +199,7 @@ def _keep_policies(cloud: Cloud) -> None:
         if resource not in self.targets.get(named["scalable_dimension"], {}):
             raise AWSValidationException(f"No scalable target registered for resource ID: {resource}")
         _check_policy(named["policy_type"], named["policy_body"] or {})
-        former = [one for one in self.policies.values() if (one.resource_id, one.policy_name) == (resource, name)]
+        former = [one for one in list(self.policies.values()) if (one.resource_id, one.policy_name) == (resource, name)]
         with activities(cloud).lock:  # so that no evaluation sees the policy without its alarms
             policy = put(self, **named)
             policy.alarms = watch(cloud, policy, former[0].alarms if former else [])

@@ -182,14 +182,14 @@ def call_api(cloud: Cloud, arn: str, body: str, role_arn: str) -> None:
     from moto.events.models import events_backends
 
     backend: Any = events_backends[ACCOUNT][cloud.region]
-    found = next((one for one in backend.destinations.values() if one.arn == arn), None)
+    found = next((one for one in list(backend.destinations.values()) if one.arn == arn), None)
     if found is None:
         raise LookupError(f"no API destination {arn}")
     request = Request(action="events:InvokeApiDestination", resources=(arn,), context={})
     denial = refused(cloud, role_arn, "events:PutEvents", request)
     if not role_arn or denial is not None:
         raise PermissionError(f"events:InvokeApiDestination {denial.reason if denial else 'needs a RoleArn'}")
-    connection = next(one for one in backend.connections.values() if one.arn == found.connection_arn)
+    connection = next(one for one in list(backend.connections.values()) if one.arn == found.connection_arn)
     key = connection.auth_parameters.get("ApiKeyAuthParameters", {})
     headers = {"Content-Type": "application/json; charset=utf-8"}
     if key:

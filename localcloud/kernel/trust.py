@@ -26,5 +26,5 @@ def _machines(role_arn: str, account: str) -> tuple[str, ...]:
     https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html (confused deputy)"""
     from moto.stepfunctions.models import stepfunctions_backends
 
-    found = (one for each in stepfunctions_backends[account].values() for one in each.state_machines)
+    found = (one for each in list(stepfunctions_backends[account].values()) for one in each.state_machines)
     return tuple(one.arn for one in found if one.roleArn == role_arn)[:1]

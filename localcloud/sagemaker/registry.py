@@ -107,7 +107,7 @@ def _install_groups(cloud: Cloud) -> None:
         return {}
 
     def listed(request: Fields) -> Fields:
-        rows = [{**one, "Name": one["ModelPackageGroupName"], "Status": "Completed"} for one in store.values()]
+        rows = [{**one, "Name": one["ModelPackageGroupName"], "Status": "Completed"} for one in list(store.values())]
         return page(rows, request, "ModelPackageGroupSummaryList")
 
     answer("CreateModelPackageGroup", create, tells_caller=True)

@@ -61,7 +61,7 @@ def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[st
     models: Any = import_module("moto.sqs.models")
     queues = models.sqs_backends[ACCOUNT][cloud.region].queues
     source = queues.get(source_arn.rpartition(":")[2])
-    fed_by = [queue for queue in queues.values() if _dead_letter_target(queue) == source_arn]
+    fed_by = [queue for queue in list(queues.values()) if _dead_letter_target(queue) == source_arn]
     if source is None:
         raise exceptions.QueueDoesNotExist
     if not fed_by:

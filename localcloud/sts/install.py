@@ -36,4 +36,4 @@ def _roles() -> set[str]:
     """The ARNs of all roles."""
     from moto.iam.models import iam_backends
 
-    return {role.arn for role in iam_backends[ACCOUNT]["aws"].roles.values()}
+    return {role.arn for role in list(iam_backends[ACCOUNT]["aws"].roles.values())}

@@ -258,7 +258,7 @@ def _install_configs(cloud: Cloud) -> None:
         return {}
 
     def listed(request: Fields) -> Fields:
-        rows = [{**one, "Name": one["EndpointConfigName"], "Status": ""} for one in store.values()]
+        rows = [{**one, "Name": one["EndpointConfigName"], "Status": ""} for one in list(store.values())]
         return page(rows, request, "EndpointConfigs")
 
     answer("CreateEndpointConfig", create)
@@ -271,7 +271,7 @@ def _install_endpoints(cloud: Cloud) -> None:
     def listed(request: Fields) -> Fields:
         rows = [
             {**one.fields, "Name": one.name, "Status": one.fields["EndpointStatus"]}
-            for one in endpoints(cloud).values()
+            for one in list(endpoints(cloud).values())
         ]
         return page(rows, request, "Endpoints")
 
