@@ -67,7 +67,7 @@ def serve_models(cloud: Cloud) -> None:
         return {}
 
     def listed(request: Fields) -> Fields:
-        return page([{**one, "Name": one["ModelName"], "Status": ""} for one in list(store.values())], request, "Models")
+        return page([{**one, "Name": one["ModelName"], "Status": ""} for one in [*store.values()]], request, "Models")
 
     answer("CreateModel", create)
     answer("DescribeModel", find)

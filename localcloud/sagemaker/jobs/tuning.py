@@ -96,7 +96,7 @@ def serve_tuning(cloud: Cloud) -> None:
         return {}
 
     def listed(request: Fields) -> Fields:
-        rows = [{**described(cloud, one), "Name": name, "Status": one.fields[STATUS]} for name, one in list(kept.items())]
+        rows = [{**described(cloud, one), "Name": name, "Status": one.fields[STATUS]} for name, one in [*kept.items()]]
         found = page(rows, request, "HyperParameterTuningJobSummaries")
         for row in found["HyperParameterTuningJobSummaries"]:
             row |= {"Strategy": row[CONFIG]["Strategy"], "ResourceLimits": row[CONFIG]["ResourceLimits"]}
