@@ -50,7 +50,6 @@ from millrace.jobs.evaluation.rows import (
     case_of,
     divided_entity,
     labelled_rows,
-    outputs,
     read_rows,
 )
 from millrace.jobs.evaluation.sample import write_sample
@@ -100,7 +99,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     # All answers to the test rows: of the candidate, the naive rule, the champion, and a simple model if the gate
     # `simple` is declared. What decides today, the last of `others`, is what the candidate is compared with.
     rows = read_rows(data, schema, workload, contract, model, before)
-    output_TW = outputs(model, rows.test)
+    tensors = encode(model.description.features, rows.test)
+    output_TW, measured = model.with_likeness(tensors) if model.measures_likeness else (model.outputs(tensors), {})
     labelled = labelled_rows(rows, workload)
     naive = workload.gates.baseline.answer(labelled, model.description.task)
     others = answered(model, before, champion_version, naive, rows, workload)
@@ -149,8 +149,6 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         is_in_time=rows.parts.is_in_time,
     )
     if not rows.parts.is_in_time:
-        measures, tensors = model.measures_likeness, case.test_tensors
-        measured = model.with_likeness(tensors)[1] if measures else {}
         entity_T = entities_of(rows.test, workload)
         rate = workload.monitors.false_alarm_rate / LOOKS
         answers = held_answers(model.description.task.answers(output_TW), measured, entity_T, rate=rate)

@@ -222,17 +222,20 @@ def test_few_parts_have_the_mean_over_all_orders() -> None:
 
 def test_many_parts_are_sampled_within_their_standard_error() -> None:
     """Twelve parts, six of them without a say: without those the exact values are known."""
-    row = [0.5, -1.0, 2.0, 1.5, 0.3, 0.9]
+    row, asked = [0.5, -1.0, 2.0, 1.5, 0.3, 0.9], list[bytes]()
+
+    def of_six(tensors: Tensors) -> npt.NDArray[Any]:
+        asked.extend(map(bytes, tensors["numbers"]))
+        return tangled({"numbers": tensors["numbers"][:, :6]})
+
     exact = explain(game(tangled, row)).contributions
-    many = explain(game(lambda tensors: tangled({"numbers": tensors["numbers"][:, :6]}), [*row, *[1.0] * 6]), rows=6000)
+    many, again = (explain(game(of_six, [*row, *[1.0] * 6]), rows=6000) for _ in range(2))
     assert 0 < many.standard_error < 0.05
     assert np.abs(many.contributions[:6] - exact).max() < 5 * many.standard_error
     assert np.abs(many.contributions[6:]).max() < 1e-12
     assert many.completeness_error < 1e-9
-    again = explain(
-        game(lambda tensors: tangled({"numbers": tensors["numbers"][:, :6]}), [*row, *[1.0] * 6]), rows=6000
-    )
     np.testing.assert_array_equal(again.contributions, many.contributions)
+    assert len(asked) == 2 * (2 + len({*asked})), "but for both ends, no row is answered twice"
 
 
 def test_a_probability_is_taken_apart_in_log_odds() -> None:
