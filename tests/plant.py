@@ -251,22 +251,3 @@ def _graph(features: encoders.Features, task: Task, tensors: dict[str, np.ndarra
     graph = helper.make_graph(nodes, "plant", inputs, [output], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
-
-
-def write_data(folder: Path, rows: pa.Table) -> Path:
-    """The rows as the data file of a snapshot, with Iceberg's field ids; returns the Iceberg schema's path."""
-    import json
-
-    import pyarrow.parquet as pq
-
-    fields = [
-        pa.field(field.name, field.type, metadata={"PARQUET:field_id": str(FIELD_IDS[field.name])})
-        for field in rows.schema
-    ]
-    folder.mkdir(parents=True, exist_ok=True)
-    part = pa.table([column.combine_chunks() for column in rows.columns], schema=pa.schema(fields))
-    pq.write_table(part, folder / "00000.parquet", write_page_checksum=True)
-    schema = folder.parent / "schema.json"
-    names = [{"id": number, "name": name, "required": False, "type": "x"} for name, number in FIELD_IDS.items()]
-    schema.write_text(json.dumps({"type": "struct", "schema-id": 0, "fields": names}))
-    return schema

@@ -48,28 +48,30 @@ def find_division(reading: Reading, features: Features, accepted: pa.Table, give
     rows = accepted if reading.is_in_time else accepted.sort_by(LINE)
     rows = rows.filter(rows[reading.label.name].is_valid())
     target_N, inputs = _target(reading, rows), [name for name in features.columns if name not in features.texts]
-    entity = None
+    entity, in_order = None, reading.is_in_time or choices.is_in_order
     if not choices.has_no_group:
         others = {*reading.label_names, reading.event_time, LINE}
         names = sorted(set(rows.column_names) - others, key=lambda name: (not is_identifier(name), name))
-        in_order = reading.is_in_time or choices.is_in_order
         entity = find_entity(rows, target_N, inputs=inputs, candidates=names, is_in_time=in_order)
-    order = None if reading.is_in_time or given.orders_rows else find_order(rows, target_N, inputs=inputs)
+    # Where each class is one stretch of the file, it was sorted by the label, and later rows are of another class.
+    is_sorted = target_N.dtype == np.int64 and bool((np.diff(target_N) >= 0).all())
+    may_hide = not (reading.is_in_time or given.orders_rows or is_sorted)
+    order = find_order(rows, target_N, inputs=inputs) if may_hide else None
     if entity and not (order and order.apart > entity.apart):
         if entity.groups < FEWEST_VALUES:
             return Division(columns=(), said=_of_few(entity))
-        return Division(columns=entity.columns, pieces=entity.pieces, said=_of_entity(entity, reading))
+        return Division(columns=entity.columns, pieces=entity.pieces, said=_of_entity(entity, in_order))
     return Division(columns=(), said=_of_order(order), is_order=True) if order else None
 
 
 def by_group(reading: Reading, features: Features, division: Division) -> tuple[Reading, Features]:
     """The reading whose rows are split by what these columns name, and the features without a name of new things."""
-    columns, contract = division.columns, reading.contract
-    names = [name for name in columns if name in features.columns and name not in reading.choices.keep]
-    # The height of a place is read of a new one too.
-    names = [name for name in names if contract.column(name).kind not in FLOATS]
+    columns = division.columns
     reason = f"names what a row is about, and a model is judged on new ones (--keep {columns[0]} takes it)"
-    gone = [LeftOut(name=name, reason=reason) for name in names if len(columns) == 1]
+    is_name = len(columns) == 1 and columns[0] in features.columns and columns[0] not in reading.choices.keep
+    # The height of a place is read of a new one too.
+    is_name = is_name and reading.contract.column(columns[0]).kind not in FLOATS
+    gone = [LeftOut(name=columns[0], reason=reason)] if is_name else []
     return reading.about(columns, division.pieces), features.without(gone)
 
 
@@ -81,13 +83,12 @@ def _target(reading: Reading, rows: pa.Table) -> npt.NDArray[np.int64] | npt.NDA
     return np.asarray(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _of_entity(found: HiddenGroups, reading: Reading) -> str:
-    name, usual = found.named, "random rows"
-    if reading.is_in_time or reading.choices.is_in_order:
-        usual = "later rows, of whichever they are"
+def _of_entity(found: HiddenGroups, in_order: bool) -> str:
+    usual = "later rows, of whichever they are" if in_order else "random rows"
     return (
-        f"rows of one {name} are alike ({found.groups:,} of them): {found.said}. So the split is by {name}, for a "
-        f"model that meets new ones; where it will only ever meet these, --no-group takes {usual} to test"
+        f"rows of one {found.named} are alike ({found.groups:,} of them): {found.said}. So the split is by "
+        f"{found.named}, for a model that meets new ones; where it will only ever meet these, --no-group takes {usual} "
+        f"to test"
     )
 
 

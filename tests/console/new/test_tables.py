@@ -49,6 +49,14 @@ def walk() -> pa.Table:
     return pa.table({"a": steps[:, 0], "b": steps[:, 1], "outcome": steps[:, 2]})
 
 
+def by_class() -> pa.Table:
+    """The places of plants that grow in clumps, in a file that was sorted by their kind and then from east to west."""
+    random = np.random.default_rng(0)
+    kind, place = random.integers(0, 3, (1, PATIENTS)).repeat(VISITS), random.uniform(0, 1, PATIENTS).repeat(VISITS)
+    rows = {"outcome": kind, "x": place + random.normal(0, 1e-3, ROWS), "y": random.uniform(0, 1, ROWS)}
+    return pa.table(rows).sort_by([("outcome", "ascending"), ("x", "descending")])
+
+
 def listed(noise: float) -> Make:
     """Prices beside those of a list."""
     random = np.random.default_rng(0)
@@ -120,6 +128,7 @@ TABLES: Mapping[str, tuple[Make, dict[str, Any]]] = {
     "few machines": (machines, OUTCOME),
     "neighbours that are alike": (walk, OUTCOME),
     "neighbours that are alike, without a time": (walk, OUTCOME | {"has_no_event_time": True}),
+    "a file that was sorted by its label": (by_class, OUTCOME),
     # What gives the answer away.
     "a list price": (listed(0.1), {"label": "price", "has_no_event_time": True}),
     "a list price that errs": (listed(0.25), {"label": "price", "has_no_event_time": True}),
