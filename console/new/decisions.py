@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 AMOUNTS = (*INTEGERS, *FLOATS)
 PROMISES = (0.05, 0.02, 0.01)
 """The errors that are promised, the first of at most half the rule's error: a larger promise says little."""
-FURTHEST, MOST_ASKED = 0.99, 0.05
+FURTHEST, MOST_ASKED, ALIKE = 0.99, 0.05, 0.3
 """The share of the rows whose number is no reason to ask a person; the most that are asked about, of a number with few
-values."""
+values; the least correlation with the label of a number that says how much is at stake."""
 SHARES, JUDGED, FEWEST_JUDGED = (0.1, 0.25, 0.5), 300, 30
 """The shares of the requests that a canary may answer: the first with JUDGED, else the last with FEWEST_JUDGED."""
 CANARY_DAYS = 1.5
@@ -117,7 +117,7 @@ def _promised(rule_error: float, rows: int) -> float | None:
 def _largest(reading: Reading, prediction: ProposedPrediction, rehearsal: Rehearsal) -> dict[str, Any] | None:
     """The bound on the number that goes most with the label: the label itself if it lies ahead.
 
-    None without a number that every row has and of which few rows have most."""
+    None without a number like it that every row has and of which few rows have most."""
     ahead = prediction.label_columns if prediction.horizon_hours else prediction.features
     first_N = rehearsal.target_N.reshape(rehearsal.target_N.shape[0], -1)[:, 0]
     found: dict[float, dict[str, Any]] = {}
@@ -128,7 +128,7 @@ def _largest(reading: Reading, prediction: ProposedPrediction, rehearsal: Rehear
             if (value_N > bound).mean() <= MOST_ASKED:
                 alike = abs(np.corrcoef(value_N, first_N)[0, 1])
                 found[alike] = {"column": column.name, "bound": float(f"{bound:.6g}")}
-    return found[max(found)] if found else None
+    return found[max(found)] if max(found, default=0) >= ALIKE else None
 
 
 def _canary(calls: float) -> dict[str, Any] | None:
