@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -45,10 +44,7 @@ class Electricity(Live):
     def predict(self, call: str, rows: pa.Table) -> list[dict[str, Any]]:
         """What the prediction function answers to these rows, whose label it is not told."""
         cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
-        payload = json.dumps({"id": call, "rows": cells})
-        answer = self.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-        predictions: list[dict[str, Any]] = json.load(answer["Payload"])["predictions"]
-        return predictions
+        return self.ask(call, cells)
 
 
 def live_at_once(declared: str) -> str:

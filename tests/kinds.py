@@ -5,7 +5,7 @@ What differs between kinds is here; the story that all of them live through is `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -47,17 +47,8 @@ def intents() -> pa.Table:
     """The sentences of ten intents, in any order."""
     table = sample("intents", "clinc150")
     names = [
-        "alarm",
-        "balance",
-        "book_flight",
-        "calories",
-        "date",
-        "directions",
-        "greeting",
-        "oos",
-        "recipe",
-        "weather",
-    ]
+        "alarm", "balance", "book_flight", "calories", "date", "directions", "greeting", "oos", "recipe", "weather",
+    ]  # fmt: skip
     some = table.filter(pc.is_in(table["intent"], pa.array(names)))
     return some.take(np.random.default_rng(0).permutation(some.num_rows)).select(["id", "text", "intent"])
 
@@ -153,15 +144,17 @@ class DataKind:
         return row | {"history": [{name: as_json(cell) for name, cell in one.items()} for one in cells]}
 
 
+AGE = DataKind(
+    answers="a number from a table",
+    task="regression",
+    make=lambda: adults().select(["id", "workclass", "education_num", "occupation", "income", "marital_status", "age"]),
+    label=("age",),
+    words=(*UNTIMED, "--keep", "marital_status"),
+)
 KINDS: dict[str, DataKind] = {
-    "age": DataKind(
-        answers="a number from a table",
-        task="regression",
-        make=lambda: adults().select(
-            ["id", "workclass", "education_num", "occupation", "income", "marital_status", "age"]
-        ),
-        label=("age",),
-        words=(*UNTIMED, "--keep", "marital_status"),
+    "age": AGE,
+    "span": replace(
+        AGE, answers="a number and its interval from a table", task="interval", words=(*AGE.words, "--kind", "interval")
     ),
     "intent": DataKind(
         answers="classes from a text",
@@ -231,15 +224,11 @@ CAPABILITIES: Mapping[str, Capability] = {
     "request, file, stream, job": Capability(
         test="test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job"
     ),
-    "webhook": Capability(test="test_a_consumer_gets_each_decision_that_acts"),
+    "webhook, bus, mail": Capability(test="test_consumers_get_each_decision_that_acts_and_a_mail_says_what_waits"),
     "person": Capability(test="test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts"),
     "retrained, canary": Capability(test="test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary"),
     "previous": Capability(test=CHAIN),
-    "rule": Capability(
-        test=CHAIN,
-        needs=lambda kind: "rule" in kind.fallback,
-    ),
-    "constant": Capability(test=CHAIN, needs=lambda kind: "rule" not in kind.fallback),
+    "rule or constant": Capability(test=CHAIN),
     "confidence": Capability(
         test="test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job",
         needs=lambda kind: kind.task in ("binary", "multiclass"),
@@ -247,5 +236,5 @@ CAPABILITIES: Mapping[str, Capability] = {
     ),
     "shadow": Capability(test="", needs=lambda _: False),
     "floor": Capability(test="", needs=lambda _: False),
-    "monitor": Capability(test="", needs=lambda _: False),
+    "monitor": Capability(test="test_a_monitor_has_figures_of_the_week"),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,6 +46,12 @@ class Live(LocalCloud):
         """Put the rows, and wait until all has ended that follows."""
         self.put(name, rows)
         self.rest()
+
+    def ask(self, call: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What the prediction function answers to a request with this id."""
+        payload = json.dumps({"id": call, "rows": rows})
+        answer = self.client("lambda").invoke(FunctionName=self.names.prediction, Payload=payload)
+        return list(json.load(answer["Payload"])["predictions"])
 
     def recorded(self) -> tuple[Decision, ...]:
         """All decisions that are in the lake."""

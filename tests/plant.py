@@ -39,12 +39,6 @@ START = datetime.fromisoformat("2026-01-01")
 DAYS = 120
 NUMBER = {"logicalType": "number", "physicalType": "DOUBLE"}
 TEXT = {"logicalType": "string", "physicalType": "STRING"}
-FIELD_IDS = {
-    name: number
-    for number, name in enumerate(
-        ("at", "site", "load", "extra", "kind", "open", "truth", "high", "low", "hot"), start=1
-    )
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -103,6 +103,11 @@ def typed(*words: str) -> Any:
     return json.loads(done.stdout) if done.stdout else None
 
 
+def status(version: str, *words: str) -> str:
+    """What the version is; further words name its workload."""
+    return next(str(one["status"]) for one in typed("versions", *words) if one["version"] == version)
+
+
 def less_of(policy: dict[str, Any], action: str) -> dict[str, Any]:
     """The policy that allows the same but for one action."""
     less = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]

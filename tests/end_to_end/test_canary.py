@@ -4,7 +4,6 @@ All of it years after the machine's own time. The keys, jobs and items of its RE
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from millrace.state.climbing import Climbing
 from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
-from tests.end_to_end.callers import create_caller, declare_api, typed
+from tests.end_to_end.callers import create_caller, declare_api, status, typed
 from tests.registered import register, tell
 
 pytestmark = pytest.mark.night(
@@ -46,10 +45,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
         yield cloud
 
 
-def status(number: str) -> str:
-    return next(one["status"] for one in typed("versions") if one["version"] == number)
-
-
 def canary(cloud: Electricity) -> CanaryVersion | None:
     return ReleasePointers(cloud.state).read().canary
 
@@ -78,13 +73,8 @@ def last_day(cloud: Electricity) -> list[dict[str, Any]]:
 def answers(cloud: Electricity, name: str, count: int) -> list[str | None]:
     """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
     newest = last_day(cloud)
-    found = []
-    for number in range(count):
-        payload = json.dumps({"id": f"{name}-{number}", "rows": [newest[number % DAY]]})
-        answer = json.load(cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)["Payload"])
-        (one,) = answer["predictions"]
-        found.append(one["model_version"])
-    return found
+    calls = ((f"{name}-{number}", [newest[number % DAY]]) for number in range(count))
+    return [one["model_version"] for call in calls for one in cloud.ask(*call)]
 
 
 def ended(event: str) -> str:

@@ -29,7 +29,7 @@ from tests.electricity import (
     live_electricity,
     sample,
 )
-from tests.end_to_end.callers import meanwhile, typed
+from tests.end_to_end.callers import meanwhile, status, typed
 
 pytestmark = pytest.mark.night("by day sequences of accidents walk the phases, beside the version before too")
 
@@ -48,10 +48,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """Version 1 is live: with nothing to be compared with it has answered no copies."""
     with live_electricity(tmp_path_factory.mktemp("climb"), added=POLICY, changes=CHANGES) as cloud:
         yield cloud
-
-
-def status(number: str) -> str:
-    return next(one["status"] for one in typed("versions") if one["version"] == number)
 
 
 def audited(event: str) -> dict[str, Any]:

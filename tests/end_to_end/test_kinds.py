@@ -18,17 +18,21 @@ from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
 from millrace.console.queries.labels import find_labels
+from millrace.console.queries.monitoring import find_monitor_runs, windows
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
 from tests import minilm
-from tests.end_to_end.callers import create_caller, declare_api, typed
+from tests.end_to_end.callers import create_caller, declare_api, status, typed
+from tests.end_to_end.conftest import Witness
 from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
+from tests.mails import mails
 from tests.receiver import Receiver, listening
 
 ASKED, REQUESTS, SIGNING = 24, 30, "crm/signing"
+BUS, TOPIC, READER = "orders", "desk", "desk@example.com"
 NEVER = "cron(0 7 1 1 ? 2199)"
 DECLARED: dict[str, Any] = {
     "rollout": {
@@ -56,7 +60,11 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
     typed("new", name, "--from", str(file), *words, "--minutes", "0", "--build", str(folder / "build"))
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())
-    consumers = {"crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]}}
+    consumers = {
+        "crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]},
+        "orders": {"to": "event", "bus": BUS},
+        "desk": {"to": "mail", "topic": TOPIC, "actions": ["review"]},
+    }
     path.write_text(yaml.safe_dump(merged(merged(document, DECLARED | {"consumers": consumers}), kind.declared)))
 
 
@@ -94,6 +102,17 @@ def clouds(
             yield found
 
 
+@pytest.fixture(scope="module")
+def bus(clouds: dict[str, Live]) -> Witness:
+    """Who hears the bus of the consumers; somebody reads their topic."""
+    found = Witness(cloud=next(iter(clouds.values())), buses=(BUS,), name=BUS)
+    found.cloud.client("events").create_event_bus(Name=BUS)
+    found.stand_up()
+    sns = found.cloud.client("sns")
+    sns.subscribe(TopicArn=sns.create_topic(Name=TOPIC)["TopicArn"], Protocol="email", Endpoint=READER)
+    return found
+
+
 NIGHT = pytest.mark.night("by day those kinds live through it that differ most")
 
 
@@ -108,15 +127,8 @@ def kind(name: str) -> DataKind:
 
 
 @pytest.fixture
-def cloud(clouds: dict[str, Live], name: str) -> Live:
+def cloud(clouds: dict[str, Live], bus: Witness, name: str) -> Live:
     return clouds[name]
-
-
-def ask(cloud: Live, call: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    payload = json.dumps({"id": call, "rows": rows})
-    answer = json.load(cloud.client("lambda").invoke(FunctionName=cloud.names.prediction, Payload=payload)["Payload"])
-    assert not answer.get("rejected"), answer
-    return list(answer["predictions"])
 
 
 def kept(cloud: Live, source: str) -> list[Decision]:
@@ -143,7 +155,7 @@ def test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job(
     cloud: Live, kind: DataKind, name: str
 ) -> None:
     rows = kind.requested(0, ASKED)
-    said = ask(cloud, f"{name}-first", rows)
+    said = cloud.ask(f"{name}-first", rows)
     assert {(one["model_version"], one["fallback"]) for one in said} == {("1", False)}
     assert {one["reason"] for one in said} > {"held_out"}
     cloud.drop("scoring/asked", kind.asked(0, ASKED))
@@ -159,13 +171,21 @@ def test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job(
     check_same(said, kept(cloud, "async"))
 
 
-def test_a_consumer_gets_each_decision_that_acts(cloud: Live, receiver: Receiver) -> None:
+def test_consumers_get_each_decision_that_acts_and_a_mail_says_what_waits(
+    cloud: Live, receiver: Receiver, bus: Witness
+) -> None:
     cloud.rest()
-    acting = {one.id: one for one in cloud.recorded() if one.action == "automated"}
-    came = {name: one for name, one in receiver.acted.items() if one["workload"] == cloud.names.workload}
+    recorded = cloud.recorded()
+    acting = {one.id: one for one in recorded if one.action == "automated"}
     assert len(acting) > ASKED
-    assert came.keys() == acting.keys()
-    assert all(came[name]["answer"]["value"] == as_told(one.value) for name, one in acting.items())
+    events = {one["detail"]["id"]: one["detail"] for one in bus.told("decision.made")}
+    for told in (receiver.acted, events):
+        came = {name: one for name, one in told.items() if one["workload"] == cloud.names.workload}
+        assert came.keys() == acting.keys()
+        assert all(came[name]["answer"]["value"] == as_told(one.value) for name, one in acting.items())
+    lines = {line.partition("  ")[0] for mail in mails(cloud, READER) for line in mail.splitlines()}
+    assert lines >= {one.id for one in recorded if one.action == "review" and one.source != "batch"} != set()
+    assert not lines & acting.keys()
 
 
 def test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts(
@@ -197,11 +217,10 @@ def test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary(cloud: L
     cloud.drop("training/more", kind.rows.slice(kind.known))
     typed("train", "--workload", name)
     cloud.rest()
-    (second,) = [one["status"] for one in typed("versions", "--workload", name) if one["version"] == "2"]
-    assert second == "canary"
+    assert status("2", "--workload", name) == "canary"
     cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
     rows = kind.requested(0, ASKED)
-    heard = [ask(cloud, f"{name}-canary-{at}", [rows[at % ASKED]])[0]["model_version"] for at in range(3 * REQUESTS)]
+    heard = [cloud.ask(f"{name}-canary-{at}", [rows[at % ASKED]])[0]["model_version"] for at in range(3 * REQUESTS)]
     assert set(heard) == {"1", "2"}
     cloud.later(minutes=16)
     assert cloud.champion().version == "2"
@@ -214,6 +233,16 @@ def test_without_endpoints_those_answer_who_are_declared(cloud: Live, kind: Data
         sagemaker.delete_endpoint(EndpointName=endpoint)
         cloud.move_clock(cloud.now() + timedelta(seconds=40))
         by = next(iter(who)) if isinstance(who, Mapping) else who
-        said = [one for one in ask(cloud, f"{name}-without-{by}", rows) if one["reason"] != "held_out"]
+        said = [one for one in cloud.ask(f"{name}-without-{by}", rows) if one["reason"] != "held_out"]
         assert {one.get("answered_by") for one in said} == {by}
         assert all(one["value"] is not None for one in said)
+
+
+def test_a_monitor_has_figures_of_the_week(cloud: Live) -> None:
+    cloud.go_to(max(cloud.now() + timedelta(seconds=1), CLOCK + timedelta(days=10)))
+    runs, _ = find_monitor_runs(local_environment(cloud), cloud.names, limit=20)
+    found, decided = windows(sorted(runs, key=lambda run: run.started)), cloud.recorded()
+    assert found
+    for week in found:
+        assert week.decisions == sum(week.start <= one.event_time.date() < week.end for one in decided)
+    assert any(week.ratios["input-drift"] is not None for week in found), found

@@ -36,6 +36,7 @@ def declared(name: str, *more: str) -> Workload:
 PEOPLE = ("marital_status",)
 PROPOSED: dict[str, dict[str, Any]] = {
     "age": {"people": PEOPLE},
+    "span": {"people": PEOPLE},
     "intent": {"promised": 0.05},
     "demand": {"above": "demand", "hours": 48, "phases": ("canary", "live")},
     "tags": {},

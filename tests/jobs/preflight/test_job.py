@@ -17,7 +17,6 @@ from typing import Any
 import onnx
 import pyarrow as pa
 import pytest
-from onnx import helper
 
 from millrace.artefact import external
 from millrace.artefact.artefact import (
@@ -70,12 +69,6 @@ def truncated(artefact: Artefact) -> Artefact:
     return replace(
         artefact, onnx=half, description=replace(description, digests=replace(description.digests, onnx=digest(half)))
     )
-
-
-def another_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
-    del model.opset_import[:]
-    model.opset_import.append(helper.make_opsetid("", version))
-    return model
 
 
 Preflight = Callable[..., dict[str, Any]]
