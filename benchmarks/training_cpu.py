@@ -22,9 +22,9 @@ from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.gru.declaration import Gru
 from millrace.models.parameters import Parameters
 from millrace.models.predictor import build
+from millrace.models.recurrent.declaration import Gru
 from millrace.tasks.binary import Binary
 
 CORES, ROUNDS, TEXTBOOK_BATCH = 2, 3, 32

@@ -43,7 +43,7 @@ class Reviewer:
     by: str
     """Identity of the person: the ARN of the caller."""
     source: str
-    """With what the person works: `terminal`, `web`, `import`."""
+    """With what the person works: `terminal`, `web`."""
 
     @classmethod
     def of(cls, environment: Environment, names: WorkloadNames, *, source: str, by: str = "") -> Reviewer:
@@ -65,18 +65,23 @@ class Reviewer:
         if held is None:
             known = self.reviews.queue.find([decision_id]).get(decision_id)
             came = "no item" if known is None else f"one that is {known.status}" if known.status != "waiting" else ""
+            if known and self.by in (known.before or ()):
+                came = "one that is for another person, since you have answered it before"
             raise ReviewError(f"{decision_id}: expected an item that waits, got {came or 'one that somebody has'}")
         return held
 
-    def answer(self, held: Held, value: LabelValue, *, seconds: float, source: str = "") -> ReviewItem:
-        """The item with this answer. Its label is dropped by `drop_labels` or `finish`.
+    def answer(self, held: Held, value: LabelValue, *, seconds: float) -> ReviewItem:
+        """The item with this answer. Its label is dropped by `drop_labels` or `finish`; a second opinion has none.
 
-        `source` says it where it is not the reviewer's own.
         Raises ReviewError for a value that the contract refuses, and if the item is no longer this person's."""
         now = self.environment.now()
         rows = label_rows(held.item, value, prediction_spec=self.question.prediction, labels=self.question.labels)
-        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=round(seconds, 1), source=source or self.source)
-        if not self.reviews.queue.answer(held, answer, label=label_body(rows)):
+        is_second, decision = held.item.reason == "second_opinion", held.item.decision
+        first = self.reviews.queue.find([decision])[decision] if is_second and self.question.is_compared else None
+        agrees = first.answer is not None and first.answer.value == value if first else None
+        given = round(seconds, 1)
+        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=given, source=self.source, agrees=agrees)
+        if not self.reviews.queue.answer(held, answer, label="" if is_second else label_body(rows)):
             raise _lost(held)
         return replace(held.item, status="answered", answer=answer)
 

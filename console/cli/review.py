@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -32,13 +30,10 @@ def review(
     answer: Annotated[
         tuple[str, str], typer.Option(metavar="ID VALUE", help="Answer this decision, and ask nothing.")
     ] = ("", ""),
-    export: Annotated[
-        Path | None, typer.Option(help="Write what waits to this file, as tasks of Label Studio.")
-    ] = None,
-    imported: Annotated[
-        Path | None, typer.Option("--import", help="Take the answers from this file, an export of Label Studio.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Items at most that are listed or exported.")] = 100,
+    mine: Annotated[
+        bool, typer.Option("--mine", help="Show your own answers, with what others and later labels say.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Items or answers at most that are listed.")] = 100,
 ) -> None:
     """Decide what waits for a person: each item is shown, and your answer becomes a label.
 
@@ -50,8 +45,11 @@ def review(
         items = list_waiting(environment, names, limit=limit)
         show_rows([_listed(item) for item in items], as_json=as_json, nothing="Nothing waits for a person.")
         return
-    if export or imported:
-        _exchange(environment, names, export, imported, limit=limit)
+    if mine:
+        from millrace.console.queries.own_answers import find_own_answers
+
+        answers = find_own_answers(environment, names, environment.identity(), limit=limit)
+        show_rows([one.cells for one in answers], as_json=as_json, nothing="No answer of yours is final yet.")
         return
     from millrace.console.actions.reviews import Reviewer, value_of
 
@@ -83,29 +81,13 @@ def _listed(item: ReviewItem) -> dict[str, object]:
     }
 
 
-def _exchange(
-    environment: Environment, names: WorkloadNames, export: Path | None, imported: Path | None, *, limit: int
-) -> None:
-    from millrace.console.actions import label_studio
-
-    if export and imported:
-        raise typer.BadParameter("expected --export or --import, got both", param_hint="--import")
-    if export:
-        written = label_studio.export(environment, names, export, limit=limit)
-        print(f"{written.tasks:,} tasks in {export}; the project's labelling interface:", file=sys.stderr)
-        print(written.interface)
-        return
-    assert imported
-    taken = label_studio.take_answers(environment, names, imported)
-    print(f"{taken.answered:,} answered, {len(taken.left):,} left as they were")
-    for name, why in taken.left.items():
-        print(f"  {name}: {why}", file=sys.stderr)
-
-
 def _session(reviewer: Reviewer) -> None:
     """Show one item after the other until nothing waits or the person quits. The last answers' labels are dropped."""
     from millrace.console.actions.reviews import LabelTimer
+    from millrace.console.queries.agreement import agreement_in_words
 
+    if agreement := agreement_in_words(reviewer.environment, reviewer.names):
+        print(agreement)
     last, held, labels = "", reviewer.next(), LabelTimer(reviewer)
     try:
         while held:

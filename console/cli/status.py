@@ -63,7 +63,7 @@ def _row(state: WorkloadState) -> dict[str, Any]:
 
     def waiting(found: Waiting) -> str | int:
         many = f"{'' if found.is_exact else 'at least '}{found.count}"
-        return f"{many}, the oldest for {age(state.now - found.oldest)}" if found.oldest else 0
+        return f"{many}, the oldest for {age(state.now - found.oldest)}" if found.oldest else found.count
 
     def numbers(found: Sequence[WaitingVersion]) -> str:
         return ", ".join(one.version for one in found)
@@ -78,6 +78,7 @@ def _row(state: WorkloadState) -> dict[str, Any]:
         ),
         "drops_waiting": part_in_words(state.waiting, lambda waiting: waiting.drops, 0),
         **({"reviews_waiting": part_in_words(state.reviews, waiting, 0)} if state.automates else {}),
+        **({"people_agree": part_in_words(state.agreement, str)} if state.agreement else {}),
         "newest_run": part_in_words(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
     }
 

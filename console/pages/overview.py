@@ -195,6 +195,7 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
     elif state.reviews and state.reviews.count:
         many = f"{'' if state.reviews.is_exact else 'at least '}{count(state.reviews.count, 'decision')}"
         since = f"The oldest waits for {age(state.now - state.reviews.oldest)}" if state.reviews.oldest else ""
+        since = "; ".join(filter(None, [since, state.agreement if isinstance(state.agreement, str) else ""]))
         what, href = f"{many[:1].upper()}{many[1:]} to be made by a person", f"/{workload}/review"
         yield OpenPoint(workload=workload, what=what, detail=since, href=href, link="answer them")
     if isinstance(state.unapproved, Unread):

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.aws.endpoints import BROKEN, find_endpoint
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
+from millrace.console.queries.agreement import agreement_in_words
 from millrace.console.queries.alarms import AlarmState, find_alarm_states
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
@@ -280,6 +281,8 @@ class WorkloadState:
     waiting: WaitingDrops | Unread | None
     reviews: Waiting | Unread | None
     """Decisions that wait for a person; None without a policy."""
+    agreement: str | Unread
+    """How far two people agree; empty where no second one is asked."""
     unapproved: tuple[WaitingVersion, ...] | Unread
     """The versions that wait for a person, the newest first."""
 
@@ -308,6 +311,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
     live = champion if isinstance(champion, Version) else None
     automates = part(lambda: find_automates(environment, names, live))
+    asks_twice = isinstance(automates, Automates) and automates.policy.review.twice
     asleep = part(lambda: find_asleep(environment, names)) if live else None
     lost = part(lambda: lost_endpoint(environment, names)) if live and asleep is None else ""
     return WorkloadState(
@@ -323,6 +327,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         ),
         waiting=part(lambda: read_waiting(environment, names)),
         reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
+        agreement=part(lambda: agreement_in_words(environment, names)) if asks_twice else "",
         unapproved=part(lambda: find_waiting(environment, names)),
     )
 

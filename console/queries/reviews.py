@@ -18,6 +18,7 @@ from millrace.console.queries.runs import SHORT, list_runs
 from millrace.console.queries.versions import find_waiting, state_of
 from millrace.console.stages import command
 from millrace.console.words import count
+from millrace.contract.kinds import NUMBERS
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
 from millrace.decisions import captured, scored, store
@@ -71,6 +72,11 @@ class Question:
         """The values of which one is the answer, or each part of it; () if any number or text may be."""
         column = self.labels.column(self.prediction.label_columns[0])
         return (False, True) if column.kind == "boolean" else column.allowed
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether two people's answers are the same or not: of numbers how far they lie apart is said."""
+        return bool(self.choices) or self.labels.column(self.prediction.label_columns[0]).kind not in NUMBERS
 
     @property
     def keys(self) -> Mapping[str, LabelValue]:
@@ -186,7 +192,7 @@ def explain_item(environment: Environment, names: WorkloadNames, item: ReviewIte
 def _cells_of_lake(environment: Environment, names: WorkloadNames, item: ReviewItem) -> dict[str, Any]:
     """The input of an item that is too long to be kept in the queue."""
     bucket, day = names.platform.bucket("lake"), item.event_time.astimezone(UTC).date()
-    found = store.find_decision(environment.client("s3"), bucket, names.workload, item.id, [day])
+    found = store.find_decision(environment.client("s3"), bucket, names.workload, item.decision, [day])
     if found is None:
         raise EnvironmentNotFoundError(f"{item.id}: expected its decision in s3://{bucket}, got none")
     cells: dict[str, Any] = json.loads(found.decision.input)
@@ -209,7 +215,7 @@ def _images(
 
 
 def _images_of_file(client: Any, names: WorkloadNames, item: ReviewItem, long: Sequence[str]) -> Mapping[str, bytes]:
-    drop, _, number = item.id.rpartition("-")
+    drop, _, number = item.decision.rpartition("-")
     with store.delivered_file(client, names.platform.bucket("lake"), names.workload, drop) as file:
         rows = scored.read_row(file, int(number)).to_pylist() if file else []
     return {name: row[name] for row in rows for name in long if isinstance(row.get(name), bytes)}

@@ -29,11 +29,13 @@ from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
 from millrace.console.pages.overview import act_page, act_path, drop_page, failure_page, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
-from millrace.console.pages.template import MOST, decisions_page
+from millrace.console.pages.template import MOST, answers_page, decisions_page
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
+from millrace.console.queries.agreement import agreement_in_words
 from millrace.console.queries.decisions import day_named, find_days
 from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.live import FAILURES, try_state
+from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.report import question_of, read_judged, read_report
 from millrace.console.queries.reviews import explain_item
 from millrace.console.queries.stored import Unread, part, unread
@@ -52,6 +54,8 @@ from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.load import load_workload, workloads_folder
 
+OWN = 50
+"""How many of a person's own answers are shown."""
 READERS = 8
 """How many workloads are read at the same time."""
 MOST_BYTES = 2**20
@@ -73,6 +77,7 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/{workload}/decisions", console.decisions),
             Route("/{workload}/review", console.review),
             Route("/{workload}/review", console.decide, methods=["POST"]),
+            Route("/{workload}/review/answers", console.answers),
             Route("/{workload}/drop", console.drop),
             Route("/{workload}/drop", console.take, methods=["POST"]),
             Route("/{workload}/acts/{act}", console.act),
@@ -186,6 +191,12 @@ class _Console:
             explanation=explanation,
         )
         return HTMLResponse(html)
+
+    def answers(self, request: Request) -> Response:
+        environment, names = self._environment, self._environment.names(request.path_params["workload"])
+        answers = find_own_answers(environment, names, environment.identity(), limit=OWN)
+        agreement = agreement_in_words(environment, names)
+        return HTMLResponse(answers_page(names, [one.cells for one in answers], agreement=agreement, most=OWN))
 
     async def decide(self, request: Request) -> Response:
         return await self._posted(request, self._decide)

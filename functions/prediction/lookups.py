@@ -1,4 +1,4 @@
-"""Tells callers of the REST API what was decided for them, and how many decisions wait for a person."""
+"""Tells callers of the REST API what was decided for them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from typing import Any
 import boto3
 
 from millrace.decisions.record import to_document
-from millrace.decisions.review import ReviewItem
 from millrace.decisions.store import find_answered, stored_days
 from millrace.functions.prediction import request
 from millrace.names import WorkloadNames
-from millrace.settings.prediction import DAYS, MOST_COUNTED, MOST_DAYS, MOST_LISTED
+from millrace.settings.prediction import DAYS, MOST_DAYS
 from millrace.state.callers import owner_of
-from millrace.state.reviews import ReviewQueue
-from millrace.timestamps import format_utc
 
 DECISION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -26,12 +23,9 @@ class Lookups:
     """What the callers of one workload may read. `acts` says whether it has a policy."""
 
     def __init__(self, names: WorkloadNames, *, acts: bool) -> None:
-        self._names, self._acts = names, acts
-        self._s3, self._queue = boto3.client("s3"), ReviewQueue(boto3.client("dynamodb"), names)
+        self._names, self._acts, self._s3 = names, acts, boto3.client("s3")
 
     def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any]:
-        if request.is_about_reviews(event):
-            return self._reviews(now)
         wanted = str(request.part(event, "pathParameters").get("id", ""))
         return self._decision(wanted, _days(request.part(event, "queryStringParameters"), now.date()), caller)
 
@@ -47,21 +41,6 @@ class Lookups:
             expected = f"the id of a decision of yours about {first} to {last}, recorded some minutes after its answer"
             raise request.refused("no decision", expected, wanted[:80], "path", 404)
         return to_document(decision, acts=self._acts)
-
-    def _reviews(self, now: datetime) -> dict[str, Any]:
-        """The state of the queue, without a row and without an answer of the model."""
-        waiting, oldest = self._queue.count(most=MOST_COUNTED, now=now), self._queue.oldest(now=now)
-        return {
-            "waiting": min(waiting, MOST_COUNTED),
-            "at_least": waiting >= MOST_COUNTED,
-            "oldest_hours": None if oldest is None else round((now - oldest) / timedelta(hours=1), 2),
-            "first": [_listed(item) for item in self._queue.waiting(most=MOST_LISTED, now=now)],
-        }
-
-
-def _listed(item: ReviewItem) -> dict[str, str]:
-    times = {"opened_at": format_utc(item.opened_at), "expires_at": format_utc(item.expires_at)}
-    return {"id": item.id, "reason": item.reason, **times}
 
 
 def _days(given: Mapping[str, Any], today: date) -> tuple[date, date]:

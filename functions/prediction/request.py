@@ -36,13 +36,9 @@ def is_about_jobs(event: Mapping[str, Any]) -> bool:
     return is_http(event) and "/jobs" in str(event.get("resource", ""))
 
 
-def is_about_reviews(event: Mapping[str, Any]) -> bool:
-    return is_http(event) and str(event.get("resource", "")).endswith("/reviews")
-
-
 def is_lookup(event: Mapping[str, Any]) -> bool:
-    """Whether it asks for a decision or for the reviews, by paths which the REST API alone has."""
-    return is_about_reviews(event) or (is_http(event) and str(event.get("resource", "")).endswith("/decisions/{id}"))
+    """Whether it asks for a decision, by a path which the REST API alone has."""
+    return is_http(event) and str(event.get("resource", "")).endswith("/decisions/{id}")
 
 
 def part(event: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

@@ -84,15 +84,13 @@ def ask_people(room: WorkloadRoom[Environment], report: MonitorReport, *, report
     windows = [one for one in report.windows if one.wanted]
     if room.workload.policy is None or not windows:
         return 0
-    queue, until = ReviewQueue(room.dynamodb, room.names), now + timedelta(hours=room.workload.policy.review.hours)
-    asked = 0
+    queue, review, asked = ReviewQueue(room.dynamodb, room.names), room.workload.policy.review, 0
+    until = now + timedelta(hours=review.hours)
     for window in windows:
         StoredChoice(start=window.start, report_uri=report_uri, until=until).put(room.state)
         for one in window.wanted:
             if not one.is_known:
-                queue.open(
-                    label_item(one, "labels_wanted", version=report.model_version, opened_at=now, expires_at=until)
-                )
+                queue.open(label_item(one, "labels_wanted", review, version=report.model_version, opened_at=now))
                 asked += 1
     return asked
 
@@ -104,13 +102,13 @@ def ask_again(room: WorkloadRoom[Environment], report: MonitorReport, *, now: da
     policy, errors = room.workload.policy, report.label_errors
     if policy is None or errors is None or not errors.doubted:
         return 0
-    queue, until = ReviewQueue(room.dynamodb, room.names), now + timedelta(hours=policy.review.hours)
+    queue, review = ReviewQueue(room.dynamodb, room.names), policy.review
     # A run that is repeated finds its own items, and they count.
     known, asked = queue.find([one.id for one in errors.doubted]), 0
     for one in errors.doubted:
         if asked == errors.quota:
             break
         if one.id not in known:
-            queue.open(label_item(one, "label_error", version=report.model_version, opened_at=now, expires_at=until))
+            queue.open(label_item(one, "label_error", review, version=report.model_version, opened_at=now))
         asked += one.id not in known or known[one.id].reason == "label_error"
     return asked

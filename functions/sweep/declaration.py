@@ -31,7 +31,8 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("buckets.find_audit_chain")
     if given.workload.policy:
         # Answers whose label nobody has dropped, and decisions that nobody has answered in time.
-        yield Grant("state_table.reviews", may="Query GetItem PutItem UpdateItem DeleteItem")
+        more = " BatchGetItem" if given.workload.policy.review.twice else ""
+        yield Grant("state_table.reviews", may="Query GetItem PutItem UpdateItem DeleteItem" + more)
         yield Grant("buckets.LANDING.write", "labels/review")
     if given.workload.policy or idle:
         yield Grant("state_table.append_audit")

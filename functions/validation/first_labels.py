@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import reduce
 from heapq import nsmallest
 from itertools import islice
@@ -37,7 +37,7 @@ class FirstLabels:
 
     def __init__(self, room: WorkloadRoom[ValidationSettings], lake: Lake, s3: Any, policy: Policy) -> None:
         self._lake, self._s3, self._spec = lake, s3, room.workload.prediction
-        self._most, self._hours = policy.labels_before_model or 0, policy.review.hours
+        self._most, self._review = policy.labels_before_model or 0, policy.review
         self._queue = ReviewQueue(room.dynamodb, room.names)
         self._columns = LabelColumns.of(self._spec, room.names.workload)
         self._table = lake.contract.table("scoring")
@@ -46,9 +46,8 @@ class FirstLabels:
 
     def ask(self, *, now: datetime) -> None:
         """Let as many rows wait as the policy says. One that ever waited does not wait again."""
-        lacking = self._most - self._queue.count(most=self._most, now=now)
+        lacking = self._most - self._queue.count(most=self._most, now=now, has_opinions=False)
         chosen = dict(islice(self._new(), max(lacking, 0)))
-        until = now + timedelta(hours=self._hours)
         for name, cells in self._rows(chosen) if chosen else ():
             (short,), contents = self._long.split([cells])
             captured.keep(self._s3, contents)
@@ -60,7 +59,7 @@ class FirstLabels:
                 source="batch",
             )
             if len(asked.input.encode()) <= INPUT_BYTES:
-                self._queue.open(label_item(asked, "no_model", version=None, opened_at=now, expires_at=until))
+                self._queue.open(label_item(asked, "no_model", self._review, version=None, opened_at=now))
 
     def _new(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The id and the key of each drawn row that never waited."""

@@ -169,13 +169,8 @@ class ServingStack(WorkloadStack):
         ]
 
     def _telling(self) -> list[Statement]:
-        """The rights of the function that tells what was decided, and how much waits for a person."""
-        names, acts = self.context.names, self.context.workload.policy is not None
-        return [
-            LAKE.read(names, "decisions"),
-            LAKE.find(names, "decisions"),
-            *([state_table.reviews(names).may("BatchGetItem", "Query")] if acts else []),
-        ]
+        """The rights of the function that tells what was decided."""
+        return [LAKE.read(self.context.names, "decisions"), LAKE.find(self.context.names, "decisions")]
 
     def _jobs(self, queue: Queue) -> Queue:
         """The queue of jobs, and the function that works them off."""

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from millrace.decisions.review import ReviewItem, label_folder, label_key, value_to_json
+from millrace.decisions.review import ReviewItem, label_folder, label_key, opinion_item, value_to_json
 from millrace.messages.audit import AuditEvent, ReviewAnswered, ReviewEscalated, ReviewUnanswered
 from millrace.names import WorkloadNames
+from millrace.state.answers import AnswerNotes
 from millrace.state.audit import Record, append
 from millrace.state.reviews import ReviewQueue
 
@@ -36,7 +37,7 @@ class Reviews:
     def __init__(self, *, dynamodb: Any, s3: Any, names: WorkloadNames) -> None:
         """`dynamodb` and `s3` are boto3's clients."""
         self._dynamodb, self._s3, self._names = dynamodb, s3, names
-        self.queue = ReviewQueue(dynamodb, names, ended=self._record_end)
+        self.queue, self.answers = ReviewQueue(dynamodb, names, ended=self._record_end), AnswerNotes(dynamodb, names)
 
     def drop_labels(self, *, now: datetime, older_than: timedelta = UNDO, by: str = "") -> int:
         """Drop the label of each answer that was given before that, of one person or of all. Returns how many.
@@ -56,23 +57,29 @@ class Reviews:
             ordered = sorted(items, key=lambda each: each[0].id)
             for first in range(0, len(ordered), MOST):
                 self._drop(folder, person, ordered[first : first + MOST], now=now)
-        return sum(map(len, files.values()))
+        return sum(bool(label) for items in files.values() for _, label in items)
 
     def _drop(self, folder: str, person: str, items: list[tuple[ReviewItem, str]], *, now: datetime) -> None:
-        """Drop these labels of one person in one file; then record each answer."""
-        ids = [item.id for item, _ in items]
-        key = label_key(folder, ids)
-        self.queue.note_drop(key, ids, now=now)  # before the object, which is ingested as soon as it is there
-        self._s3.put_object(
-            Bucket=self._names.platform.bucket("landing"),
-            Key=key,
-            Body="".join(label for _, label in items).encode(),
-            ContentType="application/jsonlines",
-            Metadata={"by": person, "labels": str(len(items))},
-        )
+        """Drop these labels of one person in one file; then record each answer, and ask whoever is to say the same.
+
+        A second opinion has no label: the first counts, or the third."""
+        if ids := [item.id for item, label in items if label]:
+            key = label_key(folder, ids)
+            self.queue.note_drop(key, ids, now=now)  # before the object, which is ingested as soon as it is there
+            self._s3.put_object(
+                Bucket=self._names.platform.bucket("landing"),
+                Key=key,
+                Body="".join(label for _, label in items).encode(),
+                ContentType="application/jsonlines",
+                Metadata={"by": person, "labels": str(len(ids))},
+            )
         for item, _ in items:
             assert item.answer
             self.record_answer(item, AuditEvent.REVIEW_ANSWERED, at=item.answer.at)
+            first = self.queue.find([item.decision]).get(item.decision) if item.reason == "second_opinion" else None
+            self.answers.note(item, first=first.answer if first else None)
+            if opinion := opinion_item(item, now=now):
+                self.queue.open(opinion)
             self.queue.end_drop(item)
 
     def record_answer(self, item: ReviewItem, event: AuditEvent, *, at: datetime) -> None:
@@ -81,21 +88,22 @@ class Reviews:
         if answer is None:
             raise ValueError(f"{item.id}: expected an answer, got none")
         details = ReviewAnswered(
-            decision=item.id,
+            decision=item.decision,
             reason=item.reason,
             by=answer.by,
             value=value_to_json(answer.value),
             seconds=answer.seconds,
             source=answer.source,
+            agrees=answer.agrees,
         )
         self._append(event, by=answer.by, at=at, details=details)
 
     def record_escalation(self, item: ReviewItem, *, by: str, note: str, at: datetime) -> None:
-        details = ReviewEscalated(decision=item.id, reason=item.reason, by=by, note=note)
+        details = ReviewEscalated(decision=item.decision, reason=item.reason, by=by, note=note)
         self._append(AuditEvent.REVIEW_ESCALATED, by=by, at=at, details=details)
 
     def _record_end(self, item: ReviewItem) -> None:
-        details = ReviewUnanswered(decision=item.id, reason=item.reason)
+        details = ReviewUnanswered(decision=item.decision, reason=item.reason)
         # Its own time and name, whoever has met it: so the record is one, though it may be written twice.
         self._append(AuditEvent.REVIEW_UNANSWERED, by=item.id, at=item.expires_at, details=details)
 

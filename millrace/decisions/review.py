@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,15 +32,23 @@ Status = Literal["waiting", "answered", "unanswered", "withdrawn"]
 """`unanswered`: nobody has answered within the hours of the policy. `withdrawn`: the phase that asked has ended."""
 ESCALATED = 0
 """The priority of an item that a person has passed on to another one."""
-ReviewReason = ActionReason | Literal["labels_wanted", "label_error", "assisted", "assisted_blind"]
+ReviewReason = (
+    ActionReason
+    | Literal["labels_wanted", "label_error", "assisted", "assisted_blind", "second_opinion", "third_opinion"]
+)
 """Why a person is asked: the reason of the decision's action; or `labels_wanted`: the label decides between two
 versions that answer otherwise, or it tells most about the error of the live one; or `no_model`: the label is of a row
 from which the first version learns, and no decision was made; or `label_error`: a label has come
 that the model contradicts; or `assisted` and `assisted_blind`: what people say with and without a version's answer
-decides on it."""
+decides on it; or `second_opinion`: another person has answered, and whether people agree is measured; or
+`third_opinion`: two people have answered otherwise."""
 ASSISTED: frozenset[ReviewReason] = frozenset({"assisted", "assisted_blind"})
 """The reasons whose item has the answer of a version that is not live."""
-BLIND: frozenset[ReviewReason] = frozenset({"no_model", "held_out", "labels_wanted", "label_error", "assisted_blind"})
+OPINIONS: tuple[ReviewReason, ...] = ("second_opinion", "third_opinion")
+"""The reasons whose person is not the first one who is asked."""
+BLIND: frozenset[ReviewReason] = frozenset(
+    {"no_model", "held_out", "labels_wanted", "label_error", "assisted_blind", *OPINIONS}
+)
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
     "labels_wanted": 1,
@@ -48,10 +56,12 @@ PRIORITY: Mapping[ReviewReason, int] = {
     "assisted": 1,
     "above_bound": 1,
     "unlike": 1,
+    "third_opinion": 1,
     "unsure": 2,
     "held_out": 2,
     "label_error": 2,
     "no_model": 2,
+    "second_opinion": 2,
     "no_threshold": 3,
     "paused": 3,
     "state_unknown": 3,
@@ -74,7 +84,9 @@ class ReviewAnswer:
     seconds: float
     """How long the person has looked at the item."""
     source: str
-    """With what it was given: `terminal`, `web`, `label-studio user 10`."""
+    """With what it was given: `terminal`, `web`."""
+    agrees: bool | None = None
+    """Of a second opinion: whether it is the first one; None of any other, and of a number."""
 
 
 def _answer_from_json(text: str) -> ReviewAnswer:
@@ -96,7 +108,7 @@ class ReviewItem(Item, key="item#{id}"):
     """A decision that waits for a person, or has waited."""
 
     id: str
-    """The decision's id."""
+    """The decision's id; with `+2+` or `+3+` before it that of a second or third opinion."""
     reason: ReviewReason = field(metadata=WORD)
     action: Action = field(default="automated", metadata=WORD)
     """What was done with the decision: of `review` nobody acts before the person has answered."""
@@ -113,12 +125,21 @@ class ReviewItem(Item, key="item#{id}"):
     source: Source = field(metadata=WORD)
     note: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """What a person has said who passed it on."""
+    is_twice: bool = False
+    """Whether a second person is asked about the same decision."""
+    before: tuple[str, ...] | None = None
+    """Who has answered the same decision, and does not get this item."""
     status: Status = field(default="waiting", metadata=WORD)
     answer: ReviewAnswer | None = field(default=None, metadata={"form": Form(_answer_from_json, answer_to_json)})
     dropped_at: datetime | None = None
     """When the answer's label was dropped; None before."""
     drop: str = field(default="", metadata={"form": TEXT_IF_ANY})
     """The drop that has the label, with those of other answers."""
+
+    @property
+    def decision(self) -> str:
+        """The decision's id, one for all who are asked about it."""
+        return self.id.rpartition("+")[2]
 
     @property
     def is_blind(self) -> bool:
@@ -150,30 +171,51 @@ def item_of(
 
     `reason` is why; None: the decision's own, whose action is `review`."""
     reason = reason or decision.reason
-    return _item(
-        decision,
-        reason,
-        version=decision.model_version,
-        opened_at=opened_at,
-        expires_at=opened_at + timedelta(hours=review.hours),
-        output=None if reason in BLIND else decision.output,
-    )
+    output = None if reason in BLIND else decision.output
+    return _item(decision, reason, review, version=decision.model_version, opened_at=opened_at, output=output)
 
 
 def label_item(
-    wanted: LabelAsked, reason: ReviewReason, *, version: str | None, opened_at: datetime, expires_at: datetime
+    wanted: LabelAsked, reason: ReviewReason, review: Review, *, version: str | None, opened_at: datetime
 ) -> ReviewItem:
     """The item of a decision of this version whose label is wanted from a person; without a version that of a row."""
-    return _item(wanted, reason, version=version, opened_at=opened_at, expires_at=expires_at)
+    return _item(wanted, reason, review, version=version, opened_at=opened_at)
+
+
+def opinion_item(item: ReviewItem, *, now: datetime) -> ReviewItem | None:
+    """The item by which another person is asked about the decision of this answered one; None if nobody is.
+
+    A second person is asked about the declared share, and a third one where the two have answered otherwise."""
+    answer = item.answer
+    if answer is None or not (item.is_twice or answer.agrees is False):
+        return None
+    place = 0 if item.is_twice else 1
+    return replace(
+        item,
+        id=f"+{place + 2}+{item.decision}",
+        reason=OPINIONS[place],
+        action="automated",  # the first answer goes to those who wait for it
+        priority=PRIORITY[OPINIONS[place]],
+        opened_at=now.replace(microsecond=0),
+        expires_at=now.replace(microsecond=0) + (item.expires_at - item.opened_at),
+        output=None,
+        note="",
+        is_twice=False,
+        before=(*(item.before or ()), answer.by),
+        status="waiting",
+        answer=None,
+        dropped_at=None,
+        drop="",
+    )
 
 
 def _item(
     of: Decision | LabelAsked,
     reason: ReviewReason,
+    review: Review,
     *,
     version: str | None,
     opened_at: datetime,
-    expires_at: datetime,
     output: Mapping[str, Answered] | None = None,
 ) -> ReviewItem:
     return ReviewItem(
@@ -183,13 +225,20 @@ def _item(
         priority=PRIORITY[reason],
         opened_at=opened_at.replace(microsecond=0),
         event_time=of.event_time,
-        expires_at=expires_at.replace(microsecond=0),
+        expires_at=opened_at.replace(microsecond=0) + timedelta(hours=review.hours),
         key=of.key,
         input=of.input if len(of.input.encode()) <= INPUT_BYTES else "",
         output=output,
         model_version=version,
         source=of.source,
+        # A label that is doubted has been given once already.
+        is_twice=reason != "label_error" and is_drawn(f"twice {canonical(of.key)}", review.twice),
     )
+
+
+def is_drawn(text: str, share: float) -> bool:
+    """Whether what this text names belongs to the share, by its digest: so it does everywhere, and always."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) < share * 2**48
 
 
 def label_rows(
@@ -208,7 +257,7 @@ def label_rows(
         zoned = labels.column(spec.event_time).kind == "timestamp_utc"
         time = at.isoformat() if zoned else at.replace(tzinfo=None).isoformat()
         row: dict[str, Any] = {**item.key, spec.event_time: time, **cells}
-        row |= {PREDICTION_ID: item.id} if PREDICTION_ID in labels.names else {}
+        row |= {PREDICTION_ID: item.decision} if PREDICTION_ID in labels.names else {}
         if problems := check_row(row, labels):
             first = problems[0]
             raise ReviewError(f"answer to {item.id}: {first.column}: expected {first.expected}, got {first.got}")

@@ -102,11 +102,8 @@ def plan(
     requests_a_day: float,
     block_days: float = 0.0,
     labels_a_block: int = 1,
-    delay_days: float = 0.0,
 ) -> Plan:
-    """The plan of a release. Raises FieldError if no number of labels up to MOST_LABELS is enough.
-
-    `delay_days` is how late the last label comes."""
+    """The plan of a release. Raises FieldError if no number of labels up to MOST_LABELS is enough."""
     if not 0 <= margin < disagreement <= 1 or not gain + margin > 0 or gain > disagreement:
         expected = "margin and gain below the share of requests whose answers differ, not both 0"
         raise FieldError(field="gain", expected=expected, came=(gain, margin, disagreement))
@@ -125,7 +122,7 @@ def plan(
     return Plan(
         gain=gain, margin=margin, disagreement=disagreement, horizon=blocks * labels_a_block, mean_labels=mean + more,
         labels_a_block=labels_a_block, block_days=block_days, requests=requests,
-        days=max(blocks * block_days, requests / requests_a_day) + delay_days,
+        days=max(blocks * block_days, requests / requests_a_day),
     )  # fmt: skip
 
 

@@ -158,7 +158,9 @@ class ReviewAnswered(ReviewUnanswered):
     seconds: float
     """How long the person has looked at it."""
     source: str
-    """With what it was given: `terminal`, `web`, `label-studio user 10`."""
+    """With what it was given: `terminal`, `web`."""
+    agrees: bool | None = None
+    """Of a second opinion: whether it is the first one."""
 
 
 class ReviewEscalated(ReviewUnanswered):

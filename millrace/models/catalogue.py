@@ -5,19 +5,16 @@ from __future__ import annotations
 from millrace.models.bag.declaration import Bag
 from millrace.models.cnn.declaration import Cnn
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.gru.declaration import Gru
-from millrace.models.lstm.declaration import Lstm
 from millrace.models.multimodal.declaration import Multimodal
 from millrace.models.multiscale.declaration import Multiscale
 from millrace.models.parameters import Parameters
-from millrace.models.rnn.declaration import Rnn
+from millrace.models.recurrent.declaration import Gru, Lstm
 from millrace.models.transformer.declaration import Transformer
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
     "cnn": Cnn,
     "gru": Gru,
-    "rnn": Rnn,
     "lstm": Lstm,
     "multiscale": Multiscale,
     "bag": Bag,

@@ -8,11 +8,11 @@ people see. Nothing here calls AWS or reads a clock.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from millrace.decisions.review import is_drawn
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import DAY, noted, rung_of
 from millrace.release.ladder import Bars, Evidence, PhaseVerdict, ReviewCounts, judge
@@ -30,8 +30,7 @@ def room(climb: Climb, asked: Assisted, now: datetime) -> int:
 
 def is_blind(climb: Climb, decision_id: str, share: float) -> bool:
     """Whether a person decides this row without the version's answer."""
-    drawn = hashlib.sha256(f"{climb.version} blind {decision_id}".encode()).digest()
-    return int.from_bytes(drawn[:6]) < share * 2**48
+    return is_drawn(f"{climb.version} blind {decision_id}", share)
 
 
 def agrees(pair: TwoAnswers, said: LabelValue, *, task: Task, labels: Sequence[str], within: float) -> bool:

@@ -18,8 +18,6 @@ KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 DAYS, MOST_DAYS = 31, 366
 """The days of event time among which a caller's decision is looked for: without his own choice, and at most."""
-MOST_COUNTED, MOST_LISTED = 10_000, 50
-"""The decisions waiting for a person that a caller gets counted, and listed, at most."""
 
 
 class RoadSettings(Environment):

@@ -166,17 +166,19 @@ class ReviewQueue:
                 found[name] = ReviewItem.parse(item, name)
         return found
 
-    def count(self, *, most: int, now: datetime) -> int:
+    def count(self, *, most: int, now: datetime, has_opinions: bool = True) -> int:
         """How many items wait, those that people have among them; at least `most` if there are so many.
 
-        Like `oldest` and `waiting` it leaves out those whose time is over and which nobody has ended yet."""
-        return self._table.count(WAIT, most=most, after={"expires_at": format_utc(now)})
+        Like `oldest` and `waiting` it leaves out those whose time is over and which nobody has ended yet; without
+        `has_opinions` also second and third opinions, whose ids begin with a sign that comes before all others."""
+        after = {"expires_at": format_utc(now)} | ({} if has_opinions else {"id": "-"})
+        return self._table.count(WAIT, most=most, after=after)
 
     def oldest(self, *, now: datetime) -> datetime | None:
-        """When the item was opened that waits for longest; None if none waits."""
-        # Within a priority, places are in order of the time when they were opened.
-        firsts = (next(self._waiting(f"{WAIT}{one}#", PAGE, now), None) for one in range(ESCALATED, PRIORITIES))
-        return min((parse_utc(first[0].split("#")[2]) for first in firsts if first), default=None)
+        """When the item was opened that waits for longest; None if none waits. For an opinion nobody waits."""
+        places = (self._waiting(f"{WAIT}{one}#", PAGE, now) for one in range(ESCALATED, PRIORITIES))
+        firsts = (next((sort for sort, _ in those if "#+" not in sort), "") for those in places)
+        return min((parse_utc(first.split("#")[2]) for first in firsts if first), default=None)
 
     def waiting(self, *, most: int, now: datetime) -> list[ReviewItem]:
         """The first items in order, those that people have among them."""
@@ -200,9 +202,9 @@ class ReviewQueue:
         return None
 
     def take(self, decision_id: str, *, by: str, now: datetime) -> Held | None:
-        """This item, if it waits and nobody has it; None else."""
+        """This item, if it waits, nobody has it, and this person has not decided the same before; None else."""
         known = self._table.get(f"{ITEM}{decision_id}")
-        sort = known["place"]["S"] if known else ""
+        sort = known["place"]["S"] if known and by not in known.get("before", {"SS": []})["SS"] else ""
         place = self._table.get(sort) if sort else {}
         return self._lease(sort, place, by=by, now=now) if place else None
 
@@ -382,8 +384,8 @@ class ReviewQueue:
         place: dict[str, Value] = {"id": item.id, "expires_at": item.expires_at}
         if held:
             place |= {"lease": held.lease, "ends_at": held.ends_at}
-        if passed:
-            place["passed"] = [passed]
+        if left_out := {passed, *(item.before or ())} - {""}:
+            place["passed"] = [*left_out]
         return self._table.put(sort, place, NEW)
 
     def _remove(self, sort: str) -> None:

@@ -36,6 +36,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
 pk is `review#<workload>#00` to `…#03`, sk is one of
 
     item#, wait#, done#, drop#   `reviews`
+    said#, two#                  `answers`
 
 pk is `known#<workload>#00` to `…#0f`, sk is one of
 
@@ -138,16 +139,19 @@ class StateTable:
         """The items whose sort keys begin with `prefix`, in order, by the rest of the sort key."""
         return {sort.removeprefix(prefix): item for sort, item in self.in_order(prefix, page=1000)}
 
-    def in_order(self, prefix: str, *, page: int) -> Iterator[tuple[str, dict[str, Attribute]]]:
-        """Sort key and item of all items whose sort keys begin with `prefix`, in order.
+    def in_order(
+        self, prefix: str, *, page: int, is_newest_first: bool = False
+    ) -> Iterator[tuple[str, dict[str, Attribute]]]:
+        """Sort key and item of all items whose sort keys begin with `prefix`, in order, or in the opposite one.
 
         `page` items of each partition are read by a call, and none before they are consumed."""
 
         def of(partition: str) -> Iterator[tuple[str, dict[str, Attribute]]]:
-            pages = self._query(partition, prefix, PaginationConfig={"PageSize": page})
+            size = {"PageSize": page}
+            pages = self._query(partition, prefix, PaginationConfig=size, ScanIndexForward=not is_newest_first)
             return ((item["sk"]["S"], item) for found in pages for item in found["Items"])
 
-        return heapq.merge(*map(of, self._partitions()), key=itemgetter(0))
+        return heapq.merge(*map(of, self._partitions()), key=itemgetter(0), reverse=is_newest_first)
 
     def count(self, prefix: str, *, most: int, after: Mapping[str, str]) -> int:
         """How many items whose sort keys begin with `prefix` have texts greater than these, by attribute.

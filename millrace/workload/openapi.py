@@ -17,12 +17,12 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.multiple_of import MultipleOf
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
-from millrace.decisions.record import ANSWERERS, TEXT, TIME, VERSION, api_fields
+from millrace.decisions.record import ANSWERERS, TEXT, VERSION, api_fields
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.names import API_STAGE
-from millrace.settings.prediction import CALL_ID, DAYS, KEY, MOST_COUNTED, MOST_DAYS, MOST_LISTED, ROWS_PER_CALL
+from millrace.settings.prediction import CALL_ID, DAYS, KEY, MOST_DAYS, ROWS_PER_CALL
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ def openapi(workload: Workload, contract: Contract) -> Document:
                 "Refused": _refused(),
                 **({"Job": _job()} if workload.jobs else {}),
                 "Decision": _decision(workload, contract),
-                **({"Reviews": _reviews()} if workload.policy else {}),
                 "Error": _object(error=TEXT, expected=TEXT, came=TEXT, where=TEXT),
             },
         },
@@ -112,8 +111,6 @@ def _paths(workload: Workload) -> Document:
         found[f"/{workload.name}/jobs"] = {"post": _accept()}
         found[f"/{workload.name}/jobs/{{id}}"] = {"get": _find_job()}
     found[f"/{workload.name}/decisions/{{id}}"] = {"get": _find_decision()}
-    if workload.policy:
-        found[f"/{workload.name}/reviews"] = {"get": _read_reviews()}
     # In each operation: API Gateway ignores a `security` of the whole document, and would answer everybody.
     for operation in (one for methods in found.values() for one in methods.values()):
         operation["security"] = [{SIGNED: []}]
@@ -154,14 +151,6 @@ def _find_decision() -> Document:
     }
 
 
-def _read_reviews() -> Document:
-    return {
-        "operationId": "readReviews",
-        "summary": "The decisions that wait for a person",
-        "responses": _found({"description": "How many wait, and the first of them", "content": _json("Reviews")}),
-    }
-
-
 def _found(answer: Document) -> Document:
     """The answers to a request that reads."""
     return {
@@ -183,17 +172,6 @@ def _decision(workload: Workload, contract: Contract) -> Document:
     for one in api_fields(acts=workload.policy is not None):
         found |= _fields(workload, contract) if one.name == "output" else {one.name: one.api}
     return _object(**found)
-
-
-def _reviews() -> Document:
-    item = _object(id=TEXT, reason=TEXT, opened_at=TIME, expires_at=TIME)
-    counted = {"type": "integer", "minimum": 0, "maximum": MOST_COUNTED}
-    return _object(
-        waiting=counted,
-        at_least={"type": "boolean", "description": "Whether more may wait than are counted"},
-        oldest_hours={"type": "number", "nullable": True, "description": "The age of the oldest; null if none waits"},
-        first={"type": "array", "maxItems": MOST_LISTED, "items": item},
-    )
 
 
 def _predict() -> Document:

@@ -101,6 +101,10 @@ class Review(Section):
     """After so many hours an item of the queue ends without an answer, and that is recorded."""
     alarm_hours: Annotated[float, Field(gt=0)] | None = None
     """An item that waits for longer raises the alarm `late-reviews`. None: half of `hours`."""
+    twice: Annotated[float, Field(ge=0, le=1)] = 0
+    """Of this share of the rows, drawn by their keys, a second person is asked the same, blind to the first answer.
+
+    The first answer counts at once. Where the second is another, a third person says the label; not of numbers."""
 
     @property
     def late_after_hours(self) -> float:

@@ -20,7 +20,7 @@ from tests.durations import ROOT, Durations, by_file, cpu_s, read
         ("functions/guard/handler.py", "tests/functions/guard/", "tests/jobs/"),
         ("functions/guard/handler.py", "tests/infra/test_cold_starts.py", "tests/functions/intake/"),
         ("functions/guard/handler.py", reach.STORY, "tests/end_to_end/test_climb.py"),
-        ("millrace/models/lstm/network.py", "tests/jobs/training/", "tests/console/pages/"),
+        ("millrace/models/bag/network.py", "tests/jobs/training/", "tests/console/pages/"),
         ("tests/end_to_end/conftest.py", "tests/end_to_end/test_climb.py", "tests/millrace/"),
         ("tests/end_to_end/test_climb.py", "tests/end_to_end/test_climb.py", reach.STORY),
         ("README.md", "tests/architecture/", "tests/millrace/"),

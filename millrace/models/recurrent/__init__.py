@@ -1,1 +1,1 @@
-"""What the recurrent families `rnn`, `lstm` and `gru` share. It is no family itself."""
+"""The families `lstm` and `gru`: gated recurrent layers over one history, beside the table's numbers and categories."""

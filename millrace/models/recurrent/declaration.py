@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Recurrent(Parameters):
     """Recurrent layers over the steps of a history. Two dense layers read the last step's state and the columns."""
 
+    network: ClassVar[str] = "millrace.models.recurrent.network"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
     """The engine multiplies the state of one row with another kernel than the states of several: so two rows at least.
 
@@ -38,3 +39,11 @@ class Recurrent(Parameters):
         if [spec.kind for spec in own] != ["history"]:
             family = type(self).__name__.lower()
             refuse(family, "one history, and numbers and categories beside it", signature)
+
+
+class Gru(Recurrent):
+    """Gated recurrent layers: two gates, and three quarters of the weights of an LSTM."""
+
+
+class Lstm(Recurrent):
+    """Layers of long short-term memory: beside the state, a cell keeps what lies far back."""

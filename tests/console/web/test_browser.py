@@ -9,7 +9,7 @@ from tests.console.web.worked import worked
 
 pytestmark = packed
 ITEMS = 9
-PAGES = ["overview", "act", "drop", "report", "decisions", "version", "versions", "refused version", "review", "end"]
+PAGES = ["overview", "act", "drop", "report", "decisions", "version", "versions", "refused", "review", "end", "answers"]
 
 
 @pytest.fixture(scope="module")

@@ -114,22 +114,6 @@ def test_an_answer_that_is_none_of_the_choices_is_said_and_changes_nothing(
     assert 'role="alert"' not in browser.ask(PATH).text
 
 
-def test_an_item_that_is_sent_twice_is_answered_once(browser: Browser, environment: Environment) -> None:
-    shown = browser.ask(PATH)
-    send(browser, shown, value=">50K")
-    assert 'role="alert"' in send(browser, shown, value="<=50K").text
-    answered = state(environment, 1).answer
-    assert answered
-    assert answered.value == ">50K"
-
-
-def test_a_form_without_the_console_s_secret_is_refused(browser: Browser, environment: Environment) -> None:
-    shown = browser.ask(PATH)
-    for token in ("", "guess"):
-        assert send(browser, shown, value=">50K", token=token).status == 403
-    assert state(environment, 1).status == "waiting"
-
-
 @pytest.mark.parametrize(("reason", "is_told"), [("held_out", False), ("unsure", True)])
 def test_a_blind_item_tells_nothing_of_the_model_s_answer(environment: Environment, reason: Any, is_told: bool) -> None:
     output = {"value": 1, "probability": 0.987, "confidence": 0.987}

@@ -89,11 +89,14 @@ while (await shown()) {
 }
 const seconds = (performance.now() - began) / 1000;
 await look("end");
+await Promise.all([page.waitForNavigation(), page.click("button[value=finish]")]);
+await open("/income/review/answers");
+await look("answers");
 // A version is refused by its form.
 await open("/electricity/versions/3");
 await page.type("input[name=reason]", "errs on the new wards");
 await Promise.all([page.waitForNavigation(), page.click("button[value=refuse]")]);
 const refused = await page.evaluate(() => document.querySelector("h1").textContent);
-await look("refused version");
+await look("refused");
 console.log(JSON.stringify({ acts, refused, address, answered, complaints, cookie, findings, focused, seconds }));
 await browser.close();

@@ -1,22 +1,19 @@
-"""What callers of the REST API look up: their own decisions, and what waits for a person."""
+"""What callers of the REST API look up: their own decisions."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from openapi_schema_validator import OAS30Validator
 
 from millrace.contract.load import load_contract
 from millrace.decisions.record import Decision, object_key, to_line
 from millrace.names import WorkloadNames
-from millrace.settings.prediction import DAYS, MOST_DAYS, MOST_LISTED
-from millrace.state.reviews import ReviewQueue
+from millrace.settings.prediction import DAYS, MOST_DAYS
 from millrace.workload.load import load_workload
 from millrace.workload.openapi import openapi
 from tests.functions.cold_start import NAMES, Handler
@@ -24,7 +21,6 @@ from tests.functions.conftest import Aws
 from tests.functions.prediction.conftest import SAMPLES
 from tests.functions.prediction.test_callers import ARN, event, said
 from tests.millrace.decisions.test_record import DECISION
-from tests.millrace.state.test_reviews import ITEM_0
 
 OWN = WorkloadNames(platform=NAMES.platform, workload="income")
 NOW = datetime.now(UTC)
@@ -140,21 +136,3 @@ def test_days_that_are_none_or_too_many_are_refused(predict: Handler, queue_url:
     status, refusal = said(predict(of(**days)))
     assert (status, refusal["where"], str(MOST_DAYS) in refusal["expected"]) == (400, "query", True)
     assert refusal["came"] == ", ".join(f"{name}: {day}" for name, day in days.items())
-
-
-def test_what_waits_for_a_person_is_told_without_rows_and_answers(predict: Handler, queue_url: str) -> None:
-    none = {"waiting": 0, "at_least": False, "oldest_hours": None, "first": []}
-    assert said(predict(asked("reviews"))) == (200, none)
-    queue = ReviewQueue(boto3.client("dynamodb"), OWN)
-    for number in range(MOST_LISTED + 1):
-        opened = NOW - timedelta(hours=5, minutes=-number)
-        queue.open(replace(ITEM_0, id=f"r-{number}", opened_at=opened, expires_at=NOW + timedelta(days=1)))
-    status, found = said(predict(asked("reviews")))
-    assert status == 200
-    assert is_of("Reviews", found)
-    assert (found["waiting"], found["at_least"], len(found["first"])) == (MOST_LISTED + 1, False, MOST_LISTED)
-    oldest = datetime.now(UTC) - (NOW - timedelta(hours=5))
-    assert found["oldest_hours"] == pytest.approx(oldest / timedelta(hours=1), abs=0.11)
-    assert found["first"][0].keys() == {"id", "reason", "opened_at", "expires_at"}
-    assert found["first"][0]["id"] == "r-0"
-    assert ITEM_0.input not in json.dumps(found)

@@ -29,7 +29,7 @@ from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
 from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
-from millrace.workload.policy import Floor, Policy
+from millrace.workload.policy import Floor, Policy, Review
 from tests.alarm import put_alarm
 
 if TYPE_CHECKING:
@@ -229,8 +229,7 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
         LabelDoubted(id=name, event_time=NEW_YEAR, key={"id": name}, input="{}", source="api", label=1, doubt=0.9)
         for name in "abcd"
     ]
-    until = {"opened_at": NEW_YEAR, "expires_at": RUN_AT + WEEK}
-    queue.open(label_item(doubted[1], "labels_wanted", version="1", **until))
+    queue.open(label_item(doubted[1], "labels_wanted", Review(), version="1", opened_at=RUN_AT))
     found = report(0.5, 0.5).model_copy(update={"label_errors": LabelErrorReport(quota=2, doubted=tuple(doubted))})
     for _ in range(2):  # a repeated call asks nobody else
         assert doubting(found)["labels_wanted"] == 2

@@ -16,8 +16,8 @@ from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.models.export import export
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.gru.declaration import Gru
 from millrace.models.parameters import Parameters
+from millrace.models.recurrent.declaration import Gru
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression

@@ -25,13 +25,10 @@ def resident(tensors: dict[str, torch.Tensor]) -> Resident:
     return Resident(tensors=tensors, target_N=torch.zeros(len(next(iter(tensors.values())))))
 
 
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(one, marks=[pytest.mark.night("by day the other cell of the kind")] * (one in ("lstm", "rnn")))
-        for one in FAMILIES
-    ],
-)
+NIGHT = pytest.mark.night("by day the other cell of the kind")
+
+
+@pytest.mark.parametrize("family", [pytest.param(one, marks=[NIGHT] * (one == "lstm")) for one in FAMILIES])
 def test_the_graph_measures_the_same_distance(family: str) -> None:
     import onnxruntime
 

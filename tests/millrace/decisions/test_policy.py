@@ -22,7 +22,7 @@ from millrace.decisions.floor import compared, cost, is_share, judge, together
 from millrace.decisions.policy import REASONS, Acting, act, act_all, are_held_out, is_held_out
 from millrace.decisions.promise import LEAST, MOST, Labelled, follow
 from millrace.decisions.record import ActionReason
-from millrace.decisions.review import PRIORITY
+from millrace.decisions.review import OPINIONS, PRIORITY
 from millrace.decisions.road import complete
 from millrace.messages.monitor import FloorDay
 from millrace.tasks.answer import arrow_column, has_confidence
@@ -123,7 +123,7 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
 
 def test_every_reason_has_an_action_and_whatever_a_person_gets_its_place_in_the_queue() -> None:
     assert {reason for reasons in REASONS.values() for reason in reasons} == {*get_args(ActionReason)}
-    asked = {"no_model", "labels_wanted", "label_error", "assisted", "assisted_blind"}
+    asked = {"no_model", "labels_wanted", "label_error", "assisted", "assisted_blind", *OPINIONS}
     assert PRIORITY.keys() == asked.union(REASONS["review"])
 
 

@@ -14,20 +14,19 @@ from torch.nn import functional
 
 from millrace.features.signature import Signature
 from millrace.models.columns import Columns
-from millrace.models.recurrent.declaration import Recurrent
+from millrace.models.recurrent.declaration import Gru, Recurrent
 from millrace.models.steps import Steps
-
-Layers = type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]
 
 
 class RecurrentNetwork(nn.Module):
     """One history (N, T, F) of float32 in, with `numbers` and `categories` if there are any; raw numbers (N, W) out."""
 
-    def __init__(self, layers: Layers, parameters: Recurrent, signature: Signature, width: int) -> None:
+    def __init__(self, parameters: Recurrent, signature: Signature, width: int) -> None:
         super().__init__()
         self.dropout = parameters.dropout
         self.steps, self.columns = Steps(signature), Columns(signature)
         inputs = 2 * self.steps.features
+        layers = nn.GRU if isinstance(parameters, Gru) else nn.LSTM
         self.recurrent = layers(inputs, parameters.units, parameters.layers, batch_first=True)
         self.hidden = nn.Linear(parameters.units + inputs + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)
@@ -44,3 +43,8 @@ class RecurrentNetwork(nn.Module):
         state = functional.gelu(self.hidden(self.columns.beside(last, tensors)))  # (N, hidden), of U + 2 F + G
         found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))  # (N, W)
         return found
+
+
+def build(parameters: Recurrent, signature: Signature, width: int) -> RecurrentNetwork:
+    """The untrained network, with `width` numbers out per row."""
+    return RecurrentNetwork(parameters, signature, width)

@@ -1,0 +1,94 @@
+"""How far two people agree who answered the same rows, each without the other's answer."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from millrace.console.environment import Environment
+from millrace.console.queries.reviews import question_of, reviews_of
+from millrace.console.words import count
+from millrace.decisions.review import LabelValue
+from millrace.names import WorkloadNames
+
+COMPARED = 1000
+"""So many rows are compared: those that a second person has answered last."""
+
+Z = 1.959964
+"""The normal quantile of an interval of 95 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What two people have said of the same rows."""
+
+    pairs: Sequence[tuple[LabelValue, LabelValue]]
+    is_compared: bool
+    """Whether two answers are the same or not; False for numbers, which lie apart."""
+
+    @property
+    def share(self) -> float:
+        """Of the rows on which both say the same."""
+        return sum(first == second for first, second in self.pairs) / len(self.pairs)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's interval of the share (1927, doi:10.1080/01621459.1927.10502953), of 95 %."""
+        share, n = self.share, len(self.pairs)
+        middle, half = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+        return (middle - half) / (1 + Z**2 / n), (middle + half) / (1 + Z**2 / n)
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa (1960, doi:10.1177/001316446002000104): 1 is full agreement, 0 that of chance.
+
+        Of several labels the mean of theirs; None if both have said one thing only."""
+        firsts, seconds = (zip(*map(_cells, values), strict=True) for values in zip(*self.pairs, strict=True))
+        found = [kappa for kappa in map(_kappa, firsts, seconds) if kappa is not None]
+        return mean(found) if found else None
+
+    @property
+    def apart(self) -> float:
+        """The median difference of two numbers, in the label's unit."""
+        firsts, seconds = zip(*self.pairs, strict=True)
+        return float(np.median(np.abs(np.subtract(firsts, seconds, dtype=float))))
+
+    @property
+    def words(self) -> str:
+        """`two people agree on 92% of 50 rows (81 to 97%), kappa 0.84`."""
+        if not self.pairs:
+            return "no second person has answered yet"
+        rows = count(len(self.pairs), "row")
+        if not self.is_compared:
+            return f"two people differ by {self.apart:.4g} in the median of {rows}"
+        low, high = (100 * one for one in self.interval)
+        kappa = "" if self.kappa is None else f", kappa {self.kappa:.2f}"
+        return f"two people agree on {self.share:.0%} of {rows} ({low:.0f} to {high:.0f}%){kappa}"
+
+
+def agreement_in_words(environment: Environment, names: WorkloadNames) -> str:
+    """How far people agree who were asked the same; empty where no second person is asked."""
+    question = question_of(names)
+    if not question.policy.review.twice:
+        return ""
+    pairs = reviews_of(environment, names).answers.pairs(most=COMPARED)
+    return Agreement(pairs=pairs, is_compared=question.is_compared).words
+
+
+def _kappa(firsts: Sequence[Any], seconds: Sequence[Any]) -> float | None:
+    times, others = Counter(firsts), Counter(seconds)
+    by_chance = sum(times[value] * others[value] for value in times) / len(firsts) ** 2
+    same = sum(map(operator.eq, firsts, seconds)) / len(firsts)
+    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
+
+
+def _cells(value: LabelValue) -> Sequence[Any]:
+    """The value of each label; of a row with one label its own."""
+    return [*value.values()] if isinstance(value, Mapping) else [value]

@@ -1,1 +1,0 @@
-"""The family `gru`: gated recurrent layers over one history, beside the table's numbers and categories."""

@@ -1,1 +1,0 @@
-"""The family `lstm`: long short-term memory over one history, beside the table's numbers and categories."""
