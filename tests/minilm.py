@@ -1,23 +1,16 @@
-"""Pre-trained parts: MiniLM, which a package ships, and a small file with a header like its own."""
+"""A small pre-trained part with a header like that of MiniLM."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save
 
-from millrace.artefact.pretrained import METADATA, VECTORS, PretrainedFile
-from millrace.console.actions.part import make_part
+from millrace.artefact.pretrained import METADATA, VECTORS
 
 PIECES = ["[CLS]", "[SEP]", "a", "##b"]
-
-
-def write(path: Path) -> PretrainedFile:
-    """Write MiniLM to `path`; its header."""
-    return make_part("minilm", path)
 
 
 def small(vectors: int = len(PIECES) + 2, **said: Any) -> bytes:

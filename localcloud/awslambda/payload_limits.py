@@ -20,11 +20,8 @@ def why_too_large(payload: bytes, kind: str) -> str | None:
 
     `kind` is `RequestResponse` or `Event`."""
     limit = EVENT_BYTES[kind]
-    return (
-        None
-        if len(payload) <= limit
-        else f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
-    )
+    said = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+    return said if len(payload) > limit else None
 
 
 def limited(outcome: Outcome) -> Outcome:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
 import signal
 import sys
@@ -14,7 +13,6 @@ import time
 import uuid
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +28,7 @@ from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.cloud_time import machine_time
 from localcloud.kernel.forks import READ_AT_IMPORT, Fork, ForkServer, fork_servers
 from localcloud.kernel.memory import exceed, held_mb, members
-from localcloud.kernel.processes import Process, started_by_itself
+from localcloud.kernel.processes import Process, signal_group, started_by_itself
 
 # Starts functions as forks of a process that has imported the packages of their layers. That saves half a second each.
 #
@@ -239,8 +237,7 @@ class Worker:
         if self.alive:
             # The reason first: as soon as the process is gone, the reaper wakes the pool, which reads it.
             self.ended_for = reason
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
+            signal_group(self.process, signal.SIGKILL)
         self.process.wait()
 
     def _reap(self) -> None:

@@ -16,6 +16,7 @@ from localcloud.iam.policies import Request
 from localcloud.iam.roles import as_role
 from localcloud.iam.service_permissions import refusal
 from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.message_size import attributes_of
 
 RETRY_WAITS_S = (0.5, 1.0, 2.0)
 """Real seconds between attempts, after a failure that may pass: four attempts at most.
@@ -119,10 +120,7 @@ def _to_queue(arn: str, body: str, parameters: Mapping[str, Any], attributes: Ma
     backend.send_message(
         queue_name=arn.rsplit(":", 1)[1],
         message_body=body,
-        message_attributes={
-            key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
-            for key, value in attributes.items()
-        },
+        message_attributes=attributes_of(attributes),
         group_id=parameters.get("MessageGroupId"),
     )
 

@@ -6,7 +6,6 @@ here makes an Allow void and lets a Deny apply.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from localcloud.iam.required_permissions.catalogue import required_permissions
 from localcloud.kernel import patching
 from localcloud.kernel.calls import Call, Refusal, error_answer
 from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud
+from localcloud.kernel.control import Answer, json_answer
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -254,9 +254,9 @@ class Identity:
         full = replace(request, context=context, principal=(caller.role.arn, caller.arn))
         case = Case(
             request=full,
-            of_role=tuple(_role_policies(caller.role)),
+            of_role=tuple(policies_of(caller.role)),
             of_resource=tuple(resource_policies(self._cloud, full)),
-            boundary=_boundary(caller.role),
+            boundary=boundary_of(caller.role),
             owner=owner_of(full),
         )
         reason = why_not(case)
@@ -273,10 +273,8 @@ class Identity:
         self._cloud.denials.append(denial)
         return denial
 
-    def serve_denials(self, _: dict[str, Any], start: Any) -> list[bytes]:
-        body = json.dumps([asdict(denial) for denial in self._cloud.denials]).encode()
-        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+    def serve_denials(self, _: dict[str, Any], start: Any) -> Answer:
+        return json_answer(start, "200 OK", [asdict(denial) for denial in self._cloud.denials])
 
     def caller(self, call: Call) -> Caller | None:
         """The role whose keys signed the call, or None if key and token do not belong together."""
@@ -335,7 +333,7 @@ def _described(who: str, denial: Denial) -> str:
     return f"User: {who} is not authorized to perform: {denial.action} on resource: {denial.resource} {denial.reason}"
 
 
-def _role_policies(role: Any) -> Iterator[str]:
+def policies_of(role: Any) -> Iterator[str]:
     yield from (text_of(document) for document in role.policies.values())
     for policy in role.managed_policies.values():
         yield _default_version(policy)
@@ -345,7 +343,7 @@ def _default_version(policy: Any) -> str:
     return next(text_of(version.document) for version in policy.versions if version.is_default)
 
 
-def _boundary(role: Any) -> str | None:
+def boundary_of(role: Any) -> str | None:
     from moto.iam.models import iam_backends
 
     if not role.permissions_boundary_arn:

@@ -10,6 +10,7 @@ from typing import Any
 
 from localcloud.iam.decision import Case
 from localcloud.iam.policies import Request
+from localcloud.kernel.control import Answer, json_answer
 
 MOST = 20_000
 """The most different decisions, and the most started processes, that are kept. Further ones are only counted."""
@@ -97,7 +98,7 @@ class Recording:
         ]
         return {"documents": list(documents), "allowed": rows, "started": started, "dropped": dropped}
 
-    def serve(self, environ: dict[str, Any], start: Any) -> list[bytes]:
+    def serve(self, environ: dict[str, Any], start: Any) -> Answer:
         """The control route `/_millrace/permissions`: POST `{"on": true}` begins, GET answers the record."""
         if environ["REQUEST_METHOD"] == "POST":
             body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
@@ -105,9 +106,7 @@ class Recording:
             answer: dict[str, Any] = {"on": self.is_on}
         else:
             answer = self.as_json()
-        data = json.dumps(answer).encode()
-        start("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))])
-        return [data]
+        return json_answer(start, "200 OK", answer)
 
 
 def read(recorded: Mapping[str, Any]) -> list[Allowed]:

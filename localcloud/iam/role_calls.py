@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.events.targets import Undelivered, undelivered
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.message_size import attributes_of
 
 # Scheduler's universal targets name services as the JavaScript SDK does. These names differ from botocore's.
 _SDK_NAMES = {"sfn": "stepfunctions", "eventbridge": "events", "cloudwatchlogs": "logs"}
@@ -34,10 +35,7 @@ def call(
     try:
         service, operation, parameters = _call_of(cloud, target, body)
         if attributes:
-            parameters["MessageAttributes"] = {
-                key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
-                for key, value in attributes.items()
-            }
+            parameters["MessageAttributes"] = attributes_of(attributes)
         client = as_role(cloud, target["RoleArn"], service, principal=principal)
         if not hasattr(client, operation):
             raise Undelivered("INVALID_PARAMETER", f"{service} has no operation {operation}", is_permanent=True)

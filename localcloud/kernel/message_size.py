@@ -1,4 +1,4 @@
-"""The size of a message as SQS and SNS measure it: the body, and the names, types and values of the attributes."""
+"""The attributes of a message, and its size as SQS and SNS measure it: body, names, types and values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ def size_of(body: str, attributes: Mapping[str, Mapping[str, Any]] | None) -> in
     return _bytes(body) + sum(
         _bytes(name) + sum(map(_bytes, attribute.values())) for name, attribute in (attributes or {}).items()
     )
+
+
+def attributes_of(given: Mapping[str, str | int]) -> dict[str, dict[str, str]]:
+    """The attributes as a call has them."""
+    return {
+        key: {"DataType": "Number" if isinstance(value, int) else "String", "StringValue": str(value)}
+        for key, value in given.items()
+    }
 
 
 def _bytes(value: Any) -> int:

@@ -57,3 +57,13 @@ def signal_group(process: Process, number: signal.Signals) -> None:
         os.killpg(process.pid, number)
     except ProcessLookupError:
         return
+
+
+def end_group(process: Process, grace_s: float) -> None:
+    """End the process and all that it has started, and return when it is gone: TERM, then KILL after the grace."""
+    signal_group(process, signal.SIGTERM)
+    try:
+        process.wait(timeout=grace_s)
+    except subprocess.TimeoutExpired:
+        signal_group(process, signal.SIGKILL)
+        process.wait()

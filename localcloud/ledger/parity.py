@@ -289,6 +289,7 @@ CALLS: Mapping[str, Row] = {
         "Checked against a machine's role when it is made, for the rules behind `.sync` tasks; those need none here.",
         prefix="events:",
     ),
+    **executed("iam:SimulatePrincipalPolicy", "Of roles, by their own policies and what the request gives."),
     **simulated("iam:CreateServiceLinkedRole", "Granted for the first use of a service; no such role is needed."),
     **simulated("Decrypt Encrypt GenerateDataKey", "The right to it is checked; nothing is encrypted.", prefix="kms:"),
     **simulated("kms:CreateGrant", "Checked for a job's volume and a model card; no grant is made."),

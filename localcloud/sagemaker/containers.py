@@ -105,6 +105,17 @@ _BASE = ("torch",)
 That image is the base of an image whose Dockerfile leaves the base open: `ARG BASE`, then `FROM ${BASE}`."""
 _INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
 
+# Mounts a folder with all that the host and the image have in their `/opt` over `/opt`, and the job's folder in it, as
+# it must not write into the host's. The words behind: a folder to mount on, the image's `/opt`, the folder for `ml`.
+_MOUNTS = ("/bin/sh", "-ec", """\
+mount -t tmpfs none "$1"
+for one in /opt/* "$2"/*; do
+  if [ -d "$one" ]; then mkdir -p "$1/${one##*/}"; mount --rbind "$one" "$1/${one##*/}"; fi
+done
+mkdir -p "$1/ml"; mount --bind "$3" "$1/ml"; mount --rbind "$1" /opt
+shift 3; exec "$@"
+""", "mounts")  # fmt: skip
+
 # The `sitecustomize.py` of an image: Python runs it at its start, after the .pth files of the host. An editable install
 # of the repository would make all of it importable, so its import hooks are taken out again. Of `sys.path` only the
 # standard library and the folders of the image stay; the image's packages are added.
@@ -150,6 +161,16 @@ class Image:
         found = [str(self.root / part.lstrip("/")) if part.startswith("/") else "" for part in parts]
         parts = [there if there and Path(there).exists() else part for there, part in zip(found, parts, strict=True)]
         return [sys.executable if parts[0] in {"python", "python3"} else parts[0], *parts[1:]]
+
+    def mounted(self, ml_root: Path, arguments: Sequence[str], flags: str = "-m") -> list[str]:
+        """The command in mounts of its own, where `ml_root` lies at `/opt/ml`, and what the image has in `/opt` there.
+
+        As it is where the kernel allows no mounts: then MILLRACE_ML_ROOT alone says where the folder lies. The flags
+        of `unshare` are `-rm` for a command without a network of its own."""
+        if not has_mounts():
+            return list(arguments)
+        folders = (self.root / ".isolate" / "opt", self.root / "opt", ml_root)
+        return ["unshare", flags, "--", *_MOUNTS, *map(str, folders), *arguments]
 
     def variables(self, ml_root: Path, given: Mapping[str, str] | None = None) -> dict[str, str]:
         """The whole environment of a process in this image: of the host only its PATH, and no credentials.
@@ -223,7 +244,7 @@ class Images:
         # and the fork server.
         root = self.workspace / "images" / name
         shutil.rmtree(root, ignore_errors=True)
-        (root / ".isolate").mkdir(parents=True)
+        (root / ".isolate" / "opt").mkdir(parents=True)
         packages, sites = str(root / PACKAGES), [str(site) for site in SITES]
         text = _ISOLATE.format(root=str(root), packages=packages, sites=sites)
         (root / ".isolate" / "sitecustomize.py").write_text(text)
@@ -324,8 +345,17 @@ def without_network() -> tuple[str, ...]:
 
     `-n` makes a network of its own, `-r` the user namespace without which that needs an administrator's rights."""
     words = ("unshare", "-rn", "--")
+    return words if _allowed(*words, "true") else ()
+
+
+@functools.cache
+def has_mounts() -> bool:
+    """Whether the kernel allows a process mounts of its own."""
+    return bool(without_network()) and _allowed("unshare", "-rm", "--", "mount", "-t", "tmpfs", "none", "/opt")
+
+
+def _allowed(*command: str) -> bool:
     try:
-        allowed = subprocess.run([*words, "true"], capture_output=True, timeout=10).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return words if allowed else ()
+        return False

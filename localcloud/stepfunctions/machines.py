@@ -3,7 +3,7 @@
 The parts are:
 
 - `executions.py`: one execution, its life and its answers
-- `tasks.py`, `sagemaker_tasks.py`: the calls of Task states
+- `tasks.py`, `optimized_tasks.py`: the calls of Task states
 - `journal.py`, `redrive.py`: what an execution has done, and how it goes on after a failure
 - `waits.py`, `error_names.py`: times, matching of errors
 - `single_state.py`: the operation TestState

@@ -3,7 +3,7 @@
 moto's interpreter differs from AWS in these points, which are mended here:
 
 - It calls with the keys `ak` and `sk`, so that no policy of a machine is checked.
-- It has no integration of SageMaker (`sagemaker_tasks.py`) and of Athena (at the end of this module).
+- It has no integration of SageMaker and of Athena (`optimized_tasks.py`).
 - In error names it writes a service of `aws-sdk` as its lower-case endpoint.
 - It starts nested executions with parameters that botocore refuses.
 - It leaves datetime objects in results, which no later state can read.
@@ -14,99 +14,24 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from botocore.exceptions import ClientError
 from moto.core.utils import get_service_model
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk,
     state_task_service_events,
     state_task_service_sfn,
 )
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_callback import (
-    StateTaskServiceCallback,
-)
 
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace, replace_entries
 from localcloud.sagemaker.api import in_milliseconds
-from localcloud.stepfunctions.outcomes import as_text, failure, pascal, waited
-from localcloud.stepfunctions.sagemaker_tasks import sagemaker_task
-
-# The optimized Athena integration of Step Functions: a task starts a query, and with `.sync` waits for it or stops it.
-#
-# moto's interpreter does not know this integration. It may go when moto does.
-
-_POLL_S = 0.05
-"""Seconds between two looks at the query."""
-_RUNNING = ("QUEUED", "RUNNING")
-
-
-def athena_task(client_for: Callable[..., Any], namer: Callable[..., Any]) -> type[StateTaskServiceCallback]:
-    """The class of tasks of the optimized integration.
-
-    `client_for(region, service, credentials)` gives a client under the machine's role, `namer` the names of errors."""
-
-    class AthenaTask(StateTaskServiceCallback):
-        _from_error = namer(StateTaskServiceCallback, "athena", "Athena", "AmazonAthenaException")
-
-        def __init__(self) -> None:
-            # As for SageMaker: moto's code for `.sync` needs the endpoint of tokens.
-            patterns: Any = {ResourceCondition.WaitForTaskToken, ResourceCondition.Sync}
-            super().__init__(supported_integration_patterns=patterns)
-
-        def _get_supported_parameters(self) -> set[str] | None:
-            name = self.resource.api_action[:1].upper() + self.resource.api_action[1:]
-            return set(get_service_model("athena").operation_model(name).input_shape.members)
-
-        def _eval_service_task(
-            self, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
-        ) -> None:
-            client = client_for(resource_runtime_part.region, "athena", state_credentials)
-            answer = getattr(client, self._get_boto_service_action())(**normalised_parameters)
-            answer.pop("ResponseMetadata", None)
-            env.stack.append(in_milliseconds(answer))
-
-        def _build_sync_resolver(
-            self,
-            env: Any,
-            resource_runtime_part: Any,
-            normalised_parameters: Any,  # noqa: ARG002 (moto names it)
-            state_credentials: Any,
-        ) -> Callable[[], Any]:
-            client = client_for(resource_runtime_part.region, "athena", state_credentials)
-            query = {"QueryExecutionId": env.stack.pop()["QueryExecutionId"]}
-
-            def resolve() -> Any:
-                described = client.get_query_execution(**query)
-                while described["QueryExecution"]["Status"]["State"] in _RUNNING:
-                    # If the task was stopped or has timed out, the query is stopped, as is documented for `.sync`.
-                    if not env.is_running():
-                        client.stop_query_execution(**query)
-                        return {}
-                    time.sleep(_POLL_S)
-                    described = client.get_query_execution(**query)
-                described.pop("ResponseMetadata", None)
-                result = in_milliseconds(described)
-                if described["QueryExecution"]["Status"]["State"] == "SUCCEEDED":
-                    return result
-                raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
-
-            return resolve
-
-        def _eval_sync(self, *_: Any, **given: Any) -> Any:
-            # moto would not ask at all if the task was stopped while it started the query, and the query would go on.
-            return given["sync_resolver"]()
-
-    return AthenaTask
-
+from localcloud.stepfunctions.optimized_tasks import athena_task, sagemaker_task
+from localcloud.stepfunctions.outcomes import as_text, pascal, refused_as, result_of, waited
 
 # Names of `aws-sdk` integrations (packages of the Java SDK) that differ from botocore's name of the service.
 _BOTOCORE = {
@@ -118,27 +43,17 @@ _BOTOCORE = {
     "states": "stepfunctions",
 }
 # The names of services in the Java SDK's exceptions. Step Functions uses them in error names: `DynamoDb.…Exception`.
+_ONE_WORD = ("athena", "glue", "iam", "kms", "lambda", "s3", "scheduler", "sfn", "sns", "sqs", "ssm", "sts")
 _IN_ERRORS = {
+    **{name: name.capitalize() for name in _ONE_WORD},
     "applicationautoscaling": "ApplicationAutoScaling",
-    "athena": "Athena",
     "cloudwatch": "CloudWatch",
     "cloudwatchlogs": "CloudWatchLogs",
     "dynamodb": "DynamoDb",
     "eventbridge": "EventBridge",
-    "glue": "Glue",
-    "iam": "Iam",
-    "kms": "Kms",
-    "lambda": "Lambda",
-    "s3": "S3",
     "sagemaker": "SageMaker",
     "sagemakerruntime": "SageMakerRuntime",
-    "scheduler": "Scheduler",
     "secretsmanager": "SecretsManager",  # pragma: allowlist secret
-    "sfn": "Sfn",
-    "sns": "Sns",
-    "sqs": "Sqs",
-    "ssm": "Ssm",
-    "sts": "Sts",
 }
 
 
@@ -161,7 +76,7 @@ def call_as_role(cloud: Cloud) -> None:
     _use_aws_names()
     _name_refusals()
     _start_nested(cloud, client_for)
-    _serve({"sagemaker": sagemaker_task(cloud, client_for), "athena": athena_task(client_for, _namer)})
+    _serve({"sagemaker": sagemaker_task(cloud, client_for), "athena": athena_task(client_for)})
 
 
 def _serve(tasks: Mapping[str, type]) -> None:
@@ -197,27 +112,7 @@ def _name_refusals() -> None:
     throttled start is `StepFunctions.AWSStepFunctionsException`. moto makes up a name, or for PutEvents gives
     States.Runtime, which no retrier takes."""
     for task, service, prefix, base in _BASES:
-        replace(task, _from_error=_namer(task, service, prefix, base))
-
-
-def _namer(task: Any, service: str, prefix: str, base: str) -> Callable[..., Any]:
-    named = task._from_error
-
-    def from_error(self: Any, env: Any, ex: Exception) -> Any:
-        if not isinstance(ex, ClientError):
-            return named(self, env, ex)
-        code, answer = ex.response["Error"]["Code"], ex.response["ResponseMetadata"]
-        action = self.resource.api_action[:1].upper() + self.resource.api_action[1:]
-        modelled = {shape.name for shape in get_service_model(service).operation_model(action).error_shapes}
-        name = f"{code.removesuffix('Exception')}Exception" if code in modelled else base
-        cause = (
-            f"{ex.response['Error']['Message']} (Service: {base.removesuffix('Exception')}; "
-            f"Status Code: {answer['HTTPStatusCode']}; Error Code: {code}; "
-            f"Request ID: {answer.get('RequestId', '')}; Proxy: null)"
-        )
-        return failure(self, env, f"{prefix}.{name}", cause)
-
-    return from_error
+        replace(task, _from_error=refused_as(task, service, prefix, base))
 
 
 def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,9 +137,7 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
     def evaluate(
         self: Any, env: Any, resource_runtime_part: Any, normalised_parameters: Any, state_credentials: Any
     ) -> None:
-        client = client_for(
-            region=resource_runtime_part.region, service="stepfunctions", state_credentials=state_credentials
-        )
+        client = client_for(resource_runtime_part.region, "stepfunctions", state_credentials)
         parameters = _to_members("stepfunctions", self.resource.api_action, normalised_parameters)
         answer = client.start_execution(**parameters)
         answer.pop("ResponseMetadata", None)
@@ -254,9 +147,7 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
         def build(
             self: Any, env: Any, state_credentials: Any, resource_runtime_part: Any, **_: Any
         ) -> Callable[[], Any]:
-            client = client_for(
-                region=resource_runtime_part.region, service="stepfunctions", state_credentials=state_credentials
-            )
+            client = client_for(resource_runtime_part.region, "stepfunctions", state_credentials)
             arn = env.stack.pop()["ExecutionArn"]
 
             def resolve() -> Any:
@@ -266,13 +157,10 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
                     client.stop_execution(executionArn=arn)
                     return {}
                 described = client.describe_execution(executionArn=arn)
-                described.pop("ResponseMetadata", None)
-                result = pascal(in_milliseconds(described))
+                result = pascal(described)
                 if parse:
                     result |= {key: json.loads(result[key]) for key in ("Input", "Output") if key in result}
-                if described["status"] == "SUCCEEDED":
-                    return result
-                raise FailureEventException(failure(self, env, "States.TaskFailed", json.dumps(result)))
+                return result_of(self, env, result, described["status"] == "SUCCEEDED")
 
             return resolve
 

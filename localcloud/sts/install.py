@@ -11,11 +11,7 @@ from localcloud.kernel.cloud import ACCOUNT, Cloud
 
 
 def install(cloud: Cloud) -> None:
-    refuse_missing_roles(cloud)
-
-
-def refuse_missing_roles(cloud: Cloud) -> None:
-    """Let a guard answer such calls before moto sees them. May go when moto refuses them."""
+    # May go when moto refuses such calls.
     cloud.guards.append(_refusal)
 
 
@@ -23,17 +19,12 @@ def _refusal(call: Call) -> Refusal | None:
     """The answer to AssumeRole of a role that does not exist; None for any other call.
 
     As on AWS it does not say whether the role does not exist or does not trust the caller."""
+    from moto.iam.models import iam_backends
+
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))
-    if role in _roles():
+    if role in {one.arn for one in list(iam_backends[ACCOUNT]["aws"].roles.values())}:
         return None
     message = f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: sts:AssumeRole on resource: {role}"
     return error_answer(call, "AccessDenied", message)
-
-
-def _roles() -> set[str]:
-    """The ARNs of all roles."""
-    from moto.iam.models import iam_backends
-
-    return {role.arn for role in list(iam_backends[ACCOUNT]["aws"].roles.values())}

@@ -42,6 +42,19 @@ def meanwhile(ask: Callable[[], object], *, pause_s: Callable[[], float], caller
             each.result()
 
 
+def answered(request: AWSRequest) -> tuple[int, dict[str, str], Any]:
+    """The status, the headers and the document of the answer. Nothing is sent twice."""
+    call = urllib.request.Request(
+        request.url, data=request.data or None, headers=dict(request.headers), method=request.method
+    )
+    try:
+        with urllib.request.urlopen(call, timeout=60) as answer:
+            return answer.status, dict(answer.headers), json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), json.load(error)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """A program with a role that may use the API."""
@@ -55,13 +68,7 @@ class Caller:
         url, own = f"{self.url}{path}", {"content-type": "application/json", **headers}
         request = AWSRequest(method=method, url=url, data=data, headers=own)
         SigV4Auth(self.keys, "execute-api", PLATFORM.region).add_auth(request)
-        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
-        try:
-            with urllib.request.urlopen(call, timeout=60) as answer:
-                return answer.status, dict(answer.headers), json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), json.load(error)
+        return answered(request)
 
 
 def declare_api(folder: Path, **options: object) -> None:

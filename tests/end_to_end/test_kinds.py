@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from millrace.console.actions.part import make_part
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
@@ -23,7 +24,6 @@ from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
-from tests import minilm
 from tests.end_to_end.callers import create_caller, declare_api, status, typed
 from tests.end_to_end.conftest import Witness
 from tests.kinds import CLOCK, KINDS, DataKind, merged
@@ -56,7 +56,7 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
     words = [word for label in kind.label for word in ("--label", label)] + [*kind.words]
     if kind.has_part:
         words += ["--part", str(folder / "minilm.safetensors")]
-        minilm.write(Path(words[-1]))
+        make_part("minilm", Path(words[-1]))
     typed("new", name, "--from", str(file), *words, "--minutes", "0", "--build", str(folder / "build"))
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,16 @@ class Snapshot:
 
     data: Path
     config: Path
+
+
+def changed(snapshot: Snapshot, config: Path, *, steps: int, **parameters: Any) -> Snapshot:
+    """The snapshot with a configuration in this folder: other hyperparameters, so many models of earlier days."""
+    shutil.copytree(snapshot.config, config)
+    document = yaml.safe_load((config / "workload.yaml").read_text())
+    document["training"]["parameters"] |= parameters
+    document["training"]["walk_forward_steps"] = steps
+    (config / "workload.yaml").write_text(yaml.safe_dump(document))
+    return Snapshot(data=snapshot.data, config=config)
 
 
 def elec2(until: datetime) -> pa.Table:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -15,16 +17,26 @@ import boto3
 import pytest
 
 import infra  # noqa: F401 - says by JSII_NODE which node the CDK runs in
+import localcloud
+from tests.credentials import KEYS
+from tests.localcloud.tiny_images import role
 from tests.localcloud.waiting import until
 
 APP = Path(__file__).parent / "foreign" / "app.py"
+README = Path(localcloud.__file__).with_name("README.md")
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("app") / "cdk.out"
+    subprocess.run([sys.executable, APP, folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(assembly: Path) -> Iterator[Callable[[str], Any]]:
     """Clients of a cloud of its own into which the app is deployed, by the two commands of the README."""
-    subprocess.run([sys.executable, APP, tmp_path / "cdk.out"], check=True, capture_output=True)
-    command = [sys.executable, "-m", "localcloud", "--workspace", tmp_path / "cloud", tmp_path / "cdk.out"]
+    command = [sys.executable, "-m", "localcloud", "--workspace", assembly.with_name("cloud"), assembly]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["endpoint_url"]
@@ -41,3 +53,21 @@ def test_a_message_trains_in_the_apps_own_image(client: Callable[[str], Any]) ->
     archive = client("s3").get_object(Bucket="shop-models", Key=found()[0]["Key"])["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(archive)) as model:
         assert model.extractfile("mean.txt").read() == b"3.0"  # type: ignore[union-attr]
+
+
+def test_the_sagemaker_sdk_trains_processes_registers_and_serves(
+    client: Callable[[str], Any], assembly: Path, tmp_path: Path
+) -> None:
+    """The block of the README by the real package, in a process of its own with scripts of its own."""
+    settings, block = re.findall(r"```(?:yaml|python)\n(.+?)```", README.read_text(), re.DOTALL)
+    (tmp_path / "sdk.yaml").write_text(settings)
+    (tag,) = json.loads((assembly / "shop.assets.json").read_text())["dockerImages"]
+    arn = role(client("iam"), "notebook", "s3:*")
+    code = f"image, role = 'shop.dkr.ecr.eu-west-1.amazonaws.com/assets:{tag}', {arn!r}\n{block}\nprint(answer)"
+    own = {"AWS_ENDPOINT_URL": client("s3").meta.endpoint_url, "SAGEMAKER_USER_CONFIG_OVERRIDE": tmp_path / "sdk.yaml"}
+    environment = {**os.environ, **KEYS, **own}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.stdout.endswith("b'3.0'\n"), ran.stdout + ran.stderr
+    assert client("s3").get_object(Bucket="shop-models", Key="made/count.txt")["Body"].read() == b"3"
+    decided = client("iam").simulate_principal_policy(PolicySourceArn=arn, ActionNames=["s3:PutObject", "sqs:Send"])
+    assert [one["EvalDecision"] for one in decided["EvaluationResults"]] == ["allowed", "implicitDeny"]

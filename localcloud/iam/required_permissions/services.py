@@ -198,8 +198,8 @@ def of_ecr(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def of_iam(action: str, parsed: ParsedCall) -> Iterator[Request]:
-    name = parsed.get("RoleName")
-    yield permission(action, resource_arn("iam", f"role/{name}", "")) if name else permission(action)
+    name, simulated = parsed.get("RoleName"), parsed.get("PolicySourceArn")
+    yield permission(action, resource_arn("iam", f"role/{name}", "")) if name else permission(action, simulated or "*")
 
 
 def of_sts(action: str, parsed: ParsedCall) -> Iterator[Request]:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sagemaker.api import Fields
@@ -91,14 +92,14 @@ class Variant:
                 "Please check CloudWatch logs for this endpoint."
             )
 
-    def _make(self, model: object) -> Server:
+    def _make(self, model: Path) -> Server:
         number = next(self._numbers)
         # Blue and green have variants of the same name: `id` keeps the folders of their servers apart.
         folder = self.cloud.workspace / "endpoints" / self.endpoint / f"{self.name}-{id(self):x}-{number}"
         return Server(
             cloud=self.cloud,
             image=images(self.cloud).find(self.served.image),
-            model=artefact(self.cloud, self.served) if model is None else model,  # type: ignore[arg-type]
+            model=model,
             root=folder,
             environment=self.served.environment,
             log=self.cloud.workspace / "logs" / "endpoints" / self.endpoint / f"{self.name}-{number}.log",

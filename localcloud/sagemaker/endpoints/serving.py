@@ -6,9 +6,7 @@ SageMaker starts the image with `serve`. The variable SAGEMAKER_BIND_TO_PORT say
 from __future__ import annotations
 
 import http.client
-import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.kernel.processes import Process, signal_group
+from localcloud.kernel.processes import Process, end_group
 from localcloud.sagemaker.containers import Image
 
 _PING_POLL_S = 0.02
@@ -75,7 +73,7 @@ class Server:
         self.port = free_port()
         variables = self.image.variables(self.root, self.environment)
         self.process = self.cloud.spawn(
-            self.image.arguments(command=("serve",)),
+            self.image.mounted(self.root, self.image.arguments(command=("serve",)), "-rm"),
             environment={
                 **variables,
                 "SAGEMAKER_BIND_TO_PORT": str(self.port),
@@ -188,14 +186,8 @@ class Server:
         while self.busy and time.monotonic() < end and not self.cloud.stopping.is_set():
             time.sleep(_PING_POLL_S)
         self._close_idle()
-        if self.process is None or self.process.poll() is not None:
-            return
-        signal_group(self.process, signal.SIGTERM)
-        try:
-            self.process.wait(timeout=_STOP_GRACE_S)
-        except subprocess.TimeoutExpired:
-            signal_group(self.process, signal.SIGKILL)
-            self.process.wait()
+        if self.process is not None and self.process.poll() is None:
+            end_group(self.process, _STOP_GRACE_S)
 
 
 def free_port() -> int:

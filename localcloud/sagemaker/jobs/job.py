@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -16,10 +15,10 @@ from typing import Any
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.memory import exceed, members
-from localcloud.kernel.processes import Process, signal_group, started_by_itself
+from localcloud.kernel.processes import Process, end_group, signal_group, started_by_itself
 from localcloud.logs.log_streams import log_streams
 from localcloud.sagemaker.api import Fields, in_milliseconds
-from localcloud.sagemaker.containers import Image, without_network
+from localcloud.sagemaker.containers import Image, has_mounts, without_network
 from localcloud.sagemaker.jobs import instances
 from localcloud.sagemaker.jobs.forked import forked
 
@@ -94,10 +93,15 @@ class Job:
 
         If the job is stopped or its time is over, the container gets TERM, then KILL. Several `roots` are several
         instances, each with its own folder for `/opt/ml`."""
+        environment = image.variables(self.root, given)
+        fork = forked(self.cloud, image, arguments, environment) if len(roots) < 2 else None
         if len(roots) > 1:
             arguments = self._instances(image, arguments, given, roots)
-        environment = image.variables(self.root, given)
-        fork = forked(self.cloud, image, arguments, environment)
+        elif not fork:
+            arguments = image.mounted(self.root, arguments)
+        if not fork and not has_mounts():
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            self.log.write_text(f"There is no /opt/ml: this machine lets no process mount it; it lies at {self.root}\n")
         process = self.cloud.spawn(
             arguments if fork else [*without_network(), *arguments],
             environment=environment,
@@ -119,7 +123,7 @@ class Job:
                     self.exceeded = "MaxRuntimeExceeded"
                 if self.exceeded or self.stop.is_set():
                     self.stop.set()
-                    _end(process)
+                    end_group(process, STOP_GRACE_S)
                 if time.monotonic() > look:
                     look = time.monotonic() + _LOOK_S
                     if exceed(members(process.pid), self.memory_mb * max(1, len(roots))):
@@ -144,20 +148,15 @@ class Job:
         """The command that starts one container for each root (see `instances.py`)."""
         file = self.root.with_name(f"{self.name}.json")
         containers = [
-            {"arguments": list(arguments), "environment": image.variables(root, given), "cwd": str(image.cwd)}
+            {
+                "arguments": image.mounted(root, arguments),
+                "environment": image.variables(root, given),
+                "cwd": str(image.cwd),
+            }
             for root in roots
         ]
         file.write_text(json.dumps(containers))
         return [sys.executable, instances.__file__, str(file)]
-
-
-def _end(process: Process) -> None:
-    signal_group(process, signal.SIGTERM)
-    try:
-        process.wait(timeout=STOP_GRACE_S)
-    except subprocess.TimeoutExpired:
-        signal_group(process, signal.SIGKILL)
-        process.wait()
 
 
 _MESSAGES = {

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from millrace.console.actions.part import make_part
 from millrace.console.new.declare import usual_family
 from millrace.console.new.families import PartAtHand, with_intervals
 from millrace.console.new.features import Features
@@ -28,7 +29,6 @@ from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
-from tests import minilm
 from tests.console.new.conftest import TODAY, Row, proposed
 from tests.millrace.evaluation.gates.test_catalogue import report
 
@@ -211,7 +211,7 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PartAtHan
     chosen = [row for intent in intents for row in [one for one in rows if one["intent"] == intent][:8]]
     written(folder / "said.csv", [{"text": row["text"], "intent": row["intent"]} for row in chosen])
     path = folder / "minilm.safetensors"
-    minilm.write(path)
+    make_part("minilm", path)
     return folder / "said.csv", PartAtHand(path=path)
 
 

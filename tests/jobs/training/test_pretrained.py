@@ -21,6 +21,7 @@ from safetensors.numpy import load, load_file
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.pretrained import VECTORS, PretrainedFile
+from millrace.console.actions.part import make_part
 from millrace.contract.odcs import check_contract
 from millrace.features.catalogue import encode, fit
 from millrace.features.tokens import BEGIN, END, FIRST, LONGEST_SENTENCE, Tokens
@@ -28,7 +29,6 @@ from millrace.models.pretrained import PretrainedEncoder, read_encoder
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from millrace.workload.training import Pretrained
-from tests import minilm
 from tests.jobs.conftest import Ended, write_snapshot
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
@@ -67,7 +67,7 @@ def sentences() -> pa.Table:
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PretrainedFile]:
     path = tmp_path_factory.mktemp("part") / "minilm.safetensors"
-    return path, minilm.write(path)
+    return path, make_part("minilm", path)
 
 
 @pytest.fixture(scope="module")

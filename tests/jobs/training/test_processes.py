@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from millrace.errors import TrainingError
 from millrace.jobs.runtime import Hosts, TrainingPlaces
 from millrace.jobs.training import launch
 from millrace.jobs.training.processes import ALONE, Processes
+from tests.jobs.conftest import changed
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -69,12 +69,7 @@ def test_without_the_file_the_toolkit_s_variables_count(tmp_path: Path, monkeypa
 def snapshot(snapshot_1996: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Of 1996, with a network that draws nothing while it trains: each process would draw of its own."""
     config = tmp_path_factory.mktemp("one-step") / "config"
-    shutil.copytree(snapshot_1996.config, config)
-    document = yaml.safe_load((config / "workload.yaml").read_text())
-    document["training"]["parameters"] |= {"dropout": 0.0, "epochs": 4}
-    document["training"]["walk_forward_steps"] = 1
-    (config / "workload.yaml").write_text(yaml.safe_dump(document))
-    return type(snapshot_1996)(data=snapshot_1996.data, config=config)
+    return changed(snapshot_1996, config, steps=1, dropout=0.0, epochs=4)
 
 
 def history_of(root: Path) -> list[dict[str, float]]:

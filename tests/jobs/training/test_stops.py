@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from millrace.jobs.runtime import STOPPED
-from tests.jobs.conftest import CHILD, REPOSITORY
+from tests.jobs.conftest import CHILD, REPOSITORY, changed
 from tests.localcloud.waiting import until
 
 PROMISED_S = 30.0
@@ -69,13 +68,7 @@ def stop(process: subprocess.Popen[bytes]) -> float:
 @pytest.fixture(scope="module")
 def snapshot(snapshot_1996: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Of 1996, with some epochs that cannot be stopped early, and two models of earlier days."""
-    config = tmp_path_factory.mktemp("stops") / "config"
-    shutil.copytree(snapshot_1996.config, config)
-    document = yaml.safe_load((config / "workload.yaml").read_text())
-    document["training"]["parameters"] |= {"epochs": 12, "patience": 12}
-    document["training"]["walk_forward_steps"] = 2
-    (config / "workload.yaml").write_text(yaml.safe_dump(document))
-    return type(snapshot_1996)(data=snapshot_1996.data, config=config)
+    return changed(snapshot_1996, tmp_path_factory.mktemp("stops") / "config", steps=2, epochs=12, patience=12)
 
 
 def test_the_signal_is_caught_before_torch_is_loaded(

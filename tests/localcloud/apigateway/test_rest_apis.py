@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from botocore.credentials import Credentials
 from localcloud.apigateway.install import why_invalid
 from localcloud.iam.service_permissions import ACCOUNT
 from localcloud.kernel.cloud import Cloud
+from tests.end_to_end.callers import answered
 from tests.localcloud.resources import allow, make_role
 
 SOURCE = """
@@ -143,13 +142,7 @@ class Api:
         request = AWSRequest(method=method, url=url, data=data, headers={"content-type": "application/json"})
         if sign:
             SigV4Auth(keys or self.keys, "execute-api", region).add_auth(request)
-        call = urllib.request.Request(url, data=data or None, headers=dict(request.headers), method=method)
-        try:
-            with urllib.request.urlopen(call, timeout=30) as answer:
-                return answer.status, dict(answer.headers), json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, dict(error.headers), json.load(error)
+        return answered(request)
 
 
 @pytest.fixture(scope="module")
