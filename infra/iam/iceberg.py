@@ -21,7 +21,7 @@ def tables(names: WorkloadNames, *which: str) -> Resource:
 
 def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
     """Delete manifests of the tables, and no data file: a commit that lost removes its manifests."""
-    metadata = [LAKE.arn(names, f"{metadata_folder(names, table)}/*") for table in which]
+    metadata = [LAKE.arn(names, f"iceberg/{names.table(table)}/metadata/*") for table in which]
     return resource(
         "s3",
         *metadata,
@@ -34,8 +34,3 @@ def delete_files(names: WorkloadNames, *which: str) -> Statement:
     files = [LAKE.arn(names, f"iceberg/{names.table(table)}/*") for table in which]
     because = "pyiceberg and we name the files of a table by a UUID"
     return resource("s3", *files, because=because).may("DeleteObject")
-
-
-def metadata_folder(names: WorkloadNames, table: str) -> str:
-    """The folder of the lake with the versions of the table's metadata."""
-    return f"iceberg/{names.table(table)}/metadata"

@@ -133,9 +133,4 @@ def note_wrong_type(wrong: dict[int, list[RuleViolation]], at: int, column: Colu
     """Add the violation of a cell to those of its row; of a row the first MOST_VIOLATIONS are kept."""
     found = wrong.setdefault(at, [])
     if len(found) < MOST_VIOLATIONS:
-        found.append(wrong_type(column, value))
-
-
-def wrong_type(column: Column, value: object) -> RuleViolation:
-    """The violation of a cell that is not of its column's type."""
-    return RuleViolation(reason=Reason.TYPE, column=column.name, expected=column.form, got=truncate(value))
+        found.append(RuleViolation(reason=Reason.TYPE, column=column.name, expected=column.form, got=truncate(value)))

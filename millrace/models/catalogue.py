@@ -8,13 +8,14 @@ from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.multimodal.declaration import Multimodal
 from millrace.models.multiscale.declaration import Multiscale
 from millrace.models.parameters import Parameters
-from millrace.models.recurrent.declaration import Gru, Lstm
+from millrace.models.recurrent.declaration import Gru, Lstm, Rnn
 from millrace.models.transformer.declaration import Transformer
 
 FAMILIES: dict[str, type[Parameters]] = {
     "feedforward": Feedforward,
     "cnn": Cnn,
     "gru": Gru,
+    "rnn": Rnn,
     "lstm": Lstm,
     "multiscale": Multiscale,
     "bag": Bag,

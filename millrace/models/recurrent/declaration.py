@@ -45,5 +45,11 @@ class Gru(Recurrent):
     """Gated recurrent layers: two gates, and three quarters of the weights of an LSTM."""
 
 
+class Rnn(Recurrent):
+    """Plain recurrent layers: the cheapest step, and the shortest memory.
+
+    The exporter has no operator of ONNX for such a layer. It unrolls the steps in the graph, half a kilobyte each."""
+
+
 class Lstm(Recurrent):
     """Layers of long short-term memory: beside the state, a cell keeps what lies far back."""

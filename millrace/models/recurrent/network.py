@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from millrace.features.signature import Signature
 from millrace.models.columns import Columns
-from millrace.models.recurrent.declaration import Gru, Recurrent
+from millrace.models.recurrent.declaration import Recurrent
 from millrace.models.steps import Steps
 
 
@@ -26,7 +26,7 @@ class RecurrentNetwork(nn.Module):
         self.dropout = parameters.dropout
         self.steps, self.columns = Steps(signature), Columns(signature)
         inputs = 2 * self.steps.features
-        layers = nn.GRU if isinstance(parameters, Gru) else nn.LSTM
+        layers = getattr(nn, type(parameters).__name__.upper())
         self.recurrent = layers(inputs, parameters.units, parameters.layers, batch_first=True)
         self.hidden = nn.Linear(parameters.units + inputs + self.columns.width, parameters.hidden)
         self.head = nn.Linear(parameters.hidden, width)

@@ -28,7 +28,7 @@ def resident(tensors: dict[str, torch.Tensor]) -> Resident:
 NIGHT = pytest.mark.night("by day the other cell of the kind")
 
 
-@pytest.mark.parametrize("family", [pytest.param(one, marks=[NIGHT] * (one == "lstm")) for one in FAMILIES])
+@pytest.mark.parametrize("family", [pytest.param(one, marks=[NIGHT] * (one in ("lstm", "rnn"))) for one in FAMILIES])
 def test_the_graph_measures_the_same_distance(family: str) -> None:
     import onnxruntime
 

@@ -45,7 +45,7 @@ SHARED = ((NUMBERS, CATEGORIES), (NUMBERS,), (CATEGORIES,), ())
 IMAGE = TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16))
 PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
 WORDS = TensorSpec(name="note", dtype="int64", shape=(9,), cardinalities=(40,))
-EXPORTED_LIKE = {"lstm": "gru", "multiscale": "cnn", "bag": "feedforward", "multimodal": "transformer"}
+EXPORTED_LIKE = {"lstm": "gru", "rnn": "gru", "multiscale": "cnn", "bag": "feedforward", "multimodal": "transformer"}
 """Families whose graphs are tested with the slow tests; those of a family of the same layers are with the others. An
 entry that is not named here is."""
 MULTICLASS = Multiclass(classes=("a", "b", "c"))
