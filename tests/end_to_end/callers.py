@@ -42,11 +42,9 @@ def meanwhile(ask: Callable[[], object], *, pause_s: Callable[[], float], caller
             each.result()
 
 
-def answered(request: AWSRequest) -> tuple[int, dict[str, str], Any]:
+def answered(asked: AWSRequest) -> tuple[int, dict[str, str], Any]:
     """The status, the headers and the document of the answer. Nothing is sent twice."""
-    call = urllib.request.Request(
-        request.url, data=request.data or None, headers=dict(request.headers), method=request.method
-    )
+    call = urllib.request.Request(asked.url, data=asked.data or None, headers=dict(asked.headers), method=asked.method)
     try:
         with urllib.request.urlopen(call, timeout=60) as answer:
             return answer.status, dict(answer.headers), json.load(answer)

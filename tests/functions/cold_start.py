@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from millrace.names import Platform, WorkloadNames
+from tests.credentials import KEYS
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 NAMES = WorkloadNames(
@@ -28,8 +29,7 @@ CONTEXT = SimpleNamespace(
 def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAMES, **more: str) -> None:
     """The variables of every function, and `more`; credentials that no service of AWS's takes."""
     for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
+        **KEYS,
         "AWS_DEFAULT_REGION": names.platform.region,
         "POWERTOOLS_SERVICE_NAME": names.workload,
         "POWERTOOLS_METRICS_NAMESPACE": names.platform.metrics,

@@ -23,6 +23,7 @@ from millrace.infra.app import build, check_bases, refuse_missing_images
 from millrace.infra.options import Options
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE as ROOT
+from tests.credentials import KEYS
 
 SETTINGS = settings_for("dev", account="123456789012", region="eu-west-1")
 BASE = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch:2.13-cpu-amzn2023-sagemaker"
@@ -70,9 +71,7 @@ def ecr(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         "PATH": f"{docker.parent}{os.pathsep}{os.environ['PATH']}",
         "TOLD": str(tmp_path / "told"),
         "AWS_ENDPOINT_URL": address,
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        **KEYS,
     }.items():
         monkeypatch.setenv(name, value)
     client = boto3.client("ecr")

@@ -12,6 +12,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets import iceberg
 from millrace.datasets.tables import Lake
 from millrace.names import Platform, WorkloadNames
+from tests.credentials import set_credentials
 
 WORKLOAD = Path(__file__).parents[3] / "workloads" / "electricity"
 
@@ -35,9 +36,7 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
     # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
     iceberg._client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    set_credentials(monkeypatch)
     return names
 
 

@@ -372,6 +372,7 @@ REFUSED: Sequence[tuple[str, tuple[TensorSpec, ...], str]] = (
     ),
     ("gru", (NUMBERS, CATEGORIES), "one history, and numbers and categories beside it, for the family gru"),
     ("gru", (PAST, IMAGE), "one history"),
+    ("rnn", (NUMBERS,), "one history, and numbers and categories beside it, for the family rnn"),
     ("lstm", (NUMBERS,), "one history, and numbers and categories beside it, for the family lstm"),
     ("multiscale", (IMAGE,), "one history, and numbers and categories beside it, for the family multiscale"),
     ("bag", (NUMBERS,), "one text or more, and numbers and categories beside them, for the family bag"),
