@@ -73,8 +73,8 @@ class InitialModel:
         """Set the tensors of the network's trunk, and those behind it if all of them fit; freeze the trunk if declared.
 
         Raises ArtefactError for another family, and for a trunk that does not fit; the error names the tensors."""
-        # `network` is "millrace.models.<family>.network".
-        came, expected = self.description.family if self.description else "", parameters.network.split(".")[2]
+        # A family has the name of its parameters' class: `gru` has those of `Gru`.
+        came, expected = self.description.family if self.description else "", type(parameters).__name__.lower()
         if came not in ("", expected):
             raise ArtefactError(f"{FIELD}: expected a model of the family {expected}, got {came}")
         own, given = network.state_dict(), self._given()
