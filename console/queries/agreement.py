@@ -16,13 +16,11 @@ from millrace.console.environment import Environment
 from millrace.console.queries.reviews import question_of, reviews_of
 from millrace.console.words import count
 from millrace.decisions.review import LabelValue
+from millrace.monitoring.feedback import NORMAL
 from millrace.names import WorkloadNames
 
 COMPARED = 1000
 """So many rows are compared: those that a second person has answered last."""
-
-Z = 1.959964
-"""The normal quantile of an interval of 95 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +39,9 @@ class Agreement:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's interval of the share (1927, doi:10.1080/01621459.1927.10502953), of 95 %."""
-        share, n = self.share, len(self.pairs)
-        middle, half = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-        return (middle - half) / (1 + Z**2 / n), (middle + half) / (1 + Z**2 / n)
+        share, n, z = self.share, len(self.pairs), NORMAL
+        middle, half = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+        return (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
 
     @property
     def kappa(self) -> float | None:

@@ -9,7 +9,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.labels import REVIEW, find_labels
 from millrace.console.queries.reviews import reviews_of
 from millrace.decisions.record import Decision
-from millrace.decisions.review import LabelValue, ReviewAnswer, ReviewItem
+from millrace.decisions.review import OPINIONS, LabelValue, ReviewAnswer, ReviewItem
 from millrace.names import WorkloadNames
 
 
@@ -45,12 +45,12 @@ def find_own_answers(environment: Environment, names: WorkloadNames, by: str, *,
     """The newest `limit` answers of this person, the newest first."""
     reviews = reviews_of(environment, names)
     ids = reviews.answers.of(by, most=limit)
-    every = reviews.queue.find([f"{which}{name.rpartition('+')[2]}" for name in ids for which in ("", "+2+", "+3+")])
+    every = reviews.queue.find([f"{which}{name.rpartition('+')[2]}" for name in ids for which in ("", *OPINIONS)])
     decisions = {item.decision: _decision(names, item) for item in every.values()}
     labels = find_labels(environment, names, [*decisions.values()])
 
     def told(item: ReviewItem, answer: ReviewAnswer) -> OwnAnswer:
-        asked = (every.get(f"{which}{item.decision}") for which in ("", "+2+", "+3+"))
+        asked = (every.get(f"{which}{item.decision}") for which in ("", *OPINIONS))
         others = tuple(one.answer for one in asked if one and one.answer and one.dropped_at and one.id != item.id)
         # Of one horizon the last that came is the label, whatever has counted since.
         known = {one.hours: one.value for one in labels.get(item.decision, ()) if REVIEW not in one.drop}

@@ -99,8 +99,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     # All answers to the test rows: of the candidate, the naive rule, the champion, and a simple model if the gate
     # `simple` is declared. What decides today, the last of `others`, is what the candidate is compared with.
     rows = read_rows(data, schema, workload, contract, model, before)
-    tensors = encode(model.description.features, rows.test)
-    output_TW, measured = model.with_likeness(tensors) if model.measures_likeness else (model.outputs(tensors), {})
+    output_TW, measured = model.with_likeness(encode(model.description.features, rows.test))
     labelled = labelled_rows(rows, workload)
     naive = workload.gates.baseline.answer(labelled, model.description.task)
     others = answered(model, before, champion_version, naive, rows, workload)

@@ -110,8 +110,7 @@ class Application:
         if not requests:
             return self._task.answers(_no_outputs(self._task.objective.width)), []
         tensors = self._reader.together(requests)
-        measures = self._model.measures_likeness
-        output_NW, measured = self._model.with_likeness(tensors) if measures else (self._model.outputs(tensors), {})
+        output_NW, measured = self._model.with_likeness(tensors)
         usable_N = self._usable(output_NW, measured)
         if not usable_N.all():
             _reject(requests, usable_N)

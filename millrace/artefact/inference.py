@@ -69,9 +69,11 @@ class Model:
         `embedding.7`, with four decimals.
 
         LIKENESS is the share of the held-out rows that are at least as far out, 1 / (n + 1) at least, where n is the
-        number of held-out rows."""
+        number of held-out rows. Nothing is measured where the graph has no distance."""
         import numpy as np
 
+        if not self.measures_likeness:
+            return self.outputs(tensors), {}
         output_NW, measured_NS = self._outputs(tensors, (OUTPUT, DISTANCE))
         far_N, *coordinates = measured_NS.T.astype(np.float64)
         held = np.asarray(self.description.held_distances)

@@ -73,11 +73,11 @@ class Reviews:
                 ContentType="application/jsonlines",
                 Metadata={"by": person, "labels": str(len(ids))},
             )
+        firsts = self.queue.find([item.decision for item, _ in items if item.reason == "second_opinion"])
         for item, _ in items:
             assert item.answer
             self.record_answer(item, AuditEvent.REVIEW_ANSWERED, at=item.answer.at)
-            first = self.queue.find([item.decision]).get(item.decision) if item.reason == "second_opinion" else None
-            self.answers.note(item, first=first.answer if first else None)
+            self.answers.note(item, first=firsts[item.decision].answer if item.decision in firsts else None)
             if opinion := opinion_item(item, now=now):
                 self.queue.open(opinion)
             self.queue.end_drop(item)

@@ -44,10 +44,10 @@ decides on it; or `second_opinion`: another person has answered, and whether peo
 `third_opinion`: two people have answered otherwise."""
 ASSISTED: frozenset[ReviewReason] = frozenset({"assisted", "assisted_blind"})
 """The reasons whose item has the answer of a version that is not live."""
-OPINIONS: tuple[ReviewReason, ...] = ("second_opinion", "third_opinion")
-"""The reasons whose person is not the first one who is asked."""
+OPINIONS: Mapping[str, ReviewReason] = {"+2+": "second_opinion", "+3+": "third_opinion"}
+"""The reasons whose person is not the first one who is asked, by what the item's id has before that of the decision."""
 BLIND: frozenset[ReviewReason] = frozenset(
-    {"no_model", "held_out", "labels_wanted", "label_error", "assisted_blind", *OPINIONS}
+    {"no_model", "held_out", "labels_wanted", "label_error", "assisted_blind", *OPINIONS.values()}
 )
 """The reasons with which the person must not know an answer."""
 PRIORITY: Mapping[ReviewReason, int] = {
@@ -108,7 +108,7 @@ class ReviewItem(Item, key="item#{id}"):
     """A decision that waits for a person, or has waited."""
 
     id: str
-    """The decision's id; with `+2+` or `+3+` before it that of a second or third opinion."""
+    """The decision's id; that of an opinion with one of OPINIONS before it."""
     reason: ReviewReason = field(metadata=WORD)
     action: Action = field(default="automated", metadata=WORD)
     """What was done with the decision: of `review` nobody acts before the person has answered."""
@@ -189,13 +189,13 @@ def opinion_item(item: ReviewItem, *, now: datetime) -> ReviewItem | None:
     answer = item.answer
     if answer is None or not (item.is_twice or answer.agrees is False):
         return None
-    place = 0 if item.is_twice else 1
+    which = "+2+" if item.is_twice else "+3+"
     return replace(
         item,
-        id=f"+{place + 2}+{item.decision}",
-        reason=OPINIONS[place],
+        id=f"{which}{item.decision}",
+        reason=OPINIONS[which],
         action="automated",  # the first answer goes to those who wait for it
-        priority=PRIORITY[OPINIONS[place]],
+        priority=PRIORITY[OPINIONS[which]],
         opened_at=now.replace(microsecond=0),
         expires_at=now.replace(microsecond=0) + (item.expires_at - item.opened_at),
         output=None,

@@ -63,9 +63,7 @@ def test_a_second_opinion_can_be_taken_back_and_passed_on_and_never_comes_to_the
     ann, ben, cid = people.values()
     ann.reviews.queue.open(item(1, is_twice=True))
     answers(ann, ">50K", of="r-1")
-    held = ben.next()
-    assert held
-    ben.answer(held, "<=50K", seconds=1)
+    ben.answer(ben.take("+2+r-1"), "<=50K", seconds=1)
     back = ben.undo("+2+r-1")
     assert ann.next() is None
     ben.escalate(back, note="odd")

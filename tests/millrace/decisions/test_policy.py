@@ -123,7 +123,7 @@ def test_a_row_and_a_table_lead_to_the_same_actions(kind: str, stands: str, type
 
 def test_every_reason_has_an_action_and_whatever_a_person_gets_its_place_in_the_queue() -> None:
     assert {reason for reasons in REASONS.values() for reason in reasons} == {*get_args(ActionReason)}
-    asked = {"no_model", "labels_wanted", "label_error", "assisted", "assisted_blind", *OPINIONS}
+    asked = {"no_model", "labels_wanted", "label_error", "assisted", "assisted_blind", *OPINIONS.values()}
     assert PRIORITY.keys() == asked.union(REASONS["review"])
 
 
