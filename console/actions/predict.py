@@ -186,7 +186,7 @@ def open_file(
             here = [row for row in result.refused if OF_A_FILE & {each.reason for each in row.violations}]
             lines = pa.array([row.line for row in here], pa.int64())
             writer.write_table(_without(part.rows.select(parsed_schema(table).names), lines))
-            refused += [_refusal(row) for row in (*part.unparsable, *here)]
+            refused += [refusal(row) for row in (*part.unparsable, *here)]
             if histories or ahead:
                 known.append(result.accepted)
     names = list(dict.fromkeys((*columns_of(histories), *(ahead.reads if ahead else ()))))
@@ -255,7 +255,7 @@ def _pieces(rows: Iterable[SentRow], *, most: int = ROWS_PER_CALL) -> Iterator[l
         yield piece
 
 
-def _refusal(row: QuarantinedRow) -> RowAnswer:
+def refusal(row: QuarantinedRow) -> RowAnswer:
     first = row.violations[0]
     return RowAnswer(
         line=row.line or 0,

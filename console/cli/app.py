@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
 from millrace.console.cli.first_report import try_
-from millrace.console.cli.installation import console, demo, doctor, init, part, schemas, upgrade
+from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
 from millrace.console.cli.local import clock, down, up
 from millrace.console.cli.models import bom, card, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
@@ -29,7 +29,6 @@ from millrace.console.cli.review import labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
 from millrace.console.cli.status import approve, automate, live, logs, pull, refuse, release, rollback, status
 from millrace.console.cli.tuning import simulate, tune
-from millrace.console.cli.watch import watch
 from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
 
@@ -41,7 +40,6 @@ PANELS = {
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
     "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, part),
     "Operations": (
-        watch,
         alarms,
         monitor,
         clock,
@@ -54,7 +52,6 @@ PANELS = {
         report,
         console,
         doctor,
-        upgrade,
         demo,
         down,
     ),

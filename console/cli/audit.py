@@ -118,50 +118,39 @@ def query(
     workload: Listed,
     build: Build,
     as_json: Json,
-    csv: Annotated[
-        Path | None, typer.Option(help="Write all rows to this .csv file, images and other bytes in base64.")
-    ] = None,
-    parquet: Annotated[
-        Path | None, typer.Option(help="Write all rows to this .parquet file, bytes as they are.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write all rows to this .parquet, .csv or .jsonl file.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="Rows shown at most; 0 for all.")] = 50,
 ) -> None:
     """Run SQL over the stage's tables by Athena; without SQL, list the tables and their columns.
 
     Example: millrace query "SELECT reason, count(*) AS refused FROM electricity_quarantine GROUP BY reason". The last
     line says how many rows came, how many bytes Athena read and what that costs. --workload narrows the list."""
-    from millrace.console.cli.printing import check_ending
+    from millrace.console.cli.printing import check_ending, export
     from millrace.console.environment import find_environment
     from millrace.console.queries.query import find_tables, run_query
 
     # A wrong ending is refused before Athena reads anything, since a query costs.
-    # Each option has a format of its own, so each takes one ending.
-    files = [check_ending(path, ending) for path, ending in ((csv, ".csv"), (parquet, ".parquet")) if path]
+    if output:
+        check_ending(output)
     environment = find_environment(stage, build)
     if not sql.strip():
         found = [asdict(table) for table in find_tables(environment, workload=workload)]
         show_rows(found, as_json=as_json, nothing="There is no table yet: the first drop makes one.")
         return
     answer = run_query(environment, sql)
-    for path in files:
-        _write(answer, path)
+    if output:
+        export(answer.rows.to_pylist(), output, answer.rows.schema)
+        print(f"{count(answer.rows.num_rows, 'row')} in {output}", file=sys.stderr)
     if as_json:
         show_json({"rows": [*map(_plain, answer.rows.to_pylist())], **_figures(answer)})
         return
     # Figures and hints go to stderr, so that stdout has the rows alone.
-    if not files:
+    if not output:
         shown = answer.rows.slice(0, limit or None).to_pylist()
         show_rows(shown, as_json=False, nothing="No row.", has_words=False)
         if left := answer.rows.num_rows - len(shown):
-            print(f"\nand {left:,} more: --limit 0, --csv FILE or --parquet FILE gives all", file=sys.stderr)
+            print(f"\nand {left:,} more: --limit 0 or --output FILE gives all", file=sys.stderr)
     print(f"\n{_in_words(answer)}", file=sys.stderr)
-
-
-def _write(answer: Answer, path: Path) -> None:
-    from millrace.console.cli.printing import export
-
-    export(answer.rows.to_pylist(), path, answer.rows.schema)
-    print(f"{count(answer.rows.num_rows, 'row')} in {path}", file=sys.stderr)
 
 
 def _figures(answer: Answer) -> dict[str, Any]:

@@ -33,10 +33,6 @@ Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
 Labels = Annotated[
     bool, typer.Option("--labels", help="With the label of each that counts, and those that it replaced.")
 ]
-Sql = Annotated[bool, typer.Option("--sql", help="Print the SQL that shows the same, for `millrace query`.")]
-SqlOfRequests = Annotated[
-    bool, typer.Option("--sql", help="Print the SQL that shows those of requests, for `millrace query`.")
-]
 AT_ONCE = 100
 """Decisions whose reviews are looked up together."""
 
@@ -46,31 +42,19 @@ def quarantine(
     as_json: Json,
     drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
     reason: Annotated[str, typer.Option(help="With this reason, for example range or duplicate_key.")] = "",
-    export: Annotated[Path | None, typer.Option(help="Write all to this .parquet, .csv or .jsonl file.")] = None,
     rows: Annotated[
         Path | None, typer.Option(help="Write the rows of one --drop to this file, in its format, to be mended.")
     ] = None,
     limit: Limit = 20,
-    sql: Sql = False,
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
-    Example: millrace quarantine --drop week.csv. With --export the file also has the rows as they came, each as text in
-    the column `raw`, where long cells are cut. With --rows a file has the rows as the dropped file had them: mend that
-    file, or the contract, and drop it."""
-    from millrace.console.cli.printing import check_ending
-    from millrace.console.cli.printing import export as write
+    Example: millrace quarantine --drop week.csv. With --rows a file has the rows as the dropped file had them: mend
+    it, or the contract, and drop it. --json also has the rows as they came, each as text, where long cells are cut."""
     from millrace.console.queries import drops as refused
-    from millrace.console.queries.query import quarantine_sql
 
-    if export:
-        check_ending(export)
     refused.check_reason(reason)
-    # Everything that can be refused without AWS was refused above. Now SQL, a file of rows, an export or a table.
     environment, names = target.find_deployed()
-    if sql:
-        print(quarantine_sql(names, drop=drop, reason=reason, limit=limit))
-        return
     found = refused.find_rows(environment, names, drop=drop, reason=reason)
     if rows:
         from millrace.console.actions.withdraw import write_refused_rows
@@ -78,10 +62,6 @@ def quarantine(
         contract = load_contract(workloads_folder() / names.workload)
         count = write_refused_rows(environment.client("s3"), contract, found, rows)
         print(f"{count:,} refused rows in {rows}: mend them or the contract, then millrace drop", file=sys.stderr)
-        return
-    if export:
-        count = write(map(asdict, found), export, refused.schema())
-        print(f"{count:,} refused rows in {export}", file=sys.stderr)
         return
     # The counts are of all rows. The table has `limit` of them.
     counts, shown = refused.summarize(found, shown=limit or None)
@@ -95,7 +75,7 @@ def quarantine(
         print()
         show_rows(table(shown), as_json=False, nothing="")
     if left := counts.total() - len(shown):
-        print(f"\nand {left:,} more: --limit 0 or --export FILE gives all", file=sys.stderr)
+        print(f"\nand {left:,} more: --limit 0 gives all", file=sys.stderr)
 
 
 def decisions(
@@ -105,7 +85,6 @@ def decisions(
     id: Annotated[str, typer.Option(help="The decision with this id.")] = "",  # noqa: A002 - the option's name
     limit: Limit = 50,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each decision.")] = False,
-    sql: SqlOfRequests = False,
     labels: Labels = False,
 ) -> None:
     """Show stored predictions, the newest day first. Of several lines with one id the last is shown.
@@ -113,16 +92,12 @@ def decisions(
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from millrace.console.cli.printing import json_line
     from millrace.console.queries.decisions import day_named, find_decision
-    from millrace.console.queries.query import decisions_sql
 
     environment, names = target.find_deployed()
     days = {
         "first": day_named("--from", first) if first else None,
         "last": day_named("--to", last) if last else None,
     }
-    if sql:
-        print(decisions_sql(names, **days, wanted=id, limit=limit))
-        return
     if id:
         kept = find_decision(environment, names, id, **days)
         if kept is None:

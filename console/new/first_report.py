@@ -11,6 +11,8 @@ from millrace.console.new.proposal import Proposal
 from millrace.console.new.remarks import notes_of, of_rows
 from millrace.console.new.words import once
 from millrace.evaluation.evidence import Contender, Estimate
+from millrace.evaluation.gates.gate import Verdict
+from millrace.evaluation.report import Evaluation
 from millrace.tasks.figures import short, words
 
 MOST_COLUMNS = 12
@@ -27,9 +29,30 @@ class Section:
     lines: Sequence[str] = ()
 
 
-def sections(proposal: Proposal, found: Assessment) -> Iterator[Section]:
-    """What was read, what the models are worth, what could act, what matters, what is doubtful, what was left out."""
+def of_training(report: Evaluation, verdicts: Sequence[Verdict]) -> Iterator[Section]:
+    """What a trained model is worth beside the others, and what the gates say of it."""
+    rows = [
+        {"answers of": one.name, "who": one.who, **{words(name): _plain(each) for name, each in one.scores.items()}}
+        for one in report.contenders
+    ]
+    yield Section(title="How good the trained model is", lead=f"on {report.rows.test:,} rows that test", rows=rows)
+    said = [
+        {"gate": one.name, "verdict": "passed" if one.passed else "failed", "because": one.sentence} for one in verdicts
+    ]
+    yield Section(title="What its gates say", rows=said)
+
+
+def sections(proposal: Proposal, found: Assessment | None, *, is_trained: bool = False) -> Iterator[Section]:
+    """What was read, what the models are worth, what could act, what matters, what is doubtful, what was left out.
+
+    Without an assessment, as of a forecast, nothing is said of simple models."""
     yield Section(title="What was read", lines=tuple(_read(proposal)))
+    yield from _assessed(proposal, found) if found else ()
+    yield Section(title="What is doubtful", lines=tuple(_doubtful(proposal)) or ("nothing was conspicuous",))
+    yield Section(title="What was not looked at", lines=tuple(_left_out(proposal, is_trained=is_trained)))
+
+
+def _assessed(proposal: Proposal, found: Assessment) -> Iterator[Section]:
     rows = tuple(_contender(one, found) for one in found.contenders)
     yield Section(title="How good simple models are", lead=_fitted(proposal, found), rows=rows, lines=_verdict(found))
     if found.promises:
@@ -43,8 +66,6 @@ def sections(proposal: Proposal, found: Assessment) -> Iterator[Section]:
     lead = f"rise of the {found.error.name} of {found.contenders[0].name} if the column's cells change places"
     listed = [{"column": name, "rise": _figure(rise, found)} for name, rise in found.rises.items()]
     yield Section(title="The columns that matter", lead=lead, rows=listed[:MOST_COLUMNS])
-    yield Section(title="What is doubtful", lines=tuple(_doubtful(proposal)) or ("nothing was conspicuous",))
-    yield Section(title="What was not looked at", lines=tuple(_left_out(proposal)))
 
 
 def _read(it: Proposal) -> Iterator[str]:
@@ -106,8 +127,9 @@ def _doubtful(it: Proposal) -> Iterator[str]:
         yield f"{names} {'were' if ', ' in names else 'was'} not read: {reason}"
 
 
-def _left_out(it: Proposal) -> Iterator[str]:
-    yield "networks: `millrace new` tries them beside these models, and a training judges the one that it proposes"
+def _left_out(it: Proposal, *, is_trained: bool) -> Iterator[str]:
+    if not is_trained:
+        yield "networks: `millrace new` tries them beside these models, and a training judges the one that it proposes"
     if it.prediction.texts:
         yield "the order of words: the linear model takes a text as the words in it"
     if it.prediction.image_side:

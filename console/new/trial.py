@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -253,12 +253,9 @@ def run_trial(
         root = Path(temporary)
         _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)}, part)
         # Each process of the trial has one thread, so that two of them take two processors.
-        environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "millrace.jobs.training", "try"]
-        code, out, errors = _run(command, environment, longest_s=60 * LATE * minutes)
-    if code:
-        last = (errors.strip().splitlines() or ["it ended without a word"])[-1]
-        return (), (), CLASS.sub("", last)
+        out, problem = run_job("training", root, "try", longest_s=60 * LATE * minutes, OMP_NUM_THREADS="1")
+    if problem:
+        return (), (), problem
     lines = [line for line in out.splitlines() if line.startswith("{")]
     failed = tuple(NotTried.model_validate_json(line) for line in lines if '"why"' in line)
     found = tuple(Tried.model_validate_json(line) for line in lines if '"why"' not in line)
@@ -266,19 +263,22 @@ def run_trial(
     return found, failed, "" if found else none
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], *, longest_s: float) -> tuple[int, str, str]:
-    """Exit code, output and errors of the trial, which ends with its forks once it has had its time."""
+def run_job(job: str, root: Path, *words: str, longest_s: float, **variables: str) -> tuple[str, str]:
+    """What the job of the folders below `root` printed, and why it failed, or "". It ends once it has had its time."""
+    command = [sys.executable, "-m", f"millrace.jobs.{job}", *words]
+    environment = {**os.environ, "MILLRACE_ML_ROOT": str(root), **variables}
     # A group of its own, so that its forks end with it, also where Ctrl-C ends this process.
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True, process_group=0) as process:
         try:
             out, errors = process.communicate(timeout=longest_s)
-            return process.returncode, out, errors
         except subprocess.TimeoutExpired:
-            return 1, "", f"it was not done within {longest_s / 60:g} minutes"
+            return "", f"it was not done within {longest_s / 60:g} minutes"
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
+    last = (errors.strip().splitlines() or ["it ended without a word"])[-1]
+    return out, CLASS.sub("", last) if process.returncode else ""
 
 
 def _write(

@@ -174,12 +174,6 @@ def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], 
     return counts, kept
 
 
-def schema() -> pa.Schema:
-    """The Arrow schema of a file of refused rows."""
-    kinds = {"line": pa.int64(), "quarantined_at": pa.timestamp("us")}
-    return pa.schema([(name, kinds.get(name, pa.string())) for name in Row.__dataclass_fields__])
-
-
 def _is_wanted(row: Row, *, drop: str, reason: str) -> bool:
     """Whether the row is of this drop, a key or the end of a key, and has this reason. An empty text fits every row."""
     # The version is ignored. The slash before both makes `may.csv` not fit `north-may.csv`.

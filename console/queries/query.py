@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -16,7 +15,6 @@ from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
 from millrace.errors import QueryError
-from millrace.names import WorkloadNames
 from millrace.workload.prices import RATES
 
 if TYPE_CHECKING:
@@ -189,49 +187,3 @@ def _at_address_of(environment: Environment, awswrangler: Any) -> Iterator[None]
     finally:
         for service in SERVICES:
             awswrangler.config.reset(f"{service}_endpoint_url")
-
-
-def decisions_sql(
-    names: WorkloadNames, *, first: date | None, last: date | None, wanted: str = "", limit: int | None = None
-) -> str:
-    """SQL that gives the same as `millrace decisions`, the newest first. Of several lines with one id the last counts.
-
-    The commands themselves read the files: they wait for no workgroup, and compare each input with its digest."""
-    days = [f"date >= '{first}'"] * bool(first) + [f"date <= '{last}'"] * bool(last)
-    conditions, same = (
-        _where([*days, *([f"{column} = {_text(wanted)}"] if wanted else [])], " " * 6)
-        for column in ("eventmetadata.eventid", "id")
-    )
-    return f"""\
-SELECT id, event_time, output, model_version, phase, fallback, latency_ms, inferred_at
-FROM (SELECT *, row_number() OVER (PARTITION BY id ORDER BY inferred_at DESC) AS nth FROM (
-      SELECT eventmetadata.eventid AS id, millrace.event_time AS event_time, capturedata.endpointoutput.data AS output,
-        millrace.model_version AS model_version, millrace.phase AS phase, millrace.fallback AS fallback,
-        millrace.latency_ms AS latency_ms, eventmetadata.inferencetime AS inferred_at
-      FROM {names.table("decisions")}{conditions}
-      UNION ALL SELECT id, event_time, output, model_version, phase, fallback, latency_ms, inferred_at
-      FROM {names.table("decisions_absorbed")}{same}))
-WHERE nth = 1
-ORDER BY event_time DESC{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
-
-
-def quarantine_sql(names: WorkloadNames, *, drop: str = "", reason: str = "", limit: int | None = None) -> str:
-    """SQL that gives the same as `millrace quarantine`, each row with its first reason."""
-    conditions = [f"reason = {_text(reason)}"] * bool(reason) + [f"strpos(source, {_text(drop)}) > 0"] * bool(drop)
-    return f"""\
-SELECT date, reason, column_name, expected, got, line, key, source
-FROM {names.table("quarantine")}{_where(conditions)}
-ORDER BY date, source, line{_limit(limit)}"""  # noqa: S608 # nosec B608 # printed, and its texts are quoted
-
-
-def _where(conditions: Sequence[str], before: str = "") -> str:
-    return f"\n{before}WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _limit(limit: int | None) -> str:
-    return f"\nLIMIT {limit}" if limit else ""
-
-
-def _text(value: str) -> str:
-    """The value as a literal of SQL."""
-    return "'" + value.replace("'", "''") + "'"

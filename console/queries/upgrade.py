@@ -44,13 +44,6 @@ class Change:
         return self.change == "replaced" or (self.change == "removed" and self.holds_data)
 
 
-def find_changes(environment: Environment, build: Path) -> list[Change]:
-    """What a deployment of the stage by the installed version would change.
-
-    Raises RunError with the reason if the version does not synthesize the stage."""
-    return compare_deployed(environment, synthesized(environment, build))
-
-
 def synthesized(environment: Environment, build: Path) -> Templates:
     """The resources of the stage's templates, by stack. Raises RunError if it is not synthesized."""
     with TemporaryDirectory() as folder:

@@ -22,12 +22,11 @@ import pytest
 import yaml
 
 from localcloud.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact.artefact import Artefact, read_archive, read_folder
+from millrace.artefact.artefact import Artefact, read_archive, read_folder, write_archive
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.names import IMAGES
 from tests import builders
-from tests.archives import write_archive
 from tests.external_models import SIGNATURE, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_elec2
 

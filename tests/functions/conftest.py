@@ -20,7 +20,7 @@ from localcloud.cloudtrail.install import keep_history
 from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel.patching import undone
 from localcloud.kms.install import sign_digests
-from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
+from millrace.artefact.artefact import Artefact, Digests, digest, read_archive, write_archive
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.features.number import Number
 from millrace.names import VARIANT
@@ -30,7 +30,6 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
 from tests import builders
-from tests.archives import write_archive
 from tests.audit_bucket import create_bucket
 from tests.electricity import HOME, live_at_once
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables

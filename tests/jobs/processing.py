@@ -7,11 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from millrace.artefact.artefact import Artefact
+from millrace.artefact.artefact import Artefact, write_archive
 from millrace.evaluation.report import Evaluation
 from millrace.jobs.evaluation.job import evaluate
 from millrace.jobs.runtime import ProcessingPlaces
-from tests.archives import write_archive
 from tests.jobs.conftest import Snapshot, declared_in, write_snapshot
 from tests.plant import Plant
 

@@ -1,16 +1,12 @@
 """What each command that reads prints of the stored cloud, as a table and as JSON: recorded in ../recorded/commands."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner
 
 from millrace.console.cli.app import app
-from millrace.console.cli.watch import ENDS, next_lines
 from millrace.console.environment import find_environment
 from millrace.console.presenters.audit_records import SENTENCES
 from millrace.console.queries.report import WorkloadReport, read_report
@@ -19,8 +15,6 @@ from tests.console import stored_cloud
 from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/commands"
-LOST = 'its endpoint is gone: millrace rollback --restore --workload electricity --stage dev --reason "endpoint gone"'
-"""The stored cloud has no endpoint."""
 COMMANDS = {
     "status": ("status", "--workload", "electricity"),
     "runs": ("runs",),
@@ -38,7 +32,6 @@ COMMANDS = {
     "cost": ("cost", "--month", "1997-05"),
     "alarms": ("alarms",),
     "monitor": ("monitor",),
-    "watch": ("watch", "--once"),
     "audit": ("audit", "list"),
     "audit-of-releases": ("audit", "list", "--event", "release.live", "--limit", "1"),
     "audit-of-every-event": ("audit", "list", "--workload", "income"),
@@ -73,22 +66,6 @@ def test_each_recorded_output_is_of_a_command() -> None:
 
 def test_every_event_has_a_record_and_a_sentence() -> None:
     assert set(SENTENCES) == set(AuditEvent) == {event for event, _ in stored_cloud.EVERY_EVENT}
-
-
-def test_the_screen_stays_while_nobody_answers() -> None:
-    environment = find_environment("dev", Path("build"))
-    seen = next_lines(environment, stored_cloud.NAMES, [(ENDS, "reading…")])
-    assert ("live", f"version 2, ✗ {LOST}") in seen
-
-    def unreachable(_: str) -> Any:
-        raise EndpointConnectionError(endpoint_url="https://states.eu-west-1.amazonaws.com")
-
-    cut_off = replace(environment, client=unreachable)
-    (_, first), *once = next_lines(cut_off, stored_cloud.NAMES, seen)
-    (_, again), *twice = next_lines(cut_off, stored_cloud.NAMES, [(ENDS, first), *once])
-    assert once == twice == seen[1:]
-    assert first == again
-    assert first.startswith(f"{seen[0][1]}; not answered since: Could not connect")
 
 
 def test_the_report_reads_what_was_stored(stored: WorkloadReport) -> None:

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,16 +15,14 @@ import pytest
 from moto import mock_aws
 
 from millrace.console.environment import Environment
-from millrace.console.queries import upgrade
 from millrace.console.queries.dead_letters import (
     ATTEMPTS,
     put_back,
     read_dead_letters,
     redrive,
 )
-from millrace.console.queries.upgrade import compare, find_changes
+from millrace.console.queries.upgrade import compare
 from millrace.errors import EnvironmentNotFoundError, QueueError
-from millrace.names import Platform
 from tests.functions.cold_start import NAMES, set_variables
 
 
@@ -137,24 +134,3 @@ def test_a_resource_that_would_be_made_anew_or_left_behind_is_refused(
     resources = [{"kept": QUEUE, **({"R": one} if one else {})} for one in (before, after)]
     (found,) = compare("s", *resources, REGION)
     assert (found.resource, found.change, found.properties, found.is_refused) == ("R", change, properties, is_refused)
-
-
-def test_the_installed_version_is_compared_with_what_is_deployed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def synthesize(environment: Environment, folder: Path, build: Path) -> None:
-        for stack, resources in (("ours", {"T": table(TableName="t2")}), ("more", {"Q": QUEUE})):
-            (folder / f"{stack}.template.json").write_text(json.dumps({"Resources": resources}))
-
-    monkeypatch.setattr(upgrade, "_synthesize", synthesize)
-    platform = Platform(stage="dev", account="123456789012", region=REGION)
-    with mock_aws():
-        client = boto3.client("cloudformation", region_name=REGION)
-        attributes = [{"AttributeName": "id", "AttributeType": "S"}]
-        deployed = {"T": table(AttributeDefinitions=attributes, BillingMode="PAY_PER_REQUEST")}
-        client.create_stack(StackName="ours", TemplateBody=json.dumps({"Resources": deployed}))
-        found = find_changes(Environment(platform=platform, client=lambda _: client), tmp_path)
-    assert {(one.stack, one.resource, one.change) for one in found} == {
-        ("ours", "T", "replaced"),
-        ("more", upgrade.WHOLE, "made"),
-    }

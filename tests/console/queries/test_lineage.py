@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from millrace.artefact.artefact import Artefact, Digests, digest, read_archive
+from millrace.artefact.artefact import Artefact, Digests, digest, read_archive, write_archive
 from millrace.aws.objects import split_uri
 from millrace.console.queries.lineage import Chain
 from millrace.console.queries.link import Link
 from millrace.features.number import Number
 from millrace.names import WorkloadNames
 from tests import builders
-from tests.archives import write_archive
 from tests.console.conftest import DEV, make_stores, stage_of
 
 NAMES = WorkloadNames(platform=DEV, workload="reviews")

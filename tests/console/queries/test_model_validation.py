@@ -15,7 +15,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save
 
-from millrace.artefact.artefact import MEMBERS, Artefact, Description, Digests, digest, digests_of, read_members
+from millrace.artefact.artefact import (
+    MEMBERS,
+    Artefact,
+    Description,
+    Digests,
+    digest,
+    digests_of,
+    read_members,
+    write_archive,
+)
 from millrace.artefact.signing import SignedVersion
 from millrace.console.queries.model_validation import (
     CHECKS,
@@ -37,7 +46,6 @@ from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.workload.load import load_workload
 from tests import builders
-from tests.archives import write_archive
 from tests.functions.conftest import REPORT
 from tests.recorded import compare
 

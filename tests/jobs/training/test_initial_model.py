@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive, write_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
 from millrace.features.signature import TensorSpec
@@ -24,7 +24,6 @@ from millrace.models.initial_model import InitialModel
 from millrace.tasks.binary import Binary
 from millrace.workload.training import InitialWeights, Training
 from tests import builders
-from tests.archives import write_archive
 
 URI = "s3://models/rows/1/model.tar.gz"
 FEATURES = tuple(Number(name=name) for name in "abc")

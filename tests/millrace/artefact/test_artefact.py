@@ -24,6 +24,7 @@ from millrace.artefact.artefact import (
     digest,
     read_archive,
     read_folder,
+    write_archive,
     write_folder,
 )
 from millrace.artefact.batch import read_answers, write_answers
@@ -35,7 +36,6 @@ from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.multiclass import Multiclass
 from tests import builders
-from tests.archives import write_archive
 
 
 @pytest.fixture
