@@ -7,4 +7,5 @@ from pathlib import Path
 from millrace.workload.load import workload_folders
 
 WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
+ELECTRICITY = WORKLOADS / "electricity"
 SHIPPED = [folder for folder in workload_folders(WORKLOADS) if (folder / "sample").is_dir()]

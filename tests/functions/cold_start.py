@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 
-from millrace.names import Platform, WorkloadNames
+from millrace.names import WorkloadNames
 from tests.credentials import KEYS
+from tests.millrace.state.conftest import NAMES
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
-NAMES = WorkloadNames(
-    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
-)
 CONTEXT = SimpleNamespace(
     aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
     function_name="function",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -16,8 +15,7 @@ from millrace.features.signature import Signature, TensorSpec
 from millrace.models.catalogue import FAMILIES
 from millrace.models.parameters import Parameters
 from millrace.tasks.binary import Binary
-
-WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
+from tests.shipped import WORKLOADS
 
 NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3)
 WORDS = TensorSpec(name="note", dtype="int64", shape=(9,), cardinalities=(40,))

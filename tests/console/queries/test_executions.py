@@ -10,11 +10,9 @@ import pytest
 from botocore.stub import Stubber
 
 from millrace.console.queries.executions import Execution, executions
-from millrace.names import MACHINES, Platform, WorkloadNames
+from millrace.names import MACHINES
+from tests.millrace.state.conftest import NAMES
 
-NAMES = WorkloadNames(
-    platform=Platform(stage="local", account="123456789012", region="eu-west-1"), workload="electricity"
-)
 FRAME = '  File "/var/task/functions/gating/handler.py", line 40, in handler\n'
 """A line of the traceback that the Lambda runtime gives with an exception."""
 TOLD: Any = json.loads(Path(__file__).with_name("history.json").read_text())

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,11 +21,11 @@ from millrace.decisions.record import Decision, canonical
 from millrace.names import WorkloadNames
 from tests import builders
 from tests.millrace.datasets import conftest
+from tests.shipped import WORKLOADS
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
-FOLDER = Path(__file__).parents[3] / "workloads" / "air_quality"
 ASKED = datetime(2013, 1, 5, 7)
 AHEAD = timedelta(hours=24)
 names = conftest.names
@@ -34,7 +33,7 @@ names = conftest.names
 
 @pytest.fixture
 def lake(names: WorkloadNames) -> Lake:
-    return Lake(replace(names, workload="air_quality"), load_contract(FOLDER))
+    return Lake(replace(names, workload="air_quality"), load_contract(WORKLOADS / "air_quality"))
 
 
 def drop(lake: Lake, feed: str, hours: dict[datetime, float | None]) -> None:

@@ -26,20 +26,9 @@ EDITS = {
     "workload.yaml": (
         ("# Will", "# Shall", "nothing", ()),
         ("epochs: 30", "epochs: 31", "retrain", ("training.parameters.epochs 30 → 31",)),
-        ("max_ece: 0.15", "max_ece: 0.2", "judge again", ("gates.calibration.max_ece 0.15 → 0.2",)),
         ("cool_down_days: 35", "cool_down_days: 36", "redeploy", ("retraining.cool_down_days 35 → 36",)),
-        ("period, ", "", "retrain", ("prediction.features",)),
     ),
-    "contract.yaml": (
-        ("maximum: 1}", "maximum: 2}", "redeploy", ("contract rows.period: rules",)),
-        (
-            "required: true\n        quality",
-            "required: false\n        quality",
-            "retrain",
-            ("contract rows.day_of_week",),
-        ),
-        ("number\n        physicalType: DOUBLE", "integer", "refused", ("contract rows.period",)),
-    ),
+    "contract.yaml": (("number\n        physicalType: DOUBLE", "integer", "refused", ("contract rows.period",)),),
 }
 
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,11 +24,11 @@ from millrace.state.pointers import Pointers
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
 from tests.builders import version
+from tests.shipped import ELECTRICITY
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
 
-LABELLED = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 Event = Callable[..., dict[str, Any]]
 CHAMPION = version("1", baseline_uri="s3://millrace-local-artefacts-123456789012-eu-west-1/b.json")
@@ -126,7 +125,7 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
 class Shelf:
     """A lake whose tables lie in memory."""
 
-    contract = load_contract(LABELLED)
+    contract = load_contract(ELECTRICITY)
     names = WorkloadNames(platform=Platform(stage="local", account="1", region="eu-west-1"), workload="electricity")
 
     def __init__(self, table: Any, rows: Any = None) -> None:
@@ -150,7 +149,7 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
     )
     table = catalog.create_table("n.labels", schema=rows.schema)
     table.append(rows)
-    prediction_spec = load_workload(LABELLED).prediction
+    prediction_spec = load_workload(ELECTRICITY).prediction
     start, end = datetime(1997, 1, 1, tzinfo=UTC), datetime(1997, 1, 8, tzinfo=UTC)
     found = labels_between(Shelf(table), prediction_spec, start, end)  # type: ignore[arg-type]
     assert found is not None
@@ -160,7 +159,7 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
 
 def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_path: Any) -> None:
     """Their time is that of their drop: they name their predictions."""
-    folder = LABELLED.parent / "xray"
+    folder = ELECTRICITY.parent / "xray"
     catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
     catalog.create_namespace("n")
     times = [datetime(2024, 1, day, tzinfo=UTC) for day in (7, 9, 26)]
@@ -195,7 +194,7 @@ def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> Non
 
     labels = table("labels", [10.0, 20.0], prediction_id=["x", "y"])
     shelf = Shelf(labels, table("rows", [11.0, None, 30.0, 40.0], DEWP=[1.0, 2.0, 3.0, 4.0]))
-    folder = LABELLED.parent / "air_quality"
+    folder = ELECTRICITY.parent / "air_quality"
     shelf.contract, prediction_spec = load_contract(folder), load_workload(folder).prediction
     start, end = datetime(2013, 1, 7, tzinfo=UTC), datetime(2013, 1, 7, 3, tzinfo=UTC)
     found = labels_between(shelf, prediction_spec, start, end)  # type: ignore[arg-type]

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -20,8 +19,8 @@ from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 from tests.functions.conftest import REPORT
+from tests.shipped import ELECTRICITY
 
-ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000"
 AS_OF = parse_utc("1997-01-01T00:10:00Z")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +16,10 @@ from millrace.state.table import StateTable
 from tests.builders import version
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import csv, parquet
+from tests.shipped import ELECTRICITY
 from tests.state_table import create_table
 
 LATER = "1997-08-01T06:00:00Z"
-FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 CHAMPION = version("1")
 
 
@@ -41,9 +40,9 @@ def test_a_run_gets_its_rows_and_its_rules(ingest: Any, sample: Any, event: Any)
     assert answer["snapshot_id"] == committed["snapshot_id"]
     run = Run.model_validate_json(read(ingest, f"{answer['config_uri']}run.json"))
     assert (run.run, run.rows, run.reason, run.code_digest) == ("first-run", 96, "first", "c0de")
-    assert run.contract_digest == load_contract(FOLDER).digest
+    assert run.contract_digest == load_contract(ELECTRICITY).digest
     for name in ("workload.yaml", "contract.yaml"):
-        assert read(ingest, answer["config_uri"] + name) == (FOLDER / name).read_bytes()
+        assert read(ingest, answer["config_uri"] + name) == (ELECTRICITY / name).read_bytes()
     assert len(json.loads(read(ingest, answer["manifest_uri"]))) == 2
     schema = json.loads(read(ingest, f"{answer['config_uri']}schema.json"))
     assert [field["name"] for field in schema["fields"]][-2:] == ["_source", "_arrived"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -39,6 +38,7 @@ from millrace.tasks.regression import Regression
 from millrace.workload.declaration import Workload
 from tests.entities import made_up
 from tests.millrace.evaluation.test_next_step import DECLARED, REPORT
+from tests.shipped import WORKLOADS
 
 RNG = np.random.default_rng(0)
 
@@ -139,7 +139,6 @@ def test_of_two_classes_the_threshold_counts() -> None:
     }
 
 
-WORKLOADS = Path(__file__).resolve().parents[3] / "workloads"
 HASH = {"by": "key_hash", "validation_share": 0.2, "test_share": 0.2}
 
 

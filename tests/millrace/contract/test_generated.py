@@ -23,6 +23,7 @@ from millrace.errors import WorkloadError
 from millrace.files.origin import Origin, fill_generated
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from tests.shipped import ELECTRICITY, WORKLOADS
 
 AT = datetime(2024, 1, 8, 9, 30, tzinfo=UTC)
 ARROW = {"string": pa.string(), "timestamp": pa.timestamp("us"), "timestamp_utc": pa.timestamp("us", "UTC")}
@@ -49,7 +50,6 @@ def test_a_request_has_the_cells_of_a_drop_with_its_rows(generated: Any, kind: A
     assert len(set(asked)) == (1 if generated == "event_time" else 3)
 
 
-WORKLOADS = Path(__file__).parents[3] / "workloads"
 ARRIVED = datetime(1997, 6, 1, 6, tzinfo=UTC)
 PREDICTION_SPEC = load_workload(WORKLOADS / "electricity").prediction
 
@@ -87,7 +87,6 @@ def test_a_label_ahead_may_lie_ahead() -> None:
     assert bound.maximum == (ARRIVED + timedelta(days=366, hours=prediction.horizon_hours)).replace(tzinfo=None)
 
 
-ELECTRICITY = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 LATENCY = {"property": "latency", "value": 2, "unit": "d", "element": "rows.timestamp"}
 
 

@@ -30,8 +30,6 @@ from millrace.files.catalogue import read_drop
 from tests.fuzz import examples
 from tests.millrace.contract.columns import EDGES, declared
 
-ELECTRICITY = Path(__file__).parents[3] / "workloads" / "electricity"
-
 
 def cases() -> Iterator[Any]:
     """Each rule with each kind of column that it says it is for, as its examples declare it."""

@@ -31,8 +31,8 @@ from millrace.contract.validate import Validator, unlisted, validate, wrong_row_
 from millrace.contract.violation import RAW_BYTES, RAW_CHARACTERS, raw_row, raw_rows
 from millrace.errors import WorkloadError
 from tests.fuzz import examples
+from tests.shipped import WORKLOADS
 
-FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
 TABLE = Table(
     name="t",
     columns=(
@@ -227,7 +227,6 @@ def test_what_bytes_are_written_as_is_base64() -> None:
     assert [from_base64(text) for text in ("", "AA==", "AAE=", "AAEC")] == [b"", b"\0", b"\0\1", b"\0\1\2"]
 
 
-WORKLOADS = Path(__file__).parents[3] / "workloads"
 CONTRACTS = [yaml.safe_load(path.read_bytes()) for path in sorted(WORKLOADS.glob("*/contract.yaml"))]
 VALUES = (
     *(None, 5, -1, 0.5, True, "text", "", "(((", [], {}, [1], [[]], [{}], [None], {"name": 5}, 10**400, float("inf")),

@@ -41,16 +41,16 @@ from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.shipped import ELECTRICITY, WORKLOADS
 
-FOLDER = Path(__file__).parents[3] / "workloads" / "xray"
-PREDICTION_SPEC = load_workload(FOLDER).prediction
-IMAGES = pq.read_table(FOLDER / "sample" / "pneumoniamnist.parquet").slice(0, 4).to_pylist()
+PREDICTION_SPEC = load_workload(WORKLOADS / "xray").prediction
+IMAGES = pq.read_table(WORKLOADS / "xray" / "sample" / "pneumoniamnist.parquet").slice(0, 4).to_pylist()
 ASKED = datetime(2024, 1, 8, 8, tzinfo=UTC)
 
 
 @pytest.fixture
 def xray(names: WorkloadNames) -> Lake:
-    return Lake(replace(names, workload="xray"), load_contract(FOLDER))
+    return Lake(replace(names, workload="xray"), load_contract(WORKLOADS / "xray"))
 
 
 def ask(lake: Lake, s3: Any, images: list[dict[str, Any]]) -> None:
@@ -198,7 +198,6 @@ def test_a_drop_and_a_prediction_have_the_same_verdict_on_altered_images(encodin
     assert 100 < len(accepted) < len(cells) - 100, "some of them are good"
 
 
-ELECTRICITY = Path(__file__).parents[3] / "workloads" / "electricity"
 HOURS = 24 * 30
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contract's time has no zone
 

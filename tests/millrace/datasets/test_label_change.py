@@ -32,9 +32,8 @@ from millrace.names import WorkloadNames
 from millrace.tasks.regression import Regression
 from millrace.workload.load import load_workload
 from tests.millrace.datasets import joined_load
+from tests.shipped import WORKLOADS
 from tests.state_table import create_table
-
-WORKLOADS = Path(__file__).parents[3] / "workloads"
 
 
 def compared(names: WorkloadNames, then: list[float | None], now: list[float | None], *, workload: str) -> LabelChange:
@@ -109,10 +108,9 @@ def test_of_classes_the_share_of_the_rows_counts(names: WorkloadNames) -> None:
     assert (found.labelled, found.corrected, found.share, found.moved) == (4, 1, 0.25, 0.25)
 
 
-FOLDER = Path(__file__).parents[3] / "workloads" / "air_quality"
-WORKLOAD = load_workload(FOLDER)
-FEATURES = catalogue.declare(WORKLOAD.prediction.features, load_contract(FOLDER).rows)
-HOURS = pq.read_table(FOLDER / "sample" / "beijing_pm25.parquet").slice(0, 24 * 200)
+WORKLOAD = load_workload(WORKLOADS / "air_quality")
+FEATURES = catalogue.declare(WORKLOAD.prediction.features, load_contract(WORKLOADS / "air_quality").rows)
+HOURS = pq.read_table(WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet").slice(0, 24 * 200)
 CUT = np.datetime64("2011-06-01T00")
 DAY = np.timedelta64(24, "h")
 OTHER = 1e6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,19 +21,19 @@ from millrace.tasks.regression import Regression
 from millrace.workload.declaration import Prediction, Workload
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.shipped import ELECTRICITY
 
-FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 NOON = datetime(1997, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
 def workload() -> Workload:
-    return load_workload(FOLDER)
+    return load_workload(ELECTRICITY)
 
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return load_contract(FOLDER)
+    return load_contract(ELECTRICITY)
 
 
 def decision(name: str, at: datetime = NOON, value: int | None = 1, **fields: Any) -> Decision:

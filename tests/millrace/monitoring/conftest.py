@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,21 +16,21 @@ from millrace.monitoring.baseline import Baseline, build
 from millrace.monitoring.error import error_bound
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
+from tests.shipped import ELECTRICITY
 
-FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 Cut = Callable[[datetime, datetime], pa.Table]
 START, END = datetime.fromisoformat("1996-01-01"), datetime.fromisoformat("1997-01-01")
 
 
 @pytest.fixture(scope="session")
 def workload() -> Workload:
-    return load_workload(FOLDER)
+    return load_workload(ELECTRICITY)
 
 
 @pytest.fixture(scope="session")
 def between() -> Cut:
     """The rows with start <= timestamp < end."""
-    table = pq.read_table(FOLDER / "sample" / "elec2.parquet")
+    table = pq.read_table(ELECTRICITY / "sample" / "elec2.parquet")
     times = table["timestamp"]
 
     def cut(start: datetime, end: datetime) -> pa.Table:
