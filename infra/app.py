@@ -80,6 +80,9 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
     check_chains(settings.platform.stage, loaded)
     check_cards(settings.platform, [workload for _, workload in loaded])
+    for folder, workload in loaded:
+        if workload.policy:
+            workload.policy.review.read_guideline(folder)
     tags = image_tags(SUITE, settings.platform)
     platform = PlatformStack(scope, settings=settings, workloads=every)
     audit = AuditStack(scope, settings=settings)

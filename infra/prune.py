@@ -53,11 +53,6 @@ def held(client: Callable[[str], Any], platform: Platform) -> list[Held]:
     ]
 
 
-def in_use(client: Callable[[str], Any], platform: Platform) -> set[str]:
-    """The digests of images that machines, models and model versions of the stage name."""
-    return {digest for text in _texts(client, platform) for digest in DIGEST.findall(text)}
-
-
 def _texts(client: Callable[[str], Any], platform: Platform) -> Iterator[str]:
     """Everything in which an image may be named: definitions of machines, descriptions of models and of versions."""
     states, sagemaker, prefix = client("stepfunctions"), client("sagemaker"), f"{platform.prefix}-"
@@ -82,7 +77,8 @@ def _versions(sagemaker: Any, group: str) -> Iterator[str]:
 def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now: datetime) -> list[Held]:
     """The images that nothing needs, oldest first."""
     # An image goes only if all three hold: no digest is named, it is old, and this checkout would not deploy it.
-    used, current = in_use(client, platform), set(image_tags(root, platform).items())
+    used = {digest for text in _texts(client, platform) for digest in DIGEST.findall(text)}
+    current = set(image_tags(root, platform).items())
     found = [
         one
         for one in held(client, platform)

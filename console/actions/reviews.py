@@ -79,8 +79,10 @@ class Reviewer:
         is_second, decision = held.item.reason == "second_opinion", held.item.decision
         first = self.reviews.queue.find([decision])[decision] if is_second and self.question.is_compared else None
         agrees = first.answer is not None and first.answer.value == value if first else None
-        given = round(seconds, 1)
-        answer = ReviewAnswer(value=value, by=self.by, at=now, seconds=given, source=self.source, agrees=agrees)
+        given, guideline = round(seconds, 1), self.question.guideline.version
+        answer = ReviewAnswer(
+            value=value, by=self.by, at=now, seconds=given, source=self.source, agrees=agrees, guideline=guideline
+        )
         if not self.reviews.queue.answer(held, answer, label="" if is_second else label_body(rows)):
             raise _lost(held)
         return replace(held.item, status="answered", answer=answer)

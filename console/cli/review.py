@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from millrace.state.reviews import Held
 
 
-KEYS = "s skip, p NOTE pass on, u take the last answer back, ? why the model says so, q quit"
+KEYS = "s skip, p NOTE pass on, u take the last answer back, ? why the model says so, g the guideline, q quit"
 
 
 def review(
@@ -122,6 +122,9 @@ def _one(reviewer: Reviewer, held: Held, last: str) -> tuple[Held | None, str]:
         try:
             if typed == "?":
                 _explain(explain_item(environment, names, held.item))
+                continue
+            if typed == "g":
+                print(reviewer.question.guideline.text or "no guideline: policy.review.guideline declares one")
                 continue
             if typed == "s":
                 reviewer.skip(held)

@@ -69,13 +69,15 @@ class Processes:
         # Temporary files of an interrupted process stay below the build folder.
         temporary = self.folder.resolve() / "tmp"
         temporary.mkdir(exist_ok=True)
+        # Whatever profile or keys a person has, the local cloud sees none.
+        known = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         with (self.folder / log).open("wb") as output, undisturbed():
             popen = subprocess.Popen(
                 [*program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**_without_account(), "TMPDIR": str(temporary), **(environment or {})},
+                env={**known, "TMPDIR": str(temporary), **(environment or {})},
                 cwd=cwd,
                 # A session and a process group of its own: Ctrl-C in the terminal does not reach it, and `stop` can
                 # signal the whole group.
@@ -145,11 +147,6 @@ def _has_memory(process: Path) -> bool:
     with suppress(OSError):
         return bool((process / "cmdline").read_bytes())
     return False
-
-
-def _without_account() -> dict[str, str]:
-    """The environment without variables of AWS: whatever profile or keys a person has, the local cloud sees none."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 @contextmanager

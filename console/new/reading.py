@@ -201,13 +201,10 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Profile, ...], dic
         else:
             seen.append(found)
     _check_time_format(choices, seen, source.path.name)
-    repeats = repeated_rows([one.cells for one in seen]) if _may_repeat(seen) else 0
+    # Only where a column tells most rows apart, but not all, is the table searched for rows that come twice.
+    may_repeat = any(2 * one.distinct >= len(one.cells) and not one.is_unique for one in seen)
+    repeats = repeated_rows([one.cells for one in seen]) if may_repeat else 0
     return tuple(replace(one, repeats=repeats) for one in seen), images, tuple(left_out)
-
-
-def _may_repeat(seen: Sequence[Profile]) -> bool:
-    """Whether a column tells most rows apart, but not all. Only then is the table searched for rows that come twice."""
-    return any(2 * one.distinct >= len(one.cells) and not one.is_unique for one in seen)
 
 
 def _once_by_key(seen: Sequence[Profile], key: Sequence[str]) -> tuple[Profile, ...]:

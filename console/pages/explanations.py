@@ -10,7 +10,6 @@ from markupsafe import Markup
 from millrace.console.pages.plot import element, together
 from millrace.evaluation.evidence import (
     ColumnImportance,
-    Estimate,
     ExampleContribution,
     ExampleExplanation,
     ExplanationEvidence,
@@ -54,12 +53,9 @@ def _columns(columns: Sequence[ColumnImportance]) -> Markup:
     The mean contribution ranks no column: one that nearly never varies may have a large one, and remove no error."""
     known = [(one.column, one.rise) for one in columns if one.rise is not None]
     largest = sorted(known, key=lambda one: -one[1].value)[:MOST_BARS]
-    bars = [(name, max(rise.value, 0.0), _with_interval(rise)) for name, rise in largest]
+    words = [f"{short(rise.value, '+')} ({short(rise.low)}, {short(rise.high)})" for _, rise in largest]
+    bars = [(name, max(rise.value, 0.0), said) for (name, rise), said in zip(largest, words, strict=True)]
     return _bars(bars, title="rise of the error when a column's cells are exchanged")
-
-
-def _with_interval(rise: Estimate) -> str:
-    return f"{short(rise.value, '+')} ({short(rise.low)}, {short(rise.high)})"
 
 
 def _example(example: ExampleExplanation) -> Iterable[Markup]:

@@ -311,8 +311,9 @@ def _mistakes(evaluation: Evaluation) -> Iterator[Row]:
 def _slices(evaluation: Evaluation) -> Iterator[Row]:
     yield "slice, the worst first", "rows", error_name(evaluation)
     found = measured.slices if (measured := evaluation.of(SlicesEvidence)) else ()
+    # A slice whose error is not a number is sorted as the worst.
     judged = [(one.error, one) for one in found if one.error]
-    for error, one in sorted(judged, key=lambda each: -_finite_of(each[0].value))[:MOST_SLICES]:
+    for error, one in sorted(judged, key=lambda each: (math.isfinite(each[0].value), -each[0].value))[:MOST_SLICES]:
         yield f"{one.column} = {one.value}", f"{one.rows:,}", with_interval(error, evaluation)
 
 
@@ -357,8 +358,3 @@ def error_name(evaluation: Evaluation) -> str:
     """What the error is, with its unit if it has one: "mean absolute error, MW"."""
     unit = evaluation.error.unit
     return f"{evaluation.error.name}, {unit}" if unit else evaluation.error.name
-
-
-def _finite_of(value: float) -> float:
-    """The value, with infinity for NaN: such a slice is sorted as the worst."""
-    return value if math.isfinite(value) else math.inf

@@ -301,15 +301,11 @@ def _early_labels(report: WorkloadReport) -> Iterator[str]:
     for model in report.models:
         run = next((run for run in report.of("train") if run.name == model.version.run), None)
         judged = monitor_run_before(report, run.started) if run and trained_for(run) == "alarm" else None
-        found, until = worst_window("input-drift", judged.report) if judged else None, _last_label(model)
+        found = worst_window("input-drift", judged.report) if judged else None
+        until = parse_utc(model.evaluation.split.to) if model.evaluation else None
         # `found[1]` is the drift over its bound. The labels may well reach past a window that did not move.
         if run and until and found and found[1] > 1 and until <= found[0].start:
             yield (
                 f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
                 "moved: to it the change is still new, and the alarm stays."
             )
-
-
-def _last_label(model: JudgedModel) -> datetime | None:
-    """The end of the model's test rows; None without an evaluation."""
-    return parse_utc(model.evaluation.split.to) if model.evaluation else None

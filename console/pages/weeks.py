@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from markupsafe import Markup
@@ -77,7 +77,9 @@ def _placed(alarms: Iterable[AlarmT], report: WorkloadReport, time: Scale) -> It
     a clock of 2026."""
     for alarm in alarms:
         window = _window(alarm, report)
-        is_by_clock = window is None or (is_on(time, alarm.at.date()) and _is_recent(window, alarm.at))
+        # Labels of a recent window may still have come.
+        is_recent = window and alarm.at - window.end <= GIVE_UP_WINDOWS * (window.end - window.start)
+        is_by_clock = window is None or bool(is_on(time, alarm.at.date()) and is_recent)
         yield alarm, time(alarm.at.toordinal()) if window is None or is_by_clock else middle(window, time), is_by_clock
 
 
@@ -89,11 +91,6 @@ def _window(alarm: AlarmRaised | AlarmStays, report: WorkloadReport) -> WindowRe
         return None
     worst = worst_window(alarm.name, run.report)
     return worst[0] if worst else run.report.windows[-1]
-
-
-def _is_recent(window: WindowReport, at: datetime) -> bool:
-    """Whether labels of the window may still have come at that time."""
-    return at - window.end <= GIVE_UP_WINDOWS * (window.end - window.start)
 
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0

@@ -41,7 +41,8 @@ def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
             "event": str(one.event),
             "function": one.actor,
             "run": short_name(one.run, runs - {one.run}) if _has_run(one) else "",
-            "who": _who(one),
+            # As IAM names the person, without the account: `user/operator`.
+            "who": str(getattr(one.details, "by", "")).rpartition(":")[2],
             "details": sentence(one),
         }
         for one in records
@@ -57,11 +58,6 @@ def sentence(record: Record) -> str:
 def _has_run(record: Record) -> bool:
     """Whether an execution called the function. A withdrawal is called by a person's command."""
     return ":execution:" in record.execution_arn
-
-
-def _who(record: Record) -> str:
-    """The person, as IAM names them without the account: `user/operator`; empty if nobody is known."""
-    return str(getattr(record.details, "by", "")).rpartition(":")[2]
 
 
 def _passed(judged: GatesJudged) -> str:

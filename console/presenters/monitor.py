@@ -126,18 +126,14 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
             return Outcome(text=f"nothing judged{why}")
         detail = f"expected a moment until the run's start, {format_utc(run.started)}, got {run.input['as_of']}"
         return Outcome(text=f"nothing judged{why}", detail=detail, is_refused=True)
-    figures = ((_noun(name), ratio) for name, ratio in published.ratios.items() if ratio is not None)
-    findings = [f"{noun} {ratio:.3g} × its bound" for noun, ratio in figures]
+    # An alarm that is no more has no noun.
+    nouns = {name: RATIO_ALARMS[name].noun if name in RATIO_ALARMS else name for name in published.ratios}
+    findings = [f"{nouns[name]} {one:.3g} × its bound" for name, one in published.ratios.items() if one is not None]
     left = planned.days_left_out if planned else 0
     older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
     windows = "window" if published.judged == 1 else "windows"
     refused = [f"{share:.2%} of the rows of {feed} refused" for feed, share in published.refused.items() if share]
     return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *refused, *older]))
-
-
-def _noun(alarm: str) -> str:
-    """The noun for the alarm's figure; the alarm's name if there is no such alarm any more."""
-    return RATIO_ALARMS[alarm].noun if alarm in RATIO_ALARMS else alarm
 
 
 def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:

@@ -282,7 +282,7 @@ class WorkloadState:
     reviews: Waiting | Unread | None
     """Decisions that wait for a person; None without a policy."""
     agreement: str | Unread
-    """How far two people agree; empty where no second one is asked."""
+    """The guideline and how far two people agree; empty without one and where no second one is asked."""
     unapproved: tuple[WaitingVersion, ...] | Unread
     """The versions that wait for a person, the newest first."""
 
@@ -311,7 +311,6 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
     live = champion if isinstance(champion, Version) else None
     automates = part(lambda: find_automates(environment, names, live))
-    asks_twice = isinstance(automates, Automates) and automates.policy.review.twice
     asleep = part(lambda: find_asleep(environment, names)) if live else None
     lost = part(lambda: lost_endpoint(environment, names)) if live and asleep is None else ""
     return WorkloadState(
@@ -327,7 +326,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         ),
         waiting=part(lambda: read_waiting(environment, names)),
         reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
-        agreement=part(lambda: agreement_in_words(environment, names)) if asks_twice else "",
+        agreement=part(lambda: agreement_in_words(environment, names)) if automates else "",
         unapproved=part(lambda: find_waiting(environment, names)),
     )
 

@@ -36,6 +36,7 @@ class OwnAnswer:
             "about": ", ".join(map(str, self.item.key.values())),
             "reason": self.item.reason,
             "answer": value_in_words(self.answer.value),
+            "guideline": self.answer.guideline,
             "others": ", ".join(told(one.value) for one in self.others),
             "label": "" if self.truth is None else told(self.truth),
         }

@@ -304,13 +304,8 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
         data.mkdir()
         for file in CONFIGURATION:
             download(s3, names.run_uri(run, "config", file), config / file)
-        for uri in pinned_files(s3, names, run):
+        for uri in manifest_uris(read_object(s3, names.run_uri(run, "manifest.json"))):
             download(s3, uri, data / uri.rpartition("/")[2])
         workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
         table = read_rows(data, config / "schema.json", workload=workload, contract=contract, features=features)
         return PinnedRows(table=table, workload=workload, features=features)
-
-
-def pinned_files(s3: Any, names: WorkloadNames, run: str) -> list[str]:
-    """The URIs of the data files that the train execution `run` has pinned."""
-    return manifest_uris(read_object(s3, names.run_uri(run, "manifest.json")))

@@ -32,7 +32,7 @@ from millrace.state.table import StateTable
 from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload, workloads_folder
-from millrace.workload.policy import Policy
+from millrace.workload.policy import Guideline, Policy
 
 COUNTED = 10_000
 """Waiting items are counted up to this number."""
@@ -57,6 +57,7 @@ class Question:
     labels: Table
     """The contract's table of the labels."""
     policy: Policy
+    guideline: Guideline
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -130,12 +131,11 @@ def question_of(names: WorkloadNames) -> Question:
     folder = workloads_folder() / names.workload
     workload = load_workload(folder)
     if workload.policy is None:
-        where, expected = (
-            f"{names.workload}/workload.yaml",
-            "which answers a person decides: automate, held_out or more",
-        )
+        where, expected = f"{names.workload}/workload.yaml", "which answers a person decides: automate or others"
         raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
-    return Question(prediction=workload.prediction, labels=load_contract(folder).labels, policy=workload.policy)
+    guideline = workload.policy.review.read_guideline(folder)
+    labels = load_contract(folder).labels
+    return Question(prediction=workload.prediction, labels=labels, policy=workload.policy, guideline=guideline)
 
 
 def count_waiting(environment: Environment, names: WorkloadNames, *, most: int = COUNTED) -> Waiting:

@@ -78,7 +78,8 @@ class Guard:
         # A browser sends the origin with every POST, so that one without it comes from no page of ours.
         if request.method == "POST" and request.headers.get("origin") != self.origin:
             return _refusal(403, f"expected the origin {self.origin}")
-        if self._has_cookie(request):
+        cookie = request.cookies.get(self._cookie, "")
+        if hmac.compare_digest(cookie.encode(), self.session.encode()):
             return RedirectResponse("/", status_code=303) if request.url.path == OPEN else None
         if request.method == "GET" and request.url.path == OPEN and self._takes(request.query_params.get("secret", "")):
             # The redirection takes the secret out of the address.
@@ -86,9 +87,6 @@ class Guard:
             opened.set_cookie(self._cookie, self.session, httponly=True, samesite="strict")
             return opened
         return _refusal(403, "expected the address that `millrace console` printed; it opens the console once")
-
-    def _has_cookie(self, request: Request) -> bool:
-        return hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self.session.encode())
 
     def _takes(self, secret: str) -> bool:
         """Whether it is the secret, which then opens nothing any more."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from millrace.decisions.review import label_item
+from millrace.decisions.review import item_of
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.monitor import FloorFound, MonitorReport
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, ratios
@@ -90,7 +90,7 @@ def ask_people(room: WorkloadRoom[Environment], report: MonitorReport, *, report
         StoredChoice(start=window.start, report_uri=report_uri, until=until).put(room.state)
         for one in window.wanted:
             if not one.is_known:
-                queue.open(label_item(one, "labels_wanted", review, version=report.model_version, opened_at=now))
+                queue.open(item_of(one, review, reason="labels_wanted", version=report.model_version, opened_at=now))
                 asked += 1
     return asked
 
@@ -109,6 +109,6 @@ def ask_again(room: WorkloadRoom[Environment], report: MonitorReport, *, now: da
         if asked == errors.quota:
             break
         if one.id not in known:
-            queue.open(label_item(one, "label_error", review, version=report.model_version, opened_at=now))
+            queue.open(item_of(one, review, reason="label_error", version=report.model_version, opened_at=now))
         asked += one.id not in known or known[one.id].reason == "label_error"
     return asked

@@ -201,7 +201,9 @@ class Store:
 
             with _alone(uri):
                 self._client: Any = MlflowClient(tracking_uri=uri)
-                self._experiment = self._experiment_id(experiment)
+                # Of two events that create it at once, one fails, and Lambda repeats it.
+                found = self._client.get_experiment_by_name(experiment)
+                self._experiment = str(found.experiment_id if found else self._client.create_experiment(experiment))
 
     def write(self, entry: Entry, *, at: datetime) -> str:
         """Write the entry and return the id of its MLflow run. The same entry a second time changes nothing."""
@@ -219,13 +221,6 @@ class Store:
         if entry.finished:
             self._client.set_terminated(run_id, end_time=moment_ms)
         return run_id
-
-    def _experiment_id(self, name: str) -> str:
-        """The id of the experiment, which is created if needed.
-
-        Of two events that create it at once, one fails, and Lambda repeats it."""
-        found = self._client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else self._client.create_experiment(name))
 
     def _made(self, run: str, at: datetime) -> str:
         """Create the MLflow run and return its id. If another event was faster, return its run and delete this one."""

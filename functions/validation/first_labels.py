@@ -20,7 +20,7 @@ from millrace.datasets.labels import LabelColumns
 from millrace.datasets.tables import Lake
 from millrace.decisions import captured
 from millrace.decisions.record import canonical
-from millrace.decisions.review import label_item
+from millrace.decisions.review import item_of
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
 from millrace.settings.drop import ValidationSettings
@@ -59,7 +59,7 @@ class FirstLabels:
                 source="batch",
             )
             if len(asked.input.encode()) <= INPUT_BYTES:
-                self._queue.open(label_item(asked, "no_model", self._review, version=None, opened_at=now))
+                self._queue.open(item_of(asked, self._review, reason="no_model", opened_at=now))
 
     def _new(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """The id and the key of each drawn row that never waited."""

@@ -99,7 +99,8 @@ def _reach_gateway(
         tables = _tables(network, subnet)
         taken = [one for one in offered if _is_gateway(network, one, subnet, tables)]
         if not taken:
-            expected = f"a route table with a gateway endpoint of {service}{_in(network)}, for {who}"
+            regions = f" in {', '.join(sorted(network.regions))}" if network.regions else ""
+            expected = f"a route table with a gateway endpoint of {service}{regions}, for {who}"
             yield Finding(where=subnet.where, expected=expected, came={"tables": tables, **_described(network)})
         yield from _held_back(network, resident, service, taken)
         yield from _other_routes(network, tables, groups)
@@ -193,10 +194,6 @@ def _other_routes(network: StageNetwork, tables: Sequence[str], groups: Sequence
         for _, route in network.all("AWS::EC2::Route"):
             if not set(tables).isdisjoint(network.places(route, "RouteTableId")):
                 yield Finding(where=route.where, expected=expected, came=route.properties.get("DestinationCidrBlock"))
-
-
-def _in(network: StageNetwork) -> str:
-    return f" in {', '.join(sorted(network.regions))}" if network.regions else ""
 
 
 def _described(network: StageNetwork) -> dict[str, Any]:

@@ -30,8 +30,11 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
             if not task.state.get("Retry"):
                 yield Finding(where=task.where, expected="Retry", came=None)
             elif not _is_carried(task):
-                expected = f"Retry of {_throttled(task)} or of a wildcard"
-                yield Finding(where=task.where, expected=expected, came=sorted(_retried(task.state)))
+                is_sdk = ":aws-sdk:" in task.state["Resource"]
+                error = "throttling" if is_sdk else THROTTLED.get(task.service, "throttling")
+                yield Finding(
+                    where=task.where, expected=f"Retry of {error} or of a wildcard", came=sorted(_retried(task.state))
+                )
             waits = task.state["Resource"].endswith(".waitForTaskToken")
             if waits and not {"TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds"} & task.state.keys():
                 yield Finding(where=task.where, expected="TimeoutSeconds with waitForTaskToken", came=None)
@@ -45,10 +48,6 @@ def _is_carried(task: Task) -> bool:
     if ":aws-sdk:" in task.state["Resource"]:
         return any(SDK.fullmatch(one) for one in retried)
     return THROTTLED.get(task.service) in retried
-
-
-def _throttled(task: Task) -> str:
-    return "throttling" if ":aws-sdk:" in task.state["Resource"] else THROTTLED.get(task.service, "throttling")
 
 
 def _retried(state: Mapping[str, Any]) -> set[str]:

@@ -20,12 +20,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each update without alarms, with alarms that no state makes, or with alarms that mix the fleets."""
     for machine in machines(stacks):
         for task in machine.tasks():
-            if task.action == "updateEndpoint" and not _is_without_traffic(task):
+            name = str(task.parameters.get("EndpointName", ""))
+            if task.action == "updateEndpoint" and not name.endswith(WITHOUT_TRAFFIC):
                 yield from _update(machine, task)
-
-
-def _is_without_traffic(task: Task) -> bool:
-    return str(task.parameters.get("EndpointName", "")).endswith(WITHOUT_TRAFFIC)
 
 
 def _update(machine: Machine, task: Task) -> Iterator[Finding]:

@@ -117,7 +117,8 @@ class ServingStack(WorkloadStack):
 
     def _prediction(self, queue: Queue, waiting: Queue | None) -> None:
         context, names = self.context, self.context.names
-        starts, limit = context.settings.options.prediction_starts, context.settings.options.callers
+        options = context.settings.options
+        starts, limit = options.prediction_starts, options.callers
         function = Function(
             self,
             "prediction",
@@ -132,12 +133,13 @@ class ServingStack(WorkloadStack):
             statements=[
                 *self._deciding(queue),
                 *(self._accepting(waiting) if waiting else []),
-                *(self._telling() if context.settings.options.api else []),
+                # The API tells what was decided.
+                *([LAKE.read(names, "decisions"), LAKE.find(names, "decisions")] if options.api else []),
             ],
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
             # Absorbed decisions are Parquet, and the REST API alone tells them.
-            requirements="requirements-api.txt" if context.settings.options.api else "requirements.txt",
+            requirements="requirements-api.txt" if options.api else "requirements.txt",
             has_snapshots=starts is not None and starts.snapstart,
             reserved=context.settings.options.prediction_reserved,
         )
@@ -167,10 +169,6 @@ class ServingStack(WorkloadStack):
             LAKE.find(names, folder),
             queues.send(waiting.arn),
         ]
-
-    def _telling(self) -> list[Statement]:
-        """The rights of the function that tells what was decided."""
-        return [LAKE.read(self.context.names, "decisions"), LAKE.find(self.context.names, "decisions")]
 
     def _jobs(self, queue: Queue) -> Queue:
         """The queue of jobs, and the function that works them off."""

@@ -78,6 +78,7 @@ class TrainingStack(WorkloadStack):
     def _jobs(self) -> None:
         """The role of all jobs of the workload: training, evaluation, preflight and drift."""
         names, kept, read = self.context.names, ["runs", "checkpoints"], ["iceberg", "decisions", "windows"]
+        weights = self.context.workload.training.weights
         job_role(
             self,
             JOB_ROLE,
@@ -91,15 +92,10 @@ class TrainingStack(WorkloadStack):
                 LAKE.read(names, *read, "predictions"),
                 LAKE.find(names, *read),
                 LAKE.write(names, "monitor"),
-                *self._weights(),
+                *(one_object(names, weights.source) if weights else []),
                 *(one_object(names, self.pretrained_uri) if self.pretrained_uri else []),
             ],
         )
-
-    def _weights(self) -> list[Statement]:
-        """The right to read the archive of the model from which a training starts, if the workload declares one."""
-        declared = self.context.workload.training.weights
-        return one_object(self.context.names, declared.source) if declared else []
 
     def _pretrained_uri(self) -> str:
         """The URI of the sentence encoder that a training takes; empty if the workload declares none.

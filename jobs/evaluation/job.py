@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     parts = [case.answered("beside", f"{part} alone", model.outputs(case.test_tensors, part)) for part in model.parts]
     name = f"this model: {model.description.answers}".removesuffix(": ")
     compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]], name)
+    at = np.datetime64(run.as_of.astimezone(UTC).replace(tzinfo=None))  # as event times are: UTC, without a zone
     evaluation = report.Evaluation(
         **_figures(model.description.task, rows, output_TW, workload),
         **measure(workload.gates, case),
@@ -120,8 +121,8 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         truth_by_answer=truth_by_answer(case),
         cut_answers=cut_answers(case, contract.label),
         mistakes=find_mistakes(case),
-        age_days=_age_days(rows.parts.end, run.as_of),
-        finite_weights=_are_finite(artefact.weights),
+        age_days=float((at - rows.parts.end) / np.timedelta64(1, "D")),
+        finite_weights=all(bool(np.isfinite(value).all()) for value in load(artefact.weights).values()),
         latency_ms=_latency(model, rows.test),
         size_mb=archive.stat().st_size / 1e6,
         model_digest=artefact.digest,
@@ -248,12 +249,6 @@ def _reliability(
     return metrics.reliability(confidence_T, errors_T == 0, lowest=EVEN if of_likelier else 0.0)
 
 
-def _age_days(end: np.datetime64, as_of: datetime) -> float:
-    """The days from `end` to the moment of the run. `end` is in UTC, as are event times without a zone."""
-    at = np.datetime64(as_of.astimezone(UTC).replace(tzinfo=None))
-    return float((at - end) / np.timedelta64(1, "D"))
-
-
 def _champion(
     champion: AnsweredCase, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
 ) -> report.ChampionComparison:
@@ -281,10 +276,6 @@ def _champion(
         lower_bound=compared.lower_bound,
         blocks=compared.blocks,
     )
-
-
-def _are_finite(weights: bytes) -> bool:
-    return all(bool(np.isfinite(value).all()) for value in load(weights).values())
 
 
 def _latency(model: Model, rows: pa.Table) -> report.CallTime:

@@ -344,14 +344,10 @@ def description_document(description: Description) -> dict[str, Any]:
     }
 
 
-def week_document(week: Week) -> dict[str, Any]:
-    """The window as model.json and evaluation.json write it."""
-    return {"from": week.start, "to": week.end, "rows": week.rows, "error": week.error}
-
-
 def frozen_document(frozen: FrozenModel) -> dict[str, Any]:
     """The frozen model as model.json and evaluation.json write it."""
-    return {"trained_until": frozen.trained_until, "weeks": [week_document(week) for week in frozen.weeks]}
+    weeks = [{"from": one.start, "to": one.end, "rows": one.rows, "error": one.error} for one in frozen.weeks]
+    return {"trained_until": frozen.trained_until, "weeks": weeks}
 
 
 def _frozen(document: dict[str, Any]) -> FrozenModel:

@@ -103,8 +103,9 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     summary |= {notes.SEQUENCER: source.sequencer} if source.sequencer else {}
     summary |= drop.notes
     earlier = find_commit(journal, source.digest, written_by=source.written_by)
-    # The same bytes came before, and the table says so already.
-    if earlier is not None and (earlier.written_by == source.written_by or find_alias(journal, source)):
+    # The same bytes came before, and the table says so already: it may have them from this object as a duplicate.
+    is_known = any(entry.uri == source.uri for entry in journal.with_digest(source.digest))
+    if earlier is not None and (earlier.written_by == source.written_by or is_known):
         return _result(iceberg, earlier, source)
     if earlier is not None and corrects and _others_since(journal, source.digest):
         earlier = None
@@ -115,7 +116,8 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
         return _superseded(attempt.table, later)
     # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
     # these bytes may have been refused beside the version that leaves: then they are judged again.
-    replaces_rows = has_earlier(journal, source) and (earlier is None or earlier.key != source.key)
+    has_earlier = bool(source.sequencer) and bool(_versions(journal, source.key))
+    replaces_rows = has_earlier and (earlier is None or earlier.key != source.key)
     instead = {notes.REPLACED: source.key} if replaces_rows else {}
     # Rows of these bytes that were refused may have been so for keys of the version that leaves now.
     is_there = earlier is not None and not (instead and earlier.rows_quarantined > 0)
@@ -188,7 +190,9 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
     if found is None:
         return None
     duplicate_of = found.notes.get(notes.ALIAS)
-    first = _source_of_bytes(journal, duplicate_of, source.digest) if duplicate_of else None
+    # The commit by which that object brought these bytes as new ones.
+    firsts = (entry for entry in journal.with_digest(source.digest) if entry.uri == duplicate_of and entry.is_first)
+    first = next(firsts, None) if duplicate_of else None
     return replace(
         _own_result(found, rows_total=found.rows_total),
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
@@ -210,16 +214,6 @@ def _own_result(found: JournalEntry, *, rows_total: int) -> Commit:
     )
 
 
-def _source_of_bytes(journal: Journal, uri: str, digest: str) -> JournalEntry | None:
-    """The commit by which this object brought these bytes as new ones."""
-    return next((entry for entry in journal.with_digest(digest) if entry.uri == uri and entry.is_first), None)
-
-
-def find_alias(journal: Journal, source: Source) -> bool:
-    """Whether the table has an entry for these bytes from this object, for example as a duplicate."""
-    return any(entry.uri == source.uri for entry in journal.with_digest(source.digest))
-
-
 def find_later(journal: Journal, source: Source) -> str | None:
     """The URI of a later version of the same object that the table has taken; None if there is none.
 
@@ -229,11 +223,6 @@ def find_later(journal: Journal, source: Source) -> str | None:
     taken = _versions(journal, source.key)
     later = (entry.uri for entry in taken if notes.is_later(entry.notes.get(notes.SEQUENCER, ""), source.sequencer))
     return next(later, None)
-
-
-def has_earlier(journal: Journal, source: Source) -> bool:
-    """Whether the table has taken an earlier version of the same object. Call it if `find_later` has found none."""
-    return bool(source.sequencer) and bool(_versions(journal, source.key))
 
 
 def _versions(journal: Journal, key: str) -> list[JournalEntry]:

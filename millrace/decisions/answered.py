@@ -11,6 +11,7 @@ drops.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,8 @@ DROPPING = timedelta(minutes=1)
 MOST = 300
 """The most labels of a file: an item of DynamoDB, 400 KB at most, has the ids of their decisions."""
 ACTOR = "review"
+Labelled = list[tuple[ReviewItem, str]]
+"""Answered items, each with the body of its label; empty for a second opinion."""
 
 
 class Reviews:
@@ -44,7 +47,7 @@ class Reviews:
 
         A person's labels are one file, or some. A call that dies is made up for by a later one, which drops the same
         labels under the same key: ingestion takes them once."""
-        files, own = defaultdict[tuple[str, str, str], list[tuple[ReviewItem, str]]](list), uuid4().hex
+        files, own = defaultdict[tuple[str, str, str, str], Labelled](list), uuid4().hex
         for item, label in self.queue.answered():
             answer, begun = item.answer, item.dropped_at
             if answer is None or answer.at + older_than > now or (by and answer.by != by):
@@ -52,15 +55,16 @@ class Reviews:
             if begun and begun + DROPPING > now:
                 continue
             if drop := self.queue.begin_drop(item, drop=own, now=now):
-                files[label_folder(self._names.workload, item), answer.by, drop].append((item, label))
-        for (folder, person, _), items in files.items():
+                files[label_folder(self._names.workload, item), answer.by, answer.guideline, drop].append((item, label))
+        for (folder, person, guideline, _), items in files.items():
+            said = {"by": person, **({"guideline": guideline} if guideline else {})}
             ordered = sorted(items, key=lambda each: each[0].id)
             for first in range(0, len(ordered), MOST):
-                self._drop(folder, person, ordered[first : first + MOST], now=now)
+                self._drop(folder, said, ordered[first : first + MOST], now=now)
         return sum(bool(label) for items in files.values() for _, label in items)
 
-    def _drop(self, folder: str, person: str, items: list[tuple[ReviewItem, str]], *, now: datetime) -> None:
-        """Drop these labels of one person in one file; then record each answer, and ask whoever is to say the same.
+    def _drop(self, folder: str, said: Mapping[str, str], items: Labelled, *, now: datetime) -> None:
+        """Drop these labels in one file, of which this is `said`; then record each answer, and ask the next person.
 
         A second opinion has no label: the first counts, or the third."""
         if ids := [item.id for item, label in items if label]:
@@ -71,7 +75,7 @@ class Reviews:
                 Key=key,
                 Body="".join(label for _, label in items).encode(),
                 ContentType="application/jsonlines",
-                Metadata={"by": person, "labels": str(len(ids))},
+                Metadata={**said, "labels": str(len(ids))},
             )
         firsts = self.queue.find([item.decision for item, _ in items if item.reason == "second_opinion"])
         for item, _ in items:
@@ -85,8 +89,7 @@ class Reviews:
     def record_answer(self, item: ReviewItem, event: AuditEvent, *, at: datetime) -> None:
         """Record the item's answer, or that it was taken back."""
         answer = item.answer
-        if answer is None:
-            raise ValueError(f"{item.id}: expected an answer, got none")
+        assert answer
         details = ReviewAnswered(
             decision=item.decision,
             reason=item.reason,
@@ -95,6 +98,7 @@ class Reviews:
             seconds=answer.seconds,
             source=answer.source,
             agrees=answer.agrees,
+            guideline=answer.guideline,
         )
         self._append(event, by=answer.by, at=at, details=details)
 

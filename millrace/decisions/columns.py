@@ -251,9 +251,9 @@ def _parsed(texts: pa.ChunkedArray, part: str, shape: ColumnShape) -> dict[str, 
     wanted = shape.parsed(part)
     if part == WATCHED and not wanted:
         return {}
-    is_text = (
-        {part + name for name, kind in shape.cells.items() if kind and not _is_jsons(kind)} if part == INPUT else ()
-    )
+    # Arrow reads the cells of the other kinds from JSON as they are.
+    as_they_are = (*FLOATS, *INTEGERS, "boolean", "string", None)
+    is_text = {part + name for name, kind in shape.cells.items() if part == INPUT and kind not in as_they_are}
     schema = [(name.removeprefix(part), pa.string() if name in is_text else kind) for name, kind in wanted]
     found = objects(texts, pa.schema(schema))
     columns = {name: found.column(name.removeprefix(part)) for name, _ in wanted}
@@ -279,11 +279,6 @@ def objects(texts: pa.ChunkedArray, schema: pa.Schema | None) -> pa.Table:
     if found.num_rows != len(lines):
         raise pa.ArrowInvalid(f"expected {len(lines)} objects, got {found.num_rows}")
     return found
-
-
-def _is_jsons(kind: Kind) -> bool:
-    """Whether Arrow reads the cells of this kind from JSON as they are."""
-    return kind in (*FLOATS, *INTEGERS, "boolean", "string")
 
 
 def _of_texts(column: pa.ChunkedArray, kind: Kind | None) -> pa.Array:

@@ -185,7 +185,8 @@ def _in_range(prediction: Any, fields: Sequence[AnswerField]) -> Any:
 
 def _answers(version: str, predictions: Sequence[Any], fields: Sequence[AnswerField]) -> Answers:
     # A rejected row has its reason in place of an answer. What follows is of the other rows only.
-    rejected = {place: _rejection(one) for place, one in enumerate(predictions) if _is_rejected(one)}
+    objects = {place: one for place, one in enumerate(predictions) if isinstance(one, dict)}
+    rejected = {place: _rejection(one) for place, one in objects.items() if "rejected" in one}
     answered = [one for place, one in enumerate(predictions) if place not in rejected]
     outputs = tuple(read_answer(prediction, fields) for prediction in answered)
     watched = tuple(map(_measured, answered)) if any("watched" in one for one in answered) else ()
@@ -207,10 +208,6 @@ def split_rejected(rows: Sequence[Admitted], answer: Answers, table: Table) -> t
         for place, reason in sorted(answer.rejected.items())
     ]
     return answered, rejected
-
-
-def _is_rejected(prediction: object) -> bool:
-    return isinstance(prediction, dict) and "rejected" in prediction
 
 
 def _rejection(prediction: Mapping[str, Any]) -> dict[str, str]:

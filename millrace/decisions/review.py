@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,6 +87,8 @@ class ReviewAnswer:
     """With what it was given: `terminal`, `web`."""
     agrees: bool | None = None
     """Of a second opinion: whether it is the first one; None of any other, and of a number."""
+    guideline: str = ""
+    """The version of the guideline under which it was given; empty where none was declared."""
 
 
 def _answer_from_json(text: str) -> ReviewAnswer:
@@ -161,63 +163,26 @@ class ReviewItem(Item, key="item#{id}"):
         """For people: `waits`, `unanswered`, `1 by assumed-role/Operators/ann`."""
         if self.answer is None:
             return "waits" if self.status == "waiting" else self.status
-        return f"{value_to_json(self.answer.value)} by {self.answer.by.rpartition(':')[2]}"
+        under = f", guideline {self.answer.guideline}" if self.answer.guideline else ""
+        return f"{value_to_json(self.answer.value)} by {self.answer.by.rpartition(':')[2]}{under}"
 
 
 def item_of(
-    decision: Decision, review: Review, *, opened_at: datetime, reason: ReviewReason | None = None
-) -> ReviewItem:
-    """The item of a decision that a person is asked about. Time begins at `opened_at`, to the second.
-
-    `reason` is why; None: the decision's own, whose action is `review`."""
-    reason = reason or decision.reason
-    output = None if reason in BLIND else decision.output
-    return _item(decision, reason, review, version=decision.model_version, opened_at=opened_at, output=output)
-
-
-def label_item(
-    wanted: LabelAsked, reason: ReviewReason, review: Review, *, version: str | None, opened_at: datetime
-) -> ReviewItem:
-    """The item of a decision of this version whose label is wanted from a person; without a version that of a row."""
-    return _item(wanted, reason, review, version=version, opened_at=opened_at)
-
-
-def opinion_item(item: ReviewItem, *, now: datetime) -> ReviewItem | None:
-    """The item by which another person is asked about the decision of this answered one; None if nobody is.
-
-    A second person is asked about the declared share, and a third one where the two have answered otherwise."""
-    answer = item.answer
-    if answer is None or not (item.is_twice or answer.agrees is False):
-        return None
-    which = "+2+" if item.is_twice else "+3+"
-    return replace(
-        item,
-        id=f"{which}{item.decision}",
-        reason=OPINIONS[which],
-        action="automated",  # the first answer goes to those who wait for it
-        priority=PRIORITY[OPINIONS[which]],
-        opened_at=now.replace(microsecond=0),
-        expires_at=now.replace(microsecond=0) + (item.expires_at - item.opened_at),
-        output=None,
-        note="",
-        is_twice=False,
-        before=(*(item.before or ()), answer.by),
-        status="waiting",
-        answer=None,
-        dropped_at=None,
-        drop="",
-    )
-
-
-def _item(
     of: Decision | LabelAsked,
-    reason: ReviewReason,
     review: Review,
     *,
-    version: str | None,
     opened_at: datetime,
-    output: Mapping[str, Answered] | None = None,
+    reason: ReviewReason | None = None,
+    version: str | None = None,
 ) -> ReviewItem:
+    """The item by which a person is asked about a decision, or for a label. Time begins at `opened_at`, to the second.
+
+    `reason` is why; None: the decision's own, whose action is `review`. `version` has answered the row whose label is
+    wanted; None: none has."""
+    output: Mapping[str, Answered] | None = None
+    if isinstance(of, Decision):
+        reason, version, output = reason or of.reason, of.model_version, of.output
+    assert reason
     return ReviewItem(
         id=of.id,
         reason=reason,
@@ -228,11 +193,35 @@ def _item(
         expires_at=opened_at.replace(microsecond=0) + timedelta(hours=review.hours),
         key=of.key,
         input=of.input if len(of.input.encode()) <= INPUT_BYTES else "",
-        output=output,
+        output=None if reason in BLIND else output,
         model_version=version,
         source=of.source,
         # A label that is doubted has been given once already.
         is_twice=reason != "label_error" and is_drawn(f"twice {canonical(of.key)}", review.twice),
+    )
+
+
+def opinion_item(item: ReviewItem, *, now: datetime) -> ReviewItem | None:
+    """The item by which another person is asked about the decision of this answered one; None if nobody is.
+
+    A second person is asked about the declared share, and a third one where the two have answered otherwise."""
+    answer = item.answer
+    if answer is None or not (item.is_twice or answer.agrees is False):
+        return None
+    which = "+2+" if item.is_twice else "+3+"
+    # Its action is `automated`: the first answer goes to those who wait for it.
+    return ReviewItem(
+        id=f"{which}{item.decision}",
+        reason=OPINIONS[which],
+        priority=PRIORITY[OPINIONS[which]],
+        opened_at=now.replace(microsecond=0),
+        event_time=item.event_time,
+        expires_at=now.replace(microsecond=0) + (item.expires_at - item.opened_at),
+        key=item.key,
+        input=item.input,
+        model_version=item.model_version,
+        source=item.source,
+        before=(*(item.before or ()), answer.by),
     )
 
 

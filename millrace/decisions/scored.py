@@ -102,7 +102,8 @@ def rows_by_day(times: pa.Array) -> dict[date, int]:
     import pyarrow.compute as pc
 
     counts = ((one["values"], one["counts"]) for one in pc.value_counts(_day_numbers(times)).to_pylist())
-    return {EPOCH + timedelta(days=number): rows for number, rows in counts if number is not None and _is_day(number)}
+    days = range((date.min - EPOCH).days, (date.max - EPOCH).days + 1)
+    return {EPOCH + timedelta(days=number): rows for number, rows in counts if number in days}
 
 
 def read_rows(
@@ -195,10 +196,6 @@ def _day_numbers(times: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.cast(pc.cast(times, pa.date32(), safe=False), pa.int32())
-
-
-def _is_day(number: int) -> bool:
-    return (date.min - EPOCH).days <= number <= (date.max - EPOCH).days
 
 
 def _cell(cell: Any) -> Any:

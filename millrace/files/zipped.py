@@ -41,11 +41,8 @@ https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4"""
 def members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The files within, in the order of their names; without folders and what systems put there (`__MACOSX`)."""
     names = sorted(archive.infolist(), key=lambda member: member.filename)
-    return [one for one in names if not one.filename.endswith("/") and not _is_hidden(Path(one.filename))]
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.parts[:1] == ("__MACOSX",) or path.name.startswith(".")
+    paths = {one: Path(one.filename) for one in names if not one.filename.endswith("/")}
+    return [one for one in paths if paths[one].parts[:1] != ("__MACOSX",) and not paths[one].name.startswith(".")]
 
 
 def name_of(member: zipfile.ZipInfo) -> str:

@@ -161,6 +161,8 @@ class ReviewAnswered(ReviewUnanswered):
     """With what it was given: `terminal`, `web`."""
     agrees: bool | None = None
     """Of a second opinion: whether it is the first one."""
+    guideline: str = ""
+    """The version of the guideline that the person saw; empty without one."""
 
 
 class ReviewEscalated(ReviewUnanswered):

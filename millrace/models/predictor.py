@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from importlib import import_module
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -133,7 +132,8 @@ class Predictor(nn.Module):
         target_N = self._target(target_N)
         # With one number per row the loss takes (N), the shape of the targets.
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
-        loss: Tensor = _loss_function(self.objective.loss)(raw, target_N, **self.objective.options)
+        function = OWN.get(self.objective.loss) or getattr(functional, self.objective.loss)
+        loss: Tensor = function(raw, target_N, **self.objective.options)
         return loss
 
     def log_loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
@@ -187,8 +187,3 @@ def pinball(raw_NW: Tensor, target: Tensor, quantiles: tuple[float, ...]) -> Ten
 
 
 OWN = {"pinball": pinball}
-
-
-def _loss_function(name: str) -> Any:
-    """The loss of this name. Raises AttributeError if neither this module nor torch has one."""
-    return OWN.get(name) or getattr(functional, name)

@@ -204,7 +204,9 @@ def of_windows(
             counts = _counted(bins, values, slice_N, complete)
             found = calibrate(bins, counts, run)
             calibrated.append(found)
-            parts[name] = {part: apart(bins, counts, part) for part in runs_of_few(run) if _has_rows(rows, part)}
+            # A part of a window needs rows enough to be judged.
+            judged = (part for part in runs_of_few(run) if rows * part // SLICES >= FEWEST_ROWS)
+            parts[name] = {part: apart(bins, counts, part) for part in judged}
         columns.append(BaselineColumn(name, bins, {of: one.moments for of, one in found.items()}))
     made = Baseline(
         workload=workload,
@@ -222,11 +224,6 @@ def of_windows(
         error=error,
     )
     return replace(made, factors=_factors(made, parts))
-
-
-def _has_rows(rows: int, run: int) -> bool:
-    """Whether a part of `run` slices of a window with `rows` rows has enough of them to be judged."""
-    return rows * run // SLICES >= FEWEST_ROWS
 
 
 def _factors(

@@ -106,7 +106,9 @@ class Registry:
             raise ArtefactError(
                 f"{candidate.run}: metadata: expected at most {MAXIMUM_METADATA} entries, got {len(metadata)}"
             )
-        return self._of_run(candidate.run) or self._create(candidate, metadata)
+        # An earlier attempt's package is among the newest, since runs of a workload follow each other.
+        found = (package for package in islice(self.all(), 3) if package.metadata.get("run") == candidate.run)
+        return next(found, None) or self._create(candidate, metadata)
 
     def describe(self, arn: str) -> Package:
         """The package with this ARN. Raises ArtefactError if its container has no model data URL: it is not ours."""
@@ -178,12 +180,6 @@ class Registry:
             ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending", **only
         )
         return (summary for page in pages for summary in page["ModelPackageSummaryList"])
-
-    def _of_run(self, run: str) -> Package | None:
-        """The package that an earlier attempt of the run has made. None if there is none.
-
-        It is among the newest packages, since runs of a workload follow each other."""
-        return next((package for package in islice(self.all(), 3) if package.metadata.get("run") == run), None)
 
     def _create(self, candidate: Candidate, metadata: dict[str, str]) -> Package:
         answer = self._client.create_model_package(

@@ -1,7 +1,7 @@
 """What people have answered, the newest first: the partitions `review#<workload>#…` of the table `state`.
 
     said#<person>#<at>#<id>    one answer of this person; its item has what was said
-    two#<at>#<id>              what two people have said of one decision
+    two#<at>#<guideline>#<id>  what two people have said of one decision, and under which version of the guideline
 
 They are noted when an answer can no longer be taken back, and kept as long as the items of `reviews`.
 """
@@ -19,6 +19,8 @@ from millrace.state.table import StateTable, delete_after
 from millrace.timestamps import format_utc
 
 SAID, TWO = "said#", "two#"
+SEVERAL = "several"
+"""In place of the version of a guideline: the two have seen different ones."""
 
 
 class AnswerNotes:
@@ -30,19 +32,24 @@ class AnswerNotes:
     def note(self, item: ReviewItem, *, first: ReviewAnswer | None) -> None:
         """Note the item's answer; beside `first`, what another person has said of the decision."""
         assert item.answer
-        place, until = f"{format_utc(item.answer.at)}#{item.id}", delete_after(item.answer.at + KEPT)
-        self._table.put(f"{SAID}{item.answer.by}#{place}", until)
+        at, until = format_utc(item.answer.at), delete_after(item.answer.at + KEPT)
+        self._table.put(f"{SAID}{item.answer.by}#{at}#{item.id}", until)
         if first:
             said = {"first": value_to_json(first.value), "second": value_to_json(item.answer.value)}
-            self._table.put(f"{TWO}{place}", {**said, **until})
+            guideline = first.guideline if first.guideline == item.answer.guideline else SEVERAL
+            self._table.put(f"{TWO}{at}#{guideline}#{item.id}", {**said, **until})
 
     def of(self, person: str, *, most: int) -> Sequence[str]:
         """The ids of the items that this person has answered last."""
         found = self._table.in_order(f"{SAID}{person}#", page=most, is_newest_first=True)
         return [sort.rpartition("#")[2] for sort, _ in islice(found, most)]
 
-    def pairs(self, *, most: int) -> Sequence[tuple[LabelValue, LabelValue]]:
-        """What two people have said of the decisions that a second one has answered last."""
+    def pairs(self, *, most: int) -> Sequence[tuple[str, tuple[LabelValue, LabelValue]]]:
+        """What two people have said of the decisions that a second one has answered last.
+
+        Before each pair the version of the guideline that both have seen, or SEVERAL."""
         found = islice(self._table.in_order(TWO, page=most, is_newest_first=True), most)
-        said = ((item["first"]["S"], item["second"]["S"]) for _, item in found)
-        return [(value_from_json(first), value_from_json(second)) for first, second in said]
+        return [
+            (sort.split("#")[2], (value_from_json(item["first"]["S"]), value_from_json(item["second"]["S"])))
+            for sort, item in found
+        ]

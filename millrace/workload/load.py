@@ -72,7 +72,9 @@ def read_workload(path: Path) -> Workload:
     except ValidationError as error:
         first = _first(error)
         place, refused = first["loc"], first.get("ctx", {}).get("error")
-        field, expected, came = ".".join(_by_name(place, document)), _lower(first["msg"]), first["input"]
+        field, expected, came = ".".join(_by_name(place, document)), first["msg"], first["input"]
+        # Pydantic's message without its first words follows the word "expected".
+        expected = re.sub(r"^(Value error, (expected )?|Input should be )", "", expected)
         if isinstance(refused, FieldError):
             field, expected, came = f"{field}.{refused.field}".strip("."), refused.expected, refused.came
         if first["type"] == "extra_forbidden":
@@ -115,11 +117,6 @@ def _by_name(place: Place, document: object) -> Iterator[str]:
 
 def _where(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
-
-
-def _lower(message: str) -> str:
-    """Pydantic's message without its first words, so that it can follow the word "expected"."""
-    return re.sub(r"^(Value error, (expected )?|Input should be )", "", message)
 
 
 WHY_NOT = "the roles of one workload could touch the resources of the other"

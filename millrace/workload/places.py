@@ -36,7 +36,7 @@ def keys_at(place: Place, root: type[BaseModel]) -> tuple[str, ...]:
         if inner := [model for each in models for model in models_in(_fields(each).get(part))]:
             models = inner
         # Behind a field of several kinds, pydantic's place has the kind: `training`, `split`, `column`, `absent`.
-        elif kind := [model for model in models if _is_of_kind(model, part)]:
+        elif kind := [model for model in models if any(part in get_args(one) for one in _fields(model).values())]:
             models = kind
     return tuple(dict.fromkeys(str(key) for model in models for key in _fields(model)))
 
@@ -52,7 +52,3 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for part in get_args(annotation):
         yield from models_in(part)
-
-
-def _is_of_kind(model: type[BaseModel], kind: int | str) -> bool:
-    return any(kind in get_args(annotation) for annotation in _fields(model).values())

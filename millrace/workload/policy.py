@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from millrace.errors import FieldError
+from millrace.errors import FieldError, WorkloadError
 from millrace.workload.section import Section
 
 RETURN = 14
@@ -94,6 +96,22 @@ class ReviewAbove(Section):
     """The largest number that may act by itself. Seven digits of it are compared."""
 
 
+MOST_GUIDELINE, UNKNOWN = 20_000, "\N{REPLACEMENT CHARACTER}"
+"""A guideline is read beside the row: some ten pages at most, and no character that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guideline:
+    """The text by which people decide; empty where none is declared."""
+
+    text: str = ""
+
+    @property
+    def version(self) -> str:
+        """The first twelve digits of the text's SHA-256, which each answer under it has; empty without a text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12] if self.text else ""
+
+
 class Review(Section):
     """How long a decision waits for a person."""
 
@@ -105,10 +123,27 @@ class Review(Section):
     """Of this share of the rows, drawn by their keys, a second person is asked the same, blind to the first answer.
 
     The first answer counts at once. Where the second is another, a third person says the label; not of numbers."""
+    guideline: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
+    """A text in the workload's folder that says what each label means.
+
+    Who decides sees it beside the row, and each answer is kept with its version."""
 
     @property
     def late_after_hours(self) -> float:
         return self.hours / 2 if self.alarm_hours is None else self.alarm_hours
+
+    def read_guideline(self, folder: Path) -> Guideline:
+        """The declared text in this folder. Raises WorkloadError for a file that is missing, empty, long or no text."""
+        if self.guideline is None:
+            return Guideline()
+        path = folder / self.guideline
+        text = path.read_text("utf-8", "replace") if path.is_file() else ""
+        if text.strip() and UNKNOWN not in text and len(text) <= MOST_GUIDELINE:
+            return Guideline(text=text)
+        expected = f"a text {self.guideline} in the workload's folder, in UTF-8, of 1 to {MOST_GUIDELINE:,} characters"
+        came = f"{len(text):,}, of which {text.count(UNKNOWN)} are not UTF-8" if path.is_file() else "no such file"
+        where = f"{folder.name}/workload.yaml"
+        raise WorkloadError(where=where, field="policy.review.guideline", expected=expected, came=came)
 
     @model_validator(mode="after")
     def _is_told_before_the_end(self) -> Review:

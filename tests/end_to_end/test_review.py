@@ -23,7 +23,8 @@ from millrace.console.queries.reviews import count_waiting, find_items, list_wai
 from millrace.decisions.record import Decision, canonical
 from millrace.decisions.review import is_drawn
 from millrace.errors import ReviewError
-from tests.electricity import CLOCK, KNOWN, NAMES, SAMPLE, Electricity, live_electricity, sample
+from millrace.workload.policy import Guideline
+from tests.electricity import CLOCK, HOME, KNOWN, NAMES, SAMPLE, Electricity, live_electricity, sample
 from tests.end_to_end.test_sweep import sweeping
 
 ASKED = 24
@@ -31,8 +32,9 @@ POLICY = """
 policy:
   automate: {confidence: 0.98}
   held_out: 0.3
-  review: {hours: 48, alarm_hours: 8, twice: 0.5}
+  review: {hours: 48, alarm_hours: 8, twice: 0.5, guideline: README.md}
 """
+GUIDELINE = Guideline(text=(HOME / "README.md").read_text())
 TWICE = 0.5
 ANN, BEN, CID = (f"arn:aws:sts::123456789012:assumed-role/Operators/{name}" for name in ("ann", "ben", "cid"))
 
@@ -143,9 +145,10 @@ def test_why_and_decisions_say_what_the_person_has_decided(environment: Environm
 
 def test_a_person_works_in_the_terminal(environment: Environment, cloud: Electricity) -> None:
     waiting = firsts(environment)
-    said = runs("review", typed="?\nneither\n1\n0\nu\n1\ns\np a holiday\nq\n")
+    said = runs("review", typed="?\ng\nneither\n1\n0\nu\n1\ns\np a holiday\nq\n")
     assert said.count("wait ·") == 7
     assert "expected one of 0, 1, got 'neither'" in said
+    assert GUIDELINE.text in said
     assert "2 labels dropped" in said
     assert firsts(environment) == waiting - 2
     first = list_waiting(environment, NAMES, limit=1)[0]
@@ -184,7 +187,9 @@ def test_a_share_of_the_rows_is_put_before_a_second_person_whom_the_consumers_do
     cloud.rest()
     assert counted() == [truths[asked[0]], 1 - truths[asked[1]]]
     (state,) = json.loads(runs("status", "--json"))
-    assert state["people_agree"] == "two people agree on 50% of two rows (9 to 91%), kappa 0.00"
+    assert state["people_agree"] == (
+        f"guideline {GUIDELINE.version}: two people agree on 50% of two rows (9 to 91%), kappa 0.00"
+    )
     at = decided(environment)[asked[1]].event_time.replace(tzinfo=None)
     rows = sample(KNOWN, 2 * ASKED).select(["timestamp", "class"])
     cloud.drop("labels/truth", rows.filter(pc.equal(rows["timestamp"], at)))

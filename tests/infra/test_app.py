@@ -132,6 +132,27 @@ def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:
     build(settings_for("dev", **place, options=options), workloads=[folder], outdir=str(tmp_path / "out"))
 
 
+@pytest.mark.parametrize(
+    ("content", "came"),
+    [
+        (None, "no such file"),
+        (b" \n", "2, of which 0 are not UTF-8"),
+        (b"x" * 20_001, "20,001, of which 0 are not UTF-8"),
+        ("gro\u00df".encode("latin-1"), "4, of which 1 are not UTF-8"),
+    ],
+)
+def test_a_guideline_that_nobody_can_read_is_refused(content: bytes | None, came: str, tmp_path: Path) -> None:
+    folder = tmp_path / "income"
+    shutil.copytree(SUITE / "workloads" / "income", folder, ignore=shutil.ignore_patterns("sample", "*.md"))
+    if content is not None:
+        (folder / "guideline.md").write_bytes(content)
+    with pytest.raises(WorkloadError) as refused:
+        build(settings_for("local", account="123456789012", region="eu-west-1"), workloads=[folder])
+    assert (refused.value.where, refused.value.field, refused.value.came) == (
+        "income/workload.yaml", "policy.review.guideline", came,
+    )  # fmt: skip
+
+
 def test_targets_of_every_stage_are_none_and_those_of_others_are(tmp_path: Path) -> None:
     """Of every account: what `dev` decides must not become rows, alarms or state of `prod`."""
     targets = [

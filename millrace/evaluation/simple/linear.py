@@ -73,7 +73,9 @@ def _columns(train: Matrix) -> Callable[[Matrix], Any]:
     numbers, words = _standardised(train), [*map(_weighted, train.tokens, train.vocabulary)]
 
     def columns(one: Matrix) -> Any:
-        tables = [numbers(one), *_indicators(one)]
+        # For each category (N, values): 1 in the column of the row's value, else 0.
+        codes = [one.category_NK[:, [k]] == np.arange(size) for k, size in enumerate(one.cardinality_K)]
+        tables = [numbers(one), *(code.astype(np.float32) for code in codes)]
         if not words and sum(train.cardinality_K) <= MOST_DENSE:
             return np.concatenate(tables, axis=1)
         from scipy import sparse
@@ -100,11 +102,6 @@ def _standardised(train: Matrix) -> Callable[[Matrix], npt.NDArray[np.float32]]:
         return np.concatenate([scaled_NC, np.isnan(one.number_NC[:, may_miss_C])], axis=1).astype(np.float32)
 
     return standardised
-
-
-def _indicators(one: Matrix) -> list[npt.NDArray[np.float32]]:
-    """For each category (N, values): 1 in the column of the row's value, else 0."""
-    return [(one.category_NK[:, [k]] == np.arange(size)).astype(np.float32) for k, size in enumerate(one.cardinality_K)]
 
 
 def _weighted(train_ML: npt.NDArray[np.int64], size: int) -> Callable[[npt.NDArray[np.int64]], Any]:

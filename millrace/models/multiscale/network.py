@@ -7,7 +7,6 @@ S scales, G numbers of the table's columns, P horizons, W numbers out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from itertools import pairwise
 
 import torch
@@ -64,7 +63,7 @@ class MultiscaleNetwork(nn.Module):
             self.mean_F.copy_(found.mean_F)
             self.scale_F.copy_(torch.where(deviation_F > 1e-6, 1 / deviation_F, 0.0))
             if self.linear is not None and _are_numbers(target_N):
-                weights_PF = _ridge(partial(self._exact_inputs, tensors), target_N.double())
+                weights_PF = _ridge(lambda: (self._inputs(one).double() for one in pieces(tensors)), target_N.double())
                 # Each horizon has weights of its own, which all of its numbers (quantiles and median) begin with.
                 rows = len(self.linear.weight) // weights_PF.shape[0]
                 self.linear.weight.copy_(weights_PF.repeat_interleave(rows, 0))
@@ -79,10 +78,6 @@ class MultiscaleNetwork(nn.Module):
     def _inputs(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """The standardised summary, with the columns beside it (N, 3 S F + G)."""
         return self.columns.beside(standardised(self._summary(tensors), self.mean_F, self.scale_F), tensors)
-
-    def _exact_inputs(self, tensors: Mapping[str, Tensor]) -> Iterator[Tensor]:
-        """The inputs of all rows in float64, a piece at a time."""
-        return (self._inputs(piece).double() for piece in pieces(tensors))
 
     def _summary(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Three figures for each scale and column (N, 3 S F), scale after scale.

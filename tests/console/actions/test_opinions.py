@@ -1,7 +1,11 @@
 """A second person answers the same row, blind to the first answer; a third one where the two differ."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
+import boto3
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -11,8 +15,10 @@ from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
 from millrace.console.queries.agreement import Agreement, agreement_in_words
 from millrace.console.queries.own_answers import find_own_answers
-from millrace.console.queries.reviews import find_items
+from millrace.console.queries.reviews import find_items, reviews_of
 from millrace.errors import ReviewError
+from millrace.workload.load import SUITE
+from millrace.workload.policy import Guideline
 from tests.console.web.queue_of_items import NAMES, item
 from tests.console.web.test_review import environment as environment
 from tests.console.web.test_review import labels
@@ -52,9 +58,35 @@ def test_the_first_answer_counts_until_a_third_person_says_another(
     assert cid.next() is None
     assert {one["income"] for one in labels()} == {">50K", second}
     assert {one["prediction_id"] for one in labels()} == {"r-1"}
-    assert agreement_in_words(environment, NAMES).startswith(f"two people agree on {agreed:.0%} of one row")
+    assert f"two people agree on {agreed:.0%} of one row" in agreement_in_words(environment, NAMES)
     (own,) = find_own_answers(environment, NAMES, "ann", limit=9)
     assert own.cells["others"] == (">50K" if agreed else "▲ <=50K, ▲ <=50K")
+
+
+def test_each_answer_has_its_guideline_and_people_are_compared_under_the_present_one(
+    environment: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    shutil.copytree(SUITE / "workloads/income", tmp_path / "income", ignore=shutil.ignore_patterns("sample"))
+    queue, versions = reviews_of(environment, NAMES).queue, []
+    # Both under the first, then one under each, then both under the second.
+    for number, texts in enumerate(["aa", "ab", "bb"], 1):
+        queue.open(item(number, is_twice=True))
+        for by, name, text in zip(("ann", "ben"), (f"r-{number}", f"+2+r-{number}"), texts, strict=True):
+            (tmp_path / "income/guideline.md").write_text(text)
+            reviewer = Reviewer.of(environment, NAMES, source="terminal", by=by)
+            reviewer.answer(reviewer.take(name), ">50K", seconds=1)
+            reviewer.finish()
+            versions.append(Guideline(text=text).version)
+    said = "two people agree on 100% of one row (21 to 100%); two rows under another guideline left out"
+    assert agreement_in_words(environment, NAMES) == f"guideline {versions[-1]}: {said}"
+    records = boto3.client("dynamodb").scan(TableName=NAMES.platform.audit_table)["Items"]
+    assert sorted(json.loads(one["details"]["S"])["guideline"] for one in records) == sorted(versions)
+    bucket, s3 = NAMES.platform.bucket("landing"), boto3.client("s3")
+    files = [s3.head_object(Bucket=bucket, Key=one["Key"]) for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert sorted(one["Metadata"]["guideline"] for one in files) == sorted(versions[::2])
+    owns = find_own_answers(environment, NAMES, "ann", limit=9)
+    assert sorted(one.cells["guideline"] for one in owns) == sorted(versions[::2])
 
 
 def test_a_second_opinion_can_be_taken_back_and_passed_on_and_never_comes_to_the_first_person(

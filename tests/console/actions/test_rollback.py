@@ -68,9 +68,6 @@ def test_the_live_version_s_endpoint_is_restored(environment: Environment) -> No
     assert (started.version, started.replaced) == ("2", "2")
     rolled = {"reason": "endpoint gone", "to": "2", "restores": True}
     assert given(environment, started.execution) == {"cause": "command", "rollback": rolled}
-
-
-def test_a_restoration_takes_no_version(environment: Environment) -> None:
     with pytest.raises(ConfigurationError, match="--to: expected no version with --restore"):
         roll_back(environment, NAMES, reason="endpoint gone", to="1", restores=True)
 

@@ -20,7 +20,6 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.queries.report import WorkloadReport
 from millrace.errors import ConfigurationError
 from millrace.monitoring.alarms import RATIO_ALARMS
-from millrace.names import MACHINES
 from millrace.workload.load import load_workload
 
 
@@ -161,8 +160,3 @@ def test_each_has_a_workload_and_a_page_of_its_own() -> None:
 def test_each_is_lived_through_by_a_test(story: str) -> None:
     found = [path for path in END_TO_END.glob("*.py") if f"millrace.console.demo.{story} import" in path.read_text()]
     assert found, f"no file of {END_TO_END} plays {story}"
-
-
-def test_each_names_machines_that_a_workload_has() -> None:
-    named = {machine for story in STORIES.values() for machine in story.machines}
-    assert named <= set(MACHINES)

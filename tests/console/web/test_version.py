@@ -9,23 +9,17 @@ import boto3
 import pytest
 
 from millrace.aws.objects import put_object, read_object
-from millrace.console.environment import Environment, find_environment
+from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of
 from millrace.console.web.app import MOST_BYTES, console_app
 from millrace.release.registry import ASKED_BY, Package
-from tests.console import stored_cloud
 from tests.console.web.served import Browser, half, send, serving
+from tests.console.web.test_acts import environment as environment
 from tests.console.web.test_app import text_of
 from tests.console.web.waiting_version import NAMES, PATH, let_wait
 
 VERSIONS = "/electricity/versions"
 EVIDENCE = Path(__file__).parents[1] / "pages/evidence.json"
-
-
-@pytest.fixture
-def environment() -> Iterator[Environment]:
-    with stored_cloud.running():
-        yield find_environment("dev", Path("build"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.decisions.review import ReviewAnswer, label_item
+from millrace.decisions.review import ReviewAnswer, item_of
 from millrace.functions.publish_metrics.findings import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.monitor import (
@@ -229,7 +229,7 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
         LabelDoubted(id=name, event_time=NEW_YEAR, key={"id": name}, input="{}", source="api", label=1, doubt=0.9)
         for name in "abcd"
     ]
-    queue.open(label_item(doubted[1], "labels_wanted", Review(), version="1", opened_at=RUN_AT))
+    queue.open(item_of(doubted[1], Review(), reason="labels_wanted", version="1", opened_at=RUN_AT))
     found = report(0.5, 0.5).model_copy(update={"label_errors": LabelErrorReport(quota=2, doubted=tuple(doubted))})
     for _ in range(2):  # a repeated call asks nobody else
         assert doubting(found)["labels_wanted"] == 2

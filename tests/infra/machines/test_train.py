@@ -4,8 +4,6 @@ import json
 import re
 from dataclasses import fields
 
-import pytest
-
 from millrace.infra.machines import train
 from millrace.infra.rules.assembly import Stack
 from millrace.infra.rules.catalogue import findings
@@ -43,13 +41,3 @@ def test_its_metrics_are_in_the_line_that_the_job_prints(context, capsys):
         "kept:loss": [kept.validation_loss],
         "kept:error": [kept.validation_error],
     }
-
-
-@pytest.mark.parametrize(
-    ("instance", "keyed"), [("ml.m5.xlarge", True), ("ml.g5.xlarge", False), ("ml.p5.48xlarge", False)]
-)
-def test_an_instance_with_its_own_disk_takes_no_volume_key(context, instance, keyed):
-    resources = train.definition(context(training={"instance": {"prod": instance}}))["States"]["Training"][
-        "Parameters"
-    ]["ResourceConfig"]
-    assert ("VolumeKmsKeyId" in resources) is keyed

@@ -46,11 +46,7 @@ def provisioned() -> Template:
     return serving({"provisioned": 2})
 
 
-def test_only_the_prediction_function_has_reserved_concurrency() -> None:
-    made = serving({"provisioned": 2}, prediction_reserved=2)
-    reserved = {"ReservedConcurrentExecutions": 2, "FunctionName": "millrace-dev-electricity-prediction"}
-    made.has_resource_properties("AWS::Lambda::Function", reserved)
-    made.resource_properties_count_is("AWS::Lambda::Function", {"ReservedConcurrentExecutions": Match.any_value()}, 1)
+def test_less_concurrency_is_not_reserved_than_is_kept_started() -> None:
     with pytest.raises(ConfigurationError, match="prediction_reserved of at least 2"):
         options_of({"dev": {"prediction_starts": {"provisioned": 2}, "prediction_reserved": 1}}, "dev")
 

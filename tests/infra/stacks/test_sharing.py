@@ -13,7 +13,7 @@ from localcloud.iam.decision import Case, why_not
 from localcloud.iam.policies import Request
 from localcloud.ledger.ledger import ledger
 from millrace.infra.app import build
-from millrace.infra.options import Options, options_of
+from millrace.infra.options import options_of
 from millrace.infra.rules.assembly import read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
@@ -137,10 +137,3 @@ def test_images_may_be_pulled_by_whoever_deploys_there(policies: dict[str, str])
     [statement] = json.loads(policies["image"])["Statement"]
     assert statement["Principal"] == {"AWS": f"arn:aws:iam::{PROD}:root"}
     assert all("Get" in action or "Check" in action for action in statement["Action"])
-
-
-def test_without_the_options_nothing_is_shared(templates: dict[str, dict[str, Any]]) -> None:
-    for stage in ("dev", "prod"):
-        text = json.dumps(templates[stage])
-        assert ("ModelPackageGroupPolicy" in text, "RepositoryPolicyText" in text, "-pull" in text) == (False,) * 3
-    assert Options().released_to == ()

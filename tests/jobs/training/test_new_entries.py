@@ -113,7 +113,7 @@ def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
     np.testing.assert_allclose([one["rate"] for one in document["predictions"]], expected["rate"], rtol=1e-8)
 
 
-def answered(application: Application, body: bytes, content_type: str) -> bytes:
+def answered(application: Application, body: bytes, content_type: str = "application/json") -> bytes:
     [answer] = application.answer([builders.invocation(body, content_type)])
     assert answer.status == 200, answer.body
     return answer.body

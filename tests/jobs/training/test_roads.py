@@ -29,11 +29,11 @@ from millrace.tasks import catalogue
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
-from tests import builders
 from tests.jobs import kinds
 from tests.jobs.conftest import Snapshot, write_snapshot
 from tests.jobs.processing import evaluated
 from tests.jobs.synthetic import contract, make_rows, workload
+from tests.jobs.training.test_new_entries import answered
 
 KINDS = {
     "scans": (kinds.scans, kinds.scans_contract, kinds.scans_workload),
@@ -128,12 +128,6 @@ def test_the_container_answers_rows_of_a_table_alike_in_json_lines_and_arrow(tra
         for found in (of_json, of_lines):
             cells = [one[field.name] for one in found]
             assert cells == (whole if field.kind == "text" else pytest.approx(np.array(whole), rel=1e-8))
-
-
-def answered(application: Application, body: bytes, content_type: str = "application/json") -> bytes:
-    [answer] = application.answer([builders.invocation(body, content_type)])
-    assert answer.status == 200, answer.body
-    return answer.body
 
 
 def as_request(row: dict[str, Any], trained: Trained) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -153,14 +152,6 @@ def test_a_lease_ends_and_then_its_holder_answers_no_more(queue: ReviewQueue) ->
     assert queue.answer(second, answer("ben", 0), label="{}")
     found = queue.find(["r-0"])["r-0"]
     assert (found.status, found.answer) == ("answered", answer("ben", 0))
-
-
-def test_of_twenty_people_no_two_have_one_item(queue: ReviewQueue) -> None:
-    for number in range(20):
-        queue.open(numbered(number))
-    with ThreadPoolExecutor(20) as people:
-        found = [*people.map(lambda person: held(queue.next(by=f"p-{person}", now=AT)).item.id, range(20))]
-    assert len({*found}) == 20
 
 
 def test_an_answer_is_given_once_and_its_label_dropped_once(queue: ReviewQueue, client: Any) -> None:
