@@ -224,7 +224,9 @@ CAPABILITIES: Mapping[str, Capability] = {
     "request, file, stream, job": Capability(
         test="test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job"
     ),
-    "webhook, bus, mail": Capability(test="test_consumers_get_each_decision_that_acts_and_a_mail_says_what_waits"),
+    "webhook, bus, mail, PostgreSQL": Capability(
+        test="test_consumers_get_each_decision_that_acts_and_a_mail_says_what_waits"
+    ),
     "person": Capability(test="test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts"),
     "retrained, canary": Capability(test="test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary"),
     "previous": Capability(test=CHAIN),

@@ -29,10 +29,11 @@ from tests.end_to_end.conftest import Witness
 from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
 from tests.mails import mails
+from tests.postgres import USER, asked, running
 from tests.receiver import Receiver, listening
 
 ASKED, REQUESTS, SIGNING = 24, 30, "crm/signing"
-BUS, TOPIC, READER = "orders", "desk", "desk@example.com"
+BUS, TOPIC, READER, WRITER = "orders", "desk", "desk@example.com", "ledger/writer"
 NEVER = "cron(0 7 1 1 ? 2199)"
 DECLARED: dict[str, Any] = {
     "rollout": {
@@ -49,7 +50,10 @@ DECLARED: dict[str, Any] = {
 }
 
 
-def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None:
+LEDGER = {"id": "text PRIMARY KEY", "workload": "text", "answer": "jsonb", "decided_at": "timestamptz"}
+
+
+def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver, ledger: int) -> None:
     """The workload as `millrace new` proposes it for the known rows, and what all kinds declare beside it."""
     file = folder / f"{name}.parquet"
     pq.write_table(kind.rows.slice(0, kind.known), file)
@@ -64,7 +68,9 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver) -> None
         "crm": {"to": "webhook", "url": receiver.url, "secret": SIGNING, "stages": ["local"]},
         "orders": {"to": "event", "bus": BUS},
         "desk": {"to": "mail", "topic": TOPIC, "actions": ["review"]},
-    }
+        "ledger": {"to": "postgres", "host": "127.0.0.1", "port": ledger, "database": "postgres", "secret": WRITER,
+                   "table": "decisions", "columns": {name: name for name in LEDGER}, "stages": ["local"]},
+    }  # fmt: skip
     path.write_text(yaml.safe_dump(merged(merged(document, DECLARED | {"consumers": consumers}), kind.declared)))
 
 
@@ -75,8 +81,16 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a PostgreSQL that has the table of the consumers."""
+    with running(tmp_path_factory.mktemp("postgres")) as port:
+        asked(port, f"CREATE TABLE decisions ({', '.join(map(' '.join, LEDGER.items()))})")
+        yield port
+
+
+@pytest.fixture(scope="module")
 def clouds(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, ledger: int
 ) -> Iterator[dict[str, Live]]:
     """One cloud in which a first version of each kind was trained that is to be looked at."""
     here = [item for item in request.session.items if item.path == request.path and isinstance(item, pytest.Function)]
@@ -86,12 +100,13 @@ def clouds(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         for name in names:
-            propose(folder, name, KINDS[name], receiver)
+            propose(folder, name, KINDS[name], receiver, ledger)
         with started(folder / "build", clock=CLOCK, workloads=list(names)) as cloud:
             patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
             patch.setenv(SECRET_VARIABLE, cloud.secret)
             receiver.clock = lambda: cloud.now().timestamp()
-            cloud.client("secretsmanager").create_secret(Name=SIGNING, SecretString=receiver.secret)
+            for secret, text in {SIGNING: receiver.secret, WRITER: json.dumps(USER)}.items():
+                cloud.client("secretsmanager").create_secret(Name=secret, SecretString=text)
             place = {"endpoint_url": cloud.endpoint_url, "secret": cloud.secret}
             workloads = {name: WorkloadNames(platform=PLATFORM, workload=name) for name in names}
             found = {name: Live(**place, names=one) for name, one in workloads.items()}
@@ -172,14 +187,18 @@ def test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job(
 
 
 def test_consumers_get_each_decision_that_acts_and_a_mail_says_what_waits(
-    cloud: Live, receiver: Receiver, bus: Witness
+    cloud: Live, receiver: Receiver, bus: Witness, ledger: int
 ) -> None:
     cloud.rest()
     recorded = cloud.recorded()
     acting = {one.id: one for one in recorded if one.action == "automated"}
     assert len(acting) > ASKED
     events = {one["detail"]["id"]: one["detail"] for one in bus.told("decision.made")}
-    for told in (receiver.acted, events):
+    written = {
+        name: {"workload": workload, "answer": answer}
+        for name, workload, answer in asked(ledger, "SELECT id, workload, answer FROM decisions")
+    }
+    for told in (receiver.acted, events, written):
         came = {name: one for name, one in told.items() if one["workload"] == cloud.names.workload}
         assert came.keys() == acting.keys()
         assert all(came[name]["answer"]["value"] == as_told(one.value) for name, one in acting.items())

@@ -111,15 +111,3 @@ def test_without_the_table_a_row_without_its_past_is_not_answered(predict: Any, 
     assert json.loads(refused["body"])["error"] == "no past"
     assert endpoint.requests == []
     assert len(predict({"rows": [row(NOON, history=sent(NOON))]})["predictions"]) == 1
-
-
-@pytest.mark.usefixtures("table")
-def test_the_naive_rule_answers_from_what_is_known_while_the_model_does_not(
-    predict: Any, endpoint: Any, decisions: Any
-) -> None:
-    """A day ahead the rule repeats the concentration of the row's own hour; a row without one has no answer."""
-    endpoint.status = 500
-    answer = predict({"rows": [row(NOON), row(NOON) | {"pm2.5": None}]})
-    told = [(one["value"], one["fallback"], one.get("answered_by")) for one in answer["predictions"]]
-    assert told == [(7.0, True, "rule"), (None, True, None)]
-    assert [from_line(line).answered_by for line in decisions()] == ["rule", None]

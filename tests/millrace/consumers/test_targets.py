@@ -50,14 +50,6 @@ def test_an_item_for_each_id_and_the_newest_counts() -> None:
     assert items["r-1"]["answer"]["M"]["probability"] == {"N": "0.75"}
 
 
-def test_a_bus_gets_an_event_for_each_decision() -> None:
-    events = boto3.client("events")
-    events.create_event_bus(Name="orders")
-    events.create_archive(ArchiveName="all", EventSourceArn=PLATFORM.arn("events", "event-bus/orders"))
-    EventBus(to="event", bus="orders").connect(boto3.client, PLATFORM)(DOCUMENTS)
-    assert events.describe_archive(ArchiveName="all")["EventCount"] == len(DOCUMENTS)
-
-
 @pytest.mark.parametrize("queue", ["orders", "arn:aws:sqs:eu-west-1:210987654321:orders.fifo"])
 def test_a_queue_gets_a_message_for_each_decision(queue: str) -> None:
     """A queue of another account that drops repetitions gets a name of each for that; an answer of a person is none."""
