@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import dataclass, fields, replace
@@ -59,7 +58,6 @@ OPTIONS = {each.name: kind for kind in (ReadOptions, NewOptions) for each in fie
 """The options of `millrace new` that a table takes, each with its class there."""
 NOT_HERE = ("key", "id", "model_version", "phase", "fallback")
 """Columns of `millrace predict` that only a deployed version has, and the key, which the table has itself."""
-UNNAMED = re.compile(r"__index_level_\d+__")
 
 
 def fit(
@@ -205,10 +203,9 @@ class FittedModel:
         """Write `workloads/<name>/` and its first drop as `millrace new` does, and say the next commands.
 
         Raises ConfigurationError if something is there already and `force` is false."""
-        name = self.workload.name
-        folder = drops or Path("build") / "drops" / name
+        folder = drops or Path("build") / "drops" / self.workload.name
         written = write(self.proposal, workloads or workloads_folder(), folder, pieces=0, force=force)
-        print("\n".join(commands(name, written)))
+        print("\n".join(commands(self.workload.name, written)))
 
 
 def _write(frame: Any, path: Path) -> Path:
@@ -219,7 +216,7 @@ def _write(frame: Any, path: Path) -> Path:
         expected, came = "a table of pandas, pyarrow or polars, each column of one type", f"{type(frame)}: {error}"
         raise ConfigurationError(where="fit", field="frame", expected=expected, came=came) from None
     # An index without a name says where the rows lay in memory.
-    table = table.drop_columns([each for each in table.column_names if UNNAMED.match(each)])
+    table = table.drop_columns([each for each in table.column_names if each.startswith("__index_level_")])
     pq.write_table(table, path)
     return path
 

@@ -112,7 +112,11 @@ def edits_of(before: Declared, after: Declared) -> Iterator[Edit]:
     for place, old, new in _differences(_document(before.workload), _document(after.workload)):
         # The model measures a distance whatever the share is: another share needs no other model.
         is_share = place == "policy.unlike_training" and None not in (old, new)
-        step: Step = "redeploy" if is_share else step_of(place)
+        # A feature may say what its encoder does not read.
+        is_unread = place.startswith("prediction.features.") and _trained_by(
+            before.workload, before.contract
+        ) == _trained_by(after.workload, after.contract)
+        step: Step = "redeploy" if is_share or is_unread else step_of(place)
         yield Edit(what=f"{place} {_short(old)} → {_short(new)}", step=step)
     columns = [*_of_columns(before.contract, after)]
     yield from columns

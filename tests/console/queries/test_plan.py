@@ -26,7 +26,7 @@ EDITS = {
     "workload.yaml": (
         ("# Will", "# Shall", "nothing", ()),
         ("epochs: 30", "epochs: 31", "retrain", ("training.parameters.epochs 30 → 31",)),
-        ("cool_down_days: 35", "cool_down_days: 36", "redeploy", ("retraining.cool_down_days 35 → 36",)),
+        ("[day_of_week", "[{name: day_of_week, every_hours: 2}", "redeploy", ("prediction.features.day_of_week",)),
     ),
     "contract.yaml": (("number\n        physicalType: DOUBLE", "integer", "refused", ("contract rows.period",)),),
 }
