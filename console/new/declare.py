@@ -36,8 +36,8 @@ RECENT_DAYS = 90
 """Days of rows on which a later model is compared with the live one, if the rows are not split by days."""
 EVEN = 0.2
 """Classes may weigh the same in training if at least this share of the rows is outside the most frequent class."""
-TREES_ANSWER = ("binary", "multiclass", "regression")
-"""The tasks that boosted trees can answer too."""
+TREES_ANSWER = ("binary", "multiclass", "regression", "interval")
+"""The tasks with boosted trees beside a network; a forecast would need trees for each of its horizons."""
 TREE_COLUMNS = 300
 """The most numbers in a row's history beside which boosted trees answer: they take each as a column."""
 FIRST_SHARE = 0.9

@@ -95,10 +95,17 @@ class Consumer(Section):
         """The right to these actions of KMS on the customer key; empty without one."""
         return (Right(actions=actions, arn=self.key_arn),) if self.key_arn else ()
 
-    def may_read_secret(self, secret: str, platform: Platform) -> tuple[Right, ...]:
+
+class Outside(Consumer):
+    """A consumer that is no service of AWS: its function has a secret for it."""
+
+    secret: Secret
+    """The name of the secret that signs, in Secrets Manager."""
+
+    def rights(self, platform: Platform) -> tuple[Right, ...]:
         """The right to read the secret.
 
         Secrets Manager adds a hyphen and six characters to the name of a secret in its ARN, for which AWS writes `?`:
         https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html"""
-        arn = platform.arn("secretsmanager", f"secret:{secret}-??????")
+        arn = platform.arn("secretsmanager", f"secret:{self.secret}-??????")
         return (Right(actions=("secretsmanager:GetSecretValue",), arn=arn), *self.may_use_key("kms:Decrypt"))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from millrace.consumers.address import connect, is_public
-from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
+from millrace.consumers.consumer import LOOPBACK, Act, Client, Document, Outside, Secret
 from millrace.errors import ConsumerError, DocumentsRefusedError, FieldError
 from millrace.names import Platform
 
@@ -24,7 +24,7 @@ Place = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")]
 """A field of a decision's document: `action`, `key.customer`, `answer.value`."""
 
 
-class Postgres(Consumer):
+class Postgres(Outside):
     """A table of PostgreSQL, reached over TLS. Each decision is a row: inserted, or updated where its id is there.
 
         ledger:
@@ -60,9 +60,6 @@ class Postgres(Consumer):
             expected = "a column that holds decided_at, by which an older decision never replaces a newer one"
             raise FieldError(field="columns", expected=expected, came=self.columns)
         return self
-
-    def rights(self, platform: Platform) -> tuple[Right, ...]:
-        return self.may_read_secret(self.secret, platform)
 
     def connect(self, client: Client, platform: Platform) -> Act:
         secrets = client("secretsmanager")

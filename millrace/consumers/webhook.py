@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from millrace.consumers.address import connect, is_public
-from millrace.consumers.consumer import LOOPBACK, Act, Client, Consumer, Document, Right, Secret
+from millrace.consumers.consumer import LOOPBACK, Act, Client, Document, Outside
 from millrace.errors import ConsumerError, FieldError
 from millrace.names import Platform
 
@@ -42,7 +42,7 @@ SECRET_KEPT_S = 300.0
 """How long a secret is kept. A new value is used after so many seconds, and at once if the receiver refuses the old."""
 
 
-class Webhook(Consumer):
+class Webhook(Outside):
     """A URL that takes decisions by POST over HTTPS, signed with a secret that the receiver knows.
 
     Example: `crm: {to: webhook, url: "https://crm.example.com/decisions", secret: crm/signing}`"""
@@ -51,8 +51,6 @@ class Webhook(Consumer):
     url: str
     """Its host must have a public address. Redirects are not followed. In the stage `local` alone it may be
     `http://localhost:<port>/…`."""
-    secret: Secret
-    """The name of the secret that signs, in Secrets Manager."""
     batch: Annotated[int, Field(ge=1, le=100)] = 100
     """The most decisions in one POST."""
 
@@ -67,9 +65,6 @@ class Webhook(Consumer):
             expected = "https://<public host>/<path>; http://localhost:<port>/<path> with stages: [local] alone"
             raise FieldError(field="url", expected=expected, came=self.url)
         return self
-
-    def rights(self, platform: Platform) -> tuple[Right, ...]:
-        return self.may_read_secret(self.secret, platform)
 
     def connect(self, client: Client, platform: Platform) -> Act:
         secrets = client("secretsmanager")

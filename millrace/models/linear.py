@@ -48,7 +48,9 @@ class LinearModel(nn.Module):
         return torch.cat([*parts, *([] if self.columns.is_empty else [self.columns(tensors)])], 1)
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor, objective: Objective) -> None:
-        """Fit the weights on training rows: of least squares for a number, of logistic regression for classes.
+        """Fit the weights on training rows: of least squares for numbers, of logistic regression for classes.
+
+        A quantile is as far from every answer as that quantile of the training rows is.
 
         A class that does not occur is never answered. Where only one does, nothing is fitted: the trees are certain."""
         from sklearn.linear_model import LogisticRegression, Ridge
@@ -67,9 +69,14 @@ class LinearModel(nn.Module):
             if len(np.unique(y_N)) == 1:
                 return
         with threadpool_limits(limits=1):
-            model.fit(self._inputs(rows).detach().double().numpy(), y_N)
-        places = [0]
-        if objective.width > 1:
+            x_NF = self._inputs(rows).detach().double().numpy()
+            model.fit(x_NF, y_N)
+        if quantiles := objective.options.get("quantiles"):
+            off_QW = np.quantile(y_N - model.predict(x_NF), quantiles, axis=0).reshape(len(quantiles), -1)
+            model.coef_ = np.atleast_2d(model.coef_).repeat(len(quantiles), axis=0)
+            model.intercept_ = (off_QW + model.intercept_).T.ravel()
+        places = list(range(objective.width))
+        if objective.is_calibrated and objective.width > 1:
             # Of two classes of several the weights are those of the second one's odds.
             self.weights.bias.fill_(NEVER)
             self.weights.bias[model.classes_] = 0

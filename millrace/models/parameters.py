@@ -68,13 +68,13 @@ class Parameters(BaseModel):
     trees: Beside = "none"
     """Whether boosted trees answer too: in the plain mean of both answers, or alone. With `best` the network, the trees
     or a linear model answers alone where that is certainly better on the validation rows. They read columns and
-    histories, not texts, images or sequences, and answer one class or one number."""
+    histories, not texts, images or sequences, and answer one class or numbers."""
 
     def suits(self, task: Task, signature: Signature) -> None:
         """Check that the task has what these hyperparameters change. Raises WorkloadError if it does not.
 
         Labels that are no classes cannot be smoothed or balanced, labels with parts cannot be balanced, classes have no
-        scale, and trees take columns and histories for one class or one number."""
+        scale, and trees take columns and histories for one class or numbers."""
         if (self.label_smoothing or self.class_balance) and task.objective.loss not in CLASS_LOSSES:
             field = "training.parameters." + ("label_smoothing" if self.label_smoothing else "class_balance")
             expected = f"no such parameter for the task {task.kind}, whose loss is {task.objective.loss}"
@@ -93,7 +93,7 @@ class Parameters(BaseModel):
         """Why there can be no trees; empty if there can."""
         if others := [spec.name for spec in signature if spec.kind not in TREES_TAKE]:
             return f"beside {', '.join(others)}"
-        if has_parts(task) or task.objective.levels > 1 or task.objective.activation == "exp":
+        if task.kind == "multilabel" or task.objective.activation == "exp":
             return f"for the task {task.kind}"
         return "with class_balance" if self.class_balance else ""
 

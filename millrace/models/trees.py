@@ -136,24 +136,25 @@ class Trees(nn.Module):
         unknown_C = np.isnan(x_NC).all(axis=0)
         return np.where(unknown_C, np.float32(0), x_NC)
 
-    def _take(self, fitted: Any, classes: npt.NDArray[np.int64] | None) -> None:
-        """Set the buffers from scikit-learn's trees; `classes` are those that occur, None for numbers."""
-        # One number has one tree in each round. So have two classes of several: it is that of the second one's odds.
-        width, base = len(self.base_W), np.ravel(fitted._baseline_prediction)
-        places = [0] if width == 1 or classes is None else classes[-len(base) :].tolist()
+    def _take(self, fitted: list[Any], classes: npt.NDArray[np.int64] | None) -> None:
+        """Set the buffers from scikit-learn's models; `classes` are those that occur, None for numbers."""
+        width, base = len(self.base_W), np.concatenate([np.ravel(model._baseline_prediction) for model in fitted])
+        # Two classes of several have one tree in each round: it is that of the second one's odds.
+        places = range(width) if classes is None else [0] if width == 1 else classes[-len(base) :].tolist()
         # The rounds after the best one showed that nothing better comes.
-        kept = fitted._predictors[: max(1, int(np.argmax(fitted.validation_score_)))]
-        # The columns of nodes, in the order of PARTS; a first leaf of zero is all trees of a class that does not occur.
+        kept = [model._predictors[: max(1, int(np.argmax(model.validation_score_)))] for model in fitted]
+        of_places = [trees for rounds in kept for trees in zip(*rounds, strict=True)]
+        # The columns of nodes, in the order of PARTS; a first leaf of zero is every tree that is not there.
         parts, offset = [_leaf()], 1
-        root_WR = np.zeros((width, len(kept)), np.int64)
-        for r, trees in enumerate(kept):
-            for place, tree in zip(places, trees, strict=True):
+        root_WR = np.zeros((width, max(map(len, kept))), np.int64)
+        for place, trees in zip(places, of_places, strict=True):
+            for r, tree in enumerate(trees):
                 parts.append(_flat(tree.nodes, offset))
                 root_WR[place, r] = offset
                 offset += len(tree.nodes)
         base_W = np.full(width, NEVER, np.float32)
         base_W[[0] if width == 1 or classes is None else classes] = 0
-        base_W[places] = base
+        base_W[list(places)] = base
         for name, arrays in zip(PARTS, zip(*parts, strict=True), strict=True):
             self._set(name, np.concatenate(arrays))
         self._set("root_WR", root_WR)
@@ -183,8 +184,8 @@ def _boosted(
     objective: Objective,
     *,
     rounds: int,
-) -> Any:
-    """Scikit-learn's fitted model, of two classes or more."""
+) -> list[Any]:
+    """Scikit-learn's fitted models: one for all classes or for a number, one for each quantile of each horizon."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
@@ -200,10 +201,16 @@ def _boosted(
     }
     # One thread: the order of sums, and so the trees, would depend on the number of threads.
     with threadpool_limits(limits=1):
-        if not objective.is_calibrated:
-            return HistGradientBoostingRegressor(**settings).fit(x_NC, target, X_val=held[0], y_val=held[1])
-        y, y_held = target.astype(np.int64), held[1].astype(np.int64)
-        return HistGradientBoostingClassifier(**settings).fit(x_NC, y, X_val=held[0], y_val=y_held)
+        if objective.is_calibrated:
+            y, y_held = target.astype(np.int64), held[1].astype(np.int64)
+            return [HistGradientBoostingClassifier(**settings).fit(x_NC, y, X_val=held[0], y_val=y_held)]
+        losses = [{"loss": "quantile", "quantile": q} for q in objective.options.get("quantiles", ())] or [{}]
+        of_horizons = zip(np.atleast_2d(target.T), np.atleast_2d(held[1].T), strict=True)
+        return [
+            HistGradientBoostingRegressor(**settings, **loss).fit(x_NC, y, X_val=held[0], y_val=y_held)
+            for y, y_held in of_horizons
+            for loss in losses
+        ]
 
 
 def _leaf() -> tuple[npt.NDArray[Any], ...]:

@@ -118,6 +118,18 @@ def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetri
     return WatchedMetric(namespace="AWS/SageMaker", name=metric, statistic=statistic, dimensions=dimensions)
 
 
+def _of_requests(severity: Severity, description: str, *metrics: tuple[str, str], **given: Any) -> OperationsAlarm[Any]:
+    """The alarm on a figure of the endpoint's requests, of three periods, and the count of them."""
+    return OperationsAlarm(
+        severity=severity,
+        description=description,
+        metrics=lambda names: tuple(_endpoint(names, *metric) for metric in metrics),
+        formula=enough("m0"),
+        periods=3,
+        **given,
+    )
+
+
 def own_metric(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetric:
     """A metric that functions of the workload publish."""
     return WatchedMetric(
@@ -240,30 +252,22 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     ),
     # SageMaker sends 1 for a request that failed and 0 for any other. So the average is the share that failed:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-    "endpoint-errors": OperationsAlarm(
-        severity="act",
-        description="more than 5 % of the live endpoint's requests fail with 5xx, in two of three periods of 5 minutes",
-        metrics=lambda names: (
-            _endpoint(names, "Invocation5XXErrors", "Average"),
-            _endpoint(names, "Invocations", "Sum"),
-        ),
-        formula=enough("m0"),
+    "endpoint-errors": _of_requests(
+        "act",
+        "more than 5 % of the live endpoint's requests fail with 5xx, in two of three periods of 5 minutes",
+        ("Invocation5XXErrors", "Average"),
+        ("Invocations", "Sum"),
         threshold=0.05,
-        periods=3,
         needed=2,
     ),
     # CloudWatch can ignore a percentile of few samples by itself, but for p99 that is below 1,000 requests a period:
     # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html#percentiles-with-low-samples
-    "endpoint-latency": OperationsAlarm(
-        severity="look",
-        description="p99 of the live endpoint is above what the gate allows, in three periods of 5 minutes in a row",
-        metrics=lambda names: (
-            _endpoint(names, "ModelLatency", "p99"),
-            _endpoint(names, "ModelLatency", "SampleCount"),
-        ),
-        formula=enough("m0"),
+    "endpoint-latency": _of_requests(
+        "look",
+        "p99 of the live endpoint is above what the gate allows, in three periods of 5 minutes in a row",
+        ("ModelLatency", "p99"),
+        ("ModelLatency", "SampleCount"),
         threshold=None,
-        periods=3,
         needed=3,
     ),
     # If fewer decisions are written than made, nothing else tells: nothing fails, and the queue keeps them for 14 days.

@@ -84,6 +84,12 @@ def _ours(
     )
 
 
+def _late(of: str, description: str, *, look: str) -> Notice:
+    sentence = f"LATE: {of} of <workload>, the newest of <newest>, <hours> hours allowed. "
+    sentence += f"Look: millrace {look} --workload <workload>"
+    return _ours(DataLate, only={"of": [of]}, description=description, sentence=sentence, hours="allowed_hours")
+
+
 NOTICES: dict[str, Notice] = {
     # AWS delivers this event as best effort: https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
     # Alarms would cost 2.10 USD a month for a workload: Step Functions has 21 metrics, one by machine and status.
@@ -139,22 +145,8 @@ NOTICES: dict[str, Notice] = {
         because="held_for",
         sender="sent_by",
     ),
-    "late-data": _ours(
-        DataLate,
-        only={"of": ["rows"]},
-        description="the newest row is older than the contract allows",
-        sentence="LATE: rows of <workload>, the newest of <newest>, <hours> hours allowed. "
-        "Look: millrace runs --machine ingest --workload <workload>",
-        hours="allowed_hours",
-    ),
-    "late-labels": _ours(
-        DataLate,
-        only={"of": ["labels"]},
-        description="decisions wait for labels longer than the workload allows",
-        sentence="LATE: labels of <workload>, the newest of <newest>, <hours> hours allowed. "
-        "Look: millrace monitor --workload <workload>",
-        hours="allowed_hours",
-    ),
+    "late-data": _late("rows", "the newest row is older than the contract allows", look="runs --machine ingest"),
+    "late-labels": _late("labels", "decisions wait for labels longer than the workload allows", look="monitor"),
     "orphaned-endpoint": _ours(
         EndpointOrphaned,
         severity="act",

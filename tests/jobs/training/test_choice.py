@@ -19,12 +19,14 @@ from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.parameters import Parameters
 from millrace.models.recurrent.declaration import Gru
 from millrace.tasks.binary import Binary
+from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
 
 NUMBERS = (TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),)
 PAST = (TensorSpec(name="past", dtype="float32", shape=(24, 1)),)
+TASKS = (Regression(), Interval(quantiles=(0.1, 0.9)), Binary(), Multiclass(classes=("a", "b")))
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 256, "learning_rate": 1e-5, "trees": "best"}
 """A network that has hardly learnt anything."""
 
@@ -43,8 +45,8 @@ def inputs(task: Task, world: str) -> TrainingInputs:
     parts = []
     for rows, seed in ((1500, 1), (600, 2)):
         x_NF, signal_N = numbers(world, rows, seed)
-        target_N = {"regression": signal_N, "binary": (signal_N > 0).float(), "multiclass": (signal_N > 0).long()}
-        parts.append(Resident(tensors={"numbers": x_NF}, target_N=target_N[task.kind]))
+        classes = {"binary": (signal_N > 0).float(), "multiclass": (signal_N > 0).long()}
+        parts.append(Resident(tensors={"numbers": x_NF}, target_N=classes.get(task.kind, signal_N)))
     return of(task, Feedforward(hidden=(4,), **SHORT), NUMBERS, *parts)
 
 
@@ -61,7 +63,7 @@ def of(task: Task, parameters: Parameters, signature: Signature, train: Resident
 
 
 @pytest.mark.parametrize("world", ["trees", "linear model", MEAN])
-@pytest.mark.parametrize("task", [Regression(), Binary(), Multiclass(classes=("a", "b"))], ids=lambda it: it.kind)
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
 def test_what_is_certainly_best_answers_alone(task: Task, world: str) -> None:
     """The graph says the same, bit by bit, for a row in any company."""
     given = inputs(task, world)

@@ -30,7 +30,8 @@ SIGNATURE = (
     TensorSpec(name="categories", dtype="int64", shape=(2,), cardinalities=(PLACES, PLACES)),
     TensorSpec(name="past", dtype="float32", shape=(3, 2)),
 )
-TASKS = (Regression(), Binary(), Multiclass(classes=("a", "b", "c", "d")))
+FORECAST = Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0, 24.0))
+TASKS = (Regression(), Binary(), Multiclass(classes=("a", "b", "c", "d")), FORECAST)
 Tensors = dict[str, torch.Tensor]
 
 
@@ -52,21 +53,13 @@ def targets(task: Task, signal: npt.NDArray[np.float64]) -> torch.Tensor:
     if isinstance(task, Multiclass):
         return torch.from_numpy(np.digitize(signal, [-1, 0, 1]))
     found = signal > 0.5 if isinstance(task, Binary) else signal * 40 + 300
+    found = np.stack([found, signal.cumsum()], axis=1) if task == FORECAST else found
     return torch.from_numpy(found.astype(np.float32))
 
 
-def fitted(task: Task, **parameters: Any) -> Predictor:
-    torch.manual_seed(0)
-    predictor = build(Feedforward(**{"trees": "alone", **parameters}), SIGNATURE[:2], task.objective).eval()
-    predictor = build_with_past(predictor)
-    tensors, signal = rows(0)
-    held, held_signal = rows(1, 300)
-    predictor.fit(tensors, targets(task, signal), (held, targets(task, held_signal)))
-    return predictor
-
-
-def build_with_past(predictor: Predictor) -> Predictor:
-    """The network takes the table's columns, the trees every tensor of the signature."""
+def trees_alone(task: Task) -> Predictor:
+    """Untrained; the network takes the table's columns, the trees every tensor of the signature."""
+    predictor = build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective).eval()
     assert predictor.trees is not None
     predictor.trees.names = tuple(spec.name for spec in SIGNATURE)
     return predictor
@@ -85,25 +78,28 @@ def matrix(tensors: Tensors) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.kind)
 def test_the_trees_answer_as_scikit_learn_does(task: Task) -> None:
     """On rows that it has not seen; the same settings, stopped at the best round."""
-    predictor, (tensors, signal), (held, held_signal) = fitted(task), rows(0), rows(1, 300)
+    predictor, (tensors, signal), (held, held_signal) = trees_alone(task), rows(0), rows(1, 300)
     settings: dict[str, Any] = {"learning_rate": 0.05, "max_leaf_nodes": 15, "max_depth": 8, "l2_regularization": 1.0}
     settings |= {"early_stopping": True, "n_iter_no_change": 30, "random_state": 0}
     settings["max_iter"] = min(1000, MOST_TREES // task.objective.width)
-    target, held_target = targets(task, signal), targets(task, held_signal)
-    new = matrix(rows(2)[0])
-    if isinstance(task, Regression):
+    target, held_target, new = targets(task, signal), targets(task, held_signal), matrix(rows(2)[0])
+    predictor.fit(tensors, target, (held, held_target))
+
+    def staged(model: Any, y: torch.Tensor, y_held: torch.Tensor) -> npt.NDArray[np.float64]:
+        model.fit(matrix(tensors), y.numpy(), X_val=matrix(held), y_val=y_held.numpy())
+        found = list(getattr(model, "staged_predict_proba", model.staged_predict)(new))
+        return found[int(np.argmax(model.validation_score_)) - 1]
+
+    if task.objective.is_calibrated:
+        classes = staged(HistGradientBoostingClassifier(**settings), target.long(), held_target.long())
+        expected = classes[:, -task.objective.width :]
+    else:
         location, scale = target.double().mean(), target.double().std(correction=0)
-        model = HistGradientBoostingRegressor(**settings)
-        y, y_held = (((each - location) / scale).numpy() for each in (target, held_target))
-    else:
-        model = HistGradientBoostingClassifier(**settings)
-        y, y_held = target.numpy().astype(np.int64), held_target.numpy().astype(np.int64)
-    model.fit(matrix(tensors), y, X_val=matrix(held), y_val=y_held)
-    best = int(np.argmax(model.validation_score_))
-    if isinstance(task, Regression):
-        expected = list(model.staged_predict(new))[best - 1][:, None] * float(scale) + float(location)
-    else:
-        expected = list(model.staged_predict_proba(new))[best - 1][:, -task.objective.width :]
+        of_horizons = [((each - location) / scale).reshape(len(each), -1).T for each in (target, held_target)]
+        losses = [{"loss": "quantile", "quantile": q} for q in task.objective.options.get("quantiles", ())] or [{}]
+        models = [HistGradientBoostingRegressor(**settings, **loss) for loss in losses]
+        found = [staged(model, *ys) for ys in zip(*of_horizons, strict=True) for model in models]
+        expected = np.stack(found, axis=1) * float(scale) + float(location)
     np.testing.assert_allclose(answers(predictor, rows(2)[0]), expected, rtol=2e-5, atol=2e-5)
 
 
@@ -150,7 +146,7 @@ def test_the_graph_answers_for_each_part_too() -> None:
 def test_a_class_that_does_not_occur_is_as_good_as_impossible() -> None:
     task = Multiclass(classes=("a", "b", "never", "c"))
     tensors, signal = rows(0)
-    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective)).eval()
+    predictor = trees_alone(task)
     # A held-out row of the class that no training row has does not stop the fit.
     predictor.fit(tensors, targets(task, signal).where(targets(task, signal) != 2, 3), (tensors, targets(task, signal)))
     found = answers(predictor, tensors)
@@ -164,7 +160,7 @@ def test_few_of_several_classes_are_told_apart_as_well(occurring: tuple[int, ...
     """Scikit-learn has one tree a round for two classes, and takes no single one."""
     task = TASKS[2]
     tensors, signal = rows(0)
-    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective)).eval()
+    predictor = trees_alone(task)
     target = torch.tensor(occurring)[torch.from_numpy((signal > 0).astype(np.int64) % len(occurring))]
     predictor.fit(tensors, target, (tensors, target))
     found = answers(predictor, tensors)
@@ -175,7 +171,7 @@ def test_few_of_several_classes_are_told_apart_as_well(occurring: tuple[int, ...
 @pytest.mark.parametrize("only", [0.0, 1.0])
 def test_the_only_one_of_two_classes_is_certain(only: float) -> None:
     tensors, _ = rows(0)
-    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], Binary().objective)).eval()
+    predictor = trees_alone(Binary())
     predictor.fit(tensors, torch.full((ROWS,), only))
     np.testing.assert_allclose(answers(predictor, tensors), only, atol=1e-9)
 
@@ -188,7 +184,7 @@ def test_held_rows_that_cannot_stop_the_fit_are_left_aside(count: int) -> None:
     held, held_signal = rows(1, count)
     target = targets(task, signal).where(targets(task, signal) != 3, 0)
     held_target = torch.full((count,), 3) if count > 1 else targets(task, held_signal)
-    predictor = build_with_past(build(Feedforward(trees="alone"), SIGNATURE[:2], task.objective)).eval()
+    predictor = trees_alone(task)
     predictor.fit(tensors, target, (held, held_target))
     assert (answers(predictor, tensors).argmax(axis=1) == target.numpy()).mean() > 0.8
 
@@ -197,7 +193,6 @@ def test_held_rows_that_cannot_stop_the_fit_are_left_aside(count: int) -> None:
     ("task", "signature", "parameters", "expected"),
     [
         (Binary(), (TensorSpec(name="scan", dtype="uint8", shape=(1, 8, 8)),), {}, "none beside scan"),
-        (Forecast(quantiles=(0.1, 0.9), horizons_hours=(1.0,)), SIGNATURE, {}, "none for the task forecast"),
         (Multilabel(labels=("a", "b"), thresholds=(0.5, 0.5)), SIGNATURE, {}, "none for the task multilabel"),
         (Binary(), SIGNATURE, {"class_balance": True}, "none with class_balance"),
     ],
