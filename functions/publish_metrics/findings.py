@@ -47,7 +47,7 @@ def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: W
     # A report without a figure (None) does not end an alarm.
     published = {names.alarm(name): ratio for name, ratio in ratios(report).items()}
     found = [alarm["AlarmName"] for alarm in alarms if alarm["StateValue"] == "ALARM"]
-    return tuple(name for name in found if (ratio := published[name]) is None or ratio > 1)
+    return tuple(name for name in found if (ratio := published.get(name)) is None or ratio > 1)
 
 
 def floor_after(

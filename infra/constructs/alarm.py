@@ -10,7 +10,7 @@ from constructs import Construct
 
 from millrace.consumers.catalogue import of_stage
 from millrace.infra.context import Context
-from millrace.monitoring.alarms import monitor_alarms
+from millrace.monitoring.alarms import figure_alarms, monitor_alarms
 from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
@@ -76,7 +76,8 @@ class WorkloadAlarms(Construct):
             alarm_rule=" OR ".join(f'ALARM("{names.alarm(name)}")' for name in COMPOSITE.alarms),
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
-        alarms = ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | consumers
+        of_figures = figure_alarms(context.workload.monitors.figures)
+        alarms = ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | of_figures | consumers
         for section, of_section in SECTION_ALARMS.items():
             if getattr(context.workload, section):
                 alarms |= of_section

@@ -19,7 +19,7 @@ from millrace.infra.constructs.rule import of_stage, retry_policy
 from millrace.infra.constructs.webhook import Webhook
 from millrace.infra.iam.resource import policy
 from millrace.infra.settings import StageSettings
-from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS
+from millrace.monitoring.alarms import COUNT_ALARMS, FIGURES, RATIO_ALARMS
 from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
@@ -34,7 +34,13 @@ from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES, RAISED, Notice
 
 OF_WORKLOAD = (*ALARMS, *consumer_alarms(["any"]), *chain(*SECTION_ALARMS.values()))
-NOTIFYING = (*OF_WORKLOAD, *RATIO_ALARMS, *COUNT_ALARMS, *(name for name in STAGE_ALARMS if name != UNDELIVERED))
+NOTIFYING = (
+    *OF_WORKLOAD,
+    *RATIO_ALARMS,
+    *COUNT_ALARMS,
+    FIGURES,
+    *(name for name in STAGE_ALARMS if name != UNDELIVERED),
+)
 """The alarms that a rule tells of by their own description. SERVING speaks for those of an endpoint."""
 
 

@@ -72,7 +72,8 @@ class RestApi(Construct):
         super().__init__(scope, "Api")
         names, platform = context.names, context.platform
         uri = f"arn:{platform.partition}:apigateway:{platform.region}:lambda:path/2015-03-31/functions/{function}"
-        document = with_integrations(_document(context), uri=f"{uri}/invocations", request=_request(context))
+        described = openapi(context.workload, load_contract(context.folder))
+        document = with_integrations(described, uri=f"{uri}/invocations", request=_request(context))
         self.resource = apigateway.CfnRestApi(
             self,
             "Resource",
@@ -160,10 +161,6 @@ _X = "x-amazon-apigateway-"
 def _bare(operation: Document) -> dict[str, Any]:
     responses = {status: {"description": answer["description"]} for status, answer in operation["responses"].items()}
     return {**operation, "responses": responses}
-
-
-def _document(context: Context) -> Document:
-    return openapi(context.workload, load_contract(context.folder))
 
 
 def _request(context: Context) -> Document:

@@ -170,7 +170,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "detail": {
-                    "alarmName": [names.alarm(name) for name in starters()],
+                    "alarmName": [names.alarm(name) for name in starters(context.workload.retraining.alarms)],
                     "state": {"value": ["ALARM"]},
                 },
             },

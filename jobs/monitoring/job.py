@@ -35,7 +35,6 @@ from millrace.messages.monitor import (
     REPORT_FILE,
     REQUEST_FILE,
     ConceptReport,
-    DriftFinding,
     FloorFound,
     InputReport,
     MonitorReport,
@@ -48,7 +47,7 @@ from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.concept import allowance, deviation_of, level_after, level_bound
 from millrace.monitoring.feedback import feedback
-from millrace.monitoring.judgement import Finding, judge
+from millrace.monitoring.judgement import finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import micros
@@ -271,24 +270,14 @@ def _input(windows: Sequence[pa.Table], known: Known) -> InputReport:
 
     The answers are judged twice, those of this window and those of the windows before it too: a small difference shows
     in many rows. Windows that wait for labels are among them, so it shows the sooner where labels are missing."""
-    judgement = judge(known.baseline, watched(windows[-1], known.baseline, known.features))
-    found = [*judgement.findings]
+    moves = []
     if (held := known.baseline.answers) is not None:
         is_own = pc.field("model_version") == known.request.model_version
         own = [held.numbers(rows.filter(is_own)) for rows in windows]
         looks = (own[-1], np.concatenate(own)) if len(own) > 1 else (own[-1],)
         moved = (held.shift(rows_NA) for rows_NA in looks)
-        found += [Finding(s.column, MEAN_SHIFT, s.value, s.bound) for s in moved if s]
-    findings = sorted(found, key=lambda finding: -finding.ratio)
-    return InputReport(
-        rows=judgement.rows,
-        usual_rows=judgement.usual_rows,
-        ratio=findings[0].ratio if findings else None,
-        findings=tuple(
-            DriftFinding(column=f.column, statistic=f.statistic, value=f.value, bound=f.bound, ratio=f.ratio)
-            for f in findings
-        ),
-    )
+        moves = [finding(one.column, MEAN_SHIFT, one.value, one.bound) for one in moved if one]
+    return judge(known.baseline, watched(windows[-1], known.baseline, known.features), *moves)
 
 
 def _outcomes(decisions: pa.Table, known: Known) -> Outcomes:

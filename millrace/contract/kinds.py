@@ -139,6 +139,11 @@ def as_json(cell: object) -> object:
     return cell.isoformat() if isinstance(cell, date) else cell
 
 
+def as_finite_json(cell: object) -> Any:
+    """The cell as JSON holds it; None for a number that JSON cannot hold."""
+    return None if isinstance(cell, float) and not math.isfinite(cell) else as_json(cell)
+
+
 def to_base64(cell: bytes) -> str:
     """The bytes as base64 text: the reverse of `from_base64`."""
     return base64.b64encode(cell).decode()

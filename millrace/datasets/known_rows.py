@@ -11,7 +11,6 @@ looks at each snapshot since then, so it also finds the keys that a dead one has
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.contract.kinds import as_json
+from millrace.contract.kinds import as_finite_json
 from millrace.datasets.labelled_rows import join
 from millrace.datasets.labels import LabelColumns
 from millrace.datasets.tables import Lake
@@ -216,7 +215,7 @@ def by_key(rows: pa.Table | None, keyed: KeyedColumns) -> Iterator[tuple[str, Ce
     for first, end in zip(starts, [*starts[1:], rows.num_rows], strict=True):
         cells = rows.slice(first, end - first).to_pydict()
         key = keyed.key_of({name: cells[name][0] for name in keyed.entity})
-        yield key, {name: [_plain(cell) for cell in cells[name]] for name in (keyed.event_time, *keyed.columns)}
+        yield key, {name: [as_finite_json(cell) for cell in cells[name]] for name in (keyed.event_time, *keyed.columns)}
 
 
 def _within(rows: pa.Table, keyed: KeyedColumns) -> pa.Table:
@@ -287,8 +286,3 @@ def _unbalanced(rows: pa.Table, names: Iterable[str]) -> pa.Table:
     names = [*names, STEP]
     sums = rows.group_by(names).aggregate([(SIGN, "sum")]).rename_columns([*names, SIGN])
     return sums.filter(pc.not_equal(sums[SIGN], 0))
-
-
-def _plain(cell: Any) -> object:
-    """The cell as JSON holds it; a number that is none is unknown."""
-    return None if isinstance(cell, float) and not math.isfinite(cell) else as_json(cell)

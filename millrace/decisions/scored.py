@@ -10,13 +10,12 @@ objects out, and reads the lines of the folder alone. The id of a decision is th
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import LIKENESS, ROW, VERSION
-from millrace.contract.kinds import as_json
+from millrace.contract.kinds import as_finite_json
 from millrace.decisions.record import Decision, Withheld, canonical, prefix
 from millrace.messages.envelope import Message, Moment
 from millrace.names import row_id_of
@@ -168,7 +167,7 @@ def decisions(rows: pa.Table, days: Mapping[date, ScoredDay], *, workload: str, 
     known = next(iter(days.values()))
     beside = {*known.answer, *known.beside, VERSION, ROW}
     for row in rows.to_pylist():
-        cells = {name: _cell(cell) for name, cell in row.items() if name not in beside}
+        cells = {name: as_finite_json(cell) for name, cell in row.items() if name not in beside}
         acted = {name: row[name] for name in known.beside}
         event_time = parse_utc(str(cells[known.event_time]))
         yield Decision(
@@ -196,8 +195,3 @@ def _day_numbers(times: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.cast(pc.cast(times, pa.date32(), safe=False), pa.int32())
-
-
-def _cell(cell: Any) -> Any:
-    """The cell as JSON holds it; None for a number that JSON cannot hold."""
-    return None if isinstance(cell, float) and not math.isfinite(cell) else as_json(cell)

@@ -6,7 +6,7 @@ numbers that should be 0, and are raised above 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -19,9 +19,11 @@ from millrace.operations.alarms import (
     SERVING,
     OperationsAlarm,
     Severity,
+    WatchedMetric,
     consumer_alarms,
-    own_metric,
+    own_alarm,
 )
+from millrace.workload.ends import BusinessFigure
 from millrace.workload.policy import FEWEST_LABELS, Floor, Policy
 
 
@@ -106,34 +108,48 @@ COUNT_ALARMS: dict[str, CountAlarm] = {
 """The alarms by name, as `WorkloadNames.alarm` takes it."""
 
 
+FIGURES = "figures"
+"""The name of the alarm that only a workload with `monitors.figures` has."""
+
+
+def figure_alarms(figures: Mapping[str, BusinessFigure]) -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """The alarm on figures of the business, by name; none without a figure. Its periods are days."""
+    watched = tuple(WatchedMetric(**one.model_dump(exclude={"bounds"})) for one in figures.values())
+    beyond = [one.beyond(f"m{place}") for place, one in enumerate(figures.values())]
+    alarm = OperationsAlarm[WorkloadNames](
+        severity="look",
+        description="a figure that the business sends is beyond its declared bound on a day",
+        metrics=lambda _: watched,
+        formula=beyond[0] if len(beyond) == 1 else f"MAX([{', '.join(beyond)}])",
+        period_s=86400,
+    )
+    return {FIGURES: alarm} if figures else {}
+
+
 def monitor_alarms(policy: Policy | None) -> dict[str, OperationsAlarm[WorkloadNames]]:
     """The alarms as a template makes them for a workload with this policy, by name.
 
     Their metrics come with each monitor run. In between, an alarm keeps its state."""
-
-    def made(alarm: RatioAlarm | CountAlarm) -> OperationsAlarm[WorkloadNames]:
-        return OperationsAlarm(
-            severity=alarm.severity,
-            description=alarm.description,
-            metrics=lambda names: (own_metric(names, alarm.metric, "Maximum"),),
-            threshold=alarm.threshold,
-            period_s=60,
-            missing="ignore",
-        )
-
     left_out = () if policy and policy.floor else (FLOOR,)
-    return {name: made(alarm) for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items() if name not in left_out}
+    return {
+        name: own_alarm(
+            alarm.metric, alarm.severity, alarm.description, threshold=alarm.threshold, period_s=60, missing="ignore"
+        )
+        for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()
+        if name not in left_out
+    }
 
 
 def every_monitor_alarm() -> dict[str, OperationsAlarm[WorkloadNames]]:
     """The alarms of a workload that declares all that has one, by name."""
-    return monitor_alarms(Policy(floor=Floor(labels=FEWEST_LABELS)))
+    figure = BusinessFigure(namespace="Shop", name="Refunds", bounds={"above": 120})
+    return monitor_alarms(Policy(floor=Floor(labels=FEWEST_LABELS))) | figure_alarms({"refunds": figure})
 
 
 def reminded() -> frozenset[str]:
     """The alarms of a workload of which people are reminded while nobody acts: all that send a message."""
     in_sections = (name for section in SECTION_ALARMS.values() for name in section)
-    return frozenset((*RATIO_ALARMS, *COUNT_ALARMS, *ALARMS, SERVING, *in_sections, *consumer_alarms(["any"])))
+    return frozenset((*RATIO_ALARMS, *COUNT_ALARMS, FIGURES, *ALARMS, SERVING, *in_sections, *consumer_alarms(["any"])))
 
 
 def published(report: MonitorReport) -> dict[str, float | None]:
@@ -173,9 +189,10 @@ def above_since(above: Mapping[datetime, bool], before: datetime | None) -> date
     return (before or min(at for at, one in above.items() if one)) if any(above.values()) else None if above else before
 
 
-def starters() -> tuple[str, ...]:
-    """The names of the alarms that start a retraining."""
-    return tuple(name for name, alarm in RATIO_ALARMS.items() if alarm.starts_retraining)
+def starters(declared: Iterable[str] = ()) -> tuple[str, ...]:
+    """The names of the alarms that start a retraining; FIGURES if it is among those that are `declared`."""
+    own = tuple(name for name, alarm in RATIO_ALARMS.items() if alarm.starts_retraining)
+    return (*own, FIGURES) if FIGURES in declared else own
 
 
 def ratios(report: MonitorReport) -> dict[str, float | None]:

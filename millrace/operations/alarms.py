@@ -169,7 +169,7 @@ def _late(*queues: str, description: str) -> OperationsAlarm[Any]:
     return _of_queues(AGE, *queues, severity="look", description=description, threshold=LATE_S)
 
 
-def _own(
+def own_alarm(
     metric: str, severity: Severity, description: str, *, statistic: str = "Maximum", **bound: Any
 ) -> OperationsAlarm[WorkloadNames]:
     """The alarm on a metric that functions of the workload publish."""
@@ -188,20 +188,20 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     "oldest-drop": _late(
         "drops", description="a drop has been in its queue for half an hour without being taken or put back"
     ),
-    "refused-drops": _own(
+    "refused-drops": own_alarm(
         REFUSED_DROPS,
         "act",
         "every row of a drop was refused: its sender writes something else than the contract says",
         statistic="Sum",
     ),
-    "refused-share": _own(
+    "refused-share": own_alarm(
         REFUSED_SHARE,
         "look",
         "a larger share of a drop's rows was refused than is declared, and than three times the usual one",
         threshold=1,
     ),
     # One such request is somebody who tries: its answer says what is wrong. So it takes two of the periods of an hour.
-    "refused-calls": _own(
+    "refused-calls": own_alarm(
         REFUSED_CALLS,
         "act",
         "no row of a request kept the contract, in two periods of an hour: its caller sends something else",
@@ -209,7 +209,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=12,
         needed=2,
     ),
-    "waiting-lines": _own(
+    "waiting-lines": own_alarm(
         WAITING_LINES,
         "look",
         "two nights in a row left lines of decisions: more are written than a night makes into files",
@@ -217,7 +217,7 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=2,
         needed=2,
     ),
-    "many-decisions": _own(
+    "many-decisions": own_alarm(
         DECISIONS_A_DAY,
         "look",
         "a day had more decisions than a training a week joins, if each of them gets a label",
@@ -242,7 +242,7 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         ),
     ),
     # One request that was too slow gets a fallback too. So it takes two of the twelve periods of an hour.
-    "fallbacks": _own(
+    "fallbacks": own_alarm(
         "Fallbacks",
         "act",
         "the endpoint gave no answer: callers got the declared fallback, in two periods of an hour",
@@ -327,7 +327,7 @@ JOB_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
 
 REVIEW_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     # The sweep publishes the metric each hour while something waits. A sweep that starts late leaves out an hour.
-    "late-reviews": _own(
+    "late-reviews": own_alarm(
         REVIEW_AGE,
         "act",
         "a decision has waited for a person for longer than `policy.review.alarm_hours`",

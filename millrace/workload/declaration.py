@@ -27,7 +27,7 @@ from millrace.spelling import one_of
 from millrace.tasks.answer import MOMENT
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.task import AnswerField
-from millrace.workload.ends import EndJobs, KnownKeys, Queries, Stream
+from millrace.workload.ends import BusinessFigure, EndJobs, KnownKeys, Queries, Stream
 from millrace.workload.places import within
 from millrace.workload.policy import Costs, Policy
 from millrace.workload.prices import is_known
@@ -318,6 +318,8 @@ class Monitors(Section):
     """The hours after a decision's event time in which its label must come. None: labels may come at any time."""
     refused_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     """The share of refused rows that a drop may have without an alarm, if three times the usual share is less."""
+    figures: Annotated[dict[str, BusinessFigure], Field(max_length=10)] = Field(default_factory=dict)
+    """Figures of the business, by a name of your choice: beyond a bound they raise the alarm `figures`."""
     held_labels: Annotated[float, Field(gt=0, le=0.05)] | None = 0.01
     """The probability with which a batch of labels that is like the earlier ones is held for a person all the same.
 
@@ -332,7 +334,7 @@ class Monitors(Section):
 class Retraining(Section):
     """When the guard lets a retraining start."""
 
-    alarms: tuple[Literal["input-drift", "error"], ...] = ("input-drift", "error")
+    alarms: tuple[Literal["input-drift", "error", "figures"], ...] = ("input-drift", "error")
     """The alarms that may start one; for any other the guard refuses."""
     schedule: str | None = None
     """When a retraining is requested without an alarm (UTC), as EventBridge Scheduler writes it. None: never."""
@@ -465,6 +467,8 @@ class Workload(Section):
         if self.retraining.without_labels == "floor" and not (policy and policy.floor):
             expected = "keep, or floor beside policy.floor, which says how many labels decide"
             yield "retraining.without_labels", expected, "floor"
+        if "figures" in self.retraining.alarms and not self.monitors.figures:
+            yield "monitors.figures", "a figure, since retraining.alarms has figures", "none"
         if "assisted" in self.rollout.phases:
             if policy is None:
                 expected = "a policy beside the phase assisted, since people answer its review queue"

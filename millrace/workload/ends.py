@@ -50,3 +50,23 @@ class KnownKeys(Section):
 
     hours: Annotated[float, Field(gt=0, le=24 * 366)]
     """The rows of a key that lie less than so many hours before its newest row; twice the longest history or more."""
+
+
+class BusinessFigure(Section):
+    """A metric that the business sends to CloudWatch, of whose days the bounds hold."""
+
+    namespace: str
+    """In the account and region of the stage."""
+    name: str
+    dimensions: dict[str, str] = Field(default_factory=dict)
+    statistic: Literal["Sum", "Average", "Minimum", "Maximum"] = "Sum"
+    """Of the values of a day. A day without a value raises no alarm."""
+    bounds: Annotated[dict[Literal["above", "below"], float], Field(min_length=1)]
+    """`{above: 120}`: the values of a day that raise the alarm, to six decimals.
+
+    A day counts from its first value on: the `Sum` of one that goes on is `below` until enough has come."""
+
+    def beyond(self, value: str) -> str:
+        """The metric math that is 1 on a day whose `value`, the id of a query, is beyond a bound, else 0."""
+        signs = {"above": ">", "below": "<"}
+        return f"IF({' OR '.join(f'{value} {signs[side]} {at:.6f}' for side, at in self.bounds.items())}, 1, 0)"

@@ -86,7 +86,7 @@ def openapi(workload: Workload, contract: Contract) -> Document:
                 "Row": _row(workload, contract),
                 "Answer": _answer(),
                 "Prediction": _prediction(workload, contract),
-                "Refused": _refused(),
+                "Refused": _object(row={"type": "integer"}, reason=TEXT, column=TEXT, expected=TEXT, came=TEXT),
                 **({"Job": _job()} if workload.jobs else {}),
                 "Decision": _decision(workload, contract),
                 "Error": _object(error=TEXT, expected=TEXT, came=TEXT, where=TEXT),
@@ -300,10 +300,6 @@ def _field(field: AnswerField) -> Document:
     cell = {**FIELDS[field.kind], **({} if field.maximum is None else {"minimum": 0, "maximum": field.maximum})}
     one = {**cell, "nullable": True}
     return {"type": "array", "items": one, "nullable": True} if field.length else one
-
-
-def _refused() -> Document:
-    return _object(row={"type": "integer"}, reason=TEXT, column=TEXT, expected=TEXT, came=TEXT)
 
 
 def _answer() -> Document:

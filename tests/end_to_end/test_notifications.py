@@ -16,7 +16,7 @@ from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.queries.alarms import Receiver, find_alarm_states, find_receivers
 from millrace.console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
 from millrace.errors import EnvironmentNotFoundError
-from millrace.monitoring.alarms import monitor_alarms
+from millrace.monitoring.alarms import FIGURES, monitor_alarms
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, SERVING, STAGE_ALARMS
 from tests.end_to_end.conftest import REST_S, control
 from tests.localcloud.waiting import until
@@ -54,7 +54,7 @@ def counted(environment: Environment) -> dict[str, int]:
 def test_at_rest_nothing_is_raised_and_the_address_waits_for_its_owner(environment: Environment) -> None:
     found = {one.name: one for one in find_alarm_states(environment, NAMES, ())}
     of_workload = ALARMS | ENDPOINT_ALARMS | monitor_alarms(None)
-    assert found.keys() == of_workload.keys() | STAGE_ALARMS.keys() | {SERVING}
+    assert found.keys() == of_workload.keys() | STAGE_ALARMS.keys() | {SERVING, FIGURES}
     assert [one.name for one in found.values() if one.state == "ALARM"] == []
     assert (found["dead-letters"].severity, found["dead-letters"].runbook) == (
         "act",
@@ -107,6 +107,18 @@ def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) ->
         f"REJECTED: drop s3://{LANDING}/{key}?versionId={version} of {NAMES.workload}, reason empty."
     )
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
+
+
+def test_a_figure_of_the_business_is_mailed_and_asks_for_a_retraining(cloud: LocalCloud) -> None:
+    """The guard weighs it like an alarm of the monitor: here no version is live."""
+    spent = [{"MetricName": "DearLoadCost", "Value": 10_000.0 + each} for each in (0, 1)]
+    cloud.client("cloudwatch").put_metric_data(Namespace="Market", MetricData=spent)
+    assert mailed(cloud, f"ALARM {NAMES.alarm(FIGURES)}").endswith("(look; docs/runbooks.md#figures)")
+    machine, states = NAMES.machine_arn("retrain"), cloud.client("stepfunctions")
+    [run] = until(lambda: states.list_executions(stateMachineArn=machine, statusFilter="SUCCEEDED")["executions"])
+    told = states.describe_execution(executionArn=run["executionArn"])
+    assert NAMES.alarm(FIGURES) in told["input"]
+    assert "there is no champion yet" in told["output"]
 
 
 def drop_refused(cloud: LocalCloud, name: str, *, every: int) -> None:
@@ -165,5 +177,5 @@ def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:
     assert control(cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0
     assert control(cloud, "denials") == []
     raised = {mail.partition(":")[0] for mail in mails(cloud) if mail.startswith("ALARM")}
-    expected = "dead-letters", "refused-drops", "refused-share", "refused-calls", "serving"
+    expected = FIGURES, "dead-letters", "refused-drops", "refused-share", "refused-calls", "serving"
     assert raised == {f"ALARM {NAMES.alarm(name)}" for name in expected}

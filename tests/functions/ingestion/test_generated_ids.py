@@ -69,7 +69,6 @@ def table(drive: Ingest, folder: Path) -> Callable[[], list[dict[str, Any]]]:
 
     def read() -> list[dict[str, Any]]:
         iceberg = Lake(drive.names, load_contract(folder)).find("rows")
-        assert iceberg is not None
         rows: list[dict[str, Any]] = iceberg.scan().to_arrow().to_pylist()
         return sorted(rows, key=lambda row: int(row["row_id"].rpartition("-")[2]))
 

@@ -64,7 +64,6 @@ def test_a_good_month_is_committed_whole(write: Any, ingest: Any, lake: Lake, sa
     assert (answer["rows_quarantined"], answer["duplicate"], answer["has_champion"]) == (0, False, False)
     assert answer["first_rows"] == load_workload(WORKLOAD).training.first_rows
     iceberg = lake.find("rows")
-    assert iceberg is not None
     rows = iceberg.scan().to_arrow()
     assert rows.drop_columns(["_source", "_arrived"]).cast(may.schema).equals(may)
     assert answer["snapshot_id"] == str(iceberg.current_snapshot().snapshot_id)  # type: ignore[union-attr]
@@ -328,7 +327,6 @@ def test_drops_together_are_one_commit_with_an_answer_each(ingest: Any, lake: La
     landing = f"s3://{ingest.names.platform.bucket('landing')}/electricity/training"
     assert rows == {"id-b.csv-drop.parquet": f"{landing}/b.csv", "id-c.csv-unparsable.parquet": f"{landing}/c.csv"}
     iceberg = lake.find("rows")
-    assert iceberg is not None
     assert set(iceberg.scan().to_arrow()["_source"].to_pylist()) == {
         "electricity/training/a.parquet",
         "electricity/training/c.csv",

@@ -152,7 +152,6 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
     prediction_spec = load_workload(ELECTRICITY).prediction
     start, end = datetime(1997, 1, 1, tzinfo=UTC), datetime(1997, 1, 8, tzinfo=UTC)
     found = labels_between(Shelf(table), prediction_spec, start, end)  # type: ignore[arg-type]
-    assert found is not None
     assert (found.column_names, found["class"].to_pylist()) == (["timestamp", "class"], [0, 1])
     assert labels_between(Shelf(None), prediction_spec, start, end) is None  # type: ignore[arg-type]
 
@@ -198,7 +197,6 @@ def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> Non
     shelf.contract, prediction_spec = load_contract(folder), load_workload(folder).prediction
     start, end = datetime(2013, 1, 7, tzinfo=UTC), datetime(2013, 1, 7, 3, tzinfo=UTC)
     found = labels_between(shelf, prediction_spec, start, end)  # type: ignore[arg-type]
-    assert found is not None
     assert found.select(["timestamp", "pm2.5", "prediction_id"]).to_pylist() == [
         {"timestamp": hours[0], "pm2.5": 10.0, "prediction_id": "x"},
         {"timestamp": hours[1], "pm2.5": 20.0, "prediction_id": "y"},

@@ -13,12 +13,13 @@ from aws_cdk.assertions import Annotations, Match
 from moto.events.models import EventPattern
 
 from localcloud.cloudwatch.install import holds
+from localcloud.cloudwatch.metric_math import Frame, evaluate
 from millrace.infra.app import build, warn_of_no_receiver
 from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
-from millrace.monitoring.alarms import FLOOR, monitor_alarms
+from millrace.monitoring.alarms import FIGURES, FLOOR, figure_alarms, monitor_alarms
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
@@ -32,6 +33,7 @@ from millrace.operations.alarms import (
 )
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.operations.notices import NOTICES
+from millrace.workload.ends import BusinessFigure
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = ("local", "dev", "prod")
@@ -73,7 +75,7 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
 
 def catalogue() -> set[str]:
     """Every alarm and notice that the product declares."""
-    return {*OF_WORKLOADS, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
+    return {*OF_WORKLOADS, FIGURES, "budget", SERVING, *STAGE_ALARMS, *NOTICES}
 
 
 def declared() -> set[str]:
@@ -84,6 +86,16 @@ def declared() -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_declared_is_deployed(templates: Templates, stage: str) -> None:
     assert (catalogue() | alarm_notices().keys()) - {CHAT_ALONE} == set(deployed(templates, stage))
+
+
+def test_a_day_is_beyond_a_bound_of_any_figure() -> None:
+    given = {"refunds": {"above": 120, "below": 2}, "orders": {"below": 5}}
+    figures = {name: BusinessFigure(namespace="Shop", name=name, bounds=bounds) for name, bounds in given.items()}
+    formula = figure_alarms(figures)[FIGURES].formula
+    for refunds, orders, is_beyond in ((121, 5, 1), (120, 4, 1), (1, 5, 1), (120, 5, 0), (None, 4, 1), (2, None, 0)):
+        series = {f"m{at}": {} if one is None else {0.0: one} for at, one in enumerate((refunds, orders))}
+        frame = Frame(series=series, metrics=("m0", "m1"), timeline=(0.0,), period_s=86400)
+        assert evaluate(formula, frame) == {0.0: is_beyond}
 
 
 def test_each_has_a_runbook() -> None:

@@ -193,7 +193,6 @@ def test_truly_better_models_are_let_through(tmp_path: Path, task: str) -> None:
         report = evaluated(root, snapshot, model(plant, rows, good(task)), model(plant, rows, weak))
         verdicts = judge_all(report, plant.workload.gates, against="non_inferiority")
         value = report.of(ValueEvidence)
-        assert value is not None
         assert value.today == "version 1"
         found.append(refused(verdicts))
     assert sum(not one for one in found) >= 4, found

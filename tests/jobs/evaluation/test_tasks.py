@@ -75,7 +75,6 @@ def test_a_model_that_understood_the_plant_passes_and_a_blind_one_does_not(tmp_p
     numbers = [field for field in plant.task.answer if field.name == "value" and field.kind == "number"]
     assert bool(report.truth_by_answer) == bool(numbers)
     example = report.explanations and report.explanations.example
-    assert example is not None
     assert example.explains.startswith(plant_label(task).explains)
     assert example.answer.startswith("2 h: " if task == "forecast" else "")
     assert "[" not in example.answer
@@ -111,7 +110,6 @@ def test_a_champion_that_was_declared_with_other_features_is_asked_by_its_own(tm
     plant = write_plant(tmp_path, task, ["extra", "open"])
     snapshot = plant_snapshot(tmp_path, plant, rows)
     compared = evaluated(tmp_path, snapshot, plant_model(plant, rows), plant_model(before, rows)).champion
-    assert compared is not None
     assert compared.rows == TEST - 2 * round(plant.workload.prediction.horizon_hours)
     assert compared.error < compared.challenger_error
     assert compared.lower_bound < compared.difference < 0
@@ -133,7 +131,6 @@ def test_the_comparison_takes_the_recent_days_of_the_gate_and_a_declared_bound_o
     document["monitors"] |= {"error_windows": 2, "error_bound": 0.27}
     (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
     report = evaluated(tmp_path, snapshot, model, champion=model)
-    assert report.champion is not None
     assert report.champion.rows == TEST // 2
     watched = Baseline.from_json((tmp_path / "processing/baseline/baseline.json").read_text())
     assert watched.error

@@ -112,6 +112,5 @@ def test_the_error_is_that_of_the_row_a_day_later(tmp_path: Path) -> None:
     errors = [
         abs((ROWS[at]["pm2.5"] or 90.0) - later) for at in hours if (later := ROWS[at + DAY]["pm2.5"]) is not None
     ]
-    assert week.error is not None
     assert (week.error.answered, week.error.labelled) == (7 * 24, len(errors))
     assert week.error.error == pytest.approx(sum(errors) / len(errors))

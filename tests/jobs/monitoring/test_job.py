@@ -152,7 +152,6 @@ def test_a_promise_is_learnt_from_windows_whose_labels_have_come(prepare: Prepar
     start = datetime(1997, 1, 1, tzinfo=UTC)
     promise = {"promised_error": 0.05, "threshold": 0.5}
     report = report_of(prepare(start, 4, labels_until=start + 2 * WEEK + timedelta(days=5), promise=promise)).promise
-    assert report is not None
     assert (report.learnt, report.acted, report.wrong) == (672, 672, 68)
     assert report.threshold > report.before == 0.5
 
@@ -177,7 +176,6 @@ def test_the_version_is_held_against_the_rule_on_the_newest_labels(
     start = datetime(1997, 1, 1, tzinfo=UTC)
     floor = {"rule": rule, "below": below, "days": []}
     found = report_of(prepare(start, 2, wrong=wrong, floor=floor)).floor
-    assert found is not None
     assert (found.below, found.before, found.labels) == (expected, below, 336)
     assert [one.day for one in found.days] == [f"1997-01-{day:02}" for day in range(8, 15)]
     assert found.own == pytest.approx(1 / wrong, abs=0.01)

@@ -75,7 +75,6 @@ def window(
 def ranked(found: Answered, *, a_day: int = 1) -> list[int]:
     """The rows whose labels are doubted, the worst first."""
     report = label_errors([found], a_day, registered_at=START)
-    assert report is not None
     return [int(one.id.removeprefix("d-")) for one in report.doubted]
 
 

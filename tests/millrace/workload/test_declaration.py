@@ -81,6 +81,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("monitors.false_alarm_rate", 2, "less than 0.5"),
     ("customers", [], "expected one of the keys name, owner, prediction, "),
     ("retraining.without_labels", "floor", "expected keep, or floor beside policy.floor"),
+    ("monitors.figures", {}, "expected a figure, since retraining.alarms"),
     ("name", "gas", "the folder's name 'electricity'"),
 ]
 
