@@ -269,8 +269,8 @@ def declared_policy(workload: Workload) -> RetrainingPolicy | None:
     )
 
 
-def keys_of(policy: RetrainingPolicy, step_days: int) -> Keys:
-    """The policy as keys of workload.yaml."""
+def keys_of(policy: RetrainingPolicy, step_days: int, alarms: Sequence[str]) -> Keys:
+    """The policy as keys of workload.yaml. Of the declared `alarms` that of the business's figures stays."""
     by_error = policy.error_bound is not None
     watched: Keys = {
         ("monitors", "schedule"): rate_of(step_days),
@@ -280,7 +280,7 @@ def keys_of(policy: RetrainingPolicy, step_days: int) -> Keys:
     return {
         ("training", "train_days"): policy.train_days,
         **(watched if by_error else {}),
-        ("retraining", "alarms"): ["error"] if by_error else [],
+        ("retraining", "alarms"): [*["error"] * by_error, *(name for name in alarms if name == "figures")],
         ("retraining", "schedule"): rate_of(policy.every_days) if policy.every_days else None,
         ("retraining", "cool_down_days"): policy.cool_down_days,
     }

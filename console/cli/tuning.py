@@ -214,7 +214,7 @@ def simulate(
     history = find_history(folder, rows, train_days=lengths(declared), step_days=step, kept=kept)
     task = tasks.declare(declared.prediction, load_contract(folder).label)
     found = compared(declared, task, history, Prices(error=error_usd, training=price), stage)
-    keys = keys_of(found.proposed, step)
+    keys = keys_of(found.proposed, step, declared.retraining.alarms)
     if as_json:
         show_json({"rows": _document(found), "proposed": lines_of(keys)})
     else:

@@ -84,7 +84,7 @@ def test_the_queries_of_the_docs_are_answered(lived: Lived, catalog: GlueCatalog
 def test_the_docs_read_a_delivered_file(lived: Lived) -> None:
     """By the query and from the place that it names, of its workload `mine`."""
     (sql,), (uri,) = (
-        re.findall(r'millrace query "(.+)" --csv', DOCS),
+        re.findall(r'millrace query "(.+)" --output', DOCS),
         re.findall(r"(s3://\S+/mine/predictions/\S+)", DOCS),
     )
     drop = lived.below("predictions/")[0].partition("run=")[2].split("/")[0]

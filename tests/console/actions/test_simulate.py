@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_written_policy_is_the_declared_one(folder: Path, policy: RetrainingPolicy) -> None:
     path = folder / "workload.yaml"
     for one in (BY_ERROR, policy):
-        write_keys(path, keys_of(one, 7))
+        write_keys(path, keys_of(one, 7, ()))
     found = declared_policy(load_workload(folder))
     assert found
     assert replace(found, error_windows=policy.error_windows) == policy
@@ -40,11 +40,11 @@ def test_a_written_policy_is_the_declared_one(folder: Path, policy: RetrainingPo
 def test_other_lines_and_their_remarks_stay(folder: Path) -> None:
     path = folder / "workload.yaml"
     before = path.read_text().splitlines()
-    write_keys(path, keys_of(BY_ERROR, 7))
+    write_keys(path, keys_of(BY_ERROR, 7, ["input-drift", "figures"]))
     after = path.read_text().splitlines()
     gone = [line.split(":")[0].strip() for line in before if line not in after]
-    assert gone == ["schedule", "error_windows", "schedule", "cool_down_days"]
-    assert "  false_alarm_rate: 0.01" in after
+    assert gone == ["schedule", "error_windows", "alarms", "schedule", "cool_down_days"]
+    assert {"  false_alarm_rate: 0.01", "  alarms: [error, figures]"} <= {*after}
 
 
 def test_a_value_that_is_refused_changes_nothing(folder: Path) -> None:
