@@ -68,8 +68,8 @@ def test_two_months_later_the_table_is_small_and_knows_every_drop(
     cloud.wait(timeout_s=REST_S)
     before = rows(cloud, monkeypatch)
     assert len(list(before.scan().plan_files())) == DROPS
-    for _ in range(2):  # in the local cloud the first of each month is due
-        cloud.move_clock(cloud.now() + timedelta(days=32))
+    for _ in range(2):  # in the local cloud the first of each month is due, and done when the clock has moved
+        cloud.move_clock((cloud.now().replace(day=1) + timedelta(days=32)).replace(day=2))
         cloud.wait(timeout_s=REST_S)
     after = rows(cloud, monkeypatch)
     assert len(list(after.scan().plan_files())) == 1
