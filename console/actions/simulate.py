@@ -280,7 +280,7 @@ def keys_of(policy: RetrainingPolicy, step_days: int, alarms: Sequence[str]) -> 
     return {
         ("training", "train_days"): policy.train_days,
         **(watched if by_error else {}),
-        ("retraining", "alarms"): [*["error"] * by_error, *(name for name in alarms if name == "figures")],
+        ("retraining", "alarms"): [*(["error"] if by_error else []), *(name for name in alarms if name == "figures")],
         ("retraining", "schedule"): rate_of(policy.every_days) if policy.every_days else None,
         ("retraining", "cool_down_days"): policy.cool_down_days,
     }

@@ -140,7 +140,7 @@ class Trees(nn.Module):
         """Set the buffers from scikit-learn's models; `classes` are those that occur, None for numbers."""
         width, base = len(self.base_W), np.concatenate([np.ravel(model._baseline_prediction) for model in fitted])
         # Two classes of several have one tree in each round: it is that of the second one's odds.
-        places = range(width) if classes is None else [0] if width == 1 else classes[-len(base) :].tolist()
+        places = list(range(width)) if classes is None else [0] if width == 1 else classes[-len(base) :].tolist()
         # The rounds after the best one showed that nothing better comes.
         kept = [model._predictors[: max(1, int(np.argmax(model.validation_score_)))] for model in fitted]
         of_places = [trees for rounds in kept for trees in zip(*rounds, strict=True)]
@@ -154,7 +154,7 @@ class Trees(nn.Module):
                 offset += len(tree.nodes)
         base_W = np.full(width, NEVER, np.float32)
         base_W[[0] if width == 1 or classes is None else classes] = 0
-        base_W[list(places)] = base
+        base_W[places] = base
         for name, arrays in zip(PARTS, zip(*parts, strict=True), strict=True):
             self._set(name, np.concatenate(arrays))
         self._set("root_WR", root_WR)
