@@ -147,7 +147,6 @@ def unlabelled(monkeypatch: pytest.MonkeyPatch) -> str:
         figure="the share of decisions without a label",
         description="more than half of the decisions have no label",
         of_window=lambda window: 2 - 2 * window.error.labelled / window.error.answered if window.error else None,
-        starts_retraining=True,
     )
     monkeypatch.setitem(RATIO_ALARMS, "unlabelled", alarm)
     return "unlabelled"

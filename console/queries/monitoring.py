@@ -29,7 +29,7 @@ from millrace.messages.monitor import (
     read_report,
 )
 from millrace.messages.served import ServedReport
-from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm, exceeded, published, starters
+from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, RatioAlarm, exceeded, published
 from millrace.names import WorkloadNames
 from millrace.state.audit import Record
 
@@ -281,7 +281,7 @@ def _without_retraining(monitor_runs: Iterable[MonitorRun]) -> Iterator[AlarmRai
     """The raised alarms that start no execution, by the reports: a run above the threshold after one that was not."""
     above: frozenset[str] = frozenset()
     for run in monitor_runs:
-        found = exceeded(run.report) - {*starters()}
+        found = exceeded(run.report) & COUNT_ALARMS.keys()
         for name in sorted(found - above):
             yield AlarmRaised(name=name, at=run.started, execution_arn=run.arn, starts_retraining=False)
         # A metric without a value leaves its alarm as it was.

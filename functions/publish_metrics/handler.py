@@ -38,7 +38,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     report_uri = f"{call.state.plan_windows.answer.report_uri}/{REPORT_FILE}"
     report = read_report(read_object(S3, report_uri))
     # The alarms are read before the metrics are put, which may change their states.
-    watched = starters(ROOM.workload.retraining.alarms)
+    watched = starters(ROOM.workload.retraining)
     before = CLOUDWATCH.describe_alarms(AlarmNames=[ROOM.names.alarm(name) for name in watched])
     # The guard reads since when windows are above their bound as soon as an alarm is raised: so this comes first.
     since = keep_changes(report, as_of=call.state.as_of)

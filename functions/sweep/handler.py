@@ -58,7 +58,7 @@ S3 = boto3.client("s3")
 CHAIN = AuditChain(S3, bucket=ROOM.names.platform.bucket("audit"), workload=ROOM.names.workload)
 LAG = AuditLag(dynamodb=ROOM.dynamodb, names=ROOM.names, chain=CHAIN, state=ROOM.state)
 REMINDERS = people.Reminders(
-    cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, owner=ROOM.workload.owner
+    cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, workload=ROOM.workload
 )
 IDLE = ROOM.workload.rollout.idle
 SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=ROOM.dynamodb, names=ROOM.names, state=ROOM.state, function="sweep")

@@ -11,9 +11,9 @@ from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.events import AlarmUnanswered
-from millrace.monitoring.alarms import reminded, starters
+from millrace.monitoring.alarms import notifying, starters
 from millrace.names import WorkloadNames
-from millrace.operations.alarms import REVIEW_AGE, WAITING_REVIEWS, runbook
+from millrace.operations.alarms import REVIEW_AGE, SERVING, WAITING_REVIEWS, runbook
 from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
@@ -21,6 +21,7 @@ from millrace.state.climbing import Climbing
 from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
 from millrace.state.unanswered import UnansweredAlarm
+from millrace.workload.declaration import Workload
 
 MOST_COUNTED = 10_000
 """Waiting decisions are counted up to this number."""
@@ -78,7 +79,7 @@ class Reminders:
     events: Any
     names: WorkloadNames
     state: StateTable
-    owner: str
+    workload: Workload
 
     def send(self, *, hours: float, cause: str, as_of: datetime) -> list[str]:
         """Put an event for each raised alarm whose reminder is due. Returns the alarms.
@@ -89,13 +90,14 @@ class Reminders:
         for alarm in known.keys() - raised:
             known[alarm].end(self.state)
         retrained_at = Retrainings(self.state).last().started_at if raised else None
+        mended_by_retraining = starters(self.workload.retraining)
         sent = []
         for alarm in sorted(raised):
             one = known.get(alarm)
             if one is None:
                 one = UnansweredAlarm(alarm=alarm, since=as_of)
                 one.put(self.state)
-            is_mended = alarm in starters() and retrained_at is not None and retrained_at >= one.since
+            is_mended = alarm in mended_by_retraining and retrained_at is not None and retrained_at >= one.since
             if one.by or is_mended or as_of - one.since < timedelta(hours=hours * 2**one.told):
                 continue
             put_event(self.events, self.names.platform, self._event(alarm, one, cause=cause, as_of=as_of))
@@ -114,7 +116,7 @@ class Reminders:
             hours=int((as_of - one.since).total_seconds() // 3600),
             reminder=one.told + 1,
             urgency="escalation" if one.told + 1 >= ESCALATED else "reminder",
-            owner=self.owner,
+            owner=self.workload.owner,
             runbook=runbook(alarm),
         )
 
@@ -126,4 +128,4 @@ class Reminders:
         )
         found = [one for page in pages for one in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))]
         names = (one["AlarmName"].removeprefix(prefix) for one in found if one["StateValue"] == "ALARM")
-        return reminded().intersection(names)
+        return frozenset(names).intersection((*notifying(), SERVING))

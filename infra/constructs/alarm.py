@@ -54,6 +54,7 @@ class Alarm(Construct):
             evaluation_periods=alarm.periods,
             datapoints_to_alarm=alarm.needed,
             treat_missing_data=alarm.missing,
+            evaluation_window={"wallClockWindow": {"timezone": "UTC"}} if alarm.is_aligned else None,
             alarm_actions=[topic_arn] if topic_arn else None,
         )
 

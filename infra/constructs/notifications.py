@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from aws_cdk import aws_events as events
@@ -19,28 +18,12 @@ from millrace.infra.constructs.rule import of_stage, retry_policy
 from millrace.infra.constructs.webhook import Webhook
 from millrace.infra.iam.resource import policy
 from millrace.infra.settings import StageSettings
-from millrace.monitoring.alarms import COUNT_ALARMS, FIGURES, RATIO_ALARMS
-from millrace.operations.alarms import (
-    ALARMS,
-    COMPOSITE,
-    SECTION_ALARMS,
-    SERVING,
-    STAGE_ALARMS,
-    UNDELIVERED,
-    consumer_alarms,
-    runbook,
-)
+from millrace.monitoring.alarms import notifying
+from millrace.operations.alarms import COMPOSITE, SERVING, STAGE_ALARMS, UNDELIVERED, runbook
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import NOTICES, RAISED, Notice
 
-OF_WORKLOAD = (*ALARMS, *consumer_alarms(["any"]), *chain(*SECTION_ALARMS.values()))
-NOTIFYING = (
-    *OF_WORKLOAD,
-    *RATIO_ALARMS,
-    *COUNT_ALARMS,
-    FIGURES,
-    *(name for name in STAGE_ALARMS if name != UNDELIVERED),
-)
+NOTIFYING = (*notifying(), *(name for name in STAGE_ALARMS if name != UNDELIVERED))
 """The alarms that a rule tells of by their own description. SERVING speaks for those of an endpoint."""
 
 

@@ -170,7 +170,7 @@ class TrainingStack(WorkloadStack):
                 "source": ["aws.cloudwatch"],
                 "detail-type": ["CloudWatch Alarm State Change"],
                 "detail": {
-                    "alarmName": [names.alarm(name) for name in starters(context.workload.retraining.alarms)],
+                    "alarmName": [names.alarm(name) for name in starters(context.workload.retraining)],
                     "state": {"value": ["ALARM"]},
                 },
             },

@@ -90,8 +90,9 @@ def _truth(node: ast.expr) -> bool:
 # Evaluates alarms, and sends what AWS sends when one changes its state.
 #
 # Periods begin at multiples of their own length. The period under way counts as soon as it has data, unless later data
-# could undo a breach (a sum that is too low so far). Not evaluated: low sample counts, mute rules. Refused by name:
-# anomaly alarms, suppression of a composite alarm's actions.
+# could undo a breach (a sum that is too low so far), or the alarm has a WallClockWindow. Not evaluated: low sample
+# counts, mute rules. Refused by name: anomaly alarms, suppression of a composite alarm's actions, a WallClockWindow's
+# time zone.
 #
 #     PutMetricData, PutMetricAlarm -> evaluate_soon -> (0.05 s later, on a thread of the dispatcher) evaluate
 #     a move of the clock           -> evaluate, before the move returns
@@ -100,6 +101,8 @@ def _truth(node: ast.expr) -> bool:
 LOG = logging.getLogger(__name__)
 TICK_S = 5.0
 """Real seconds between two evaluations that nothing asks for. Missing data changes an alarm as time passes."""
+ALIGNED_S = {60, 300, 3600, 86400, 604800}
+"""The lengths of periods that a WallClockWindow may have."""
 DEBOUNCE_S = 0.05
 """Seconds from a metric to the evaluation. A function's log brings many metrics at once: one evaluation does."""
 
@@ -114,6 +117,8 @@ class Alarms:
         """How many evaluations have begun."""
         self._is_due = threading.Event()
         """Set while an evaluation is submitted that has not begun."""
+        self.aligned: set[str] = set()
+        """The names of alarms with a WallClockWindow, of which no period counts before it is over."""
         self._refused: set[str] = set()
         """The names of alarms that cannot be evaluated and are in the log already."""
 
@@ -195,7 +200,9 @@ class Alarms:
         wanted = next(query["Id"] for query in queries if query["ReturnData"])
         found = metrics.series(queries, under_way - count * period_s, now + 0.001)[wanted]
         starts = [under_way - n * period_s for n in range(count, 0, -1)]
-        if under_way in found and not _may_still_rise(alarm):
+        # A breach may still be undone: a sum that is too low so far may be high enough when its period is over.
+        may_rise = alarm.comparison_operator.startswith("LessThan") and alarm.statistic in ("Sum", "SampleCount")
+        if under_way in found and not may_rise and alarm.name not in self.aligned:
             starts = [*starts[1:], under_way]
         return [(at, found.get(at)) for at in starts]
 
@@ -229,6 +236,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     metrics.on_put(alarms.evaluate_soon)
     cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
     _start_without_data(models.CloudWatchBackend, alarms)
+    _take_windows(import_module("moto.cloudwatch.responses").CloudWatchResponse, alarms)
     _send_forced_states(models.CloudWatchBackend, alarms)
     cloud.loop("alarms", lambda: _tick(cloud, alarms.evaluate))
 
@@ -244,11 +252,6 @@ def _start_without_data(backend: Any, alarms: Alarms) -> None:
     put = backend.put_metric_alarm
 
     def put_metric_alarm(self: Any, *arguments: Any, **named: Any) -> Any:
-        refusal = _refusal(named)
-        if refusal:
-            from moto.cloudwatch.exceptions import ValidationError
-
-            raise ValidationError(refusal)
         name = arguments[0] if arguments else named["name"]
         before = self.alarms.get(name)
         alarm = put(self, *arguments, **named)
@@ -263,11 +266,27 @@ def _start_without_data(backend: Any, alarms: Alarms) -> None:
     replace(backend, put_metric_alarm=put_metric_alarm)
 
 
-def _refusal(named: dict[str, Any]) -> str:
-    comparison = named.get("comparison_operator")
-    if not named.get("rule") and comparison not in COMPARISONS:
-        return f"ComparisonOperator {comparison} is not covered by the local cloud"
-    return ""
+def _take_windows(responses: Any, alarms: Alarms) -> None:
+    # moto drops EvaluationWindow. May go when it keeps it.
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_WallClockWindow.html
+    refused: Any = import_module("moto.cloudwatch.exceptions").ValidationError
+    put = responses.put_metric_alarm
+
+    def put_metric_alarm(self: Any) -> Any:
+        comparison, window = self._get_param("ComparisonOperator"), self._get_param("EvaluationWindow", {})
+        if not self._get_param("AlarmRule") and comparison not in COMPARISONS:
+            raise refused(f"ComparisonOperator {comparison} is not covered by the local cloud")
+        aligned = window.get("WallClockWindow")
+        if (zone := (aligned or {}).get("Timezone", "UTC")) != "UTC":
+            raise refused(f"Timezone {zone} is not covered by the local cloud")
+        stats = [one["MetricStat"] for one in self._get_param("Metrics", []) if "MetricStat" in one]
+        periods = {int(one) for one in (self._get_param("Period"), *(stat["Period"] for stat in stats)) if one}
+        if aligned is not None and (others := periods - ALIGNED_S):
+            raise refused(f"Period {sorted(others)} with a WallClockWindow: expected one of {sorted(ALIGNED_S)}")
+        (alarms.aligned.discard if aligned is None else alarms.aligned.add)(self._get_param("AlarmName"))
+        return put(self)
+
+    replace(responses, put_metric_alarm=put_metric_alarm)
 
 
 def _send_forced_states(backend: Any, alarms: Alarms) -> None:
@@ -336,11 +355,6 @@ def _stat(namespace: str, name: str, dimensions: Any, period: Any, statistic: st
     named = [{"Name": one.name, "Value": one.value} for one in dimensions]
     metric = {"Namespace": namespace, "MetricName": name, "Dimensions": named}
     return {"Metric": metric, "Period": int(period), "Stat": statistic, "Unit": unit or None}
-
-
-def _may_still_rise(alarm: Any) -> bool:
-    """Whether a breach may still be undone: a sum that is too low so far may be high enough when its period is over."""
-    return alarm.comparison_operator.startswith("LessThan") and alarm.statistic in ("Sum", "SampleCount")
 
 
 NAMESPACE = "AWS/SQS"

@@ -6,6 +6,7 @@ here makes an Allow void and lets a Deny apply.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -28,64 +29,26 @@ if TYPE_CHECKING:
 
 # Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus or a group of versions.
 
+KEPT = {"s3": "buckets", "sqs": "queues", "sns": "topics", "kms": "keys", "events": "event_buses"}
+"""By service what moto keeps its resources in."""
+
 
 def resource_policies(cloud: Cloud, request: Request) -> Iterator[str]:
     """The policy of the resource that the request names, as JSON text; nothing if it has none."""
     name = request.resources[0]
     service = name.split(":")[2] if name.startswith("arn:") else ""
-    document = _READERS[service](name) if service in _READERS else None
+    document = None
+    if service in KEPT:
+        backends = getattr(import_module(f"moto.{service}.models"), f"{service}_backends")
+        kept = getattr(backends[owner_of(request)]["aws" if service == "s3" else REGION], KEPT[service])
+        own = {"s3": name.rpartition(":")[2].partition("/")[0], "sns": name}.get(service, re.split("[:/]", name)[-1])
+        document = getattr(kept.get(own), "policy", None)
     if service == "sagemaker" and ":model-package" in name:
         from localcloud.sagemaker.registry import policy_of
 
         document = policy_of(cloud, name.split("/")[1])
     if document:
         yield text_of(document)
-
-
-def _bucket_policy(arn: str) -> Any:
-    from moto.s3.models import s3_backends
-
-    name = arn.rpartition(":")[2].partition("/")[0]
-    owner = s3_backends.bucket_accounts.get(name, ("", ACCOUNT))[1]
-    bucket = s3_backends[owner]["aws"].buckets.get(name)
-    return bucket.policy if bucket else None
-
-
-def _queue_policy(arn: str) -> Any:
-    from moto.sqs.models import sqs_backends
-
-    queue = sqs_backends[ACCOUNT][REGION].queues.get(arn.rpartition(":")[2])
-    return queue.policy if queue else None
-
-
-def _topic_policy(arn: str) -> Any:
-    from moto.sns.models import sns_backends
-
-    topic = sns_backends[ACCOUNT][REGION].topics.get(arn)
-    return topic.policy if topic else None
-
-
-def _key_policy(arn: str) -> Any:
-    from moto.kms.models import kms_backends
-
-    key = kms_backends[arn.split(":")[4]][REGION].keys.get(arn.rpartition("/")[2])
-    return key.policy if key else None
-
-
-def _bus_policy(arn: str) -> Any:
-    from moto.events.models import events_backends
-
-    bus = events_backends[ACCOUNT][REGION].event_buses.get(arn.rpartition("/")[2])
-    return bus.policy if bus else None
-
-
-_READERS = {
-    "s3": _bucket_policy,
-    "sqs": _queue_policy,
-    "sns": _topic_policy,
-    "kms": _key_policy,
-    "events": _bus_policy,
-}
 
 
 # Accounts beside the cloud's own: to which one the resource of a request belongs.

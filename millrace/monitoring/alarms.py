@@ -6,7 +6,7 @@ numbers that should be 0, and are raised above 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
@@ -16,20 +16,20 @@ from millrace.names import WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
     SECTION_ALARMS,
-    SERVING,
     OperationsAlarm,
     Severity,
     WatchedMetric,
     consumer_alarms,
     own_alarm,
 )
+from millrace.workload.declaration import Retraining
 from millrace.workload.ends import BusinessFigure
 from millrace.workload.policy import FEWEST_LABELS, Floor, Policy
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatioAlarm:
-    """An alarm on a figure of the windows, and the words for it."""
+    """An alarm on a figure of the windows, which starts `retrain`, and the words for it."""
 
     metric: str
     """The name of the metric in CloudWatch."""
@@ -41,8 +41,6 @@ class RatioAlarm:
     """When the alarm is raised, in words."""
     of_window: Callable[[WindowReport], float | None]
     """The figure of a window; None if the window says nothing about it."""
-    starts_retraining: bool
-    """Whether the alarm starts `retrain`: a model of newer rows can then mend the figure."""
     threshold: ClassVar[float] = 1
     severity: ClassVar[Severity] = "look"
 
@@ -59,7 +57,6 @@ RATIO_ALARMS: dict[str, RatioAlarm] = {
         figure="the column that moved most",
         description="a column of the input lies further from the training rows than its bound",
         of_window=lambda window: window.input.ratio if window.input else None,
-        starts_retraining=True,
     ),
     "error": RatioAlarm(
         metric="Error",
@@ -67,7 +64,6 @@ RATIO_ALARMS: dict[str, RatioAlarm] = {
         figure="the lowest of the windows in a row that it takes",
         description="the error on labelled decisions is above its bound, windows in a row",
         of_window=lambda window: window.error.ratio if window.error else None,
-        starts_retraining=True,
     ),
 }
 """The alarms by name, as `WorkloadNames.alarm` takes it."""
@@ -116,12 +112,14 @@ def figure_alarms(figures: Mapping[str, BusinessFigure]) -> dict[str, Operations
     """The alarm on figures of the business, by name; none without a figure. Its periods are days."""
     watched = tuple(WatchedMetric(**one.model_dump(exclude={"bounds"})) for one in figures.values())
     beyond = [one.beyond(f"m{place}") for place, one in enumerate(figures.values())]
+    bounds = "; ".join(f"{name} {one.words}" for name, one in figures.items())
     alarm = OperationsAlarm[WorkloadNames](
         severity="look",
-        description="a figure that the business sends is beyond its declared bound on a day",
+        description=f"a figure of the business is beyond its bound on a day: {bounds}",
         metrics=lambda _: watched,
         formula=beyond[0] if len(beyond) == 1 else f"MAX([{', '.join(beyond)}])",
         period_s=86400,
+        is_aligned=True,
     )
     return {FIGURES: alarm} if figures else {}
 
@@ -146,10 +144,10 @@ def every_monitor_alarm() -> dict[str, OperationsAlarm[WorkloadNames]]:
     return monitor_alarms(Policy(floor=Floor(labels=FEWEST_LABELS))) | figure_alarms({"refunds": figure})
 
 
-def reminded() -> frozenset[str]:
-    """The alarms of a workload of which people are reminded while nobody acts: all that send a message."""
+def notifying() -> tuple[str, ...]:
+    """The alarms of a workload that send a message with their own description: all but SERVING, and those under it."""
     in_sections = (name for section in SECTION_ALARMS.values() for name in section)
-    return frozenset((*RATIO_ALARMS, *COUNT_ALARMS, FIGURES, *ALARMS, SERVING, *in_sections, *consumer_alarms(["any"])))
+    return (*ALARMS, *consumer_alarms(["any"]), *in_sections, *RATIO_ALARMS, *COUNT_ALARMS, FIGURES)
 
 
 def published(report: MonitorReport) -> dict[str, float | None]:
@@ -189,10 +187,9 @@ def above_since(above: Mapping[datetime, bool], before: datetime | None) -> date
     return (before or min(at for at, one in above.items() if one)) if any(above.values()) else None if above else before
 
 
-def starters(declared: Iterable[str] = ()) -> tuple[str, ...]:
-    """The names of the alarms that start a retraining; FIGURES if it is among those that are `declared`."""
-    own = tuple(name for name, alarm in RATIO_ALARMS.items() if alarm.starts_retraining)
-    return (*own, FIGURES) if FIGURES in declared else own
+def starters(retraining: Retraining) -> tuple[str, ...]:
+    """The names of the alarms that start a retraining, FIGURES only where it is declared."""
+    return (*RATIO_ALARMS, *({FIGURES} & {*retraining.alarms}))
 
 
 def ratios(report: MonitorReport) -> dict[str, float | None]:

@@ -79,6 +79,8 @@ class OperationsAlarm(Generic[Names]):
     """None: the latency that the workload's gate `latency` allows, in microseconds."""
     period_s: int = 300
     """The length of a period, in seconds."""
+    is_aligned: bool = False
+    """Whether only whole periods count, such as days that are over (UTC)."""
     periods: int = 1
     needed: int = 1
     missing: Literal["notBreaching", "ignore"] = "notBreaching"

@@ -62,9 +62,12 @@ class BusinessFigure(Section):
     statistic: Literal["Sum", "Average", "Minimum", "Maximum"] = "Sum"
     """Of the values of a day. A day without a value raises no alarm."""
     bounds: Annotated[dict[Literal["above", "below"], float], Field(min_length=1)]
-    """`{above: 120}`: the values of a day that raise the alarm, to six decimals.
+    """`{above: 120}`: the values of a whole day (UTC) that raise the alarm, to six decimals."""
 
-    A day counts from its first value on: the `Sum` of one that goes on is `below` until enough has come."""
+    @property
+    def words(self) -> str:
+        """`above 120 or below 2`."""
+        return " or ".join(f"{side} {at:.15g}" for side, at in self.bounds.items())
 
     def beyond(self, value: str) -> str:
         """The metric math that is 1 on a day whose `value`, the id of a query, is beyond a bound, else 0."""

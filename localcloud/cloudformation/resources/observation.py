@@ -6,15 +6,9 @@ from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by
 from localcloud.kernel.cloud import ACCOUNT
 
 
-def _put_alarm(wanted: Wanted) -> Made:
+def _put_alarm(wanted: Wanted, operation: str = "PutMetricAlarm") -> Made:
     name = wanted.name("AlarmName", longest=255)
-    wanted.call("cloudwatch", "PutMetricAlarm", AlarmName=name, **wanted.rest("AlarmName"))
-    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
-
-
-def _put_composite_alarm(wanted: Wanted) -> Made:
-    name = wanted.name("AlarmName", longest=255)
-    wanted.call("cloudwatch", "PutCompositeAlarm", AlarmName=name, **wanted.rest("AlarmName"))
+    wanted.call("cloudwatch", operation, AlarmName=name, **wanted.rest("AlarmName"))
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
 
 
@@ -81,7 +75,9 @@ def _put_workgroup(wanted: Wanted) -> Made:
 KINDS = {
     "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
     "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
-    "AWS::CloudWatch::CompositeAlarm": Kind(put=_put_composite_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
+    "AWS::CloudWatch::CompositeAlarm": Kind(
+        put=lambda wanted: _put_alarm(wanted, "PutCompositeAlarm"), drop=_drop_alarm, fixed=("AlarmName",)
+    ),
     "AWS::CloudWatch::Dashboard": Kind(
         put=_put_dashboard,
         drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),

@@ -30,7 +30,6 @@ from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome
 from millrace.messages.retrain import RetrainingReason
 from millrace.messages.train import BudgetRefusal, GateVerdict
-from millrace.monitoring.alarms import RATIO_ALARMS, exceeded
 from tests.console.conftest import NAMES, renewed
 from tests.console.executions import RELEASED, answering, grouped, only, rejected, scored, together, validated
 from tests.recorded import compare
@@ -358,9 +357,8 @@ def test_the_timeline_and_the_summary_explain_it(added: WorkloadReport) -> None:
 
 
 @pytest.fixture
-def watched(report: WorkloadReport, unlabelled: str, monkeypatch: pytest.MonkeyPatch) -> WorkloadReport:
-    """The report with the alarm `unlabelled`, which starts nothing, and a run that could not read 3 decisions."""
-    monkeypatch.setitem(RATIO_ALARMS, unlabelled, replace(RATIO_ALARMS[unlabelled], starts_retraining=False))
+def watched(report: WorkloadReport) -> WorkloadReport:
+    """The report with a run that could not read 3 decisions."""
     *before, last = report.monitor_runs
     broken = replace(last, report=last.report.model_copy(update={"unreadable": 3}))
     return renewed(replace(report, monitor_runs=(*before, broken)))
@@ -369,20 +367,16 @@ def watched(report: WorkloadReport, unlabelled: str, monkeypatch: pytest.MonkeyP
 def test_an_alarm_that_starts_nothing_is_on_the_timeline_in_the_summary_and_on_the_chart(
     watched: WorkloadReport,
 ) -> None:
-    starts_none = [alarm for alarm in watched.alarms if not alarm.starts_retraining]
-    assert {alarm.name for alarm in starts_none} == {"unlabelled", "unreadable"}
-    assert starts_none[0].at == next(
-        run.started for run in watched.monitor_runs if "unlabelled" in exceeded(run.report)
-    )
+    (starts_none,) = (alarm for alarm in watched.alarms if not alarm.starts_retraining)
+    assert (starts_none.name, starts_none.at) == ("unreadable", watched.monitor_runs[-1].started)
     entries = [entry for entry in timeline(watched) if entry.what.startswith("Alarm: ")]
     assert len(entries) == len(watched.alarms)
     found = {entry.what: entry for entry in entries}
     assert found["Alarm: unreadable"].detail == "three unreadable decisions"
-    assert found["Alarm: unlabelled"].detail.startswith("share without a label ")
-    assert found["Alarm: unlabelled"].because.startswith("monitor")
+    assert found["Alarm: unreadable"].because.startswith("monitor")
     text = summary(watched)
     assert "the unreadable alarm was raised (three unreadable decisions)." in text
-    assert "was released on" not in text.partition("the unlabelled alarm was raised")[2]
+    assert "was released on" not in text.partition("the unreadable alarm was raised")[2]
     assert len(re.findall(r"<title>Alarm [a-z ]+, ", page(watched))) == len(watched.alarms)
 
 

@@ -264,7 +264,7 @@ def test_who_has_acknowledged_an_alarm_is_not_reminded_until_it_is_raised_anew(a
     assert [*reminders(sweep, told, (402, 426))] == [426]
 
 
-@pytest.mark.parametrize(("alarm", "again"), [("error", []), ("dead-letters", [48])])
+@pytest.mark.parametrize(("alarm", "again"), [("error", []), ("figures", []), ("dead-letters", [48])])
 def test_a_retraining_acts_on_the_alarms_that_start_one(alarm, again, aws, sweep, told, raised):
     raised(alarm)
     assert [*reminders(sweep, told, (0, 24))] == [24]

@@ -91,11 +91,12 @@ def test_what_is_declared_is_deployed(templates: Templates, stage: str) -> None:
 def test_a_day_is_beyond_a_bound_of_any_figure() -> None:
     given = {"refunds": {"above": 120, "below": 2}, "orders": {"below": 5}}
     figures = {name: BusinessFigure(namespace="Shop", name=name, bounds=bounds) for name, bounds in given.items()}
-    formula = figure_alarms(figures)[FIGURES].formula
+    alarm = figure_alarms(figures)[FIGURES]
+    assert alarm.description.endswith(": refunds above 120 or below 2; orders below 5")
     for refunds, orders, is_beyond in ((121, 5, 1), (120, 4, 1), (1, 5, 1), (120, 5, 0), (None, 4, 1), (2, None, 0)):
         series = {f"m{at}": {} if one is None else {0.0: one} for at, one in enumerate((refunds, orders))}
         frame = Frame(series=series, metrics=("m0", "m1"), timeline=(0.0,), period_s=86400)
-        assert evaluate(formula, frame) == {0.0: is_beyond}
+        assert evaluate(alarm.formula, frame) == {0.0: is_beyond}
 
 
 def test_each_has_a_runbook() -> None:

@@ -15,7 +15,6 @@ from botocore.exceptions import ClientError
 from localcloud.cloudwatch.alarm_evaluation import Rule, judge
 from localcloud.cloudwatch.install import Alarms, holds
 from localcloud.kernel.cloud import Cloud
-from tests.alarm import put_alarm
 from tests.localcloud.resources import Resources
 from tests.localcloud.waiting import until
 
@@ -60,9 +59,14 @@ def put(client: Any, namespace: str, *values: float, **named: Any) -> None:
     client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
 
 
+def states(client: Any, *names: str) -> list[str]:
+    found = client("cloudwatch").describe_alarms(AlarmNames=[*names], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+    by_name = {one["AlarmName"]: one["StateValue"] for one in (*found["MetricAlarms"], *found["CompositeAlarms"])}
+    return [by_name[name] for name in names]
+
+
 def state(client: Any, name: str) -> str:
-    (found,) = client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    return str(found["StateValue"])
+    return states(client, name)[0]
 
 
 def test_a_metric_changes_the_state_and_the_event_is_awss(client: Any, alarm: Any, told: Any) -> None:
@@ -94,8 +98,12 @@ def test_the_clock_moves_a_breach_out_of_the_range(cloud: Cloud, client: Any, al
     assert (state(client, kept), state(client, forgotten)) == ("ALARM", "INSUFFICIENT_DATA")
 
 
-def test_a_sum_that_is_low_so_far_is_no_breach_yet(cloud: Cloud, client: Any, alarm: Any) -> None:
-    name = alarm(Statistic="Sum", ComparisonOperator="LessThanThreshold", Threshold=10.0, TreatMissingData="ignore")
+LOW, ALIGNED = {"ComparisonOperator": "LessThanThreshold", "Threshold": 10.0}, {"WallClockWindow": {}}
+
+
+@pytest.mark.parametrize("settings", [LOW, {"EvaluationWindow": ALIGNED}], ids=["a low sum", "an aligned window"])
+def test_a_period_that_is_not_over_is_no_breach_yet(cloud: Cloud, client: Any, alarm: Any, settings: Any) -> None:
+    name = alarm(Statistic="Sum", TreatMissingData="ignore", **settings)
     # Not in the last second of a minute, where the period would be over before the look.
     seconds_left = 60 - cloud.clock.timestamp() % 60
     if seconds_left < 2:
@@ -105,6 +113,12 @@ def test_a_sum_that_is_low_so_far_is_no_breach_yet(cloud: Cloud, client: Any, al
     assert state(client, name) == "INSUFFICIENT_DATA"
     cloud.clock.move(cloud.clock.now() + timedelta(minutes=1))
     assert state(client, name) == "ALARM"
+
+
+def test_an_aligned_window_of_another_period_or_zone_is_refused(alarm: Any) -> None:
+    for period_s, zone, said in ((120, "UTC", "expected one of"), (60, "Europe/Berlin", "is not covered")):
+        with pytest.raises(ClientError, match=said):
+            alarm(Period=period_s, EvaluationWindow={"WallClockWindow": {"Timezone": zone}})
 
 
 def test_a_forced_state_is_told(client: Any, alarm: Any, told: Any) -> None:
@@ -228,30 +242,16 @@ def test_what_cannot_be_read_is_refused(rule: str) -> None:
         holds(rule, STATES)
 
 
-def put_of_composite_alarms(client: Any, name: str, **settings: Any) -> None:
-    put_alarm(client("cloudwatch"), name, Namespace=name, TreatMissingData="notBreaching", **settings)
-
-
-def states(client: Any, *names: str) -> list[str]:
-    found = client("cloudwatch").describe_alarms(AlarmNames=[*names], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-    by_name = {one["AlarmName"]: one["StateValue"] for one in (*found["MetricAlarms"], *found["CompositeAlarms"])}
-    return [by_name[name] for name in names]
-
-
-def test_one_message_for_two_alarms(cloud: Any, client: Any, fresh: Any) -> None:
-    one, two, both, queue = fresh("One"), fresh("Two"), fresh("Both"), fresh("queue")
-    topic, url = (
-        client("sns").create_topic(Name=fresh("topic"))["TopicArn"],
-        client("sqs").create_queue(QueueName=queue),
-    )
+def test_one_message_for_two_alarms(cloud: Any, client: Any, fresh: Any, alarm: Any) -> None:
+    one, two = (alarm(TreatMissingData="notBreaching") for _ in range(2))
+    both, queue, topic = fresh("Both"), fresh("queue"), client("sns").create_topic(Name=fresh("topic"))["TopicArn"]
+    url = client("sqs").create_queue(QueueName=queue)
     arn = f"arn:aws:sqs:{cloud.region}:123456789012:{queue}"
     client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
-    put_of_composite_alarms(client, one)
-    put_of_composite_alarms(client, two)
     rule = f'ALARM("{one}") OR ALARM("{two}")'
     client("cloudwatch").put_composite_alarm(AlarmName=both, AlarmRule=rule, AlarmActions=[topic])
     for name in (one, two):
-        client("cloudwatch").put_metric_data(Namespace=name, MetricData=[{"MetricName": "m", "Value": 1.0}])
+        put(client, name, 3.0)
     until(lambda: states(client, one, two, both) == ["ALARM"] * 3)
     received = client("sqs").receive_message(QueueUrl=url["QueueUrl"], WaitTimeSeconds=5, MaxNumberOfMessages=10)
     (said,) = [json.loads(message["Body"]) for message in received["Messages"]]
