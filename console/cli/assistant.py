@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from typer.exceptions import TyperException
 
 from millrace.console.cli.options import Build, Stage
 from millrace.errors import MillraceError
@@ -25,14 +26,14 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "versions": (),
     "live": ("at",),
     "decisions": ("first", "last", "id", "limit"),
-    "why": ("id",),
+    "why": ("id", "explain"),
     "quarantine": ("drop", "reason", "limit"),
     "alarms": (),
     "monitor": ("limit",),
     "cost": ("month",),
 }
 """The commands, each with the parameters that an assistant may give: none that acts, and none that writes a file."""
-FAILURES = (MillraceError, ClientError, BotoCoreError, typer.BadParameter)
+FAILURES = (MillraceError, ClientError, BotoCoreError, TyperException)
 
 
 def mcp(context: typer.Context, stage: Stage, build: Build) -> None:
@@ -77,7 +78,10 @@ def _offered(name: str, millrace: Any) -> dict[str, Any]:
 
 def _described(name: str, millrace: Any) -> dict[str, Any]:
     offered = _offered(name, millrace)
-    keys = {key: {"type": ["string", "integer"], "description": each.help or key} for key, each in offered.items()}
+    types = {
+        key: "boolean" if getattr(each, "is_flag", False) else ["string", "integer"] for key, each in offered.items()
+    }
+    keys = {key: {"type": types[key], "description": each.help or key} for key, each in offered.items()}
     needed = [key for key, each in offered.items() if each.required]
     schema = {"type": "object", "properties": keys, "required": needed, "additionalProperties": False}
     return {"name": name, "description": millrace.commands[name].help, "input_schema": schema}
@@ -90,8 +94,9 @@ def _answer(millrace: Any, name: str, given: Mapping[str, Any], options: Sequenc
     offered = _offered(name, millrace)
     if unknown := sorted(given.keys() - offered.keys()):
         raise typer.BadParameter(f"expected some of {', '.join(offered)}, got {', '.join(unknown)}")
-    named = [f"{offered[key].opts[0]}={value}" for key, value in given.items() if key != offered[key].opts[0]]
-    words = [str(value) for key, value in given.items() if key == offered[key].opts[0]]
+    typed = [(offered[key].opts[0], value) for key, value in given.items() if value is not False]
+    named = [name if value is True else f"{name}={value}" for name, value in typed if name.startswith("-")]
+    words = [str(value) for name, value in typed if not name.startswith("-")]
     with redirect_stdout(StringIO()) as printed:
         line = [*named, *options, "--json", "--", *words]
         millrace.commands[name].main(line, prog_name=name, standalone_mode=False)

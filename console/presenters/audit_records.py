@@ -12,16 +12,13 @@ from millrace.console.queries.executions import failure_of
 from millrace.console.queries.runs import short_name
 from millrace.console.words import count, day
 from millrace.messages.audit import (
-    AlarmAcknowledged,
     AuditEvent,
     AutomationMoved,
-    AutomationSwitched,
     EndpointStarted,
     FloorMoved,
     HeldLabelsDecided,
     ReleaseFailed,
     ResourcesRemoved,
-    ReviewEscalated,
     RowsWithdrawn,
 )
 from millrace.messages.retrain import RetrainingDecided
@@ -52,7 +49,8 @@ def record_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 def sentence(record: Record) -> str:
     """The details for people: `calibration: expected calibration error 0.08 > 0.05`."""
     said = SENTENCES[record.event]
-    return said.format(record.details) if isinstance(said, str) else said(record.details)
+    text = said.format(record.details) if isinstance(said, str) else said(record.details)
+    return f"{text}no reason given" if not text or text.endswith(": ") else text
 
 
 def _has_run(record: Record) -> bool:
@@ -98,20 +96,12 @@ def _held_labels(details: HeldLabelsDecided) -> str:
     return f"{count(details.labels, 'label')} of {details.drop}: {details.reason}"
 
 
-def _switched(details: AutomationSwitched) -> str:
-    return details.reason or "no reason given"
-
-
 def _moved(details: AutomationMoved) -> str:
     came = f"{details.wrong:g} of {details.acted:,} that acted were wrong" if details.acted else "none acted"
     return (
         f"version {details.version}: answers act from confidence {details.threshold:.4f}, before {details.before:.4f}: "
         f"{came}, {details.promised_error:.1%} promised"
     )
-
-
-def _escalated(details: ReviewEscalated) -> str:
-    return f"{details.decision}: {details.note or 'no reason given'}"
 
 
 def _floor(details: FloorMoved) -> str:
@@ -125,10 +115,6 @@ def _floor(details: FloorMoved) -> str:
 def _started(details: EndpointStarted) -> str:
     slept_h = (details.started_at - details.stopped_at).total_seconds() / 3600
     return f"version {details.version}: serves again after {slept_h:.1f} hours"
-
-
-def _acknowledged(details: AlarmAcknowledged) -> str:
-    return f"alarm {details.alarm}: {details.reason or 'no reason given'}"
 
 
 DECIDED = "version {0.version}: {0.reason}"
@@ -153,18 +139,18 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.LABELS_CORRECTED: _corrected,
     AuditEvent.LABELS_ACCEPTED: _held_labels,
     AuditEvent.LABELS_REFUSED: _held_labels,
-    AuditEvent.AUTOMATION_PAUSED: _switched,
-    AuditEvent.AUTOMATION_RESUMED: _switched,
+    AuditEvent.AUTOMATION_PAUSED: "{0.reason}",
+    AuditEvent.AUTOMATION_RESUMED: "{0.reason}",
     AuditEvent.AUTOMATION_MOVED: _moved,
     AuditEvent.REVIEW_ANSWERED: "{0.decision}: {0.value}, after {0.seconds:.0f} s",
     AuditEvent.REVIEW_UNDONE: "{0.decision}: {0.value} taken back",
-    AuditEvent.REVIEW_ESCALATED: _escalated,
+    AuditEvent.REVIEW_ESCALATED: "{0.decision}: {0.note}",
     AuditEvent.REVIEW_UNANSWERED: "{0.decision}: nobody has answered in time",
     AuditEvent.FLOOR_ON: _floor,
     AuditEvent.FLOOR_OFF: _floor,
     AuditEvent.ENDPOINT_STOPPED: "version {0.version}: nobody asked; {0.instances} × {0.instance} stopped",
     AuditEvent.ENDPOINT_STARTED: _started,
-    AuditEvent.ALARM_ACKNOWLEDGED: _acknowledged,
+    AuditEvent.ALARM_ACKNOWLEDGED: "alarm {0.alarm}: {0.reason}",
     AuditEvent.RUN_REDRIVEN: "{0.machine} {0.run:.8} goes on: {0.reason}",
     AuditEvent.FILE_DROPPED: "{0.drop} of {0.size:,} bytes: {0.reason}",
 }

@@ -239,10 +239,6 @@ NEWEST = "the newest drop"
 """What a run by hand works on if its input names no drop."""
 
 
-def _scored_object(given: Document, detail: Document) -> str:
-    return dropped_object(given, detail) or NEWEST
-
-
 def _outcome_of_score(run: Execution, reasons: Sequence[ReasonCount]) -> Outcome:
     drops = drops_of(run)
     if len(drops) == 1:
@@ -304,4 +300,6 @@ def _summary_of_scored(drop: DropAnswer, report: WorkloadReport) -> RunSummary:
     return RunSummary(what=f"{subject} scored", detail=", ".join(given))
 
 
-SCORE = Presenter(subject=_scored_object, outcome=_outcome_of_score, summary=_summary_of_score)
+SCORE = Presenter(
+    subject=lambda *of: dropped_object(*of) or NEWEST, outcome=_outcome_of_score, summary=_summary_of_score
+)

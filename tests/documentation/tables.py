@@ -136,27 +136,18 @@ def hyperparameters() -> str:
     return table(("family", "key", "default", "means"), [(", ".join(who), *row) for row, who in shared.items()])
 
 
-def stage_settings() -> str:
-    """The choices for one stage, below `stages.<stage>` of cdk.json."""
-    return table(("key", "default", "means"), list(keys(Options)))
-
-
 def gates() -> str:
     """Each gate with its bounds; the naive rules, any of which is the gate `baseline`, have a table of their own."""
     told = field_docstrings(Gates)
     rows = []
     for name, field in Gates.model_fields.items():
-        judged = next(iter(one for one in _classes(field.annotation)))
+        judged = next(one for one in models_in(field.annotation) if issubclass(one, Gate))
         if issubclass(judged, NaiveGate):
             rows.append((code(name), "[below](#naive-rules)", "Refuses a first model that does not beat a naive rule."))
             continue
         must = f" {told.get(name, 'Required.')}" if field.is_required() else ""
         rows.append((code(name), _bounds(judged), summary(judged) + must))
     return table(("gate", "keys", "refuses"), rows)
-
-
-def _classes(annotation: Any) -> list[type[Gate]]:
-    return [one for one in models_in(annotation) if issubclass(one, Gate)]
 
 
 def _bounds(gate: type[BaseModel]) -> str:
@@ -174,10 +165,6 @@ def naive_rules() -> str:
 
 def _suited(rule: type[NaiveGate]) -> list[str]:
     return [name for name, task in TASKS.items() if rule.suits(task)]  # type: ignore[arg-type]
-
-
-def families() -> str:
-    return table(("family", "network"), [(code(name), summary(family)) for name, family in FAMILIES.items()])
 
 
 def encoders() -> str:
@@ -392,10 +379,10 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "workload": workload_keys,
     "consumers": consumers,
     "hyperparameters": hyperparameters,
-    "stage": stage_settings,
+    "stage": lambda: table(("key", "default", "means"), list(keys(Options))),
     "gates": gates,
     "naive": naive_rules,
-    "families": families,
+    "families": lambda: table(("family", "network"), [(code(name), summary(one)) for name, one in FAMILIES.items()]),
     "encoders": encoders,
     "tasks": tasks,
     "kinds": kinds,

@@ -18,6 +18,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from mcp import StdioServerParameters
+from sklearn.datasets import load_breast_cancer
 
 from millrace.client import Client
 from millrace.console.environment import local_environment
@@ -25,6 +28,7 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, 
 from millrace.console.queries.decisions import explain_decision
 from millrace.console.queries.lineage import trace
 from millrace.names import WorkloadNames
+from tests.console.cli.test_assistant import ask
 from tests.documentation import pages
 from tests.end_to_end.callers import typed
 
@@ -245,38 +249,34 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
 
 
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")
-def test_what_the_readme_types_ends_in_predictions_that_an_assistant_explains(tmp_path: Path) -> None:
-    """In an empty folder, line by line; between the drops and the question a person waits. Then AGENTS.md is typed."""
-    rows = market(0, KNOWN)
-    with (tmp_path / "rows.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*list(rows[0])[:-1], "outcome"])
-        writer.writerows(row.values() for row in rows)
-    *lines, question = pages.typed("millrace new mine")
+def test_what_an_assistant_did_with_its_page_alone_is_done_again(tmp_path: Path) -> None:
+    """In an empty folder, with a file that we do not ship: every line of AGENTS.md, and the tools that were asked."""
+    tumours = load_breast_cancer(as_frame=True)
+    tumours.data.assign(outcome=tumours.target_names[tumours.target]).to_csv(tmp_path / "rows.csv", index=False)
+    done = yaml.safe_load(Path(__file__).with_name("assistant.yaml").read_text())
     elsewhere = {"MILLRACE_WORKLOADS": str(tmp_path / "workloads")}
     environment = {**os.environ, **elsewhere, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    server = StdioServerParameters(command="millrace", args=["mcp"], env=environment, cwd=tmp_path)
 
     def types(line: str) -> str:
-        done = subprocess.run(
-            ["bash", "-ec", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        streams: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        ended = subprocess.run(["bash", "-ec", line], cwd=tmp_path, env=environment, text=True, check=False, **streams)
+        assert ended.returncode == 0, f"{line}\n{ended.stdout}"
+        return str(ended.stdout)
 
     try:
-        for line in lines:
-            types(line)
-        noted = json.loads((tmp_path / "build" / "up.json").read_text())
-        LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
-        answers = [json.loads(line) for line in types(f"{question} --json").splitlines()]
-        LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
-        for line in pages.typed("millrace decisions", "AGENTS.md"):
-            types(line)
-        chain = json.loads(types(f"millrace why {answers[0]['id']} --workload mine --json"))
+        for part, beginning in (("live", "millrace new mine"), ("explained", "millrace decisions")):
+            assert [*done[part]] == pages.typed(beginning, "AGENTS.md")
+            assert [line for line, used in done[part].items() if used not in types(line)] == []
+            noted = json.loads((tmp_path / "build" / "up.json").read_text())
+            LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"]).wait(timeout_s=REST_S)
+        decision = ""
+        for tool, given, used in done["asked"]:
+            said, is_refused = ask(server, tool, given | ({"id": decision} if "id" in given else {}))
+            assert (is_refused, used in said, "broken" in said) == (False, True, False), said
+            decision = decision or (json.loads(said.splitlines()[0])["id"] if tool == "decisions" else "")
     finally:
         types("millrace down --yes")
-    assert [answer["model_version"] for answer in answers] == ["1"] * 5
-    assert {link["state"] for link in chain} == {"checked", "recorded"}
 
 
 def test_the_other_workload_has_seen_nothing_of_it(own: Own) -> None:

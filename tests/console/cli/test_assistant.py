@@ -64,6 +64,8 @@ def test_a_tool_answers_what_its_command_prints(name: str) -> None:
         ("status", {"workload": "electricty"}, "electricity"),
         ("alarms", {"acknowledge": "error"}, "got acknowledge"),
         ("show", {}, "run"),
+        ("why", {"id": "call-1", "explain": True}, "a model's decision"),
+        ("why", {"id": "call-1", "explain": "yes"}, "does not take a value"),
         ("rollback", {}, "expected one of the tools status, runs"),
     ],
 )
