@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import boto3
@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQS
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws.objects import at_once
+from millrace.aws.queues import sent_at
 from millrace.consumers.catalogue import of_stage
 from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
@@ -76,11 +77,6 @@ def reviewed(decided: list[Decision], record: SQSRecord) -> Iterator[ReviewItem]
         if decision.action == "review":
             check_input(decision)
             yield item_of(decision, POLICY.review, opened_at=sent_at(record))
-
-
-def sent_at(record: SQSRecord) -> datetime:
-    """When the message came into the queue."""
-    return datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)
 
 
 def write(day: date, messages: Mapping[str, list[str]]) -> None:

@@ -25,6 +25,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.execution import ENDED, FAILURES, ExecutionEnded
 from millrace.messages.ingest import LISTED, MOST_TOGETHER, SMALL_BYTES, bytes_in_json
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
+from millrace.packing import packed
 from millrace.settings.drop import IntakeSettings
 from millrace.state.claims import Claims, Start
 from millrace.state.holdings import PREFIX, TOGETHER, Slots, pool_of
@@ -151,7 +152,7 @@ def groups(arrivals: Iterable[Arrival]) -> Iterator[list[Arrival]]:
         else:
             yield [arrival]
     for of_feed in small.values():
-        yield from _cut(of_feed)
+        yield from packed(of_feed, (lambda arrival: arrival.size, GROUP_BYTES), most=MOST_TOGETHER)
 
 
 def _is_small(item: _Object) -> bool:
@@ -186,17 +187,6 @@ def _feed(bucket: str, key: str, names: WorkloadNames) -> Feed:
         expected = f"s3://{landing}/{names.workload}/<{'|'.join(MACHINE_OF_FEED)}>/<name>"
         raise NoDropError(f"detail.object.key: expected {expected}, came s3://{bucket}/{key}")
     return feed
-
-
-def _cut(arrivals: list[Arrival]) -> Iterator[list[Arrival]]:
-    """The drops in groups of at most MOST_TOGETHER drops and GROUP_BYTES."""
-    part: list[Arrival] = []
-    for arrival in arrivals:
-        if len(part) == MOST_TOGETHER or sum(each.size for each in part) + arrival.size > GROUP_BYTES:
-            yield part
-            part = []
-        part.append(arrival)
-    yield part
 
 
 class _Ended(Message):

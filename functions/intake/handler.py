@@ -12,9 +12,10 @@ import boto3
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSEvent, SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from millrace.aws.queues import sent_at
 from millrace.errors import ConflictError, NoDropError
 from millrace.functions.intake import arrivals
-from millrace.functions.intake.waiting import delay_of, sent_at, waits_of
+from millrace.functions.intake.waiting import delay_of, waits_of
 from millrace.functions.room import Room
 from millrace.messages.ingest import LISTED, SMALL_BYTES
 from millrace.names import MACHINE_OF_FEED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
@@ -30,8 +29,3 @@ def waits_of(record: SQSRecord) -> int:
     """How often the message has waited so far."""
     given: Mapping[str, Any] = record["messageAttributes"]
     return int(given.get("waits", {}).get("stringValue", 0))
-
-
-def sent_at(record: SQSRecord) -> datetime:
-    """When the message was sent the last time, by the clock of SQS."""
-    return datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)

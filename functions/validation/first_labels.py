@@ -24,7 +24,8 @@ from millrace.decisions.review import item_of
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
 from millrace.settings.drop import ValidationSettings
-from millrace.state.reviews import BATCH, ReviewQueue
+from millrace.state.reviews import ReviewQueue
+from millrace.state.table import BATCH
 from millrace.timestamps import parse_utc
 from millrace.workload.policy import Policy
 

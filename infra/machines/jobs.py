@@ -90,17 +90,11 @@ def instances(context: Context, instance: str, *, count: int) -> dict[str, Any]:
 
 
 def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
-    """One input of a training job. `uri` is an intrinsic function or a path.
+    """One input of a training job. `uri` is an intrinsic function, or of an input that is the same in every run a URI.
 
     With `manifest` the object there is a manifest of the input's objects, else the URI is a prefix."""
-    kind = "ManifestFile" if manifest else "S3Prefix"
-    source = {"S3DataType": kind, "S3Uri.$": uri, "S3DataDistributionType": "FullyReplicated"}
-    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
-
-
-def fixed_channel(name: str, uri: str) -> dict[str, Any]:
-    """One input of a training job that is the same in every run: the object with this URI."""
-    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    kind, key = "ManifestFile" if manifest else "S3Prefix", "S3Uri" if uri.startswith("s3://") else "S3Uri.$"
+    source = {"S3DataType": kind, key: uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
@@ -247,8 +241,8 @@ def _training(context: Context, pretrained: str) -> dict[str, Any]:
         "InputDataConfig": [
             channel(DATA_CHANNEL, run_uri(context, "manifest.json"), manifest=True),
             channel(CONFIG_CHANNEL, run_uri(context, "config", "")),
-            *([fixed_channel(WEIGHTS_CHANNEL, workload.weights.source)] if workload.weights else []),
-            *([fixed_channel(PRETRAINED_CHANNEL, pretrained)] if pretrained else []),
+            *([channel(WEIGHTS_CHANNEL, workload.weights.source)] if workload.weights else []),
+            *([channel(PRETRAINED_CHANNEL, pretrained)] if pretrained else []),
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},

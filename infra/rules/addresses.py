@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from millrace.infra.rules.assembly import Finding, Stack, given, tasks
+from millrace.infra.rules.assembly import Finding, Stack, given, resources, tasks
 
 OF_AN_INSTANCE = 2
 """Private addresses of an instance."""
@@ -16,7 +16,7 @@ RESERVED = 5
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding if the subnets of the templates have too few addresses. A network of the account is not judged."""
-    subnets = [one for stack in stacks for one in stack.resources("AWS::EC2::Subnet")]
+    subnets = list(resources(stacks, "AWS::EC2::Subnet"))
     addresses = sum(2 ** (32 - int(one.properties["CidrBlock"].rpartition("/")[2])) - RESERVED for one in subnets)
     # An update has two fleets, and a release has its challenger.
     instances = sum(2 * given(task.parameters, "MaxCapacity") + 1 for task in tasks(stacks, "registerScalableTarget"))

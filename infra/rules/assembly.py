@@ -108,12 +108,16 @@ def read(folder: Path) -> list[Stack]:
     ]
 
 
+def resources(stacks: Sequence[Stack], *kinds: str) -> Iterator[Resource]:
+    """The resources of these types in all stacks; all resources if no type is given."""
+    return (resource for stack in stacks for resource in stack.resources(*kinds))
+
+
 def machines(stacks: Sequence[Stack]) -> Iterator[Machine]:
     """Every state machine of the stacks."""
-    for stack in stacks:
-        for resource in stack.resources("AWS::StepFunctions::StateMachine"):
-            definition = json.loads(text(resource.properties["DefinitionString"]))
-            yield Machine(where=f"{stack.name}/{resource.logical_id}", definition=definition)
+    for resource in resources(stacks, "AWS::StepFunctions::StateMachine"):
+        definition = json.loads(text(resource.properties["DefinitionString"]))
+        yield Machine(where=f"{resource.stack}/{resource.logical_id}", definition=definition)
 
 
 def tasks(stacks: Sequence[Stack], *actions: str) -> Iterator[Task]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from millrace.infra.rules.assembly import Finding, Resource, Stack, given, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, resources, text
 
 CALLERS = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com", "logs.amazonaws.com", "ses.amazonaws.com")
 """Services that call a function asynchronously: they do not wait for its answer."""
@@ -14,38 +14,26 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each such function with neither a dead-letter queue nor a destination for failures."""
     functions = {
         text(resource.properties.get("FunctionName", resource.logical_id)): resource
-        for stack in stacks
-        for resource in stack.resources("AWS::Lambda::Function")
+        for resource in resources(stacks, "AWS::Lambda::Function")
     }
     # Called by a permission of the function or by a schedule, and kept by a destination or a dead-letter queue.
-    kept = {_function(resource) for stack in stacks for resource in _destinations(stack)}
-    called = {_function(one) for stack in stacks for one in _permissions(stack)}
-    called |= {name for stack in stacks for name in _scheduled(stack)}
+    kept = {
+        _function(one)
+        for one in resources(stacks, "AWS::Lambda::EventInvokeConfig")
+        if given(one.properties, "DestinationConfig", "OnFailure", "Destination")
+    }
+    called = {
+        _function(one)
+        for one in resources(stacks, "AWS::Lambda::Permission")
+        if one.properties.get("Principal") in CALLERS
+    }
+    scheduled = (text(one.properties["Target"]["Arn"]) for one in resources(stacks, "AWS::Scheduler::Schedule"))
+    called |= {_name(arn) for arn in scheduled if ":function:" in arn}
     for name in sorted(called - kept):
         function = functions.get(name)
         if function is None or not given(function.properties, "DeadLetterConfig", "TargetArn"):
             where = function.where if function else name
             yield Finding(where=where, expected="DeadLetterConfig: a service calls it asynchronously", came=None)
-
-
-def _permissions(stack: Stack) -> Iterator[Resource]:
-    for resource in stack.resources("AWS::Lambda::Permission"):
-        if resource.properties.get("Principal") in CALLERS:
-            yield resource
-
-
-def _scheduled(stack: Stack) -> Iterator[str]:
-    """Functions that EventBridge Scheduler calls. Its role allows that, so the functions have no permission for it."""
-    for resource in stack.resources("AWS::Scheduler::Schedule"):
-        arn = text(resource.properties["Target"]["Arn"])
-        if ":function:" in arn:
-            yield _name(arn)
-
-
-def _destinations(stack: Stack) -> Iterator[Resource]:
-    for resource in stack.resources("AWS::Lambda::EventInvokeConfig"):
-        if given(resource.properties, "DestinationConfig", "OnFailure", "Destination"):
-            yield resource
 
 
 def _function(resource: Resource) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
-from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, resources, text
 
 RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {
@@ -64,10 +64,9 @@ WITHOUT_DATA = {
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each resource without the key, and for each type that no list names."""
     undelivered = set(_undelivered(stacks))
-    for stack in stacks:
-        for resource in stack.resources():
-            for expected, came in _lacking(resource, undelivered):
-                yield Finding(where=resource.where, expected=expected, came=came)
+    for resource in resources(stacks):
+        for expected, came in _lacking(resource, undelivered):
+            yield Finding(where=resource.where, expected=expected, came=came)
 
 
 def _lacking(resource: Resource, undelivered: Container[str]) -> Iterator[tuple[str, Any]]:
@@ -91,12 +90,11 @@ def _lacking(resource: Resource, undelivered: Container[str]) -> Iterator[tuple[
 
 def _undelivered(stacks: Sequence[Stack]) -> Iterator[str]:
     """The names of the queues that take what a bus or a rule could not deliver."""
-    for stack in stacks:
-        for resource in stack.resources():
-            targets = listed(resource.properties.get("Targets", [])) if resource.kind == "AWS::Events::Rule" else []
-            for sender in (resource.properties, *targets):
-                if arn := given(sender, "DeadLetterConfig", "Arn"):
-                    yield text(arn).rpartition(":")[2]
+    for resource in resources(stacks):
+        targets = listed(resource.properties.get("Targets", [])) if resource.kind == "AWS::Events::Rule" else []
+        for sender in (resource.properties, *targets):
+            if arn := given(sender, "DeadLetterConfig", "Arn"):
+                yield text(arn).rpartition(":")[2]
 
 
 def _is_bucket_encrypted(properties: Any) -> bool:

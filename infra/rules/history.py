@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import networkx
+
 from millrace.infra.rules.assembly import Finding, Machine, Stack, machines
 
 MOST = 25_000
@@ -73,14 +75,10 @@ def longest_history(machine: Machine, loops: Sequence[Loop], timeout_s: float) -
 def _loops(machine: Machine) -> Iterator[Loop]:
     """The loops of states: groups of states that all reach each other, so nested loops count as one."""
     states: Mapping[str, Mapping[str, Any]] = machine.definition["States"]
-    reached = {name: _reached(states, name) for name in states}
-    seen: set[str] = set()
-    for name in states:
-        # A state that reaches itself is in a loop. Its loop is every state that it reaches and that reaches it.
-        if name in reached[name] and name not in seen:
-            inside = frozenset(other for other in reached[name] if name in reached[other])
-            seen |= inside
-            yield _loop({other: states[other] for other in inside})
+    steps = networkx.DiGraph((name, after) for name, state in states.items() for after in _next(state))
+    for group in networkx.strongly_connected_components(steps):
+        if steps.subgraph(group).edges:  # else it is one state that does not follow itself
+            yield _loop({name: states[name] for name in group})
 
 
 def _polls(machine: Machine) -> Iterator[Loop]:
@@ -120,15 +118,3 @@ def _events(state: Mapping[str, Any]) -> int:
 def _next(state: Mapping[str, Any]) -> set[str]:
     after = [state, *state.get("Choices", []), *state.get("Catch", [])]
     return {one["Next"] for one in after if "Next" in one} | ({state["Default"]} if "Default" in state else set())
-
-
-def _reached(states: Mapping[str, Mapping[str, Any]], name: str) -> set[str]:
-    """Every state that may follow this one, directly or later."""
-    found: set[str] = set()
-    waiting = _next(states[name])
-    while waiting:
-        one = waiting.pop()
-        if one not in found and one in states:
-            found.add(one)
-            waiting |= _next(states[one])
-    return found

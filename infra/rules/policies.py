@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, resources, text
 
 INLINE = ("AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group")
 ATTACHED = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
@@ -29,20 +29,18 @@ def documents(resource: Resource) -> list[Mapping[str, Any]]:
 
 def allowed(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every Allow statement of the identity policies, each after the place of its resource."""
-    for stack in stacks:
-        for resource in stack.resources(*INLINE, *ATTACHED):
-            for document in documents(resource):
-                yield from ((resource.where, one) for one in listed(document["Statement"]) if one["Effect"] == "Allow")
+    for resource in resources(stacks, *INLINE, *ATTACHED):
+        for document in documents(resource):
+            yield from ((resource.where, one) for one in listed(document["Statement"]) if one["Effect"] == "Allow")
 
 
 def allowed_by_resources(stacks: Sequence[Stack]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every Allow statement of the policies of resources, each after the place of its resource."""
-    for stack in stacks:
-        for resource in stack.resources(*OF_RESOURCES):
-            # The policy of an event bus is the statement itself.
-            document = resource.properties[OF_RESOURCES[resource.kind]]
-            statements = listed(document.get("Statement", document))
-            yield from ((resource.where, one) for one in statements if one["Effect"] == "Allow")
+    for resource in resources(stacks, *OF_RESOURCES):
+        # The policy of an event bus is the statement itself.
+        document = resource.properties[OF_RESOURCES[resource.kind]]
+        statements = listed(document.get("Statement", document))
+        yield from ((resource.where, one) for one in statements if one["Effect"] == "Allow")
 
 
 def check_pass_role(stacks: Sequence[Stack]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from millrace.infra.rules.assembly import Finding, Stack, given, text
+from millrace.infra.rules.assembly import Finding, Stack, given, resources, text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,17 +24,17 @@ class DefaultQuota:
 
 
 def _roles(stacks: Sequence[Stack]) -> Counter[str]:
-    return Counter({"account": sum(1 for stack in stacks for _ in stack.resources("AWS::IAM::Role"))})
+    return Counter({"account": len(list(resources(stacks, "AWS::IAM::Role")))})
 
 
 def _rules(stacks: Sequence[Stack]) -> Counter[str]:
-    rules = [one for stack in stacks for one in stack.resources("AWS::Events::Rule")]
+    rules = resources(stacks, "AWS::Events::Rule")
     return Counter(f"bus {text(one.properties.get('EventBusName', 'default'))}" for one in rules)
 
 
 def _lifecycle(stacks: Sequence[Stack]) -> Counter[str]:
     found = Counter[str]()
-    for one in (each for stack in stacks for each in stack.resources("AWS::S3::Bucket")):
+    for one in resources(stacks, "AWS::S3::Bucket"):
         rules = given(one.properties, "LifecycleConfiguration", "Rules") or ()
         found[f"bucket {text(one.properties.get('BucketName', ''))}"] += len(rules)
     return found
@@ -42,12 +42,11 @@ def _lifecycle(stacks: Sequence[Stack]) -> Counter[str]:
 
 def _kept(stacks: Sequence[Stack]) -> Counter[str]:
     """Concurrent executions of functions that are set aside: reserved for one function, or kept started."""
-    functions = [one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Function")]
-    called = [
-        one.properties for stack in stacks for one in stack.resources("AWS::Lambda::Alias", "AWS::Lambda::Version")
-    ]
-    started = (given(one, "ProvisionedConcurrencyConfig", "ProvisionedConcurrentExecutions") for one in called)
-    reserved = (one.get("ReservedConcurrentExecutions") for one in functions)
+    called = resources(stacks, "AWS::Lambda::Alias", "AWS::Lambda::Version")
+    kept = ("ProvisionedConcurrencyConfig", "ProvisionedConcurrentExecutions")
+    started = (given(one.properties, *kept) for one in called)
+    functions = resources(stacks, "AWS::Lambda::Function")
+    reserved = (one.properties.get("ReservedConcurrentExecutions") for one in functions)
     return Counter({"account": sum(number or 0 for number in (*started, *reserved))})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from millrace.infra.rules.assembly import Finding, Stack, given
+from millrace.infra.rules.assembly import Finding, Stack, given, resources
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "x-amazon-apigateway-any-method")
 IGNORED = ("minItems", "maxItems")
@@ -17,7 +17,7 @@ IGNORED = ("minItems", "maxItems")
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each operation without a signature, and for each key of a document that would be ignored."""
-    for api in (one for stack in stacks for one in stack.resources("AWS::ApiGateway::RestApi")):
+    for api in resources(stacks, "AWS::ApiGateway::RestApi"):
         body = api.properties.get("Body") or {}
         if "security" in body:
             yield Finding(where=api.where, expected="security in each operation alone", came=body["security"])

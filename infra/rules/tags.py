@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.session
 
-from millrace.infra.rules.assembly import Finding, Stack, machines
+from millrace.infra.rules.assembly import Finding, Stack, machines, resources
 
 EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(
@@ -31,11 +31,10 @@ PROPERTY = {"AWS::Budgets::Budget": "ResourceTags"}
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each resource that lacks one of the platform's tags, and for each call that makes such a thing."""
-    for stack in stacks:
-        for resource in stack.resources():
-            if resource.kind not in UNTAGGABLE:
-                given = resource.properties.get(PROPERTY.get(resource.kind, "Tags"))
-                yield from _missing(resource.where, given)
+    for resource in resources(stacks):
+        if resource.kind not in UNTAGGABLE:
+            given = resource.properties.get(PROPERTY.get(resource.kind, "Tags"))
+            yield from _missing(resource.where, given)
     for machine in machines(stacks):
         for task in machine.tasks():
             if task.service == "sagemaker" and task.action[0].upper() + task.action[1:] in _tagged():

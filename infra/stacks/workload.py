@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -17,12 +19,11 @@ from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.role import write_roles
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.tags import tag
-from millrace.infra.context import context_of, deployed
-from millrace.infra.iam.resource import Statement
-from millrace.infra.iam.rights import statements_of
+from millrace.infra.context import Context, context_of, deployed
+from millrace.infra.iam.resource import Resource, Statement
 from millrace.infra.settings import StageSettings
 from millrace.names import WorkloadNames
-from millrace.settings.declaration import Declared
+from millrace.settings.declaration import Declared, Grant
 from millrace.workload.declaration import Workload
 from millrace.workload.load import SUITE
 
@@ -32,6 +33,27 @@ def declarations() -> Mapping[str, Declared]:
     """What the functions declare beside their handlers, by their folders."""
     folders = sorted(path.parent.name for path in SUITE.glob("millrace/functions/*/declaration.py"))
     return {name: import_module(f"millrace.functions.{name}.declaration").DECLARED for name in folders}
+
+
+def statements_of(context: Context, rights: Iterable[Grant]) -> Iterator[Statement]:
+    """The statements of these rights of a function of the workload.
+
+    Raises ModuleNotFoundError or AttributeError for a right that no module of `infra.iam` has."""
+    known = {
+        "names": context.names,
+        "namespace": context.platform.metrics,
+        "key_arn": context.key_arn,
+        "signing_key_arn": context.signing_key_arn,
+    }
+    for right in rights:
+        module, _, name = right.of.partition(".")
+        make = attrgetter(name)(import_module(f"millrace.infra.iam.{module}"))
+        first = next(iter(inspect.signature(make).parameters), "")
+        made = make(*([known[first]] if first in known else []), *right.given, **right.more)
+        if isinstance(made, Resource):
+            yield made.may(*right.may)
+        else:
+            yield from [made] if isinstance(made, Statement) else made
 
 
 class WorkloadStack(cdk.Stack):

@@ -1,19 +1,20 @@
-"""Chooses on the validation rows which of the models in a predictor answers.
+"""Settles on the validation rows what training leaves open: the temperature, and which of a predictor's models answers.
 
 Axes: V validation rows, W numbers of an answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from millrace.artefact.artefact import MEAN
 from millrace.datasets.examples import Examples, blocks_of
 from millrace.datasets.split import Split
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.measures.contenders import scores
-from millrace.jobs.training.calibration import fit_temperature
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.models.predictor import Predictor
 from millrace.workload.declaration import Workload
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+BOUNDS = (0.05, 20.0)
+"""The range of temperatures. If all validation rows are right the best one is 0; if no answer is better than chance it
+is infinity."""
 STRETCHES = 20
 """Rows in time are drawn in so many stretches of whole days: errors of successive days are alike, too."""
 
@@ -43,6 +47,24 @@ def settle(predictor: Predictor, inputs: TrainingInputs) -> None:
             raw_NW = torch.cat([predictor.network(**piece.tensors) for piece in held.pieces()])
         predictor.temperature.fill_(fit_temperature(raw_NW, held.target_N, predictor.log_loss))
     choose(predictor, inputs)
+
+
+def fit_temperature(raw_NW: Tensor, target_N: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> float:
+    """The temperature T, within BOUNDS, for which `loss(raw / T, target)` is lowest.
+
+    Temperature scaling (Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2).
+    The log loss of sigmoid and softmax is convex in 1/T. So the slope changes its sign once, at the minimum, and a
+    bisection finds that place."""
+    raw_NW = raw_NW.detach().double()
+    target_N = target_N.double() if target_N.is_floating_point() else target_N
+    low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]
+    # The middle is the geometric one, since T is a ratio. After 60 halvings the range is below a double's precision.
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        inverse = torch.tensor(middle, dtype=torch.float64, requires_grad=True)
+        [slope] = torch.autograd.grad(loss(raw_NW * inverse, target_N), [inverse])
+        low, high = (low, middle) if slope > 0 else (middle, high)
+    return float(1 / (low * high) ** 0.5)
 
 
 def choose(predictor: Predictor, inputs: TrainingInputs) -> None:

@@ -8,9 +8,14 @@ Messages stay below 256 KiB, the limit of queues that were made before 2025-08.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from millrace.errors import QueueError
+from millrace.packing import packed
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 MESSAGE_BYTES = 240 * 1024
 BATCH_BYTES = 1000 * 1024
@@ -19,23 +24,12 @@ ATTEMPTS = 3
 """So often a message is sent before the call fails."""
 
 
-def batches(bodies: Iterable[str]) -> Iterator[list[str]]:
-    """The messages in order, in batches that one call of SQS takes. Their texts are ASCII."""
-    batch: list[str] = []
-    for body in bodies:
-        if batch and (len(batch) == BATCH_MESSAGES or sum(map(len, batch)) + len(body) > BATCH_BYTES):
-            yield batch
-            batch = []
-        batch.append(body)
-    if batch:
-        yield batch
-
-
 def send(client: Any, queue_url: str, bodies: Iterable[str]) -> None:
     """Send every message. `client` is boto3's client of SQS.
 
     Raises QueueError if a message is refused. Batches that were taken before a refused one stay on the queue."""
-    for batch in batches(bodies):
+    # Their texts are ASCII.
+    for batch in packed(bodies, (len, BATCH_BYTES), most=BATCH_MESSAGES):
         # A batch may be taken in part: only the messages that were refused are sent again.
         left = {str(number): body for number, body in enumerate(batch)}
         failed: list[str] = []
@@ -72,3 +66,8 @@ def send_lines(client: Any, queue_url: str, lines: Iterable[str]) -> None:
     Batches that were taken before a refused one stay on the queue. So their decisions are kept though the caller gets
     an error. Readers count one decision for each id: if he repeats the request with its id, they are counted once."""
     send(client, queue_url, messages(lines))
+
+
+def sent_at(record: SQSRecord) -> datetime:
+    """When the message was sent the last time, by the clock of SQS."""
+    return datetime.fromtimestamp(int(record.attributes.sent_timestamp) / 1000, UTC)

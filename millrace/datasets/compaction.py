@@ -4,8 +4,9 @@ Rows keep their order within a file. A new file has the rows of its former files
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from millrace.datasets.changes import Attempt, Change, change
 from millrace.datasets.notes import COMPACTED
 from millrace.datasets.tables import Lake, NewDataFile
 from millrace.errors import SnapshotError
+from millrace.packing import packed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +40,7 @@ GROUP_BYTES = 64 * 2**20
 class Compacted:
     """One new data file with the rows of several former ones."""
 
-    former: tuple[DataFile, ...]
+    former: Sequence[DataFile]
     file: DataFile
 
 
@@ -67,18 +69,10 @@ def compact(lake: Lake, table: str) -> int:
     return change(lake, table, replace, without=0)
 
 
-def grouped(files: Iterable[DataFile]) -> Iterator[tuple[DataFile, ...]]:
+def grouped(files: Iterable[DataFile]) -> Iterator[list[DataFile]]:
     """The files in their order, in groups that each become one new file."""
-    group: list[DataFile] = []
-    size = rows = 0
-    for file in files:
-        if group and (size + file.file_size_in_bytes > FILE_BYTES or rows + file.record_count > FILE_ROWS):
-            yield tuple(group)
-            group, size, rows = [], 0, 0
-        group.append(file)
-        size, rows = size + file.file_size_in_bytes, rows + file.record_count
-    if group:
-        yield tuple(group)
+    size, rows = attrgetter("file_size_in_bytes"), attrgetter("record_count")
+    return packed(files, (size, FILE_BYTES), (rows, FILE_ROWS))
 
 
 def _small(iceberg: IcebergTable) -> list[DataFile]:
@@ -107,11 +101,13 @@ def _data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
             yield entry.sequence_number or 0, entry.data_file
 
 
-def _write(iceberg: IcebergTable, former: tuple[DataFile, ...], path: Path) -> Compacted:
+def _write(iceberg: IcebergTable, former: Sequence[DataFile], path: Path) -> Compacted:
     """A new file with all rows of the former ones, uploaded. Raises SnapshotError if it has not as many rows."""
+    import pyarrow as pa
+
     new = NewDataFile(iceberg, path)
-    for rows in _row_groups(_batches(iceberg, former)):
-        new.add(rows)
+    for batches in packed(_batches(iceberg, former), (attrgetter("nbytes"), GROUP_BYTES)):
+        new.add(pa.Table.from_batches(batches))
     file = new.store()
     expected = sum(each.record_count for each in former)
     if file is None or file.record_count != expected:
@@ -128,18 +124,3 @@ def _batches(iceberg: IcebergTable, files: Iterable[DataFile]) -> Iterator[pa.Re
     scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
     for file in files:
         yield from scan.to_record_batches([FileScanTask(data_file=file)])
-
-
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches, put together to tables of about GROUP_BYTES."""
-    import pyarrow as pa
-
-    group, size = list[pa.RecordBatch](), 0
-    for batch in batches:
-        group.append(batch)
-        size += batch.nbytes
-        if size >= GROUP_BYTES:
-            yield pa.Table.from_batches(group)
-            group, size = [], 0
-    if group:
-        yield pa.Table.from_batches(group)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import FEEDS, Feed
 from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.packing import packed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,7 @@ COLUMNS = {
 `expected` and `got` are the fields of the first violation, so that a query can group by them without UNNEST.
 `violations` has all violations, also the first. `detail` is the sentence for people."""
 PART_VIOLATIONS, PART_CHARACTERS = 16_384, 8 * 2**20
-"""A part is written as soon as it has so many violations, or so many characters of raw rows."""
+"""The most violations of a part that is written at once, and the most characters of its raw rows."""
 FIELDS = ("reason", "column_name", "expected", "got")
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake for refused rows."""
@@ -98,7 +99,8 @@ class QuarantineFile:
         """Write these rows, a part at a time: as Python's dictionaries, rows take many times the memory."""
         import pyarrow as pa
 
-        for part in _parts(refused):
+        violations = (lambda row: len(row.violations), PART_VIOLATIONS)
+        for part in packed(refused, violations, (lambda row: len(row.raw), PART_CHARACTERS)):
             rows = [
                 {
                     "line": row.line,
@@ -125,20 +127,6 @@ def together(*found: RowsByReason) -> RowsByReason:
     for one in found:
         total.update(one)
     return dict(total.most_common())
-
-
-def _parts(refused: Iterable[QuarantinedRow]) -> Iterator[list[QuarantinedRow]]:
-    """The rows in lists: a list ends with the row that reaches PART_VIOLATIONS or PART_CHARACTERS."""
-    part: list[QuarantinedRow] = []
-    violations = characters = 0
-    for row in refused:
-        part.append(row)
-        violations, characters = violations + len(row.violations), characters + len(row.raw)
-        if violations >= PART_VIOLATIONS or characters >= PART_CHARACTERS:
-            yield part
-            part, violations, characters = [], 0, 0
-    if part:
-        yield part
 
 
 def _fields(violation: RuleViolation) -> dict[str, str | None]:

@@ -40,6 +40,7 @@ from millrace.decisions.store import (
     read_lines,
     stored_objects,
 )
+from millrace.packing import packed
 from millrace.tasks.answer import arrow_type as answer_type
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ class _Reader:
 
     def of_bodies(self, bodies: Iterable[bytes]) -> Iterator[pa.Table]:
         """The decisions of the lines of objects."""
-        for portion in _portions(bodies):
+        with_lines = filter(None, (body.removesuffix(b"\n") for body in bodies))
+        for portion in packed(with_lines, (len, PART_BYTES)):
             yield from self._of_portion(portion)
 
     def _of_portion(self, bodies: list[bytes]) -> Iterator[pa.Table]:
@@ -193,20 +195,6 @@ class _Reader:
         found = read_lines(lines)
         self.unreadable += found.unreadable
         return of_decisions(found.decisions, self.shape)
-
-
-def _portions(bodies: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The bodies that have lines, about PART_BYTES together."""
-    portion, size = list[bytes](), 0
-    for whole in bodies:
-        if body := whole.removesuffix(b"\n"):
-            portion.append(body)
-            size += len(body)
-        if size > PART_BYTES:
-            yield portion
-            portion, size = [], 0
-    if portion:
-        yield portion
 
 
 def _is_usual(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -26,6 +26,7 @@ from millrace.decisions.review import ReviewItem, answer_of
 from millrace.decisions.scored import ScoredDay, decisions, delivered_key, rows_by_day, short_columns
 from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
+from millrace.packing import packed
 from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
@@ -134,21 +135,9 @@ class ConsumerQueues:
 
 def bodies(documents: Iterable[Document]) -> Iterator[str]:
     """The documents in order, as messages of MOST documents and MESSAGE_BYTES bytes at most."""
-    packed: list[str] = []
-    size = 0
-    for one in documents:
-        text = json.dumps(one, separators=(",", ":"), allow_nan=False)
-        if packed and (len(packed) == MOST or size + len(text) + 1 > MESSAGE_BYTES):
-            yield _body(packed)
-            packed, size = [], 0
-        packed.append(text)
-        size += len(text) + 1
-    if packed:
-        yield _body(packed)
-
-
-def _body(packed: Sequence[str]) -> str:
-    return f'{{"decisions":[{",".join(packed)}]}}'
+    texts = (json.dumps(one, separators=(",", ":"), allow_nan=False) for one in documents)
+    for some in packed(texts, (lambda text: len(text) + 1, MESSAGE_BYTES), most=MOST):
+        yield f'{{"decisions":[{",".join(some)}]}}'
 
 
 def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterator[Sequence[Document]]:

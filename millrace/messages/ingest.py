@@ -121,22 +121,27 @@ class DropInWork:
     """None: the newest object of the feed."""
 
 
-class ParsedDrop(Message):
+class OfDrop(Message):
+    """What is said of one drop begins with these."""
+
+    drop_id: str
+    source: str
+    """The URI of the object with its version: `s3://<bucket>/<key>?versionId=<version>`."""
+    source_digest: str
+    """SHA-256 of the object's bytes. Empty if nothing was read."""
+
+
+class ParsedDrop(OfDrop):
     """A drop whose rows are parsed.
 
     {"drop_id": "5b5c7a4e1f", "as_of": "1997-01-01T08:00:12Z", "source_key": "electricity/scoring/week.csv",
      "source": "s3://…/electricity/scoring/week.csv?versionId=…", "source_digest": "9f86…", "sequencer": "0055AE…",
      "rows": 101, "unparsable": 2, "reasons": {"type": 2}}"""
 
-    drop_id: str
     as_of: Moment
     """When the object came."""
-    source: str
-    """The URI of the object with its version: `s3://<bucket>/<key>?versionId=<version>`."""
     source_key: str
     """The object's key in the landing bucket."""
-    source_digest: str
-    """SHA-256 of the object's bytes."""
     sequencer: str
     """As `DropObject.sequencer`."""
     by: str = ""
@@ -150,18 +155,13 @@ class ParsedDrop(Message):
     """How many unparsable rows have which reason."""
 
 
-class RejectedDrop(Message):
+class RejectedDrop(OfDrop):
     """A drop that cannot become rows at all and is quarantined whole. The event `drop.rejected` carries this message.
 
     {"drop_id": "5b5c7a4e1f", "feed": "training", "source": "s3://…?versionId=…", "source_digest": "9f86…",
      "reason": "too_large", "expected": "…", "got": "…"}"""
 
-    drop_id: str
     feed: Feed
-    source: str
-    """The URI of the object with its version."""
-    source_digest: str
-    """SHA-256 of the object's bytes. Empty if nothing was read."""
     reason: Reason
     expected: str
     """What was expected, in words."""
@@ -182,7 +182,7 @@ class Ingested(Message):
     rejected: tuple[RejectedDrop, ...] = ()
 
 
-class Committed(Message):
+class Committed(OfDrop):
     """A drop of the feed `training` or `labels` that was validated. The event `dataset.committed` carries this message.
 
     {"drop_id": "5d7c39d7b8804f07", "feed": "training", "table": "electricity_rows", "snapshot_id": "4821940093718391",
@@ -193,7 +193,6 @@ class Committed(Message):
 
     Fields with a default may be missing in answers that older code has written."""
 
-    drop_id: str
     feed: str
     table: str
     snapshot_id: str
@@ -206,10 +205,6 @@ class Committed(Message):
     """Rows of an earlier version of the same object. They left the table when these rows came."""
     rows_total: int
     """Rows in the table after the commit."""
-    source: str
-    """The URI of the object with its version."""
-    source_digest: str
-    """SHA-256 of the object's bytes."""
     duplicate: bool
     """Whether an earlier drop brought the very same bytes. Then no row was added."""
     duplicate_of: str = ""

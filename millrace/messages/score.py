@@ -15,6 +15,7 @@ from millrace.contract.schema import Contract, arrow_schema
 from millrace.decisions.scored import beside_columns
 from millrace.errors import WorkloadError
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
+from millrace.messages.ingest import OfDrop
 from millrace.tasks.answer import arrow_type, athena_type
 
 if TYPE_CHECKING:
@@ -24,16 +25,11 @@ if TYPE_CHECKING:
     from millrace.workload.policy import Policy
 
 
-class ShardedDrop(Message):
+class ShardedDrop(OfDrop):
     """A drop whose accepted rows are in shards."""
 
-    drop_id: str
     as_of: Moment
     """When the object came."""
-    source: str
-    """The URI of the object with its version."""
-    source_digest: str
-    """SHA-256 of the object's bytes."""
     accepted: int
     """Rows to score."""
     quarantined: int

@@ -76,28 +76,38 @@ class Corrections(Message):
     """Whether the training waits for a person. Then no label was corrected."""
 
 
-class DatasetPinned(Message):
+class PinnedRun(Message):
+    """What a training run is of; `run.json` and the answer of `snapshot` say it."""
+
+    run: str
+    """The name of the train execution."""
+    tag: str
+    """The tag that holds the snapshot in the table."""
+    data_digest: str
+    """SHA-256 over the digests and row counts of all drops up to the snapshot."""
+    contract_digest: str
+    config_digest: str
+    """SHA-256 of what `workload.yaml` declares. A remark in the file does not change it."""
+    code_digest: str
+    """SHA-256 of the training container's image, or of its sources where no image is built."""
+    rows: int
+    """Rows in the snapshot."""
+    as_of: Moment
+    """The time that counted as now when the run started."""
+    reason: TrainingReason
+    gate: GateBaseline
+
+
+class DatasetPinned(PinnedRun):
     """The answer of `snapshot`: the dataset version of this run, its digests, and the URIs of the run's files.
 
     {"run": "7c1b2f0e-first", "snapshot_id": "4821940093718391", "tag": "7c1b2f0e-first", "data_digest": "dddd…",
      "rows": 11424, "reason": "first", "gate": "baseline", "joined": 0, "unmatched": 0, "refused": 0, "corrected": 0,
      "manifest_uri": "s3://…/runs/7c1b2f0e-first/manifest.json",
-     "config_uri": "s3://…/runs/7c1b2f0e-first/config/", …}
+     "config_uri": "s3://…/runs/7c1b2f0e-first/config/", …}"""
 
-    `millrace.messages.training_run` explains the fields that `run.json` has too."""
-
-    run: str
     snapshot_id: str
     """The Iceberg snapshot, as text: many readers of JSON read a number as a double, which would lose digits."""
-    tag: str
-    data_digest: str
-    contract_digest: str
-    config_digest: str
-    code_digest: str
-    rows: int
-    as_of: Moment
-    reason: TrainingReason
-    gate: GateBaseline
     joined: int = 0
     """Rows that were made of decisions and their late labels before the snapshot was pinned."""
     unmatched: int = 0

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from millrace.errors import SettingsError
-from millrace.messages.envelope import Message, read_message
-from millrace.messages.train import GateBaseline, TrainingReason
+from millrace.messages.envelope import read_message
+from millrace.messages.train import PinnedRun
 
 PINNED = ("data", "contract", "config", "code")
 """What a run pins by a SHA-256. The model that the run makes must name the same digests."""
 
 
-class Run(Message):
+class Run(PinnedRun):
     """One training run. Unknown fields are ignored, since newer code may write more of them.
 
     {"run": "7c1b2f0e-first", "snapshot_id": 4821940093718391, "tag": "7c1b2f0e-first", "data_digest": "dddd…",
      "contract_digest": "cccc…", "config_digest": "ffff…", "code_digest": "eeee…", "rows": 11424,
      "as_of": "1997-01-01T00:10:00Z", "reason": "first", "gate": "baseline"}"""
 
-    run: str
-    """The name of the train execution."""
     snapshot_id: int
     """The Iceberg snapshot of the table `rows`."""
-    tag: str
-    """The tag that holds the snapshot in the table."""
-    data_digest: str
-    """SHA-256 over the digests and row counts of all drops up to the snapshot."""
-    contract_digest: str
-    config_digest: str
-    """SHA-256 of what `workload.yaml` declares. A remark in the file does not change it."""
-    code_digest: str
-    """SHA-256 of the training container's image, or of its sources where no image is built."""
-    rows: int
-    """Rows in the snapshot."""
-    as_of: datetime
-    """The time that counted as now when the run started."""
-    reason: TrainingReason
     pulled: str = ""
     """As `TrainInput.pulled`."""
-    gate: GateBaseline
 
     @property
     def digests(self) -> dict[str, str]:

@@ -24,8 +24,6 @@ from millrace.names import WorkloadNames
 from millrace.state.item import NEW, Item
 from millrace.state.table import Spread, StateTable, Value, delete_after
 
-BATCH = 100
-"""The most items that one call reads: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html."""
 MOST_BYTES = 390_000
 """The most bytes of the rows of a key; an item has 400 KB:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
@@ -93,12 +91,11 @@ class StoredKeys:
 
     def find(self, keys: Sequence[str], *, declared: str) -> dict[str, Cells]:
         """The rows of the keys that are known by this declaration. Raises ClientError if some cannot be read."""
-        wanted, found = [f"{KEY}{key}" for key in dict.fromkeys(keys)], dict[str, Cells]()
-        for first in range(0, len(wanted), BATCH):
-            for sort, item in self._table.find(wanted[first : first + BATCH]).items():
-                if item["declared"]["S"] == declared:
-                    found[sort.removeprefix(KEY)] = json.loads(zlib.decompress(bytes(item["rows"]["B"])))
-        return found
+        return {
+            key: json.loads(zlib.decompress(bytes(item["rows"]["B"])))
+            for key, item in self._table.find(KEY, keys).items()
+            if item["declared"]["S"] == declared
+        }
 
 
 def _pack(rows: Cells) -> bytes:

@@ -61,8 +61,6 @@ SPREAD = Spread(kind="review", partitions=4, name_of=lambda sort: sort.rpartitio
 """An opened item takes two writes, together 2.5 units: four partitions take 1,600 items a second."""
 
 WAITS, IS_ANSWERED = "#status = :waiting", "#status = :answered AND answer = :answer"
-BATCH = 100
-"""Items that one call finds by their ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +156,7 @@ class ReviewQueue:
 
     def find(self, ids: Sequence[str]) -> dict[str, ReviewItem]:
         """The items of these decisions, by id. A decision that was never opened, or is long over, has none."""
-        found: dict[str, ReviewItem] = {}
-        wanted = [f"{ITEM}{each}" for each in dict.fromkeys(ids)]
-        for first in range(0, len(wanted), BATCH):
-            for sort, item in self._table.find(wanted[first : first + BATCH]).items():
-                name = sort.removeprefix(ITEM)
-                found[name] = ReviewItem.parse(item, name)
-        return found
+        return {name: ReviewItem.parse(item, name) for name, item in self._table.find(ITEM, ids).items()}
 
     def count(self, *, most: int, now: datetime, has_opinions: bool = True) -> int:
         """How many items wait, those that people have among them; at least `most` if there are so many.

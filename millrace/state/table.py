@@ -49,7 +49,7 @@ import hashlib
 import heapq
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -68,6 +68,8 @@ DELETE_AFTER = "delete_after"
 The items of `claims`, `callers`, `answered_requests` and `wanted` have it, decisions of `reviews` that no longer wait,
 and keys of `known_keys` without rows.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
+BATCH = 100
+"""The most items that one call reads."""
 READ_TRIES, PAUSE_S = 8, 0.05
 """How often the rest of many items is asked for, and the seconds by which the pause before each time grows."""
 Attribute = dict[str, Any]
@@ -170,14 +172,18 @@ class StateTable:
                     return found
         return found
 
-    def find(self, sorts: Sequence[str]) -> dict[str, dict[str, Attribute]]:
-        """The items that exist of these sort keys, at most 100 of them.
+    def find(self, prefix: str, names: Iterable[str]) -> dict[str, dict[str, Attribute]]:
+        """The items that exist of the sort keys `prefix` and name, by name.
 
         Raises ClientError if DynamoDB leaves some of them unread READ_TRIES times."""
+        keys = [self._key(f"{prefix}{name}") for name in dict.fromkeys(names)]
+        batches = [self._read(keys[first : first + BATCH]) for first in range(0, len(keys), BATCH)]
+        return {sort.removeprefix(prefix): item for found in batches for sort, item in found.items()}
+
+    def _read(self, keys: list[dict[str, Attribute]]) -> dict[str, dict[str, Attribute]]:
         # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
         found: dict[str, dict[str, Attribute]] = {}
-        keys = [self._key(sort) for sort in dict.fromkeys(sorts)]
-        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}} if keys else {}
+        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
         for number in range(READ_TRIES):
             if not wanted:
                 return found

@@ -5,7 +5,7 @@ A gate holds its bounds as workload.yaml declares them, and judges an evaluation
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -57,7 +57,17 @@ def at_most(
     # False for NaN: every comparison with NaN is.
     passed = measured <= bound
     verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
-    return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_most")
+    return replace(verdict, is_warning=passed and warns, unit=unit)
+
+
+def all_at_most(name: str, judged: Sequence[tuple[float, float, str]]) -> Verdict:
+    """The verdict that passes if every figure is at most its bound; `judged` has figure, bound and sentence of each.
+
+    It has the numbers of the first bound that is broken, else of the first one."""
+    # `not <=` instead of `>` counts NaN as broken.
+    measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
+    sentence = "; ".join(sentence for _, _, sentence in judged)
+    return Verdict(name=name, passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
 
 
 def at_least(

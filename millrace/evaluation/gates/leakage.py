@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from millrace.evaluation.evidence import Figures, GateEvidence
-from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, all_at_most, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
 
@@ -66,20 +66,11 @@ class Leakage(Gate):
         explained = worst.explained if worst else 0.0
         column = f"{worst.column} alone removes {explained:.1%} of the error" if worst else "no column alone is a rule"
         judged = [
-            (figure, bar, sentence)
+            (figure, bar, f"{sentence}, at most {bar:.1%} allowed")
             for figure, bar, sentence in (
                 (explained, self.max_feature, column),
                 (found.duplicates, self.max_duplicates, f"{found.duplicates:.1%} of the test rows are training rows"),
             )
             if bar is not None
         ]
-        # The verdict has the numbers of the first bar that is broken, else of the first one. `not <=` instead of `>`
-        # counts NaN as broken.
-        measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
-        return Verdict(
-            name="leakage",
-            passed=all(figure <= bar for figure, bar, _ in judged),
-            measured=measured,
-            bound=bound,
-            sentence="; ".join(f"{sentence}, at most {bar:.1%} allowed" for _, bar, sentence in judged),
-        )
+        return all_at_most("leakage", judged)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import GateEvidence
-from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, all_at_most, unknown
 from millrace.evaluation.report import Evaluation
 
 
@@ -47,16 +47,7 @@ class Plausibility(Gate):
         found = report.of(PlausibilityEvidence)
         if found is None:
             return unknown("plausibility", 1.0, "the report holds no look at the answers")
-        judged = self._judged(found)
-        # The verdict has the numbers of the first bound that is broken, else of the first one.
-        measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
-        return Verdict(
-            name="plausibility",
-            passed=all(figure <= bar for figure, bar, _ in judged),
-            measured=measured,
-            bound=bound,
-            sentence="; ".join(sentence for _, _, sentence in judged),
-        )
+        return all_at_most("plausibility", self._judged(found))
 
     def _judged(self, found: PlausibilityEvidence) -> list[tuple[float, float, str]]:
         """Figure, bound and sentence for each of the three mistakes that the task can make."""

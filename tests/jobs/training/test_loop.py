@@ -21,7 +21,7 @@ from millrace.features.signature import TensorSpec
 from millrace.jobs.runtime import Stopped
 from millrace.jobs.training import checkpoint
 from millrace.jobs.training.average import Average
-from millrace.jobs.training.calibration import BOUNDS, fit_temperature
+from millrace.jobs.training.choice import BOUNDS, fit_temperature
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs, train
 from millrace.jobs.training.trial import Judged, _compared, _standard_error

@@ -19,7 +19,7 @@ from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import parts, screen
-from millrace.datasets.quarantine import PART_CHARACTERS, QuarantineFile, _parts
+from millrace.datasets.quarantine import PART_CHARACTERS, QuarantineFile
 from millrace.datasets.split import earlier_splits, split, windows, without_strays
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
@@ -243,9 +243,12 @@ def test_an_empty_file(tmp_path: Path) -> None:
     assert screened(tmp_path / "parsed", tmp_path)[0] == 0
 
 
-def test_refused_rows_of_long_texts_are_written_fewer_at_a_time() -> None:
+def test_refused_rows_of_long_texts_are_written_fewer_at_a_time(tmp_path: Path) -> None:
     """By their violations alone, 16,384 rows of a megabyte would be in memory at once."""
     violation = RuleViolation(reason=Reason.RANGE, column="a", expected="1", got="2")
     long = "x" * (PART_CHARACTERS // 2)
     several = [QuarantinedRow(line=line, violations=(violation,), raw=long) for line in range(1, 6)]
-    assert [len(part) for part in _parts(several)] == [2, 2, 1]
+    with QuarantineFile(tmp_path / "refused", drop_id="d", source="s", as_of=datetime.now(UTC)) as refused:
+        refused.add(several)
+    written = pq.read_metadata(tmp_path / "refused")
+    assert [written.row_group(number).num_rows for number in range(written.num_row_groups)] == [2, 2, 1]

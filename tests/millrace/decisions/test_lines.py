@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from millrace.aws.queues import BATCH_BYTES, MESSAGE_BYTES, batches, send_lines
+from millrace.aws.queues import MESSAGE_BYTES, send, send_lines
 from millrace.decisions.online import write_lines
 from millrace.decisions.record import Decision, canonical, from_line
 from millrace.decisions.road import Admitted, Rejected
@@ -31,9 +31,9 @@ class Queue:
 
 def test_batches_keep_both_limits_and_what_is_refused_is_sent_again_and_not_for_ever() -> None:
     bodies = ["x" * MESSAGE_BYTES] * 9 + ["y"] * 25
-    packed = list(batches(bodies))
-    assert [body for batch in packed for body in batch] == bodies
-    assert all(len(batch) <= 10 and sum(map(len, batch)) <= BATCH_BYTES for batch in packed)
+    whole = Queue(failures=0)
+    send(whole, "url", bodies)
+    assert whole.kept == bodies
     queue = Queue(failures=2)
     send_lines(queue, "url", ["a" * MESSAGE_BYTES, "b"])
     assert sorted(queue.kept) == ["a" * MESSAGE_BYTES, "b"]
