@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
     from millrace.workload.declaration import Workload
 
-MOST_DAYS, MOST_SCORED = 5, 2000
+LOOKS, MOST_SCORED = (5, 31), 2000
 """The most days of decisions that are read beside a batch, and about how many rows of each scored file: a batch of a
-month costs as few calls as one of a week."""
+month costs as few calls as one of a week. More days are read where the few speak against the batch: a model errs for
+days on end, and of a month that fits, one draw in a hundred does not."""
 EARLY = "{batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
 REMEMBERED = 2000
 """The newest batches that are looked at, of one label too."""
@@ -113,12 +114,17 @@ class LabelJudge:
                 continue
             rows = self._accepted(drop, parsed)
             known = [*reversed(together), *tables.values()]
-            batch = replace(self._describe(rows, known, journal, seed=drop.drop_id), by=drop.by)
             earlier = self._held.find(drop.drop_id)
-            if earlier and earlier.status == "accepted":
-                became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
-            else:
-                became = self._judge(drop, batch, learnt, rate=rate, quota=max(quota, self._doubted(drop)))
+            is_accepted = earlier is not None and earlier.status == "accepted"
+            for days in LOOKS:
+                batch = replace(self._describe(rows, known, journal, seed=drop.drop_id, days=days), by=drop.by)
+                if earlier and is_accepted:
+                    became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
+                else:
+                    became = self._judge(drop, batch, learnt, rate=rate, quota=max(quota, self._doubted(drop)))
+                if not became.because:
+                    break
+            if not is_accepted:
                 self._keep(drop, named, became, earlier)
                 became = replace(became, is_told=bool(earlier and {*earlier.because} == {*became.because}))
             judged[drop.drop_id] = became
@@ -173,7 +179,7 @@ class LabelJudge:
         )
 
     def _describe(
-        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, *, seed: str
+        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, **drawn: Any
     ) -> LabelBatch:
         """What the labels say that is new, and how that fits those of the tables and the decisions.
 
@@ -189,7 +195,7 @@ class LabelJudge:
         figures: dict[str, BatchFigure] = {}
         for name in spec.label_columns:
             figures |= label_evidence.label_figures(name, rows[name].to_pylist())
-        answers, unanswered = self._answers(rows, contradicts, seed=seed)
+        answers, unanswered = self._answers(rows, contradicts, **drawn)
         return LabelBatch(
             labels=rows.num_rows,
             contradicting=int(contradicts.sum()),
@@ -212,12 +218,12 @@ class LabelJudge:
         return rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in spec.label_columns)))
 
     def _answers(
-        self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str
+        self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str, days: int
     ) -> tuple[label_evidence.KnownAnswers | None, int]:
         """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
         earlier label; None and 0 if the labels do not say which days these are.
 
-        The days are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
+        At most `days` are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
         import numpy as np
         import pyarrow as pa
 
@@ -231,8 +237,8 @@ class LabelJudge:
         times, has_time = times_of(rows, spec.event_time)
         labels, is_known_L = rows.filter(pa.array(has_time)), contradicts[has_time]
         day_L = (times[has_time] - timedelta(hours=spec.horizons[0]) // MICROSECOND) // (DAY // MICROSECOND)
-        days = np.unique(day_L).tolist()
-        drawn = random.Random(seed).sample(days, min(len(days), MOST_DAYS))  # noqa: S311 # nosec B311
+        every_day = np.unique(day_L).tolist()
+        drawn = random.Random(seed).sample(every_day, min(len(every_day), days))  # noqa: S311 # nosec B311
         near_L, chosen = np.isin(day_L, drawn), {EPOCH + number * DAY for number in drawn}
         task, has_files = tasks.declare(spec, contract.rows.column(spec.label_columns[0])), False
         shape = ColumnShape(cells={}, answer=task.answer)

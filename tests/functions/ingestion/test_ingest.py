@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import random
 import zipfile
 from dataclasses import replace
 from datetime import datetime
@@ -159,6 +160,22 @@ def test_labels_that_came_early_are_judged_when_their_decisions_have_come(
     assert (answer["held"], answer["rows_accepted"]) == (held, 0 if is_turned else known.num_rows)
     (batch,) = HeldLabels(StateTable(cloud.client("dynamodb"), names)).every()
     assert (batch.status, batch.is_early) == (("waiting", False) if is_turned else ("judged", True))
+
+
+@pytest.mark.parametrize(("erring", "held"), [(5, ""), (15, "held")])
+def test_a_month_in_which_the_model_erred_for_some_days_is_looked_at_whole(
+    erring: int, held: str, ingest: Any, sample: pa.Table, cloud: Cloud, lake: Lake
+) -> None:
+    """The days that are looked at first are the worst ones; of all days they are few, or half."""
+    rows = month(sample, 1996, 6)
+    days = [at.toordinal() - datetime(1970, 1, 1).toordinal() for at in rows["timestamp"].to_pylist()]  # noqa: DTZ001
+    wrong = random.Random("june").sample(sorted({*days}), erring)
+    said = [
+        replace(decision(row), output={"value": row["class"] ^ (day in wrong), "confidence": 0.95})
+        for row, day in zip(rows.to_pylist(), days, strict=True)
+    ]
+    keep(cloud, lake, said)
+    assert ingest.run("labels", "june.csv", csv(rows.select(["timestamp", "class"])), drop_id="june")["held"] == held
 
 
 def test_labels_that_are_refused_hide_no_others(

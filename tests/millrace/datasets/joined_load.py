@@ -159,7 +159,7 @@ def judge(lake: Lake) -> dict[str, Any]:
     """The batch of all labels of the table, each turned, beside the decisions of all days.
 
     A function looks at a few days only, of which each has more decisions than electricity has keys."""
-    labels.MOST_DAYS = DAYS
+    labels.LOOKS = (DAYS,)
     workload, s3, state = load_workload(HOME), boto3.client("s3"), StateTable(boto3.client("dynamodb"), lake.names)
     table = lake.find("labels")
     assert table is not None
