@@ -54,7 +54,8 @@ def command(names: WorkloadNames, *words: str) -> str:
     """`millrace WORDS` with the options that select this workload and this stage in the caller's shell.
 
     For example `millrace show f477bde4 --workload electricity`."""
-    options = [*_workload(names.workload), *_stage(names.platform.stage)]
+    stage, shell = names.platform.stage, os.environ.get("MILLRACE_STAGE", "local")
+    options = [*_workload(names.workload), *([] if stage == shell else ["--stage", stage])]
     return shlex.join(["millrace", *words, *options])
 
 
@@ -64,8 +65,3 @@ def _workload(workload: str) -> list[str]:
         return [] if chosen == workload else ["--workload", workload]
     folders = [folder.name for folder in workload_folders(workloads_folder())]
     return [] if folders == [workload] else ["--workload", workload]
-
-
-def _stage(stage: str) -> list[str]:
-    """The option for the stage; empty if it is the shell's stage, or `local` where the shell has none."""
-    return [] if stage == os.environ.get("MILLRACE_STAGE", "local") else ["--stage", stage]

@@ -113,7 +113,7 @@ def column(
     """A field of a dataclass that is a column of tables; its cells are `form` of its values, "" for None.
 
     Without a heading it is headed by its name. A mark stands `first`, wherever its field does."""
-    return field(default=default, metadata={"heading": heading, "form": form or _same, "first": first})
+    return field(default=default, metadata={"heading": heading, "form": form or (lambda value: value), "first": first})
 
 
 def cells(row: Any) -> dict[str, Any]:
@@ -131,7 +131,3 @@ def table(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
     found = [cells(row) for row in rows]
     filled = {heading for row in found for heading, cell in row.items() if cell != ""}
     return [{heading: cell for heading, cell in row.items() if heading in filled} for row in found]
-
-
-def _same(value: Any) -> Any:
-    return value

@@ -185,7 +185,8 @@ def open_file(
             result = validator.judge(part.rows)
             here = [row for row in result.refused if OF_A_FILE & {each.reason for each in row.violations}]
             lines = pa.array([row.line for row in here], pa.int64())
-            writer.write_table(_without(part.rows.select(parsed_schema(table).names), lines))
+            rows = part.rows.select(parsed_schema(table).names)
+            writer.write_table(rows.filter(pc.invert(pc.is_in(rows.column(LINE), lines))))
             refused += [refusal(row) for row in (*part.unparsable, *here)]
             if histories or ahead:
                 known.append(result.accepted)
@@ -199,11 +200,6 @@ def open_file(
         fill=partial(ahead.fill, later=rows) if ahead else lambda rows: rows,
         own_pasts=read_pasts(path, histories),
     )
-
-
-def _without(rows: pa.Table, lines: pa.Array) -> pa.Table:
-
-    return rows.filter(pc.invert(pc.is_in(rows.column(LINE), lines)))
 
 
 def ask(client: Any, function: str, opened: Opened, *, explain: bool = False) -> Iterator[RowAnswer]:

@@ -151,6 +151,7 @@ class NewOptions:
     ] = None
     calls_a_day: Annotated[int, typer.Option(min=0, help="Requests to come; enough are a canary's.")] = 0
     hurts: Annotated[str, typer.Option(help="The class that is bad to miss: a gate asks for its recall.")] = ""
+    classes: Annotated[str, typer.Option(help="The label's values, where people give it first: yes,no.")] = ""
     is_plain: Annotated[bool, typer.Option("--plain", help="The model alone: no policy, fallback, more gates.")] = False
     drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None
     pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0
@@ -176,6 +177,8 @@ def new(
 
     Example: millrace new cracks --from photos --image-size 64x64, of photos/yes/1.jpg, photos/no/2.jpg …
 
+    Example: millrace new triage --from mails.csv --label urgent --classes yes,no, of mails that nobody has labelled
+
     Example: millrace new sales --from shop.db --sql "SELECT * FROM orders JOIN items USING (id)" --label returned
 
     It reads off the rows what they show. Label, event time and key it guesses, with the reason; where it is in doubt it
@@ -186,7 +189,7 @@ def new(
     from millrace.console.new.writing import check_free, write
 
     said = {each: getattr(options, each) for each in ("calls_a_day", "hurts", "is_plain")}
-    choices = replace(reading.choices(name), **said)
+    choices = replace(reading.choices(name), classes=split_words(options.classes), **said)
     # Read, propose, write: nothing is written before the whole proposal stands.
     folder = options.drops or build / "drops" / name
     check_free(name, workloads_folder(), folder, force=options.force)
@@ -262,7 +265,7 @@ def _tell(proposal: Proposal, written: Written) -> None:
     for line in proposal.trial.lines:
         console.print(line, markup=False)
     console.print(f"\nNext (change {quote(str(written.folder))}/*.yaml first, if you like):\n", markup=False)
-    for command in commands(proposal.prediction.name, written):
+    for command in commands(proposal.prediction.name, written, asks_people=bool(proposal.reading.choices.classes)):
         console.print(f"  {command}", markup=False)
     console.print(f"\n{written.to_predict.name} holds {written.predicted}.", markup=False)
 
@@ -319,11 +322,12 @@ def _rule(column: Column) -> str:
     return ", ".join(bounds) or (f"{length.maximum} characters at most" if length else "")
 
 
-def commands(name: str, written: Written) -> list[str]:
-    """The next three commands, in their order: deploy the workload, drop the file, predict."""
+def commands(name: str, written: Written, *, asks_people: bool = False) -> list[str]:
+    """The next commands, in their order: deploy the workload, drop the file, label rows of it, predict."""
     dropped = quote(os.path.commonpath(written.drops))  # of several files their folder
     return [
         f"millrace up --workload {name}",
         f"millrace drop {dropped} --workload {name} --feed training --wait",
+        *[f"millrace review --workload {name}"] * asks_people,
         f"millrace predict {quote(str(written.to_predict))} --workload {name}",
     ]

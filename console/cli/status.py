@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +14,8 @@ from millrace.console.cli.options import Build, Json, Stage, Target, several_wor
 from millrace.console.cli.printing import literal, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.words import age
-from millrace.errors import EnvironmentNotFoundError, RunError
+from millrace.errors import RunError
 from millrace.names import Platform, WorkloadNames
-from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
@@ -86,15 +84,16 @@ def _row(state: WorkloadState) -> dict[str, Any]:
 def live(
     target: Target,
     as_json: Json,
-    at: Annotated[str, typer.Option(help="A time as 1997-05-20T06:00:00 (UTC); without it now.")] = "",
+    at: Annotated[str, typer.Option(help="A time as 1997-05-20T06:00:00Z; without it now.")] = "",
 ) -> None:
     """Show which version was live at a time: since and until when, who approved it, by which endpoint configuration.
 
-    Example: millrace live --at 1997-05-20T06:00:00. The audit records of releases and rollbacks say so; the workload
+    Example: millrace live --at 1997-05-20T06:00:00Z. The audit records of releases and rollbacks say so; the workload
     need not be deployed any more."""
+    from millrace.console.cli.follow import when
     from millrace.console.queries.live import find_live
 
-    found = find_live(*target.find(), _moment(at))
+    found = find_live(*target.find(), when(at, "--at"))
     if as_json:
         show_json(asdict(found))
         return
@@ -104,15 +103,6 @@ def live(
     row |= {"rolled_back_by": rollback} if rollback else {}
     row |= {"endpoint_configuration": found.endpoint_config, "release": found.execution, "revision": found.revision}
     show_rows([row], as_json=False, nothing="")
-
-
-def _moment(text: str) -> datetime | None:
-    """The time of an ISO 8601 text; None for "". Raises EnvironmentNotFoundError if the text is no time."""
-    try:
-        return parse_utc(text) if text else None
-    except ValueError:
-        expected = "a time as 1997-05-20T06:00:00"
-        raise EnvironmentNotFoundError(f"--at: expected {expected}, got {text!r}") from None
 
 
 def automate(

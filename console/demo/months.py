@@ -51,7 +51,7 @@ class Month:
 
     def drop(self) -> bytes:
         """A Parquet file of the whole rows."""
-        return _parquet(self.rows)
+        return parquet(self.rows)
 
     def labels(self) -> bytes:
         """A CSV file of the labels: time and class."""
@@ -76,7 +76,8 @@ def file_to_score(month: Month) -> bytes:
     return "\n".join([",".join(columns), *lines, ""]).encode()
 
 
-def _parquet(table: pa.Table) -> bytes:
+def parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file."""
     sink = io.BytesIO()
     pq.write_table(table, sink, write_page_checksum=True)
     return sink.getvalue()

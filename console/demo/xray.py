@@ -8,7 +8,6 @@ answers and before them: they agree, so it goes live."""
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.console.demo.driver import Driver, Story
+from millrace.console.demo.months import parquet
 from millrace.workload.load import SUITE
 
 SAMPLE = SUITE / "workloads" / "xray" / "sample" / "pneumoniamnist.parquet"
@@ -135,13 +135,6 @@ def labels(images: Sequence[dict[str, Any]], ids: dict[str, str]) -> bytes:
     """A CSV file of what the radiologists found. Each label names the prediction that it is about."""
     lines = [f"{image['id']},{image['label']},{ids[image['id']]}" for image in images]
     return "\n".join(["id,label,prediction_id", *lines, ""]).encode()
-
-
-def parquet(table: pa.Table) -> bytes:
-    """The table as a Parquet file."""
-    sink = io.BytesIO()
-    pq.write_table(table, sink, write_page_checksum=True)
-    return sink.getvalue()
 
 
 STORY = Story(

@@ -75,7 +75,7 @@ def decisions_of(
     Raises ConfigurationError if `--hurts` names no class of the label, or the other one of two."""
     choices, task, naive, rows = reading.choices, rehearsal.task, rehearsal.naive, reading.source.table.num_rows
     _check_hurts(reading, prediction, rehearsal)
-    if choices.is_plain:
+    if choices.is_plain or choices.classes:
         return None
     hours = 2.0 * max([naive.lag_hours or 0.0, *(one["hours"] for one in prediction.derived if "history" in one)])
     # An earlier label can be repeated if it is known of its key. Where it is not, two classes still have their shares.

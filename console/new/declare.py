@@ -42,6 +42,8 @@ TREE_COLUMNS = 300
 """The most numbers in a row's history beside which boosted trees answer: they take each as a column."""
 FIRST_SHARE = 0.9
 """Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
+ASKED = 100
+"""So many rows without a label wait for people at a time."""
 GRAINS = {
     "rows": "One row for each thing to predict.",
     "labels": "One row for each thing whose truth has become known.",
@@ -167,12 +169,14 @@ def workload_document(
     family: Family | None = None,
     tried: Sequence[str] = (),
     decisions: object = None,
+    asks_people: bool = False,
 ) -> str:
     """The text of `workload.yaml`.
 
     `source` is the name of the file and `rows` the number of its rows that the contract accepts. `stretches` is the
     number of stretches of windows that a bound on the error rests on. `family` is the one that a trial has chosen, and
-    `tried` are its lines; without one it is the family that suits the kind of data."""
+    `tried` are its lines; without one it is the family that suits the kind of data. `asks_people`: no row of the file
+    has a label, and `rows` are those that people label first."""
     if family and family.part:  # it reads pieces
         prediction = replace(prediction, text_encoder="tokens")
     kind, hours = LABEL_KINDS[prediction.task], prediction.horizon_hours
@@ -192,8 +196,9 @@ def workload_document(
         family=family or usual_family(prediction, naive, rows),
         tried=tried,
         decisions=decisions,
-        first_rows=max(1, int(FIRST_SHARE * rows)),
+        first_rows=rows if asks_people else max(1, int(FIRST_SHARE * rows)),
         first_share=f"{FIRST_SHARE:.0%}",
+        asks=ASKED if asks_people else 0,
         gate={"kind": rule.kind} | rule.model_dump(),
         calibration=kind.calibration,
         # A later model is compared on as many days as test, but on no fewer than an interval of errors needs.

@@ -43,7 +43,7 @@ def find_division(reading: Reading, features: Features, accepted: pa.Table, give
     choices = reading.choices
     if choices.group:
         return Division(columns=choices.group, said=f"rows are about {' and '.join(choices.group)}: you said so")
-    if choices.looks_ahead or any(column.find(ImageFormat) for column in reading.contract.columns):
+    if choices.looks_ahead or choices.classes or any(column.find(ImageFormat) for column in reading.contract.columns):
         return None
     rows = accepted if reading.is_in_time else accepted.sort_by(LINE)
     rows = rows.filter(rows[reading.label.name].is_valid())

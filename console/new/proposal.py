@@ -87,7 +87,13 @@ class Draft:
     @property
     def naive(self) -> Naive:
         """The rule that a model must beat."""
-        return self.rehearsal.naive
+        return replace(self.rehearsal.naive, is_measured=not self.reading.choices.classes)
+
+    @property
+    def learnt(self) -> int:
+        """The rows of the first training."""
+        labels = int(self.rehearsal.examples.table.num_rows)
+        return labels if self.reading.choices.classes else int(self.accepted.num_rows)
 
     @cached_property
     def contract_yaml(self) -> str:
@@ -95,9 +101,9 @@ class Draft:
 
     def document(self, features: Features, family: Family, **more: Any) -> str:
         """The text of workload.yaml with these features and this family."""
-        prediction, rows = prediction_of(self.reading, features), self.accepted.num_rows
-        words = {"source": self.reading.where, "rows": rows, "family": family} | more
-        return workload_document(prediction, self.spans, self.naive, **words)
+        prediction, asks = prediction_of(self.reading, features), bool(self.reading.choices.classes)
+        more |= {"source": self.reading.where, "rows": self.learnt, "family": family, "asks_people": asks}
+        return workload_document(prediction, self.spans, self.naive, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +168,7 @@ def propose(
     say(3, "reading the rows by the proposed contract")
     rows = _judged(reading, today)
     reading, features, series = _in_series(reading, features, rows.accepted)
-    rows = _filled(reading, rows)
+    rows = replace(rows, accepted=filled(reading, rows.accepted))
     if alone := _alone(choices, reading, features, series):
         return again(*alone)
     say(4, "looking for what rows are about")
@@ -180,12 +186,12 @@ def propose(
             raise
         return again(*without_windows(choices, reading.guesses["event time"].value, error))
     # The one correction: a rehearsal shows which columns give the label away, and these are no features.
-    if leaks := _leaks(draft):
+    if not choices.classes and (leaks := _leaks(draft)):
         features = features.without(leaks)
         if alone := _alone(choices, reading, features, series):
             return again(*alone)
         reading = reading.without_needing([column.name for column in leaks])
-        rows = _filled(reading, _judged(reading, today))
+        rows = _judged(reading, today)
         is_same = rows.accepted.num_rows == draft.accepted.num_rows
         draft = replace(draft, reading=reading, features=features, rows=rows)
         draft = draft if is_same else _rehearsed(reading, features, rows, series, division)
@@ -213,14 +219,16 @@ def _in_series(reading: Reading, features: Features, accepted: pa.Table) -> tupl
 def _tried(draft: Draft, minutes: float, part: PartAtHand | None, say: Callable[[int, str], None]) -> Trial:
     """The trial of what may suit the rows. Without `minutes` nothing is tried: it has the usual candidate alone, with
     the part where one is given."""
-    family = usual_family(draft.prediction, draft.naive, draft.accepted.num_rows)
+    unlabelled = draft.reading.choices.classes
+    family, minutes = usual_family(draft.prediction, draft.naive, draft.learnt), 0 if unlabelled else minutes
     if part and family.name != "bag":
         raise ConfigurationError(where=draft.reading.where, field="--part", expected="texts alone", came=family.why)
     if part and not minutes:  # taken untried
         family = with_part(family, part, len(draft.prediction.texts))
     usual = Candidate(said=family.why, features=draft.features, family=family)
     if not minutes or draft.prediction.image_side:
-        say(6, "nothing is tried: " + ("--minutes 0" if not minutes else "images have no trial"))
+        why = "no row has a label yet" if unlabelled else "images have no trial" if minutes else "--minutes 0"
+        say(6, f"nothing is tried: {why}")
         return Trial(candidates=(usual,), usual=usual)
     found = candidates(family, draft.features, draft.prediction, draft.series, draft.rehearsal, part)
     kinds = [(each.family, each.features) for each in found]
@@ -293,11 +301,6 @@ def _alone(choices: Choices, reading: Reading, features: Features, series: Serie
     return replace(choices, keep=(*choices.keep, *kept)), doubt
 
 
-def _filled(reading: Reading, rows: Judged) -> Judged:
-    """The rows with what is known ahead in them."""
-    return replace(rows, accepted=filled(reading, rows.accepted))
-
-
 def _judged(reading: Reading, today: date) -> Judged:
     """The rows of the file. Raises ConfigurationError if fewer than FEWEST_ROWS rows keep the contract."""
     at = datetime.combine(today, time(), UTC)
@@ -309,14 +312,15 @@ def _judged(reading: Reading, today: date) -> Judged:
         lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
         rows, unparsable, begins = cells.append_column(LINE, lines), [], ()
     verdict = validate(rows, up_to(reading.contract, reading, arrived=at), decodes=True)
-    accepted = verdict.accepted
+    accepted = reading.labelled(verdict.accepted)
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))
     if accepted.num_rows < FEWEST_ROWS:
         expected = f"{FEWEST_ROWS} rows that keep the contract"
         came = f"{accepted.num_rows} of {rows.num_rows + len(unparsable)}; the first that does not: {refused[0].detail}"
         raise ConfigurationError(where=reading.where, field="rows", expected=expected, came=came)
     names = dict.fromkeys([reading.event_time, *reading.key])
-    return Judged(accepted=accepted.sort_by([(name, "ascending") for name in names]), refused=refused, begins=begins)
+    accepted = filled(reading, accepted.sort_by([(name, "ascending") for name in names]))
+    return Judged(accepted=accepted, refused=refused, begins=begins)
 
 
 def _rehearsed(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from millrace.console.new.columns import LeftOut, Profile, few_rows, observe
@@ -37,6 +38,8 @@ AT_RANDOM = (
     "where the first row is the oldest) validation and test are random rows: optimistic where later rows differ"
 )
 """What a generated time is, of rows in order and of others."""
+FIRST_LABELS = 300
+"""So many labels of people start the first training of a file without labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,14 @@ class Reading:
     def label_names(self) -> tuple[str, ...]:
         return self.choices.labels or (self.label.name,)
 
+    def labelled(self, rows: pa.Table) -> pa.Table:
+        """The rows; those of a file without labels with drawn ones, by which a training is rehearsed."""
+        if not self.choices.classes:
+            return rows
+        at = rows.column_names.index(self.label.name)
+        cells = drawn(self.label.cells.drop_null().unique().to_pylist(), rows.num_rows)
+        return rows.set_column(at, rows.field(at), pa.chunked_array([pa.array(cells, rows.field(at).type)]))
+
     @property
     def event_time(self) -> str:
         return str(self.guesses["event time"].value.name)
@@ -117,10 +128,22 @@ class Reading:
         return replace(self, contract=replace(self.contract, columns=columns), group=group, pieces=pieces)
 
 
+def drawn(classes: Sequence[Any], rows: int) -> list[Any]:
+    """The labels that people may give first: each class as often, on rows drawn by chance; None of the other rows."""
+    cells = [None] * rows
+    labelled = min(FIRST_LABELS, rows) // len(classes) * len(classes)
+    for number, row in enumerate(np.random.default_rng(0).permutation(rows)[:labelled]):
+        cells[row] = classes[number % len(classes)]
+    return cells
+
+
 def read(source: Source, choices: Choices, today: date) -> Reading:
     """The reading of the file. Raises ConfigurationError if something cannot be decided."""
     where = source.path.name
     source, choices = part_cells(source, choices)
+    if choices.classes:
+        cells = pa.array(drawn(choices.classes, source.table.num_rows), pa.string())
+        source = replace(source, table=source.table.append_column(choices.label, cells))
     seen, images, left_out = _observe(source, choices)
     seen = tuple(one_of_several(column, where) if column.name in choices.labels else column for column in seen)
     guesses: dict[str, Guess[Any]] = {}
@@ -185,7 +208,7 @@ def _observe(source: Source, choices: Choices) -> tuple[tuple[Profile, ...], dic
             found = observe(
                 name,
                 cells,
-                typed_text=source.has_typed_text,
+                typed_text=source.has_typed_text or bool(choices.classes and name == choices.label),
                 time_format=time_format,
                 is_time=is_time,
                 form=source.csv,
@@ -241,6 +264,7 @@ def _contract(
     for observed in seen:
         if observed.name in (choices.labels or (label.name,)):
             column = LABEL_KINDS[guesses["kind"].value].column(observed, choices.unit)
+            column = replace(column, required=not choices.classes)
             # The label of a later row is predicted, so the label of this row is an input and may be missing.
             if choices.looks_ahead:
                 column = replace(column, required=observed.is_complete, is_input=True)

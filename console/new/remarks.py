@@ -14,11 +14,13 @@ import numpy.typing as npt
 
 from millrace.console.new.columns import Profile
 from millrace.console.new.contract import column_of
+from millrace.console.new.declare import ASKED
 from millrace.console.new.duplicates import equal_images, equal_rows, recodings, standing_still
 from millrace.console.new.features import binned, naive_error, rule_error
 from millrace.console.new.kinds import Classes
 from millrace.console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from millrace.console.new.proposal import Proposal
+from millrace.console.new.rehearsal import declared
 from millrace.console.new.spans import RARE
 from millrace.console.new.times import far_times, without_rows
 from millrace.console.new.words import LEAST_SHOWN, SHOWN, counted, first_of, once, share_of
@@ -28,6 +30,8 @@ from millrace.contract.violation import QuarantinedRow
 from millrace.evaluation.evidence import FEWEST_BLOCKS
 from millrace.monitoring.error import FEWEST
 from millrace.tasks.figures import short
+from millrace.workload.prices import projected_usd
+from millrace.workload.training_cost import usages
 
 FEW_OF_A_CLASS = 50
 """A class of fewer rows is reported."""
@@ -49,6 +53,8 @@ NEARLY_AMOUNT = 0.15
 
 AS_GOOD = 1.2
 """A column tells by its presence alone if that keeps at most so many times the error of its values."""
+SECONDS = 10
+"""For which a person looks at a row, about."""
 
 
 def remarks(it: Proposal) -> Iterator[str]:
@@ -108,7 +114,8 @@ def of_columns(it: Proposal) -> Iterator[str]:
 def of_parts(it: Proposal) -> Iterator[str]:
     """How the rows are divided, the rule to beat, and a model that does not beat it."""
     trained, validated, tested = it.rehearsal.rows
-    yield f"{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(it)})"
+    of = f"of the first {it.learnt} labels about " if it.reading.choices.classes else ""
+    yield f"{of}{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(it)})"
     yield f"the model must be better than {it.naive.rule}, which {it.naive.said}"
     yield from filter(None, [hardly_right(it) or behind_rule(it)])
     for one in it.rehearsal.skipped:
@@ -249,8 +256,25 @@ def empty_cells(seen: Sequence[Profile]) -> Iterator[str]:
         yield f"empty cells, which are missing: {', '.join([*shown, *more])}"
 
 
+def _of_people(it: Proposal) -> Iterator[str]:
+    """What a file without labels costs before its first version, and what comes next."""
+    workload, *_ = declared(it.workload_yaml, it.contract_yaml)
+    usd, hours = projected_usd(usages(workload, "prod")), it.learnt * SECONDS / 3600
+    yield (
+        f"no row has the label {it.prediction.label} yet: people are asked about {ASKED} rows at a time, drawn by "
+        f"chance, and {it.learnt} answers start the first training: {hours:.1g} hours of work at {SECONDS} s each, and "
+        f"{usd:.2f} USD at most; no endpoint runs before its version is live. Where the gates refuse it, each further "
+        "quarter of so many answers trains again"
+    )
+    if not it.prediction.group:
+        yield "without labels nobody can find what rows are about: several of one patient or machine want --group"
+
+
 def _of_label(it: Proposal) -> Iterator[str]:
     label, horizon_hours = it.reading.label, it.prediction.horizon_hours
+    if it.reading.choices.classes:
+        yield from _of_people(it)
+        return
     if label.empty and horizon_hours:
         held = "1 row holds" if label.empty == 1 else f"{label.empty:,} rows hold"
         yield (
@@ -365,7 +389,7 @@ NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
     _of_label,
     lambda it: chain.from_iterable(map(of_column, _ranged(it))),
     lambda it: equal_rows(it.accepted.drop_columns([LINE]), it.reading.key),
-    lambda it: equal_images(it.accepted, it.reading.label.name, it.reading.key),
+    lambda it: [] if it.reading.choices.classes else equal_images(it.accepted, it.reading.label.name, it.reading.key),
     lambda it: _gaps(it.rehearsal.examples.times_N) if it.reading.is_in_time else [],
     lambda it: spellings(it.reading.seen),
     lambda it: recodings([column for column in it.reading.seen if column.name in it.features.columns]),

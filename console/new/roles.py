@@ -71,6 +71,9 @@ class Choices:
     """The class that is bad to miss."""
     is_plain: bool = False
     """Whether nothing is proposed beside the model."""
+    classes: tuple[str, ...] = ()
+    """The values of a label that the file lacks: people give it before there is a model. Empty for a label in the file.
+    """
 
     @property
     def looks_ahead(self) -> bool:
@@ -120,6 +123,10 @@ def check_choices(choices: Choices, source: Source) -> None:
         if unknown := sorted({*columns} - {*names}):
             expected = f"columns of the file ({', '.join(names)}){did_you_mean(unknown, names)}"
             raise ConfigurationError(where=where, field=option, expected=expected, came=unknown)
+    if choices.classes and (choices.label in ("", *names) or len({*choices.classes}) < 2 or choices.looks_ahead):
+        expected = "two classes or more of one --label that is no column of the file, without a horizon"
+        came = f"{', '.join(choices.classes)} of {choices.label or 'no --label'}"
+        raise ConfigurationError(where=where, field="--classes", expected=expected, came=came)
     if choices.known and not choices.looks_ahead:
         expected = "--horizon-hours or --horizon-steps beside it: of the row's own moment every column is known"
         raise ConfigurationError(where=where, field="--known", expected=expected, came=list(choices.known))
@@ -207,7 +214,7 @@ class Guesser:
         # `counts` ends with the rarest value; of equally frequent ones it ends with the last in order.
         rarer, rows = counts[-1]
         if rows == counts[0][1]:
-            reason = f"both come in {rows:,} rows, and it is the last in order (--positive says otherwise)"
+            reason = "no other is rarer, and it is the last in order (--positive says otherwise)"
             return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))
         reason = f"it is the rarer of the two ({rows:,} of {sum(rows for _, rows in counts):,} rows)"
         return Guess(value=rarer, reason=reason, others=(str(counts[0][0]),))

@@ -91,6 +91,8 @@ class Naive:
     """The number of test rows; 0 if the rule is not measured."""
     deviation: float = 0.0
     """The standard deviation from row to row of the figure by which models are compared, as a share of its mean."""
+    is_measured: bool = True
+    """False while no row has a label."""
 
     @property
     def has_rare_class(self) -> bool:
@@ -112,6 +114,8 @@ class Naive:
     @property
     def said(self) -> str:
         """How good the rule is, in words. The figure that the gate compares comes first."""
+        if not self.is_measured:
+            return "no label has measured yet"
         if self.is_share and self.log_loss is not None:
             right = f"the class of most rows is right on {1 - self.error:.1%} of them"
             return f"has the log loss {self.log_loss:.4f} on the test rows, the figure that the gate compares ({right})"

@@ -143,7 +143,7 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
                 yield from write_pieces(file, proposal.contract, training, pieces, is_alone=len(files) == 1)
         return
 
-    rows = proposal.accepted.drop_columns([LINE])
+    rows = proposal.accepted.drop_columns([LINE, *[prediction.label] * bool(proposal.reading.choices.classes)])
     rows = rows if prediction.is_in_time else rows.drop_columns([prediction.event_time])
     # Without `pieces`, as many as keep a drop near MOST_BYTES.
     for name, part in cut_evenly(rows, pieces or 1 + rows.nbytes // MOST_BYTES):

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from millrace.console.actions.drop import Dropped, Looked
 from millrace.console.image_folder import data_uri
 from millrace.console.pages.plot import Scale, element, places, together
 from millrace.console.pages.template import template
@@ -27,7 +26,7 @@ from millrace.console.queries.stored import Unread
 from millrace.console.stages import command
 from millrace.console.words import age, count, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
-from millrace.contract.schema import FEEDS, Table
+from millrace.contract.schema import Table
 from millrace.decisions.review import ReviewItem
 from millrace.names import Platform, WorkloadNames
 
@@ -35,49 +34,6 @@ from millrace.names import Platform, WorkloadNames
 def act_path(workload: str, act: str, of: str = "") -> str:
     """The path of the page on which a person confirms the act on the run, alarm or version `of`."""
     return f"/{workload}/acts/{act}?{urlencode({'of': of})}"
-
-
-def act_page(
-    names: WorkloadNames, act: Any, *, of: str, who: str, token: str, is_done: bool, message: str, reason: str
-) -> str:
-    """The page as HTML. `message` says why the act was refused, `reason` is what the person has typed already."""
-    return template("act.html.jinja").render(
-        title=f"{act.title} {spelled(of)}".strip(),
-        names=names,
-        act=act,
-        who=who,
-        token=token,
-        is_done=is_done,
-        message=message,
-        reason=reason,
-    )
-
-
-def drop_page(
-    names: WorkloadNames,
-    *,
-    most: int,
-    who: str,
-    token: str,
-    warnings: Sequence[str] = (),
-    looked: Looked | None = None,
-    dropped: Dropped | None = None,
-    message: str = "",
-) -> str:
-    """The page on which a person drops a file of `most` bytes at most, as HTML; with what is said of one that came."""
-    return template("drop.html.jinja", spelled=spelled, count=count).render(
-        title=f"{names.workload}, drop a file",
-        names=names,
-        feeds=FEEDS,
-        most=most // 2**20,
-        who=who,
-        token=token,
-        warnings=warnings,
-        looked=looked,
-        refused=sum(looked.refused.values()) if looked else 0,
-        dropped=dropped,
-        message=message,
-    )
 
 
 SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}
@@ -128,11 +84,6 @@ def overview_page(
     return template("overview.html.jinja").render(
         platform=platform, rows=rows, waiting=waiting, now=now, denied=denied, shapes=SHAPES
     )
-
-
-def failure_page(platform: Platform, title: str, why: Unread) -> str:
-    """The page that stands where another one cannot be made."""
-    return template("failure.html.jinja").render(platform=platform, title=title, why=why)
 
 
 def _cells(state: WorkloadState) -> Iterator[Cell]:

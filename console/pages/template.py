@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,3 @@ def _cells(decision: Decision) -> Iterator[tuple[str, str]]:
     yield "action", f"{decision.action}: {spelled(decision.reason)}" if decision.has_policy else ""
     yield "came by", decision.source
     yield "measured", ", ".join(f"{name} {value:.3g}" for name, value in decision.watched.items())
-
-
-def answers_page(names: WorkloadNames, answers: Sequence[Mapping[str, str]], *, agreement: str, most: int) -> str:
-    """The page on which a person sees the own answers, `most` at most, as HTML."""
-    return template("answers.html.jinja", spelled=spelled).render(
-        title=f"{names.workload}, your answers", names=names, answers=answers, agreement=agreement, most=most
-    )

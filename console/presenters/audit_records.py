@@ -62,10 +62,6 @@ def _passed(judged: GatesJudged) -> str:
     return "; ".join(filter(None, (f"passed {count(len(judged.verdicts), 'gate')}", warnings_of(judged))))
 
 
-def _refused(judged: GatesJudged) -> str:
-    return "; ".join(f"{one.name}: {compared(one)}" for one in judged.refusals)
-
-
 def _release_failed(details: ReleaseFailed) -> str:
     failure = failure_of(details.error or "", details.cause or "")
     return ", ".join(filter(None, (details.status.lower(), failure)))
@@ -124,7 +120,7 @@ LEFT_PHASE = (
 )
 SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.MODEL_PASSED: _passed,
-    AuditEvent.MODEL_REFUSED: _refused,
+    AuditEvent.MODEL_REFUSED: lambda of: "; ".join(f"{one.name}: {compared(one)}" for one in of.refusals),
     AuditEvent.RELEASE_APPROVED: DECIDED,
     AuditEvent.RELEASE_REFUSED: DECIDED,
     AuditEvent.PHASE_PASSED: LEFT_PHASE,

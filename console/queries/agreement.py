@@ -50,7 +50,8 @@ class Agreement:
         """Cohen's kappa (1960, doi:10.1177/001316446002000104): 1 is full agreement, 0 that of chance.
 
         Of several labels the mean of theirs; None if both have said one thing only."""
-        firsts, seconds = (zip(*map(_cells, values), strict=True) for values in zip(*self.pairs, strict=True))
+        cells = [[[*one.values()] if isinstance(one, Mapping) else [one] for one in pair] for pair in self.pairs]
+        firsts, seconds = (zip(*values, strict=True) for values in zip(*cells, strict=True))
         found = [kappa for kappa in map(_kappa, firsts, seconds) if kappa is not None]
         return mean(found) if found else None
 
@@ -96,8 +97,3 @@ def _kappa(firsts: Sequence[Any], seconds: Sequence[Any]) -> float | None:
     by_chance = sum(times[value] * others[value] for value in times) / len(firsts) ** 2
     same = sum(map(operator.eq, firsts, seconds)) / len(firsts)
     return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
-
-
-def _cells(value: LabelValue) -> Sequence[Any]:
-    """The value of each label; of a row with one label its own."""
-    return [*value.values()] if isinstance(value, Mapping) else [value]

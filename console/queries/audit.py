@@ -193,16 +193,12 @@ class _Examined:
 
 def _pass(environment: Environment, workload: str) -> tuple[dict[str, Item], _Examined]:
     """One reading of the table and of the chain."""
-    chain = _chain(environment, workload)
+    chain = AuditChain(environment.client("s3"), bucket=environment.platform.bucket("audit"), workload=workload)
     # The list of links first: a record is in the table before it has a link, so a link of this list without a record is
     # one whose record was removed.
     stored = list(chain.links())[::-1]
     table = _table(environment, workload)
     return table, _examine(chain, stored, environment.platform.bucket("audit"), table)
-
-
-def _chain(environment: Environment, workload: str) -> AuditChain:
-    return AuditChain(environment.client("s3"), bucket=environment.platform.bucket("audit"), workload=workload)
 
 
 def _table(environment: Environment, workload: str) -> dict[str, Item]:

@@ -74,11 +74,11 @@ class Unread:
         return f"{'not allowed' if self.is_denied else 'cannot be read'}: {self.why}"
 
 
-def part(read: Callable[[], PartT]) -> PartT | Unread:
-    """What `read` returns, or that a service answered it with an error."""
+def part(read: Callable[[], PartT], failures: tuple[type[Exception], ...] = (ClientError,)) -> PartT | Unread:
+    """What `read` returns, or that a service answered it with an error; or which of the `failures` it raised."""
     try:
         return read()
-    except ClientError as error:
+    except failures as error:
         return unread(error)
 
 

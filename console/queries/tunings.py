@@ -82,11 +82,7 @@ def read_tuning(sagemaker: Any, names: WorkloadNames, name: str = "") -> TuningJ
         if not is_not_found(error):
             raise
         raise RunError(f"expected the name of a tuning, got {name!r}: `millrace runs --machine {TUNE}`") from None
-    return _job(described, sorted(_trainings(sagemaker, name), key=_rank))
-
-
-def _rank(training: TunedTraining) -> tuple[bool, float]:
-    return training.value is None, training.value or 0.0
+    return _job(described, sorted(_trainings(sagemaker, name), key=lambda one: (one.value is None, one.value or 0.0)))
 
 
 def _job(found: Mapping[str, Any], trainings: Any) -> TuningJob:

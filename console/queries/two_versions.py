@@ -12,7 +12,7 @@ from millrace.console.queries.money.work import Job, find_jobs
 from millrace.console.queries.monitoring import MonitoredWindow, find_monitor_runs, windows
 from millrace.console.queries.plan import Declared, declared_of_run
 from millrace.console.queries.report import MOST_RUNS, JudgedModel, read_judged
-from millrace.console.queries.stored import Unread, unread
+from millrace.console.queries.stored import Unread, part
 from millrace.console.queries.versions import NEVER, CallTimes, read_call_times
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
@@ -53,12 +53,5 @@ def _read(
         call_times=read_call_times(environment.client("s3"), names, run) if run else (),
         jobs=tuple(find_jobs(environment, [run] if run else [], since=since)),
         windows=tuple(window for window in monitored if window.version == package.version),
-        declared=_declared(environment, names, run),
+        declared=part(lambda: declared_of_run(environment, names, run, where=f"run {run}"), FAILURES),
     )
-
-
-def _declared(environment: Environment, names: WorkloadNames, run: str) -> Declared | Unread:
-    try:
-        return declared_of_run(environment, names, run, where=f"run {run}")
-    except FAILURES as error:
-        return unread(error)

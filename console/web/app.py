@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
@@ -23,13 +24,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from millrace.artefact.signing import SignedVersion
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import act_page, act_path, drop_page, failure_page, overview_page, review_page
+from millrace.console.pages.overview import act_path, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
-from millrace.console.pages.template import MOST, answers_page, decisions_page
+from millrace.console.pages.template import MOST, decisions_page, template
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
 from millrace.console.queries.agreement import agreement_in_words
 from millrace.console.queries.decisions import day_named, find_days
@@ -45,10 +45,11 @@ from millrace.console.web.acts import ACTS
 from millrace.console.web.drops import MOST_BYTES as MOST_FILE_BYTES
 from millrace.console.web.drops import take
 from millrace.console.web.session import ReviewSession
+from millrace.console.words import count, spelled
 from millrace.contract.load import load_contract
+from millrace.contract.schema import FEEDS
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import WorkloadNames
-from millrace.release.registry import Package
 from millrace.release.signatures import check_signature
 from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
@@ -76,15 +77,15 @@ def console_app(environment: Environment) -> tuple[Starlette, Callable[[], None]
             Route("/{workload}", console.report),
             Route("/{workload}/decisions", console.decisions),
             Route("/{workload}/review", console.review),
-            Route("/{workload}/review", console.decide, methods=["POST"]),
+            Route("/{workload}/review", partial(console.posted, act=console.decide), methods=["POST"]),
             Route("/{workload}/review/answers", console.answers),
             Route("/{workload}/drop", console.drop),
             Route("/{workload}/drop", console.take, methods=["POST"]),
             Route("/{workload}/acts/{act}", console.act),
-            Route("/{workload}/acts/{act}", console.confirm, methods=["POST"]),
+            Route("/{workload}/acts/{act}", partial(console.posted, act=console.confirm), methods=["POST"]),
             Route("/{workload}/versions", console.versions),
             Route("/{workload}/versions/{version}", console.version),
-            Route("/{workload}/versions/{version}", console.judge, methods=["POST"]),
+            Route("/{workload}/versions/{version}", partial(console.posted, act=console.judge), methods=["POST"]),
         ],
         exception_handlers=dict.fromkeys(FAILURES, console.failure),
     )
@@ -194,17 +195,17 @@ class _Console:
 
     def answers(self, request: Request) -> Response:
         environment, names = self._environment, self._environment.names(request.path_params["workload"])
-        answers = find_own_answers(environment, names, environment.identity(), limit=OWN)
-        agreement = agreement_in_words(environment, names)
-        return HTMLResponse(answers_page(names, [one.cells for one in answers], agreement=agreement, most=OWN))
+        html = template("answers.html.jinja", spelled=spelled).render(
+            title=f"{names.workload}, your answers",
+            names=names,
+            answers=[one.cells for one in find_own_answers(environment, names, environment.identity(), limit=OWN)],
+            agreement=agreement_in_words(environment, names),
+            most=OWN,
+        )
+        return HTMLResponse(html)
 
-    async def decide(self, request: Request) -> Response:
-        return await self._posted(request, self._decide)
-
-    async def judge(self, request: Request) -> Response:
-        return await self._posted(request, self._judge)
-
-    async def _posted(self, request: Request, act: Callable[[Request, Form], Response]) -> Response:
+    async def posted(self, request: Request, *, act: Callable[[Request, Form], Response]) -> Response:
+        """What the act answers to the form that was sent; the refusal of one of another site."""
         with BytesIO() as body:
             if refused := await _received(request, body, most=MOST_BYTES):
                 return refused
@@ -218,12 +219,17 @@ class _Console:
             return None
         return PlainTextResponse("Refused: expected a form of this console.\n", status_code=403)
 
-    def drop(self, request: Request) -> Response:
-        return self._drop_page(request)
-
-    def _drop_page(self, request: Request, *, status: int = 200, **said: Any) -> Response:
+    def drop(self, request: Request, *, status: int = 200, **said: Any) -> Response:
         names, who = self._environment.names(request.path_params["workload"]), self._environment.identity()
-        html = drop_page(names, most=MOST_FILE_BYTES, who=who, token=self._token, **said)
+        html = template("drop.html.jinja", spelled=spelled, count=count).render(
+            title=f"{names.workload}, drop a file",
+            names=names,
+            feeds=FEEDS,
+            most=MOST_FILE_BYTES // 2**20,
+            who=who,
+            token=self._token,
+            **{"warnings": (), "looked": None, "dropped": None, "message": ""} | said,
+        )
         return HTMLResponse(html, status_code=status)
 
     async def take(self, request: Request) -> Response:
@@ -244,10 +250,10 @@ class _Console:
         try:
             taken = take(self._environment, names, file, asked["feed"], reason=asked["reason"].strip())
         except FAILURES as error:
-            return self._drop_page(request, status=422, message=unread(error).why)
-        return self._drop_page(request, **vars(taken))
+            return self.drop(request, status=422, message=unread(error).why)
+        return self.drop(request, **vars(taken))
 
-    def _decide(self, request: Request, form: Form) -> Response:
+    def decide(self, request: Request, form: Form) -> Response:
         session, what = self._session(request), form.get("act", ["answer"])[0]
         if what == "finish":
             session.close()
@@ -257,7 +263,7 @@ class _Console:
 
     def version(self, request: Request, *, message: str = "") -> Response:
         environment, names = self._environment, self._environment.names(request.path_params["workload"])
-        package = find_package(environment, names, request.path_params["version"])
+        package, s3 = find_package(environment, names, request.path_params["version"]), environment.client("s3")
         champion = ReleasePointers(state_of(environment, names)).champion()
         other = champion if champion and champion.version != package.version else None
         found = Decided(
@@ -267,7 +273,7 @@ class _Console:
             live=read_judged(environment, names, registry_of(environment, names).describe(other.package_arn))
             if other
             else None,
-            signature=self._signature(names, package),
+            signature=part(lambda: check_signature(s3, signing_key(environment), names, package), FAILURES),
             waiting=waiting(names, package),
             now=environment.now(),
             who=environment.identity(),
@@ -288,13 +294,7 @@ class _Console:
         ]
         return HTMLResponse(comparison_page(names, known, read_versions(environment, names, chosen)))
 
-    def _signature(self, names: WorkloadNames, package: Package) -> SignedVersion | Unread:
-        try:
-            return check_signature(self._environment.client("s3"), signing_key(self._environment), names, package)
-        except FAILURES as error:
-            return unread(error)
-
-    def _judge(self, request: Request, form: Form) -> Response:
+    def judge(self, request: Request, form: Form) -> Response:
         names, act = self._environment.names(request.path_params["workload"]), form.get("act", [""])[0]
         number, reason = request.path_params["version"], form.get("reason", [""])[0]
         if act not in JUDGEMENTS:
@@ -310,10 +310,11 @@ class _Console:
         names, name = self._environment.names(request.path_params["workload"]), request.path_params["act"]
         if name not in ACTS:
             return PlainTextResponse(f"Refused: expected one of {', '.join(ACTS)}.\n", status_code=404)
-        html = act_page(
-            names,
-            ACTS[name],
-            of=request.query_params.get("of", ""),
+        of = request.query_params.get("of", "")
+        html = template("act.html.jinja").render(
+            title=f"{ACTS[name].title} {spelled(of)}".strip(),
+            names=names,
+            act=ACTS[name],
             who=self._environment.identity(),
             token=self._token,
             is_done="done" in request.query_params,
@@ -322,10 +323,7 @@ class _Console:
         )
         return HTMLResponse(html)
 
-    async def confirm(self, request: Request) -> Response:
-        return await self._posted(request, self._confirm)
-
-    def _confirm(self, request: Request, form: Form) -> Response:
+    def confirm(self, request: Request, form: Form) -> Response:
         names, name = self._environment.names(request.path_params["workload"]), request.path_params["act"]
         of, reason = request.query_params.get("of", ""), form.get("reason", [""])[0].strip()
         if name not in ACTS or not reason:
@@ -357,4 +355,5 @@ class _Console:
         why = unread(error)
         status = 404 if isinstance(error, EnvironmentNotFoundError) else 403 if why.is_denied else 502
         platform, path = self._environment.platform, request.url.path
-        return HTMLResponse(failure_page(platform, path.lstrip("/"), why), status_code=status)
+        html = template("failure.html.jinja").render(platform=platform, title=path.lstrip("/"), why=why)
+        return HTMLResponse(html, status_code=status)

@@ -20,7 +20,7 @@ from tests.live import Live
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="married")
 AT_A_TIME, FIRST = 80, 160
-POLICY = {"policy": {"labels_before_model": AT_A_TIME}, "training": {"first_rows": FIRST}}
+FEWER = {"policy": {"labels_before_model": AT_A_TIME}, "training": {"first_rows": FIRST}}
 GATES = {"gates": {"latency": {"max_p99_ms": 500}}}
 
 
@@ -32,16 +32,12 @@ def married() -> pa.Table:
 
 
 def propose(folder: Path) -> None:
-    """Write the workload, whose contract lets rows come without their label."""
-    home, file = folder / "workloads" / NAMES.workload, folder / "married.parquet"
-    pq.write_table(married(), file)
-    words = ("--label", "married", *UNTIMED, "--minutes", "0", "--build", str(folder / "build"))
-    typed("new", NAMES.workload, "--plain", "--from", str(file), *words)
-    workload, contract = (yaml.safe_load((home / f"{one}.yaml").read_text()) for one in ("workload", "contract"))
-    for one in contract["schema"][0]["properties"]:
-        one["required"] &= one["name"] != "married"
-    (home / "workload.yaml").write_text(yaml.safe_dump(merged(workload, POLICY | GATES)))
-    (home / "contract.yaml").write_text(yaml.safe_dump(contract))
+    """Write the workload of a file in which no row has the label, but for how many labels are asked for."""
+    home, file = folder / "workloads" / NAMES.workload / "workload.yaml", folder / "married.parquet"
+    pq.write_table(married().drop_columns(["married"]), file)
+    words = ("--label", "married", "--classes", "true,false", "--keep", "relationship", *UNTIMED)
+    typed("new", NAMES.workload, "--from", str(file), *words, "--build", str(folder / "build"))
+    home.write_text(yaml.safe_dump(merged(yaml.safe_load(home.read_text()), FEWER | GATES)))
 
 
 def answer(cloud: Live, count: int) -> set[str]:

@@ -86,7 +86,8 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     # The month may not be over yet.
     end, spent = min(now, next_month(first)), spends.get(wanted)
     records, fleet = audit_of(environment, names), live_fleet(environment, names)
-    runs = {_name(arn): float(usd) for arn, usd in (spent.runs if spent else {}).items()}
+    # `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`.
+    runs = {arn.rpartition(":")[2].rpartition("/")[2]: float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     work = by_price(
         *_job_lines(environment, names, runs, first),
         *endpoint_lines(fleet, first, end, records),
@@ -131,11 +132,6 @@ def _first_of(month: str) -> datetime:
         return parse_utc(f"{month}-01")
     except ValueError:
         raise EnvironmentNotFoundError(f"--month: expected a month as 1997-06, got {month!r}") from None
-
-
-def _name(arn: str) -> str:
-    """The end of an ARN: `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`."""
-    return arn.rpartition(":")[2].rpartition("/")[2]
 
 
 def _job_lines(

@@ -22,7 +22,7 @@ COMMANDS = {
     "runs-failed": ("runs", "--status", "failed"),
     "show-refused": ("show", "39e4b78a"),
     "versions": ("versions",),
-    "live": ("live", "--at", "1997-05-20T06:00:00"),
+    "live": ("live", "--at", "1997-05-20T06:00:00Z"),
     "quarantine": ("quarantine", "--limit", "3"),
     "quarantine-of-a-drop": ("quarantine", "--drop", "week.csv", "--reason", "range"),
     "quarantine-without-rows": ("quarantine", "--drop", "eek.csv"),

@@ -160,6 +160,8 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     # Label, time and key.
     "an index without a name": (lambda rows: [{"": at, **row} for at, row in enumerate(rows)], {}),
     "no label": (without("weekend"), {"label": ""}),
+    "a label that people give": (without("Trend"), {"classes": ("up", "down")}),
+    "classes of a label that is there": (list, {"classes": ("up", "down")}),
     "a label by its name": (lambda rows: [{"Is Fraud": at % 2, **row} for at, row in enumerate(rows)], {"label": ""}),
     "classes as frequent": (each(Trend=lambda at, _: ("down", "up")[at % 2]), {}),
     "no event time": (NO_TIME, {"has_no_event_time": True, "has_no_key": True}),
