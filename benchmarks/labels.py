@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import conclude
 from millrace.monitoring.concept import FALSE_A_YEAR, allowance, deviation_of, level_after, level_bound
-from millrace.monitoring.live_error import LiveError, choose, contradict, live_error, recalibrate
+from millrace.monitoring.live_error import LiveError, beyond, choose, live_error, recalibrate
 
 SAMPLES = Path("workloads")
 COLUMNS = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
@@ -205,7 +205,7 @@ def withdrawal(model: Model) -> dict[str, float]:
             if name == "concept":
                 wrong = np.where(np.arange(len(wrong)) % 3 == 0, 1 - wrong, wrong)
             known, chance = week_of(said, wrong, said, random)
-            seen.append(contradict(known, said, chance, np.arange(len(said))))
+            seen.append(abs(beyond(known, said, chance, np.arange(len(said))) or 0) > 1)
         found[name] = float(np.mean(seen))
     return found
 

@@ -134,19 +134,3 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with running(tmp_path_factory.mktemp("cloud")) as cloud:
         yield cloud
     assert not [thread.name for thread in cloud.threads.join(0)]
-
-
-@pytest.fixture
-def unlabelled(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of an alarm that is added for one test: at most half of a window's decisions may lack a label."""
-    from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm
-
-    alarm = RatioAlarm(
-        metric="Unlabelled",
-        noun="share without a label",
-        figure="the share of decisions without a label",
-        description="more than half of the decisions have no label",
-        of_window=lambda window: 2 - 2 * window.error.labelled / window.error.answered if window.error else None,
-    )
-    monkeypatch.setitem(RATIO_ALARMS, "unlabelled", alarm)
-    return "unlabelled"

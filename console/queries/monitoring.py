@@ -219,26 +219,26 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
         mean_error=last.error if last else None,
         error=last.error / bound if last and last.error is not None and bound is not None else None,
         version=run.report.model_version,
-        labelled=looked.labelled if looked else None,
-        answered=looked.answered if looked else None,
         error_bound=bound,
-        low=last.low if last else None,
-        high=last.high if last else None,
-        expected=looked.expected if looked else None,
-        expected_interval=looked.expected_interval if looked else None,
+        **{name: getattr(last, name, None) for name in ("low", "high")},
+        **{name: getattr(looked, name, None) for name in ("labelled", "answered", "expected", "expected_interval")},
         shifts=_shifts([each for each, _ in looks]),
         served=window.served,
     )
 
 
 def _shifts(looks: Sequence[WindowReport]) -> tuple[str, ...]:
-    """What the first look has said of the input, and the last one of the labels."""
+    """What the first look has said of the input, and the last one of the labels and of what people overrode."""
     found = {one.kind: one for look in looks for one in look.shifts}
     by_labels = {one.kind for one in looks[-1].shifts}
-    return tuple(
-        kind.replace("_", " ") + (f" ({', '.join(one.columns)})" if one.columns else "")
-        for kind, one in found.items()
-        if kind in INPUT_SHIFTS or kind in by_labels
+    overrides = looks[-1].error.overrides if looks[-1].error else None
+    return (
+        *(
+            kind.replace("_", " ") + (f" ({', '.join(one.columns)})" if one.columns else "")
+            for kind, one in found.items()
+            if kind in INPUT_SHIFTS or kind in by_labels
+        ),
+        *([overrides.sentence] if overrides else []),
     )
 
 

@@ -111,7 +111,8 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
     ends = [np.searchsorted(at, [micros(window.start), micros(window.end)]) for window in request.windows]
     inside = [decisions.slice(first, end - first) for first, end in ends]
     # Labels are joined with all decisions at once, since the first decision about a row counts; then by window.
-    outcomes = _outcomes(decisions, known)
+    spec = known.workload.prediction
+    outcomes = join(decisions, known.labels, prediction_spec=spec, table=known.contract.labels, task=known.task)
     windows = [
         Answered(
             window=window,
@@ -149,7 +150,7 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
                 input=told,
                 error=error if window.judge_error else None,
                 wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, known.workload)) else (),
-                shifts=shifts(told.findings if told else (), one, known.workload.prediction.feature_columns),
+                shifts=shifts(told.findings if told else (), one, spec.feature_columns),
                 served=served(rows) if window.judge_input else None,
             )
             for window, rows, told, one, error in zip(request.windows, inside, inputs, windows, errors, strict=True)
@@ -278,9 +279,3 @@ def _input(windows: Sequence[pa.Table], known: Known) -> InputReport:
         moved = (held.shift(rows_NA) for rows_NA in looks)
         moves = [finding(one.column, MEAN_SHIFT, one.value, one.bound) for one in moved if one]
     return judge(known.baseline, watched(windows[-1], known.baseline, known.features), *moves)
-
-
-def _outcomes(decisions: pa.Table, known: Known) -> Outcomes:
-    """The decisions of models, joined with their labels."""
-    spec, table = known.workload.prediction, known.contract.labels
-    return join(decisions, known.labels, prediction_spec=spec, table=table, task=known.task)

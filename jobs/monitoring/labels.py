@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,10 +21,19 @@ from millrace.decisions.columns import objects
 from millrace.decisions.floor import DAY, EPOCH
 from millrace.decisions.outcome_columns import Outcomes
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked, LabelWanted
+from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.expected_error import ErrorModel
-from millrace.monitoring.live_error import FEWEST, STRETCHES, LiveError, choose, contradict, live_error, recalibrate
+from millrace.monitoring.live_error import (
+    FEWEST,
+    STRETCHES,
+    LiveError,
+    beyond,
+    choose,
+    live_error,
+    recalibrate,
+)
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import micros
 
@@ -149,7 +158,22 @@ class Answered:
     def is_contradicted(self) -> bool:
         """Whether labels have come that contradict what the champion expects."""
         between = self.error_model.between if self.error_model else 0.0
-        return self.expects and contradict(self.errors, self.expected, self.chances, self.stretches, between=between)
+        far = beyond(self.errors, self.expected, self.chances, self.stretches, between=between) if self.expects else 0.0
+        return abs(far or 0.0) > 1
+
+    @property
+    def overrides(self) -> OverrideReport | None:
+        """What people said of the champion's answers that they reviewed: rows that were chosen, so only these count."""
+        reviewed_N = self.known & self.outcomes.says("action", "review")
+        error_n, expected_n, stretch_n = (one[reviewed_N] for one in (self.errors, self.expected, self.stretches))
+        # Errors that happen to be alike show no spread: that of coins, as the model expects them, is the least.
+        least = float(expected_n @ (1 - expected_n)) / max(len(error_n), 1) ** 2 if self.is_share else 0.0
+        between = self.error_model.between if self.error_model else 0.0
+        ratio = beyond(error_n, expected_n, None, stretch_n, between=between, least=least) if self.expects else None
+        if ratio is None:
+            return None
+        means = {"error": float(error_n.mean()), "expected": float(expected_n.mean())}
+        return OverrideReport(reviewed=len(error_n), **means, ratio=ratio)
 
     @cached_property
     def _inputs(self) -> Mapping[str, Sequence[object]]:
@@ -172,17 +196,12 @@ class Answered:
         for name in columns:
             for value, part_N in self.parts_of(name).items():
                 if (error := self.error_of(part_N)) and self.known[part_N].sum() >= FEWEST_OF_SLICE:
-                    found.append(
-                        SliceError(
-                            column=name,
-                            value=value,
-                            rows=int(part_N.sum()),
-                            error=error.error,
-                            low=error.low,
-                            high=error.high,
-                        )
-                    )
+                    found.append(SliceError(column=name, value=value, rows=int(part_N.sum()), **_interval(error)))
         return tuple(found)
+
+
+def _interval(error: LiveError | None) -> dict[str, Any]:
+    return {name: getattr(error, name, None) for name in ("error", "low", "high")}
 
 
 MOST_VALUES = 10
@@ -241,12 +260,11 @@ def judge_errors(
                 answered=len(window.outcomes),
                 labelled=window.labelled,
                 champions=int(window.known.sum()),
-                error=error.error if error else None,
-                low=error.low if error else None,
-                high=error.high if error else None,
+                **_interval(error),
                 expected=float(window.expected.mean()) if expects else None,
                 expected_interval=window.expected_interval if expects else None,
                 contradicted=error is not None and window.is_contradicted,
+                overrides=window.overrides,
                 ratio=lowest / limit if lowest is not None and limit else None,
                 bound=limit,
                 windows=bound.windows if bound else 1,
@@ -309,13 +327,7 @@ def _wanted(chosen: Outcomes, chances: Sequence[float]) -> Iterator[LabelWanted]
 def labels_asked(chosen: Outcomes) -> list[LabelAsked]:
     """What people are told about decisions whose label they are asked for."""
     rows = pa.table({name: chosen.column(name) for name in ("id", "event_time", "key", "input", "source")}).to_pylist()
+    inputs = (row["input"] if len(row["input"].encode()) <= INPUT_BYTES else "" for row in rows)
     return [
-        LabelAsked(
-            id=row["id"],
-            event_time=row["event_time"],
-            key=json.loads(row["key"]),
-            input=row["input"] if len(row["input"].encode()) <= INPUT_BYTES else "",
-            source=row["source"],
-        )
-        for row in rows
+        LabelAsked(**row | {"key": json.loads(row["key"]), "input": one}) for row, one in zip(rows, inputs, strict=True)
     ]

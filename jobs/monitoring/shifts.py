@@ -13,7 +13,7 @@ import numpy as np
 from millrace.jobs.monitoring.labels import Answered
 from millrace.messages.monitor import DriftFinding, Shift, ShiftKind
 from millrace.monitoring.judgement import CONSTANT
-from millrace.monitoring.live_error import contradict
+from millrace.monitoring.live_error import beyond
 from millrace.tasks.answer import PROBABILITY
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def _of_labels(window: Answered, columns: Sequence[str]) -> Iterator[Shift]:
     """Label shift or concept drift, if labels say that the model is wrong more often than it expects."""
     if not (window.is_contradicted and window.error and window.error.error > window.expected.mean()):
         return
-    if (expected_N := expected_of_mix(window)) is not None and not contradict(
-        window.errors, expected_N, window.chances, window.stretches
-    ):
+    expected_N = expected_of_mix(window)
+    far = None if expected_N is None else beyond(window.errors, expected_N, window.chances, window.stretches) or 0.0
+    if far is not None and abs(far) <= 1:
         yield Shift(kind="label_shift", columns=())
     else:
         yield Shift(kind="concept_drift", columns=tuple(_uneven(window, columns)))

@@ -90,16 +90,9 @@ class Reviews:
         """Record the item's answer, or that it was taken back."""
         answer = item.answer
         assert answer
-        details = ReviewAnswered(
-            decision=item.decision,
-            reason=item.reason,
-            by=answer.by,
-            value=value_to_json(answer.value),
-            seconds=answer.seconds,
-            source=answer.source,
-            agrees=answer.agrees,
-            guideline=answer.guideline,
-        )
+        told = {name: one for name, one in vars(answer).items() if name != "at"}
+        told |= {"decision": item.decision, "reason": item.reason, "value": value_to_json(answer.value)}
+        details = ReviewAnswered(**told)
         self._append(event, by=answer.by, at=at, details=details)
 
     def record_escalation(self, item: ReviewItem, *, by: str, note: str, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""What a monitor run says of the held-out share: a part of its report."""
+"""What a monitor run says of the rows that people decide, held out or reviewed: parts of its report."""
 
 from __future__ import annotations
 
@@ -15,6 +15,25 @@ class FeedbackFigure(Message):
     low: float
     """Of the interval of 95 % for `acted - held_out`."""
     high: float
+
+
+class OverrideReport(Message):
+    """What people said of answers that they reviewed, beside what the model expects of exactly these."""
+
+    reviewed: int
+    error: float
+    """The mean error of the model's answers by what people said."""
+    expected: float
+    """By the model's confidence, or by what the errors of its held-out rows depend on."""
+    ratio: float
+    """How far the error is above it ÷ what chance exceeds in 1 window of 40; above 1 the model is less right than it
+    says where it asks people."""
+
+    @property
+    def sentence(self) -> str:
+        """`error 0.45 on 60 answers that people reviewed, 0.31 expected (1.40 × its bound)`"""
+        told = f"error {self.error:.3g} on {self.reviewed:,} answers that people reviewed, {self.expected:.3g} expected"
+        return f"{told} ({self.ratio:.2f} × its bound)"
 
 
 class FeedbackReport(Message):

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from millrace.messages.asked_labels import AskedLabels, LabelErrorReport, LabelWanted
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult, read_message
-from millrace.messages.feedback import FeedbackReport
+from millrace.messages.feedback import FeedbackReport, OverrideReport
 from millrace.messages.served import ServedReport
 
 REQUEST_FILE = "request.json"
@@ -247,6 +247,8 @@ class ErrorReport(Message):
     """The interval of what is expected by held-out rows, 95 %; None for an expectation by confidence."""
     contradicted: bool = False
     """Whether the labels of this window contradict what the model expected of itself."""
+    overrides: OverrideReport | None = None
+    """None with too few reviewed answers, or if nothing is expected of them."""
     slices: tuple[SliceError, ...] = ()
     """Those of the columns that the gate `slices` names."""
 

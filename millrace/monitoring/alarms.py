@@ -128,13 +128,12 @@ def monitor_alarms(policy: Policy | None) -> dict[str, OperationsAlarm[WorkloadN
     """The alarms as a template makes them for a workload with this policy, by name.
 
     Their metrics come with each monitor run. In between, an alarm keeps its state."""
-    left_out = () if policy and policy.floor else (FLOOR,)
     return {
         name: own_alarm(
             alarm.metric, alarm.severity, alarm.description, threshold=alarm.threshold, period_s=60, missing="ignore"
         )
         for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()
-        if name not in left_out
+        if name != FLOOR or (policy and policy.floor)
     }
 
 

@@ -212,27 +212,32 @@ def student(freedom: float) -> float:
     return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
-def contradict(
+def beyond(
     error_N: Floats,
     expected_N: Floats,
     chance_N: Floats | None,
     stretch_N: NDArray[np.int64],
     *,
     between: float = 0.0,
-) -> bool:
-    """Whether the labels say that what is expected of the errors is wrong. `between` is the variance with which the
-    mean error of a window lies beside it anyway.
+    least: float = 0.0,
+) -> float | None:
+    """How far the errors are above what is expected of them ÷ how far chance takes them; below 0 if they are less.
+
+    The labels contradict the expectation where it is beyond 1 or -1.
+
+    `between` is the variance with which the mean error of a window lies beside it anyway, `least` that which the mean
+    has at least. None with fewer than FEWEST labels, or with labels of one stretch alone.
 
     `stretch_N` numbers the stretch of time of each row: rows of one may be alike. It is the row's own number if rows
     are in no order of time."""
     counted_N = ~np.isnan(error_N) if chance_N is None else ~np.isnan(error_N) & (chance_N > 0)
     if (labels := int(counted_N.sum())) < FEWEST:
-        return False
+        return None
     weight_n = np.ones(labels) if chance_N is None else 1 / chance_N[counted_N]
     weight_n /= weight_n.sum()
     apart_n = error_N[counted_N] - expected_N[counted_N]
     mean = float(weight_n @ apart_n)
     if (spread := _between(stretch_N[counted_N], weight_n * (apart_n - mean))) is None:
-        return False
+        return None
     variance, stretches = spread
-    return abs(mean) > student(stretches - 1) * math.sqrt(variance + between)
+    return mean / max(student(stretches - 1) * math.sqrt(max(variance, least) + between), 1e-12)

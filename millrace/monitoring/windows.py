@@ -64,10 +64,6 @@ def _first_start(first: date, as_of: datetime, days: int) -> datetime:
 
 def dates(windows: tuple[Window, ...]) -> tuple[date, ...]:
     """Every calendar day (UTC) that the windows touch."""
-    found: dict[date, None] = {}
-    for window in windows:
-        day = window.start.date()
-        while datetime.combine(day, time(), UTC) < window.end:
-            found[day] = None
-            day += timedelta(days=1)
-    return tuple(found)
+    touched = ((one.start.date(), (one.end - timedelta.resolution).date()) for one in windows)
+    days = (first + timedelta(days=day) for first, last in touched for day in range((last - first).days + 1))
+    return tuple(dict.fromkeys(days))

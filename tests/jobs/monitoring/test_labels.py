@@ -44,13 +44,15 @@ def answered(
     for row in range(ROWS):
         positive = float(positive_N[row])
         value = int(positive > 0.5)
+        sure = max(positive, 1 - positive)
         decision = builders.decision(
             id=f"{number}-{row}",
             workload="w",
             event_time=start + row * WEEK / ROWS,
             key={"id": row},
             input=json.dumps({"a": float(column_N[row]), "b": row % 3}),
-            output={"value": value, "probability": positive, "confidence": max(positive, 1 - positive)},
+            output={"value": value, "probability": positive, "confidence": sure},
+            action="review" if sure < 0.8 else "automated",
             model_version=version,
             latency_ms=1.0,
             inferred_at=start,
@@ -174,6 +176,20 @@ def test_the_input_tells_what_was_never_seen_from_another_mix() -> None:
         ("out_of_support", ("vicprice", "transfer")),
         ("covariate_shift", ("period",)),
     ]
+
+
+@pytest.mark.parametrize(("world", "least", "most"), [("calibrated", 0, 3), ("concept drift", 38, 40)])
+def test_people_override_as_much_as_the_model_expects_of_what_they_review(world: str, least: int, most: int) -> None:
+    """They have only seen the unsure rows: of all rows it expects far less."""
+    ratios = []
+    for seed in range(40):
+        whole = answered(world, seed=seed)
+        seen_N = whole.outcomes.says("action", "review")
+        found = erring(whole, np.where(seen_N, whole.errors, np.nan)).overrides
+        assert (found.reviewed, found.error) == (seen_N.sum(), pytest.approx(whole.errors[seen_N].mean()))
+        assert found.expected > 1.5 * whole.expected.mean()
+        ratios.append(found.ratio)
+    assert least <= sum(one > 1 for one in ratios) <= most
 
 
 def test_a_window_of_two_rows_has_no_figure_where_hundreds_are_usual(monkeypatch: pytest.MonkeyPatch) -> None:

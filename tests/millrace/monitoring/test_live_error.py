@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from millrace.monitoring.error import error_bound
-from millrace.monitoring.live_error import LiveError, choose, contradict, live_error, recalibrate
+from millrace.monitoring.live_error import LiveError, choose, live_error, recalibrate
 
 Floats = npt.NDArray[np.float64]
 ROWS, MANY = 1000, 150
@@ -148,18 +148,6 @@ def test_what_is_known_of_a_share_bounds_its_interval() -> None:
     found = live_error(error_N, np.zeros(100), None, np.arange(100), is_share=True)
     assert found is not None
     assert 0.49 <= found.low < found.error < found.high <= 0.51
-
-
-@pytest.mark.parametrize(("drift", "least", "most"), [(False, 0, 0.1), (True, 0.95, 1)])
-def test_labels_contradict_a_model_whose_world_has_changed(drift: bool, least: float, most: float) -> None:
-    seen = []
-    for run in range(200):
-        random = np.random.default_rng(run)
-        expected_N, error_N = calibrated(random)
-        if drift:  # a third of the rows has the opposite label
-            error_N = np.where(EACH % 3 == 0, 1 - error_N, error_N)
-        seen.append(contradict(*asked(random, expected_N, error_N, MANY), EACH))
-    assert least <= np.mean(seen) <= most
 
 
 def test_expectations_follow_the_errors_that_came() -> None:
