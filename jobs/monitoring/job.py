@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ from millrace.messages.monitor import (
     MonitorRequest,
     PromiseReport,
     WindowReport,
+    WindowToJudge,
     read_request,
 )
 from millrace.monitoring.answers import MEAN_SHIFT
@@ -149,7 +151,7 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
                 decisions=len(rows),
                 input=told,
                 error=error if window.judge_error else None,
-                wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, known.workload)) else (),
+                wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, window, known)) else (),
                 shifts=shifts(told.findings if told else (), one, spec.feature_columns),
                 served=served(rows) if window.judge_input else None,
             )
@@ -172,14 +174,18 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
     return report.model_copy(update=learnt)
 
 
-def _labels_a_day(told: InputReport | None, workload: Workload) -> int | None:
-    """How many labels people are asked for by day; None for none. `told` is None if an earlier run has asked.
+def _labels_a_day(told: InputReport | None, window: WindowToJudge, known: Known) -> int | None:
+    """How many labels people are asked for by day; None for none. `told` is of the first look at the window.
 
+    They are asked once, and not before the last horizon of each of its rows is past: nobody knows a later row yet.
     A window above its bound asks for as many as a retraining needs of its period, if the workload declares them."""
+    workload = known.workload
     a_day = workload.policy.labels_a_day if workload.policy else None
-    if told is None or a_day is None:
+    ahead = timedelta(hours=workload.prediction.horizons[-1])
+    is_due = window.end + ahead <= known.request.as_of
+    if a_day is None or not is_due or window.asked or not (told or (ahead and window.judge_error)):
         return None
-    if told.ratio is None or told.ratio <= 1:
+    if told is None or told.ratio is None or told.ratio <= 1:
         return a_day
     return max(a_day, math.ceil((workload.retraining.minimum_drifted_labels or 0) / workload.monitors.window_days))
 

@@ -317,7 +317,7 @@ class WindowReport(Message):
     error: ErrorReport | None
     """None if the error was settled or given up before."""
     wanted: tuple[LabelWanted, ...] = ()
-    """The decisions whose labels people are asked for, if the workload declares so: at the first look."""
+    """The decisions whose labels people are asked for, if it is declared: once, when they can be known."""
     shifts: tuple[Shift, ...] = ()
     """What the input says at the first look, and the labels at each."""
     served: ServedReport | None = None

@@ -30,7 +30,7 @@ from millrace.messages.monitor import NoWindows
 from millrace.messages.release import ReleaseOutcome
 from millrace.messages.retrain import RetrainingReason
 from millrace.messages.train import BudgetRefusal, GateVerdict
-from millrace.monitoring.alarms import RATIO_ALARMS, RatioAlarm
+from millrace.monitoring.alarms import RATIO_ALARMS
 from tests.console.conftest import NAMES, renewed
 from tests.console.executions import RELEASED, answering, grouped, only, rejected, scored, together, validated
 from tests.recorded import compare
@@ -344,11 +344,9 @@ def test_what_a_run_is_about(name: str, given: dict[str, Any], told: str) -> Non
 @pytest.fixture
 def added(report: WorkloadReport, monkeypatch: pytest.MonkeyPatch) -> WorkloadReport:
     """The report as if an alarm on decisions without a label had been raised where the real one was."""
-    alarm = RatioAlarm(
-        metric="Unlabelled",
+    alarm = replace(
+        RATIO_ALARMS["error"],
         noun="share without a label",
-        figure="the share of decisions without a label",
-        description="more than half of the decisions have no label",
         of_window=lambda window: 2 - 2 * window.error.labelled / window.error.answered if window.error else None,
     )
     monkeypatch.setitem(RATIO_ALARMS, "unlabelled", alarm)

@@ -32,7 +32,7 @@ def prepared(
     baseline: str,
     decisions: Sequence[Decision],
     labels: pa.Table,
-    windows: list[dict[str, str]],
+    windows: list[dict[str, Any]],
     **request: Any,
 ) -> ProcessingPlaces:
     """The folders of a job of the workload in `folder`, which judges inputs and errors of all windows."""
@@ -46,7 +46,7 @@ def prepared(
     pq.write_table(labels, home / "labels" / "labels.parquet")
     for name in ("workload.yaml", "contract.yaml"):
         (home / "config" / name).write_bytes((folder / name).read_bytes())
-    judged = [window | {"judge_input": True, "judge_error": True} for window in windows]
+    judged = [{"judge_input": True, "judge_error": True} | window for window in windows]
     document = {"workload": folder.name, "as_of": windows[-1]["end"], "model_version": "1", "windows": judged}
     (home / "config" / "request.json").write_text(json.dumps(document | request))
     return ProcessingPlaces(root=root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +63,9 @@ def plain(row: Row) -> dict[str, Any]:
     return {**row, "timestamp": row["timestamp"].isoformat()}
 
 
-def report(folder: Path, change: Change = dict) -> MonitorReport:
+def report(
+    folder: Path, change: Change = dict, *, declared: Path = FOLDER, first: bool = True, **given: Any
+) -> MonitorReport:
     """Of two weeks of hourly decisions whose truth came as later rows."""
     calm = np.random.default_rng(0).normal(60, 5, 60).tolist()
     known = build(BEFORE, workload=WORKLOAD, features=FEATURES, error=error_bound([calm], windows=3, rate=0.01))
@@ -71,12 +74,24 @@ def report(folder: Path, change: Change = dict) -> MonitorReport:
     table = pa.Table.from_pylist(truth, schema=SAMPLE.schema.remove(0).insert(0, SAMPLE.schema.field(0)))
     return monitored(
         folder,
-        FOLDER,
+        declared,
         baseline=known.to_json(),
         decisions=[asked(at, change) for at in hours],
-        labels=table.select(["timestamp", "pm2.5"]),
-        windows=weeks(LIVE.replace(tzinfo=UTC), WEEKS),
+        labels=table.select(["timestamp", "pm2.5"]).slice(0, 24 if declared != FOLDER else None),
+        windows=[one | {"judge_input": first} for one in weeks(LIVE.replace(tzinfo=UTC), WEEKS)],
+        **given,
     )
+
+
+def test_people_are_asked_for_a_later_row_once_it_is_past(tmp_path: Path) -> None:
+    """At the end of the second week the truth of its last day is to come: it is asked for at the next look."""
+    declared = shutil.copytree(FOLDER, tmp_path / "air_quality", ignore=shutil.ignore_patterns("sample"))
+    text = (declared / "workload.yaml").read_text()
+    (declared / "workload.yaml").write_text(text.replace("\npolicy:\n", "\npolicy:\n  labels_a_day: 2\n"))
+    end = LIVE.replace(tzinfo=UTC) + WEEKS * 7 * DAY
+    for hours, asked_of in ((0, [14, 0]), (23, [14, 0]), (24, [14, 14])):
+        given = {"declared": declared, "as_of": (end + hours * HOUR).isoformat(), "first": hours == 0}
+        assert [len(one.wanted) for one in report(tmp_path / str(hours), **given).windows] == asked_of
 
 
 def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_path: Path) -> None:
