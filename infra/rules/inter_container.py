@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from millrace.infra.rules.assembly import Finding, Resource, Stack, given, tasks, text
-from millrace.infra.rules.security_groups import EVERYWHERE, id_of, ways
+from millrace.infra.rules.security_groups import id_of, leads_among, lets, ways
 
 SWITCH = "EnableInterContainerTrafficEncryption"
 TASKS = {
@@ -41,8 +41,8 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
 def _held_back(stack: Stack, group: Resource) -> Iterator[Finding]:
     for direction in DIRECTIONS:
         among = [way for way in ways(stack, group, direction) if _is_among(way, stack, group)]
-        for what, is_let in ((f"UDP {KEYS}", _lets_keys), (f"protocol {ESP} (ESP)", _lets_esp)):
-            if not any(is_let(way) for way in among):
+        for what, protocols, port in ((f"UDP {KEYS}", ("udp", "17"), KEYS), (f"protocol {ESP} (ESP)", (ESP,), 0)):
+            if not any(lets(way, *protocols, port=port) for way in among):
                 expected = f"{direction.lower()} of {what} among its members, as {SWITCH} needs"
                 yield Finding(where=group.where, expected=expected, came=among)
 
@@ -53,15 +53,4 @@ def _is_among(way: Mapping[str, Any], stack: Stack, group: Resource) -> bool:
     networks = {
         one.properties.get("CidrBlock") for one in stack.resources("AWS::EC2::VPC") if f"<{one.logical_id}>" == vpc
     }
-    groups = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
-    return id_of(group) in groups or way.get("CidrIp") in {EVERYWHERE, *networks}
-
-
-def _lets_keys(way: Mapping[str, Any]) -> bool:
-    protocol = str(way["IpProtocol"])
-    ports = protocol in ("udp", "17") and int(way.get("FromPort", 0)) <= KEYS <= int(way.get("ToPort", 65_535))
-    return protocol == "-1" or ports
-
-
-def _lets_esp(way: Mapping[str, Any]) -> bool:
-    return str(way["IpProtocol"]) in ("-1", ESP)
+    return leads_among(way, [id_of(group)], networks)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from millrace.infra.rules.assembly import Finding, Resource, Stack, text
 from millrace.infra.rules.endpoints import leads_to, refused
 from millrace.infra.rules.network import Resident, StageNetwork
-from millrace.infra.rules.security_groups import EVERYWHERE, ways
+from millrace.infra.rules.security_groups import EVERYWHERE, id_of, leads_among, lets, ways
 
 HTTPS = 443
 BY_LAMBDA = ("ec2", "logs", "xray")
@@ -167,22 +167,14 @@ def _ways(
 
 
 def _leads_to_gateway(way: Mapping[str, Any]) -> bool:
-    return _is_https(way) and ("DestinationPrefixListId" in way or way.get("CidrIp") == EVERYWHERE)
+    return lets(way, "tcp", "6", port=HTTPS) and ("DestinationPrefixListId" in way or way.get("CidrIp") == EVERYWHERE)
 
 
 def _leads_among(network: StageNetwork, way: Mapping[str, Any], others: Sequence[Resource]) -> bool:
     """Whether the way leads to or from one of these groups, their whole VPC or everywhere, on port 443."""
-    references = {f"<{one.logical_id}.GroupId>" for one in others}
     vpcs = [vpc for one in others for vpc in network.places(one, "VpcId")]
     cidrs = {one.properties.get("CidrBlock") for place, one in network.all("AWS::EC2::VPC") if place in vpcs}
-    named = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
-    return _is_https(way) and (not references.isdisjoint(named) or way.get("CidrIp") in {EVERYWHERE, *cidrs})
-
-
-def _is_https(way: Mapping[str, Any]) -> bool:
-    protocol = str(way["IpProtocol"])
-    ports = int(way.get("FromPort", 0)) <= HTTPS <= int(way.get("ToPort", 65_535))
-    return protocol == "-1" or (protocol in ("tcp", "6") and ports)
+    return lets(way, "tcp", "6", port=HTTPS) and leads_among(way, map(id_of, others), cidrs)
 
 
 def _other_routes(network: StageNetwork, tables: Sequence[str], groups: Sequence[Resource]) -> Iterator[Finding]:

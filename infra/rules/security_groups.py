@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from millrace.infra.rules.assembly import Resource, Stack, text
@@ -25,3 +25,15 @@ def ways(stack: Stack, group: Resource, direction: Literal["Ingress", "Egress"])
 def id_of(group: Resource) -> str:
     """The group's id, as `text` writes it: `<Jobs.GroupId>`."""
     return f"<{group.logical_id}.GroupId>"
+
+
+def lets(way: Mapping[str, Any], *protocols: str, port: int = 0) -> bool:
+    """Whether the way lets this protocol through, by any of its names, and the port if it has one."""
+    ports = not port or int(way.get("FromPort", 0)) <= port <= int(way.get("ToPort", 65_535))
+    return str(way["IpProtocol"]) == "-1" or (str(way["IpProtocol"]) in protocols and ports)
+
+
+def leads_among(way: Mapping[str, Any], groups: Iterable[str], networks: Iterable[Any]) -> bool:
+    """Whether the way leads to or from one of these groups, by their ids, one of these blocks, or everywhere."""
+    named = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
+    return not named.isdisjoint(groups) or way.get("CidrIp") in {EVERYWHERE, *networks}
