@@ -8,10 +8,11 @@ import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from typer.core import TyperCommand
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
@@ -33,6 +34,19 @@ from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Once(TyperCommand):
+    """A command that refuses an option with one value that is given twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = self.make_parser(ctx).parse_args(args=[*args])[2]
+        for each in given:
+            if given.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
+                raise typer.BadParameter(f"{each.opts[0]}: expected it once, got it twice")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
 
 PANELS = {
@@ -60,7 +74,7 @@ PANELS = {
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():
     for command in commands:
-        app.command(command.__name__.rstrip("_"), rich_help_panel=panel)(grouped(command))
+        app.command(command.__name__.rstrip("_"), cls=Once, rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
 
 

@@ -194,18 +194,13 @@ def deploy(processes: Processes, cloud: LocalCloud) -> None:
     """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed.
 
     If `cdk.json` names an event bus of the account's own, it is made first, as its owner would have made it."""
-    _make_bus(cloud)
-    words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
-    environment = {SECRET_VARIABLE: cloud.secret}
-    processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
-
-
-def _make_bus(cloud: LocalCloud) -> None:
-    """Make the event bus that `cdk.json` names for the stage, unless it exists."""
     if (name := declared_bus(PLATFORM.stage)) is not None:
         events = cloud.client("events")
         with suppress(events.exceptions.ResourceAlreadyExistsException):
             events.create_event_bus(Name=name)
+    words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
+    environment = {SECRET_VARIABLE: cloud.secret}
+    processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
 
 
 def explain(client: Callable[[str], Any], platform: Platform, moving: Sequence[str]) -> list[str]:

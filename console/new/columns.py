@@ -75,11 +75,6 @@ class Profile:
         return self.kind in ("int64", "float64")
 
     @property
-    def may_identify(self) -> bool:
-        """Whether cells of this kind may tell rows apart: texts, whole numbers and times."""
-        return self.kind not in ("float64", "boolean", "binary")
-
-    @property
     def is_sentences(self) -> bool:
         """Whether the texts have FEWEST_WORDS words or more on average. Names, codes and addresses have fewer."""
 

@@ -274,7 +274,8 @@ def contract_document(prediction: ProposedPrediction, rows: Table, *, source: st
         types=TYPES_OF_KIND,
         of_files=_of_files,
         options=_options,
-        properties=_properties,
+        # Words for missing cells that the table declares for all are not repeated.
+        properties=lambda of, table: [{"property": key, "value": it} for key, it in _custom(of, _missing_words(table))],
     )
 
 
@@ -322,11 +323,6 @@ def _missing_words(table: Table) -> tuple[str, ...]:
     """The words for missing cells that all columns share, the label aside: a word may be one of its classes."""
     first, *others = [column.missing_words for column in table.columns if not column.label] or [()]
     return tuple(word for word in first if all(word in words for words in others))
-
-
-def _properties(column: Column, table: Table) -> list[dict[str, Any]]:
-    """The column's custom properties. Words for missing cells that the table declares for all are not repeated."""
-    return [{"property": name, "value": value} for name, value in _custom(column, _missing_words(table))]
 
 
 def _custom(column: Column, usual: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

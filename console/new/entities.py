@@ -55,7 +55,7 @@ def find_division(reading: Reading, features: Features, accepted: pa.Table, give
         entity = find_entity(rows, target_N, inputs=inputs, candidates=names, is_in_time=in_order)
     # Where each class is one stretch of the file, it was sorted by the label, and later rows are of another class.
     is_sorted = target_N.dtype == np.int64 and bool((np.diff(target_N) >= 0).all())
-    may_hide = not (reading.is_in_time or given.orders_rows or is_sorted)
+    may_hide = not (reading.is_in_time or given.makes_time or given.event_time or is_sorted)
     order = find_order(rows, target_N, inputs=inputs) if may_hide else None
     if entity and not (order and order.apart > entity.apart):
         if entity.groups < FEWEST_VALUES:

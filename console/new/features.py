@@ -74,9 +74,6 @@ class Features:
             past["every_hours"] = series.every_hours
         return replace(stepped, derived=(*self.derived, past))
 
-    def without_history(self) -> Features:
-        return replace(self, derived=tuple(each for each in self.derived if "history" not in each))
-
     def reaching(self, hours: float) -> Features:
         """The same features, with histories that reach so far back."""
         derived = (each | {"hours": hours} if "history" in each else each for each in self.derived)

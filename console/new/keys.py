@@ -43,11 +43,6 @@ class Panel:
     """Whether nearly all neighbours lie at the usual distance."""
 
     @property
-    def is_key(self) -> bool:
-        """Whether the key keeps nearly all rows, in series at equal distances."""
-        return self.is_series and self.repeated <= MOST_MISFITS * self.rows
-
-    @property
     def is_series(self) -> bool:
         """Whether the entities have enough rows, at equal distances, those that repeat a time aside."""
         return self.is_regular and self.rows - self.repeated >= FEWEST_OF_ONE * self.entities
@@ -111,7 +106,8 @@ class Panels:
 
         Keys that make the same entities, such as a shop's number and its name, count as one."""
         for size in range(MOST_COLUMNS + 1):
-            found = [panel for names in self._of(size) if (panel := self.panel(names)).is_key]
+            panels = map(self.panel, self._of(size))
+            found = [panel for panel in panels if panel.is_series and panel.repeated <= MOST_MISFITS * panel.rows]
             if found:
                 return [
                     panel for at, panel in enumerate(found) if not any(self._same(panel, one) for one in found[:at])

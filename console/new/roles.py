@@ -81,11 +81,6 @@ class Choices:
         return self.horizon_hours > 0 or self.horizon_steps > 0
 
     @property
-    def orders_rows(self) -> bool:
-        """Whether an option says what the order of the rows is."""
-        return self.is_in_order or self.has_no_event_time or bool(self.event_time)
-
-    @property
     def makes_time(self) -> bool:
         """Whether the rows have no times of their own, and the contract generates one."""
         return self.has_no_event_time or self.is_in_order
@@ -292,8 +287,8 @@ class Guesser:
 
     def fit(self, label: Profile) -> list[Profile]:
         """The columns that may be in a key."""
-        fit = [column for column in self.columns if column.is_nearly_complete and column.may_identify]
-        return [column for column in fit if column is not label and not column.is_sentences]
+        fit = [column for column in self.columns if column.is_nearly_complete and column is not label]
+        return [one for one in fit if one.kind not in ("float64", "boolean", "binary") and not one.is_sentences]
 
     def _better(self, columns: list[Profile], event_time: Profile | None, label: Profile) -> str:
         """The key that keeps rows which the chosen one would quarantine, in words; "" without one."""

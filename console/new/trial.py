@@ -120,7 +120,8 @@ def _of_series(
     rows, means = rehearsal.examples.table.num_rows, multiscale(rehearsal.examples.table.num_rows)
     if features.columns:
         intervals = with_intervals(rows, prediction.columns)
-        yield candidate("the columns alone, no history", features.without_history(), intervals)
+        own = replace(features, derived=tuple(each for each in features.derived if "history" not in each))
+        yield candidate("the columns alone, no history", own, intervals)
     past = f"the past {series.hours:g} h"
     yield from _on_scales([candidate(f"means of {past}", features, means)], prediction)
     yield candidate(f"recurrent over {past}", features, usual)

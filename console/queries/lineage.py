@@ -4,9 +4,10 @@ A digest is computed again where that is cheap."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,7 +15,7 @@ from botocore.exceptions import ClientError
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.decisions import captured_uris, require_decision
+from millrace.console.queries.decisions import captured_uris, find_decision, require_decision
 from millrace.console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
 from millrace.console.queries.link import (
     MISSING,
@@ -25,15 +26,17 @@ from millrace.console.queries.link import (
     compared,
     endpoint_link,
     recorded,
+    review_link,
     score_link,
 )
 from millrace.console.queries.reviews import find_items
 from millrace.console.queries.stored import as_file, find_object, manifest_uris, read_metadata, unpack
 from millrace.console.queries.versions import audit_of, find_judgement, registry_of
+from millrace.consumers.catalogue import of_stage
+from millrace.consumers.next_workload import NextWorkload, before_chain, chained_id
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import Pin, data_digest
-from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, WorkloadError
@@ -45,7 +48,7 @@ from millrace.release.registry import ORIGIN, Package
 from millrace.release.signatures import ORIGIN_FILE
 from millrace.tasks.answer import in_words
 from millrace.workload.declaration import Workload
-from millrace.workload.load import read_workload
+from millrace.workload.load import load_workload, read_workload, workloads_folder
 
 CHEAP_BYTES = 64 * 2**20
 """A dropped file or artefact is read and digested again up to this size. A larger one is only `recorded`."""
@@ -65,18 +68,18 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     """The same links for a decision that was read already."""
     yield _decision(kept)
     if kept.decision.source == "workload":
-        first, _, asker = kept.decision.id.rpartition(".")
+        first, asker = before_chain(kept.decision.id)
         yield recorded("decision before", first, "", f"of {asker}: millrace why {first} --workload {asker}")
     if kept.decision.action == "review":
-        yield _review(kept.decision.id, find_items(environment, names, [kept.decision.id]))
+        yield review_link(kept.decision.id, find_items(environment, names, [kept.decision.id]))
+    yield from _became(environment, names, kept)
     if kept.scored:
         yield _scored(environment.client("s3"), kept.scored)
         yield score_link(environment, names, kept.decision, kept.scored)
     for column, uri in captured_uris(names, kept).items():
         yield _captured(environment.client("s3"), column, uri)
     labels = find_labels(environment, names, [kept.decision]).get(kept.decision.id, ())
-    learnt = find_learners(environment, names, labels)
-    yield from map(_label, labels, learnt)
+    yield from map(_label, labels, find_learners(environment, names, labels))
     version = kept.decision.model_version
     if version is None:
         yield broken("model version", "none", "no model answered: the fallback of the workload did")
@@ -133,9 +136,7 @@ class Chain:
         return self.package.metadata.get(ORIGIN, "")
 
     def _trained(self) -> Iterator[Link]:
-        yield from self._initial()
-        yield from self._pretrained()
-        yield self._code()
+        return chain(self._initial(), self._pretrained(), [self._code()])
 
     def _pulled(self) -> Iterator[Link]:
         """The other stage's signature. Rows, configuration and code of the training are that stage's to look at."""
@@ -307,18 +308,14 @@ def _decision(kept: LocatedDecision) -> Link:
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 
-def _review(decision: str, items: Mapping[str, ReviewItem]) -> Link:
-    """The link of the person's decision."""
-    item = items.get(decision)
-    if item is None:
-        return recorded("review", decision, "", "it is not in the queue: its file had too many, or it is long over")
-    answer = item.answer
-    if answer is None:
-        since = f"{item.reason}, since {item.opened_at:%Y-%m-%d %H:%M}, until {item.expires_at:%Y-%m-%d %H:%M}"
-        return recorded("review", item.outcome, "", since)
-    dropped = f"label dropped {item.dropped_at:%Y-%m-%d %H:%M}" if item.dropped_at else "label not dropped yet"
-    detail = f"{item.reason}; by {answer.source}, after {answer.seconds:.0f} s, {answer.at:%Y-%m-%d %H:%M}; {dropped}"
-    return recorded("review", item.outcome, "", detail)
+def _became(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
+    """What each next workload that wants the decision, or a person's answer to it, has decided on it."""
+    action, then = kept.decision.action, chained_id(kept.decision.id, names.workload)
+    for one in of_stage(load_workload(workloads_folder() / names.workload).consumers, names.platform.stage).values():
+        if isinstance(one, NextWorkload) and {action, "answered" if action == "review" else action} & {*one.actions}:
+            after = find_decision(environment, replace(names, workload=one.workload), then)
+            link = _decision(after) if after else recorded("", then, "", "none yet")
+            yield replace(link, what=f"decision of {one.workload}")
 
 
 def _label(label: KnownLabel, learnt: LearntDrop | None) -> Link:

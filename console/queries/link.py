@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from millrace.console.queries.live import LivePeriod, live_periods
 from millrace.console.queries.versions import audit_of
 from millrace.console.words import brief, column
 from millrace.decisions.record import Decision
+from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
 from millrace.messages.score import ScoreState
 from millrace.names import WorkloadNames
@@ -109,3 +111,17 @@ def score_link(environment: Environment, names: WorkloadNames, decision: Decisio
     if sharded.model_version != said_by:
         return broken(what, scored.run, f"it had version {sharded.model_version}, the decision has {said_by}")
     return checked(what, scored.run, f"by SageMaker's model {sharded.model_name}")
+
+
+def review_link(decision: str, items: Mapping[str, ReviewItem]) -> Link:
+    """The link of the person's decision."""
+    item = items.get(decision)
+    if item is None:
+        return recorded("review", decision, "", "it is not in the queue: its file had too many, or it is long over")
+    answer = item.answer
+    if answer is None:
+        since = f"{item.reason}, since {item.opened_at:%Y-%m-%d %H:%M}, until {item.expires_at:%Y-%m-%d %H:%M}"
+        return recorded("review", item.outcome, "", since)
+    dropped = f"label dropped {item.dropped_at:%Y-%m-%d %H:%M}" if item.dropped_at else "label not dropped yet"
+    detail = f"{item.reason}; by {answer.source}, after {answer.seconds:.0f} s, {answer.at:%Y-%m-%d %H:%M}; {dropped}"
+    return recorded("review", item.outcome, "", detail)

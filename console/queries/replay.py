@@ -111,8 +111,7 @@ def _exchange(port: int, method: str, path: str, body: bytes | None = None) -> t
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 AT_ONCE = 500

@@ -84,7 +84,10 @@ class _Reader:
         if kind.endswith("StateExited"):
             self.owner[number] = self._exit(event, at, caught=before in self.failed)
         elif kind == "ExecutionRedriven":
-            self._resume()
+            # What had failed or was stopped runs again.
+            for number, step in self.steps.items():
+                if step.outcome in ("failed", "stopped"):
+                    self._set(number, outcome="running", ended=None)
         elif kind in ENDINGS:
             self._end(event, at)
         elif at:
@@ -110,12 +113,6 @@ class _Reader:
 
     def _is_open(self, number: int, name: str) -> bool:
         return self.steps[number].name == name and self.steps[number].ended is None
-
-    def _resume(self) -> None:
-        """A redrive: the steps that had failed or were stopped run again."""
-        for number, step in self.steps.items():
-            if step.outcome in ("failed", "stopped"):
-                self._set(number, outcome="running", ended=None)
 
     def _end(self, event: Mapping[str, Any], at: int) -> None:
         """The execution ended without success: close every step that still runs."""

@@ -23,16 +23,8 @@ class Act:
     happens: str
     costs: str
     done: str
-    do: Callable[[Environment, WorkloadNames, str, str], None]
+    do: Callable[[Environment, WorkloadNames, str, str], object]
     """Is given the name of the run, the alarm or the version, empty where there is one only, and the reason."""
-
-
-def _rerun(environment: Environment, names: WorkloadNames, run: str, reason: str) -> None:
-    rerun(environment, names, find_run(environment.client("stepfunctions"), names, run), reason=reason)
-
-
-def _roll_back(environment: Environment, names: WorkloadNames, version: str, reason: str) -> None:
-    roll_back(environment, names, reason=reason, to=version or None)
 
 
 def _acknowledge(environment: Environment, names: WorkloadNames, alarm: str, reason: str) -> None:
@@ -51,14 +43,16 @@ ACTS: Mapping[str, Act] = {
         happens="The run goes on from the step that failed, with the input and the definition that it began with.",
         costs="It costs what this step and those after it cost: a training once more, if the training failed.",
         done="The run goes on.",
-        do=_rerun,
+        do=lambda at, names, run, reason: rerun(
+            at, names, find_run(at.client("stepfunctions"), names, run), reason=reason
+        ),
     ),
     "rollback": Act(
         title="Roll back",
         happens="The version that was live before becomes live again, once its endpoint has passed its smoke test.",
         costs="While SageMaker moves the endpoint, for some minutes, the machines of both versions are paid for.",
         done="The rollback has begun. Its run is on the list of the releases.",
-        do=_roll_back,
+        do=lambda environment, names, version, reason: roll_back(environment, names, reason=reason, to=version or None),
     ),
     "acknowledge": Act(
         title="Acknowledge",

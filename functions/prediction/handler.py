@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger
 
+from millrace.consumers.next_workload import chained_id
 from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.errors import RefusedError
@@ -79,10 +80,8 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
 
 
 def passed_on(event: Mapping[str, Any], now: datetime) -> Asked:
-    """The decisions of another workload as rows, each by the time of its decision: one that comes again is the same.
-
-    The id of what is decided is that of the first decision and the name of its workload. No other id ends so."""
-    documents = [one | {"id": f"{one['id']}.{event['workload']}"} for one in event["decisions"]]
+    """The decisions of another workload as rows, each by the time of its decision: one that comes again is the same."""
+    documents = [one | {"id": chained_id(one["id"], event["workload"])} for one in event["decisions"]]
     rows = [row for one in documents for row in ROAD.complete([one["row"]], [one["id"]], parse_utc(one["decided_at"]))]
     return Asked(rows=rows, ids=[one["id"] for one in documents], at=now, source="workload")
 

@@ -180,15 +180,14 @@ def delete_versions(client: Callable[[str], Any], names: WorkloadNames) -> list[
     state = StateTable(client("dynamodb"), names)
     return [
         *_delete_alarms(client("cloudwatch"), names),
-        *(configs or _delete_models(sagemaker, models)),
+        *(
+            configs
+            or delete_each("model", models.listed(), sagemaker.delete_model, parameter="ModelName", at_most=AT_MOST)
+        ),
         *_packages(sagemaker, names.package_group),
         *_clear_pointers(ReleasePointers(state)),
         *_forget_sleep(state),
     ]
-
-
-def _delete_models(sagemaker: Any, models: ReleasedModels) -> list[str]:
-    return delete_each("model", models.listed(), sagemaker.delete_model, parameter="ModelName", at_most=AT_MOST)
 
 
 def _delete_alarms(cloudwatch: Any, names: WorkloadNames) -> list[str]:

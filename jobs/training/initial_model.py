@@ -20,7 +20,7 @@ def initial_model(places: TrainingPlaces, training: Training) -> InitialModel | 
     declared = training.weights
     if declared is None:
         return None
-    file, is_frozen = places.channel(WEIGHTS_CHANNEL) / declared.file_name, declared.freeze == "trunk"
+    file, is_frozen = places.channel(WEIGHTS_CHANNEL) / declared.source.rpartition("/")[2], declared.freeze == "trunk"
     # An archive is known by the model's digest and says what its words stand for. Weights alone are known by the digest
     # of their file, and say nothing.
     if declared.is_archive:

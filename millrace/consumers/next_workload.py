@@ -3,7 +3,7 @@
     {"workload": "intents", "decisions": [{"id": "r-7-0", "decided_at": "2026-11-20T07:30:00.000000Z",
                                            "row": {"intent": "refund", "amount": 12.5}}]}
 
-The second decision has the id of the first and the name of its workload: `r-7-0.intents`. No other id ends so."""
+The second decision has the `chained_id` of the first: `r-7-0.intents`."""
 
 from __future__ import annotations
 
@@ -68,3 +68,15 @@ def places(document: Document) -> dict[str, Any]:
     """What a decision has for a row, by its place: `answer.value`."""
     parts = {f"{part}.{name}": cell for part in ("answer", "row") for name, cell in document[part].items()}
     return {"id": document["id"], **parts}
+
+
+def chained_id(first: str, workload: str) -> str:
+    """The id of what the next workload decides on the decision `first` of `workload`: `r-7-0.intents`.
+
+    No other id ends so."""
+    return f"{first}.{workload}"
+
+
+def before_chain(chained: str) -> tuple[str, str]:
+    """Of a `chained_id` the first decision's id and its workload."""
+    return chained.rpartition(".")[::2]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -118,11 +117,7 @@ def _characters(word: str) -> tuple[int, ...]:
 
     They are cached, as most words come again."""
     marked = f"<{word[:LONGEST_WORD]}>"
-    return tuple(_hashed(f"c {gram}") for size in (3, 4, 5) for gram in _windows(marked, size))
-
-
-def _windows(text: str, size: int) -> Iterable[str]:
-    return (text[at : at + size] for at in range(len(text) - size + 1))
+    return tuple(_hashed(f"c {marked[at : at + n]}") for n in (3, 4, 5) for at in range(len(marked) - n + 1))
 
 
 def _hashed(gram: str, first: int = WORD_BUCKETS, end: int = BUCKETS) -> int:

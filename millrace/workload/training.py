@@ -115,11 +115,6 @@ class InitialWeights(Section):
         """Whether the weights come with the model's description."""
         return not self.source.endswith(".safetensors")
 
-    @property
-    def file_name(self) -> str:
-        """The last part of the URI."""
-        return self.source.rpartition("/")[2]
-
 
 class Pretrained(Section):
     """A sentence encoder that was learnt elsewhere and stays as it is, for texts of the encoder `tokens`.

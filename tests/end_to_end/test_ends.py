@@ -20,7 +20,9 @@ from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.lineage import trace
 from millrace.console.words import count
+from millrace.consumers.next_workload import chained_id
 from millrace.contract.kinds import as_json
 from millrace.decisions.portion import ROWS, ConsumerQueues
 from millrace.decisions.record import Decision
@@ -140,13 +142,15 @@ def test_a_consumer_that_is_down_waits_alone_and_gets_all_when_it_is_back(cloud:
 def test_what_acts_is_a_row_of_the_next_workload_with_one_id_through_both(cloud: Electricity) -> None:
     """Nobody has trained that one, so its fallback answers."""
     cloud.rest()
-    acting = {f"{one.id}.electricity": one for one in cloud.recorded() if one.action == "automated"}
+    acting = {chained_id(one.id, "electricity"): one for one in cloud.recorded() if one.action == "automated"}
     decided = plant(cloud)
     assert decided.keys() == acting.keys()
     for one in decided.values():
         row, first = json.loads(one.input), acting[one.id]
         assert (one.source, row["load"], row["site"]) == ("workload", first.value, "nsw")
         assert one.event_time == first.event_time
+    links = {link.what: link for link in trace(local_environment(cloud), NAMES, first.id)}
+    assert links["decision of plant"].identity == one.id
 
 
 def plant(cloud: Electricity) -> dict[str, Decision]:

@@ -117,11 +117,11 @@ def run_badly(*words: str) -> BaseException:
     return error.value
 
 
-@pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf"])
-def test_a_horizon_lies_ahead(file: Path, hours: str) -> None:
-    done = run("mine", "--from", "rows.csv", "--label", "level", "--horizon-hours", hours)
+@pytest.mark.parametrize("hours", [["0"], ["-1"], ["nan"], ["inf"], ["1", "--horizon-hours", "2"]])
+def test_a_horizon_lies_ahead_and_is_one(file: Path, hours: list[str]) -> None:
+    done = run("mine", "--from", "rows.csv", "--label", "level", "--horizon-hours", *hours)
     assert done.exit_code == 2
-    assert "above 0" in done.output
+    assert ("above 0" if len(hours) == 1 else "expected it once") in done.output
 
 
 def test_a_workload_that_is_there_stays(file: Path) -> None:

@@ -34,17 +34,13 @@ Rows = pa.Table
 BETTER_SEEDS = range(5)
 
 
-def _as_they_are(rows: Rows) -> Rows:
-    return rows
-
-
 @dataclass(frozen=True, kw_only=True)
 class Planted:
     """What is wrong, and which gate says so."""
 
     gate: str
     graph: Callable[[Rows], Graph] = lambda _: good("binary")
-    rows: Callable[[Rows], Rows] = _as_they_are
+    rows: Callable[[Rows], Rows] = lambda rows: rows
     task: str = "binary"
     run: Mapping[str, Any] = field(default_factory=dict)
     bars: Mapping[str, Any] = field(default_factory=dict)

@@ -153,10 +153,6 @@ def without(name: str) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
     return lambda members: {key: value for key, value in members.items() if key != name}
 
 
-def with_member(name: str, content: bytes) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
-    return lambda members: members | {name: content}
-
-
 def python(text: str) -> tuple[str, ...]:
     """A container that runs this program and ignores the model."""
     return (sys.executable, "-c", text)
@@ -211,7 +207,7 @@ BROKEN_ARCHIVES = {
 }
 BROKEN_ARTEFACTS = {
     "a digest of other bytes": (
-        {"change": with_member("history.json", b"[1]")},
+        {"change": lambda members: members | {"history.json": b"[1]"}},
         r"one that ended with exit code 1 after .* s: ArtefactError: .*expected the members that were approved, digest",
     ),
 }
