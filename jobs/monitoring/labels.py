@@ -165,7 +165,7 @@ class Answered:
     def overrides(self) -> OverrideReport | None:
         """What people said of the champion's answers that they reviewed: rows that were chosen, so only these count."""
         reviewed_N = self.known & self.outcomes.says("action", "review")
-        error_n, expected_n, stretch_n = (one[reviewed_N] for one in (self.errors, self.expected, self.stretches))
+        error_n, expected_n, stretch_n = self.errors[reviewed_N], self.expected[reviewed_N], self.stretches[reviewed_N]
         # Errors that happen to be alike show no spread: that of coins, as the model expects them, is the least.
         least = float(expected_n @ (1 - expected_n)) / max(len(error_n), 1) ** 2 if self.is_share else 0.0
         between = self.error_model.between if self.error_model else 0.0
