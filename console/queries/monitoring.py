@@ -228,17 +228,18 @@ def _window(looks: Sequence[tuple[WindowReport, MonitorRun]]) -> MonitoredWindow
 
 
 def _shifts(looks: Sequence[WindowReport]) -> tuple[str, ...]:
-    """What the first look has said of the input, and the last one of the labels and of what people overrode."""
+    """What the first look has said of the input, the last one of the labels, and the last one with an error of what
+    people overrode."""
     found = {one.kind: one for look in looks for one in look.shifts}
     by_labels = {one.kind for one in looks[-1].shifts}
-    overrides = looks[-1].error.overrides if looks[-1].error else None
+    overrides = [look.error.overrides for look in looks if look.error and look.error.overrides]
     return (
         *(
             kind.replace("_", " ") + (f" ({', '.join(one.columns)})" if one.columns else "")
             for kind, one in found.items()
             if kind in INPUT_SHIFTS or kind in by_labels
         ),
-        *([overrides.sentence] if overrides else []),
+        *(one.sentence for one in overrides[-1:]),
     )
 
 

@@ -85,12 +85,8 @@ def served(decisions: pa.Table) -> ServedReport:
     """Who answered, and the times of the calls."""
     # The rows of a call came at one moment and took the same time.
     is_asked = pc.not_equal(decisions.column("source"), "batch")
-    calls = (
-        decisions.select(["inferred_at", "latency_ms"])
-        .filter(is_asked)
-        .group_by(["inferred_at", "latency_ms"])
-        .aggregate([])
-    )
+    of_call = ["inferred_at", "latency_ms"]
+    calls = decisions.select(of_call).filter(is_asked).group_by(of_call).aggregate([])
     took_ms = calls.column("latency_ms").to_numpy()
     p50_ms, p95_ms, p99_ms = np.percentile(took_ms, [50, 95, 99]).round(3).tolist() if len(took_ms) else (None,) * 3
     is_review = pc.equal(decisions.column("action"), "review")

@@ -31,6 +31,7 @@ from millrace.jobs.monitoring.decisions import served, shape_of, watched
 from millrace.jobs.monitoring.label_errors import label_errors
 from millrace.jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from millrace.jobs.monitoring.shifts import shifts
+from millrace.messages.envelope import read_message
 from millrace.messages.monitor import (
     BASELINE_FILE,
     REPORT_FILE,
@@ -43,7 +44,6 @@ from millrace.messages.monitor import (
     PromiseReport,
     WindowReport,
     WindowToJudge,
-    read_request,
 )
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
@@ -82,7 +82,7 @@ def monitor(places: ProcessingPlaces) -> None:
     """Write the report on the windows of the request."""
     config = places.input("config")
     workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
-    request = read_request((config / REQUEST_FILE).read_bytes())
+    request = read_message(MonitorRequest, (config / REQUEST_FILE).read_bytes(), REQUEST_FILE)
     known = Known(
         request=request,
         workload=workload,
@@ -135,27 +135,28 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
         usual_rows=baseline.rows_per_window,
     )
     judged = [one for one in windows if not one.window.judge_input]
+    so_far = [inside[: place + 1] for place in range(len(inside))]
     inputs = [
-        _input(inside[: place + 1], known) if window.judge_input else None
-        for place, window in enumerate(request.windows)
+        _input(rows, known) if one.window.judge_input else None for rows, one in zip(so_far, windows, strict=True)
     ]
     report = MonitorReport(
         workload=request.workload,
         as_of=request.as_of,
         model_version=request.model_version,
         unreadable=unreadable,
+        label_hours=spec.horizons[-1],
         windows=tuple(
             WindowReport(
                 start=window.start,
                 end=window.end,
-                decisions=len(rows),
+                decisions=len(rows[-1]),
                 input=told,
                 error=error if window.judge_error else None,
-                wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, window, known)) else (),
+                wanted=wanted(one, judged, a_day=a_day) if (a_day := _labels_a_day(told, rows, window, known)) else (),
                 shifts=shifts(told.findings if told else (), one, spec.feature_columns),
-                served=served(rows) if window.judge_input else None,
+                served=served(rows[-1]) if window.judge_input else None,
             )
-            for window, rows, told, one, error in zip(request.windows, inside, inputs, windows, errors, strict=True)
+            for window, rows, told, one, error in zip(request.windows, so_far, inputs, windows, errors, strict=True)
         ),
     )
     # What is learnt from labels is learnt from windows that no later run judges again: each counts once.
@@ -174,18 +175,20 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
     return report.model_copy(update=learnt)
 
 
-def _labels_a_day(told: InputReport | None, window: WindowToJudge, known: Known) -> int | None:
-    """How many labels people are asked for by day; None for none. `told` is of the first look at the window.
+def _labels_a_day(told: InputReport | None, rows: Sequence[pa.Table], window: WindowToJudge, known: Known) -> int:
+    """How many labels people are asked for by day; 0 for none. `told` is of the first look at the window.
 
     They are asked once, and not before the last horizon of each of its rows is past: nobody knows a later row yet.
-    A window above its bound asks for as many as a retraining needs of its period, if the workload declares them."""
+    A window above its bound asks for as many as a retraining needs of its period, if the workload declares them. If the
+    first look came too early, the input is judged again for that: by `rows`, those of the windows up to this one."""
     workload = known.workload
-    a_day = workload.policy.labels_a_day if workload.policy else None
+    a_day = (workload.policy.labels_a_day if workload.policy else None) or 0
     ahead = timedelta(hours=workload.prediction.horizons[-1])
     is_due = window.end + ahead <= known.request.as_of
-    if a_day is None or not is_due or window.asked or not (told or (ahead and window.judge_error)):
-        return None
-    if told is None or told.ratio is None or told.ratio <= 1:
+    if not a_day or not is_due or window.asked or not (told or (ahead and window.judge_error)):
+        return 0
+    ratio = (told or _input(rows, known)).ratio
+    if ratio is None or ratio <= 1:
         return a_day
     return max(a_day, math.ceil((workload.retraining.minimum_drifted_labels or 0) / workload.monitors.window_days))
 

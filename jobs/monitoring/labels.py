@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from millrace.decisions.columns import objects
 from millrace.decisions.floor import DAY, EPOCH
 from millrace.decisions.outcome_columns import Outcomes
+from millrace.decisions.policy import SHADOWED
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked, LabelWanted
 from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
@@ -163,8 +164,10 @@ class Answered:
 
     @property
     def overrides(self) -> OverrideReport | None:
-        """What people said of the champion's answers that they reviewed: rows that were chosen, so only these count."""
-        reviewed_N = self.known & self.outcomes.says("action", "review")
+        """The error where the model or the policy asked for a person: rows that were chosen, so only these count.
+
+        Rows that waited for another reason, held out or in a pause, are like all others."""
+        reviewed_N = self.known & np.isin(self.outcomes.column("reason").to_numpy(), SHADOWED)
         error_n, expected_n, stretch_n = self.errors[reviewed_N], self.expected[reviewed_N], self.stretches[reviewed_N]
         # Errors that happen to be alike show no spread: that of coins, as the model expects them, is the least.
         least = float(expected_n @ (1 - expected_n)) / max(len(error_n), 1) ** 2 if self.is_share else 0.0
@@ -172,8 +175,8 @@ class Answered:
         ratio = beyond(error_n, expected_n, None, stretch_n, between=between, least=least) if self.expects else None
         if ratio is None:
             return None
-        means = {"error": float(error_n.mean()), "expected": float(expected_n.mean())}
-        return OverrideReport(reviewed=len(error_n), **means, ratio=ratio)
+        error, expected = float(error_n.mean()), float(expected_n.mean())
+        return OverrideReport(reviewed=len(error_n), error=error, expected=expected, ratio=ratio)
 
     @cached_property
     def _inputs(self) -> Mapping[str, Sequence[object]]:
@@ -252,8 +255,7 @@ def judge_errors(
         row = [one.error for one in last if one.error and len(one.outcomes) >= least]
         limit = bound.of_row(row) if bound and row else None
         # A window without an error makes the row too short, so that no figure rests on it.
-        is_whole = bound is not None and len(row) == bound.windows
-        lowest = min(one.error for one in row) if is_whole else None
+        lowest = min(one.error for one in row) if bound and len(row) == bound.windows else None
         expects = window.expects and stands
         found.append(
             ErrorReport(
@@ -278,8 +280,8 @@ def judge_errors(
 def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[LabelWanted, ...]:
     """The rows of the window whose labels are asked for, `a_day` for each day of their event time.
 
-    None if all have their label. `seen` are windows with labels: as far as these say that the champion is wrong about
-    its own error, rows are chosen by what they say."""
+    None if all have their label. `seen` are windows with labels: as far as those of others say that the champion is
+    wrong about its own error, rows are chosen by what they say."""
     if window.labelled == len(window.outcomes):
         return ()
     named = pa.table({name: window.outcomes.column(name) for name in ("event_time", "id")})
@@ -287,12 +289,12 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
     own_n = in_order[window.own[in_order]]
     day_n = window.outcomes.times[own_n] // DAY
     expected_N = window.expected
-    if window.expects and seen:
+    if window.expects and (others := [one for one in seen if one is not window]):
         expected_N = recalibrate(
             expected_N,
-            errors_M=np.concatenate([one.errors[one.known] for one in seen]),
-            before_M=np.concatenate([one.expected[one.known] for one in seen]),
-            weights_M=np.concatenate([one.weights[one.known] for one in seen]),
+            errors_M=np.concatenate([one.errors[one.known] for one in others]),
+            before_M=np.concatenate([one.expected[one.known] for one in others]),
+            weights_M=np.concatenate([one.weights[one.known] for one in others]),
             most=1.0 if window.is_share else np.inf,
         )
     found = list[LabelWanted]()
@@ -304,7 +306,8 @@ def wanted(window: Answered, seen: Sequence[Answered], *, a_day: int) -> tuple[L
         generator = np.random.default_rng(int.from_bytes(seed[:8], "big"))
         chance_n, chosen_n = choose(expected_N[rows], a_day, generator, is_share=window.is_share)
         chosen = window.outcomes.take(rows[chosen_n])
-        found += _wanted(chosen, chance_n[chosen_n].tolist())
+        told = zip(labels_asked(chosen), chance_n[chosen_n].tolist(), chosen.known.tolist(), strict=True)
+        found += [LabelWanted(**dict(asked), chance=chance, is_known=is_known) for asked, chance, is_known in told]
     return tuple(found)
 
 
@@ -317,11 +320,6 @@ def weighted(window: Answered) -> Outcomes:
     chosen_N = window.known & (window.chances > 0)
     weight_n = 1 / window.chances[chosen_N]
     return replace(window.outcomes.take(chosen_N), weights=weight_n / weight_n.mean() if len(weight_n) else weight_n)
-
-
-def _wanted(chosen: Outcomes, chances: Sequence[float]) -> Iterator[LabelWanted]:
-    for asked, chance, is_known in zip(labels_asked(chosen), chances, chosen.known.tolist(), strict=True):
-        yield LabelWanted(**dict(asked), chance=chance, is_known=is_known)
 
 
 def labels_asked(chosen: Outcomes) -> list[LabelAsked]:

@@ -18,11 +18,14 @@ class FeedbackFigure(Message):
 
 
 class OverrideReport(Message):
-    """What people said of answers that they reviewed, beside what the model expects of exactly these."""
+    """The error of answers that waited for people, beside what the model expects of exactly these.
+
+    They waited by the policy for this row, as unsure or above a bound: not held out, and not in a pause."""
 
     reviewed: int
+    """Those whose label has come, from a person or by a feed."""
     error: float
-    """The mean error of the model's answers by what people said."""
+    """Their mean error."""
     expected: float
     """By the model's confidence, or by what the errors of its held-out rows depend on."""
     ratio: float
@@ -31,9 +34,10 @@ class OverrideReport(Message):
 
     @property
     def sentence(self) -> str:
-        """`error 0.45 on 60 answers that people reviewed, 0.31 expected (1.40 × its bound)`"""
-        told = f"error {self.error:.3g} on {self.reviewed:,} answers that people reviewed, {self.expected:.3g} expected"
-        return f"{told} ({self.ratio:.2f} × its bound)"
+        """`error 0.45 on 60 labelled answers that waited for people, 0.31 expected (1.40 × its bound)`"""
+        told = f"error {self.error:.3g} on {self.reviewed:,} labelled answers that waited for people"
+        above = f" ({self.ratio:.2f} × its bound)" if self.ratio > 1 else ""
+        return f"{told}, {self.expected:.3g} expected{above}"
 
 
 class FeedbackReport(Message):

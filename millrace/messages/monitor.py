@@ -9,7 +9,7 @@ judged again until the labels have come or are given up: the error is open until
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ REQUEST_FILE = "request.json"
 BASELINE_FILE = "baseline.json"
 REPORT_FILE = "report.json"
 GIVE_UP_WINDOWS = 13
-"""A window's labels are given up when this many window lengths have passed since its end."""
+"""A window's labels are given up this many window lengths after the last of them can be known."""
 
 
 class NoWindows(StrEnum):
@@ -248,7 +248,7 @@ class ErrorReport(Message):
     contradicted: bool = False
     """Whether the labels of this window contradict what the model expected of itself."""
     overrides: OverrideReport | None = None
-    """None with too few reviewed answers, or if nothing is expected of them."""
+    """None with too few labelled answers that waited for people, or if nothing is expected of them."""
     slices: tuple[SliceError, ...] = ()
     """Those of the columns that the gate `slices` names."""
 
@@ -332,6 +332,8 @@ class MonitorReport(Message):
     model_version: str
     unreadable: int = Field(ge=0)
     """Lines that are no decisions. They are left out of every figure, and an alarm counts them."""
+    label_hours: float = 0
+    """How many hours after a row its label can be known: the last horizon."""
     windows: tuple[WindowReport, ...]
     promise: PromiseReport | None = None
     """None without a promise, or if no window has got its labels."""
@@ -361,19 +363,13 @@ class MonitorReport(Message):
         Example: if the windows 1 and 2 are settled, 3 is open and 4 is settled, it is the end of window 2. Window 3 and
         all after it are judged again."""
         opened = [window for window in self.windows if window.error]
-        reached = opened[0].start if opened else None
+        known_until = self.as_of - timedelta(hours=self.label_hours)
         # Go forward over the windows that need no further look: settled, or too old for labels that have not come.
         for window in opened:
-            waited, patience = self.as_of - window.end, GIVE_UP_WINDOWS * (window.end - window.start)
-            if window.error and not window.error.settled and waited < patience:
-                break
-            reached = window.end
-        return reached
-
-
-def read_request(text: str | bytes) -> MonitorRequest:
-    """The request in the text. Raises SettingsError, which names the field, if the text does not fit."""
-    return read_message(MonitorRequest, text, REQUEST_FILE)
+            patience = GIVE_UP_WINDOWS * (window.end - window.start)
+            if window.error and not window.error.settled and known_until - window.end < patience:
+                return window.start
+        return opened[-1].end if opened else None
 
 
 def read_report(text: str | bytes) -> MonitorReport:

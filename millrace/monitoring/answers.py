@@ -118,7 +118,7 @@ class HeldAnswers:
         that moved most, in standard deviations of one row."""
         covariance_AA = np.array(self.covariance)
         spread_A = np.sqrt(np.diag(covariance_AA))
-        values_R, vectors_AR = _directions(covariance_AA, spread_A)
+        values_R, vectors_AR = _directions(covariance_AA)
         standard_DA = moved_DA / spread_A
         return ((standard_DA @ vectors_AR) ** 2 / values_R).sum(axis=1), (standard_DA[:, : self.answered] ** 2).max(
             axis=1, initial=0.0
@@ -127,8 +127,7 @@ class HeldAnswers:
     @cached_property
     def _bounds(self) -> tuple[float, float]:
         """Of all directions together, and of each column alone: the columns share their part of the rate."""
-        covariance_AA = np.array(self.covariance)
-        directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
+        directions = len(_directions(np.array(self.covariance))[0])
         return (
             quantile(directions, self.rows, self.rate * SHARES[0]),
             quantile(1, self.rows, self.rate * SHARES[1] / max(self.answered, 1)),
@@ -155,7 +154,7 @@ def held_answers(
         return None
     rows_NA = np.stack([*varying.values()], axis=1).astype(np.float64)
     covariance_AA = np.atleast_2d(np.cov(rows_NA.T))
-    directions = len(_directions(covariance_AA, np.sqrt(np.diag(covariance_AA)))[0])
+    directions = len(_directions(covariance_AA)[0])
     if len(rows_NA) < max(FEWEST_HELD, ROWS_PER_DIRECTION * directions):
         return None
     made = HeldAnswers(
@@ -214,10 +213,9 @@ def _numbers(decisions: pa.Table, name: str) -> NDArray[np.float64]:
     return np.where(is_models.to_numpy(), is_it.to_numpy().astype(np.float64), np.nan)
 
 
-def _directions(
-    covariance_AA: NDArray[np.float64], spread_A: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _directions(covariance_AA: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Variances (R) and directions (A, R) of the standardised columns. Columns that follow from others add none."""
+    spread_A = np.sqrt(np.diag(covariance_AA))
     values_A, vectors_AA = np.linalg.eigh(covariance_AA / np.outer(spread_A, spread_A))
     varies_A = values_A > LEAST_VARIANCE * values_A.max()
     return values_A[varies_A], vectors_AA[:, varies_A]

@@ -18,7 +18,9 @@ from millrace.features.known_ahead import misfit
 from millrace.features.known_past import repeats_labels
 from millrace.features.signature import Signature
 from millrace.features.tokens import Tokens
+from millrace.messages.monitor import GIVE_UP_WINDOWS
 from millrace.models.parameters import Parameters
+from millrace.monitoring.windows import MOST_WINDOWS
 from millrace.spelling import did_you_mean, one_of
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import has_confidence
@@ -187,7 +189,7 @@ def _pretrained(workload: Workload, declared: features.Features) -> Iterator[Mis
 
 
 def _baseline(workload: Workload, task: Task) -> Iterator[Misfit]:
-    prediction, baseline = workload.prediction, workload.gates.baseline
+    prediction, baseline, monitors = workload.prediction, workload.gates.baseline, workload.monitors
     if not baseline.suits(task):
         expected = f"one of {', '.join(suiting(task))} for the task {task.kind}"
         yield DECLARATION, "gates.baseline.kind", expected, baseline.kind
@@ -196,6 +198,10 @@ def _baseline(workload: Workload, task: Task) -> Iterator[Misfit]:
     if not prediction.horizons_hours and baseline.label_age_hours < horizon:
         expected = f"labels of {horizon:g} hours before or more, since a label is known {horizon:g} hours after its row"
         yield DECLARATION, "gates.baseline", expected, f"{baseline.label_age_hours:g} hours in {baseline.kind}"
+    # A monitor run has room for its newest windows, and for all older ones whose labels may still come.
+    if horizon > 24 * monitors.window_days * (ahead := MOST_WINDOWS - GIVE_UP_WINDOWS - monitors.error_windows):
+        expected = f"so many days that the label, {horizon:g} hours after its row, lies {ahead} windows ahead at most"
+        yield DECLARATION, "monitors.window_days", expected, monitors.window_days
     # The version before answers in place of the live one only while it is warm.
     if "previous" in prediction.fallback and not workload.rollout.warm_hours:
         yield DECLARATION, "rollout.warm_hours", "some hours, for previous in prediction.fallback", 0

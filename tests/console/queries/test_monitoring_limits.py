@@ -30,11 +30,13 @@ from millrace.console.queries.monitoring import (
     find_rejected,
     probability,
     served_windows,
+    windows,
 )
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
+from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
 from millrace.messages.served import ServedReport
 from millrace.messages.train import GatesJudged
@@ -168,6 +170,16 @@ def test_decisions_after_their_window_was_judged(s3: Any, report: WorkloadReport
     assert limit.sentence.startswith("late decisions are not judged: 3 decisions, 1997-01-02 to 1997-01-02: ")
     gone = replace(run, manifest_uri=f"s3://{LAKE}/expired.json")
     assert find_unjudged(s3, NAMES, [gone], is_whole=True) == ()
+
+
+def test_what_people_overrode_outlasts_a_look_that_only_completes_a_row(report: WorkloadReport) -> None:
+    run = report.monitor_runs[-1]
+    window = run.report.windows[-1]
+    told = OverrideReport(reviewed=60, error=0.45, expected=0.31, ratio=-0.52)
+    looks = ({"error": window.error.model_copy(update={"overrides": told})}, {"input": None, "error": None})
+    reports = [run.report.model_copy(update={"windows": (window.model_copy(update=look),)}) for look in looks]
+    (found,) = windows([replace(run, report=each) for each in reports])
+    assert (found.shifts[-1], "bound" in told.sentence) == (told.sentence, False)
 
 
 QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)

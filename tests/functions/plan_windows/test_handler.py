@@ -17,7 +17,7 @@ from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
-from millrace.messages.monitor import WindowsPlanned, read_request
+from millrace.messages.monitor import MonitorRequest, WindowsPlanned
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.pointers import Pointers
@@ -66,7 +66,7 @@ def test_where_labels_are_doubted_the_job_is_told_when_the_champion_was_register
     for policy in (None, Policy(label_errors_a_day=1)):
         module.ROOM.workload = module.ROOM.workload.model_copy(update={"policy": policy})  # type: ignore[attr-defined]
         planned = WindowsPlanned.model_validate(handler(event("plan_windows")))
-        told.append(read_request(read(aws, planned.config_uri + "request.json")).registered_at)
+        told.append(MonitorRequest.model_validate_json(read(aws, planned.config_uri + "request.json")).registered_at)
     package = aws.sagemaker.describe_model_package(ModelPackageName=made["ModelPackageArn"])
     assert told == [None, package["CreationTime"]]
 
@@ -94,7 +94,7 @@ def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event
         f"s3://{aws.names.platform.bucket('lake')}/{key}" for key in keys[:3]
     ]
     assert read(aws, first["prefix"] + paths[0]) == b""
-    request = read_request(read(aws, planned.config_uri + "request.json"))
+    request = MonitorRequest.model_validate_json(read(aws, planned.config_uri + "request.json"))
     assert [window.start.day for window in request.windows] == [1, 8, 15, 22]
     assert request.as_of == datetime(1997, 2, 1, 6, tzinfo=UTC)
     for name in ("workload.yaml", "contract.yaml"):
@@ -116,7 +116,7 @@ def test_the_cursors_are_followed(aws: Aws, load: Load, event: Event) -> None:
     for name in ("monitor", "monitor-error"):
         Cursor(name=name, window_end=datetime(1997, 1, 22, tzinfo=UTC)).put(aws.state)
     planned = WindowsPlanned.model_validate(load("plan_windows")(event("plan_windows")))
-    request = read_request(read(aws, planned.config_uri + "request.json"))
+    request = MonitorRequest.model_validate_json(read(aws, planned.config_uri + "request.json"))
     assert [(w.start.day, w.judge_input, w.judge_error) for w in request.windows] == [
         (8, False, False), (15, False, False), (22, True, True),
     ]  # fmt: skip

@@ -83,23 +83,24 @@ def report(
     )
 
 
-def test_people_are_asked_for_a_later_row_once_it_is_past(tmp_path: Path) -> None:
-    """At the end of the second week the truth of its last day is to come: it is asked for at the next look."""
+@pytest.mark.parametrize(("changed", "many"), [({}, 14), ({"PRES": 950.0}, 28)], ids=["calm", "drifted"])
+def test_people_are_asked_for_a_later_row_once_it_is_past(changed: Row, many: int, tmp_path: Path) -> None:
+    """At the end of the second week the truth of its last day is to come: it is asked for at the next look, and of a
+    drifted week as many labels as a retraining needs."""
     declared = shutil.copytree(FOLDER, tmp_path / "air_quality", ignore=shutil.ignore_patterns("sample"))
-    text = (declared / "workload.yaml").read_text()
-    (declared / "workload.yaml").write_text(text.replace("\npolicy:\n", "\npolicy:\n  labels_a_day: 2\n"))
+    text = (declared / "workload.yaml").read_text().replace("\npolicy:\n", "\npolicy:\n  labels_a_day: 2\n")
+    (declared / "workload.yaml").write_text(text.replace("drifted_labels: 400", "drifted_labels: 28"))
     end = LIVE.replace(tzinfo=UTC) + WEEKS * 7 * DAY
-    for hours, asked_of in ((0, [14, 0]), (23, [14, 0]), (24, [14, 14])):
+    for hours, asked_of in ((0, [many, 0]), (23, [many, 0]), (24, [many, many])):
         given = {"declared": declared, "as_of": (end + hours * HOUR).isoformat(), "first": hours == 0}
-        assert [len(one.wanted) for one in report(tmp_path / str(hours), **given).windows] == asked_of
+        found = report(tmp_path / str(hours), lambda hour: hour | changed, **given)
+        assert ([len(one.wanted) for one in found.windows], found.label_hours) == (asked_of, 24)
 
 
 def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_path: Path) -> None:
     found = report(tmp_path).windows[0].input
-    assert found is not None
     past = {"history.pm2.5", "history.DEWP", "history.TEMP", "history.PRES", "history.Iws"}
     assert {one.column for one in found.findings} == past | {*SAMPLE.column_names[1:], "when.hour"}
-    assert found.ratio is not None
     assert found.ratio < 1
 
 
@@ -115,7 +116,6 @@ def test_the_means_of_a_requests_past_are_watched_beside_its_own_columns(tmp_pat
 def test_a_past_that_changes_alarms_by_its_column(tmp_path: Path, change: Change) -> None:
     """The row itself, the last step, is as it was."""
     found = report(tmp_path, change).windows[0].input
-    assert found is not None
     above = {one.column for one in found.findings if one.ratio > 1}
     assert "history.PRES" in above
     assert "PRES" not in above

@@ -100,7 +100,6 @@ def test_quiet_weeks_and_the_week_that_three_columns_come_alive(prepare: Prepare
     assert [one is not None and one.ratio is not None and one.ratio > 1 for one in inputs] == [False] * 3 + [True] * 2
     # Each row a call of its own day's second: 48 calls of 3 ms a day.
     assert [(one.served.fallback, one.served.p99_ms) for one in report.windows if one.served] == [(0, 3.0)] * 5
-    assert inputs[3] is not None
     assert {finding.column for finding in inputs[3].findings[:3]} == {"vicprice", "vicdemand", "transfer"}
     assert inputs[3].findings[0].statistic == "differing_rows"
     assert (DRIFT.ratio(report) or 0) > 1
@@ -140,8 +139,6 @@ def test_windows_wait_for_their_labels(prepare: Prepare) -> None:
     assert report.error_cursor == start + 2 * WEEK
     # The week with five days of labels is judged by them, the one without waits.
     whole, _, part, none = [one and (one.error, one.low, one.high) for one in errors]
-    assert whole is not None
-    assert part is not None
     assert whole[0] == whole[1] == whole[2]
     assert part[1] < 0.1 < part[2]
     assert none == (None, None, None)

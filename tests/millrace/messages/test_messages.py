@@ -72,12 +72,13 @@ def window(
     )
 
 
-def report(*windows: WindowReport, as_of: datetime | None = None) -> MonitorReport:
+def report(*windows: WindowReport, as_of: datetime | None = None, label_hours: float = 0) -> MonitorReport:
     return MonitorReport(
         workload="electricity",
         as_of=as_of or windows[-1].end,
         model_version="1",
         unreadable=0,
+        label_hours=label_hours,
         windows=windows,
     )
 
@@ -96,7 +97,9 @@ def test_the_input_is_done_also_where_a_window_was_too_thin() -> None:
 def test_the_error_waits_for_labels_and_gives_up_at_last() -> None:
     late = (window(0), window(1, settled=False), window(2))
     assert report(*late).error_cursor == NEW_YEAR + WEEK
-    assert report(*late, as_of=NEW_YEAR + 15 * WEEK).error_cursor == NEW_YEAR + 3 * WEEK
+    for hours, reached in ((0, 3), (1, 1)):
+        found = report(*late, as_of=NEW_YEAR + 15 * WEEK, label_hours=hours)
+        assert found.error_cursor == NEW_YEAR + reached * WEEK
     assert report(window(0, error=None), window(1)).error_cursor == NEW_YEAR + 2 * WEEK
     assert report(window(0, error=None), window(1, settled=False)).error_cursor == NEW_YEAR + WEEK
     assert report(window(0, error=None)).error_cursor is None

@@ -127,6 +127,9 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
         r"^electricity/workload\.yaml: training\.instance\.prod: expected one of .*\(did you mean 'ml\.m5\.large'\?\)",
     ),
     ("electricity", {"rollout.instance.dev": "ml.m5.lrge"}, r"rollout\.instance\.dev: expected one of"),
+    # A run looks at 60 windows of seven days: 3 make a row, and 13 wait for labels that can be known.
+    ("forecast", {"prediction.label": {"column": "truth", "horizon_hours": [1, 44 * 7 * 24]}}, None),
+    ("forecast", {"prediction.label": {"column": "truth", "horizon_hours": [1, 7393]}}, "window_days: expected .* 44"),
     # Gates.
     ("electricity", {"gates.baseline": {"kind": "base_rate", "margin": 0.02}}, None),
     ("electricity", {"gates.baseline": {"kind": "seasonal_naive", "margin": 0.02}}, "lag_hours"),
