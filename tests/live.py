@@ -58,6 +58,12 @@ class Live(LocalCloud):
         s3, lake = self.client("s3"), self.names.platform.bucket("lake")
         return read_days(s3, lake, self.names.workload, list(stored_days(s3, lake, self.names.workload))).decisions
 
+    def raised(self) -> set[str]:
+        """The alarms that are raised; those of the workload without its name."""
+        pages = self.client("cloudwatch").get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        names = {one["AlarmName"] for page in pages for one in (*page["MetricAlarms"], *page["CompositeAlarms"])}
+        return {one.removeprefix(self.names.alarm("")) for one in names}
+
     def rest(self) -> None:
         self.wait(timeout_s=REST_S)
 

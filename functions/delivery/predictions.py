@@ -94,7 +94,7 @@ class Predictions:
             cells = [{name: as_json(cell) for name, cell in row.items()} for row in batch.select([*read]).to_pylist()]
             of_row = self._known.rule(cells) if self._known else None
             chain = answerers(self._spec, self.task, rule=self._standing.rule_answer(), of_row=of_row)
-            instead = [one if one.answered_by else None for one in answer_instead(cells, chain, self.task)]
+            instead = [one if one.answered_by == "rule" else None for one in answer_instead(cells, chain, self.task)]
         time, key, fields = self._spec.event_time, self._spec.key, self.task.answer
         return acted(batch, acting, written, event_time=time, key=key, fields=fields, instead=instead)
 

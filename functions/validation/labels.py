@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import reduce
@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Workload
 
 LOOKS, MOST_SCORED = (5, 31), 2000
-"""The most days of decisions that are read beside a batch, and about how many rows of each scored file: a batch of a
-month costs as few calls as one of a week. More days are read where the few speak against the batch: a model errs for
-days on end, and of a month that fits, one draw in a hundred does not."""
+"""The most days of decisions that are read beside a batch, and about how many rows of each scored file. More days are
+read where the few speak against the batch: a model errs for days on end, and of a month that fits, one draw in a
+hundred does not."""
+MOST_LABELS = 5 * 285_000
+"""So many labels are compared in the memory of a function: of more, fewer days are looked at."""
 EARLY = "{batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
 REMEMBERED = 2000
 """The newest batches that are looked at, of one label too."""
@@ -113,18 +115,16 @@ class LabelJudge:
             if journal and any(entry.written_by == drop.drop_id for entry in journal.with_digest(drop.source_digest)):
                 continue
             rows = self._accepted(drop, parsed)
-            known = [*reversed(together), *tables.values()]
             earlier = self._held.find(drop.drop_id)
-            is_accepted = earlier is not None and earlier.status == "accepted"
-            for days in LOOKS:
-                batch = replace(self._describe(rows, known, journal, seed=drop.drop_id, days=days), by=drop.by)
-                if earlier and is_accepted:
-                    became = JudgedBatch(batch=replace(batch, accepted_by=earlier.by))
-                else:
+            accepted_by = earlier.by if earlier and earlier.status == "accepted" else ""
+            looks = self._describe(rows, [*reversed(together), *tables.values()], journal, drop.drop_id)
+            for batch in (replace(look, by=drop.by, accepted_by=accepted_by) for look in looks):
+                became = JudgedBatch(batch=batch)
+                if not accepted_by:
                     became = self._judge(drop, batch, learnt, rate=rate, quota=max(quota, self._doubted(drop)))
-                if not became.because:
+                if not became.because or became.is_early:
                     break
-            if not is_accepted:
+            if not accepted_by:
                 self._keep(drop, named, became, earlier)
                 became = replace(became, is_told=bool(earlier and {*earlier.because} == {*became.because}))
             judged[drop.drop_id] = became
@@ -179,9 +179,10 @@ class LabelJudge:
         )
 
     def _describe(
-        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, **drawn: Any
-    ) -> LabelBatch:
-        """What the labels say that is new, and how that fits those of the tables and the decisions.
+        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, seed: str
+    ) -> Iterator[LabelBatch]:
+        """What the labels say that is new, and how that fits those of the tables and the decisions: of a few days, then
+        of more.
 
         A label that is known already, or that is refused, says nothing: else it would hide others."""
         import pyarrow as pa
@@ -190,21 +191,19 @@ class LabelJudge:
         known = compare_known(tables if rows.num_rows else (), rows, spec.key, spec.label_columns)
         is_news = ~known.known | known.contradicts
         rows, contradicts = rows.filter(pa.array(is_news)), known.contradicts[is_news]
-        if not rows.num_rows:
-            return LabelBatch(labels=0)
         figures: dict[str, BatchFigure] = {}
         for name in spec.label_columns:
             figures |= label_evidence.label_figures(name, rows[name].to_pylist())
-        answers, unanswered = self._answers(rows, contradicts, **drawn)
-        return LabelBatch(
-            labels=rows.num_rows,
-            contradicting=int(contradicts.sum()),
-            contradicted=_whose(known.sources, journal),
-            unanswered=unanswered,
-            figures=figures | (label_evidence.error_figure(answers) if answers else {}),
-            sure=label_evidence.sure_answers(answers) if answers else {},
-            parts=label_evidence.sure_parts(answers) if answers else {},
-        )
+        for answers, unanswered in self._answers(rows, contradicts, seed=seed):
+            yield LabelBatch(
+                labels=rows.num_rows,
+                contradicting=int(contradicts.sum()),
+                contradicted=_whose(known.sources, journal),
+                unanswered=unanswered,
+                figures=figures | (label_evidence.error_figure(answers) if answers else {}),
+                sure=label_evidence.sure_answers(answers) if answers else {},
+                parts=label_evidence.sure_parts(answers) if answers else {},
+            )
 
     def _accepted(self, drop: ParsedDrop, parsed: Path) -> pa.Table:
         """The labels of the drop that keep the contract, each key once."""
@@ -218,12 +217,12 @@ class LabelJudge:
         return rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in spec.label_columns)))
 
     def _answers(
-        self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str, days: int
-    ) -> tuple[label_evidence.KnownAnswers | None, int]:
+        self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str
+    ) -> Iterator[tuple[label_evidence.KnownAnswers | None, int]]:
         """The answers to the labelled rows of some days, and how many of all labels probably have neither one nor an
         earlier label; None and 0 if the labels do not say which days these are.
 
-        At most `days` are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
+        The days are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
         import numpy as np
         import pyarrow as pa
 
@@ -232,31 +231,33 @@ class LabelJudge:
         from millrace.decisions.outcome_columns import join, times_of
 
         spec, contract = self._workload.prediction, self._lake.contract
-        if contract.labels.column(spec.event_time).is_generated:
-            return None, 0
+        if contract.labels.column(spec.event_time).is_generated or not rows.num_rows:
+            yield None, 0
+            return
         times, has_time = times_of(rows, spec.event_time)
         labels, is_known_L = rows.filter(pa.array(has_time)), contradicts[has_time]
         day_L = (times[has_time] - timedelta(hours=spec.horizons[0]) // MICROSECOND) // (DAY // MICROSECOND)
-        every_day = np.unique(day_L).tolist()
-        drawn = random.Random(seed).sample(every_day, min(len(every_day), days))  # noqa: S311 # nosec B311
-        near_L, chosen = np.isin(day_L, drawn), {EPOCH + number * DAY for number in drawn}
-        task, has_files = tasks.declare(spec, contract.rows.column(spec.label_columns[0])), False
+        days, task = np.unique(day_L).tolist(), tasks.declare(spec, contract.rows.column(spec.label_columns[0]))
         shape = ColumnShape(cells={}, answer=task.answer)
         joined: dict[str, Any] = {"prediction_spec": spec, "table": contract.labels}
         bucket, workload = self._lake.names.platform.bucket("lake"), self._lake.names.workload
-        with TemporaryDirectory() as folder:
-            found = LabelledDecisions(labels, **joined, folder=Path(folder), shape=shape, hours=spec.horizons)
-            for part in read_parts(self._s3, bucket, workload, chosen, shape=shape, most_scored=MOST_SCORED):
-                has_files = has_files or "batch" in part.column("source").unique().to_pylist()
-                found.add(part)
-            read = found.known()
-            new = labels.filter(pa.array(near_L & ~is_known_L))
-            # A label at a horizon belongs to rows of several days, and later rows are its truth.
-            early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, read, has_files)
-            outcomes = join(read, labels, **joined, task=task)
-            names = (*spec.key, spec.event_time)
-            answers = label_evidence.answers_of(outcomes, found.inputs, is_share=task.error_is_share, but_of=names)
-        return answers, round(early * len(labels) / near_L.sum()) if near_L.any() else 0
+        room = max(LOOKS[0], MOST_LABELS * len(days) // max(len(labels), 1))
+        for many in sorted({min(len(days), room, look) for look in LOOKS}):
+            drawn, has_files = random.Random(seed).sample(days, many), False  # noqa: S311 # nosec B311
+            near_L, chosen = np.isin(day_L, drawn), {EPOCH + number * DAY for number in drawn}
+            with TemporaryDirectory() as folder:
+                found = LabelledDecisions(labels, **joined, folder=Path(folder), shape=shape, hours=spec.horizons)
+                for part in read_parts(self._s3, bucket, workload, chosen, shape=shape, most_scored=MOST_SCORED):
+                    has_files = has_files or "batch" in part.column("source").unique().to_pylist()
+                    found.add(part)
+                read = found.known()
+                new = labels.filter(pa.array(near_L & ~is_known_L))
+                # A label at a horizon belongs to rows of several days, and later rows are its truth.
+                early = 0 if spec.horizon_hours else self._count_early(self._without_row(new), chosen, read, has_files)
+                outcomes = join(read, labels, **joined, task=task)
+                names = (*spec.key, spec.event_time)
+                answers = label_evidence.answers_of(outcomes, found.inputs, is_share=task.error_is_share, but_of=names)
+            yield answers, round(early * len(labels) / near_L.sum()) if near_L.any() else 0
 
     def _without_row(self, labels: pa.Table) -> pa.Table:
         """These labels without those of rows that the table has: a row that waits for its label gets it."""

@@ -162,8 +162,8 @@ class OnlineRoad:
         answered, untaken = endpoint.split_rejected(admitted, answer, self._table)
         acting = self._standing.acting(answer.model_version)
         if acting and acting.below_floor:
-            # A row that nobody else can answer keeps the version's answer.
-            instead = tuple(one if one.answered_by else None for one in self._instead(answered))
+            # A row that the rule cannot answer keeps the version's answer: with nobody else was it compared.
+            instead = tuple(one if one.answered_by == "rule" else None for one in self._instead(answered))
             answer = replace(answer, instead=instead, explanations=())
         inputs: Sequence[Mapping[str, Any]] = [row.cells for row in answered]
         contents: Mapping[str, bytes] = {}

@@ -113,6 +113,11 @@ def status(version: str, *words: str) -> str:
     return next(str(one["status"]) for one in typed("versions", *words) if one["version"] == version)
 
 
+def audited(event: str) -> list[dict[str, Any]]:
+    """The details of the records of this event, the newest first."""
+    return [one["details"] for one in typed("audit", "list", "--event", event)]
+
+
 def less_of(policy: dict[str, Any], action: str) -> dict[str, Any]:
     """The policy that allows the same but for one action."""
     less = [{**one, "Action": [name for name in one["Action"] if name != action]} for one in policy["Statement"]]

@@ -14,7 +14,7 @@ from millrace.state.climbing import Climbing
 from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
 from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
-from tests.end_to_end.callers import create_caller, declare_api, status, typed
+from tests.end_to_end.callers import audited, create_caller, declare_api, status, typed
 from tests.registered import register, tell
 
 pytestmark = pytest.mark.night(
@@ -77,11 +77,6 @@ def answers(cloud: Electricity, name: str, count: int) -> list[str | None]:
     return [one["model_version"] for call in calls for one in cloud.ask(*call)]
 
 
-def ended(event: str) -> str:
-    found = [one for one in typed("audit", "list") if one["event"] == event]
-    return str(found[0]["details"]["because"])
-
-
 def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert (live(cloud), status("1")) == ("1", "live")
 
@@ -92,7 +87,7 @@ def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert said.count("2") >= REQUESTS
     cloud.later(minutes=16)
     assert (live(cloud), canary(cloud)) == ("2", None)
-    assert "requests without a finding" in ended("phase.passed")
+    assert "requests without a finding" in audited("phase.passed")[0]["because"]
 
     # Version 3 answers nothing: version 2 does in its place, and it is out.
     comes(cloud, "3")
@@ -103,13 +98,13 @@ def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert set(answers(cloud, "bad", 40)) == {"2"}
     cloud.later(minutes=16)
     assert (live(cloud), status("3"), canary(cloud)) == ("2", "refused", None)
-    assert "requests failed, more than 0.02" in ended("phase.stopped")
+    assert "requests failed, more than 0.02" in audited("phase.stopped")[0]["because"]
 
     # Nobody asks while version 4 would answer: no data is no pass.
     comes(cloud, "4")
     cloud.later(days=2, hours=1)
     assert (live(cloud), status("4"), canary(cloud)) == ("2", "refused", None)
-    assert f"0 of {REQUESTS} requests" in ended("phase.stopped")
+    assert f"0 of {REQUESTS} requests" in audited("phase.stopped")[0]["because"]
 
     # While version 5 answers a share, version 1 is brought back: the canary ends at once.
     comes(cloud, "5")

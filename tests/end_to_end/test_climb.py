@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC
 from itertools import count
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +28,7 @@ from tests.electricity import (
     live_electricity,
     sample,
 )
-from tests.end_to_end.callers import meanwhile, status, typed
+from tests.end_to_end.callers import audited, meanwhile, status, typed
 
 pytestmark = pytest.mark.night("by day sequences of accidents walk the phases, beside the version before too")
 
@@ -48,12 +47,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
     """Version 1 is live: with nothing to be compared with it has answered no copies."""
     with live_electricity(tmp_path_factory.mktemp("climb"), added=POLICY, changes=CHANGES) as cloud:
         yield cloud
-
-
-def audited(event: str) -> dict[str, Any]:
-    """The details of the only record of this event."""
-    (record,) = [one["details"] for one in typed("audit", "list") if one["event"] == event]
-    return dict(record)
 
 
 def ask(cloud: Electricity, call: str, rows: pa.Table) -> set[str]:
@@ -109,7 +102,7 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: Electricity) -> None
     assert {(one.reason, one.output) for one in items} == {("labels_wanted", None)}
     label(cloud, found, "challenger")
     assert cloud.champion().version == "2"
-    assert "better" in audited("phase.passed")["because"]
+    assert "better" in audited("phase.passed")[0]["because"]
 
     # Version 1 answers copies now. Late labels say that it was better: it is back, while callers ask on.
     standby = ReleasePointers(cloud.state).read().canary
@@ -120,12 +113,8 @@ def test_labels_of_what_both_answer_otherwise_decide(cloud: Electricity) -> None
     with meanwhile(lambda: heard.update(ask(cloud, f"on-{next(calls)}", sample(KNOWN + MORE, 1))), pause_s=lambda: 0.2):
         label(cloud, found, "champion")
     assert (cloud.champion().version, heard) == ("1", {"1", "2"})
-    back = audited("release.rolled_back")
-    assert (back["by"], back["reason"], back["replaced"]) == (
-        "judge_phase",
-        audited("phase.stopped")["because"],
-        "2",
-    )
+    (back,), (stopped,) = audited("release.rolled_back"), audited("phase.stopped")
+    assert (back["by"], back["reason"], back["replaced"]) == ("judge_phase", stopped["because"], "2")
     assert (Leases(cloud.state).holdings(), Climbing.find(cloud.state)) == ([], None)
     assert ReleasePointers(cloud.state).read().canary is None
     assert NAMES.challenger not in str(cloud.client("sagemaker").list_endpoints()["Endpoints"])

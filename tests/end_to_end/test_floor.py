@@ -17,12 +17,12 @@ from millrace.console.environment import local_environment
 from millrace.console.queries.executions import executions
 from millrace.console.queries.reviews import list_waiting
 from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
-from tests.end_to_end.callers import typed
+from tests.end_to_end.callers import audited, typed
 from tests.localcloud.waiting import until
 
 WEEK = 7 * 48
 CHANGES = {
-    "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule]",
+    "  event_time: timestamp": "  event_time: timestamp\n  fallback: [rule, {constant: 0.5}]",
     "cron(0 7 1 1,7 ? *)": "cron(0 7 1 5 ? *)",
     "  minimum_new_labels: 1344": "  minimum_new_labels: 300",
     "  minimum_drifted_labels: 0 ": "  without_labels: floor\n  minimum_drifted_labels: 140 ",
@@ -72,7 +72,7 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     (on,) = [one for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert (on["event"], on["details"]["below"]) == ("floor.on", True)
     assert on["details"]["own"] > on["details"]["rule"]
-    assert "below-floor" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+    assert "below-floor" in cloud.raised()
 
     # The next day is answered by the rule; what the version says is kept beside it, for requests and files.
     calls = iter(range(1000))
@@ -99,7 +99,7 @@ def test_the_rule_answers_below_the_floor_until_the_version_is_better_again(clou
     until(lambda: {one["reason"] for one in cloud.predict(f"c-{next(calls)}", day_after(23))} == {"within_bounds"})
     found = [one["event"] for one in typed("audit", "list") if one["event"].startswith("floor.")]
     assert sorted(found) == ["floor.off", "floor.on"]
-    assert "below-floor" not in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+    assert "below-floor" not in cloud.raised()
 
 
 def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(cloud: Electricity) -> None:
@@ -109,7 +109,7 @@ def test_after_an_alarm_without_labels_the_rule_answers_and_people_are_asked(clo
     cloud.predict("drifted", asked.set_column(asked.column_names.index("nswprice"), "nswprice", further))
     cloud.go_to(CLOCK + timedelta(days=50))
 
-    assert "input-drift" in {one["AlarmName"].rpartition("electricity-")[2] for one in raised(cloud)}
+    assert "input-drift" in cloud.raised()
     refused = guarded("retrain.refused")[-1]
     assert (refused["reason"], refused["evidence"]["drifted_labels"]) == ("drifted_labels", 0)
     since = datetime.fromisoformat(refused["evidence"]["drifted_since"])
@@ -148,10 +148,4 @@ def test_a_retraining_by_schedule_is_accepted_and_its_model_judged(cloud: Electr
 
 def guarded(event: str) -> list[dict[str, Any]]:
     """What the guard has decided, in order of time."""
-    found = [one["details"] for one in typed("audit", "list") if one["event"] == event]
-    return sorted(found, key=lambda one: str(one["evidence"]["as_of"]))
-
-
-def raised(cloud: Electricity) -> list[Any]:
-    found: list[Any] = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
-    return found
+    return sorted(audited(event), key=lambda one: str(one["evidence"]["as_of"]))

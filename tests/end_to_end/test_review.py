@@ -90,16 +90,12 @@ def test_every_decision_for_a_person_waits_and_no_other_one(environment: Environ
 
 
 def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: Electricity) -> None:
-    def raised() -> set[str]:
-        found = cloud.client("cloudwatch").describe_alarms(StateValue="ALARM")["MetricAlarms"]
-        return {one["AlarmName"].removeprefix(f"{NAMES.prefix}-") for one in found}
-
     (state,) = json.loads(runs("status", "--json"))
     assert state["reviews_waiting"].startswith(f"{count_waiting(environment, NAMES).count}, the oldest for ")
     for hours, expected in ((6, False), (10, True)):
         with sweeping(cloud):
             cloud.go_to(CLOCK + timedelta(hours=hours))
-        assert ("late-reviews" in raised()) is expected
+        assert ("late-reviews" in cloud.raised()) is expected
     (state,) = json.loads(runs("status", "--json"))
     assert state["reviews_waiting"].endswith("the oldest for 10 h")
 

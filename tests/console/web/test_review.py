@@ -21,6 +21,7 @@ from millrace.decisions.review import ReviewAnswer, ReviewItem, label_body
 from millrace.names import WorkloadNames
 from tests.console.web.queue_of_items import NAMES, PATH, item, make_stores, open_items
 from tests.console.web.served import Browser, hidden, send, serving
+from tests.console.web.test_acts import reader
 from tests.credentials import KEYS
 
 
@@ -102,6 +103,15 @@ def test_skip_pass_on_and_take_back(browser: Browser, environment: Environment) 
     again = send(browser, none, act="undo")
     assert hidden(again.text, "decision") == "r-3"
     assert state(environment, 3).answer is None
+
+
+@pytest.mark.parametrize(("denied", "status"), [("PutItem", 200), ("Query", 403)])
+def test_own_answers_are_shown_to_who_may_read_the_queue(environment: Environment, denied: str, status: int) -> None:
+    app, _ = console_app(reader(environment, denied))
+    with serving(app) as (browser, url):
+        browser.open(url)
+        answer = browser.ask(f"{PATH}/answers")
+    assert (answer.status, f"ann may not {denied}" in answer.text) == (status, status == 403)
 
 
 def test_an_answer_that_is_none_of_the_choices_is_said_and_changes_nothing(

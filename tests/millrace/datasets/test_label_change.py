@@ -175,7 +175,7 @@ def test_the_naive_rule_knows_no_more_than_the_model(lag_hours: int, is_known: b
 
 
 ROWS = 2_000_000
-JUDGED = 5 * 285_000
+JUDGED = joined_load.labels.MOST_LABELS
 
 
 @pytest.mark.night("some minutes; by day no decision becomes an object")
@@ -192,7 +192,7 @@ def test_two_million_decisions_and_labels_are_joined_in_the_functions_memory(
 
 
 @pytest.mark.night("some minutes; by day answers are read in parts")
-def test_the_labels_of_five_days_are_judged_in_the_functions_memory(names: WorkloadNames, cloud: Cloud) -> None:
+def test_the_most_labels_are_judged_in_the_functions_memory(names: WorkloadNames, cloud: Cloud) -> None:
     stage = names.platform.stage
     create_table(cloud.client("dynamodb"), names.platform.state_table)
     joined_load.fill(cloud.client("s3"), joined_load.lake_of(stage), JUDGED, ["absorbed", "lines"])
