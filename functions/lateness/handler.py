@@ -12,7 +12,7 @@ import boto3
 from millrace.aws.bus import put_event
 from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
-from millrace.datasets.key_ranges import newest
+from millrace.datasets.iceberg import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
 from millrace.functions.lateness.judgement import age_of_labels, age_of_rows

@@ -16,7 +16,7 @@ from millrace.contract.deduplicate import Keys, key_beside, key_of
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import ARRIVED, SOURCE, Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
-from millrace.datasets.key_ranges import may_hold
+from millrace.datasets.iceberg import may_hold
 from millrace.datasets.labels import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake, NewDataFile

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 
-from millrace.datasets.key_ranges import newest
+from millrace.datasets.iceberg import newest
 from millrace.decisions.record import prefix
 from millrace.functions.lateness.judgement import age_of_labels
 

@@ -21,7 +21,7 @@ from pyiceberg.types import LongType
 
 from millrace.contract.schema import Table
 from millrace.datasets.commits import commit, rows_in
-from millrace.datasets.key_ranges import may_hold
+from millrace.datasets.iceberg import may_hold
 from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.row_files import RowFiles
 from millrace.datasets.tables import Lake
