@@ -8,11 +8,10 @@ import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
-from typer.core import TyperCommand
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
@@ -22,7 +21,7 @@ from millrace.console.cli.local import clock, down, up
 from millrace.console.cli.models import bom, card, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
-from millrace.console.cli.options import grouped
+from millrace.console.cli.options import Once, grouped
 from millrace.console.cli.plan import plan
 from millrace.console.cli.predict import drop, openapi, predict
 from millrace.console.cli.records import cost, decisions, quarantine, report, why, withdraw
@@ -34,17 +33,6 @@ from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Once(TyperCommand):
-    """A command that refuses an option with one value that is given twice."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        given = self.make_parser(ctx).parse_args(args=[*args])[2]
-        for each in given:
-            if given.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
-                raise typer.BadParameter(f"{each.opts[0]}: expected it once, got it twice")
-        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)

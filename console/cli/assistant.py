@@ -76,12 +76,14 @@ def _offered(name: str, millrace: Any) -> dict[str, Any]:
     return {each.name: each for each in millrace.commands[name].params if each.name in (*TOOLS[name], "workload")}
 
 
+def _types(option: Any) -> dict[type, str]:
+    """The types of the values that the option takes, each with its name in JSON."""
+    return {bool: "boolean"} if getattr(option, "is_flag", False) else {str: "string", int: "integer"}
+
+
 def _described(name: str, millrace: Any) -> dict[str, Any]:
     offered = _offered(name, millrace)
-    types = {
-        key: "boolean" if getattr(each, "is_flag", False) else ["string", "integer"] for key, each in offered.items()
-    }
-    keys = {key: {"type": types[key], "description": each.help or key} for key, each in offered.items()}
+    keys = {key: {"type": [*_types(each).values()], "description": each.help or key} for key, each in offered.items()}
     needed = [key for key, each in offered.items() if each.required]
     schema = {"type": "object", "properties": keys, "required": needed, "additionalProperties": False}
     return {"name": name, "description": millrace.commands[name].help, "input_schema": schema}
@@ -94,6 +96,9 @@ def _answer(millrace: Any, name: str, given: Mapping[str, Any], options: Sequenc
     offered = _offered(name, millrace)
     if unknown := sorted(given.keys() - offered.keys()):
         raise typer.BadParameter(f"expected some of {', '.join(offered)}, got {', '.join(unknown)}")
+    for key, value in given.items():
+        if type(value) not in (types := _types(offered[key])):
+            raise typer.BadParameter(f"{key}: expected a value of type {' or '.join(types.values())}, got {value!r}")
     typed = [(offered[key].opts[0], value) for key, value in given.items() if value is not False]
     named = [name if value is True else f"{name}={value}" for name, value in typed if name.startswith("-")]
     words = [str(value) for name, value in typed if not name.startswith("-")]

@@ -13,6 +13,7 @@ import typer
 from millrace.console.cli.options import (
     Build,
     Json,
+    Once,
     Stage,
     Target,
     audit_events,
@@ -38,7 +39,7 @@ Audited = Annotated[str, several_workloads("all", "A folder of workloads/.", env
 EarlierHead = Annotated[str, typer.Option("--head", help="A head that an earlier verification printed, as 17:5d0f….")]
 
 
-@audit.command("list")
+@audit.command("list", cls=Once)
 @grouped
 def list_records(target: Target, as_json: Json, event: Event = "", limit: Limited = 20) -> None:
     """List a workload's decisions, the newest first: event, function, run or person, and the details in a sentence.
@@ -75,7 +76,7 @@ def _document(record: Record) -> dict[str, Any]:
     }
 
 
-@audit.command()
+@audit.command(cls=Once)
 def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", head: EarlierHead = "") -> None:
     """Compute the audit's chain in the locked bucket again and compare it with the table, for every workload or one.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -198,13 +198,10 @@ def when(text: str | None, option: str) -> datetime | None:
     Raises RunError if the text is no moment or has no offset."""
     if not text:
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise RunError(f"{option}: expected a moment such as 1997-05-15T06:00:00Z, got {text!r}") from None
-    if moment.tzinfo is None:
-        raise RunError(f"{option}: expected a moment with its offset, such as 1997-05-15T06:00:00Z, got {text!r}")
-    return moment
+    with suppress(ValueError):
+        if (moment := datetime.fromisoformat(text)).tzinfo:
+            return moment
+    raise RunError(f"{option}: expected a moment with its offset, such as 1997-05-15T06:00:00Z, got {text!r}")
 
 
 STYLES = {"succeeded": "green", "failed": "bold red", "caught": "yellow", "stopped": "red", "running": "cyan"}
@@ -237,8 +234,10 @@ def show_run(names: WorkloadNames, shown: ShownRun) -> None:
     console.print(_steps(detail.steps))
     if detail.run.status not in ("RUNNING", "SUCCEEDED"):
         _failure(console, detail, shown.broken, is_logged=bool(shown.log and shown.log.lines))
-    if shown.log is not None:
-        _log(console, shown.log)
+    if (log := shown.log) and log.group:
+        _titled(console, f"log {log.group} {log.stream}".strip(), "" if log.lines else "no lines")
+        for line in log.lines:
+            console.print(Text.assemble((f"{line.at:%H:%M:%S} ", "dim"), plainly(line.text)))
     for title, value in (("input", detail.input), ("output", detail.output)):
         if value is not None:
             _titled(console, title, _cut(json.dumps(value, indent=1)))
@@ -318,14 +317,6 @@ def _readable(cause: str) -> str:
         # With the lines of code that it came through.
         return "\n".join((reason, *(str(frame).rstrip() for frame in value.get("stackTrace") or ())))
     return json.dumps(value, indent=1) if reason == cause else reason
-
-
-def _log(console: Console, log: Log) -> None:
-    if not log.group:
-        return
-    _titled(console, f"log {log.group} {log.stream}".strip(), "" if log.lines else "no lines")
-    for line in log.lines:
-        console.print(Text.assemble((f"{line.at:%H:%M:%S} ", "dim"), plainly(line.text)))
 
 
 def _titled(console: Console, title: str, text: str, *, style: str = "bold") -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import click
 import typer
+from typer.core import TyperCommand
 
 from millrace.console.files.grid import Inside
 from millrace.errors import EnvironmentNotFoundError, MillraceError
@@ -88,6 +89,17 @@ def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
+
+
+class Once(TyperCommand):
+    """A command that refuses an option with one value that is given twice, but not while a shell completes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = [] if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=[*args])[2]
+        for each in given:
+            if given.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
+                raise typer.BadParameter(f"{each.opts[0]}: expected it once, got it twice")
+        return super().parse_args(ctx, args)
 
 
 def flag(name: str, help_: str) -> Any:

@@ -222,8 +222,7 @@ def report(target: Target, output: ReportOutput = None) -> None:
     from millrace.console.queries.report import question_of, read_report
 
     environment, names = target.find()
-    declared = workloads_folder() / names.workload / "workload.yaml"
-    found = read_report(environment, names, question=question_of(declared))
+    found = read_report(environment, names, question=question_of(workloads_folder() / names.workload))
     for part, why in found.unread.items():
         print(f"{part}: {why.words}", file=sys.stderr)
     html = page(found)

@@ -198,12 +198,14 @@ def approve(
 
     Example: millrace approve 3 --reason "as good on our own wards" --wait"""
     from millrace.console.actions import approve as action
+    from millrace.console.cli.follow import follow_run, require_success
 
     environment, names = target.find_deployed()
     known = action.releases(environment, names)
     package = action.approve(environment, names, version, reason=reason)
     if wait:
-        _follow(environment, names, package.arn, known)
+        found = follow_run(environment, names, lambda: action.find_release(environment, names, package.arn, known))
+        require_success(names, found)
     if json:
         show_json({"version": package.version, "approved": True, "live": wait})
     else:
@@ -237,15 +239,6 @@ def release(target: Target, json: Json, version: Version, reason: Reason, wait: 
     environment, names = target.find_deployed()
     run = action.release(environment, names, version, reason=reason)
     end(environment, names, run, how="started", wait=wait, as_json=json)
-
-
-def _follow(environment: Environment, names: WorkloadNames, package_arn: str, known: set[str]) -> None:
-    """Wait for the release of the version, none of the `known` runs. Raises RunError if it does not make it live."""
-    from millrace.console.actions.approve import find_release
-    from millrace.console.cli.follow import follow_run, require_success
-
-    found = follow_run(environment, names, lambda: find_release(environment, names, package_arn, known))
-    require_success(names, found)
 
 
 def rollback(

@@ -166,7 +166,9 @@ class Month:
     def heard(self) -> tuple[str, ...]:
         """The mails since the last time."""
         mailed = mails(self.cloud)
-        news, self._mails = tuple(line for line in mailed[self._mails :] if is_news(line)), len(mailed)
+        # A new alarm says OK once; that it is over is said too, and both are no call to act.
+        news = tuple(line for line in mailed[self._mails :] if not line.startswith(("OK ", "INSUFFICIENT_DATA ")))
+        self._mails = len(mailed)
         return news
 
     def note(self, day: int) -> None:
@@ -176,11 +178,6 @@ class Month:
     def holders(self) -> tuple[str, ...]:
         table = StateTable(self.cloud.client("dynamodb"), NAMES)
         return tuple(one.holder for held in (Slots(table), Leases(table)) for one in held.holdings())
-
-
-def is_news(line: str) -> bool:
-    """A new alarm says OK once; that it is over is said too, and both are no call to act."""
-    return not line.startswith(("OK ", "INSUFFICIENT_DATA "))
 
 
 def lost_event(month: Month, day: int) -> None:

@@ -23,7 +23,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "runs-of-train": {"machine": "train", "status": "succeeded", "limit": 2},
     "show-refused": {"run": "39e4b78a"},
     "versions": {},
-    "live": {"at": "1997-05-20T06:00:00"},
+    "live": {"at": "1997-05-20T06:00:00Z"},
     "quarantine": {"limit": 3},
     "decisions": {},
     "why": {"id": "call-1"},
@@ -65,7 +65,8 @@ def test_a_tool_answers_what_its_command_prints(name: str) -> None:
         ("alarms", {"acknowledge": "error"}, "got acknowledge"),
         ("show", {}, "run"),
         ("why", {"id": "call-1", "explain": True}, "a model's decision"),
-        ("why", {"id": "call-1", "explain": "yes"}, "does not take a value"),
+        ("why", {"id": "call-1", "explain": "yes"}, "expected a value of type boolean"),
+        ("decisions", {"id": True}, "expected a value of type string or integer"),
         ("rollback", {}, "expected one of the tools status, runs"),
     ],
 )

@@ -59,6 +59,7 @@ def test_a_phase_that_lasts_is_one_line_in_a_pipe() -> None:
         ("millrace versions --stage pr", "prod"),
         ("millrace new x --kind multic", "multiclass"),
         ("millrace audit list --event model.r", "model.refused"),
+        ("millrace runs --limit 1 --limit 2 --workload elec", "electricity"),
         ("millrace show abc", ""),
     ],
 )
@@ -75,9 +76,10 @@ def test_names_are_completed(line: str, completed: str) -> None:
     assert (done.stdout.strip(), done.stderr) == (completed, "")
 
 
-def test_each_command_has_an_example() -> None:
-    for command in cli.app.registered_commands:
+def test_each_command_has_an_example_and_takes_an_option_once() -> None:
+    for command in (*cli.app.registered_commands, *cli.audit.registered_commands):
         assert command.callback is not None
+        assert command.cls is cli.Once
         assert "Example" in (command.callback.__doc__ or ""), command.callback.__name__
 
 
