@@ -174,7 +174,7 @@ def run_in_cloud(
     # Counted before the report is read, which makes calls of its own.
     seconds, calls = driver.elapsed_s(), cloud.api_calls()
     moving("Read the results", ())
-    report = read_report(local_environment(cloud), story.names, question=question_of(story.folder / "workload.yaml"))
+    report = read_report(local_environment(cloud), story.names, question=question_of(story.folder))
     facts = (
         Fact(figure=f"{seconds:.0f} s", what=f"for {story.span}, deployment not counted"),
         Fact(figure=f"{calls:,}", what="calls to AWS's API"),

@@ -4,7 +4,7 @@ A digest is computed again where that is cheap."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -29,14 +29,16 @@ from millrace.console.queries.link import (
     review_link,
     score_link,
 )
+from millrace.console.queries.live import FAILURES
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.stored import as_file, find_object, manifest_uris, read_metadata, unpack
+from millrace.console.queries.stored import Unread, as_file, find_object, manifest_uris, part, read_metadata, unpack
 from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.consumers.catalogue import of_stage
 from millrace.consumers.next_workload import NextWorkload, before_chain, chained_id
 from millrace.contract.load import digest, read_document
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import Pin, data_digest
+from millrace.decisions.record import Decision
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import ArtefactError, WorkloadError
@@ -70,16 +72,19 @@ def trace_decision(environment: Environment, names: WorkloadNames, kept: Located
     if kept.decision.source == "workload":
         first, asker = before_chain(kept.decision.id)
         yield recorded("decision before", first, "", f"of {asker}: millrace why {first} --workload {asker}")
+    actions: set[str] = {kept.decision.action}
     if kept.decision.action == "review":
-        yield review_link(kept.decision.id, find_items(environment, names, [kept.decision.id]))
-    yield from _became(environment, names, kept)
+        items = find_items(environment, names, [kept.decision.id])
+        yield review_link(kept.decision.id, items)
+        # An item that is no longer in the queue may have been answered.
+        actions |= {"answered"} if all(item.answer for item in items.values()) else set()
+    yield from _readable("decision after", lambda: _became(environment, names, kept.decision.id, actions))
     if kept.scored:
         yield _scored(environment.client("s3"), kept.scored)
         yield score_link(environment, names, kept.decision, kept.scored)
     for column, uri in captured_uris(names, kept).items():
         yield _captured(environment.client("s3"), column, uri)
-    labels = find_labels(environment, names, [kept.decision]).get(kept.decision.id, ())
-    yield from map(_label, labels, find_learners(environment, names, labels))
+    yield from _readable("label", lambda: _labels(environment, names, kept.decision))
     version = kept.decision.model_version
     if version is None:
         yield broken("model version", "none", "no model answered: the fallback of the workload did")
@@ -127,16 +132,13 @@ class Chain:
         yield from self._dataset()
         yield self._declared("contract", "contract.yaml", self.known("contract"))
         yield self._declared("config", "workload.yaml", self.known("declaration" if self.origin else "config"))
-        yield from self._pulled() if self.origin else self._trained()
+        yield from self._pulled() if self.origin else chain(self._initial(), self._pretrained(), [self._code()])
         yield from self._gates()
 
     @property
     def origin(self) -> str:
         """The ARN of the version of another stage of which this one is a copy; empty for one that was made here."""
         return self.package.metadata.get(ORIGIN, "")
-
-    def _trained(self) -> Iterator[Link]:
-        return chain(self._initial(), self._pretrained(), [self._code()])
 
     def _pulled(self) -> Iterator[Link]:
         """The other stage's signature. Rows, configuration and code of the training are that stage's to look at."""
@@ -248,9 +250,9 @@ class Chain:
     def _pretrained(self) -> Iterator[Link]:
         """The sentence encoder that the model contains; the training job has compared its digest."""
         declared = self._workload()
-        if declared and (part := declared.training.pretrained):
-            detail = f"licence {part.licence}; the training job compared the digest"
-            yield recorded("pre-trained part", part.source, part.digest.removeprefix("sha256:"), detail)
+        if declared and (encoder := declared.training.pretrained):
+            detail = f"licence {encoder.licence}; the training job compared the digest"
+            yield recorded("pre-trained part", encoder.source, encoder.digest.removeprefix("sha256:"), detail)
 
     def _workload(self) -> Workload | None:
         """The declaration as the run had it; None if it is gone, or if it was altered so that it is no declaration."""
@@ -308,14 +310,25 @@ def _decision(kept: LocatedDecision) -> Link:
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 
-def _became(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
-    """What each next workload that wants the decision, or a person's answer to it, has decided on it."""
-    action, then = kept.decision.action, chained_id(kept.decision.id, names.workload)
+def _readable(what: str, links: Callable[[], Iterable[Link]]) -> Sequence[Link]:
+    """The links; if they cannot be read, the one that says why."""
+    found = part(lambda: [*links()], FAILURES)
+    return [recorded(what, "", "", found.words)] if isinstance(found, Unread) else found
+
+
+def _became(environment: Environment, names: WorkloadNames, first: str, actions: set[str]) -> Iterator[Link]:
+    """What each next workload that wants one of these actions has decided on the decision `first`."""
+    then = chained_id(first, names.workload)
     for one in of_stage(load_workload(workloads_folder() / names.workload).consumers, names.platform.stage).values():
-        if isinstance(one, NextWorkload) and {action, "answered" if action == "review" else action} & {*one.actions}:
+        if isinstance(one, NextWorkload) and actions & {*one.actions}:
             after = find_decision(environment, replace(names, workload=one.workload), then)
             link = _decision(after) if after else recorded("", then, "", "none yet")
             yield replace(link, what=f"decision of {one.workload}")
+
+
+def _labels(environment: Environment, names: WorkloadNames, decision: Decision) -> Iterable[Link]:
+    labels = find_labels(environment, names, [decision]).get(decision.id, ())
+    return map(_label, labels, find_learners(environment, names, labels))
 
 
 def _label(label: KnownLabel, learnt: LearntDrop | None) -> Link:
@@ -364,7 +377,7 @@ def _file(client: Any, what: str, uri: str, wanted: str, detail: str) -> Link:
         return broken(what, uri, MISSING)
     if size > CHEAP_BYTES:
         return recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
-    return compared(what, uri, sha256(_read_version(client, uri)), wanted, detail)
+    return compared(what, uri, sha256(client.get_object(**_object(uri))["Body"].read()), wanted, detail)
 
 
 def _object(uri: str) -> dict[str, str]:
@@ -383,8 +396,3 @@ def _size(client: Any, uri: str) -> int | None:
         if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
             return None
         raise
-
-
-def _read_version(client: Any, uri: str) -> bytes:
-    content: bytes = client.get_object(**_object(uri))["Body"].read()
-    return content

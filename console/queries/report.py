@@ -174,12 +174,12 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     )
 
 
-def question_of(workload: Path) -> str:
-    """The first line of a `workload.yaml`: a comment with the question that the model answers.
+def question_of(folder: Path) -> str:
+    """The first line of the folder's `workload.yaml`: a comment with the question that the model answers.
 
-    The name of its folder if the first line is no comment."""
-    first = workload.read_text().partition("\n")[0]
-    return first.removeprefix("# ").strip() if first.startswith("# ") else workload.parent.name
+    The name of the folder if the first line is no comment."""
+    first = (folder / "workload.yaml").read_text().partition("\n")[0]
+    return first.removeprefix("# ").strip() if first.startswith("# ") else folder.name
 
 
 def read_judged(environment: Environment, names: WorkloadNames, package: Package) -> JudgedModel:

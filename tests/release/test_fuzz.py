@@ -104,11 +104,6 @@ def without_the_end_of_a_canary(made: Account) -> dict[str, Any]:
     return {"handlers": {"cleanup": of_a_training}}
 
 
-def without_withdrawal(made: Account) -> dict[str, Any]:
-    """Items outlive the phase that has asked: the sweep is that of a workload without the phase."""
-    return {"handlers": {"sweep": made.readers["live"]["sweep"]}}
-
-
 def _nothing(_event: Any) -> dict[str, Any]:
     return {}
 
@@ -124,7 +119,8 @@ def _nothing(_event: Any) -> dict[str, Any]:
         (without_restoration, "live", "the endpoint serves", 482),
         (without_approval, "live", "nobody has approved it", 25),
         (without_scaling, "live", "is not scaled", 0),
-        (without_withdrawal, "assisted", "people are still asked", 0),
+        # Items outlive the phase that has asked: the sweep is that of a workload without the phase.
+        (lambda made: {"handlers": {"sweep": made.readers["live"]["sweep"]}}, "assisted", "people are still asked", 0),
     ],
 )
 def test_without_a_guard_a_sequence_goes_wrong(

@@ -21,8 +21,7 @@ from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.millrace.release.test_card import records
 
 BUCKET = NAMES.platform.bucket("artefacts")
-CARD_OF_OURS = card_of(records())
-CARD = CARD_OF_OURS.to_json()
+CARD = card_of(records()).to_json()
 
 
 @pytest.fixture

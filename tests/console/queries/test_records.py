@@ -72,11 +72,11 @@ def test_days_are_asked_from_the_newest_and_both_ends_count(environment: Environ
     assert find_decision(environment, NAMES, "of-") is None
 
 
-def test_a_chain_ends_at_a_version_that_the_registry_does_not_have(environment: Environment) -> None:
+def test_a_chain_says_what_it_cannot_read_and_ends_at_a_version_without_a_registry(environment: Environment) -> None:
     decision = replace(DECISION, id="call-0.intents", source="workload")
-    put(environment, object_key("electricity", DAY, ["m"]), [to_line(decision)])
-    *links, last = trace(environment, NAMES, "call-0.intents")
-    assert [link.state for link in links] == ["checked", "recorded"]
+    put(environment, object_key("undeclared", DAY, ["m"]), [to_line(decision)])
+    *links, last = trace(environment, replace(NAMES, workload="undeclared"), "call-0.intents")
+    assert [link.what for link in links] == ["decision", "decision before", "decision after", "label"]
     assert links[1].detail == "of intents: millrace why call-0 --workload intents"
     assert (last.what, last.state) == ("model version", "broken")
 
@@ -178,6 +178,7 @@ def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
 
 
 CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "reviews")
+QUOTED = '"two\n""lines"""'
 CELLS: list[dict[str, Any]] = [
     {"id": "a", "title": 'two\n"lines"', "age": "31"},
     {"id": "b", "title": "plain", "age": "old"},
@@ -202,8 +203,7 @@ def written(folder: Path, ending: str) -> tuple[Path, list[int]]:
     """The file of CELLS, and the lines in which its rows begin by the reader of drops."""
     path = folder / f"sent.{ending}"
     if ending == "csv":
-        quoted = '"two\n""lines"""'
-        path.write_text(f"id,title,age\na,{quoted},31\nb,plain,old\nc,last,50\n")
+        path.write_text(f"id,title,age\na,{QUOTED},31\nb,plain,old\nc,last,50\n")
         return path, [2, 4, 5]
     if ending == "jsonl":
         path.write_text("".join(json.dumps(row) + "\n" for row in CELLS))
@@ -227,8 +227,7 @@ def test_the_lines_are_those_of_the_reader_of_drops(tmp_path: Path) -> None:
     path, lines = written(tmp_path, "csv")
     names = [column.name for column in CONTRACT.table("scoring").columns]
     empty = "," * (len(names) - 2)
-    quoted = '"two\n""lines"""'
-    path.write_text(f"{','.join(names)}\na,{quoted}{empty}\nb,plain{empty}\n")
+    path.write_text(f"{','.join(names)}\na,{QUOTED}{empty}\nb,plain{empty}\n")
     parts = list(read_drop(path, CONTRACT.table("scoring")))
     begun = [line for part in parts for line in (*part.rows[LINE].to_pylist(), *(row.line for row in part.unparsable))]
     assert sorted(begun) == lines[:2]

@@ -31,10 +31,6 @@ def declared(kind: Kind, properties: Mapping[str, Any]) -> Column:
         return load_contract(Path(folder)).rows.column("c")
 
 
-def _numbers_near(*numbers: float) -> list[float]:
-    return [near for number in numbers for near in (number - 1, number, number + 1)]
-
-
 def _one_pixel(mode: str, encoding: str) -> bytes:
     file = BytesIO()
     Picture.new(mode, (1, 1)).save(file, encoding)
@@ -43,7 +39,7 @@ def _one_pixel(mode: str, encoding: str) -> bytes:
 
 GREY_PNG, COLOUR_JPEG = _one_pixel("L", "png"), _one_pixel("RGB", "jpeg")
 EDGES: list[Any] = [
-    *(int(n) for n in _numbers_near(0, 3, 100, -1, 2**24, 2**31, -(2**31), 2**53, 2**63, -(2**63), 10**20)),
+    *(n + by for n in (0, 3, 100, -1, 2**24, 2**31, -(2**31), 2**53, 2**63, -(2**63), 10**20) for by in (-1, 0, 1)),
     10**400, 0.1, 0.3, 0.30000000000000004, 0.05, 0.25, 1.0, -0.0, 1e39, -1e39, 1e308, 3.4028235677973366e38, 1e-320,
     struct.unpack("f", struct.pack("f", 0.1))[0], True, False, [], {}, [1],
     "", " ", "a", "bb", "abbb", "a\n", "a\nb", "é", "\u0663", "7", "\ud800", "\0", "a\u0300", "\U0001f600" * 3, "00",

@@ -58,10 +58,6 @@ def fitted_of_tokens(texts: list[str]) -> Tokens:
     return Tokens(name="text").fit(pa.table({"text": pa.array(texts, pa.string())}))
 
 
-def pieces_of(encoder: Tokens, text: str) -> list[str]:
-    return ["?" if one == UNKNOWN else (encoder.pieces or ())[one - FIRST] for one in encoder.ids(text)]
-
-
 def test_the_most_frequent_pair_becomes_the_first_piece() -> None:
     encoder = fitted_of_tokens(LOWER)
     assert encoder.pieces is not None
@@ -74,7 +70,8 @@ def test_the_most_frequent_pair_becomes_the_first_piece() -> None:
 def test_the_pieces_of_a_text_are_its_characters_in_order() -> None:
     encoder = fitted_of_tokens(LOWER)
     for text in ("lowest newer we low", "west"):
-        assert "".join(pieces_of(encoder, text)).replace(START, " ").strip() == text
+        pieces = ["?" if one == UNKNOWN else (encoder.pieces or ())[one - FIRST] for one in encoder.ids(text)]
+        assert "".join(pieces).replace(START, " ").strip() == text
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:

@@ -60,10 +60,6 @@ def unseen_number(u: np.ndarray, v: np.ndarray) -> float:
     return float(np.mean(np.searchsorted(sorted_u, v - reach) == np.searchsorted(sorted_u, v + reach, side="right")))
 
 
-def unseen_category(u: np.ndarray, v: np.ndarray) -> float:
-    return float(np.mean(~np.isin(v.astype(str), u.astype(str))))
-
-
 def missing(u: np.ndarray, v: np.ndarray) -> float:
     return float(abs(np.mean(has_value(u)) - np.mean(has_value(v))))
 
@@ -85,7 +81,7 @@ REFERENCES: dict[tuple[str, ValueKind], Reference] = {
     ("wasserstein", "numeric"): of_values(wasserstein),
     ("total_variation", "categorical"): of_values(total_variation),
     ("unseen", "numeric"): of_values(unseen_number),
-    ("unseen", "categorical"): of_values(unseen_category),
+    ("unseen", "categorical"): of_values(lambda u, v: float(np.mean(~np.isin(v.astype(str), u.astype(str))))),
     ("missing", "numeric"): missing,
     ("missing", "categorical"): missing,
 }
