@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from millrace.console.image_folder import SPLIT
 from millrace.console.new.families import Family, suited
 from millrace.console.new.kinds import LABEL_KINDS, label_scale
-from millrace.console.new.spans import CONFIDENCE, Naive, Spans, least, margin
+from millrace.console.new.spans import CONFIDENCE, FIRST_SHARE, Naive, Spans, least, margin
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.load import TYPES_OF_KIND
 from millrace.contract.number_format import NumberFormat
@@ -40,8 +40,6 @@ TREES_ANSWER = ("binary", "multiclass", "regression", "interval")
 """The tasks with boosted trees beside a network; a forecast would need trees for each of its horizons."""
 TREE_COLUMNS = 300
 """The most numbers in a row's history beside which boosted trees answer: they take each as a column."""
-FIRST_SHARE = 0.9
-"""Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
 ASKED = 100
 """So many rows without a label wait for people at a time."""
 GRAINS = {

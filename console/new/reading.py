@@ -18,6 +18,7 @@ from millrace.console.new.kinds import LABEL_KINDS, LabelKind, own_classes, two_
 from millrace.console.new.read import Source
 from millrace.console.new.roles import MOST_REPEATED, Choices, Guess, Guesser, one_of_several, several_labels
 from millrace.console.new.shared_cells import part_cells
+from millrace.console.new.spans import FIRST_SHARE
 from millrace.console.new.times import looks_like_local_time, times_of_day
 from millrace.console.new.words import once, repeated_rows, why_protected
 from millrace.contract.kinds import arrow_type
@@ -39,7 +40,7 @@ AT_RANDOM = (
 )
 """What a generated time is, of rows in order and of others."""
 FIRST_LABELS = 300
-"""So many labels of people start the first training of a file without labels."""
+"""So many labels of people start the first training of a file without labels; of fewer rows FIRST_SHARE of them do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +132,7 @@ class Reading:
 def drawn(classes: Sequence[Any], rows: int) -> list[Any]:
     """The labels that people may give first: each class as often, on rows drawn by chance; None of the other rows."""
     cells = [None] * rows
-    labelled = min(FIRST_LABELS, rows) // len(classes) * len(classes)
+    labelled = min(FIRST_LABELS, int(FIRST_SHARE * rows)) // len(classes) * len(classes)
     for number, row in enumerate(np.random.default_rng(0).permutation(rows)[:labelled]):
         cells[row] = classes[number % len(classes)]
     return cells

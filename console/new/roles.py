@@ -122,6 +122,10 @@ def check_choices(choices: Choices, source: Source) -> None:
         expected = "two classes or more of one --label that is no column of the file, without a horizon"
         came = f"{', '.join(choices.classes)} of {choices.label or 'no --label'}"
         raise ConfigurationError(where=where, field="--classes", expected=expected, came=came)
+    if choices.classes and (choices.hurts or choices.calls_a_day):
+        expected = "neither --hurts nor --calls-a-day beside it: without labels no gate and no canary is proposed"
+        came = choices.hurts or choices.calls_a_day
+        raise ConfigurationError(where=where, field="--classes", expected=expected, came=came)
     if choices.known and not choices.looks_ahead:
         expected = "--horizon-hours or --horizon-steps beside it: of the row's own moment every column is known"
         raise ConfigurationError(where=where, field="--known", expected=expected, came=list(choices.known))

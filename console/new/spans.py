@@ -23,6 +23,8 @@ FEWEST_WINDOWS = 8
 """No length is proposed of which the rows have fewer windows."""
 ENOUGH_ROWS = 100
 """Rows of a window from which on its statistics say something."""
+FIRST_SHARE = 0.9
+"""Share of the file's rows that starts the first training. Below 1, so a drop with a few rows less starts it too."""
 HELD_OUT = (0.15, 0.2, 0.25)
 """Share of the rows that validates, and again that tests. The first share whose parts hold enough labels is taken."""
 FEWEST_TRAINED = 0.4

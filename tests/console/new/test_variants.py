@@ -161,6 +161,8 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "an index without a name": (lambda rows: [{"": at, **row} for at, row in enumerate(rows)], {}),
     "no label": (without("weekend"), {"label": ""}),
     "a label that people give": (without("Trend"), {"classes": ("up", "down")}),
+    "few rows that people label": (lambda rows: without("Trend")(rows[::8]), {"classes": ("up", "down")}),
+    "classes and the one that hurts": (without("Trend"), {"classes": ("up", "down"), "hurts": "up"}),
     "classes of a label that is there": (list, {"classes": ("up", "down")}),
     "a label by its name": (lambda rows: [{"Is Fraud": at % 2, **row} for at, row in enumerate(rows)], {"label": ""}),
     "classes as frequent": (each(Trend=lambda at, _: ("down", "up")[at % 2]), {}),
