@@ -37,8 +37,9 @@ from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.live import FAILURES, try_state
 from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.report import question_of, read_judged, read_report
-from millrace.console.queries.reviews import explain_item
-from millrace.console.queries.stored import Unread, part, unread
+from millrace.console.queries.reviews import count_waiting, explain_item
+from millrace.console.queries.reviews import question_of as review_question_of
+from millrace.console.queries.stored import Unread, part, part_in_words, unread
 from millrace.console.queries.two_versions import read_versions
 from millrace.console.queries.versions import find_versions, registry_of, state_of, waiting
 from millrace.console.web.acts import ACTS
@@ -144,8 +145,7 @@ class _Console:
     def report(self, request: Request) -> Response:
         names = self._environment.names(request.path_params["workload"])
         others = [PageLink(workload=each.workload, file=f"/{each.workload}") for each in self._workloads()[0]]
-        declared = workloads_folder() / names.workload / "workload.yaml"
-        report = read_report(self._environment, names, question=question_of(declared))
+        report = read_report(self._environment, names, question=question_of(workloads_folder() / names.workload))
         links = [PageLink(workload="All workloads", file="/"), *others]
         if load_workload(workloads_folder() / names.workload).policy:
             links.append(PageLink(workload="What a person decides", file=f"/{names.workload}/review"))
@@ -171,22 +171,23 @@ class _Console:
 
     def review(self, request: Request) -> Response:
         session = self._session(request)
+        # An answer keeps the version of the guideline that was shown.
+        session.reviewer = replace(session.reviewer, question=review_question_of(session.reviewer.names))
         names, item, message = session.reviewer.names, session.current(), session.message
         session.message, explanation = "", None
         if item and "explain" in request.query_params:
             explained = part(lambda: explain_item(self._environment, names, item.held.item))
             explanation = None if isinstance(explained, Unread) else explained
-            message = message or (explained.words if isinstance(explained, Unread) else "")
-            message = message or ("" if explained else "there is no explanation of this answer")
+            message = message or part_in_words(explained, lambda _: "", "there is no explanation of this answer")
         html = review_page(
             names,
             session.reviewer.question,
-            asked=question_of(workloads_folder() / names.workload / "workload.yaml"),
+            asked=question_of(workloads_folder() / names.workload),
             item=item.held.item if item else None,
             shown=item.shown if item else None,
             table=load_contract(workloads_folder() / names.workload).table("scoring"),
             token=self._token,
-            waiting=session.waiting(),
+            waiting=count_waiting(self._environment, names, most=1000),
             message=message,
             can_undo=bool(session.answered),
             explanation=explanation,
@@ -279,7 +280,7 @@ class _Console:
             who=environment.identity(),
             is_released=Leases(state_of(environment, names)).find("release") is not None,
         )
-        asked = question_of(workloads_folder() / names.workload / "workload.yaml")
+        asked = question_of(workloads_folder() / names.workload)
         return HTMLResponse(version_page(found, asked=asked, token=self._token, message=message))
 
     def versions(self, request: Request) -> Response:

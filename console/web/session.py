@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import RLock
 
 from millrace.console.actions.reviews import LabelTimer, Reviewer, value_of
-from millrace.console.queries.reviews import Question, ShownItem, Waiting, count_waiting, show_item
+from millrace.console.queries.reviews import Question, ShownItem, show_item
 from millrace.console.queries.stored import Unread, part
 from millrace.errors import MillraceError, ReviewError
 from millrace.state.reviews import Held
@@ -48,10 +48,6 @@ class ReviewSession:
 
     def __post_init__(self) -> None:
         self._labels = LabelTimer(self.reviewer)
-
-    def waiting(self) -> Waiting:
-        """How many items wait, the person's own among them."""
-        return count_waiting(self.reviewer.environment, self.reviewer.names, most=1000)
 
     def current(self) -> OpenItem | None:
         """The item to be shown; None if none waits. The one after it is read meanwhile."""

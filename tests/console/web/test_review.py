@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -70,6 +71,14 @@ def test_an_answer_leads_to_the_next_item_and_becomes_a_label(browser: Browser, 
     assert labels() == []
     send(browser, following, act="finish")
     assert [one["prediction_id"] for one in labels()] == ["r-1"]
+
+
+def test_the_guideline_is_that_of_now(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree("workloads/income", tmp_path / "income", ignore=shutil.ignore_patterns("sample"))
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path))
+    for text in ("By hand.", "By book."):
+        (tmp_path / "income/guideline.md").write_text(text)
+        assert text in browser.ask(PATH).text
 
 
 def test_labels_of_who_goes_on_are_dropped_together(environment: Environment) -> None:
