@@ -158,9 +158,7 @@ class Answered:
     @cached_property
     def is_contradicted(self) -> bool:
         """Whether labels have come that contradict what the champion expects."""
-        between = self.error_model.between if self.error_model else 0.0
-        far = beyond(self.errors, self.expected, self.chances, self.stretches, between=between) if self.expects else 0.0
-        return abs(far or 0.0) > 1
+        return abs(self._beyond(self.errors, self.expected, self.chances, self.stretches) or 0.0) > 1
 
     @property
     def overrides(self) -> OverrideReport | None:
@@ -171,12 +169,16 @@ class Answered:
         error_n, expected_n, stretch_n = self.errors[reviewed_N], self.expected[reviewed_N], self.stretches[reviewed_N]
         # Errors that happen to be alike show no spread: that of coins, as the model expects them, is the least.
         least = float(expected_n @ (1 - expected_n)) / max(len(error_n), 1) ** 2 if self.is_share else 0.0
-        between = self.error_model.between if self.error_model else 0.0
-        ratio = beyond(error_n, expected_n, None, stretch_n, between=between, least=least) if self.expects else None
+        ratio = self._beyond(error_n, expected_n, None, stretch_n, least=least)
         if ratio is None:
             return None
         error, expected = float(error_n.mean()), float(expected_n.mean())
         return OverrideReport(reviewed=len(error_n), error=error, expected=expected, ratio=ratio)
+
+    def _beyond(self, *of_rows: Any, least: float = 0.0) -> float | None:
+        """As `live_error.beyond` of these rows; None if nothing is expected of the champion."""
+        between = self.error_model.between if self.error_model else 0.0
+        return beyond(*of_rows, between=between, least=least) if self.expects else None
 
     @cached_property
     def _inputs(self) -> Mapping[str, Sequence[object]]:

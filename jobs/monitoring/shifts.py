@@ -48,8 +48,8 @@ def _of_labels(window: Answered, columns: Sequence[str]) -> Iterator[Shift]:
     if not (window.is_contradicted and window.error and window.error.error > window.expected.mean()):
         return
     expected_N = expected_of_mix(window)
-    far = None if expected_N is None else beyond(window.errors, expected_N, window.chances, window.stretches) or 0.0
-    if far is not None and abs(far) <= 1:
+    told = window.chances, window.stretches
+    if expected_N is not None and abs(beyond(window.errors, expected_N, *told) or 0.0) <= 1:
         yield Shift(kind="label_shift", columns=())
     else:
         yield Shift(kind="concept_drift", columns=tuple(_uneven(window, columns)))

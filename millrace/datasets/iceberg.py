@@ -16,7 +16,7 @@ bounds that these name for each data file never change, so a process keeps them:
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -38,6 +38,7 @@ from pyiceberg.table.update import (
 )
 
 from millrace.aws.objects import split_uri
+from millrace.timestamps import EPOCH, MICROSECOND
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import ManifestFile
@@ -52,13 +53,12 @@ snapshots has a metadata file of about 1 MB."""
 PLAIN_UPDATES = (AddSnapshotUpdate, SetSnapshotRefUpdate, SetPropertiesUpdate)
 """The updates that concern no snapshot before the last one."""
 MERGING = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "16"}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The properties of a table by which 16 manifests become one: each drop leaves a manifest with one file, and each look
+at the table's keys reads all manifests. https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
 KEPT_FILES = 2**20
 """The data files whose bounds a process keeps, 16 bytes each: 16 MiB."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 """The bounds of a file whose manifest names none."""
-"""The properties of a table by which 16 manifests become one: each drop leaves a manifest with one file, and each look
-at the table's keys reads all manifests. https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
 
 
 @cache
@@ -297,7 +297,7 @@ def newest(table: IcebergTable, column: str) -> datetime | None:
         task.file.upper_bounds.get(field.field_id) for task in table.scan().plan_files() if task.file.upper_bounds
     )
     found = [int(from_bytes(field.field_type, bound)) for bound in bounds if bound]
-    return EPOCH + timedelta(microseconds=max(found)) if found else None
+    return EPOCH + max(found) * MICROSECOND if found else None
 
 
 def _key(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[str, int]:
