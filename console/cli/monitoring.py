@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +19,7 @@ from millrace.tasks.figures import short
 if TYPE_CHECKING:
     from datetime import date
 
-    from millrace.console.queries.alarms import AlarmState, Limit, Receiver, Watched
+    from millrace.console.queries.alarms import Limit, Receiver, Watched
     from millrace.console.queries.monitoring import MonitoredWindow, ServedWindow
     from millrace.names import WorkloadNames
 
@@ -56,11 +56,12 @@ def alarms(
         MAIL_LOG,
         check_raised,
         find_alarm_states,
+        find_limits,
         find_receivers,
         find_unjudged,
         read_champion,
     )
-    from millrace.console.queries.monitoring import find_monitor_runs, windows
+    from millrace.console.queries.monitoring import find_monitor_runs
     from millrace.console.queries.versions import state_of
     from millrace.state.unanswered import UnansweredAlarm
 
@@ -75,39 +76,20 @@ def alarms(
         note(environment, names, acknowledge, reason=reason)
     raised = {one.name for one in found if one.state == "ALARM"}
     known = UnansweredAlarm.every(state_of(environment, names)) if raised else {}
-    acknowledged = {alarm: one.by for alarm, one in known.items() if one.by and alarm in raised}
+    found = tuple(
+        replace(one, acknowledged=known[one.name].by) if one.name in raised & known.keys() else one for one in found
+    )
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
-    # What is not watched: by the live version's evaluation, by missing labels, and by days that no run has judged.
-    limits = (*_limits(read_champion(environment, names), windows(runs)), *unjudged)
+    # What is not watched: by the live version's evaluation, and by days that no run has judged.
+    limits = (*find_limits(read_champion(environment, names)), *unjudged)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
-        document = {name: [asdict(one) for one in listed] for name, listed in shown.items()}
-        show_json(document | {"acknowledged": acknowledged})
+        show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})
         return
-    rows = [
-        {
-            "alarm": one.name,
-            "state": f"{one.state}, acknowledged" if one.name in acknowledged else one.state,
-            "severity": one.severity or "of a release",
-            "since": one.since,
-            "figure": one.figure,
-            "bound": "" if one.bound is None else f"{one.bound:,.10g}",
-            "published": one.published_at or "",
-            "watches": _watched(one),
-            "runbook": one.runbook,
-        }
-        for one in found
-    ]
-    show_rows(rows, as_json=False, nothing=f"No alarm of {names.workload} is deployed.")
+    show(found, as_json=False, nothing=f"No alarm of {names.workload} is deployed.")
     _show_receivers(receivers, names, mail_log=MAIL_LOG if environment.cloud else "")
     _show_limits(limits)
-
-
-def _watched(alarm: AlarmState) -> str:
-    """The alarm's description without the workload, and without severity and runbook, which have own columns."""
-    text = alarm.description.partition(": ")[2] or alarm.description
-    return text.removesuffix(f" ({alarm.severity}; {alarm.runbook})")
 
 
 def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, mail_log: str) -> None:
@@ -140,7 +122,7 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
-    from millrace.console.queries.alarms import find_unjudged, read_champion
+    from millrace.console.queries.alarms import find_limits, find_unjudged, read_champion
     from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, windows
 
     if start:
@@ -152,7 +134,7 @@ def monitor(
     runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
     watched, judged = read_champion(environment, names), windows(runs)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
-    limits = (*_limits(watched, judged), *unjudged)
+    limits = (*find_limits(watched), *unjudged)
     if json:
         shown = judged[-limit:] if limit else judged
         served = [{"served": window.served.model_dump() if window.served else None} for window in shown]
@@ -252,13 +234,6 @@ def _labelled(window: MonitoredWindow) -> str:
     if window.labelled is None:
         return "not looked at"
     return f"{window.labelled}" if window.answered == window.decisions else f"{window.labelled} of {window.answered}"
-
-
-def _limits(watched: Watched | None, judged: tuple[MonitoredWindow, ...]) -> tuple[Limit, ...]:
-    from millrace.console.queries.alarms import find_limits, missing_labels
-
-    labels = missing_labels(judged)
-    return (*find_limits(watched), *((labels,) if labels else ()))
 
 
 def _show_limits(limits: tuple[Limit, ...]) -> None:

@@ -136,6 +136,11 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=1, default=in_json))
 
 
+def tell(words: str, document: Any, *, as_json: bool) -> None:
+    """Print what was done: in words, or the document as JSON."""
+    show_json(document) if as_json else print(words)
+
+
 def plain(value: Any) -> str:
     """The value as text for people: "" for None, and the first two cells and the last of a long list."""
     if value is None:

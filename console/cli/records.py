@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.console.cli.options import Json, Target
-from millrace.console.cli.printing import show, show_json, show_rows
+from millrace.console.cli.printing import show, show_json, show_rows, tell
 from millrace.console.words import count, table
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, WithdrawalError
@@ -261,11 +261,9 @@ def withdraw(
     if not preview:
         typer.echo(f"Will withdraw: {_counts(done)}.", err=True)
         done = take_out(environment, names, request)
-    if as_json:
-        show_json(done.model_dump())
-    else:
-        of = f" of {found}" if found else ""
-        print(f"{'Would withdraw' if preview else 'Withdrawn'}: {_counts(done)}{of}.")
+    of = f" of {found}" if found else ""
+    what = f"{'Would withdraw' if preview else 'Withdrawn'}: {_counts(done)}{of}."
+    tell(what, done.model_dump(), as_json=as_json)
 
 
 def _counts(answer: Withdrawn) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from millrace.console.cli.options import Json, Target
-from millrace.console.cli.printing import show_json, show_rows
+from millrace.console.cli.printing import show_rows, tell
 
 if TYPE_CHECKING:
     from millrace.console.actions.reviews import Reviewer
@@ -60,10 +60,8 @@ def review(
     value = value_of(answer[1], reviewer.question)
     item = reviewer.answer(reviewer.take(answer[0]), value, seconds=0)
     reviewer.finish()
-    if as_json:
-        show_json({"id": item.id, "value": value, "by": reviewer.by})
-    else:
-        print(f"{item.id}: {answer[1]}; its label has been dropped")
+    document = {"id": item.id, "value": value, "by": reviewer.by}
+    tell(f"{item.id}: {answer[1]}; its label has been dropped", document, as_json=as_json)
 
 
 def _listed(item: ReviewItem) -> dict[str, object]:
@@ -214,10 +212,8 @@ def labels(
         return
     status: Literal["accepted", "refused"] = "accepted" if accept else "refused"
     batch, run = decide(environment, names, accept or refuse, status, reason=reason)
-    if as_json:
-        show_json({"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run})
-    else:
-        print(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""))
+    document = {"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run}
+    tell(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""), document, as_json=as_json)
 
 
 def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:

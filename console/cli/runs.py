@@ -80,20 +80,16 @@ def runs(
         ended = outcome(execution)
         if ended.warning:  # with an example, which costs a read of what was refused
             ended = outcome_of(environment, names, execution)
-        return {
+        return _row(run, json, ended.is_refused) | {
             "run": run.name if json else short[run.arn],
-            "machine": run.machine,
             # A run that reached its end without its result: no row accepted, or a model that was refused.
             "status": "REFUSED" if ended.is_refused and not json else run.status,
             "outcome": ended.line if json or execution.is_good else execution.failure[:FAILURE],
-            "started": run.started,
-            "seconds": None if run.seconds is None else round(run.seconds, 1),
             "about": run_title(names, run.machine, execution.input),
-            "redrives": run.redrives,
-            **({"refused": ended.is_refused, "arn": run.arn} if json else {}),
         }
 
-    rows = sorted([*map(row, found), *(_row_of_tuning(one, json) for one in jobs)], key=_newest_first)[:limit]
+    rows = [*map(row, found), *(_row(one, json) for one in jobs)]
+    rows = sorted(rows, key=lambda row: row["started"], reverse=True)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
@@ -104,23 +100,18 @@ def runs(
         typer.echo(f"\n{waiting.sentence}.", err=True)
 
 
-def _newest_first(row: dict[str, Any]) -> float:
-    started: float = row["started"].timestamp()
-    return -started
-
-
-def _row_of_tuning(job: TuningJob, as_json: bool) -> dict[str, Any]:
-    """A search that a person started, as a row of the list of runs."""
+def _row(run: Run | TuningJob, as_json: bool, is_refused: bool = False) -> dict[str, Any]:
+    """A run, or a search that a person started, as a row of the list of runs."""
     return {
-        "run": job.name,
-        "machine": TUNE,
-        "status": job.status,
-        "outcome": f"millrace {TUNE} --result {job.name}",
-        "started": job.started,
-        "seconds": None if job.seconds is None else round(job.seconds, 1),
+        "run": run.name,
+        "machine": run.machine,
+        "status": run.status,
+        "outcome": f"millrace {TUNE} --result {run.name}",
+        "started": run.started,
+        "seconds": None if run.seconds is None else round(run.seconds, 1),
         "about": "hyperparameters",
-        "redrives": 0,
-        **({"refused": False, "arn": job.arn} if as_json else {}),
+        "redrives": run.redrives,
+        **({"refused": is_refused, "arn": run.arn} if as_json else {}),
     }
 
 

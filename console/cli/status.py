@@ -11,7 +11,7 @@ from rich.console import Console
 
 from millrace.console.cli import options
 from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
-from millrace.console.cli.printing import literal, show_json, show_rows
+from millrace.console.cli.printing import literal, show_json, show_rows, tell
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.words import age
 from millrace.errors import RunError
@@ -20,6 +20,7 @@ from millrace.names import Platform, WorkloadNames
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
     from millrace.console.queries.executions import Execution
+    from millrace.console.queries.freshness import Step
     from millrace.console.queries.live import WorkloadState
     from millrace.console.queries.reviews import Waiting
     from millrace.console.queries.steps import Log
@@ -32,7 +33,7 @@ def status(
     as_json: Json,
     workload: Annotated[str, several_workloads("all that are deployed", "The workload.")] = "",
 ) -> None:
-    """Show for each workload which version is live, what runs, what waits, and how the newest run ended.
+    """Show for each workload which version is live, what runs, waits and is late, and how the newest run ended.
 
     Example: millrace status"""
     from millrace.console.environment import find_environment
@@ -42,13 +43,15 @@ def status(
     shown = [environment.names(workload)] if workload else environment.deployed()
     states = [try_state(environment, names) for names in shown]
     rows = [
-        {"workload": state.workload, "live": state.why.words} if isinstance(state, UnreadWorkload) else _row(state)
+        {"workload": state.workload, "live": state.why.words}
+        if isinstance(state, UnreadWorkload)
+        else _row(state, as_json=as_json)
         for state in states
     ]
     show_rows(rows, as_json=as_json, nothing="No workload is deployed: millrace new, then millrace up.")
 
 
-def _row(state: WorkloadState) -> dict[str, Any]:
+def _row(state: WorkloadState, *, as_json: bool) -> dict[str, Any]:
     from millrace.console.presenters.catalogue import outcome, run_title
     from millrace.console.queries.runs import SHORT
     from millrace.console.queries.stored import part_in_words
@@ -62,6 +65,10 @@ def _row(state: WorkloadState) -> dict[str, Any]:
     def waiting(found: Waiting) -> str | int:
         many = f"{'' if found.is_exact else 'at least '}{found.count}"
         return f"{many}, the oldest for {age(state.now - found.oldest)}" if found.oldest else found.count
+
+    def fresh(steps: Sequence[Step]) -> Any:
+        documents = [asdict(one) | {"age": one.age, "state": one.state} for one in steps]
+        return documents if as_json else "; ".join(one.words for one in steps)
 
     def numbers(found: Sequence[WaitingVersion]) -> str:
         return ", ".join(one.version for one in found)
@@ -77,6 +84,7 @@ def _row(state: WorkloadState) -> dict[str, Any]:
         "drops_waiting": part_in_words(state.waiting, lambda waiting: waiting.drops, 0),
         **({"reviews_waiting": part_in_words(state.reviews, waiting, 0)} if state.automates else {}),
         **({"people_agree": part_in_words(state.agreement, str)} if state.agreement else {}),
+        "freshness": part_in_words(state.freshness, fresh),
         "newest_run": part_in_words(state.runs, lambda runs: ended(runs.newest) if runs.newest else ""),
     }
 
@@ -125,10 +133,8 @@ def automate(
     if pause or resume:
         switch(environment, names, paused=pause, reason=reason)
         found = declared_automates(environment, names)
-    if as_json:
-        show_json({"workload": names.workload, "paused": found.switch.is_paused, "automated": found.words})
-    else:
-        print(f"Automated of {names.workload}: {found.words}.")
+    document = {"workload": names.workload, "paused": found.switch.is_paused, "automated": found.words}
+    tell(f"Automated of {names.workload}: {found.words}.", document, as_json=as_json)
 
 
 def logs(
@@ -206,10 +212,8 @@ def approve(
     if wait:
         found = follow_run(environment, names, lambda: action.find_release(environment, names, package.arn, known))
         require_success(names, found)
-    if json:
-        show_json({"version": package.version, "approved": True, "live": wait})
-    else:
-        print(f"Version {version} is live." if wait else f"Version {version} is approved; its release starts.")
+    what = f"Version {version} is live." if wait else f"Version {version} is approved; its release starts."
+    tell(what, {"version": package.version, "approved": True, "live": wait}, as_json=json)
 
 
 def refuse(target: Target, json: Json, version: Version, reason: Reason) -> None:
@@ -222,10 +226,8 @@ def refuse(target: Target, json: Json, version: Version, reason: Reason) -> None
 
     environment, names = target.find_deployed()
     package = action.refuse(environment, names, version, reason=reason)
-    if json:
-        show_json({"version": package.version, "approved": False})
-    else:
-        print(f"Version {version} is refused; the live version stays.")
+    what = f"Version {version} is refused; the live version stays."
+    tell(what, {"version": package.version, "approved": False}, as_json=json)
 
 
 def release(target: Target, json: Json, version: Version, reason: Reason, wait: Wait = False) -> None:
@@ -266,16 +268,14 @@ def rollback(
         except RunError as error:
             what = "is not restored" if restore else "serves on"
             raise RunError(f"version {started.replaced} {what}: {error}") from None
-    if as_json:
-        show_json(asdict(started) | {"live": wait})
-    elif restore:
-        print(f"The endpoint serves version {started.version} again." if wait else f"On its way:\n{started.execution}")
+    version, before = started.version, started.replaced
+    if restore:
+        what = f"The endpoint serves version {version} again." if wait else f"On its way:\n{started.execution}"
     elif wait:
-        print(f"Version {started.version} is live again, version {started.replaced} is the previous one.")
+        what = f"Version {version} is live again, version {before} is the previous one."
     else:
-        print(
-            f"Version {started.version} is on its way back, {started.replaced} serves until then:\n{started.execution}"
-        )
+        what = f"Version {version} is on its way back, {before} serves until then:\n{started.execution}"
+    tell(what, asdict(started) | {"live": wait}, as_json=as_json)
 
 
 From = Annotated[str, typer.Option("--from", metavar="ACCOUNT/STAGE", help="The stage of which the version is.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,14 +15,13 @@ from millrace.console.image_folder import data_uri
 from millrace.console.pages.plot import Scale, element, places, together
 from millrace.console.pages.template import template
 from millrace.console.pages.version import version_path, waits
-from millrace.console.presenters.catalogue import outcome, run_title, titled
+from millrace.console.presenters.catalogue import titled
 from millrace.console.presenters.gates import contribution_rows
 from millrace.console.presenters.presenter import Tone
-from millrace.console.queries.executions import Execution
-from millrace.console.queries.live import RecentRuns, UnreadWorkload, WorkloadState
+from millrace.console.queries.live import Automates, RecentRuns, UnreadWorkload, WorkloadState
 from millrace.console.queries.reviews import Question, ShownItem, Waiting
 from millrace.console.queries.runs import SHORT
-from millrace.console.queries.stored import Unread
+from millrace.console.queries.stored import PartT, Unread
 from millrace.console.stages import command
 from millrace.console.words import age, count, figure, spelled
 from millrace.contract.kinds import INTEGERS, NUMBERS
@@ -40,13 +39,8 @@ SHAPES = {"good": "●", "bad": "▲", "watch": "◆", "plain": ""}
 """A sign for each tone of a cell, for readers who do not see the colours."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One cell of a workload's row."""
-
-    text: str
-    detail: str = ""
-    tone: Tone = "plain"
+Cell = tuple[str, Tone]
+"""The text and the tone of one cell of a workload's row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,46 +82,26 @@ def overview_page(
 
 def _cells(state: WorkloadState) -> Iterator[Cell]:
     """The cells of a row, in the order of the table's head."""
-    if isinstance(state.champion, Unread):
-        yield _unread(state.champion)
-    else:
-        yield Cell(text=state.live)
-    if isinstance(state.automates, Unread):
-        yield _unread(state.automates)
-    else:
-        is_paused = bool(state.automates and state.automates.switch.is_paused)
-        acts = "paused" if is_paused else state.automates.words if state.automates else "–"
-        yield Cell(text=acts, tone="watch" if is_paused else "plain")
-    yield _alarms(state)
-    if isinstance(state.runs, Unread):
-        yield from [_unread(state.runs)] * 3
-        return
-    yield Cell(text=", ".join(f"{run.machine} {run.name[:SHORT]} for {age(state.now - run.started)}"
-                              for run in state.runs.running) or "–")  # fmt: skip
-    yield _run(state, state.runs.drop)
-    yield _run(state, state.runs.monitor)
+    yield _part(state.champion, lambda _: (state.live, "plain"))
+    yield _part(state.automates, _acting)
+    yield _part(state.alarms, lambda alarms: _wrong(spelled(one.name) for one in alarms if not one.is_of_stage))
+    yield _part(state.runs, lambda runs: (", ".join(f"{run.machine} {run.name[:SHORT]} for "
+                f"{age(state.now - run.started)}" for run in runs.running) or "–", "plain"))  # fmt: skip
+    yield _part(state.freshness, lambda steps: _wrong(one.words for one in steps if one.state == "late"))
 
 
-def _unread(why: Unread) -> Cell:
-    return Cell(text="not allowed" if why.is_denied else "cannot be read", detail=why.why, tone="bad")
+def _part(found: PartT | Unread, shown: Callable[[PartT], Cell]) -> Cell:
+    return (found.words, "bad") if isinstance(found, Unread) else shown(found)
 
 
-def _alarms(state: WorkloadState) -> Cell:
-    if isinstance(state.alarms, Unread):
-        return _unread(state.alarms)
-    own = [alarm for alarm in state.alarms if not alarm.is_of_stage]
-    return Cell(text=", ".join(spelled(alarm.name) for alarm in own) or "none", tone="bad" if own else "good")
+def _acting(automates: Automates | None) -> Cell:
+    is_paused = automates and automates.switch.is_paused
+    return ("paused", "watch") if is_paused else (automates.words if automates else "–", "plain")
 
 
-def _run(state: WorkloadState, run: Execution | None) -> Cell:
-    if run is None:
-        return Cell(text="–")
-    found = outcome(run)
-    tone: Tone = "plain" if run.status == "RUNNING" else "bad" if not run.is_good or found.is_refused else "good"
-    what = run_title(state.names, run.machine, run.input) or run.machine
-    return Cell(
-        text=f"{what}, {age(state.now - run.started)} ago", detail=found.line, tone="watch" if found.warning else tone
-    )
+def _wrong(things: Iterable[str]) -> Cell:
+    text = ", ".join(things)
+    return (text, "bad") if text else ("none", "good")
 
 
 def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
@@ -139,18 +113,16 @@ def _waiting(state: WorkloadState) -> Iterator[OpenPoint]:
                       href=act_path(workload, "resume"), link="resume it")  # fmt: skip
     if state.waiting and not isinstance(state.waiting, Unread):
         yield OpenPoint(workload=workload, what="Drops wait", detail=state.waiting.sentence)
-    if isinstance(state.waiting, Unread):
-        yield OpenPoint(workload=workload, what="The queue of drops", detail=state.waiting.words)
-    if isinstance(state.reviews, Unread):
-        yield OpenPoint(workload=workload, what="Decisions that a person makes", detail=state.reviews.words)
-    elif state.reviews and state.reviews.count:
+    for what, part in (("The queue of drops", state.waiting), ("Decisions that a person makes", state.reviews),
+                       ("Versions that a person approves", state.unapproved)):  # fmt: skip
+        if isinstance(part, Unread):
+            yield OpenPoint(workload=workload, what=what, detail=part.words)
+    if state.reviews and not isinstance(state.reviews, Unread) and state.reviews.count:
         many = f"{'' if state.reviews.is_exact else 'at least '}{count(state.reviews.count, 'decision')}"
         since = f"The oldest waits for {age(state.now - state.reviews.oldest)}" if state.reviews.oldest else ""
         since = "; ".join(filter(None, [since, state.agreement if isinstance(state.agreement, str) else ""]))
         what, href = f"{many[:1].upper()}{many[1:]} to be made by a person", f"/{workload}/review"
         yield OpenPoint(workload=workload, what=what, detail=since, href=href, link="answer them")
-    if isinstance(state.unapproved, Unread):
-        yield OpenPoint(workload=workload, what="Versions that a person approves", detail=state.unapproved.words)
     for one in () if isinstance(state.unapproved, Unread) else state.unapproved:
         what, href = f"Version {one.version} waits for approval", version_path(workload, one.version)
         yield OpenPoint(workload=workload, what=what, detail=waits(one, state.now), href=href, link="decide")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
-from statistics import median
 from typing import Any, Literal
 
 from millrace.console import words
@@ -19,9 +17,6 @@ from millrace.console.pages.template import template
 from millrace.console.pages.timeline import timeline
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
-from millrace.console.presenters.catalogue import titled
-from millrace.console.queries.alarms import missing_labels
-from millrace.console.queries.executions import Execution
 from millrace.console.queries.link import Link
 from millrace.console.queries.monitoring import ServedWindow, served_windows, staying_alarms
 from millrace.console.queries.report import WorkloadReport
@@ -34,7 +29,7 @@ from millrace.evaluation.gates.leakage import LeakageEvidence
 from millrace.evaluation.gates.robustness import RobustnessEvidence
 from millrace.evaluation.gates.slices import SlicesEvidence
 from millrace.evaluation.report import Evaluation
-from millrace.names import MACHINES, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.tasks import figures
 from millrace.tasks.metrics import ReliabilityBin
 
@@ -44,22 +39,6 @@ STATES = {"checked": "✓ checked", "recorded": "· recorded", "broken": "✗ br
 """The states of a link of the lineage as the page shows them."""
 BAR = 132.0
 """Width of the bar of the largest drop, in pixels."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineRuns:
-    """The executions of one machine in figures."""
-
-    machine: str
-    runs: int
-    failed: int
-    running: int
-    seconds: float
-    """The median of the executions' durations."""
-    newest: str
-    """The title of the newest execution."""
-    at: datetime
-    """When the newest execution started."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +99,6 @@ def page(
         limits=list(_limits(report, served)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
         predictions=report.names.lake_uri("predictions", ""),
-        machines=[found for machine in MACHINES if (found := _machine(report, report.of(machine)))],
         chain=list(_chain(report.lineage)),
         accepted=", ".join(f"{rows:,} {what}" for what, rows in accepted_rows(report.drops)),
         refused=refused_rows(report.drops),
@@ -136,8 +114,7 @@ def page(
 
 def _limits(report: WorkloadReport, served: Sequence[ServedWindow]) -> Iterator[str]:
     """What the monitors cannot watch, and windows that others than the model answered unusually often, in sentences."""
-    labels = missing_labels(report.windows)
-    for limit in (*report.limits, *((labels,) if labels else ())):
+    for limit in report.limits:
         yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
     for one in served:
         for unusual in one.unusual:
@@ -164,21 +141,6 @@ def _amount(error: float, evaluation: Evaluation) -> str:
 def _finite(bins: Iterable[ReliabilityBin]) -> list[ReliabilityBin]:
     """The bins whose confidence and accuracy are finite."""
     return [one for one in bins if math.isfinite(one.confidence) and math.isfinite(one.accuracy)]
-
-
-def _machine(report: WorkloadReport, runs: Sequence[Execution]) -> MachineRuns | None:
-    """The figures of one machine's executions, oldest first; None if there are none."""
-    if not runs:
-        return None
-    return MachineRuns(
-        machine=runs[-1].machine,
-        runs=len(runs),
-        failed=sum(run.status not in ("RUNNING", "SUCCEEDED") for run in runs),
-        running=sum(run.status == "RUNNING" for run in runs),
-        seconds=median(run.seconds for run in runs),
-        newest=titled(report.names, runs[-1]),
-        at=runs[-1].started,
-    )
 
 
 def _chain(links: Sequence[Link]) -> Iterable[tuple[str, str, str, str]]:

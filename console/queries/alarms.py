@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,14 +14,12 @@ from typing import Any, Literal
 from millrace.aws.objects import read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.monitoring import (
-    MonitoredWindow,
     MonitoringBounds,
     MonitorRun,
-    find_monitor_runs,
-    windows,
 )
 from millrace.console.queries.stored import as_file, find_object, manifest_uris
 from millrace.console.queries.versions import state_of
+from millrace.console.words import column
 from millrace.decisions.absorbed import keys_taken
 from millrace.decisions.record import day_of
 from millrace.decisions.store import StoredObjects, rows_of, stored_days, stored_objects
@@ -46,21 +45,24 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 class AlarmState:
     """One alarm."""
 
-    name: str
+    name: str = column(heading="alarm")
     """The name without the workload's prefix: `input-drift`."""
-    state: State
-    since: datetime
-    """When the alarm took this state."""
-    figure: float | None
-    """The figure as it was last published; None if it never was."""
-    bound: float | None
-    """The figure above which the alarm is raised; None for a composite alarm."""
-    published_at: datetime | None
-    """The start of the monitor run that published the figure; None if none did."""
-    description: str
-    severity: Severity | None
+    state: State = column()
+    acknowledged: str = column(heading="acknowledged by", default="")
+    """Who acts on it; empty if nobody has said so."""
+    severity: Severity | None = column()
     """None for an alarm of a release: the release itself reacts to it."""
-    runbook: str
+    since: datetime = column()
+    """When the alarm took this state."""
+    figure: float | None = column()
+    """The figure as it was last published; None if it never was."""
+    bound: float | None = column("{:,.10g}".format)
+    """The figure above which the alarm is raised; None for a composite alarm."""
+    published_at: datetime | None = column(heading="published")
+    """The start of the monitor run that published the figure; None if none did."""
+    # Without the workload before it, and severity and runbook behind it, which have own columns.
+    description: str = column(lambda text: re.sub(r"^[^:]*: | \(\w+; [^ )]+\)$", "", text), heading="watches")
+    runbook: str = column()
     """Where it is written what to do; empty for an alarm of a release."""
 
     @property
@@ -175,8 +177,6 @@ def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, d
     return known[-1] if known else (None, None)
 
 
-NEWEST_RUNS = 20
-"""How many monitor runs are searched for windows without labels, the newest ones."""
 GAPS = 3
 """How many spans without rows are named."""
 MOST_READ = 300
@@ -250,12 +250,8 @@ def read_champion(environment: Environment, names: WorkloadNames) -> Watched | N
 
 
 def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, ...]:
-    """The limits of the live version's bounds, and the windows without labels in the newest monitor runs.
-
-    Raises EnvironmentNotFoundError if the workload's monitor is not deployed."""
-    runs, _ = find_monitor_runs(environment, names, limit=NEWEST_RUNS)
-    labels = missing_labels(windows(runs))
-    return (*find_limits(read_champion(environment, names)), *((labels,) if labels else ()))
+    """The limits of the live version's bounds."""
+    return find_limits(read_champion(environment, names))
 
 
 def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
@@ -307,20 +303,6 @@ def _without_rows(watched: Watched) -> str:
     named = ", ".join(f"{first} to {last}" for first, last in gaps[:GAPS])
     more = f" and {len(gaps) - GAPS} more" if len(gaps) > GAPS else ""
     return f"; no rows from {named}{more}"
-
-
-def missing_labels(judged: Sequence[MonitoredWindow]) -> Limit | None:
-    """The judged windows without a single label; None if every window has some."""
-    without = [window for window in judged if window.labelled == 0 and window.decisions]
-    if not without:
-        return None
-    first, last = min(window.start for window in without), max(window.end for window in without)
-    decisions = sum(window.decisions for window in without)
-    return Limit(
-        what="labels are missing",
-        why=f"{len(without)} of {len(judged)} windows, {first} to {last}, {decisions:,} decisions: their "
-        "error is not known (labels come as files: millrace drop FILE --feed labels)",
-    )
 
 
 def find_unjudged(s3: Any, names: WorkloadNames, runs: Sequence[MonitorRun], *, is_whole: bool) -> tuple[Limit, ...]:

@@ -16,6 +16,7 @@ from millrace.console.queries.agreement import agreement_in_words
 from millrace.console.queries.alarms import AlarmState, find_alarm_states
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
+from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.money.endpoint import find_asleep, words_of
 from millrace.console.queries.reviews import Waiting, WaitingDrops, find_waiting_reviews, read_waiting
 from millrace.console.queries.runs import Run, read_execution, runs_by_machine
@@ -242,15 +243,16 @@ FAILURES = (MillraceError, ClientError, BotoCoreError, OSError, ValueError)
 class RecentRuns:
     """What the machines of a workload do, and what they did last."""
 
-    running: tuple[Run, ...]
-    """The newest first."""
+    listed: tuple[Run, ...]
+    """The newest SEEN of each machine, the newest first."""
     newest: Execution | None
     """The newest that has ended."""
-    drop: Execution | None
-    """The newest of `ingest` and `score`."""
-    monitor: Execution | None
     failed: tuple[Execution, ...]
     """Runs that failed in the last WAITS_FOR: all of drops, of another machine only its newest."""
+
+    @property
+    def running(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.listed if run.status == "RUNNING")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,6 +278,7 @@ class WorkloadState:
     automates: Automates | Unread | None
     """None without a policy."""
     runs: RecentRuns | Unread
+    freshness: tuple[Step, ...] | Unread
     alarms: tuple[AlarmState, ...] | Unread
     """Those that are on, of the workload and then of its stage."""
     waiting: WaitingDrops | Unread | None
@@ -313,6 +316,8 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     automates = part(lambda: find_automates(environment, names, live))
     asleep = part(lambda: find_asleep(environment, names)) if live else None
     lost = part(lambda: lost_endpoint(environment, names)) if live and asleep is None else ""
+    runs = part(lambda: _runs(environment, names, now))
+    listed = () if isinstance(runs, Unread) else runs.listed
     return WorkloadState(
         names=names,
         now=now,
@@ -320,7 +325,8 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         asleep=asleep,
         lost=lost if isinstance(lost, str) else "",
         automates=automates,
-        runs=part(lambda: _runs(environment, names, now)),
+        runs=runs,
+        freshness=part(lambda: tuple(find_freshness(environment, names, listed))),
         alarms=part(
             lambda: tuple(one for one in find_alarm_states(environment, names, ()) if one.state == "ALARM"),
         ),
@@ -355,15 +361,11 @@ def _runs(environment: Environment, names: WorkloadNames, now: datetime) -> Rece
         and now - run.started <= WAITS_FOR
         and (run.machine in of_drops or run == last[run.machine])
     ][:MOST_FAILED]
-    shown = {
-        "newest": next((run for run in newest_first if run.status != "RUNNING"), None),
-        "drop": next((run for run in newest_first if run.machine in of_drops), None),
-        "monitor": last.get("monitor"),
-    }
-    # Several of them are often the same run, which is described once.
-    described = {run.arn: read_execution(states, run) for run in {*filter(None, shown.values()), *failed}}
+    ended = next((run for run in newest_first if run.status != "RUNNING"), None)
+    # It is often one of those that failed, which is described once.
+    described = {run.arn: read_execution(states, run) for run in {*filter(None, [ended]), *failed}}
     return RecentRuns(
-        running=tuple(run for run in newest_first if run.status == "RUNNING"),
+        listed=tuple(newest_first),
+        newest=described[ended.arn] if ended else None,
         failed=tuple(described[run.arn] for run in failed),
-        **{what: described[run.arn] if run else None for what, run in shown.items()},
     )

@@ -13,10 +13,9 @@ from typing import Any
 from millrace.console.environment import Environment
 from millrace.console.queries.drops import Drop
 from millrace.console.queries.executions import Execution, alarm_of, answer, executions
-from millrace.console.queries.money.work import DAY_S, MOST_DAYS
+from millrace.console.queries.money.work import DAY_S, MOST_DAYS, sums
 from millrace.console.queries.stored import find_object
 from millrace.console.words import spelled
-from millrace.messages.audit import VersionLive, VersionRolledBack
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import (
     REPORT_FILE,
@@ -31,7 +30,6 @@ from millrace.messages.monitor import (
 from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, RatioAlarm, exceeded, published
 from millrace.names import WorkloadNames
-from millrace.state.audit import Record
 
 INPUT_SHIFTS: frozenset[ShiftKind] = frozenset({"out_of_support", "covariate_shift"})
 """The shifts that show without a label, so at the first look alone."""
@@ -249,17 +247,6 @@ def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
     return next((figure for figure in reversed(figures) if figure is not None), None)
 
 
-def champion_periods(records: Iterable[Record], *, until: date) -> tuple[ChampionPeriod, ...]:
-    """The periods by the audit's records of releases and rollbacks. The last period ends with `until`."""
-    live = [(each.details.live_at.date(), each.details) for each in records if isinstance(each.details, VersionLive)]
-    # A period ends where the next one starts; the last one ends at `until`.
-    ends = [*(start for start, _ in live[1:]), *(max(until, start) for start, _ in live[-1:])]
-    return tuple(
-        ChampionPeriod(version=each.version, start=start, end=end, by_rollback=isinstance(each, VersionRolledBack))
-        for (start, each), end in zip(live, ends, strict=True)
-    )
-
-
 def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmStays, ...]:
     """The alarms that stay, as executions of `monitor` published them, in their order."""
     published = ((run, answer(run, "publish_metrics", MetricsPublished)) for run in runs if run.machine == "monitor")
@@ -332,16 +319,10 @@ def find_rejected(
         return {}
     # One call has 1,440 points at most.
     first, end = max(windows[0].start, windows[-1].end - timedelta(days=MOST_DAYS)), windows[-1].end
-    answer = environment.client("cloudwatch").get_metric_statistics(
-        Namespace=names.platform.metrics,
-        MetricName="RejectedRows",
-        Dimensions=[{"Name": "Workload", "Value": names.workload}],
-        StartTime=datetime.combine(first, time(), UTC),
-        EndTime=datetime.combine(end, time(), UTC),
-        Period=DAY_S,
-        Statistics=["Sum"],
-    )
-    return {point["Timestamp"].date(): int(point["Sum"]) for point in answer["Datapoints"]}
+    span = datetime.combine(first, time(), UTC), datetime.combine(end, time(), UTC)
+    named = {"Namespace": names.platform.metrics, "MetricName": "RejectedRows", "Period": DAY_S}
+    found = sums(environment, span, **named, Dimensions=[{"Name": "Workload", "Value": names.workload}])
+    return {at.date(): int(rows) for at, rows in found.items()}
 
 
 def served_windows(

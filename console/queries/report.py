@@ -16,9 +16,10 @@ from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, find_rows
 from millrace.console.queries.executions import Execution, drops_of, executions
+from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
-from millrace.console.queries.live import read_climbs
+from millrace.console.queries.live import live_periods, read_climbs
 from millrace.console.queries.money.month import find_usage
 from millrace.console.queries.money.work import CostLine, find_jobs
 from millrace.console.queries.monitoring import (
@@ -26,7 +27,6 @@ from millrace.console.queries.monitoring import (
     ChampionPeriod,
     MonitoredWindow,
     MonitorRun,
-    champion_periods,
     find_rejected,
     raised_alarms,
     read_monitor_runs,
@@ -96,6 +96,7 @@ class WorkloadReport:
     """The refused rows of requests by day."""
     limits: tuple[Limit, ...] = ()
     """The limits of the live version's monitors, and decisions that no monitor run judged."""
+    freshness: tuple[Step, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()
     """The oldest first."""
     unread: Mapping[str, Unread] = field(default_factory=dict)
@@ -158,7 +159,15 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         models=read("models", lambda: tuple(_judged(s3, names, one, climbs) for one in reversed(newest))) or (),
         monitor_runs=monitor_runs,
         windows=(judged := windows(monitor_runs)),
-        champions=champion_periods(records, until=now.date()),
+        champions=tuple(
+            ChampionPeriod(
+                version=one.version,
+                start=one.since.date(),
+                end=(one.until or now).date(),
+                by_rollback=bool(one.rolled_back_by),
+            )
+            for one in live_periods(records)
+        ),
         alarms=raised_alarms(names, runs, monitor_runs),
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
@@ -169,6 +178,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
             *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),
             *unjudged,
         ),
+        freshness=read("freshness", lambda: tuple(find_freshness(environment, names, runs))) or (),
         withdrawals=find_withdrawals(records),
         unread=unread,
     )

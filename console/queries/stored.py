@@ -21,6 +21,7 @@ from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.metadata import TableMetadata
 
     from millrace.contract.schema import Contract
@@ -105,6 +106,16 @@ def read_metadata(environment: Environment, names: WorkloadNames, table: str) ->
         return None
     location = found["Table"]["Parameters"]["metadata_location"]
     return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
+
+
+def iceberg_table(environment: Environment, names: WorkloadNames, table: str) -> IcebergTable | None:
+    """The table `rows` or `labels`, to be read with the command's own client; None before a commit."""
+    from pyiceberg.catalog.noop import NoopCatalog
+    from pyiceberg.table import Table
+
+    metadata = read_metadata(environment, names, table)
+    io = _manifests(environment.client("s3"))
+    return Table((names.table(table),), metadata, metadata.location, io, NoopCatalog("")) if metadata else None
 
 
 def data_files(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
@@ -39,6 +39,8 @@ class TunedTraining:
 class TuningJob:
     """One tuning job."""
 
+    machine: ClassVar[str] = TUNE
+    redrives: ClassVar[int] = 0
     name: str
     arn: str
     status: str

@@ -15,11 +15,11 @@ from millrace.contract.load import load_contract
 from millrace.datasets.iceberg import newest
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
-from millrace.functions.lateness.judgement import age_of_labels, age_of_rows
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import DataLate
 from millrace.messages.lateness import Age, Lateness
+from millrace.monitoring.lateness import age_of_labels, age_of_rows, labels_wait_since
 from millrace.settings.environment import Environment
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
@@ -53,14 +53,10 @@ def ages(as_of: datetime) -> Iterator[Age]:
     # If labels lie ahead, a later row brings the label of an earlier one: the newest label may be in either table.
     if delay:
         known = [at for table in PREDICTION_SPEC.label_tables if (at := newest_of(table, PREDICTION_SPEC.event_time))]
-        share = age_of_labels(
-            stored_days(S3, ROOM.names.platform.bucket("lake"), ROOM.names.workload),
-            max(known, default=None),
-            as_of=as_of,
-            hours=delay,
-            ahead_hours=PREDICTION_SPEC.horizons[0],
-        )
-        yield Age(of="labels", newest=max(known, default=None), allowed_hours=delay, share=share)
+        at, days = max(known, default=None), stored_days(S3, ROOM.names.platform.bucket("lake"), ROOM.names.workload)
+        since = labels_wait_since(days, at, ahead_hours=PREDICTION_SPEC.horizons[0])
+        share = age_of_labels(since, as_of=as_of, hours=delay)
+        yield Age(of="labels", newest=at, allowed_hours=delay, share=share)
 
 
 def newest_of(name: str, column: str) -> datetime | None:

@@ -5,6 +5,7 @@ AWS does: poll a queue with several pollers, delete the messages that the functi
 moto does: call the function inside SendMessage, once and with one message; lose messages while others are deleted.
 We do: poll with threads, by the cloud's clock. A lock for each queue ends the races. Dead letters can be moved back.
 Weaker: at most four batches of an event source at once. No message filters. Batching windows are real seconds.
+    Metrics are NumberOfMessagesDeleted, and the gauges of queues with an alarm.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
+from localcloud.cloudwatch.metrics import put_data
 from localcloud.iam.policies import Request
 from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.kernel.message_size import size_of
@@ -122,11 +123,8 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
     """Let receivers and deleters hold the lock of the queue, which moto takes for sending only.
 
     May go when moto receives and deletes under `_messages_lock`, but the waits by the cloud's clock stay ours."""
-    receive, change, delete = (
-        models.SQSBackend.receive_message,
-        models.SQSBackend.change_message_visibility,
-        models.Queue.delete_message,
-    )
+    backend, delete = models.SQSBackend, models.Queue.delete_message
+    receive, change = backend.receive_message, backend.change_message_visibility
 
     def receive_message(
         self: Any,
@@ -167,11 +165,14 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
     def delete_message(self: Any, receipt_handle: str) -> None:
         with self._messages_lock:
             delete(self, receipt_handle)
+        # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+        dimensions = [{"Name": "QueueName", "Value": self.name}]
+        put_data(cloud, "AWS/SQS", [{"MetricName": "NumberOfMessagesDeleted", "Value": 1.0, "Dimensions": dimensions}])
 
-    replace(models.SQSBackend, receive_message=receive_message, change_message_visibility=change_message_visibility)
+    replace(backend, receive_message=receive_message, change_message_visibility=change_message_visibility)
     # moto would count all messages of the queue for each that it receives, to learn its retention: of 2,000 it took ten
     # minutes. What is older has just been dropped. And it asks for the time several times for each message.
-    replace(models.SQSBackend, is_message_valid_based_on_retention_period=lambda *_: True)
+    replace(backend, is_message_valid_based_on_retention_period=lambda *_: True)
     replace(models, unix_time_millis=lambda: time.time() * 1000)
     replace(models.Queue, delete_message=delete_message)
 

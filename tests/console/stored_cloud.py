@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import boto3
 import pytest
+import time_machine
 from moto import mock_aws
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.stepfunctions.models import Execution as MotoExecution
@@ -39,6 +40,7 @@ from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
 from millrace.release.registry import Registry
 from millrace.state import audit
 from millrace.state.budget import MonthlyBudget
+from millrace.state.cursors import Cursor
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
@@ -50,6 +52,7 @@ from tests.state_table import create_table
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DECLARED = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
+NOW = parse_utc("1997-08-06T06:00:00Z")
 SECOND = timedelta(seconds=1)
 OTHER = replace(NAMES, workload="income")
 """Of its audit alone: a record of each event."""
@@ -107,7 +110,7 @@ def _answer(event: str, service: str, output: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def running(**variables: str) -> Iterator[WorkloadReport]:
     """The stored run as the stage `dev` of an account, whose keys the environment has."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
+    with pytest.MonkeyPatch.context() as patch, mock_aws(), time_machine.travel(NOW, tick=False):
         for name, value in {**KEYS, **variables}.items():
             patch.setenv(name, value)
         patch.delenv("AWS_ENDPOINT_URL", raising=False)
@@ -128,6 +131,8 @@ def store(report: WorkloadReport) -> None:
         _model(model)
     for run in report.monitor_runs:
         _monitor_run(run, report)
+    end = datetime.combine(report.windows[-1].end, time(), UTC)
+    Cursor(name="monitor", window_end=end).put(StateTable(boto3.client("dynamodb"), NAMES))
     for event, run, details in _decided(report):
         _record(NAMES.workload, event, details, arn=run.arn, as_of=run.stopped)
     for number, (event, details) in enumerate(EVERY_EVENT):

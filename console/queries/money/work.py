@@ -183,6 +183,13 @@ def _daily_sums(
     return {wanted[int(each["Id"][1:])]: sum(each["Values"]) for each in answer["MetricDataResults"]}
 
 
+def sums(environment: Environment, span: tuple[datetime, datetime], **metric: Any) -> Mapping[datetime, float]:
+    """The sums of a metric by the start of each period that has data. `metric` is as GetMetricStatistics takes it."""
+    given = metric | {"StartTime": span[0], "EndTime": span[1], "Statistics": ["Sum"]}
+    answer = environment.client("cloudwatch").get_metric_statistics(**given)
+    return {point["Timestamp"]: point["Sum"] for point in answer["Datapoints"]}
+
+
 def _query(query_id: str, metric: str, function: str) -> dict[str, Any]:
     dimensions = [{"Name": "FunctionName", "Value": function}]
     named = {"Namespace": "AWS/Lambda", "MetricName": metric, "Dimensions": dimensions}

@@ -51,7 +51,7 @@ def test_the_page_opens_without_a_network(report: WorkloadReport, seen: Callable
     opened = seen(page(report))
     assert opened.complaints == []
     assert opened.asked == []
-    assert opened.dom.count("<section") == 7
+    assert opened.dom.count("<section") == 6
     assert opened.dom.count("<svg") == page(report).count("<svg")
     assert opened.reachesOver <= 0
     assert opened.height <= 3000

@@ -32,7 +32,6 @@ PARTS = [
     "timeline",
     "drops",
     "models",
-    "runs",
     "lineage",
     "cost",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,8 @@ from millrace.console.queries.alarms import (
 )
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.monitoring import (
-    ChampionPeriod,
     MonitoringBounds,
     MonitorRun,
-    champion_periods,
     find_rejected,
     probability,
     served_windows,
@@ -34,15 +32,11 @@ from millrace.console.queries.monitoring import (
 )
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
-from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
-from millrace.messages.envelope import Message
 from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
 from millrace.messages.served import ServedReport
-from millrace.messages.train import GatesJudged
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
-from millrace.state.audit import Record
 from millrace.workload.load import load_workload
 from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.recorded import compare
@@ -184,30 +178,6 @@ def test_what_people_overrode_outlasts_a_look_that_only_completes_a_row(report: 
 
 QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
 OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
-
-
-def record(event: AuditEvent, details: Message, day: int) -> Record:
-    at = datetime(1997, 5, day, tzinfo=UTC)
-    return Record(actor="x", execution_arn="arn:x", event=event, as_of=at, cause="", details=details)
-
-
-def test_the_champion_of_each_day_is_by_the_audit() -> None:
-    def shared(day: int) -> Any:
-        return {"watched_requests": 48, "live_at": datetime(1997, 5, day, tzinfo=UTC), "endpoint_config": "c"}
-
-    back = VersionRolledBack(version="1", revision=3, **shared(9), by="someone", reason="worse", replaced="2")
-    records = [
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="1", revision=1, **shared(1)), 1),
-        record(AuditEvent.MODEL_PASSED, GatesJudged(passed=True, verdicts=()), 3),
-        record(AuditEvent.RELEASE_LIVE, VersionLive(version="2", revision=2, **shared(4)), 2),
-        record(AuditEvent.RELEASE_ROLLED_BACK, back, 9),
-    ]
-    assert champion_periods(records, until=date(1997, 6, 1)) == (
-        ChampionPeriod(version="1", start=date(1997, 5, 1), end=date(1997, 5, 4)),
-        ChampionPeriod(version="2", start=date(1997, 5, 4), end=date(1997, 5, 9)),
-        ChampionPeriod(version="1", start=date(1997, 5, 9), end=date(1997, 6, 1), by_rollback=True),
-    )
-    assert champion_periods([], until=date(1997, 6, 1)) == ()
 
 
 def with_served(report: WorkloadReport) -> WorkloadReport:

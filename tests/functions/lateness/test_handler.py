@@ -14,7 +14,7 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 
 from millrace.datasets.iceberg import newest
 from millrace.decisions.record import prefix
-from millrace.functions.lateness.judgement import age_of_labels
+from millrace.monitoring.lateness import age_of_labels, labels_wait_since
 
 if TYPE_CHECKING:
     from tests.functions.conftest import Aws
@@ -55,8 +55,9 @@ def test_the_newest_time_is_read_from_the_bounds_of_all_files(zone: str | None, 
 def test_labels_are_late_from_the_first_day_on_that_waits(
     newest_label: datetime | None, ahead: float, share: float
 ) -> None:
-    assert age_of_labels(DAYS, newest_label, as_of=NOON, hours=24, ahead_hours=ahead) == share
-    assert age_of_labels([NOON.date()], newest_label, as_of=NOON, hours=24, ahead_hours=ahead) == 0
+    for days, expected in ((DAYS, share), ([NOON.date()], 0)):
+        since = labels_wait_since(days, newest_label, ahead_hours=ahead)
+        assert age_of_labels(since, as_of=NOON, hours=24) == expected
 
 
 @pytest.mark.parametrize(("day", "is_late"), [(date(1997, 5, 26), False), (date(1997, 5, 25), True)])

@@ -60,6 +60,11 @@ def test_a_batch_ends_before_its_payload_would_be_too_large(
     until(lambda: not any(url.rpartition("/")[2] in line for line in queues.pending(cloud)))
     seen = batches(name)
     assert sorted(body[:2] for batch in seen for body in batch) == [f"{number:02}" for number in range(32)]
+    measured = {"Namespace": "AWS/SQS", "MetricName": "NumberOfMessagesDeleted", "Period": 3600, "Statistics": ["Sum"]}
+    named, now = [{"Name": "QueueName", "Value": url.rpartition("/")[2]}], cloud.clock.now()
+    span = {"StartTime": now - timedelta(hours=2), "EndTime": now + timedelta(hours=1)}
+    found = client("cloudwatch").get_metric_statistics(**measured, **span, Dimensions=named)["Datapoints"]
+    assert sum(one["Sum"] for one in found) == 32
     assert all(sum(map(len, batch)) < 6 * 2**20 for batch in seen)
 
 
