@@ -20,7 +20,6 @@ from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.planned import as_planned
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
@@ -225,7 +224,7 @@ def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, 
         grid = grid.without(labels)
         notes.append(f"{', '.join(labels)} is left out: no file to score has a label")
     try:
-        check_header(grid.names, as_planned(table) if feed == "scoring" else table)
+        check_header(grid.names, table)
     except DropError as error:
         stop(given.path, "columns", error.expected, error.got)
     with TemporaryDirectory() as folder:
@@ -336,7 +335,6 @@ def look(content: Content, contract: Contract, feed: Feed, at: datetime) -> Look
         raise DropError(Reason.MISSING, expected="images in the file: `millrace drop` takes a manifest", got=key)
 
     table = contract.table(feed)
-    table = as_planned(table) if feed == "scoring" else table
     origin = Origin(name=content.name, at=at, digest="0" * 64, fetch=fetch)
     parts = read_drop(content.path, table, Limits(batch_rows=LOOKED_ROWS), origin)
     first = next(parts)

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import boto3
 
 from millrace.contract.load import load_contract
-from millrace.contract.planned import as_planned
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
@@ -61,9 +60,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
         origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
         with quarantine(source=source.uri) as refused:
-            table = CONTRACT.table(drop.feed)
-            table = as_planned(table) if drop.feed == "scoring" else table
-            rows = parse(origins, table, folder / "parsed", refused, limits=LIMITS)
+            rows = parse(origins, CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
     except DropError as error:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:

@@ -8,7 +8,7 @@ from typing import Any
 
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
-from millrace.datasets.labelled_rows import read_around, read_past
+from millrace.datasets.labelled_rows import read_past
 from millrace.datasets.quarantine import together
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
@@ -16,7 +16,6 @@ from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.drops import FetchedDrop
-from millrace.functions.validation.plans import Plans
 from millrace.functions.validation.shards import Shards, stage, stage_with_past
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Sharded, ShardedDrop
@@ -29,12 +28,7 @@ class Scoring:
     def __init__(self, room: WorkloadRoom[ValidationSettings], lake: Lake, s3: Any) -> None:
         self._room, self._lake, self._s3 = room, lake, s3
         self._spec, self._table = room.workload.prediction, lake.contract.table("scoring")
-        hours = self._spec.horizon_hours
-        self._plans = Plans(
-            ahead=KnownAhead.of(self._table, self._spec),
-            horizon_hours=hours,
-            read=partial(read_around, lake, self._table.names, prediction=self._spec, reach_hours=hours),
-        )
+        self._ahead = KnownAhead.of(self._table, self._spec)
         self._histories = encoders.histories(encoders.declare(self._spec.features, self._table))
 
     def shard(self, drops: Sequence[FetchedDrop], run: str) -> Sharded:
@@ -67,9 +61,9 @@ class Scoring:
         fetched.quarantine_unparsable()
         table = up_to(self._table, self._spec, arrived=drop.as_of)
         given = fetched.parsed, table, accepted, shards, fetched.quarantine
-        if self._histories or self._plans.ahead.columns:
+        if self._histories or self._ahead.columns:
             before = partial(read_past, self._lake, self._spec, self._histories)
-            done = stage_with_past(*given, histories=self._histories, plans=self._plans, read_before=before)
+            done = stage_with_past(*given, histories=self._histories, ahead=self._ahead, read_before=before)
         else:
             done = stage(*given)
         self._s3.upload_file(str(accepted), fetched.bucket, fetched.staging.accepted)

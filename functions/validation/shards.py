@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, write_stream
-from millrace.contract.planned import as_planned
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
 from millrace.contract.validate import unlisted
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.features.history import History
-    from millrace.functions.validation.plans import Plans
+    from millrace.features.known_ahead import KnownAhead
 
 END_BYTES = 64
 """An upper bound of the bytes of the mark at a stream's end and of the padding of its schema."""
@@ -97,14 +96,14 @@ def stage_with_past(
     quarantine: Quarantine,
     *,
     histories: Sequence[History],
-    plans: Plans,
+    ahead: KnownAhead,
     read_before: Callable[[pa.Table], pa.Table | None],
 ) -> Staged:
     """As `stage`, for a model that reads the past of rows, or what is known of later moments.
 
     The past is in the drop's own good rows, and in the table's rows that `read_before` returns for them. A row with a
-    past that is too short is refused, as `history`. What a plan leaves out is completed as `plans` says; a row that
-    then lacks a cell that it must have, or what is known ahead, is refused as `required`."""
+    past that is too short is refused, as `history`; one without a cell that is known ahead, of its own or of a later
+    row of the drop, as `required`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,15 +112,13 @@ def stage_with_past(
     with quarantine() as refused, pq.ParquetWriter(accepted, schema, compression="zstd") as writer:
         # Good rows go into a file first: the past of a row may be in any of them, also in a later part.
         with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
-            enough = screen(parsed, as_planned(table), first.write_table, refused)
-        if enough and plans.ahead.columns:
-            good = _completed(good, table, plans)
-        # Of the good rows and of the table's, only the columns of the histories are held in memory.
-        own = pq.read_table(good, columns=read)
+            enough = screen(parsed, table, first.write_table, refused)
+        # Of the good rows and of the table's, only the columns that are looked up are held in memory.
+        later, own = pq.read_table(good, columns=ahead.reads), pq.read_table(good, columns=read)
         known = [part for part in (read_before(own), own) if part is not None]
         before = pa.concat_tables(known, promote_options="permissive")
         for part in parts(good, table, is_decoded=True) if enough else ():
-            kept = _refuse_unknown(part, table, plans, refused)
+            kept = _refuse_unknown(ahead.fill(part, later), table, ahead, refused)
             kept = _refuse_short(kept, table, before, histories, refused)
             others += unlisted(kept, table)
             writer.write_table(kept)
@@ -131,23 +128,6 @@ def stage_with_past(
             rows += kept.num_rows
         shards.finish()
     return Staged(rows=rows, refused=refused.reasons, unlisted=others)
-
-
-def _completed(good: Path, table: Table, plans: Plans) -> Path:
-    """A file with the same rows, completed, in parts of the same sizes. The table is read only if a cell is missing."""
-    import pyarrow.parquet as pq
-
-    whole, own = good.with_name("completed"), pq.read_table(good, columns=plans.ahead.reads)
-    metadata, schema = pq.read_metadata(good), parsed_schema(table)
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    # Ingestion writes statistics of each column; a whole file needs no look into the table.
-    has_gaps = any(chunk.statistics is None or chunk.statistics.null_count for chunk in chunks)
-    known = plans.read(own) if has_gaps else None
-    with pq.ParquetWriter(whole, schema, compression="zstd", write_page_checksum=True) as writer:
-        for part in parts(good, table, is_decoded=True):
-            writer.write_table(plans.complete(part, own, known).cast(schema))
-    return whole
 
 
 def _refuse_short(
@@ -168,27 +148,20 @@ def _refuse_short(
     return part
 
 
-def _refuse_unknown(part: pa.Table, table: Table, plans: Plans, refused: QuarantineFile) -> pa.Table:
-    """The rows that hold what is known of later moments, and what the contract requires. Others go to `refused`."""
-    found = part
-    for column in plans.ahead.columns:
-        assert column.ahead is not None
-        expected = f"a cell, or a later row with {column.ahead.column} ({column.ahead.hours:g} hours later)"
-        if plans.horizon_hours:
-            expected += f"; of a plan, the row of {plans.horizon_hours:g} hours before in the table, not in the drop"
-        found = _refuse_missing(found, column.name, expected, table, refused)
-    # Before it was completed, a plan was screened as one that may lack all of these.
-    for name in [column.name for column in table.columns if column.required and plans.ahead.columns]:
-        found = _refuse_missing(found, name, "a value, in the row or in the table's row of its key", table, refused)
-    return found
-
-
-def _refuse_missing(part: pa.Table, name: str, expected: str, table: Table, refused: QuarantineFile) -> pa.Table:
-    """The rows with a cell in the column. The others go to `refused`."""
+def _refuse_unknown(part: pa.Table, table: Table, ahead: KnownAhead, refused: QuarantineFile) -> pa.Table:
+    """The rows that hold what is known of later moments. The other rows go to `refused`."""
     import numpy as np
 
-    violation = RuleViolation(reason=Reason.REQUIRED, column=name, expected=expected, got="nothing")
-    return _refuse(part, np.asarray(part[name].combine_chunks().is_null()), violation, table, refused)
+    for column in ahead.columns:
+        assert column.ahead is not None
+        violation = RuleViolation(
+            reason=Reason.REQUIRED,
+            column=column.name,
+            expected=f"a cell, or a later row with {column.ahead.column} ({column.ahead.hours:g} hours later)",
+            got="nothing",
+        )
+        part = _refuse(part, np.asarray(part[column.name].combine_chunks().is_null()), violation, table, refused)
+    return part
 
 
 def _refuse(

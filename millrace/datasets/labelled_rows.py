@@ -115,30 +115,23 @@ def columns_of(histories: Sequence[History]) -> list[str]:
 def read_past(lake: Lake, prediction: Prediction, histories: Sequence[History], rows: pa.Table) -> pa.Table | None:
     """The table's rows from as far back as a history reaches before any of `rows` to the time of the last of them.
 
-    None if there is no table yet or no history, or if `rows` is empty."""
-    if not histories:
-        return None
-    # The farthest history decides how far back rows are read.
-    reach = max(history.reach_hours for history in histories)
-    return read_around(lake, columns_of(histories), rows, prediction=prediction, reach_hours=reach)
-
-
-def read_around(
-    lake: Lake, names: Sequence[str], rows: pa.Table, *, prediction: Prediction, reach_hours: float
-) -> pa.Table | None:
-    """These columns of the table's rows from `reach_hours` before the first of `rows` to the time of the last of them.
-
-    Labels are those that count now. None if there is no table yet, or if `rows` is empty."""
+    They have the columns of the histories, and the labels that count now. None without a table or a history, or if
+    `rows` is empty."""
     import pyarrow.compute as pc
 
-    iceberg = lake.find("rows")
+    iceberg = lake.find("rows") if histories else None
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None
-    event_time, labels = prediction.event_time, LabelColumns.of(prediction, lake.names.workload)
+    names, event_time, labels = (
+        columns_of(histories),
+        prediction.event_time,
+        LabelColumns.of(prediction, lake.names.workload),
+    )
     bounds = pc.min_max(rows.column(event_time)).as_py()
-    reach, least = timedelta(hours=reach_hours), bounds["min"]
+    # The farthest history decides how far back rows are read.
+    reach, least = timedelta(hours=max(history.reach_hours for history in histories)), bounds["min"]
     first = least - min(reach, least - datetime.min.replace(tzinfo=least.tzinfo))  # the calendar begins with year 1
     within = between(event_time, (first, bounds["max"]))
     beside = labels.read if {*names} & {*labels.values} else ()
     found = iceberg.scan(row_filter=within, selected_fields=tuple(dict.fromkeys((*names, *beside)))).to_arrow()
-    return (join(lake, labels, found).joined() if beside else found).select(list(names))
+    return (join(lake, labels, found).joined() if beside else found).select(names)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
     import pyarrow as pa
 
     from millrace.contract.schema import Column, Table
@@ -75,12 +73,6 @@ class KnownAhead:
             place = rows.column_names.index(column.name)
             rows = rows.set_column(place, column.name, _first(own, known))
         return rows
-
-    def lacking(self, rows: pa.Table) -> dict[str, npt.NDArray[np.bool_]]:
-        """By column, which rows (N) lack what is known of a later moment."""
-        import numpy as np
-
-        return {column.name: np.asarray(rows[column.name].combine_chunks().is_null()) for column in self.columns}
 
 
 def _first(own: pa.Array, known: pa.Array) -> Any:

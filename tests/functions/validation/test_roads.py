@@ -23,7 +23,6 @@ from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead, requiring_known
-from millrace.functions.validation.plans import Plans
 from millrace.functions.validation.shards import Shards, stage_with_past
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def scored(panel: Panel, folder: Path, at: int) -> dict[tuple[Any, ...], Verdict
         Shards(lambda number, body: bodies.append(body), ["past", "at", "load", PLAN.name], limit=10**6),
         quarantine,
         histories=(panel.past,),
-        plans=Plans(ahead=AHEAD, horizon_hours=0, read=lambda own: None),
+        ahead=AHEAD,
         read_before=read_before,
     )
     found: dict[tuple[Any, ...], Verdict] = {}
