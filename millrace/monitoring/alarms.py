@@ -81,12 +81,18 @@ class CountAlarm:
     """When the alarm is raised, in words."""
     count: Callable[[MonitorReport], int | None]
     """The number of a report; None if the report says nothing about it."""
+    severity: Severity = "act"
     threshold: ClassVar[float] = 0
-    severity: ClassVar[Severity] = "act"
 
 
-FLOOR = "below-floor"
-"""The name of the alarm that only a workload with `policy.floor` has."""
+def _overridden(report: MonitorReport) -> int | None:
+    """The windows whose answers of people contradict the model beyond the bound; None without such answers."""
+    known = [window.error.overrides for window in report.windows if window.error and window.error.overrides]
+    return sum(each.ratio > 1 for each in known) if known else None
+
+
+FLOOR, OVERRIDES = "below-floor", "overrides"
+"""The names of the alarms that only a workload with `policy.floor` has, and one with `policy`."""
 COUNT_ALARMS: dict[str, CountAlarm] = {
     "unreadable": CountAlarm(
         metric="UnreadableDecisions",
@@ -99,6 +105,13 @@ COUNT_ALARMS: dict[str, CountAlarm] = {
         noun="version below its floor",
         description="the live version does worse than the naive rule on recent labels: the rule answers in its place",
         count=lambda report: int(report.floor.below) if report.floor else None,
+    ),
+    OVERRIDES: CountAlarm(
+        metric="Overrides",
+        noun="window with too many overrides",
+        description="people decide otherwise than the model by more than it expects and chance in 1 window of 40",
+        count=_overridden,
+        severity="look",
     ),
 }
 """The alarms by name, as `WorkloadNames.alarm` takes it."""
@@ -128,12 +141,13 @@ def monitor_alarms(policy: Policy | None) -> dict[str, OperationsAlarm[WorkloadN
     """The alarms as a template makes them for a workload with this policy, by name.
 
     Their metrics come with each monitor run. In between, an alarm keeps its state."""
+    declared = {FLOOR: bool(policy and policy.floor), OVERRIDES: policy is not None}
     return {
         name: own_alarm(
             alarm.metric, alarm.severity, alarm.description, threshold=alarm.threshold, period_s=60, missing="ignore"
         )
         for name, alarm in (RATIO_ALARMS | COUNT_ALARMS).items()
-        if name != FLOOR or (policy and policy.floor)
+        if declared.get(name, True)
     }
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from millrace.decisions.review import ReviewAnswer, item_of
 from millrace.functions.publish_metrics.findings import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
+from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import (
     ConceptReport,
     ErrorReport,
@@ -25,6 +26,7 @@ from millrace.messages.monitor import (
     PromiseReport,
     WindowReport,
 )
+from millrace.monitoring.alarms import exceeded
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
@@ -116,6 +118,18 @@ def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure:
     found = report(0.5, 0.5).model_copy(update={"floor": floor, "unreadable": 3})
     data = {one["MetricName"]: one["Value"] for one in metrics_of(found)}
     assert (data.get("BelowFloor"), data["UnreadableDecisions"]) == (figure, 3)
+
+
+@pytest.mark.parametrize(("ratios", "figure"), [([], None), ([0.9], 0), ([1.1, 0.9], 1)])
+def test_windows_in_which_people_overrode_too_much_are_counted(ratios: list[float], figure: float | None) -> None:
+    found = report(0.5, 0.5)
+    overrides = [OverrideReport(reviewed=60, error=0.4, expected=0.3, ratio=ratio) for ratio in ratios]
+    error = found.windows[0].error
+    errors = [error.model_copy(update={"overrides": each}) for each in overrides or [None]]
+    windows = tuple(found.windows[0].model_copy(update={"error": each}) for each in errors)
+    told = found.model_copy(update={"windows": windows})
+    assert {one["MetricName"]: one["Value"] for one in metrics_of(told)}.get("Overrides") == figure
+    assert ("overrides" in exceeded(told)) is bool(figure)
 
 
 def test_since_when_windows_are_above_their_bound_is_kept_until_no_figure_is(publish: Publish, aws: Aws) -> None:

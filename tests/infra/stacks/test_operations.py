@@ -19,7 +19,7 @@ from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.settings import settings_for
-from millrace.monitoring.alarms import FIGURES, FLOOR, figure_alarms, monitor_alarms
+from millrace.monitoring.alarms import FIGURES, FLOOR, OVERRIDES, figure_alarms, monitor_alarms
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
     ALARMS,
@@ -108,6 +108,7 @@ def test_each_has_a_runbook() -> None:
         *declared(),
         *REVIEW_ALARMS,
         FLOOR,
+        OVERRIDES,
     }
 
 
