@@ -48,16 +48,7 @@ def send(client: Any, queue_url: str, bodies: Iterable[str]) -> None:
 def messages(lines: Iterable[str], *, limit: int = MESSAGE_BYTES) -> Iterator[str]:
     """The lines in order, packed into messages of at most `limit` bytes. Each message takes as many as it can."""
     # A line takes one byte more than its length, for the line feed.
-    message: list[str] = []
-    size = 0
-    for line in lines:
-        if message and size + len(line) + 1 > limit:
-            yield "\n".join(message)
-            message, size = [], 0
-        message.append(line)
-        size += len(line) + 1
-    if message:
-        yield "\n".join(message)
+    yield from map("\n".join, packed(lines, (lambda line: len(line) + 1, limit)))
 
 
 def send_lines(client: Any, queue_url: str, lines: Iterable[str]) -> None:

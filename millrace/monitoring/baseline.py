@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -37,6 +37,7 @@ from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.expected_error import ErrorModel
 from millrace.monitoring.sketch import CategoricalSketch, Constant, NumericSketch, Sketch, constant, kind_of, sketch
 from millrace.monitoring.statistics import STATISTICS, Counts
+from millrace.timestamps import EPOCH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -314,4 +315,4 @@ def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _moment(seconds: np.int64) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=int(seconds))
+    return EPOCH + timedelta(seconds=int(seconds))
