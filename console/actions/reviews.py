@@ -22,7 +22,7 @@ from millrace.console.queries.reviews import Question, question_of, reviews_of
 from millrace.contract.kinds import INTEGERS
 from millrace.decisions.answered import UNDO, Reviews
 from millrace.decisions.record import Scalar
-from millrace.decisions.review import LabelValue, ReviewAnswer, ReviewItem, label_body, label_rows
+from millrace.decisions.review import LabelValue, ReviewAnswer, ReviewItem, agree, label_body, label_rows, middle
 from millrace.errors import ReviewError
 from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
@@ -75,10 +75,11 @@ class Reviewer:
 
         Raises ReviewError for a value that the contract refuses, and if the item is no longer this person's."""
         now = self.environment.now()
-        rows = label_rows(held.item, value, prediction_spec=self.question.prediction, labels=self.question.labels)
-        is_second, decision = held.item.reason == "second_opinion", held.item.decision
-        first = self.reviews.queue.find([decision])[decision] if is_second and self.question.is_compared else None
-        agrees = first.answer is not None and first.answer.value == value if first else None
+        is_second, tolerance = held.item.reason == "second_opinion", self.question.tolerance
+        before = self.reviews.said_before(held.item) if tolerance is not None else ()
+        agrees = agree(before[0], value, tolerance or 0) if is_second and before else None
+        label = middle([*before, value]) if len(before) == 2 and tolerance else value
+        rows = label_rows(held.item, label, prediction_spec=self.question.prediction, labels=self.question.labels)
         given, guideline = round(seconds, 1), self.question.guideline.version
         answer = ReviewAnswer(
             value=value, by=self.by, at=now, seconds=given, source=self.source, agrees=agrees, guideline=guideline

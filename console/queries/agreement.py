@@ -15,7 +15,7 @@ import numpy as np
 from millrace.console.environment import Environment
 from millrace.console.queries.reviews import question_of, reviews_of
 from millrace.console.words import count
-from millrace.decisions.review import LabelValue
+from millrace.decisions.review import LabelValue, agree
 from millrace.monitoring.feedback import NORMAL
 from millrace.names import WorkloadNames
 
@@ -28,15 +28,15 @@ class Agreement:
     """What two people have said of the same rows."""
 
     pairs: Sequence[tuple[LabelValue, LabelValue]]
-    is_compared: bool
-    """Whether two answers are the same or not; False for numbers, which lie apart."""
+    tolerance: float | None
+    """By how much two numbers may differ that agree, 0 for any other label; None: how far they lie apart is said."""
     left_out: int = 0
     """The rows that were answered under other versions of the guideline."""
 
     @property
     def share(self) -> float:
         """Of the rows on which both say the same."""
-        return sum(first == second for first, second in self.pairs) / len(self.pairs)
+        return sum(agree(*pair, self.tolerance or 0) for pair in self.pairs) / len(self.pairs)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -72,11 +72,12 @@ class Agreement:
         if not self.pairs:
             return "no second person has answered yet"
         rows = count(len(self.pairs), "row")
-        if not self.is_compared:
+        if self.tolerance is None:
             return f"two people differ by {self.apart:.4g} in the median of {rows}"
         low, high = (100 * one for one in self.interval)
-        kappa = "" if self.kappa is None else f", kappa {self.kappa:.2f}"
-        return f"two people agree on {self.share:.0%} of {rows} ({low:.0f} to {high:.0f}%){kappa}"
+        kappa = "" if self.tolerance or self.kappa is None else f", kappa {self.kappa:.2f}"
+        within = f" within {self.tolerance:g}" if self.tolerance else ""
+        return f"two people agree{within} on {self.share:.0%} of {rows} ({low:.0f} to {high:.0f}%){kappa}"
 
 
 def agreement_in_words(environment: Environment, names: WorkloadNames) -> str:
@@ -87,8 +88,7 @@ def agreement_in_words(environment: Environment, names: WorkloadNames) -> str:
     if question.policy.review.twice:
         found = reviews_of(environment, names).answers.pairs(most=COMPARED)
         pairs = [pair for guideline, pair in found if guideline == version]
-        left_out = len(found) - len(pairs)
-        words.append(Agreement(pairs=pairs, is_compared=question.is_compared, left_out=left_out).words)
+        words.append(Agreement(pairs=pairs, tolerance=question.tolerance, left_out=len(found) - len(pairs)).words)
     return ": ".join(words)
 
 

@@ -75,9 +75,10 @@ class Question:
         return (False, True) if column.kind == "boolean" else column.allowed
 
     @property
-    def is_compared(self) -> bool:
-        """Whether two people's answers are the same or not: of numbers how far they lie apart is said."""
-        return bool(self.choices) or self.labels.column(self.prediction.label_columns[0]).kind not in NUMBERS
+    def tolerance(self) -> float | None:
+        """By how much two people may differ who agree: 0 but for numbers; None for numbers that are not compared."""
+        is_number = not self.choices and self.labels.column(self.prediction.label_columns[0]).kind in NUMBERS
+        return self.policy.review.tolerance if is_number else 0
 
     @property
     def keys(self) -> Mapping[str, LabelValue]:

@@ -11,12 +11,20 @@ drops.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from millrace.decisions.review import ReviewItem, label_folder, label_key, opinion_item, value_to_json
+from millrace.decisions.review import (
+    OPINIONS,
+    LabelValue,
+    ReviewItem,
+    label_folder,
+    label_key,
+    opinion_item,
+    value_to_json,
+)
 from millrace.messages.audit import AuditEvent, ReviewAnswered, ReviewEscalated, ReviewUnanswered
 from millrace.names import WorkloadNames
 from millrace.state.answers import AnswerNotes
@@ -85,6 +93,15 @@ class Reviews:
             if opinion := opinion_item(item, now=now):
                 self.queue.open(opinion)
             self.queue.end_drop(item)
+
+    def said_before(self, item: ReviewItem) -> Sequence[LabelValue]:
+        """What others have said of the decision of a second or third opinion, in their order."""
+        if item.reason not in OPINIONS.values():
+            return []
+        ids = [f"{which}{item.decision}" for which in ("", *OPINIONS)]
+        earlier = ids[: ids.index(item.id)]
+        found = self.queue.find(earlier)
+        return [answer.value for name in earlier if name in found and (answer := found[name].answer)]
 
     def record_answer(self, item: ReviewItem, event: AuditEvent, *, at: datetime) -> None:
         """Record the item's answer, or that it was taken back."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.contract.schema import PREDICTION_ID, Table
@@ -86,7 +87,7 @@ class ReviewAnswer:
     source: str
     """With what it was given: `terminal`, `web`."""
     agrees: bool | None = None
-    """Of a second opinion: whether it is the first one; None of any other, and of a number."""
+    """Of a second opinion: whether it is the first one; None of any other, and of a number without a tolerance."""
     guideline: str = ""
     """The version of the guideline under which it was given; empty where none was declared."""
 
@@ -223,6 +224,22 @@ def opinion_item(item: ReviewItem, *, now: datetime) -> ReviewItem | None:
         source=item.source,
         before=(*(item.before or ()), answer.by),
     )
+
+
+def agree(one: LabelValue, other: LabelValue, tolerance: float) -> bool:
+    """Whether two people say the same: of several values each, of numbers what differs by no more than `tolerance`."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(agree(one[name], other[name], tolerance) for name in one)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(agree(*pair, tolerance) for pair in zip(one, other, strict=True))
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) <= tolerance
+    return one == other
+
+
+def middle(said: Sequence[Any]) -> LabelValue:
+    """The median of three numbers; of several horizons one for each."""
+    return tuple(map(median, zip(*said, strict=True))) if isinstance(said[0], tuple) else median(said)
 
 
 def is_drawn(text: str, share: float) -> bool:

@@ -122,7 +122,11 @@ class Review(Section):
     twice: Annotated[float, Field(ge=0, le=1)] = 0
     """Of this share of the rows, drawn by their keys, a second person is asked the same, blind to the first answer.
 
-    The first answer counts at once. Where the second is another, a third person says the label; not of numbers."""
+    The first answer counts at once. Where the second is another, a third person says the label; of numbers it is then
+    the median of the three."""
+    tolerance: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Two people agree on a number if they differ by no more than this, in the label's unit. None: no third one is
+    asked."""
     guideline: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
     """A text in the workload's folder that says what each label means.
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.agreement import Agreement, agreement_in_words
 from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.reviews import find_items, reviews_of
+from millrace.decisions.review import LabelValue
 from millrace.errors import ReviewError
 from millrace.workload.load import SUITE
 from millrace.workload.policy import Guideline
@@ -29,7 +31,7 @@ def people(environment: Environment) -> dict[str, Reviewer]:
     return {by: Reviewer.of(environment, NAMES, source="terminal", by=by) for by in ("ann", "ben", "cid")}
 
 
-def answers(reviewer: Reviewer, value: str, *, of: str) -> None:
+def answers(reviewer: Reviewer, value: LabelValue, *, of: str) -> None:
     held = reviewer.next()
     assert held
     assert (held.item.id, held.item.output is None) == (of, of != "r-1")
@@ -108,19 +110,46 @@ def test_the_agreement_is_that_of_others() -> None:
     rng = np.random.default_rng(7)
     first = rng.choice(["a", "b", "c"], 60)
     second = np.where(rng.random(60) < 0.8, first, rng.choice(["a", "b", "c"], 60))
-    found = Agreement(pairs=[*zip(first.tolist(), second.tolist(), strict=True)], is_compared=True)
+    found = Agreement(pairs=[*zip(first.tolist(), second.tolist(), strict=True)], tolerance=0)
     assert found.kappa == pytest.approx(cohen_kappa_score(first, second))
     share = binomtest(int((first == second).sum()), 60).proportion_ci(method="wilson")
     assert found.interval == pytest.approx((share.low, share.high), abs=1e-6)
     pairs: list[Any] = [
         tuple({one: cell == one for one in "ab"} for cell in both) for both in zip(first, second, strict=True)
     ]
-    several = Agreement(pairs=pairs, is_compared=True)
+    several = Agreement(pairs=pairs, tolerance=0)
     assert several.kappa == pytest.approx(np.mean([cohen_kappa_score(first == one, second == one) for one in "ab"]))
-    assert Agreement(pairs=[(1, 1)] * 3, is_compared=True).kappa is None
+    assert Agreement(pairs=[(1, 1)] * 3, tolerance=0).kappa is None
 
 
 @pytest.mark.parametrize("number", [lambda value: value, lambda value: (value, value)])
 def test_numbers_are_said_to_lie_apart(number: Any) -> None:
     pairs = [(number(1.0), number(3.0)), (number(2.5), number(2.0)), (number(4), number(4))]
-    assert Agreement(pairs=pairs, is_compared=False).apart == 0.5
+    assert Agreement(pairs=pairs, tolerance=None).apart == 0.5
+    found = Agreement(pairs=pairs, tolerance=1)
+    assert found.share == pytest.approx(2 / 3)
+    assert "agree within 1 on 67% of three rows" in found.words
+
+
+@pytest.mark.parametrize(("tolerance", "second", "kept"), [(2, 40, 38.5), (2, 41, 41), (None, 41, 38.5)])
+def test_a_third_person_is_asked_of_numbers_that_lie_further_apart_and_the_median_is_the_label(
+    environment: Environment, people: dict[str, Reviewer], tolerance: float | None, second: float, kept: float
+) -> None:
+    known, hours = people["ann"].question, "hours_per_week"
+    number = replace(known.labels.column("income"), name=hours, kind="float64", rules=())
+    columns = tuple(number if one.name == "income" else one for one in known.labels.columns)
+    review = known.policy.review.model_copy(update={"tolerance": tolerance})
+    question = replace(
+        known,
+        prediction=known.prediction.model_copy(update={"label": hours}),
+        policy=known.policy.model_copy(update={"review": review}),
+        labels=replace(known.labels, columns=columns),
+    )
+    ann, ben, cid = (replace(one, question=question) for one in people.values())
+    ann.reviews.queue.open(item(1, is_twice=True))
+    answers(ann, 38.5, of="r-1")
+    answers(ben, second, of="+2+r-1")
+    if kept != 38.5:
+        answers(cid, 44, of="+3+r-1")
+    assert cid.next() is None
+    assert {one["hours_per_week"] for one in labels()} == {38.5, kept}
