@@ -230,7 +230,8 @@ CAPABILITIES: Mapping[str, Capability] = {
     "person": Capability(test="test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts"),
     "retrained, canary": Capability(test="test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary"),
     "previous": Capability(test=CHAIN),
-    "rule or constant": Capability(test=CHAIN),
+    "rule": Capability(test=CHAIN, needs=lambda kind: "rule" in kind.fallback),
+    "constant": Capability(test=CHAIN, needs=lambda kind: "rule" not in kind.fallback),
     "confidence": Capability(
         test="test_the_same_rows_have_the_same_answers_by_request_file_stream_and_job",
         needs=lambda kind: kind.task in ("binary", "multiclass"),

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from millrace.console.pages.page import page
-from millrace.console.pages.plot import Scale, ticks, time_axis
+from millrace.console.pages.plot import Scale, ticks
 from millrace.console.pages.summary import accepted_rows, changes, summary
 from millrace.console.pages.template import POLICY
 from millrace.console.pages.weeks import CHARACTER, LEFT, RIGHT, WIDTH, weeks
@@ -152,10 +152,6 @@ RECORDED_TIME_AXIS = Path(__file__).parents[1] / "recorded/charts"
 
 def days(scale: Scale) -> tuple[date, date]:
     return date.fromordinal(int(scale.low)), date.fromordinal(int(scale.high))
-
-
-def axis(report: WorkloadReport) -> tuple[date, date]:
-    return days(time_axis(report.windows, report.champions, start=LEFT, stop=STOP))
 
 
 @pytest.mark.parametrize("length", [1, 5, 7, 20, 45, 61, 90, 181, 300, 400, 800, 2000, 9000])

@@ -62,15 +62,6 @@ def artefact_of(model: onnx.ModelProto) -> Artefact:
     )
 
 
-def truncated(artefact: Artefact) -> Artefact:
-    """The graph's first half, named by its own digest."""
-    half = artefact.onnx[: len(artefact.onnx) // 2]
-    description = artefact.description
-    return replace(
-        artefact, onnx=half, description=replace(description, digests=replace(description.digests, onnx=digest(half)))
-    )
-
-
 Preflight = Callable[..., dict[str, Any]]
 
 
@@ -147,10 +138,6 @@ def write_members(path: Path, members: dict[str, bytes]) -> None:
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-
-
-def without(name: str) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
-    return lambda members: {key: value for key, value in members.items() if key != name}
 
 
 def python(text: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
-from millrace.decisions.record import Decision, canonical
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.report import Evaluation
 from millrace.explanations.shapley import METHOD
@@ -136,21 +134,6 @@ def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
         found = one["explanation"]
         added = sum(part["contribution"] for part in found["contributions"]) + found["others"]
         assert added == pytest.approx(found["output"] - found["base"], abs=1e-4)
-
-
-def decided(number: int, row: dict[str, Any]) -> Decision:
-    """Two too many."""
-    sold, at = row.pop("sold"), row["at"]
-    cells = row | {"at": at.isoformat()}
-    return builders.decision(
-        id=f"d-{number}",
-        workload="shop",
-        event_time=at.replace(tzinfo=UTC),
-        key={"at": cells["at"]},
-        input=canonical(cells),
-        output={"value": sold + 2, "rate": sold + 2.5, "likeliest": None},
-        latency_ms=1.0,
-    )
 
 
 def test_a_family_that_does_not_take_the_features_stops_at_synth(catalogues: None, tmp_path: Path) -> None:

@@ -172,18 +172,6 @@ def test_an_archive_that_goes_on_behind_its_members_is_refused(tmp_path: Path, a
         read_archive(path)
 
 
-def _archive(folder: Path, artefact: Artefact | None, member: tarfile.TarInfo) -> Path:
-    """An archive of the artefact's members and one more."""
-    path = folder / "model.tar.gz"
-    with tarfile.open(path, "w:gz") as archive:
-        if artefact:
-            write_folder(folder / "members", artefact)
-            for one in sorted((folder / "members").iterdir()):
-                archive.add(one, arcname=one.name)
-        archive.addfile(member, io.BytesIO(b""))
-    return path
-
-
 @pytest.mark.parametrize(
     ("member", "value", "expected"),
     [
