@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
-from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, applicationautoscaling_backends
+from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
-from moto.cloudwatch.models import cloudwatch_backends
 
 from localcloud.cloudwatch.metric_store import key_of
 from localcloud.cloudwatch.metrics import Metrics
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, endpoints
 from localcloud.sagemaker.endpoints.endpoints import set_weights
@@ -70,7 +69,7 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
         ("LessThanThreshold", _MINUTES_IN, _IN_BELOW * target),
     )
     return [
-        cloudwatch_backends[ACCOUNT][cloud.region].put_metric_alarm(
+        moto_backend("cloudwatch", cloud.region).put_metric_alarm(
             name=name,
             description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy.policy_arn}.",
             namespace=_NAMESPACE,
@@ -244,7 +243,7 @@ def _tick(cloud: Cloud) -> None:
 
 def evaluate(cloud: Cloud) -> None:
     """Scale each registered variant as its bounds and policies ask now."""
-    backend = applicationautoscaling_backends[ACCOUNT][cloud.region]
+    backend = moto_backend("applicationautoscaling", cloud.region)
     with activities(cloud).lock:
         for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):
             found = _variant(cloud, resource)

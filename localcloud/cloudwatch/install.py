@@ -23,7 +23,7 @@ from localcloud.cloudwatch.alarm_messages import State, state_of
 from localcloud.cloudwatch.metric_store import Point, key_of
 from localcloud.cloudwatch.metrics import Metrics, keep_metrics
 from localcloud.events import targets
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace
 
@@ -167,8 +167,7 @@ class Alarms:
                     self._act(alarm, before, arn)
 
     def _all(self) -> list[Any]:
-        models: Any = import_module("moto.cloudwatch.models")
-        return list(models.cloudwatch_backends[ACCOUNT][self._cloud.region].alarms.values())
+        return list(moto_backend("cloudwatch", self._cloud.region).alarms.values())
 
     def _evaluate_one(self, alarm: Any) -> None:
         rule = _rule(alarm)
@@ -364,8 +363,7 @@ def report_queues(cloud: Cloud, alarms: list[Any]) -> None:
     """Put SQS's gauges of each queue that one of the alarms names, without starting another evaluation.
 
     AWS reports the gauges of every queue each minute; here they are read whenever alarms are evaluated."""
-    models: Any = import_module("moto.sqs.models")
-    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    queues = moto_backend("sqs", cloud.region).queues
     metrics: Metrics = cloud.parts[Metrics]
     for name in {name for alarm in alarms for name in _queues_of(alarm)}:
         if name in queues:

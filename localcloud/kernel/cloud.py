@@ -81,6 +81,14 @@ LOG = logging.getLogger(__name__)
 PartT = TypeVar("PartT")
 
 
+def moto_backend(service: str, region: str = REGION, *, account: str = ACCOUNT) -> Any:
+    """moto's state of a service. Those without regions (IAM, S3, STS) have it in the region `aws`."""
+    from moto.backends import get_backend
+
+    found: Any = get_backend(service)  # type: ignore[call-overload]
+    return found[account][region]
+
+
 @dataclass(kw_only=True)
 class Cloud:
     """One running local cloud. `localcloud.kernel.server` makes it and hands it to each filler's `install(cloud)`."""
