@@ -156,7 +156,7 @@ def follow_policies(cloud: Cloud) -> None:
     _keep_policies(cloud)
     _answer_activities(cloud)
     cloud.clock.on_move(lambda _, __: evaluate(cloud))
-    cloud.loop("autoscaling", lambda: _tick(cloud))
+    cloud.every(_TICK_S, "autoscaling", lambda: evaluate(cloud))
 
 
 def _check_registrations(cloud: Cloud) -> None:
@@ -234,11 +234,6 @@ def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
     if endpoint is None or endpoint.blue is None or variant not in endpoint.blue.variants:
         return None
     return endpoint, endpoint.blue.variants[variant]
-
-
-def _tick(cloud: Cloud) -> None:
-    while not cloud.stopping.wait(_TICK_S):
-        evaluate(cloud)
 
 
 def evaluate(cloud: Cloud) -> None:

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -237,12 +237,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     _start_without_data(models.CloudWatchBackend, alarms)
     _take_windows(import_module("moto.cloudwatch.responses").CloudWatchResponse, alarms)
     _send_forced_states(models.CloudWatchBackend, alarms)
-    cloud.loop("alarms", lambda: _tick(cloud, alarms.evaluate))
-
-
-def _tick(cloud: Cloud, evaluate: Callable[[], None]) -> None:
-    while not cloud.stopping.wait(TICK_S):
-        evaluate()
+    cloud.every(TICK_S, "alarms", alarms.evaluate)
 
 
 def _start_without_data(backend: Any, alarms: Alarms) -> None:

@@ -241,6 +241,15 @@ class Cloud:
         self.loops.append((name, run))
         return self.background(name, run)
 
+    def every(self, period_s: float, name: str, act: Callable[[], object]) -> None:
+        """Call `act` after each `period_s` real seconds, in a thread of its own, until the cloud stops."""
+
+        def run() -> None:
+            while not self.stopping.wait(period_s):
+                act()
+
+        self.loop(name, run)
+
     def resume(self) -> None:
         """Go on after `stop`, in a fork of the process in which all threads had ended."""
         self.stopping.clear()

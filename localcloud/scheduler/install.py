@@ -165,12 +165,7 @@ def fire_schedules(cloud: Cloud) -> None:
     _remember_when_rules_were_made(cloud)
     schedules = cloud.parts[Schedules] = Schedules(cloud)
     cloud.clock.on_move(lambda _before, after: schedules.fire(after))
-    cloud.loop("schedules", lambda: _tick(cloud, schedules))
-
-
-def _tick(cloud: Cloud, schedules: Schedules) -> None:
-    while not cloud.stopping.wait(TICK_S):
-        schedules.fire(cloud.clock.now())
+    cloud.every(TICK_S, "schedules", lambda: schedules.fire(cloud.clock.now()))
 
 
 def _remember_when_rules_were_made(cloud: Cloud) -> None:

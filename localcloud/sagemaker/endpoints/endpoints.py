@@ -202,15 +202,14 @@ def serve_endpoints(cloud: Cloud) -> None:
     serve_models(cloud)
     _install_configs(cloud)
     _install_endpoints(cloud)
-    cloud.loop("endpoint-health", lambda: _watch(cloud))
+    cloud.every(_WATCH_S, "endpoint-health", lambda: _watch(cloud))
 
 
 def _watch(cloud: Cloud) -> None:
-    """Until the cloud stops, have servers whose process has ended started again."""
-    while not cloud.stopping.wait(_WATCH_S):
-        for endpoint in list(endpoints(cloud).values()):
-            for one in endpoint.fleets():
-                one.replace_dead()
+    """Have servers whose process has ended started again."""
+    for endpoint in list(endpoints(cloud).values()):
+        for one in endpoint.fleets():
+            one.replace_dead()
 
 
 _UNCOVERED = (
