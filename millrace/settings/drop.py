@@ -21,6 +21,9 @@ class DropEnvironment(Environment):
     bulk: bool = False
     """Whether the stage has an application of Spark for drops that are larger."""
 
+    bulk: bool = False
+    """Whether the stage has an application of Spark for drops that are larger."""
+
     @property
     def disk_mb(self) -> int:
         """The disk that the function needs for the largest drop, in MiB."""

@@ -139,11 +139,11 @@ def job_of(plan: str) -> BulkJob:
 
 
 def read_if_there(uri: str) -> str | None:
-    """The text of the object, None if there is none. Without the right to list, S3 does not tell that there is none.
+    """The text of the object, None if there is none.
 
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html"""
-    try:
-        bucket, key = split_uri(uri)
-        return str(client().get_object(Bucket=bucket, Key=key)["Body"].read().decode())
-    except client().exceptions.NoSuchKey:
+    The roles may list the folder alone, so GetObject itself would answer AccessDenied for an object that is missing."""
+    bucket, key = split_uri(uri)
+    found = client().list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", [])
+    if not any(one["Key"] == key for one in found):
         return None
+    return str(client().get_object(Bucket=bucket, Key=key)["Body"].read().decode())
