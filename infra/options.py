@@ -102,22 +102,6 @@ class Api(BaseModel):
     """So many requests may come at once."""
 
 
-class Bulk(BaseModel):
-    """What the Spark jobs of a workload may take at once, in EMR Serverless. Idle it costs nothing.
-
-    A driver takes 4 vCPUs and 16 GB, and so does each executor. A new account has 16 vCPUs of EMR Serverless in all.
-    https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/endpoints-quotas.html"""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    vcpus: Annotated[int, Field(ge=8, le=4000, multiple_of=4)] = 16
-
-    @property
-    def memory_gb(self) -> int:
-        """The memory of so many vCPUs."""
-        return 4 * self.vcpus
-
-
 class Callers(BaseModel):
     """What one caller may send to a workload over HTTP: so many requests in a second, and so many at once."""
 
@@ -189,8 +173,6 @@ class Options(BaseModel):
     """A REST API for each workload, beside the URL of its prediction function. A million requests cost 3.50 USD."""
     callers: Callers | None = None
     """What each caller may send to a workload over HTTP. Who sends more gets the status 429."""
-    bulk: Bulk | None = None
-    """Spark for drops that are too large for a function. Without it such a drop is refused whole, as `too_large`."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 

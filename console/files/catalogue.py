@@ -14,7 +14,7 @@ from pathlib import Path
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.errors import RunError
-from millrace.files import csv, csv_header
+from millrace.files import csv
 from millrace.files.catalogue import FORMATS, HEAD_BYTES, named, read_drop
 from millrace.files.lines import BOM, lines_of
 from millrace.files.pages import check_footer
@@ -92,7 +92,7 @@ def _write_pieces(source: Path, head: bytes, records: Sequence[bytes], folder: P
 
 
 def _csv_names(file: Path, form: CsvForm) -> list[str]:
-    return csv_header.names_of(_first_line(file).decode(form.encoding).encode(), form)
+    return csv.names_of(_first_line(file).decode(form.encoding).encode(), form)
 
 
 def _write_csv_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> None:

@@ -22,7 +22,7 @@ from millrace.contract.parts import CellPart
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
-from millrace.files import csv, csv_header, jsonlines
+from millrace.files import csv, jsonlines
 from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.files.lines import BOM, lines_of
 from millrace.files.pages import check_footer
@@ -145,7 +145,7 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     cells = tuple(Column(name=at, kind="string", physical_name=old) for at, old in zip(places, in_file, strict=True))
     text = Table(name=path.name, columns=cells, csv=replace(form, columns=places if columns else ()))
     try:
-        parts = list(csv.FORMAT.read(path, text, Limits(line_bytes=max(path.stat().st_size, 2**20)), None))
+        parts = list(csv.read(path, text, Limits(line_bytes=max(path.stat().st_size, 2**20))))
     except DropError as error:
         stop(path, f"line {line}", error.expected, error.got)
     rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
@@ -277,7 +277,7 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
     number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
         stop(path, "rows", "labelled rows", "blank lines")
-    names = csv_header.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
+    names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
     places = [f"column_{place}" for place in range(1, len(names) + 1)]
     if not form.columns and names != places and [*names[1:]] == places[1:] != []:
         stop(path, "columns", f"names in line {number}; if it is a title, take it out", names[0])

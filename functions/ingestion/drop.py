@@ -86,13 +86,8 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):
             digest.update(piece)
             file.write(piece)
-    return told(source, answer), digest.hexdigest()
-
-
-def told(source: DropVersion, answer: Mapping[str, Any]) -> DropVersion:
-    """The version that S3 has answered with."""
     version_id, by = source.version_id or answer.get("VersionId", ""), answer.get("Metadata", {}).get("by", "")
-    return replace(source, version_id=version_id, by=by)
+    return replace(source, version_id=version_id, by=by), digest.hexdigest()
 
 
 def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:

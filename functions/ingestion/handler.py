@@ -10,13 +10,11 @@ from tempfile import TemporaryDirectory
 import boto3
 
 from millrace.contract.load import load_contract
-from millrace.contract.reasons import RowsByReason
 from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.functions.ingestion.drop import DropVersion, feed_of, fetch, fetch_listed, find, origin_of, parse
-from millrace.functions.ingestion.large import LargeDrops
+from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
 from millrace.functions.room import Room
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import LISTED, DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
@@ -27,7 +25,6 @@ CONTRACT = load_contract(ROOM.settings.folder)
 LIMITS = Limits(file_bytes=ROOM.settings.drop_mb * 2**20)
 LAKE = ROOM.names.platform.bucket("lake")
 S3 = boto3.client("s3")
-LARGE = LargeDrops(ROOM, S3)
 
 
 @ROOM.handles(StepInput[IngestState])
@@ -37,37 +34,24 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     Drops to score are held while no model is live."""
     if call.state.detail.feed == "scoring" and ROOM.pointers.champion() is None:
         return Ingested(outcome="held")
-    done: list[ParsedDrop | RejectedDrop] = []
+    done = []
     for drop in call.state.drops(call.run):
         with TemporaryDirectory() as folder:
-            one = ingest(drop, Path(folder))
-        if isinstance(one, str):  # a drop that is large has an execution of its own
-            return Ingested(outcome="bulk", plan=one)
-        done.append(one)
+            done.append(ingest(drop, Path(folder)))
         ROOM.logger.info("ingested", extra=done[-1].model_dump())
     parsed = tuple(one for one in done if isinstance(one, ParsedDrop))
     rejected = tuple(one for one in done if isinstance(one, RejectedDrop))
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
 
 
-def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
-    """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it.
-
-    Of a large drop it is the URI of a plan until a job has judged it."""
+def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
+    """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it."""
     raw, digest = folder / "raw", ""
     # `source` and `digest` grow more exact step by step, so that a refusal names what is known until then.
     source = feed_of(drop, ROOM.names)
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
-        if large := LARGE.judged(drop, source):
-            source, result = large
-            if isinstance(result, str):
-                return result
-            digest = result.digest
-            if why := result.refusal:
-                raise DropError(why.reason, expected=why.expected, got=why.got)
-            return _parsed(drop, source, digest, result.rows, result.reasons, bulk=True)
         source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
         files = {folder / "drop": digest}
         if source.key.endswith(f"{LISTED}.json"):
@@ -97,13 +81,6 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
     S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
     if refused.rows:
         S3.upload_file(str(raw), LAKE, staging.unparsable)
-    return _parsed(drop, source, digest, rows, refused.reasons)
-
-
-def _parsed(
-    drop: DropInWork, source: DropVersion, digest: str, rows: int, reasons: RowsByReason, *, bulk: bool = False
-) -> ParsedDrop:
-    """What is said of a drop that became rows; `reasons` are those of the others."""
     return ParsedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,
@@ -113,7 +90,6 @@ def _parsed(
         sequencer=drop.object.sequencer if drop.object else "",
         by=cut(", ".join(filter(None, [source.by, drop.object.requester if drop.object else ""]))),
         rows=rows,
-        unparsable=sum(reasons.values()),
-        reasons=reasons,
-        bulk=bulk,
+        unparsable=refused.rows,
+        reasons=refused.reasons,
     )

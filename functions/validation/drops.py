@@ -14,7 +14,6 @@ import boto3
 from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
 from millrace.contract.schema import Feed
-from millrace.datasets.bulk.result import BulkRows
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
@@ -25,7 +24,6 @@ from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
-from millrace.messages.bulk import RESULT, BulkResult
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
@@ -54,8 +52,7 @@ class FetchedDrop:
         """The drop with its typed rows, fetched into a folder below `folder`."""
         fetched = cls(drop=drop, feed=feed, folder=folder / drop.drop_id, s3=s3, names=names)
         fetched.folder.mkdir()
-        if not drop.bulk:
-            s3.download_file(fetched.bucket, fetched.staging.parsed, str(fetched.parsed))
+        s3.download_file(fetched.bucket, fetched.staging.parsed, str(fetched.parsed))
         return fetched
 
     @property
@@ -70,19 +67,13 @@ class FetchedDrop:
     def parsed(self) -> Path:
         return self.folder / "parsed"
 
-    @property
-    def result(self) -> BulkResult:
-        """What a job has made of the drop."""
-        staged = self.s3.get_object(Bucket=self.bucket, Key=f"{self.staging.prefix}{RESULT}")
-        return BulkResult.model_validate_json(staged["Body"].read())
-
-    def quarantine_staged(self, part: str, rows: int) -> None:
-        """Put rows that are refused already into the quarantine: those that ingestion could not parse, for example.
+    def quarantine_unparsable(self) -> None:
+        """Put the rows that ingestion could not parse into the quarantine.
 
         It is not called for a drop whose bytes the table has already: its rows are in the quarantine."""
-        if rows:
-            staged = {"Bucket": self.bucket, "Key": f"{self.staging.prefix}{part}.parquet"}
-            self.s3.copy(staged, self.bucket, self._quarantine_key(part))
+        if self.drop.unparsable:
+            self.s3.download_file(self.bucket, self.staging.unparsable, str(self.folder / "raw"))
+            self.s3.upload_file(str(self.folder / "raw"), self.bucket, self._quarantine_key("unparsable"))
 
     @contextmanager
     def quarantine(self) -> Iterator[QuarantineFile]:
@@ -180,20 +171,14 @@ class Commits:
             arrived=drop.as_of,
         )
         contract = up_to(self._lake.contract_of(table), self._room.workload.prediction, arrived=drop.as_of)
-        new = (
-            BulkRows(self._lake, fetched.result, source)
-            if drop.bulk
-            else RowsInFile(
-                self._lake, table, contract, parsed=fetched.parsed, source=source, quarantine=fetched.quarantine
-            )
+        new = RowsInFile(
+            self._lake, table, contract, parsed=fetched.parsed, source=source, quarantine=fetched.quarantine
         )
 
         # Called only if the rows count as new: then the unparsable rows belong into the quarantine, too.
         def write(iceberg: IcebergTable) -> NewRows:
-            rows = new.write(iceberg)
-            fetched.quarantine_staged("unparsable", drop.unparsable)
-            fetched.quarantine_staged("refused", sum(rows.quarantined.values()) if drop.bulk else 0)
-            return rows
+            fetched.quarantine_unparsable()
+            return new.write(iceberg)
 
         unparsable = {UNPARSABLE: str(drop.unparsable)} if drop.unparsable else {}
         kept = judged.notes if judged else {}

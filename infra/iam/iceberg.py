@@ -19,15 +19,6 @@ def tables(names: WorkloadNames, *which: str) -> Resource:
     return database(names) + resource("glue", *own)
 
 
-def make(names: WorkloadNames, table: str) -> list[Statement]:
-    """Find the table, and make it if nobody has; nothing can be committed to it."""
-    metadata, because = f"iceberg/{names.table(table)}/metadata/*", "pyiceberg names the metadata by a UUID"
-    return [
-        tables(names, table).may("CreateTable", "GetTable"),
-        resource("s3", LAKE.arn(names, metadata), because=because).may("PutObject"),
-    ]
-
-
 def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
     """Delete manifests of the tables, and no data file: a commit that lost removes its manifests."""
     metadata = [LAKE.arn(names, f"iceberg/{names.table(table)}/metadata/*") for table in which]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from millrace.infra.context import Context
-from millrace.infra.iam import spark
 from millrace.infra.iam.resource import Statement
-from millrace.infra.machines import bulk, states
+from millrace.infra.machines import states
 from millrace.infra.machines.paths import Result
 from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
@@ -15,33 +14,29 @@ INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", Comm
 TIMEOUT_S = 3600
 
 
-def definition(context: Context, application: str = "") -> Definition:
+def definition(context: Context) -> Definition:
     """The definition. Input: `cause`, `as_of`, `detail` with `feed` and `objects`, as the intake function gives it.
 
-    `application` is the id of the application of Spark; empty for a stage without one. But for a table that moved, no
-    failure of a step is caught, so a failed execution can be redriven from the step that failed."""
+    No failure of a step is caught, so a failed execution can be redriven from the step that failed."""
     function = context.names.function_arn
-    validation = states.invoke(
-        function("validation"),
-        comment="Each row by the contract and the keys of the table; the good ones are committed, once",
-        result=VALIDATION,
-        next_state="Committed",
-    )
-    more = bulk.job(context, application, INGESTION.path("plan")) if application else {}
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
-        start="Count" if more else "Ingestion",
-        timeout_s=TIMEOUT_S + (bulk.MOST_LAPS * 60 * bulk.TIMEOUT_MINUTES if more else 0),
+        start="Ingestion",
+        timeout_s=TIMEOUT_S,
         states={
-            **more,
             "Ingestion": states.invoke(
                 function("ingestion"),
                 comment="Bytes to typed rows; what cannot be parsed is kept raw, with line and reason",
                 result=INGESTION,
                 next_state="Rejected",
             ),
-            **told_of_rejected(context, otherwise="Quarantined", takes_large=bool(more)),
-            "Validation": {**validation, **({"Catch": [bulk.judged_again()]} if more else {})},
+            **told_of_rejected(context, otherwise="Quarantined"),
+            "Validation": states.invoke(
+                function("validation"),
+                comment="Each row by the contract and the keys of the table; the good ones are committed, once",
+                result=VALIDATION,
+                next_state="Committed",
+            ),
             **states.put_events(
                 context,
                 "Committed",
@@ -56,9 +51,8 @@ def definition(context: Context, application: str = "") -> Definition:
     )
 
 
-def told_of_rejected(context: Context, *, otherwise: str, takes_large: bool = False) -> dict[str, State]:
+def told_of_rejected(context: Context, *, otherwise: str) -> dict[str, State]:
     """The states between ingestion and validation, for each machine that reads drops."""
-    large = bulk.branches(INGESTION.path("outcome")) if takes_large else []
     return {
         **states.put_events(
             context,
@@ -70,13 +64,12 @@ def told_of_rejected(context: Context, *, otherwise: str, takes_large: bool = Fa
         ),
         "Readable?": states.choice(
             "Could an object become rows at all?",
-            [*large, (states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
+            [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
             otherwise=otherwise,
         ),
     }
 
 
-def statements(context: Context, application: str = "") -> list[Statement]:
+def statements(context: Context) -> list[Statement]:
     """The rights of the machine itself, beside calling its functions."""
-    own = states.put_event_statements(context, DropRejected, DatasetCommitted)
-    return [*own, *(spark.run(context.names, application) if application else [])]
+    return states.put_event_statements(context, DropRejected, DatasetCommitted)

@@ -22,9 +22,8 @@ OF_AN_ATTEMPT = 3
 """Events that each attempt of a Retry adds: scheduled, started, failed."""
 BOUNDED_S = {"describeEndpoint": 8 * 3600, "EndpointChangingError": 8 * 3600}
 """Seconds after which a loop on this call or error ends: MaximumExecutionTimeoutInSeconds of a deployment."""
-BOUNDED_STATES_S = {"Judge canary": 4 * 24 * 3600, "Moved": 6 * 60}
-"""Seconds after which a loop with this state ends: the most that `rollout.canary.limit_days` may be; as many waits as
-a large drop may cause (`infra/machines/bulk.py`)."""
+BOUNDED_STATES_S = {"Judge canary": 4 * 24 * 3600}
+"""Seconds after which a loop with this state ends: the most that `rollout.canary.limit_days` may be."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from constructs import Construct
-
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
@@ -16,15 +12,11 @@ from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.role import machines_role
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
-from millrace.infra.constructs.spark import spark
-from millrace.infra.iam import iceberg, queues, state_table, step_functions
-from millrace.infra.iam.buckets import LAKE
+from millrace.infra.iam import queues, state_table, step_functions
 from millrace.infra.machines import ingest, query
-from millrace.infra.options import Bulk
-from millrace.infra.settings import StageSettings
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
-from millrace.names import BULK, QUERY
+from millrace.names import QUERY
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.fit import check_fit
 
@@ -44,22 +36,14 @@ class IngestionStack(WorkloadStack):
 
     room = "ingestion"
 
-    def __init__(self, scope: Construct, *, settings: StageSettings, **more: Any) -> None:
-        if settings.options.bulk:
-            self.in_network, self.images = True, (BULK,)
-        super().__init__(scope, settings=settings, **more)
-
     def build(self) -> None:
         is_local = self.context.platform.stage == "local"
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
-        if most := self.context.settings.options.bulk:
-            self._bulk(most)
-        else:
-            self.functions()
-            self.machine(ingest)
+        self.functions()
+        self.machine(ingest)
         if self.context.workload.queries:
             self._queries()
         ExternalTable(
@@ -74,21 +58,6 @@ class IngestionStack(WorkloadStack):
                 Partition.by_date(since=EARLIEST if is_local else REFUSED_SINCE),
             ),
         )
-
-    def _bulk(self, most: Bulk) -> None:
-        """The application of Spark, and what plans and starts its jobs."""
-        names, planned = self.context.names, ("staging", "iceberg")
-        self.function(
-            "ingestion",
-            bulk=True,
-            statements=[
-                LAKE.read(names, *planned),
-                LAKE.find(names, "staging"),
-                *iceberg.make(names, "rows"),
-            ],
-        )
-        self.functions("ingestion")
-        self.machine(ingest, application=spark(self, self.context, most))
 
     def _intake(self, *, has_images: bool) -> None:
         context, names = self.context, self.context.names

@@ -60,11 +60,11 @@ class WorkloadStack(cdk.Stack):
     """One room of one workload. A subclass sets `room` and makes its resources in `build`."""
 
     room: ClassVar[str]
-    in_network: bool = False
+    in_network: ClassVar[bool] = False
     """Whether jobs or models of this room run in the network's subnets."""
     has_signatures: ClassVar[bool] = False
     """Whether functions of this room sign versions or verify signatures."""
-    images: tuple[str, ...] = ()
+    images: ClassVar[tuple[str, ...]] = ()
     """The containers that this room runs or registers."""
 
     def __init__(
@@ -113,8 +113,7 @@ class WorkloadStack(cdk.Stack):
 
     def machine(self, module: ModuleType, **more: str) -> Machine:
         """The state machine that a module of `infra/machines` defines."""
-        application = {"application": more["application"]} if "application" in more else {}
-        statements = module.statements(self.context, **application) if hasattr(module, "statements") else ()
+        statements = module.statements(self.context) if hasattr(module, "statements") else ()
         definition = module.definition(self.context, **more)
         name = module.__name__.rpartition(".")[2]
         return Machine(self, name, context=self.context, definition=definition, statements=statements)

@@ -25,7 +25,6 @@ _DELIVERY = (
 )  # fmt: skip
 """What Step Functions does to deliver logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
 _RULES = {
-    "emr-serverless:startJobRun": "EMRServerlessJob",
     "sagemaker:createTrainingJob": "SageMakerTrainingJobs",
     "sagemaker:createProcessingJob": "SageMakerProcessingJobs",
     "sagemaker:createTransformJob": "SageMakerTransformJobs",
@@ -33,8 +32,7 @@ _RULES = {
 }
 """The managed rule by which Step Functions learns of the end of a job or an execution, by the task that waits for it.
 
-https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html
-https://docs.aws.amazon.com/step-functions/latest/dg/emr-serverless-iam.html"""
+https://docs.aws.amazon.com/step-functions/latest/dg/sagemaker-iam.html"""
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 _INTERFACES = (
     "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",

@@ -67,14 +67,13 @@ def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_c
 
     def method(response: Any) -> ActionResult:
         request = json.loads(response.body or "{}")
-        return ActionResult(respond(request, caller_of(response)) if tells_caller else respond(request))
+        return ActionResult(respond(request, _caller(response)) if tells_caller else respond(request))
 
     # moto finds the handler of an operation by its name in snake case; one that it lacks is added.
     replace(SageMakerResponse, **{xform_name(operation): method})
 
 
-def caller_of(response: Any) -> str:
-    """The ARN of the identity that asks, as STS names it."""
+def _caller(response: Any) -> str:
     from moto.sts.models import sts_backends
 
     _, caller, _ = sts_backends[response.current_account]["aws"].get_caller_identity(

@@ -52,8 +52,7 @@ def link(requirements: Iterable[str], into: Path) -> None:
     for found in _closure(requirements):
         for name in {file.parts[0] for file in found.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
             source = Path(str(found.locate_file(name)))
-            # Several packages may lie in one (`google`): the first links it whole.
-            if source.exists() and not (into / name).exists():
+            if source.exists():
                 (into / name).symlink_to(source)
 
 
@@ -104,8 +103,6 @@ _BASE = ("torch",)
 """The packages that AWS's training image brings.
 
 That image is the base of an image whose Dockerfile leaves the base open: `ARG BASE`, then `FROM ${BASE}`."""
-_SPARK = ("pysail", "pyspark-client")
-"""The packages that stand for Spark in an image whose base is one of `emr-serverless/spark`."""
 _INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
 
 # Mounts a folder with all that the host and the image have in their `/opt` over `/opt`, and the job's folder in it, as
@@ -277,10 +274,8 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
         if instruction == "FROM":
             entrypoint, command, workdir = (), (), "/"
             required += _BASE if rest == "${BASE}" and "BASE" in unset else ()
-            required += _SPARK if "emr-serverless/spark" in rest else ()
-        elif instruction == "ARG":
-            required += _SPARK if "emr-serverless/spark" in rest else ()
-            unset |= {rest} if "=" not in rest else set()
+        elif instruction == "ARG" and "=" not in rest:
+            unset.add(rest)
         elif instruction == "RUN":
             for path in _INSTALL.findall(rest):
                 required += read_requirements(root / path.lstrip("/"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, SeenKeys, decoded, duplicates, key_of, repeated, repeats
+from millrace.contract.deduplicate import Keys, SeenKeys, decoded, duplicates, key_of, repeated
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
@@ -74,8 +74,15 @@ class Validator:
         import numpy as np
 
         rows = rows.select(parsed_schema(self._table).names).combine_chunks()
+        problems: Problems = defaultdict(list)
         # The rules on cells come first: a row that breaks one does not use up its key.
-        good, problems = by_rules(rows, self._table, decodes=self._decodes)
+        for found in check_columns(rows, self._table):
+            _note(problems, rows, found)
+        good = np.ones(rows.num_rows, dtype=bool)
+        good[list(problems)] = False
+        for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
+            problems[row].append(violation)
+            good[row] = False
         # Then the keys: first the rows with keys of the table and of earlier parts are refused, then repeats within the
         # part. If there are several keys, `repeated` compares all of them in one walk over the rows: a row that is
         # refused for one key must not use up another.
@@ -94,38 +101,6 @@ class Validator:
         for key, seen in self._seen.items():
             seen.accept(numbers[key].take(np.flatnonzero(good)), accepted.column(LINE))
         return ValidationResult(accepted=decoded(accepted), refused=_refuse(rows, problems, self._table))
-
-
-def by_rules(rows: pa.Table, table: Table, *, decodes: bool) -> tuple[Mask, Problems]:
-    """Which rows keep the rules on their cells, and the violations of the others. Keys are not compared."""
-    import numpy as np
-
-    problems: Problems = defaultdict(list)
-    for found in check_columns(rows, table):
-        _note(problems, rows, found)
-    good = np.ones(rows.num_rows, dtype=bool)
-    good[list(problems)] = False
-    for row, violation in undecodable(rows, good, table) if decodes else ():
-        problems[row].append(violation)
-        good[row] = False
-    return good, problems
-
-
-def judge_repeated(
-    rows: pa.Table, table: Table, again: Mapping[int, tuple[tuple[str, ...], int]], *, decodes: bool
-) -> ValidationResult:
-    """The result for a part of a drop whose keys were compared before.
-
-    `again` has the rows whose key came before: by line, the key and the line of its first row, as `repeats` says."""
-    import numpy as np
-
-    rows = rows.select(parsed_schema(table).names).combine_chunks()
-    good, problems = by_rules(rows, table, decodes=decodes)
-    lines = rows.column(LINE).to_numpy()
-    for row in np.flatnonzero(np.isin(lines, list(again))).tolist() if again else ():
-        problems[row].append(repeats(rows, row, *again[int(lines[row])]))
-        good[row] = False
-    return ValidationResult(accepted=decoded(_take(rows, good)), refused=_refuse(rows, problems, table))
 
 
 def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table) -> ValidationResult:

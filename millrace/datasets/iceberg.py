@@ -62,8 +62,7 @@ LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
 @cache
-def s3_client() -> Any:
-    """boto3's client, one for the process."""
+def _client() -> Any:
     import boto3
 
     return boto3.client("s3")
@@ -99,7 +98,7 @@ def _kept() -> KeptFiles:
 def upload(path: Path, location: str) -> None:
     """Store the file at `path` as the object `location`, in parts if it is large."""
     bucket, key = split_uri(location)
-    s3_client().upload_file(str(path), bucket, key)
+    _client().upload_file(str(path), bucket, key)
 
 
 class Catalog(GlueCatalog):
@@ -124,7 +123,7 @@ class S3FileIO(FileIO):
         uri = location if isinstance(location, str) else location.location
         bucket, key = split_uri(uri)
         _kept().forget(uri)
-        s3_client().delete_object(Bucket=bucket, Key=key)
+        _client().delete_object(Bucket=bucket, Key=key)
 
     def arrow(self) -> FileIO:
         """Arrow's reader, for large files."""
@@ -142,7 +141,7 @@ class Input(InputFile):
 
     def __len__(self) -> int:
         bucket, key = split_uri(self.location)
-        return int(s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
+        return int(_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
 
     def exists(self) -> bool:
         raise NotImplementedError("Iceberg's files have names of their own: nobody asks whether one exists")
@@ -152,7 +151,7 @@ class Input(InputFile):
         if (kept := _kept().get(self.location)) is not None:
             return io.BytesIO(kept)
         bucket, key = split_uri(self.location)
-        client = s3_client()
+        client = _client()
         # One call brings the first 8 MiB and says how large the file is: manifests and metadata are smaller. Of a
         # larger file this beginning is thrown away, and Arrow fetches the parts that it needs.
         try:
@@ -214,7 +213,7 @@ class _Upload(io.BytesIO):
         if not self.closed:
             bucket, key = split_uri(self._output.location)
             content = self.getvalue()
-            s3_client().put_object(Bucket=bucket, Key=key, Body=content)
+            _client().put_object(Bucket=bucket, Key=key, Body=content)
             _kept().keep(self._output.location, content)
             self._output.written = len(content)
         super().close()

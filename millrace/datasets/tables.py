@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog.glue import GlueCatalog
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
-    from pyiceberg.table import StaticTable
     from pyiceberg.table import Table as IcebergTable
 
 PROPERTIES = {
@@ -50,12 +49,20 @@ class Lake:
         """The Glue catalogue, opened at its first use.
 
         It is given the region: otherwise pyiceberg asks S3 for it and waits for seconds."""
-        from millrace.datasets.iceberg import Catalog
+        from millrace.datasets.iceberg import Catalog, S3FileIO
 
         if self._catalog is None:
             read_names_whole()
             region = self.names.platform.region
-            self._catalog = Catalog("millrace", client=_glue(region), **file_properties(region))
+            # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
+            endpoint = os.environ.get("AWS_ENDPOINT_URL")
+            self._catalog = Catalog(
+                "millrace",
+                client=_glue(region),
+                **{"s3.region": region, "s3.request-timeout": 60},
+                **{"py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}"},
+                **({"s3.endpoint": endpoint} if endpoint else {}),
+            )
         return self._catalog
 
     def find(self, table: str) -> IcebergTable | None:
@@ -106,28 +113,6 @@ class Lake:
 
     def _identifier(self, table: str) -> tuple[str, str]:
         return self.names.platform.database, self.names.table(table)
-
-
-def table_at(metadata_location: str, region: str) -> StaticTable:
-    """The table as this file of its metadata describes it, without a catalogue."""
-    from pyiceberg.table import StaticTable
-
-    read_names_whole()
-    return StaticTable.from_metadata(metadata_location, file_properties(region))
-
-
-def file_properties(region: str) -> dict[str, str]:
-    """How a table's files are read and written."""
-    from millrace.datasets.iceberg import S3FileIO
-
-    # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL")
-    return {
-        "s3.region": region,
-        "s3.request-timeout": "60",
-        "py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}",
-        **({"s3.endpoint": endpoint} if endpoint else {}),
-    }
 
 
 def _glue(region: str) -> Any:
@@ -191,15 +176,17 @@ class NewDataFile:
             self._writer.write_table(with_former(rows, self._schema))
             self.rows += rows.num_rows
 
-    def store(self, name: str = "") -> DataFile | None:
+    def store(self) -> DataFile | None:
         """The uploaded file, with the sizes and bounds that a manifest needs; None if it has no rows.
 
-        Its name is new if none is given. Source: https://iceberg.apache.org/spec/#manifests"""
+        Source: https://iceberg.apache.org/spec/#manifests"""
         from pyiceberg.io.pyarrow import (
             compute_statistics_plan,
             data_file_statistics_from_parquet_metadata,
             parquet_path_to_id_mapping,
         )
+        from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+        from pyiceberg.typedef import Record
 
         from millrace.datasets.iceberg import upload
 
@@ -208,33 +195,26 @@ class NewDataFile:
             return None
         # The upload comes before the commit. If the commit loses, an object is left that no snapshot names; in the
         # other order a snapshot could name an object that is not there.
-        location = f"{self._iceberg.location()}/data/{name or uuid.uuid4()}.parquet"
+        metadata = self._iceberg.metadata
+        location = f"{self._iceberg.location()}/data/{uuid.uuid4()}.parquet"
         upload(self._path, location)
         statistics = data_file_statistics_from_parquet_metadata(
             self._writer.writer.metadata,
-            compute_statistics_plan(self._iceberg.schema(), self._iceberg.metadata.properties),
+            compute_statistics_plan(self._iceberg.schema(), metadata.properties),
             parquet_path_to_id_mapping(self._iceberg.schema()),
         )
-        size, found = self._path.stat().st_size, statistics.to_serialized_dict()
-        return data_file(self._iceberg, file_path=location, file_size_in_bytes=size, **found)
-
-
-def data_file(iceberg: IcebergTable, **fields: Any) -> DataFile:
-    """The entry of a manifest for a data file of the table. `fields` are its place, sizes, counts and bounds."""
-    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-    from pyiceberg.typedef import Record
-
-    entry = DataFile.from_args(
-        content=DataFileContent.DATA,
-        file_format=FileFormat.PARQUET,
-        partition=Record(),
-        sort_order_id=None,
-        equality_ids=None,
-        key_metadata=None,
-        **fields,
-    )
-    entry.spec_id = iceberg.metadata.default_spec_id
-    return entry
+        return DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=location,
+            file_format=FileFormat.PARQUET,
+            partition=Record(),
+            file_size_in_bytes=self._path.stat().st_size,
+            sort_order_id=None,
+            spec_id=metadata.default_spec_id,
+            equality_ids=None,
+            key_metadata=None,
+            **statistics.to_serialized_dict(),
+        )
 
 
 # A table follows a contract that has changed: columns are added and widened, none is taken away.

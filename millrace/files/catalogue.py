@@ -19,9 +19,9 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Table
 from millrace.errors import DropError
 from millrace.files import csv, gzipped, image, jsonlines, zipped
-from millrace.files.csv_header import check_names, names_of
+from millrace.files.csv import check_names, names_of
 from millrace.files.file_format import FileFormat, Packing
-from millrace.files.lines import BOM, ByteStream
+from millrace.files.lines import BOM
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
 
@@ -89,9 +89,11 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
 def _read(path: Path, table: Table, limits: Limits, origin: Origin | None) -> Iterator[Parsed]:
     """The parts of a file that is not packed."""
     form = FORMATS[format_in(path, table)]
+    has_generated = any(column.is_generated for column in table.columns)
     # Rows are counted while they are read: a small compressed file may unpack to any size.
     rows = 0
-    for part in filled(form.read(path, table, limits, origin), table, origin):
+    for read in form.read(path, table, limits, origin):
+        part = replace(read, rows=fill_generated(read.rows, table, origin)) if origin and has_generated else read
         rows += part.rows.num_rows + len(part.unparsable)
         if rows > limits.rows:
             raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got="more")
@@ -100,26 +102,16 @@ def _read(path: Path, table: Table, limits: Limits, origin: Origin | None) -> It
         raise DropError(Reason.EMPTY, expected="rows", got="a header only")
 
 
-def filled(parts: Iterable[Parsed], table: Table, origin: Origin | None) -> Iterator[Parsed]:
-    """The parts, with generated values in the empty cells of generated columns."""
-    return (replace(part, rows=fill_generated(part.rows, table, origin)) if origin else part for part in parts)
-
-
 def format_in(path: Path, table: Table) -> str:
     """The format of a drop of this table: a key of `FORMATS`.
 
     Raises DropError `empty` for a file without text, and the errors of `format_of`."""
     with path.open("rb") as file:
-        return format_at(file, table)
-
-
-def format_at(file: ByteStream, table: Table) -> str:
-    """As `format_in`, for a file that is open and at its beginning."""
-    head = file.read(HEAD_BYTES)
-    while not head.strip() and (more := file.read(HEAD_BYTES)):
-        head = head[:1] + more  # one blank byte stays: behind blank lines there is text, whatever it begins with
+        head = file.read(HEAD_BYTES)
+        while not head.strip() and (more := file.read(HEAD_BYTES)):
+            head = head[:1] + more  # one blank byte stays: behind blank lines there is text, whatever it begins with
     if not head.strip():
-        raise DropError(Reason.EMPTY, expected="rows", got=f"{file.seek(0, 2)} bytes without any")
+        raise DropError(Reason.EMPTY, expected="rows", got=f"{path.stat().st_size} bytes without any")
     return "csv" if is_csv(head, table) else format_of(head)
 
 
@@ -205,12 +197,7 @@ def _foreign(head: bytes) -> str:
 def packing_of(path: Path) -> Packing | None:
     """The packing of the file, by its first bytes; None for a file that is not packed."""
     with path.open("rb") as file:
-        return packing_at(file)
-
-
-def packing_at(file: ByteStream) -> Packing | None:
-    """As `packing_of`, for a file that is open and at its beginning."""
-    head = file.read(max(len(one.magic) for one in PACKINGS.values()))
+        head = file.read(max(len(one.magic) for one in PACKINGS.values()))
     return next((one for one in PACKINGS.values() if head.startswith(one.magic)), None)
 
 

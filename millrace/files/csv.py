@@ -9,19 +9,20 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.contract.csv_form import CsvForm
+from millrace.contract.csv_form import DELIMITERS, CsvForm, numbered
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line
+from millrace.contract.violation import QuarantinedRow, RuleViolation, of_line, truncate
 from millrace.errors import DropError
-from millrace.files.csv_header import check_names, header_of, in_words, is_of_names, reader
-from millrace.files.file_format import FileFormat, TextFormat
-from millrace.files.lines import BOM, Begin, ByteStream, after_mark, blocks, ended_lines_of, lines_of, raw_text
+from millrace.files.file_format import FileFormat
+from millrace.files.lines import BOM, blocks, ended_lines_of, lines_of, raw_text
 from millrace.files.origin import Origin
-from millrace.files.parsed import Limits, Parsed, note_wrong_type, without_wrong
+from millrace.files.parsed import Limits, Parsed, check_header, note_wrong_type, without_wrong
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,7 @@ ALIKE = 0.9
 """The share of lines within a long quoted cell, 0 to 1, that look like rows: from this share on the record is
 quarantined whole, and no line of it becomes a row."""
 BLANK = " \t\r\n\x0b\x0c"
+csv.field_size_limit(sys.maxsize)  # a cell may be as long as its line, with quotes in the block and without
 
 
 @dataclass
@@ -54,72 +56,50 @@ class _Block:
         self.unparsable.append(row)
 
 
-def begin(file: ByteStream, table: Table, limits: Limits) -> Begin:
-    """The first record, behind the header. Raises DropError for a header that is not the contract's."""
-    form, line = table.csv, 1
-    offset = after_mark(file)
-    if offset and form.encoding != "utf-8":
-        raise DropError(Reason.ENCODING, expected=form.encoding.upper(), got="the mark of UTF-8")
-    names = check_names(form.columns, table) if form.columns else []
-    start = Begin(offset=offset, names=tuple(names))
-    for raw in blocks(file, limits, most_lines=limits.rows_of(table)):
-        block = _as_utf8(raw, form)
-        # The header is the first line that is not blank.
-        if not names and block.strip():
-            skipped, names = header_of(block, table)
-            return Begin(offset=offset + _end_of_line(raw, skipped), line=line + skipped, names=tuple(names))
-        # If the contract says that files have no line of names, and the first line is one all the same, it is
-        # quarantined, so that it does not become a row.
-        blank, first = _first_line(block, form)
-        if form.columns and first:
-            if first.count(form.quote.encode() or b"\0") % 2 or not is_of_names(first, names, table):
-                return start
-            skipped = block.count(b"\n", 0, blank) + 1
-            expected = "rows from the first line on (`csv.columns` of the contract)"
-            violation = of_line(Reason.COLUMNS, expected, "a line of names")
-            refused = QuarantinedRow(line=line + skipped - 1, violations=(violation,), raw=raw_text(first))
-            offset, line = offset + _end_of_line(raw, skipped), line + skipped
-            return replace(start, offset=offset, line=line, unparsable=(refused,))
-        line, offset = line + raw.count(b"\n"), offset + len(raw)
-    return replace(start, offset=offset, line=line)
-
-
-def body(file: ByteStream, start: Begin, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
-    """The records from `start` on, where the file is, in parts. Raises DropError as `blocks` does."""
+def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
+    """The file in parts. Raises DropError as `read_drop` does."""
+    form = table.csv
+    header = check_names(form.columns, table) if form.columns else None
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
-    line, rest, names = start.line, b"", list(start.names)
-    parts = (_as_utf8(block, table.csv) for block in blocks(file, limits, most_lines=limits.rows_of(table)))
+    line, rest, is_first = 1, b"", True
+    parts = (_as_utf8(block, form) for block in _blocks(path, table, limits))
     following: bytes | None = next(parts, None)
-    while following is not None and line < start.until:
+    while following is not None:
         block, following = rest + following, next(parts, None)
-        most = start.until - line
-        found = _read_block(block, line, len(names), table.csv, limits, last=following is None, most=most)
+        # The header is the first line that is not blank.
+        if header is None:
+            if not block.strip():
+                line += block.count(b"\n")
+                continue
+            skipped, header, block = _header(block, table)
+            line += skipped
+        elif is_first and form.columns:
+            # The contract says that files have no line of names: if the first line is one all the same, it is
+            # quarantined, so that it does not become a row.
+            blank, first = _first_line(block, form)
+            is_first = not first
+            if not first.count(form.quote.encode() or b"\0") % 2 and _is_of_names(first, header, table):
+                line += block.count(b"\n", 0, blank)
+                expected = "rows from the first line on (`csv.columns` of the contract)"
+                names = QuarantinedRow(
+                    line=line, violations=(of_line(Reason.COLUMNS, expected, "a line of names"),), raw=raw_text(first)
+                )
+                yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=(names,))
+                line, block = line + 1, block[blank:].partition(b"\n")[2]
+        found = _read_block(block, line, len(header), form, limits, last=following is None)
         rest = found.rest
         line += block.count(b"\n") - rest.count(b"\n")
-        yield _typed(found, names, table)
+        yield _typed(found, header, table)
 
 
-def spans(block: bytes, last: bool, form: CsvForm, limits: Limits) -> Iterator[int] | None:
-    """The lines of each record of the block, as `body` takes them. None if each line is a record."""
-    block = _as_utf8(block, form)
-    return _spans(ended_lines_of(block), last, form, limits) if form.quote and form.quote.encode() in block else None
-
-
-def _spans(lines: list[bytes], last: bool, form: CsvForm, limits: Limits) -> Iterator[int]:
-    at = 0
-    while at < len(lines):
-        span = 1 if _is_blank(lines[at], form) else span_of(lines, at, form, limits)
-        if span == 0 and not last:
-            return
-        span = span if span > 1 and _is_well_quoted(lines[at : at + span], form) else 1
-        yield span
-        at += span
-
-
-def _end_of_line(block: bytes, number: int) -> int:
-    """The place behind the line with this number, counted from 1."""
-    return len(block) if block.count(b"\n") < number else len(b"\n".join(block.split(b"\n", number)[:number])) + 1
+def _blocks(path: Path, table: Table, limits: Limits) -> Iterator[bytes]:
+    """The file in blocks of whole lines. Raises DropError `encoding` for UTF-8's mark before another encoding."""
+    form = table.csv
+    with path.open("rb") as file:
+        if form.encoding != "utf-8" and file.read(len(BOM)) == BOM:
+            raise DropError(Reason.ENCODING, expected=form.encoding.upper(), got="the mark of UTF-8")
+    return blocks(path, limits, most_lines=limits.rows_of(table))
 
 
 def _as_utf8(block: bytes, form: CsvForm) -> bytes:
@@ -129,18 +109,100 @@ def _as_utf8(block: bytes, form: CsvForm) -> bytes:
     return block.decode(form.encoding, errors="surrogateescape").encode(errors="surrogateescape")
 
 
-def _read_block(
-    block: bytes, line: int, width: int, form: CsvForm, limits: Limits, *, last: bool, most: int = sys.maxsize
-) -> _Block:
-    """The records of a block that begin within its first `most` lines.
+def _header(block: bytes, table: Table) -> tuple[int, list[str], bytes]:
+    """The number of lines up to the header and with it, the header's names, and the rest of the block.
 
-    `line` is the number of its first line, `width` the number of cells of the header."""
+    The block is not blank. Raises DropError for a header that is not the contract's, with the likely cause: another
+    encoding, or another delimiter."""
+    skipped, first = 0, b""
+    while not first.strip():
+        first, _, block = block.partition(b"\n")
+        skipped += 1
+    try:
+        return skipped, check_names(names_of(first, table.csv), table), block
+    except DropError as error:
+        raise _wrong_encoding(first, table.csv) or _wrong_delimiter(first, table) or error from None
+
+
+def _is_of_names(line: bytes, header: list[str], table: Table) -> bool:
+    """Whether the line is a line of names, in a file that should have none."""
+    with suppress(DropError):
+        return check_names(names_of(line, table.csv), table) == header
+    return False
+
+
+def check_names(names: Sequence[str], table: Table) -> list[str]:
+    """As `check_header`. Spaces around a name do not count, neither in the file nor in the contract."""
+    trimmed = {name.strip(): name for name in table.name_of}
+    return check_header([name if name in table.name_of else trimmed.get(name, name) for name in names], table)
+
+
+def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
+    """The error of a header in which another delimiter finds more of the contract's names; None if none does."""
+    own = _known(header, table, table.csv.delimiter)
+    for delimiter in DELIMITERS:
+        if _known(header, table, delimiter) > own:
+            expected = f"{_named(table.csv.delimiter)} between the names (`csv.delimiter` of the contract)"
+            return DropError(Reason.FOREIGN, expected=expected, got=_named(delimiter))
+    return None
+
+
+def _known(header: bytes, table: Table, delimiter: str) -> int:
+    """How many cells of the header are names of the contract, if this is the delimiter."""
+    with suppress(DropError):
+        return sum(name in table.name_of for name in names_of(header, replace(table.csv, delimiter=delimiter)))
+    return 0
+
+
+def _named(delimiter: str) -> str:
+    return "a tab" if delimiter == "\t" else f"`{delimiter}`"
+
+
+def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
+    """The error of a header in another encoding than the contract's; None if its encoding may be right."""
+    says = "may say cp1252 or latin-1" if form.encoding == "utf-8" else "says so"
+    declared = f"a header in {form.encoding.upper()} (`csv.encoding` of the contract {says})"
+    try:
+        text = header.decode()
+    except UnicodeDecodeError as error:
+        near = header[max(error.start - 20, 0) : error.start + 20]
+        return DropError(Reason.ENCODING, expected=declared, got=f"{near!r}, which is not in it")
+    # The file's own bytes, read as UTF-8: if that works and gives another text, the header was written in UTF-8.
+    try:
+        as_utf8 = text.encode(form.encoding).decode()
+    except UnicodeError:
+        return None
+    return None if as_utf8 == text else DropError(Reason.ENCODING, expected=declared, got=f"UTF-8: {truncate(as_utf8)}")
+
+
+def names_of(line: bytes, form: CsvForm) -> list[str]:
+    """The cells of a header, without the spaces around them; a name that comes again has a number behind it.
+
+    Raises DropError `columns` if the line cannot be read as one record."""
+    try:
+        cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
+    except csv.Error as error:
+        # A file with lines that end in carriage returns alone is one line.
+        got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
+        raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
+    return numbered([cell.strip() for cell in cells])
+
+
+def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:
+    # Spaces around a cell do not count: a quotation mark behind a delimiter and spaces opens a quoted cell.
+    if not form.quote:
+        return csv.reader([text], delimiter=form.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=True)
+    return csv.reader([text], delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=True, strict=strict)
+
+
+def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
+    """The records of a block. `line` is the number of its first line, `width` the number of cells of the header."""
     # The quick way is for blocks that both ways read alike: no quotes, no lone carriage returns, no NUL, valid UTF-8.
     plain = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     has_quotes = bool(form.quote) and form.quote.encode() in plain
     if has_quotes or b"\r" in plain or b"\0" in plain or not _is_utf8(plain):
-        return _read_lines(ended_lines_of(block), line, width, form, limits, last=last, most=most)
-    return _read_plain(plain, line, width, form, most=most)
+        return _read_lines(ended_lines_of(block), line, width, form, limits, last=last)
+    return _read_plain(plain, line, width, form)
 
 
 def _first_line(block: bytes, form: CsvForm) -> tuple[int, bytes]:
@@ -159,10 +221,10 @@ def _is_blank(text: bytes, form: CsvForm) -> bool:
     return not text.strip(BLANK.replace(form.delimiter, "").encode())
 
 
-def _read_plain(block: bytes, line: int, width: int, form: CsvForm, *, most: int = sys.maxsize) -> _Block:
+def _read_plain(block: bytes, line: int, width: int, form: CsvForm) -> _Block:
     """The records of a block without quotes: each line is a record, and Arrow splits all good lines at once."""
     found, delimiter = _Block(), form.delimiter.encode()
-    for number, text in enumerate(lines_of(block)[:most], line):
+    for number, text in enumerate(lines_of(block), line):
         if _is_blank(text, form):
             continue
         if (cells := text.count(delimiter) + 1) == width:
@@ -195,16 +257,7 @@ def _split(lines: list[bytes], width: int, form: CsvForm) -> list[pa.Array]:
     return [column.combine_chunks() for column in table.columns]
 
 
-def _read_lines(
-    lines: list[bytes],
-    line: int,
-    width: int,
-    form: CsvForm,
-    limits: Limits,
-    *,
-    last: bool,
-    most: int = sys.maxsize,
-) -> _Block:
+def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
     """The records of a block with quotes, read line by line.
 
     Each line has the carriage return of its end, which is part of a cell within quotes. A bad record is quarantined
@@ -214,7 +267,7 @@ def _read_lines(
     import pyarrow as pa
 
     found, records, at = _Block(), [], 0
-    while at < min(most, len(lines)):
+    while at < len(lines):
         if _is_blank(lines[at], form):
             at += 1
             continue
@@ -275,11 +328,11 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
         text = b"\n".join(lines).removesuffix(b"\r").decode()
         if "\0" in text:
             return of_line(Reason.ENCODING, "text", "a NUL")
-        cells = next(reader(text, form, strict=True))
+        cells = next(_reader(text, form, strict=True))
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
-        return of_line(Reason.QUOTE, CLOSED, in_words(error, text))
+        return of_line(Reason.QUOTE, CLOSED, _in_words(error, text))
     return cells if len(cells) == width else _wrong_width(width, len(cells))
 
 
@@ -287,10 +340,17 @@ def _is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
     """Whether each quote of the record opens or closes a cell, or is doubled within one."""
     # Any bytes are texts in latin-1, and a NUL would be an error of its own: only the quotes matter here.
     try:
-        next(reader(b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1"), form, strict=True))
+        next(_reader(b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1"), form, strict=True))
     except (csv.Error, StopIteration):
         return False
     return True
+
+
+def _in_words(error: Exception, text: str) -> str:
+    """The error of Python's csv in our words, if it speaks of modes of files: a record ended before its text did."""
+    if "new-line character" not in str(error):
+        return str(error)
+    return "a carriage return within a line" if "\r" in text else "a quote in the midst of a cell, as in a later line"
 
 
 def _typed(found: _Block, header: list[str], table: Table) -> Parsed:
@@ -339,9 +399,4 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-FORMAT = FileFormat.of_text(
-    names=("CSV", "TSV"),
-    text=TextFormat(
-        begin=begin, body=body, spans=lambda table, limits: lambda block, last: spans(block, last, table.csv, limits)
-    ),
-)
+FORMAT = FileFormat(names=("CSV", "TSV"), read=read)

@@ -7,32 +7,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
-from millrace.contract.schema import Table, parsed_schema
-from millrace.files.lines import Begin, ByteStream, Spans
+from millrace.contract.schema import Table
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextFormat:
-    """How a text is read, from any of its records on."""
-
-    begin: Callable[[ByteStream, Table, Limits], Begin]
-    """Finds the first record. Raises DropError as `read_drop` does."""
-    body: Callable[[ByteStream, Begin, Table, Limits, Origin | None], Iterator[Parsed]]
-    """Reads the rest of a file in parts; the file is at the record. Raises DropError as `read_drop` does."""
-    spans: Callable[[Table, Limits], Spans]
-    """Tells the records of a block."""
-
-    def read(self, path: Path, table: Table, limits: Limits, origin: Origin | None) -> Iterator[Parsed]:
-        """The whole file in parts."""
-        with path.open("rb") as file:
-            start = self.begin(file, table, limits)
-            yield Parsed(rows=parsed_schema(table).empty_table(), unparsable=start.unparsable)
-            file.seek(start.offset)
-            yield from self.body(file, start, table, limits, origin)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +26,6 @@ class FileFormat:
     """Whether a file that begins with these bytes has this format, whatever the contract says.
 
     None for text formats, which are known by their lines."""
-    text: TextFormat | None = None
-    """None for a format that has no lines."""
-
-    @classmethod
-    def of_text(cls, *, names: tuple[str, ...], text: TextFormat) -> Self:
-        """The format of a text."""
-        return cls(names=names, read=text.read, text=text)
 
 
 @dataclass(frozen=True, kw_only=True)

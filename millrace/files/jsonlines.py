@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_type, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
-from millrace.files.file_format import FileFormat, TextFormat
-from millrace.files.lines import Begin, ByteStream, after_mark, blocks, lines_of, raw_text
+from millrace.files.file_format import FileFormat
+from millrace.files.lines import blocks, lines_of, raw_text
 from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, note_wrong_type, without_wrong
@@ -31,30 +32,23 @@ Each = Callable[..., Iterator[Any]]
 TEXT_KINDS: tuple[Kind, ...] = ("string", "binary", *TIMES)
 
 
-def body(
-    file: ByteStream, start: Begin, table: Table, limits: Limits, origin: Origin | None = None
-) -> Iterator[Parsed]:
-    """The lines from `start` on, where the file is, in parts. Cells of images may name objects: see `manifest`.
-
-    Raises DropError as `read_drop` does."""
-    line, has_images = start.line, bool(image_columns(table))
+def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None) -> Iterator[Parsed]:
+    """The file in parts. Cells of images may name objects: see `manifest`. Raises DropError as `read_drop` does."""
+    line, has_images = 1, bool(image_columns(table))
     # Objects are counted before any is fetched, and again while they are: a name in escapes is not counted before.
     if has_images:
         limits = replace(limits, line_bytes=max(limits.line_bytes, IMAGE_LINE_BYTES))
-        check_objects(blocks(file, limits, most_lines=limits.rows_of(table)), limits)
-        file.seek(start.offset)
+        check_objects(blocks(path, limits, most_lines=limits.rows_of(table)), limits)
         origin = replace(origin, fetch=at_most(origin.fetch, limits.objects)) if origin else None
     # Each line of a manifest is an object to fetch: one after the other, a hundred thousand would take half an hour.
     with ThreadPoolExecutor(FETCHES_AT_ONCE) as pool:  # a thread starts only when a line needs one
         each: Each = pool.map if has_images else map
-        for block in blocks(file, limits, most_lines=limits.rows_of(table)):
-            lines = lines_of(block)[: start.until - line]
+        for block in blocks(path, limits, most_lines=limits.rows_of(table)):
+            lines = lines_of(block)
             size = LINES_PER_PART if has_images else max(len(lines), 1)
             for at in range(0, len(lines), size):
                 yield _read_lines(lines[at : at + size], line + at, table, origin, each)
             line += len(lines)
-            if line >= start.until:
-                return
 
 
 def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None, each: Each) -> Parsed:
@@ -195,9 +189,4 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name}, which is not JSON: null means missing there")
 
 
-FORMAT = FileFormat.of_text(
-    names=("JSON lines",),
-    text=TextFormat(
-        begin=lambda file, _, __: Begin(offset=after_mark(file)), body=body, spans=lambda _, __: lambda _, __: None
-    ),
-)
+FORMAT = FileFormat(names=("JSON lines",), read=read)

@@ -116,24 +116,18 @@ def _parts(footer: _Compact) -> Iterator[int]:
                 yield 0
 
 
-def pages_of(
-    path: Path, columns: Collection[str], *, most: int, groups: Collection[int] | None = None
-) -> dict[str, list[Page]]:
+def pages_of(path: Path, columns: Collection[str], *, most: int) -> dict[str, list[Page]]:
     """The data pages of each of these columns, in the order of the rows. The columns are not nested.
-
-    `groups` are the numbers of the row groups that are read; None for all.
 
     Raises DropError `corrupt` if the headers cannot be read, `too_large` for more than `most` pages."""
     found: dict[str, list[Page]] = {name: [] for name in columns}
-    left, rows = most, dict.fromkeys(columns, 0)
+    left = most
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             for chunk in _chunks(_footer(data)):
                 if (pages := found.get(chunk.column)) is None:
                     continue
-                first = rows[chunk.column]
-                rows[chunk.column] += chunk.values
-                for page in _pages(chunk, data, first=first) if groups is None or chunk.group in groups else ():
+                for page in _pages(chunk, data, first=pages[-1].first + pages[-1].rows if pages else 0):
                     pages.append(page)
                     left -= 1
                     if left < 0:
@@ -148,7 +142,6 @@ def pages_of(
 class _Chunk:
     """The pages of a column in one row group."""
 
-    group: int
     column: str
     values: int
     """The number of cells in all pages."""
@@ -159,7 +152,7 @@ class _Chunk:
 def _chunks(footer: _Compact) -> Iterator[_Chunk]:
     """The chunks of all columns, by the footer: row groups are its field 4, their columns field 1 of each."""
     for _ in footer.find(ROW_GROUPS):
-        for group, _ in enumerate(footer.items()):
+        for _ in footer.items():
             for _ in footer.find(1):
                 for _ in footer.items():
                     # Field 3 of a column is its metadata, with the path (3), the number of values (5) and the places
@@ -167,7 +160,6 @@ def _chunks(footer: _Compact) -> Iterator[_Chunk]:
                     said, texts = footer.struct(inside=(3,))
                     start, words = said[309], said.get(311, 0)
                     yield _Chunk(
-                        group=group,
                         column=".".join(texts[303]),
                         values=said[305],
                         start=words if 0 < words < start else start,  # some writers say 0 if there is no dictionary

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,33 +40,29 @@ NAN = "NaN"
 """As a word for missing cells, it also stands for the floats that are not a number."""
 
 
-def read(
-    path: Path, table: Table, limits: Limits, _: Origin | None = None, *, groups: Sequence[int] | None = None
-) -> Iterator[Parsed]:
-    """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does.
-
-    `groups` are the numbers of the row groups that are read, one after the other; None for all."""
-    metadata = footer_of(path, table, limits)
-    with _readable():
-        yield from _batches(path, metadata, table, limits, groups)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Raises DropError where Arrow cannot read the file."""
+def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
+    """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does."""
+    with path.open("rb") as file:
+        file.seek(-min(len(MAGIC), path.stat().st_size), 2)
+        if file.read() != MAGIC:
+            raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
     try:
-        yield
+        yield from _batches(path, table, limits)
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, OverflowError) as error:
         raise DropError(Reason.CORRUPT, expected="a readable Parquet file", got=truncate(str(error))) from None
 
 
-def _batches(path: Path, metadata: Any, table: Table, limits: Limits, groups: Sequence[int] | None) -> Iterator[Parsed]:
+def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The file in parts, once it has passed all checks of its size and of its columns."""
     # Each check makes the next step safe: the footer before pyarrow reads it, the schema before its columns are looked
     # up, the pages before any of them is unpacked.
-    read = {field.name: field.type for field in metadata.schema.to_arrow_schema() if table.name_of[field.name]}
-    groups = range(metadata.num_row_groups) if groups is None else groups
-    pages = pages_of(path, read, most=limits.pages, groups=groups)
+    check_footer(path)
+    metadata = pq.read_metadata(path)
+    schema = metadata.schema.to_arrow_schema()
+    _check_schema(schema, table)
+    _check_rows(metadata, limits)
+    read = {field.name: field.type for field in schema if table.name_of[field.name]}
+    pages = pages_of(path, read, most=limits.pages)
     most = {name: size for name, kind in read.items() if (size := _most_bytes(kind, limits))}
     check_pages(pages, most, limits)
     # A column of few words stays a dictionary until `parts_of` knows the size of its rows: a small file can hold
@@ -75,7 +70,7 @@ def _batches(path: Path, metadata: Any, table: Table, limits: Limits, groups: Se
     words = [name for name in most if is_of_few_words(pages[name], limits)]
     texts = {name: pages[name] for name in most}
     rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
-    unit = unit_of_int96(path, metadata, read, groups)
+    unit = unit_of_int96(path, metadata, read)
     with pq.ParquetFile(
         path,
         metadata=metadata,
@@ -83,25 +78,11 @@ def _batches(path: Path, metadata: Any, table: Table, limits: Limits, groups: Se
         read_dictionary=words,
         coerce_int96_timestamp_unit=unit,
     ) as file:
-        batches = file.iter_batches(batch_size=rows, columns=list(read), row_groups=groups)
-        row = 1 + sum(metadata.row_group(number).num_rows for number in range(groups[0] if groups else 0))
-        for batch in parts_of(batches, most, limits, rows=limits.rows_of(table), first=row):
+        batches = file.iter_batches(batch_size=rows, columns=list(read))
+        row = 1
+        for batch in parts_of(batches, most, limits, rows=limits.rows_of(table)):
             yield _typed(batch, row, table)
             row += batch.num_rows
-
-
-def footer_of(path: Path, table: Table, limits: Limits) -> Any:
-    """The file's metadata. Raises DropError for what must not be read, and for columns that are not the contract's."""
-    with path.open("rb") as file:
-        file.seek(-min(len(MAGIC), path.stat().st_size), 2)
-        if file.read() != MAGIC:
-            raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
-    with _readable():
-        check_footer(path)
-        metadata = pq.read_metadata(path)
-        _check_schema(metadata.schema.to_arrow_schema(), table)
-        _check_rows(metadata, limits)
-    return metadata
 
 
 def _in_int96(metadata: Any) -> set[str]:
@@ -111,19 +92,18 @@ def _in_int96(metadata: Any) -> set[str]:
     return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
 
 
-def unit_of_int96(path: Path, metadata: Any, read: Collection[str], groups: Sequence[int] | None = None) -> str:
+def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
     """The unit in which times in the old form INT96 are read: `us`, or `ns` if microseconds would cut digits off.
 
-    `read` are the columns that are read, of the row `groups` or of all. INT96 holds nanoseconds of any day, Arrow only
-    those of 1678 to 2262: in nanoseconds a time outside of these years would be read as another one. Raises DropError
-    if both units are needed."""
+    `read` are the columns that are read. INT96 holds nanoseconds of any day, Arrow only those of 1678 to 2262: in
+    nanoseconds a time outside of these years would be read as another one. Raises DropError for a file that needs both
+    units."""
     names = [name for name in read if name in _in_int96(metadata)]
     if not names:
         return "us"
     # The columns are read twice, in both units, and compared batch by batch.
     whole, exact = (
-        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names, row_groups=groups)
-        for unit in ("us", "ns")
+        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names) for unit in ("us", "ns")
     )
     has_digits = is_far = False
     for batch, fine in zip(whole, exact, strict=True):

@@ -88,14 +88,14 @@ def _most_held(pages: list[Page], rows: int, *, has_words: bool) -> int:
 
 
 def parts_of(
-    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, rows: int, first: int = 1
+    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, rows: int
 ) -> Iterator[pa.RecordBatch]:
     """The batches without dictionaries, in parts of about `limits.batch_bytes` and at most `rows` rows.
 
-    `first` is the number of the first row, `most` has the most bytes of a cell, by column. Raises DropError `too_large`
-    for a larger cell, and if all cells together have more than `limits.decoded_bytes`."""
+    `most` has the most bytes of a cell, by column. Raises DropError `too_large` for a larger cell, and if all cells
+    together have more than `limits.decoded_bytes`."""
     waiting: list[pa.RecordBatch] = []
-    row, total, held = first, 0, 0
+    row, total, held = 1, 0, 0
     for batch in batches:
         # The sizes are known before a word of a dictionary is written out for each of its rows.
         sizes = _row_sizes(batch, most, row)

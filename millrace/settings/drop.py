@@ -16,13 +16,7 @@ class DropEnvironment(Environment):
     """The limit on the size of a drop."""
 
     drop_mb: Annotated[int, Field(ge=1, le=2048)] = 512
-    """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`,
-    or judged by a job of Spark if the stage has `bulk` and it is of the feed `training`."""
-    bulk: bool = False
-    """Whether the stage has an application of Spark for drops that are larger."""
-
-    bulk: bool = False
-    """Whether the stage has an application of Spark for drops that are larger."""
+    """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`."""
 
     @property
     def disk_mb(self) -> int:

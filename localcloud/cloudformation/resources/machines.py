@@ -1,4 +1,4 @@
-"""State machines, groups of the model registry, applications of Spark. Machines make endpoints by API calls."""
+"""State machines, and groups of the model registry. No template has endpoints: machines make them by API calls."""
 
 from __future__ import annotations
 
@@ -68,24 +68,7 @@ def _drop_package_group(wanted: Wanted, made: Made) -> None:
     wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
 
 
-def _put_application(wanted: Wanted) -> Made:
-    if wanted.before is None:
-        made = wanted.call("emr-serverless", "CreateApplication", **wanted.properties)
-        return Made(ref=made["applicationId"], attributes={"ApplicationId": made["applicationId"], "Arn": made["arn"]})
-    # "Update requires: Some interruptions": an application is changed while it is stopped.
-    wanted.call("emr-serverless", "StopApplication", applicationId=wanted.before.ref)
-    settings = wanted.rest("Name", "Type", "Tags")
-    wanted.call("emr-serverless", "UpdateApplication", applicationId=wanted.before.ref, **settings)
-    return wanted.before
-
-
-def _drop_application(wanted: Wanted, made: Made) -> None:
-    wanted.call("emr-serverless", "StopApplication", applicationId=made.ref)
-    wanted.call("emr-serverless", "DeleteApplication", applicationId=made.ref)
-
-
 KINDS = {
-    "AWS::EMRServerless::Application": Kind(put=_put_application, drop=_drop_application, fixed=("Name", "Type")),
     "AWS::StepFunctions::StateMachine": Kind(
         put=_put_machine,
         drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),

@@ -104,7 +104,6 @@ def _changed(template):
     resources["Mapping"]["BatchSize"] = 5
     resources["InvokeConfig"]["MaximumRetryAttempts"] = 2
     resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
-    resources["Spark"]["MaximumCapacity"]["Cpu"] = "32 vCPU"
     del resources["Packages"]["ModelPackageGroupPolicy"]
     resources["Alarm"]["Threshold"] = 2
     resources["Composite"]["AlarmRule"] = 'OK("every-alarm")'

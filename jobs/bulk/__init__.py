@@ -1,1 +1,0 @@
-"""The job that judges a large drop in many tasks of Spark."""
