@@ -26,11 +26,11 @@ def running() -> Iterator[int]:
     programs = Path(wheel.origin).parent / "pginstall" / "bin"
     # PostgreSQL does not run as root, and each pytest that starts closes the folders of all to other users.
     user = [] if os.getuid() else ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    with TemporaryDirectory(prefix="postgres-") as folder, socket.socket() as free:
-        shutil.chown(folder, "nobody") if user else None
+    with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-        free.close()
+    with TemporaryDirectory(prefix="postgres-") as folder:
+        shutil.chown(folder, "nobody") if user else None
         data, log = f"{folder}/data", f"{folder}/log"
         run = {"check": True, "capture_output": True, "cwd": folder}
         subprocess.run([*user, programs / "initdb", "-D", data, "-A", "trust", "-U", USER["username"]], **run)

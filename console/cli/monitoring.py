@@ -56,10 +56,9 @@ def alarms(
         MAIL_LOG,
         check_raised,
         find_alarm_states,
-        find_limits,
         find_receivers,
         find_unjudged,
-        read_champion,
+        read_limits,
     )
     from millrace.console.queries.monitoring import find_monitor_runs
     from millrace.console.queries.versions import state_of
@@ -82,7 +81,7 @@ def alarms(
     receivers = find_receivers(environment, names)
     unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
     # What is not watched: by the live version's evaluation, and by days that no run has judged.
-    limits = (*find_limits(read_champion(environment, names)), *unjudged)
+    limits = (*read_limits(environment, names), *unjudged)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
         show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})

@@ -80,16 +80,16 @@ def runs(
         ended = outcome(execution)
         if ended.warning:  # with an example, which costs a read of what was refused
             ended = outcome_of(environment, names, execution)
-        return _row(run, json, ended.is_refused) | {
-            "run": run.name if json else short[run.arn],
-            # A run that reached its end without its result: no row accepted, or a model that was refused.
-            "status": "REFUSED" if ended.is_refused and not json else run.status,
-            "outcome": ended.line if json or execution.is_good else execution.failure[:FAILURE],
-            "about": run_title(names, run.machine, execution.input),
-        }
+        line = ended.line if json or execution.is_good else execution.failure[:FAILURE]
+        about = run_title(names, run.machine, execution.input)
+        shown = _row(run, line, about, is_refused=ended.is_refused, as_json=json)
+        if json:
+            return shown
+        # A run that reached its end without its result: no row accepted, or a model that was refused.
+        return shown | {"run": short[run.arn], "status": "REFUSED" if ended.is_refused else run.status}
 
-    rows = [*map(row, found), *(_row(one, json) for one in jobs)]
-    rows = sorted(rows, key=lambda row: row["started"], reverse=True)[:limit]
+    tuned = (_row(one, f"millrace {TUNE} --result {one.name}", "hyperparameters", as_json=json) for one in jobs)
+    rows = sorted([*map(row, found), *tuned], key=lambda row: row["started"], reverse=True)[:limit]
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
@@ -100,16 +100,16 @@ def runs(
         typer.echo(f"\n{waiting.sentence}.", err=True)
 
 
-def _row(run: Run | TuningJob, as_json: bool, is_refused: bool = False) -> dict[str, Any]:
+def _row(run: Run | TuningJob, outcome: str, about: str, *, is_refused: bool = False, as_json: bool) -> dict[str, Any]:
     """A run, or a search that a person started, as a row of the list of runs."""
     return {
         "run": run.name,
         "machine": run.machine,
         "status": run.status,
-        "outcome": f"millrace {TUNE} --result {run.name}",
+        "outcome": outcome,
         "started": run.started,
         "seconds": None if run.seconds is None else round(run.seconds, 1),
-        "about": "hyperparameters",
+        "about": about,
         "redrives": run.redrives,
         **({"refused": is_refused, "arn": run.arn} if as_json else {}),
     }

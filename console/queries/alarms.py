@@ -13,10 +13,7 @@ from typing import Any, Literal
 
 from millrace.aws.objects import read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.monitoring import (
-    MonitoringBounds,
-    MonitorRun,
-)
+from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
 from millrace.console.queries.stored import as_file, find_object, manifest_uris
 from millrace.console.queries.versions import state_of
 from millrace.console.words import column

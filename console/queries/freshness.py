@@ -75,11 +75,11 @@ def find_freshness(environment: Environment, names: WorkloadNames, runs: Sequenc
     folder, s3 = workloads_folder() / names.workload, environment.client("s3")
     workload, agreed = load_workload(folder), load_contract(folder).freshness
     spec, monitors = workload.prediction, workload.monitors
-    rows, labels = (iceberg_table(environment, names, name) for name in ("rows", "labels"))
-    row = newest_of([rows], agreed.column) if agreed else None
+    tables = {name: iceberg_table(environment, names, name) for name in ("rows", "labels")}
+    row = newest_of([tables["rows"]], agreed.column) if agreed else None
     dropped = max((run.started for run in runs if run.machine in MACHINE_OF_FEED.values()), default=None)
     yield step(name="drop", at=dropped, due=row + timedelta(hours=agreed.hours) if agreed and row else None)
-    yield step(name="commit", at=_committed(rows))
+    yield step(name="commit", at=_committed(tables["rows"]))
     trained = (run.stopped for run in runs if run.machine == "train" and run.status == "SUCCEEDED" and run.stopped)
     yield step(name="training", at=max(trained, default=None))
     table, records = names.platform.audit_table, environment.client("dynamodb")
@@ -92,10 +92,10 @@ def find_freshness(environment: Environment, names: WorkloadNames, runs: Sequenc
     window = Cursor.end(state_of(environment, names), "monitor")
     # When the next window is over, the end of this one is one window ago; the schedule may take as long again.
     yield step(name="monitor window", at=window, due=window and window + timedelta(days=2 * monitors.window_days))
-    label = newest_of([{"rows": rows, "labels": labels}[name] for name in spec.label_tables], spec.event_time)
+    label = newest_of([tables[name] for name in spec.label_tables], spec.event_time)
     since = labels_wait_since(days, label, ahead_hours=spec.horizons[0]) if monitors.label_delay_hours else None
     due = since and since + timedelta(hours=monitors.label_delay_hours or 0)
-    yield step(name="labels", at=_committed(labels), due=due)
+    yield step(name="labels", at=_committed(tables["labels"]), due=due)
     for one in find_consumers(environment, names):
         at = _delivered(environment, names.queue(queue_of(one.consumer)))
         due = at + timedelta(hours=1, seconds=LATE_S) if at and one.waiting else None

@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
-from localcloud.cloudwatch.metrics import put_data
+from localcloud.cloudwatch.metrics import put
 from localcloud.iam.policies import Request
 from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.kernel.message_size import size_of
@@ -166,8 +166,7 @@ def _lock_queues(cloud: Cloud, models: Any) -> None:
         with self._messages_lock:
             delete(self, receipt_handle)
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-        dimensions = [{"Name": "QueueName", "Value": self.name}]
-        put_data(cloud, "AWS/SQS", [{"MetricName": "NumberOfMessagesDeleted", "Value": 1.0, "Dimensions": dimensions}])
+        put(cloud, "AWS/SQS", "NumberOfMessagesDeleted", 1, dimensions={"QueueName": self.name})
 
     replace(backend, receive_message=receive_message, change_message_visibility=change_message_visibility)
     # moto would count all messages of the queue for each that it receives, to learn its retention: of 2,000 it took ten

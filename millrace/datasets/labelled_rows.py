@@ -122,11 +122,8 @@ def read_past(lake: Lake, prediction: Prediction, histories: Sequence[History], 
     iceberg = lake.find("rows") if histories else None
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None
-    names, event_time, labels = (
-        columns_of(histories),
-        prediction.event_time,
-        LabelColumns.of(prediction, lake.names.workload),
-    )
+    names, event_time = columns_of(histories), prediction.event_time
+    labels = LabelColumns.of(prediction, lake.names.workload)
     bounds = pc.min_max(rows.column(event_time)).as_py()
     # The farthest history decides how far back rows are read.
     reach, least = timedelta(hours=max(history.reach_hours for history in histories)), bounds["min"]
