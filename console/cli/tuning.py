@@ -177,8 +177,7 @@ def simulate(
     """Replay a workload's history under retraining policies: quality, money, retrainings, and a proposal.
 
     Versions of earlier days are trained on this machine once, and kept below build/simulations. A policy is chosen on
-    the first two fifths of the days, and judged on the others, beside schedules, published rules, and the cheapest
-    course in hindsight.
+    the first two fifths of the days, and judged on the others, beside schedules and the cheapest course in hindsight.
 
     Example: millrace simulate electricity --from 1996.parquet --usd-per-error 0.05"""
     from millrace.console.actions.simulate import (

@@ -1,1 +1,1 @@
-"""What retraining policies would have cost: past trainings, the rules of the deployed machines, and published rules."""
+"""What retraining policies would have cost: past trainings, and the rules of the deployed machines."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from millrace.simulation.history import LivedHistory
-from millrace.simulation.published import Adwin, Cumulated, Forecaster, Rule, Threshold, every, follow
 from millrace.simulation.simulation import Course, Replay, RetrainingPolicy, Terms, oracle, simulate
 
 CHOSEN_ON = 0.4
@@ -28,11 +26,11 @@ COOL_DOWNS = (0, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One policy or rule, judged on the rest of the days."""
+    """One policy, judged on the rest of the days."""
 
     name: str
     kind: str
-    """`declared`, `proposed`, `schedule`, `published`, `never` or `oracle`."""
+    """`declared`, `proposed`, `schedule`, `never` or `oracle`."""
     course: Course
 
 
@@ -80,18 +78,13 @@ def compare(history: LivedHistory, terms: Terms, declared: RetrainingPolicy | No
     costs = np.sum([[simulate(part, policy).usd for policy in policies] for part in parts], axis=0)
     proposed = policies[int(np.argmin(costs))]
     named = {"proposed": [proposed], "declared": [declared] if declared else []}
-    # Schedules and rules have the training days of the proposal: which ones are right is no part of theirs.
-    length = history.train_days.index(proposed.train_days)
+    # Schedules have the training days of the proposal: which ones are right is no part of theirs.
     named["schedule"] = [RetrainingPolicy(train_days=proposed.train_days, every_days=step * steps) for steps in STEPS]
     named["never"] = [RetrainingPolicy(train_days=proposed.train_days)]
     rows = [
         Row(name=str(policy), kind=kind, course=simulate(rest, policy))
         for kind, listed in named.items()
         for policy in listed
-    ]
-    rows += [
-        Row(name=name, kind="published", course=follow(rest, rule, length))
-        for name, rule in published(first, length, horizon=rest.decisions).items()
     ]
     rows.append(Row(name="the cheapest in hindsight", kind="oracle", course=oracle(rest)))
     return PolicyComparison(
@@ -118,22 +111,3 @@ def grid(replay: Replay) -> Iterator[RetrainingPolicy]:
                     yield RetrainingPolicy(
                         train_days=length, error_bound=rounded, error_windows=windows, cool_down_days=steps * step
                     )
-
-
-def published(first: Replay, length: int, *, horizon: int) -> dict[str, Rule]:
-    """The published rules, with whatever they leave open chosen on the first part of the days."""
-    forecaster = Forecaster(horizon=horizon)
-    forecaster.learn(first, length)
-    shares = (0.1, 0.25, 0.5, 1.0, 2.0)
-    open_: Mapping[str, Mapping[float, Callable[[], Rule]]] = {
-        "ADWIN": {delta: partial(Adwin, delta) for delta in (0.002, 0.05, 0.3)},
-        "CARA, threshold": {share: partial(Threshold, share) for share in shares},
-        "CARA, cumulative": {share: partial(Cumulated, share) for share in shares},
-        "CARA, periodic": {steps: partial(every, steps) for steps in (*STEPS, first.decisions + horizon)},
-        "Modyn, avoidable errors": {1.0: partial(Cumulated, 1.0, only_grows=True)},
-        "UPF": {0.0: lambda: forecaster},
-    }
-    return {
-        name: min((make() for make in settings.values()), key=lambda rule: follow(first, rule, length).usd)
-        for name, settings in open_.items()
-    }

@@ -9,7 +9,6 @@ import pytest
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.simulation.history import LivedHistory
-from millrace.simulation.published import Adwin
 from millrace.simulation.simulation import Replay, RetrainingPolicy, Terms, oracle, simulate
 from millrace.workload.declaration import Budget, Retraining
 from millrace.workload.load import load_workload
@@ -124,11 +123,3 @@ def test_a_history_is_read_as_it_was_written(tmp_path):
     assert (found.first, found.train_days, found.seconds) == (made.first, made.train_days, made.seconds)
     assert np.array_equal(found.errors_KVD, made.errors_KVD)
     assert np.array_equal(found.costs_KVD, made.costs_KVD)
-
-
-def test_adwin_sees_a_jump_and_no_noise():
-    rng = np.random.default_rng(0)
-    quiet = rng.normal(0.2, 0.05, 300).clip(0, 1)
-    assert not Adwin().finds(quiet)
-    assert Adwin().finds(np.concatenate([quiet, quiet[:60] + 0.2]))
-    assert not Adwin().finds(np.concatenate([quiet, quiet[:60] - 0.15]).clip(0)), "a better version needs no retraining"
