@@ -29,7 +29,7 @@ from localcloud.apigateway.proxy import answered, proxied
 from localcloud.apigateway.request import EXTENSION, Answer, GatewayError, Request
 from localcloud.iam.identity import Identity
 from localcloud.kernel.calls import Call, keep_body, read_call, rewind
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.cloud_time import machine_time
 from localcloud.kernel.control import ROLE_KEYS, Start
 from localcloud.kernel.patching import replace
@@ -68,8 +68,7 @@ def keep_documents(cloud: Cloud) -> None:
 
 def deployed_document(cloud: Cloud, api: str, stage: str) -> tuple[Any, Document] | None:
     """moto's stage and the document by which it answers; None if there is no such stage."""
-    models: Any = import_module("moto.apigateway.models")
-    known = models.apigateway_backends[ACCOUNT][cloud.region].apis.get(api)
+    known = moto_backend("apigateway", cloud.region).apis.get(api)
     found = known.stages.get(stage) if known else None
     if found is None:
         return None
@@ -285,11 +284,9 @@ def _is_signed(document: Document, operation: Mapping[str, Any]) -> bool:
 
 
 def _why_invalid(call: Call, request: Request) -> str | None:
-    from moto.sts.models import sts_backends
-
     (secret,) = (
         one.secret_access_key
-        for one in sts_backends[ACCOUNT]["aws"].assumed_roles
+        for one in moto_backend("sts", "aws").assumed_roles
         if one.access_key_id == call.access_key
     )
     environ = request.environ
@@ -331,8 +328,7 @@ def _log(cloud: Cloud, stage: Any, request: Request, answer: Answer) -> None:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html"""
     settings = (stage.access_log_settings or {}) if stage else {}
     group = settings.get("destinationArn", "").partition(":log-group:")[2].removesuffix(":*")
-    models: Any = import_module("moto.logs.models")
-    backend = models.logs_backends[ACCOUNT][cloud.region]
+    backend = moto_backend("logs", cloud.region)
     if group not in backend.groups:
         return
     line = _filled(settings["format"], _logged(request, answer))

@@ -17,13 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
-from moto.applicationautoscaling.models import ApplicationAutoscalingBackend, applicationautoscaling_backends
+from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
-from moto.cloudwatch.models import cloudwatch_backends
 
 from localcloud.cloudwatch.metric_store import key_of
 from localcloud.cloudwatch.metrics import Metrics
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, endpoints
 from localcloud.sagemaker.endpoints.endpoints import set_weights
@@ -70,7 +69,7 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
         ("LessThanThreshold", _MINUTES_IN, _IN_BELOW * target),
     )
     return [
-        cloudwatch_backends[ACCOUNT][cloud.region].put_metric_alarm(
+        moto_backend("cloudwatch", cloud.region).put_metric_alarm(
             name=name,
             description=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy.policy_arn}.",
             namespace=_NAMESPACE,
@@ -157,7 +156,7 @@ def follow_policies(cloud: Cloud) -> None:
     _keep_policies(cloud)
     _answer_activities(cloud)
     cloud.clock.on_move(lambda _, __: evaluate(cloud))
-    cloud.loop("autoscaling", lambda: _tick(cloud))
+    cloud.every(_TICK_S, "autoscaling", lambda: evaluate(cloud))
 
 
 def _check_registrations(cloud: Cloud) -> None:
@@ -237,14 +236,9 @@ def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
     return endpoint, endpoint.blue.variants[variant]
 
 
-def _tick(cloud: Cloud) -> None:
-    while not cloud.stopping.wait(_TICK_S):
-        evaluate(cloud)
-
-
 def evaluate(cloud: Cloud) -> None:
     """Scale each registered variant as its bounds and policies ask now."""
-    backend = applicationautoscaling_backends[ACCOUNT][cloud.region]
+    backend = moto_backend("applicationautoscaling", cloud.region)
     with activities(cloud).lock:
         for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):
             found = _variant(cloud, resource)

@@ -31,7 +31,7 @@ from localcloud.athena.statements import Result, Statement, parse, run
 from localcloud.athena.tables import TableReader
 from localcloud.athena.unload import unload
 from localcloud.kernel import patching
-from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.quotas import quota
 from localcloud.kernel.transport import connect
@@ -322,9 +322,7 @@ def _clients_of(response: Any, cloud: Cloud) -> dict[str, Any]:
 
 
 def _workgroup(name: str) -> Any:
-    from moto.athena.models import athena_backends
-
-    found = athena_backends[ACCOUNT][REGION].work_groups.get(name)
+    found = moto_backend("athena").work_groups.get(name)
     if found is None:
         raise QueryError(f"WorkGroup {name} is not found.")
     return found

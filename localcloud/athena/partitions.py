@@ -29,8 +29,6 @@ class StoredFile:
     """An object of the table, with the values of its partition."""
 
     key: str
-    size: int
-    """Bytes."""
     partition: Mapping[str, str]
 
 
@@ -134,7 +132,8 @@ def pruned(
     from sqlglot import exp
 
     # duckdb judges the conditions: the partitions are the rows of a table that the query itself lists.
-    wanted = set(_partitions(files, names))
+    cells = [tuple(file.partition[name] for name in names) for file in files]
+    wanted = set(cells)
     if conditions and wanted:
         rows = ", ".join(f"({', '.join(exp.Literal.string(cell).sql('duckdb') for cell in row)})" for row in wanted)
         plain = [part.copy().transform(_unqualified).sql("duckdb", identify=True) for part in conditions]
@@ -143,11 +142,7 @@ def pruned(
             f"SELECT * FROM (VALUES {rows}) AS partitions({columns}) WHERE {' AND '.join(plain)}"  # noqa: S608 # nosec B608 # a query of the caller's, over values that are quoted
         )
         wanted = set(found.fetchall())
-    yield from (file for file in files if tuple(file.partition[name] for name in names) in wanted)
-
-
-def _partitions(files: Sequence[StoredFile], names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    yield from (tuple(file.partition[name] for name in names) for file in files)
+    yield from (file for file, row in zip(files, cells, strict=True) if row in wanted)
 
 
 def _unqualified(node: exp.Expr) -> exp.Expr:

@@ -36,11 +36,11 @@ def read_lines(content: bytes, schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
     documents = [_document(line) for line in content.splitlines() if line.strip()]
-    columns = [
-        pa.array([_cell(document.get(field.name), field.type) for document in documents], field.type)
+    cells = {
+        field.name: pa.array([_cell(document.get(field.name), field.type) for document in documents], field.type)
         for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
+    }
+    return pa.table(cells) if cells else _only_rows(len(documents))
 
 
 def _document(line: bytes) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class TableReader:
         # The first part has no rows: it keeps the columns of a table without files.
         parts, size = [arrow.empty_table().select([field.name for field in fields])], 0
         for uri in files_of(metadata, version(metadata), self._get):
-            part, read = _by_field_id(self._get(uri), types)
+            part, read = _from_parquet(self._get(uri), types, _field_id)
             parts.append(part)
             size += read
         return _joined(parts), size
@@ -240,7 +240,7 @@ class TableReader:
             partition = partition_of(entry["Key"], location, parameters, self.now)
             # Names that begin with "_" or "." are no data. https://docs.aws.amazon.com/athena/latest/ug/tables-location-format.html
             if partition is not None and entry["Key"].rpartition("/")[2][:1] not in ("", "_", "."):
-                found.append(StoredFile(key=entry["Key"], size=entry["Size"], partition=partition))
+                found.append(StoredFile(key=entry["Key"], partition=partition))
         return bucket, found
 
     def _list(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
@@ -286,64 +286,44 @@ def _version(node: exp.Table) -> Callable[[Any], int | None]:
     return at_that_time
 
 
-def _by_field_id(content: bytes, types: Mapping[int, pa.Field]) -> tuple[pa.Table, int]:
-    """The rows of a data file in the present columns of the table, and the bytes of these columns in the file.
+def _from_parquet(
+    content: bytes, fields: Mapping[Any, pa.Field], key_of: Callable[[pa.Field], Any]
+) -> tuple[pa.Table, int]:
+    """The rows of a Parquet file in the columns of the table, and the bytes of these columns in the file.
 
-    Columns are found by their field ids, whatever their names were when the file was written. A column that the file
-    does not have is null."""
+    `key_of` is the key in `fields` of a column of the file. A column that the file does not have is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Iceberg writes the id of each field into the metadata of the Parquet column; -1 is no field's id.
     with pq.ParquetFile(io.BytesIO(content)) as file:
-        names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
-        there = {field_id: names[field_id] for field_id in types if field_id in names}
+        names = {key_of(column): column.name for column in file.schema_arrow}
+        there = {key: names[key] for key in fields if key in names}
         rows = file.read(columns=list(there.values()))
         size = _size(file, set(there.values()))
-    cells = [
-        rows[there[field_id]].cast(field.type) if field_id in there else pa.nulls(rows.num_rows, field.type)
-        for field_id, field in types.items()
-    ]
-    return pa.table(cells, names=[field.name for field in types.values()]) if cells else _only_rows(rows), size
+    cells = {
+        field.name: rows[there[key]].cast(field.type) if key in there else pa.nulls(rows.num_rows, field.type)
+        for key, field in fields.items()
+    }
+    return pa.table(cells) if cells else _only_rows(rows.num_rows), size
+
+
+def _field_id(column: pa.Field) -> int:
+    """What Iceberg writes into the metadata of a Parquet column; -1, which is no field's id, if it wrote nothing."""
+    return int((column.metadata or {}).get(FIELD_ID, b"-1"))
 
 
 def _reader(serde: str) -> Callable[[bytes, pa.Schema], tuple[pa.Table, int]]:
     """What reads a file of the serde: it returns the rows, and the bytes that Athena reads for them.
 
-    Of JSON lines Athena reads the whole file. Raises NotImplementedError for another serde."""
+    Of JSON lines Athena reads the whole file. Columns of Parquet are found by name, without regard to case. Raises
+    NotImplementedError for another serde."""
     if serde == JSON_SERDE:
-        return lambda content, schema: (_counted(content, schema), len(content))
+        return lambda content, schema: (read_lines(content, schema), len(content))
     if serde == PARQUET_SERDE:
-        return _by_name
+        return lambda content, schema: _from_parquet(
+            content, {field.name.lower(): field for field in schema}, lambda column: column.name.lower()
+        )
     raise NotImplementedError(f"athena: rows by the serde {serde}")
-
-
-def _counted(content: bytes, schema: pa.Schema) -> pa.Table:
-    """The rows of JSON lines, also if no column is wanted: then as many rows as there are lines."""
-    import pyarrow as pa
-
-    if len(schema):
-        return read_lines(content, schema)
-    return _only_rows(read_lines(content, pa.schema([("line", pa.string())])))
-
-
-def _by_name(content: bytes, schema: pa.Schema) -> tuple[pa.Table, int]:
-    """The rows of a Parquet file in the catalogue's columns, and the bytes of these columns in the file.
-
-    Columns are found by name, without regard to case. A column that the file does not have is null."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(io.BytesIO(content)) as file:
-        names = {name.lower(): name for name in file.schema_arrow.names}
-        there = {field.name: names[field.name.lower()] for field in schema if field.name.lower() in names}
-        rows = file.read(columns=list(there.values()))
-        size = _size(file, set(there.values()))
-    cells = [
-        rows[there[field.name]].cast(field.type) if field.name in there else pa.nulls(rows.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(cells, schema=schema) if cells else _only_rows(rows), size
 
 
 def _size(file: Any, names: set[str]) -> int:
@@ -354,11 +334,11 @@ def _size(file: Any, names: set[str]) -> int:
     return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema.partition(".")[0] in names)
 
 
-def _only_rows(rows: pa.Table) -> pa.Table:
-    """A table of as many rows, with one column that no query names: `count(*)` reads no column at all."""
+def _only_rows(count: int) -> pa.Table:
+    """A table of `count` rows, with one column that no query names: `count(*)` reads no column at all."""
     import pyarrow as pa
 
-    return pa.table({ROW: pa.nulls(rows.num_rows, pa.bool_())})
+    return pa.table({ROW: pa.nulls(count, pa.bool_())})
 
 
 ROW = "$row"
@@ -369,5 +349,5 @@ def _joined(parts: Sequence[pa.Table]) -> pa.Table:
     """The parts as one table. The first part has no rows: it names the columns if there is no other part."""
     import pyarrow as pa
 
-    first, *others = parts if parts[0].num_columns else [_only_rows(parts[0]), *parts[1:]]
+    first, *others = parts if parts[0].num_columns else [_only_rows(0), *parts[1:]]
     return pa.concat_tables(others, promote_options="default") if others else first

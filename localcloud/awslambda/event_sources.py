@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.iam.policies import Request
-from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 
 # The settings of an event source mapping that Lambda refuses together, or for its kind of source; moto takes them.
@@ -47,15 +47,13 @@ def why_refused(settings: Mapping[str, Any], function_timeout_s: int) -> str | N
 
 
 def _of_queue(arn: str, settings: Mapping[str, Any], function_timeout_s: int) -> str | None:
-    from moto.sqs.models import sqs_backends
-
     window_s = int(settings.get("MaximumBatchingWindowInSeconds") or 0)
     if window_s and arn.endswith(".fifo"):
         return "Batching window is not supported for FIFO queues"
     if int(settings.get("BatchSize") or 0) > 10 and not window_s:
         return "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
     _, _, _, region, account, name = arn.split(":")
-    queue: Any = sqs_backends[account][region].queues.get(name)
+    queue: Any = moto_backend("sqs", region, account=account).queues.get(name)
     if queue is None or queue.visibility_timeout >= function_timeout_s:
         return None
     visible = f"Queue visibility timeout: {queue.visibility_timeout} seconds"

@@ -22,7 +22,7 @@ from localcloud.awslambda.pools import Functions, Outcome
 from localcloud.awslambda.workers import KeyRefusedError
 from localcloud.events import targets
 from localcloud.iam import role_calls
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace, replace_entries
 
@@ -152,9 +152,7 @@ def run_functions(cloud: Cloud) -> None:
 
 def function_of(cloud: Cloud, name_or_arn: str) -> Any:
     """moto's function by its name or ARN, also with a version or an alias. Raises moto's error if there is none."""
-    from moto.awslambda.models import lambda_backends
-
-    return lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
+    return moto_backend("lambda", cloud.region).get_function(name_or_arn)
 
 
 def cold_starts(cloud: Cloud) -> dict[str, int]:

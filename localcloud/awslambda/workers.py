@@ -14,7 +14,6 @@ import uuid
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.permission import key_arn, permission, resource_arn
 from localcloud.kernel import fork_server
 from localcloud.kernel.clock import locate
-from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.cloud_time import machine_time
 from localcloud.kernel.forks import READ_AT_IMPORT, Fork, ForkServer, fork_servers
 from localcloud.kernel.memory import exceed, held_mb, members
@@ -109,8 +108,7 @@ def code_root(cloud: Cloud, function: Any) -> Path:
 
 def layer_roots(cloud: Cloud, function: Any) -> list[Path]:
     """The folders that together are `/opt` on AWS, the strongest first: that is the last in the function's list."""
-    models: Any = import_module("moto.awslambda.models")
-    backend = models.lambda_backends[function.account_id][function.region]
+    backend = moto_backend("lambda", function.region, account=function.account_id)
     versions = [backend.layers_versions_by_arn(layer["Arn"]) for layer in function.layers]
     # Outside of the workspace, which is each cloud's own: the next cloud finds the large layers unzipped.
     layers = cloud.workspace.parent / "layers"

@@ -31,6 +31,7 @@ from localcloud.cloudformation.resources import (
     storage,
 )
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted
+from localcloud.kernel.cloud import moto_backend
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -267,7 +268,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         )
 
     def _stack(self) -> Any:
-        return models.cloudformation_backends[self._account_id][self._region_name].stacks.get(self.stack_id)
+        return moto_backend("cloudformation", self._region_name, account=self._account_id).stacks.get(self.stack_id)
 
     def _drop(self, resource: Resource) -> None:
         drop = KINDS[resource.type].drop

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from localcloud.cloudformation.intrinsics import evaluate, holds, references
 from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event
 from localcloud.kernel import patching
+from localcloud.kernel.cloud import moto_backend
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -139,7 +140,7 @@ def _delete_stack(self: Any, name_or_stack_id: str) -> None:
 
 
 def _backend(stack: Any) -> Any:
-    return models.cloudformation_backends[stack.account_id][stack.region_name]
+    return moto_backend("cloudformation", stack.region_name, account=stack.account_id)
 
 
 def _record_event(stack: Any, error: Exception, status: str) -> None:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
 
@@ -68,9 +68,7 @@ def keep_history(*, now: Callable[[], datetime]) -> None:
 
 def _event(call: Any, given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """The event of a start, as LookupEvents lists it. CloudTrail hides the input."""
-    from moto.sts.models import sts_backends
-
-    identity, caller, _ = sts_backends[call.current_account]["aws"].get_caller_identity(
+    identity, caller, _ = moto_backend("sts", "aws", account=call.current_account).get_caller_identity(
         call.get_access_key(), call.region
     )
     kind = "AssumedRole" if ":assumed-role/" in caller else "IAMUser"

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +23,7 @@ from localcloud.cloudwatch.alarm_messages import State, state_of
 from localcloud.cloudwatch.metric_store import Point, key_of
 from localcloud.cloudwatch.metrics import Metrics, keep_metrics
 from localcloud.events import targets
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace
 
@@ -167,8 +167,7 @@ class Alarms:
                     self._act(alarm, before, arn)
 
     def _all(self) -> list[Any]:
-        models: Any = import_module("moto.cloudwatch.models")
-        return list(models.cloudwatch_backends[ACCOUNT][self._cloud.region].alarms.values())
+        return list(moto_backend("cloudwatch", self._cloud.region).alarms.values())
 
     def _evaluate_one(self, alarm: Any) -> None:
         rule = _rule(alarm)
@@ -238,12 +237,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     _start_without_data(models.CloudWatchBackend, alarms)
     _take_windows(import_module("moto.cloudwatch.responses").CloudWatchResponse, alarms)
     _send_forced_states(models.CloudWatchBackend, alarms)
-    cloud.loop("alarms", lambda: _tick(cloud, alarms.evaluate))
-
-
-def _tick(cloud: Cloud, evaluate: Callable[[], None]) -> None:
-    while not cloud.stopping.wait(TICK_S):
-        evaluate()
+    cloud.every(TICK_S, "alarms", alarms.evaluate)
 
 
 def _start_without_data(backend: Any, alarms: Alarms) -> None:
@@ -364,8 +358,7 @@ def report_queues(cloud: Cloud, alarms: list[Any]) -> None:
     """Put SQS's gauges of each queue that one of the alarms names, without starting another evaluation.
 
     AWS reports the gauges of every queue each minute; here they are read whenever alarms are evaluated."""
-    models: Any = import_module("moto.sqs.models")
-    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    queues = moto_backend("sqs", cloud.region).queues
     metrics: Metrics = cloud.parts[Metrics]
     for name in {name for alarm in alarms for name in _queues_of(alarm)}:
         if name in queues:

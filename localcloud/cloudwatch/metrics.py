@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from localcloud.cloudwatch.metric_math import Frame, evaluate
 from localcloud.cloudwatch.metric_store import MetricStore, Series, as_points, key_of
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.logs.embedded_metrics import LogMetrics
 
@@ -115,9 +115,7 @@ def put(
 
 def put_data(cloud: Cloud, namespace: str, data: list[dict[str, Any]]) -> None:
     """Put the data as PutMetricData does, without an API call."""
-    from moto.cloudwatch.models import cloudwatch_backends
-
-    cloudwatch_backends[ACCOUNT][cloud.region].put_metric_data(namespace, data)
+    moto_backend("cloudwatch", cloud.region).put_metric_data(namespace, data)
 
 
 def _keep_points(backend: Any, metrics: Metrics) -> None:

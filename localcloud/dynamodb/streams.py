@@ -13,7 +13,7 @@ from typing import Any
 from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.services import table_key
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 
 LONGEST_WAIT_S = 8.0
@@ -94,9 +94,7 @@ class Poller(StreamPoller):
             self._cloud.stopping.wait(min(POLL_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
 
     def _records(self) -> Sequence[Any]:
-        from moto.dynamodb.models import dynamodb_backends
-
-        table = dynamodb_backends[ACCOUNT][self._cloud.region].tables.get(self._table)
+        table = moto_backend("dynamodb", self._cloud.region).tables.get(self._table)
         shard = table.stream_shard if table else None
         return shard.items if shard else ()
 

@@ -15,7 +15,7 @@ from typing import Any
 from localcloud.events import targets
 from localcloud.iam.service_permissions import key_refusal
 from localcloud.kernel.bus import deliver
-from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace
 
@@ -173,8 +173,7 @@ def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
     event = _as_delivered(original)
     if not rule.event_pattern.matches_event(event):
         return
-    models: Any = import_module("moto.events.models")
-    bus = models.events_backends[rule.account_id][rule.region_name].event_buses[rule.event_bus_name]
+    bus = moto_backend("events", rule.region_name, account=rule.account_id).event_buses[rule.event_bus_name]
     if reason := key_refusal(bus.kms_key_identifier, bus.arn, SERVICE, bus.arn):
         # The bus can keep no event. AWS tells of it once and encrypted, this cloud once for each rule that matches.
         failure = targets.Undelivered("NO_PERMISSIONS", reason, is_permanent=True)

@@ -15,7 +15,7 @@ from localcloud.iam.identity import refused
 from localcloud.iam.policies import Request
 from localcloud.iam.roles import as_role
 from localcloud.iam.service_permissions import refusal
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.message_size import attributes_of
 
 RETRY_WAITS_S = (0.5, 1.0, 2.0)
@@ -98,8 +98,6 @@ def put_event(
     cloud: Cloud, bus_arn: str, source: str, detail_type: str, detail: Any, *, resources: Sequence[str] = ()
 ) -> None:
     """Put a custom event on the bus with this ARN. Raises Undelivered if that fails."""
-    from moto.events.models import events_backends
-
     entry = {
         "Source": source,
         "DetailType": detail_type,
@@ -108,15 +106,13 @@ def put_event(
         "Resources": list(resources),
     }
     try:
-        events_backends[ACCOUNT][cloud.region].put_events([entry])
+        moto_backend("events", cloud.region).put_events([entry])
     except Exception as error:
         raise Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
 
 
 def _to_queue(arn: str, body: str, parameters: Mapping[str, Any], attributes: Mapping[str, str | int]) -> None:
-    from moto.sqs.models import sqs_backends
-
-    backend = sqs_backends[arn.split(":")[4]][arn.split(":")[3]]
+    backend = moto_backend("sqs", arn.split(":")[3], account=arn.split(":")[4])
     backend.send_message(
         queue_name=arn.rsplit(":", 1)[1],
         message_body=body,
@@ -126,23 +122,19 @@ def _to_queue(arn: str, body: str, parameters: Mapping[str, Any], attributes: Ma
 
 
 def _to_topic(cloud: Cloud, arn: str, body: str, subject: str, attributes: Mapping[str, str | int]) -> None:
-    from moto.sns.models import sns_backends
-
     typed = {
         key: {"Type": "Number" if isinstance(value, int) else "String", "Value": str(value)}
         for key, value in attributes.items()
         if value != ""
     }
-    sns_backends[ACCOUNT][cloud.region].publish(body, arn, subject=subject or None, message_attributes=typed)
+    moto_backend("sns", cloud.region).publish(body, arn, subject=subject or None, message_attributes=typed)
 
 
 def invoke_later(cloud: Cloud, name_or_arn: str, payload: str) -> None:
     """Put the event into the function's queue, as an invocation of the type `Event` does.
 
     Raises one of moto's errors if there is no such function."""
-    from moto.awslambda.models import lambda_backends
-
-    function: Any = lambda_backends[ACCOUNT][cloud.region].get_function(name_or_arn)
+    function: Any = moto_backend("lambda", cloud.region).get_function(name_or_arn)
     function.invoke(payload, {"x-amz-invocation-type": "Event"}, {})
 
 
@@ -177,9 +169,7 @@ def call_api(cloud: Cloud, arn: str, body: str, role_arn: str) -> None:
 
     Raises LookupError if there is no such destination, PermissionError if there is no role or it may not call the
     destination, ConnectionError if the server does not answer or answers with an error."""
-    from moto.events.models import events_backends
-
-    backend: Any = events_backends[ACCOUNT][cloud.region]
+    backend: Any = moto_backend("events", cloud.region)
     found = next((one for one in list(backend.destinations.values()) if one.arn == arn), None)
     if found is None:
         raise LookupError(f"no API destination {arn}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from localcloud.iam.required_permissions.permission import ParsedCall
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.kernel.cloud import ACCOUNT, moto_backend
 
 
 def context(parsed: ParsedCall) -> dict[str, tuple[str, ...]]:
@@ -32,20 +32,20 @@ def _tag(tag: Mapping[str, Any]) -> tuple[Any, Any]:
     return lowered.get("key", lowered.get("tagkey")), lowered.get("value", lowered.get("tagvalue"))
 
 
-def _inner(*path: str) -> Callable[[ParsedCall], Any]:
-    """A function that reads a nested parameter, through lists too.
+def _inner(*paths: str) -> Callable[[ParsedCall], Any]:
+    """A function that reads nested parameters, through lists too.
 
-    `_inner("Entries", "Source")` gives `["a", "b"]` for `{"Entries": [{"Source": "a"}, {"Source": "b"}]}`."""
+    `_inner("Entries.Source")` gives `["a", "b"]` for `{"Entries": [{"Source": "a"}, {"Source": "b"}]}`."""
+    return lambda parsed: [value for path in paths for value in _values(parsed.parameters, path)]
 
-    def read(parsed: ParsedCall) -> Any:
-        values: list[Any] = [parsed.parameters]
-        # Each step goes from all values to all their members of that name.
-        for name in path:
-            values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
-            values = [item for value in values for item in (value if isinstance(value, list) else [value])]
-        return values or None
 
-    return read
+def _values(parameters: Mapping[str, Any], path: str) -> list[Any]:
+    values: list[Any] = [parameters]
+    # Each step goes from all values to all their members of that name.
+    for name in path.split("."):
+        values = [value[name] for value in values if isinstance(value, Mapping) and name in value]
+        values = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return values
 
 
 _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
@@ -72,36 +72,29 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},
     "lambda": {"lambda:functionarn": lambda parsed: _mapped_function(parsed)},
     "events": {
-        "events:source": _inner("Entries", "Source"),
-        "events:detail-type": _inner("Entries", "DetailType"),
+        "events:source": _inner("Entries.Source"),
+        "events:detail-type": _inner("Entries.DetailType"),
     },
     "sns": {"sns:protocol": _inner("Protocol"), "sns:endpoint": _inner("Endpoint")},
     "sagemaker": {
         "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
         "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
-        "sagemaker:instancetypes": lambda parsed: (
-            (_inner("ResourceConfig", "InstanceType")(parsed) or [])
-            + (_inner("TransformResources", "InstanceType")(parsed) or [])
-            + (_inner("ProcessingResources", "ClusterConfig", "InstanceType")(parsed) or [])
-            + (_inner("ProductionVariants", "InstanceType")(parsed) or [])
+        "sagemaker:instancetypes": _inner(
+            "ResourceConfig.InstanceType",
+            "TransformResources.InstanceType",
+            "ProcessingResources.ClusterConfig.InstanceType",
+            "ProductionVariants.InstanceType",
         ),
-        "sagemaker:volumekmskey": lambda parsed: (
-            (_inner("ResourceConfig", "VolumeKmsKeyId")(parsed) or [])
-            + (_inner("TransformResources", "VolumeKmsKeyId")(parsed) or [])
-            + (_inner("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId")(parsed) or [])
-            + (_inner("KmsKeyId")(parsed) or [])
+        "sagemaker:volumekmskey": _inner(
+            "ResourceConfig.VolumeKmsKeyId",
+            "TransformResources.VolumeKmsKeyId",
+            "ProcessingResources.ClusterConfig.VolumeKmsKeyId",
+            "KmsKeyId",
         ),
-        "sagemaker:outputkmskey": lambda parsed: (
-            (_inner("OutputDataConfig", "KmsKeyId")(parsed) or [])
-            + (_inner("TransformOutput", "KmsKeyId")(parsed) or [])
-        ),
-        "sagemaker:vpcsubnets": lambda parsed: (
-            (_inner("VpcConfig", "Subnets")(parsed) or [])
-            + (_inner("NetworkConfig", "VpcConfig", "Subnets")(parsed) or [])
-        ),
-        "sagemaker:vpcsecuritygroupids": lambda parsed: (
-            (_inner("VpcConfig", "SecurityGroupIds")(parsed) or [])
-            + (_inner("NetworkConfig", "VpcConfig", "SecurityGroupIds")(parsed) or [])
+        "sagemaker:outputkmskey": _inner("OutputDataConfig.KmsKeyId", "TransformOutput.KmsKeyId"),
+        "sagemaker:vpcsubnets": _inner("VpcConfig.Subnets", "NetworkConfig.VpcConfig.Subnets"),
+        "sagemaker:vpcsecuritygroupids": _inner(
+            "VpcConfig.SecurityGroupIds", "NetworkConfig.VpcConfig.SecurityGroupIds"
         ),
         "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
     },
@@ -111,9 +104,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
 
 def _mapped_function(parsed: ParsedCall) -> str | None:
     """The ARN of the function of an event source mapping. The call names only the mapping."""
-    from moto.awslambda.models import lambda_backends
-
-    mapping = lambda_backends[ACCOUNT][REGION]._event_source_mappings.get(parsed.get("UUID") or "")
+    mapping = moto_backend("lambda")._event_source_mappings.get(parsed.get("UUID") or "")
     return str(mapping.function_arn) if mapping else None
 
 
@@ -146,9 +137,7 @@ def _items(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
 
 def _first_value(item: Mapping[str, Any], name: str) -> Any:
     """The value of the partition key of an item of this table: `a` for `{"pk": {"S": "a"}}`, or None."""
-    from moto.dynamodb.models import dynamodb_backends
-
-    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name)
+    table = moto_backend("dynamodb").tables.get(name)
     value = item.get(table.hash_key_attr) if table else None
     return next(iter(value.values())) if isinstance(value, Mapping) else None
 

@@ -21,7 +21,7 @@ from localcloud.iam.recording import Recording
 from localcloud.iam.required_permissions.catalogue import required_permissions
 from localcloud.kernel import patching
 from localcloud.kernel.calls import Call, Refusal, error_answer
-from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud
+from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud, moto_backend
 from localcloud.kernel.control import Answer, json_answer
 
 if TYPE_CHECKING:
@@ -205,9 +205,7 @@ class Identity:
 
     def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
         """The denial of what a service does in the role's name, or None if it is allowed."""
-        from moto.iam.models import iam_backends
-
-        role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+        role = moto_backend("iam", "aws").get_role_by_arn(role_arn)
         return self._decide(Caller(role=role, session="service"), request, operation)
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
@@ -244,12 +242,9 @@ class Identity:
         # moto's list of assumed roles has no index, so what was found is kept: a key belongs to one session for as long
         # as the cloud runs.
         if call.access_key not in self._callers:
-            from moto.iam.models import iam_backends
-            from moto.sts.models import sts_backends
-
-            for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
+            for assumed in moto_backend("sts", "aws").assumed_roles:
                 if assumed.access_key_id == call.access_key:
-                    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(assumed.role_arn)
+                    role = moto_backend("iam", "aws").get_role_by_arn(assumed.role_arn)
                     caller = Caller(role=role, session=assumed.session_name)
                     self._callers[call.access_key] = (caller, assumed.session_token)
         known = self._callers.get(call.access_key)
@@ -307,11 +302,9 @@ def _default_version(policy: Any) -> str:
 
 
 def boundary_of(role: Any) -> str | None:
-    from moto.iam.models import iam_backends
-
     if not role.permissions_boundary_arn:
         return None
-    return _default_version(iam_backends[ACCOUNT]["aws"].managed_policies[role.permissions_boundary_arn])
+    return _default_version(moto_backend("iam", "aws").managed_policies[role.permissions_boundary_arn])
 
 
 def _tags(role: Any) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.transport import connect
 
 _KEYS_LAST_S = 3000.0
@@ -66,9 +66,7 @@ class RoleClients:
 
 def _role_id(role_arn: str) -> str:
     """The id that IAM gave the role when it was made; empty if there is no such role."""
-    from moto.iam.models import iam_backends
-
-    roles = list(iam_backends[ACCOUNT]["aws"].roles.values())
+    roles = list(moto_backend("iam", "aws").roles.values())
     return next((str(role.id) for role in roles if role.arn == role_arn), "")
 
 

@@ -8,12 +8,11 @@ Weaker than AWS: a queue without any policy takes what services of the account s
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from typing import Any
 
 from localcloud.iam.identity import GLOBAL_KEYS
 from localcloud.iam.policies import Request, verdict
-from localcloud.kernel.cloud import ACCOUNT
+from localcloud.kernel.cloud import ACCOUNT, moto_backend
 
 OPEN_WITHOUT_POLICY = True
 _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
@@ -85,12 +84,12 @@ def _receiver(arn: str) -> Any:
         return None
     match service:
         case "sqs":
-            return import_module("moto.sqs.models").sqs_backends[account][region].queues.get(name)
+            return moto_backend("sqs", region, account=account).queues.get(name)
         case "sns":
-            return import_module("moto.sns.models").sns_backends[account][region].topics.get(arn)
+            return moto_backend("sns", region, account=account).topics.get(arn)
         case "lambda":
             function = name.removeprefix("function:").split(":")[0]
-            backend = import_module("moto.awslambda.models").lambda_backends[account][region]
+            backend = moto_backend("lambda", region, account=account)
             return backend._lambdas._functions.get(function, {}).get("latest")
     return None
 
@@ -103,7 +102,7 @@ def _policy(receiver: Any) -> Any:
 
 def _customer_key(name: str, *, region: str) -> Any:
     """moto's customer key of this id, ARN or alias, or None if it is AWS's own (`alias/aws/sns`)."""
-    backend = import_module("moto.kms.models").kms_backends[ACCOUNT][region]
+    backend = moto_backend("kms", region)
     if not name or name.startswith("alias/aws/"):
         return None
     return backend.keys.get(backend.get_key_id_from_alias(name) or name.rpartition("/")[2])

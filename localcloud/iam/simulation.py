@@ -13,12 +13,11 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.iam.exceptions import InvalidInput
-from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 
 from localcloud.iam.identity import boundary_of, policies_of
 from localcloud.iam.policies import Request, statements, verdict
-from localcloud.kernel.cloud import ACCOUNT
+from localcloud.kernel.cloud import moto_backend
 from localcloud.kernel.patching import replace
 
 COVERED = {"PolicySourceArn", "ActionNames", "ResourceArns", "ContextEntries"}
@@ -36,7 +35,7 @@ def _simulated(asked: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"the local cloud does not cover {', '.join(others)} of SimulatePrincipalPolicy")
     if ":role/" not in asked["PolicySourceArn"]:
         raise InvalidInput(f"the local cloud simulates the policies of roles alone, got {asked['PolicySourceArn']}")
-    role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(asked["PolicySourceArn"])
+    role = moto_backend("iam", "aws").get_role_by_arn(asked["PolicySourceArn"])
     documents, boundary = [*policies_of(role)], boundary_of(role)
     given = {one["ContextKeyName"].lower(): tuple(one["ContextKeyValues"]) for one in asked.get("ContextEntries", [])}
     every = [one for text in [*documents, *filter(None, [boundary])] for one in statements(text)]

@@ -81,6 +81,14 @@ LOG = logging.getLogger(__name__)
 PartT = TypeVar("PartT")
 
 
+def moto_backend(service: str, region: str = REGION, *, account: str = ACCOUNT) -> Any:
+    """moto's state of a service. Those without regions (IAM, S3, STS) have it in the region `aws`."""
+    from moto.backends import get_backend
+
+    found: Any = get_backend(service)  # type: ignore[call-overload]
+    return found[account][region]
+
+
 @dataclass(kw_only=True)
 class Cloud:
     """One running local cloud. `localcloud.kernel.server` makes it and hands it to each filler's `install(cloud)`."""
@@ -232,6 +240,15 @@ class Cloud:
         """As `background`, for a thread that runs as long as the cloud. After a checkpoint it is started again."""
         self.loops.append((name, run))
         return self.background(name, run)
+
+    def every(self, period_s: float, name: str, act: Callable[[], object]) -> None:
+        """Call `act` after each `period_s` real seconds, in a thread of its own, until the cloud stops."""
+
+        def run() -> None:
+            while not self.stopping.wait(period_s):
+                act()
+
+        self.loop(name, run)
 
     def resume(self) -> None:
         """Go on after `stop`, in a fork of the process in which all threads had ended."""

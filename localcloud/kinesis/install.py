@@ -25,7 +25,7 @@ from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.messaging import queue_permissions
 from localcloud.iam.required_permissions.s3 import destination_permissions
 from localcloud.iam.required_permissions.services import stream_key
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.sqs.queues import reported
 
@@ -189,9 +189,7 @@ class Poller(StreamPoller):
 
     def _records(self) -> dict[Lane, Sequence[Any]]:
         """The records of each lane of each shard, in order."""
-        from moto.kinesis.models import kinesis_backends
-
-        stream = kinesis_backends[ACCOUNT][self._cloud.region].streams.get(self._name)
+        stream = moto_backend("kinesis", self._cloud.region).streams.get(self._name)
         found: dict[Lane, list[Any]] = {}
         with self._cloud.part(Streams).changed:
             for shard in stream.shards.values() if stream else ():

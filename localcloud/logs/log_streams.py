@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 
 JOBS = {"training": "TrainingJobs", "processing": "ProcessingJobs", "transform": "TransformJobs"}
@@ -81,8 +81,7 @@ class LogStreams:
                 yield {"timestamp": int(at * 1000), "message": message}
 
     def _put(self, group: str, stream: str, events: list[dict[str, Any]]) -> None:
-        models: Any = import_module("moto.logs.models")
-        backend = models.logs_backends[ACCOUNT][self._cloud.region]
+        backend = moto_backend("logs", self._cloud.region)
         if group not in backend.groups:
             # The services make a group that does not exist yet.
             backend.create_log_group(group, {})

@@ -18,7 +18,7 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.sagemaker.responses import SageMakerResponse
 
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.patching import replace
 
 Fields = dict[str, Any]
@@ -74,9 +74,7 @@ def answer(operation: str, respond: Callable[..., Mapping[str, Any]], *, tells_c
 
 
 def _caller(response: Any) -> str:
-    from moto.sts.models import sts_backends
-
-    _, caller, _ = sts_backends[response.current_account]["aws"].get_caller_identity(
+    _, caller, _ = moto_backend("sts", "aws", account=response.current_account).get_caller_identity(
         response.get_access_key(), response.region
     )
     return str(caller)

@@ -17,10 +17,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from moto.cloudwatch.models import cloudwatch_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, endpoints
@@ -196,7 +195,7 @@ def put(cloud: Cloud, values: Mapping[str, tuple[float, str]], sets: list[list[d
         for name, (value, unit) in values.items()
         for dimensions in sets
     ]
-    cloudwatch_backends[ACCOUNT][cloud.region].put_metric_data("AWS/SageMaker", data)
+    moto_backend("cloudwatch", cloud.region).put_metric_data("AWS/SageMaker", data)
 
 
 def install(cloud: Cloud) -> None:

@@ -25,7 +25,7 @@ from localcloud.iam import role_calls
 from localcloud.iam.identity import refused
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.permission import key_arn
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace
 from localcloud.scheduler.schedule_times import next_due
@@ -137,15 +137,13 @@ class Schedules:
 
     def _schedules(self) -> dict[str, Any]:
         """moto's schedules, and its rules that have a schedule, by ARN."""
-        models: Any = import_module("moto.events.models")
-        buses = models.events_backends[ACCOUNT][self._cloud.region].event_buses.values()
+        buses = moto_backend("events", self._cloud.region).event_buses.values()
         rules = [rule for bus in list(buses) for rule in list(bus.rules.values()) if rule.scheduled_expression]
         own = [one for group in list(self._groups().values()) for one in list(group.schedules.values())]
         return {one.arn: one for one in [*own, *rules]}
 
     def _groups(self) -> dict[str, Any]:
-        models: Any = import_module("moto.scheduler.models")
-        groups: dict[str, Any] = models.scheduler_backends[ACCOUNT][self._cloud.region].schedule_groups
+        groups: dict[str, Any] = moto_backend("scheduler", self._cloud.region).schedule_groups
         return groups
 
     def _rule_event(self, rule: Any, due: datetime) -> dict[str, Any]:
@@ -167,12 +165,7 @@ def fire_schedules(cloud: Cloud) -> None:
     _remember_when_rules_were_made(cloud)
     schedules = cloud.parts[Schedules] = Schedules(cloud)
     cloud.clock.on_move(lambda _before, after: schedules.fire(after))
-    cloud.loop("schedules", lambda: _tick(cloud, schedules))
-
-
-def _tick(cloud: Cloud, schedules: Schedules) -> None:
-    while not cloud.stopping.wait(TICK_S):
-        schedules.fire(cloud.clock.now())
+    cloud.every(TICK_S, "schedules", lambda: schedules.fire(cloud.clock.now()))
 
 
 def _remember_when_rules_were_made(cloud: Cloud) -> None:

@@ -60,7 +60,7 @@ def deliver_notifications(cloud: Cloud) -> None:
             if other.get("message_structure") == "json":
                 message = self._parse_message_structure(message, "lambda")
             event = _event(cloud, self, message, message_id, subject, message_attributes or {})
-            _invoke(cloud, self.endpoint, event)
+            invoke_later(cloud, self.endpoint, json.dumps(event))
 
     replace(kind, publish=deliver)
 
@@ -107,10 +107,6 @@ def _is_wanted(subscription: Any, message: str, attributes: dict[str, Any] | Non
     """Whether the subscription's filter policy lets the notification through; moto keeps the policy as a matcher."""
     matcher = subscription._filter_policy_matcher
     return matcher is None or bool(matcher.matches(attributes, message))
-
-
-def _invoke(cloud: Cloud, function_arn: str, event: dict[str, Any]) -> None:
-    invoke_later(cloud, function_arn, json.dumps(event))
 
 
 def _event(

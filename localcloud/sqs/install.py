@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.sqs.queues import limit_messages, pending, poll_event_sources, retries
 
@@ -60,7 +60,7 @@ def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[st
     a queue does not exist or the source is no dead-letter queue."""
     exceptions: Any = import_module("moto.sqs.exceptions")
     models: Any = import_module("moto.sqs.models")
-    queues = models.sqs_backends[ACCOUNT][cloud.region].queues
+    queues = moto_backend("sqs", cloud.region).queues
     source = queues.get(source_arn.rpartition(":")[2])
     fed_by = [queue for queue in list(queues.values()) if _dead_letter_target(queue) == source_arn]
     if source is None:

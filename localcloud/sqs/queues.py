@@ -22,7 +22,7 @@ from typing import Any
 from localcloud.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
 from localcloud.cloudwatch.metrics import put
 from localcloud.iam.policies import Request
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.message_size import size_of
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
@@ -94,27 +94,21 @@ def _remember_what_was_not_taken(kind: Any) -> None:
 
 def _sources(cloud: Cloud) -> list[tuple[Any, Any]]:
     """Each event source mapping of a queue, with the queue."""
-    from moto.awslambda.models import lambda_backends
-
-    mappings = list(lambda_backends[ACCOUNT][cloud.region]._event_source_mappings.values())
+    mappings = list(moto_backend("lambda", cloud.region)._event_source_mappings.values())
     found = [(mapping, _queue(cloud, mapping)) for mapping in mappings]
     return [(mapping, queue) for mapping, queue in found if queue is not None]
 
 
 def _queue(cloud: Cloud, mapping: Any) -> Any:
     """The queue of the mapping; None if its source is no queue, or if the queue does not exist."""
-    from moto.sqs.models import sqs_backends
-
     if mapping.event_source_arn.split(":")[2] != "sqs":
         return None
-    return sqs_backends[ACCOUNT][cloud.region].queues.get(mapping.event_source_arn.rsplit(":", 1)[1])
+    return moto_backend("sqs", cloud.region).queues.get(mapping.event_source_arn.rsplit(":", 1)[1])
 
 
 def _wake_all(cloud: Cloud) -> None:
     """Wake everybody who waits for messages: at a move of the clock, and when the cloud stops."""
-    from moto.sqs.models import sqs_backends
-
-    for queue in list(sqs_backends[ACCOUNT][cloud.region].queues.values()):
+    for queue in list(moto_backend("sqs", cloud.region).queues.values()):
         with queue._messages_lock:
             queue._messages_lock.notify_all()
 
@@ -239,9 +233,7 @@ class Pollers:
 
     def _receive(self, queue: Any) -> list[Any]:
         """One batch, empty if there is no message. A window of the mapping is waited for after the first message."""
-        from moto.sqs.models import sqs_backends
-
-        backend = sqs_backends[ACCOUNT][self._cloud.region]
+        backend = moto_backend("sqs", self._cloud.region)
         size = int(self._mapping.batch_size)
         # The wait ends when SendMessage notifies, or when the next message becomes visible by the clock.
         with queue._messages_lock:

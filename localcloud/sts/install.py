@@ -7,7 +7,7 @@ Weaker: a role that assumes another one needs only its own policy. The trust pol
 """
 
 from localcloud.kernel.calls import Call, Refusal, error_answer
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 
 
 def install(cloud: Cloud) -> None:
@@ -19,12 +19,10 @@ def _refusal(call: Call) -> Refusal | None:
     """The answer to AssumeRole of a role that does not exist; None for any other call.
 
     As on AWS it does not say whether the role does not exist or does not trust the caller."""
-    from moto.iam.models import iam_backends
-
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))
-    if role in {one.arn for one in list(iam_backends[ACCOUNT]["aws"].roles.values())}:
+    if role in {one.arn for one in list(moto_backend("iam", "aws").roles.values())}:
         return None
     message = f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: sts:AssumeRole on resource: {role}"
     return error_answer(call, "AccessDenied", message)

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.kernel.cloud import moto_backend
 
 
 def _put_bucket(wanted: Wanted) -> Made:
@@ -93,12 +94,9 @@ def _logging(_: Wanted, name: str, value: dict[str, Any]) -> None:
 
     It is set on moto's bucket directly: moto's call reads the target's policy first, and knows few forms of one (a
     single text as the resource). May go when moto reads such a policy as AWS does."""
-    from moto.s3.models import s3_backends
-
-    from localcloud.kernel.cloud import ACCOUNT
 
     target = value.get("DestinationBucketName", name)
-    bucket = s3_backends[ACCOUNT]["aws"].buckets[name]
+    bucket = moto_backend("s3", "aws").buckets[name]
     bucket.logging = {"TargetBucket": target, "TargetPrefix": value.get("LogFilePrefix", "")}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localcloud.iam.policies import Request
-from localcloud.iam.required_permissions.permission import ParsedCall, key_arn, permission, resource_arn
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.iam.required_permissions.permission import ParsedCall, key_permissions, permission, resource_arn
+from localcloud.kernel.cloud import moto_backend
 
 
 def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
@@ -24,24 +24,17 @@ def of_sqs(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 def queue_permissions(action: str, queue: str) -> Iterator[Request]:
     """The action on the queue (`sqs:ReceiveMessage`), and the actions on the queue's customer key that it needs."""
-    from moto.sqs.models import sqs_backends
-
     # SQS calls KMS in the name of whoever sends or receives. AWS documents both actions for senders.
     yield permission(action, resource_arn("sqs", queue))
-    kept = sqs_backends[ACCOUNT][REGION].queues.get(queue)
+    kept = moto_backend("sqs").queues.get(queue)
     key = getattr(kept, "kms_master_key_id", None)
-    if not key or key == "alias/aws/sqs":
-        return
-    via = {"kms:viaservice": (f"sqs.{REGION}.amazonaws.com",)}
     actions = {"sqs:SendMessage": ("GenerateDataKey", "Decrypt"), "sqs:ReceiveMessage": ("Decrypt",)}
-    for name in actions.get(action, ()):
-        yield Request(action=f"kms:{name}", resources=(key_arn(key),), context=via)
+    if key and key != "alias/aws/sqs":
+        yield from key_permissions(key, "sqs", *actions.get(action, ()))
 
 
 def of_sns(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """The action on the topic, and for Publish the actions on the topic's customer key."""
-    from moto.sns.models import sns_backends
-
     # A call names its topic in one of five parameters. A subscription's ARN is that of its topic with an id behind it.
     topic = parsed.get("TopicArn", "TargetArn", "ResourceArn")
     if topic is None and parsed.get("Name"):
@@ -49,12 +42,10 @@ def of_sns(action: str, parsed: ParsedCall) -> Iterator[Request]:
     if topic is None and parsed.get("SubscriptionArn"):
         topic = parsed.get("SubscriptionArn").rpartition(":")[0]
     yield permission(action.removesuffix("Batch"), topic) if topic else permission(action)
-    kept = sns_backends[ACCOUNT][REGION].topics.get(topic)
+    kept = moto_backend("sns").topics.get(topic)
     key = getattr(kept, "kms_master_key_id", None)
     if key and key != "alias/aws/sns" and action.startswith("sns:Publish"):
-        via = {"kms:viaservice": (f"sns.{REGION}.amazonaws.com",)}
-        for name in ("GenerateDataKey", "Decrypt"):
-            yield Request(action=f"kms:{name}", resources=(key_arn(key),), context=via)
+        yield from key_permissions(key, "sns", "GenerateDataKey", "Decrypt")
 
 
 def of_events(action: str, parsed: ParsedCall) -> Iterator[Request]:
@@ -86,9 +77,5 @@ def of_scheduler(action: str, parsed: ParsedCall) -> Iterator[Request]:
     # https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
     key = parsed.get("KmsKeyArn")
     if key and action in ("scheduler:CreateSchedule", "scheduler:UpdateSchedule"):
-        own = {
-            "kms:viaservice": (f"scheduler.{REGION}.amazonaws.com",),
-            "kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule,),
-        }
-        for verb in ("DescribeKey", "GenerateDataKey", "Decrypt"):
-            yield Request(action=f"kms:{verb}", resources=(key_arn(key),), context=own)
+        own = {"kms:encryptioncontext:aws:scheduler:schedule:arn": (schedule,)}
+        yield from key_permissions(key, "scheduler", "DescribeKey", "GenerateDataKey", "Decrypt", context=own)

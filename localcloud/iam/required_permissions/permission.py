@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from localcloud.iam.policies import Request
 from localcloud.kernel.calls import Call
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.kernel.cloud import ACCOUNT, REGION, moto_backend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +37,20 @@ def permission(action: str, *resources: str, **context: tuple[str, ...]) -> Requ
 
 def key_arn(key: str) -> str:
     """The ARN of a customer key that is named by its id, its ARN or an alias."""
-    from moto.kms.models import kms_backends
-
     if ":key/" in key:
         return key
-    backend = kms_backends[ACCOUNT][REGION]
+    backend = moto_backend("kms")
     return resource_arn("kms", f"key/{backend.get_key_id_from_alias(key) or key.rpartition('/')[2]}")
+
+
+def key_permissions(
+    key: str, service: str, *verbs: str, context: Mapping[str, tuple[str, ...]] | None = None
+) -> Iterator[Request]:
+    """The actions on the customer key that the service needs in the name of its caller."""
+    via = {"kms:viaservice": (f"{service}.{REGION}.amazonaws.com",), **(context or {})}
+    yield from (Request(action=f"kms:{verb}", resources=(key_arn(key),), context=via) for verb in verbs)
 
 
 def grant_of(key: str) -> Request:
     """The permission to let SageMaker use the key for a volume, or for another resource, after the call."""
-    mine = {"kms:grantisforawsresource": ("true",), "kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
-    return Request(action="kms:CreateGrant", resources=(key_arn(key),), context=mine)
+    return next(key_permissions(key, "sagemaker", "CreateGrant", context={"kms:grantisforawsresource": ("true",)}))

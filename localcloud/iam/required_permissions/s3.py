@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from localcloud.iam.policies import Request
-from localcloud.iam.required_permissions.permission import ParsedCall, key_arn, permission
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.iam.required_permissions.permission import ParsedCall, key_permissions, permission
+from localcloud.kernel.cloud import ACCOUNT, moto_backend
 
 # Operations whose action has another name. A name that is not here is the action's own.
 _S3_ACTIONS = {
@@ -70,9 +70,8 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
     """The permissions on customer keys, which S3 uses in the caller's name."""
     from moto.s3.models import s3_backends
 
-    via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
     owner = s3_backends.bucket_accounts.get(bucket, ("", ACCOUNT))[1]
-    kept = s3_backends[owner]["aws"].buckets.get(bucket)
+    kept = moto_backend("s3", "aws", account=owner).buckets.get(bucket)
     if kept is None or not key:
         return
     operation = parsed.call.operation
@@ -81,7 +80,7 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
         # S3 reads the parts of an upload again when it puts them together.
         verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
         if own:
-            yield from (Request(action=f"kms:{verb}", resources=(key_arn(own),), context=via) for verb in verbs)
+            yield from key_permissions(own, "s3", *verbs)
     stored = kept.keys.get(key)
     if operation in {"GetObject", "HeadObject"} and stored is None and not parsed.parameters.get("VersionId"):
         # Whoever may not list the bucket does not learn from AWS that there is no such object. The call has no prefix,
@@ -92,21 +91,18 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
             _default_key(kept) if getattr(stored, "encryption", None) == "aws:kms" else None
         )
         if own:
-            yield Request(action="kms:Decrypt", resources=(key_arn(own),), context=via)
+            yield from key_permissions(own, "s3", "Decrypt")
 
 
 def destination_permissions(bucket: str, key: str) -> Iterator[Request]:
     """What a role needs for Lambda to write an object into the bucket in its name, as into a destination.
 
     https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"""
-    from moto.s3.models import s3_backends
-
     # AWS does not say with which prefix it lists, so a permission under a condition on the prefix does not count.
     yield permission("s3:PutObject", f"arn:aws:s3:::{bucket}/{key}")
     yield permission("s3:ListBucket", f"arn:aws:s3:::{bucket}")
-    if own := _default_key(s3_backends[ACCOUNT]["aws"].buckets.get(bucket)):
-        via = {"kms:viaservice": (f"s3.{REGION}.amazonaws.com",)}
-        yield Request(action="kms:GenerateDataKey", resources=(key_arn(own),), context=via)
+    if own := _default_key(moto_backend("s3", "aws").buckets.get(bucket)):
+        yield from key_permissions(own, "s3", "GenerateDataKey")
 
 
 def _default_key(bucket: Any) -> str | None:

@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from localcloud.iam.policies import Request
-from localcloud.iam.required_permissions.permission import ParsedCall, grant_of, key_arn, permission, resource_arn
-from localcloud.kernel.cloud import ACCOUNT, REGION
+from localcloud.iam.required_permissions.permission import (
+    ParsedCall,
+    grant_of,
+    key_arn,
+    key_permissions,
+    permission,
+    resource_arn,
+)
+from localcloud.kernel.cloud import REGION, moto_backend
 
 
 def of_api(action: str, parsed: ParsedCall) -> Iterator[Request]:
@@ -66,13 +73,10 @@ def table_key(name: str) -> Iterator[Request]:
     It keeps the result for this caller for minutes.
 
     https://docs.aws.amazon.com/kms/latest/developerguide/services-dynamodb.html"""
-    from moto.dynamodb.models import dynamodb_backends
-
-    table = dynamodb_backends[ACCOUNT][REGION].tables.get(name.rpartition("/")[2])
+    table = moto_backend("dynamodb").tables.get(name.rpartition("/")[2])
     key = (getattr(table, "sse_specification", None) or {}).get("KMSMasterKeyId")
     if key:
-        via = {"kms:viaservice": (f"dynamodb.{REGION}.amazonaws.com",)}
-        yield Request(action="kms:Decrypt", resources=(key_arn(key),), context=via)
+        yield from key_permissions(key, "dynamodb", "Decrypt")
 
 
 def of_kinesis(action: str, parsed: ParsedCall) -> Iterator[Request]:
@@ -89,12 +93,9 @@ def of_kinesis(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 def stream_key(arn: str, verb: str) -> Iterator[Request]:
     """The permission on a stream's customer key."""
-    from moto.kinesis.models import kinesis_backends
-
-    stream = kinesis_backends[ACCOUNT][REGION].streams.get(arn.rpartition("/")[2])
+    stream = moto_backend("kinesis").streams.get(arn.rpartition("/")[2])
     if stream is not None and stream.key_id and stream.key_id != "alias/aws/kinesis":
-        via = {"kms:viaservice": (f"kinesis.{REGION}.amazonaws.com",)}
-        yield Request(action=f"kms:{verb}", resources=(key_arn(stream.key_id),), context=via)
+        yield from key_permissions(stream.key_id, "kinesis", verb)
 
 
 def _table(name: str) -> str:
@@ -168,10 +169,8 @@ def of_ssm(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 def of_secrets(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """The action on a secret, whose ARN has its name with six characters that Secrets Manager has added."""
-    from moto.secretsmanager.models import secretsmanager_backends
-
     named = parsed.get("SecretId", "Name")
-    kept: Any = secretsmanager_backends[ACCOUNT][REGION].secrets.get(named) if named else None
+    kept: Any = moto_backend("secretsmanager").secrets.get(named) if named else None
     yield permission(action, kept.arn if kept else resource_arn("secretsmanager", f"secret:{named or '*'}"))
 
 
@@ -182,9 +181,7 @@ def of_athena(action: str, parsed: ParsedCall) -> Iterator[Request]:
 
 def _workgroup_of(query: str | None) -> str | None:
     """The workgroup in which a query runs: a call about the query names only the query."""
-    from moto.athena.models import athena_backends
-
-    kept: Any = athena_backends[ACCOUNT][REGION].executions.get(query or "")
+    kept: Any = moto_backend("athena").executions.get(query or "")
     return str(kept.workgroup.name) if kept and kept.workgroup else None
 
 
@@ -238,9 +235,7 @@ def of_sagemaker(action: str, parsed: ParsedCall) -> Iterator[Request]:
     if parsed.call.operation == "CreateModelCard" and card_key:
         # The permissions of CloudFormation's handler of this type, since AWS's guide names none.
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-sagemaker-modelcard.html
-        via = {"kms:viaservice": (f"sagemaker.{REGION}.amazonaws.com",)}
-        for verb in ("DescribeKey", "GenerateDataKey"):
-            yield Request(action=f"kms:{verb}", resources=(key_arn(card_key),), context=via)
+        yield from key_permissions(card_key, "sagemaker", "DescribeKey", "GenerateDataKey")
         yield grant_of(card_key)
     yield from _of_sagemaker(action, parsed)
 

@@ -8,9 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from moto.cloudwatch.models import cloudwatch_backends
-
-from localcloud.kernel.cloud import ACCOUNT, Cloud
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.sagemaker.api import Fields, answer, arn, invalid, page, records, serve_tags, tag
 from localcloud.sagemaker.channels import MoveError
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
@@ -91,9 +89,7 @@ def _check(cloud: Cloud, endpoint: Endpoint, green: Fleet, deployment: Fields) -
 
 
 def _is_autoscaled(cloud: Cloud, endpoint: str, variant: str) -> bool:
-    from moto.applicationautoscaling.models import applicationautoscaling_backends
-
-    targets = applicationautoscaling_backends[ACCOUNT][cloud.region].targets
+    targets = moto_backend("applicationautoscaling", cloud.region).targets
     resource = f"endpoint/{endpoint}/variant/{variant}"
     return resource in targets.get("sagemaker:variant:DesiredInstanceCount", {})
 
@@ -175,7 +171,7 @@ def _bake(cloud: Cloud, until: float, alarms: list[str], end: float) -> None:
 
     `until` and `end` are seconds since the epoch. Raises RollbackError if an alarm is in ALARM, if the deployment lasts
     beyond `end`, or if the cloud stops."""
-    known = cloudwatch_backends[ACCOUNT][cloud.region].alarms
+    known = moto_backend("cloudwatch", cloud.region).alarms
     # The alarms are looked at before the time: one that is in ALARM at the end of the wait rolls back too.
     while True:
         firing = [name for name in alarms if name in known and known[name].state_value == "ALARM"]
@@ -206,15 +202,14 @@ def serve_endpoints(cloud: Cloud) -> None:
     serve_models(cloud)
     _install_configs(cloud)
     _install_endpoints(cloud)
-    cloud.loop("endpoint-health", lambda: _watch(cloud))
+    cloud.every(_WATCH_S, "endpoint-health", lambda: _watch(cloud))
 
 
 def _watch(cloud: Cloud) -> None:
-    """Until the cloud stops, have servers whose process has ended started again."""
-    while not cloud.stopping.wait(_WATCH_S):
-        for endpoint in list(endpoints(cloud).values()):
-            for one in endpoint.fleets():
-                one.replace_dead()
+    """Have servers whose process has ended started again."""
+    for endpoint in list(endpoints(cloud).values()):
+        for one in endpoint.fleets():
+            one.replace_dead()
 
 
 _UNCOVERED = (
