@@ -13,7 +13,7 @@ from millrace.errors import WorkloadError
 from millrace.tasks import metrics
 from millrace.tasks.answer import EXPECTED_COST, check_probability
 from millrace.tasks.costs import cost_field
-from millrace.tasks.task import AnswerField, Objective
+from millrace.tasks.task import AnswerField, Objective, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +29,12 @@ EVEN = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Binary:
+class Binary(Task):
     """`output_NW` is (N, 1): the probability of the positive class."""
 
     kind: ClassVar[str] = "binary"
     error_name: ClassVar[str] = "share of wrong answers"
-    part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
-    error_unit: ClassVar[str] = ""
 
     positive: str | int | bool = 1
     """The value of the label that the answer 1 stands for."""
@@ -151,9 +149,6 @@ class Binary:
             "recall": float(found / is_positive_N.sum()) if is_positive_N.any() else None,
             "precision": float(found / said_N.sum()) if said_N.any() else None,
         }
-
-    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
-        return {}
 
     def constant(self, value: Any) -> Mapping[str, Any]:
         p = float(value)

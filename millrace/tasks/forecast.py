@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from millrace.errors import WorkloadError
 from millrace.tasks.interval import LEVELS, Interval, objective_of, sorted_levels
 from millrace.tasks.regression import Regression
-from millrace.tasks.task import AnswerField, Objective
+from millrace.tasks.task import AnswerField, Objective, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forecast:
+class Forecast(Task):
     """`output_NW` is (N, P x 3): lower quantile, median and upper quantile, horizon after horizon, in the label's unit.
 
     The three numbers of one horizon are sorted, as for `Interval`. Horizons do not constrain each other."""
 
     kind: ClassVar[str] = "forecast"
     error_name: ClassVar[str] = "mean absolute error"
-    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""

@@ -14,7 +14,7 @@ from millrace.errors import WorkloadError
 from millrace.tasks import metrics
 from millrace.tasks.answer import EXPECTED_COST, check_constant
 from millrace.tasks.costs import cost_field, cost_matrix, expected_costs
-from millrace.tasks.task import AnswerField, Objective
+from millrace.tasks.task import AnswerField, Objective, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multiclass:
+class Multiclass(Task):
     """`output_NW` is (N, K): the probability of each class."""
 
     kind: ClassVar[str] = "multiclass"
     error_name: ClassVar[str] = "share of wrong answers"
-    part_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
-    error_unit: ClassVar[str] = ""
 
     classes: tuple[str | int, ...]
     """The classes in the order of the network's outputs. An answer names a class by its text: "3" for the class 3."""
@@ -131,9 +129,6 @@ class Multiclass:
             "macro_recall": float(np.mean(recalls)),
             "ece": metrics.ece(bins, rows=len(wrong_N)),
         }
-
-    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
-        return {}
 
     def constant(self, value: Any) -> Mapping[str, Any]:
         return {"value": str(value), "confidence": None} | ({EXPECTED_COST: None} if self.costs else {})

@@ -13,7 +13,7 @@ from millrace.errors import WorkloadError
 from millrace.tasks import metrics
 from millrace.tasks.answer import check_probability
 from millrace.tasks.binary import EVEN
-from millrace.tasks.task import AnswerField, Objective
+from millrace.tasks.task import AnswerField, Objective, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Multilabel:
+class Multilabel(Task):
     """`output_NW` is (N, P): the probability of each label. One temperature calibrates all of them."""
 
     kind: ClassVar[str] = "multilabel"
     error_name: ClassVar[str] = "share of wrong labels"
-    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = True
-    error_unit: ClassVar[str] = ""
 
     labels: tuple[str, ...]
     """The names of the label columns, in the order of the network's outputs."""

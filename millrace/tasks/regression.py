@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from millrace.contract.kinds import NUMBERS
 from millrace.errors import WorkloadError
 from millrace.tasks.answer import check_constant, empty_answer
-from millrace.tasks.task import AnswerField, Objective
+from millrace.tasks.task import AnswerField, Objective, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regression:
+class Regression(Task):
     """`output_NW` is (N, 1): the answer in the label's unit.
 
     The network is trained on standardised labels; their mean and deviation are weights of the graph."""
@@ -30,8 +30,6 @@ class Regression:
     kind: ClassVar[str] = "regression"
     answer: ClassVar[tuple[AnswerField, ...]] = (AnswerField(name="value", kind="number"),)
     error_name: ClassVar[str] = "mean absolute error"
-    part_names: ClassVar[tuple[str, ...]] = ()
-    class_names: ClassVar[tuple[str, ...]] = ()
     error_is_share: ClassVar[bool] = False
 
     unit: str = ""
@@ -105,9 +103,6 @@ class Regression:
             "rmse": square**0.5,
             "r2": 1 - square / spread if spread else None,
         }
-
-    def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
-        return {}
 
     def constant(self, value: Any) -> Mapping[str, Any]:
         return empty_answer(self.answer) | {"value": float(value)}

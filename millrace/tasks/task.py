@@ -80,6 +80,8 @@ class Objective:
 class Task(Protocol):
     """A task is a frozen dataclass. Answers depend on its fields alone, and the artefact keeps these as JSON.
 
+    By default an answer has neither parts nor classes, and an error no unit.
+
     Axes: N rows, W numbers per row after the activation, P parts of an answer. Parts are the horizons of a forecast, or
     the labels of a row with several labels. The smaller an error, the better."""
 
@@ -98,7 +100,7 @@ class Task(Protocol):
     @property
     def error_unit(self) -> str:
         """The unit of an error, such as µg/m³; empty for a share, and if the contract names no unit of the label."""
-        ...
+        return ""
 
     @classmethod
     def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
@@ -157,18 +159,18 @@ class Task(Protocol):
         """The names of the classes of which an answer is one; empty for other answers.
 
         One output of the network stands for the second of two classes, several outputs for a class each."""
-        ...
+        return ()
 
     @property
     def part_names(self) -> tuple[str, ...]:
         """The names of the parts of an answer in their order, such as `24 h`; empty if an answer has no parts."""
-        ...
+        return ()
 
     def parts(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, Mapping[str, float | None]]:
         """The figures of each part of the answers, by its name: `{"24 h": {"error": 81.2, ...}}`.
 
         `error` is always among them, and `log_loss` if the error is a share of answers. Empty without parts."""
-        ...
+        return {}
 
     def constant(self, value: Any) -> Mapping[str, Any]:
         """The answer that holds this constant: a probability, a class or a number. What it does not say is None."""
