@@ -37,7 +37,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     network: ClassVar[str]
-    """The name of the module with the family's `build`. That module imports torch."""
+    """The network of (parameters, signature, width), by name: `<module>:<class>`. That module imports torch.
+
+    It has `width` numbers out per row, and is not trained yet."""
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass()
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the other rows."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")

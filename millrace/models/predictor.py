@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
-from importlib import import_module
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor, nn
@@ -165,7 +165,7 @@ def build(
 ) -> Predictor:
     """The untrained predictor of the family that `parameters` belong to."""
     # By name: only the network of this family is imported.
-    network = import_module(parameters.network).build(parameters, signature, objective.width)
+    network = resolve_name(parameters.network)(parameters, signature, objective.width)
     trees = None if parameters.trees == "none" else Trees(signature, objective.width)
     linear = LinearModel(signature, objective.width) if parameters.trees == "best" else None
     predictor = Predictor(network, objective, label=LabelScale(parameters.label_scale), trees=trees, linear=linear)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Bag(Parameters):
     """Each text is the weighted mean of its n-grams' vectors; all texts and the columns go through a linear layer."""
 
-    network: ClassVar[str] = "millrace.models.bag.network"
+    network: ClassVar[str] = "millrace.models.bag.network:BagNetwork"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=128)
     """The engine multiplies the state of one row with another kernel than the states of several: so two rows at least.

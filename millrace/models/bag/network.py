@@ -93,8 +93,3 @@ class BagNetwork(nn.Module):
         if self.hidden is not None and self.head is not None:
             raw_NW = raw_NW + self.head(functional.gelu(self.hidden(state)))
         return raw_NW
-
-
-def build(parameters: Bag, signature: Signature, width: int) -> BagNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return BagNetwork(parameters, signature, width)

@@ -54,7 +54,7 @@ class Cnn(ImageParameters):
     Over an image, each block after the first halves height and width. Over a history, it looks twice as far back. The
     defaults are for a few thousand small images of any kind."""
 
-    network: ClassVar[str] = "millrace.models.cnn.network"
+    network: ClassVar[str] = "millrace.models.cnn.network:build"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "brightness", "hidden", "head")
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 

@@ -19,7 +19,7 @@ TENSORS = ("numbers", "categories")
 class Feedforward(Parameters):
     """A stack of linear layers with GELU and dropout."""
 
-    network: ClassVar[str] = "millrace.models.feedforward.network"
+    network: ClassVar[str] = "millrace.models.feedforward.network:FeedforwardNetwork"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "skip")
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64, 64)

@@ -101,8 +101,3 @@ def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:
         if spec.name == "numbers" and parameters.numbers == "periodic":
             return Periodic(spec.optional, parameters.frequencies, parameters.frequency_deviation)
     return None
-
-
-def build(parameters: Feedforward, signature: Signature, width: int) -> FeedforwardNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return FeedforwardNetwork(parameters, signature, width)

@@ -22,7 +22,7 @@ class Multimodal(ImageParameters):
     In training, inputs are left out at random, so a row may lack any of them: a text without a word, an image that is
     missing or all black, a table with all cells missing. A history that is too short is still refused."""
 
-    network: ClassVar[str] = "millrace.models.multimodal.network"
+    network: ClassVar[str] = "millrace.models.multimodal.network:MultimodalNetwork"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "missing_F", "brightness", "linear", "hidden", "head")
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """The range that suits all of its trunks: the families `bag` and `cnn` have them too."""

@@ -156,8 +156,3 @@ def some_left_out(known_NM: Tensor, share: float) -> Tensor:
     A row that would lose all of its inputs keeps them."""
     kept_NM = known_NM & (torch.rand(known_NM.shape, device=known_NM.device) >= share)
     return torch.where(kept_NM.any(1, keepdim=True), kept_NM, known_NM)
-
-
-def build(parameters: Multimodal, signature: Signature, width: int) -> MultimodalNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return MultimodalNetwork(parameters, signature, width)

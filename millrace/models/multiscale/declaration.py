@@ -21,7 +21,7 @@ class Multiscale(Parameters):
     target is a number, the linear path begins with the weights of least squares: so few epochs at a low learning rate
     are enough."""
 
-    network: ClassVar[str] = "millrace.models.multiscale.network"
+    network: ClassVar[str] = "millrace.models.multiscale.network:MultiscaleNetwork"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 

@@ -119,8 +119,3 @@ def _ridge(inputs: Callable[[], Iterator[Tensor]], target_N: Tensor) -> Tensor:
         at += len(x_NF)
     found: Tensor = torch.linalg.solve(scatter_FF, cross_FP)
     return found.T
-
-
-def build(parameters: Multiscale, signature: Signature, width: int) -> MultiscaleNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return MultiscaleNetwork(parameters, signature, width)

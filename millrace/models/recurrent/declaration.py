@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Recurrent(Parameters):
     """Recurrent layers over the steps of a history. Two dense layers read the last step's state and the columns."""
 
-    network: ClassVar[str] = "millrace.models.recurrent.network"
+    network: ClassVar[str] = "millrace.models.recurrent.network:RecurrentNetwork"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2)
     """The engine multiplies the state of one row with another kernel than the states of several: so two rows at least.
 

@@ -43,8 +43,3 @@ class RecurrentNetwork(nn.Module):
         state = functional.gelu(self.hidden(self.columns.beside(last, tensors)))  # (N, hidden), of U + 2 F + G
         found: Tensor = self.head(functional.dropout(state, self.dropout, self.training))  # (N, W)
         return found
-
-
-def build(parameters: Recurrent, signature: Signature, width: int) -> RecurrentNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return RecurrentNetwork(parameters, signature, width)

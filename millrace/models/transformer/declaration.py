@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Transformer(Parameters):
     """Layers of self-attention over the pieces of one text or the steps of one history. Each place sees all others."""
 
-    network: ClassVar[str] = "millrace.models.transformer.network"
+    network: ClassVar[str] = "millrace.models.transformer.network:TransformerNetwork"
     rows_per_pass: ClassVar[RowsPerPass] = RowsPerPass(fewest=2, most=32)
     """The engine multiplies one row with another kernel than several rows: so two rows at least.
 

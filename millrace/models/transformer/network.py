@@ -146,8 +146,3 @@ class TransformerNetwork(nn.Module):
     def forward(self, **tensors: Tensor) -> Tensor:
         raw_NW: Tensor = self.head(self.columns.beside(self.trunk(tensors[self.sequence]), tensors))  # (N, W)
         return raw_NW
-
-
-def build(parameters: Transformer, signature: Signature, width: int) -> TransformerNetwork:
-    """The untrained network, with `width` numbers out per row."""
-    return TransformerNetwork(parameters, signature, width)

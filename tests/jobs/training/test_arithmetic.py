@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from millrace.features.signature import TensorSpec
 from millrace.jobs.training.arithmetic import SMALL_STEP, multiplications
 from millrace.models.bag.declaration import Bag
-from millrace.models.bag.network import build
+from millrace.models.bag.network import BagNetwork
 
 
 class Over(nn.Module):
@@ -34,7 +34,7 @@ def test_a_recurrent_layer_uses_its_weights_at_every_step() -> None:
 def test_a_table_of_vectors_is_looked_up() -> None:
     """A bag of 65,536 vectors: by its weights it would be a large step, by what it multiplies it is none."""
     spec = TensorSpec(name="note", dtype="int64", shape=(100,), cardinalities=(2**16,))
-    network, rows = build(Bag(dimension=32), (spec,), 1), 128
+    network, rows = BagNetwork(Bag(dimension=32), (spec,), 1), 128
     assert rows * sum(one.numel() for one in network.parameters()) > SMALL_STEP
     assert multiplications(network, {"note": torch.zeros(rows, 100, dtype=torch.int64)}) == rows * 32
 

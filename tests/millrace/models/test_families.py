@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from pkgutil import resolve_name
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -154,7 +155,8 @@ def test_each_folder_with_a_network_has_a_line_for_its_families() -> None:
     assert folders == {parameters.network.split(".")[-2] for parameters in FAMILIES.values()}
     for parameters in FAMILIES.values():
         assert issubclass(parameters, Parameters)
-        assert issubclass(parameters, get_type_hints(import_module(parameters.network).build)["parameters"])
+        made_of = inspect.signature(resolve_name(parameters.network), eval_str=True).parameters
+        assert issubclass(parameters, made_of["parameters"].annotation)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from millrace.features.signature import TensorSpec
 from millrace.models.multimodal.declaration import Multimodal
-from millrace.models.multimodal.network import MultimodalNetwork, build, some_left_out
+from millrace.models.multimodal.network import MultimodalNetwork, some_left_out
 
 ROWS, SIDE = 512, 8
 WORDS = TensorSpec(name="note", dtype="int64", shape=(4,), cardinalities=(20,))
@@ -40,7 +40,7 @@ def trained(*, steps: int = 40, **parameters: object) -> MultimodalNetwork:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     tensors, label_N = rows()
-    network = build(Multimodal(channels=(8,), dimension=8, hidden=8, **parameters), SIGNATURE, 1)
+    network = MultimodalNetwork(Multimodal(channels=(8,), dimension=8, hidden=8, **parameters), SIGNATURE, 1)
     network.fit(tensors, label_N)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)
     for step in range(steps):
@@ -92,7 +92,7 @@ def test_no_row_loses_all_that_it_has() -> None:
 def test_a_table_whose_cells_are_partly_known_is_known() -> None:
     torch.manual_seed(0)
     numbers = TensorSpec(name="numbers", dtype="float32", shape=(2,), optional=(True, True))
-    network = build(Multimodal(channels=(8,), dimension=8, hidden=8), (WORDS, numbers), 1)
+    network = MultimodalNetwork(Multimodal(channels=(8,), dimension=8, hidden=8), (WORDS, numbers), 1)
     tensors = {"note": torch.ones(64, 4, dtype=torch.int64), "numbers": torch.randn(64, 2)}
     network.fit(tensors, torch.zeros(64))
     network.eval()
