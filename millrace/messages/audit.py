@@ -15,16 +15,24 @@ from millrace.messages.withdrawal import Withdrawn
 from millrace.workload.rollout import Phase
 
 
-class VersionDecided(Message):
+class ByPerson(Message):
+    """What a person has done."""
+
+    by: str
+    """Identity of the person."""
+    reason: str
+    """In the person's words; empty without any."""
+
+
+class VersionDecided(ByPerson):
     """A version was approved, or was refused: by a person, or because nobody has approved it in time.
 
-    {"version": "2", "by": "arn:aws:sts::123456789012:assumed-role/Leads/ann", "reason": "as good on our wards"}"""
+    {"by": "arn:aws:sts::123456789012:assumed-role/Leads/ann", "reason": "as good on our wards", "version": "2"}
+
+    `by` is as SageMaker knows the person, or the sweep if nobody has approved it in time. The reason of a refusal may
+    say what was wrong with an approval."""
 
     version: str
-    by: str
-    """Identity of the person, as SageMaker knows it; of a version that nobody has approved in time, the sweep's."""
-    reason: str
-    """In the person's words; of a refusal also what was wrong with an approval."""
 
 
 class PhaseEnded(Message):
@@ -63,13 +71,9 @@ class VersionLive(Message):
     """The configuration by which the endpoint serves it."""
 
 
-class VersionRolledBack(VersionLive):
+class VersionRolledBack(VersionLive, ByPerson):
     """An earlier version became the champion again."""
 
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
     replaced: str
     """The version that was live before the rollback."""
 
@@ -95,20 +99,16 @@ class ResourcesRemoved(Message):
     """The kind and the name of each resource."""
 
 
-class RowsWithdrawn(Withdrawn):
+class RowsWithdrawn(Withdrawn, ByPerson):
     """A person took rows out of the tables."""
 
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
     pseudonym: str
     """Of `WithdrawalRequest.key`, as `millrace.state.pseudonyms` makes it; empty if a drop was withdrawn."""
     drop: str
     """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 
 
-class HeldLabelsDecided(Message):
+class HeldLabelsDecided(ByPerson):
     """A person has let labels be learnt that were held, or has refused them."""
 
     drop: str
@@ -117,19 +117,10 @@ class HeldLabelsDecided(Message):
     labels: int
     because: tuple[str, ...]
     """Why they were held."""
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
 
 
-class AutomationSwitched(Message):
+class AutomationSwitched(ByPerson):
     """A person stopped the automation of decisions, or let it go on."""
-
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words; empty without any."""
 
 
 class AutomationMoved(PromiseReport):
@@ -201,28 +192,20 @@ class EndpointStarted(EndpointStopped):
     """When SageMaker began to make its fleet. What it cost until then was saved."""
 
 
-class AlarmAcknowledged(Message):
+class AlarmAcknowledged(ByPerson):
     """A person has said that somebody acts on a raised alarm. Nobody is reminded of it any more until it is over."""
 
     alarm: str
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
 
 
-class RunRedriven(Message):
+class RunRedriven(ByPerson):
     """A person has let a failed run go on from the step that failed, from the console's page."""
 
     machine: str
     run: str
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
 
 
-class FileDropped(Message):
+class FileDropped(ByPerson):
     """A person has put a file into a feed, from the console's page."""
 
     drop: str
@@ -230,10 +213,6 @@ class FileDropped(Message):
     drop_id: str
     size: int
     """Bytes."""
-    by: str
-    """Identity of the person."""
-    reason: str
-    """In the person's words."""
 
 
 class AuditEvent(StrEnum):

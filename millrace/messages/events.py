@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 from millrace.messages.envelope import Message, Moment
 from millrace.messages.execution import Unwanted
 from millrace.messages.ingest import Committed, RejectedDrop
-from millrace.messages.retrain import RetrainingEvidence, RetrainingReason, RetrainingTrigger
+from millrace.messages.retrain import RetrainingGrounds
 from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetRefusal, TrainingReason
 
@@ -92,37 +92,35 @@ class ModelRefused(ModelJudged, detail_type="model.refused"):
     """The step that may help, with its command; empty if none is known."""
 
 
-class ModelRegistered(ModelJudged, detail_type="model.registered"):
+class VersionEvent(BusEvent):
+    """The fields of every event of one version of the registry."""
+
+    package_arn: str
+    version: str
+
+
+class ModelRegistered(ModelJudged, VersionEvent, detail_type="model.registered"):
     """The model passed every gate and is a version of the registry."""
 
-    package_arn: str
-    version: str
 
-
-class ModelReleased(BusEvent, detail_type="model.released"):
+class ModelReleased(VersionEvent, detail_type="model.released"):
     """A version is live."""
 
-    package_arn: str
-    version: str
     previous_version: str
     watched_requests: int
     """Requests to its fleet while the release's alarms watched it."""
 
 
-class ApprovalWanted(BusEvent, detail_type="approval.wanted"):
+class ApprovalWanted(VersionEvent, detail_type="approval.wanted"):
     """A version has passed its gates and waits for a person."""
 
-    package_arn: str
-    version: str
     approval_hours: float
     """After so many hours it is refused."""
 
 
-class ReleaseRefused(BusEvent, detail_type="release.refused"):
+class ReleaseRefused(VersionEvent, detail_type="release.refused"):
     """A version is not released: a person has refused it, or it was compared with another version than the live one."""
 
-    package_arn: str
-    version: str
     previous_version: str
     """The live version, which stays live."""
     refusal: str
@@ -191,14 +189,8 @@ class RetrainRequested(BusEvent, detail_type="retrain.requested"):
     """The names of the alarms."""
 
 
-class RetrainDecision(BusEvent):
-    """The fields that both decisions of the guard have: accepted and refused. They are those of `RetrainingDecided`."""
-
-    reason: RetrainingReason
-    trigger: RetrainingTrigger
-    sentence: str
-    earliest_next: Moment | None
-    evidence: RetrainingEvidence
+class RetrainDecision(BusEvent, RetrainingGrounds):
+    """The fields that both decisions of the guard have: accepted and refused."""
 
 
 class RetrainAccepted(RetrainDecision, detail_type="retrain.accepted"):

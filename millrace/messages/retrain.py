@@ -97,15 +97,9 @@ class RetrainingEvidence(Message):
     """The most that this retraining may cost, in US dollars."""
 
 
-class RetrainingDecided(Message):
-    """The answer of `guard`: accepted or refused, and why.
+class RetrainingGrounds(Message):
+    """Why the guard accepts or refuses a request."""
 
-    {"accepted": false, "reason": "cool_down", "trigger": "alarm",
-     "sentence": "last retraining 1997-05-15T00:02:00Z, 35 days of cool-down", "earliest_next": "1997-06-19T00:02:00Z",
-     "evidence": {"as_of": "1997-06-01T06:01:00Z", "last_started_at": "1997-05-15T00:02:00Z", "new_labels": 0,
-                  "runs_this_month": 0, "spent_usd": 0.0, "projected_usd": 0.62}}"""
-
-    accepted: bool
     reason: RetrainingReason
     trigger: RetrainingTrigger
     sentence: str
@@ -115,3 +109,14 @@ class RetrainingDecided(Message):
 
     None if the request is accepted, or if waiting alone does not help."""
     evidence: RetrainingEvidence
+
+
+class RetrainingDecided(RetrainingGrounds):
+    """The answer of `guard`: accepted or refused, and why.
+
+    {"reason": "cool_down", "trigger": "alarm",
+     "sentence": "last retraining 1997-05-15T00:02:00Z, 35 days of cool-down", "earliest_next": "1997-06-19T00:02:00Z",
+     "evidence": {"as_of": "1997-06-01T06:01:00Z", "last_started_at": "1997-05-15T00:02:00Z", "new_labels": 0,
+                  "runs_this_month": 0, "spent_usd": 0.0, "projected_usd": 0.62}, "accepted": false}"""
+
+    accepted: bool
