@@ -2,7 +2,7 @@
 
     shadow     the challenger answers copies of requests; labels of pairs that differ decide
     assisted   people see its answers, a share of them after their own; their agreement decides
-    canary     it answers a share of the requests; errors, latency, fallbacks and changed answers decide
+    canary     it answers a share of the requests; errors, latency and changed answers decide
     live       it answers all requests; the version before answers copies, and late labels may bring it back
 
 A verdict is `go_on`, `stop` or `not_yet`. No data is never a pass: a rung that ends without evidence is a `stop`. Only
@@ -21,7 +21,7 @@ from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, Block, Plan, evidence_above, judge_labels, log_mean
 
 STOP_ERROR = 0.01
-"""The largest probability that errors, fallbacks or changed answers at their very bars stop a canary."""
+"""The largest probability that errors or changed answers at their very bars stop a canary."""
 LATENCY_ERROR = 0.005
 """The largest probability that a canary as fast as the live version is stopped, over all levels together."""
 LEVELS = (0.5, 0.9, 0.95, 0.99)
@@ -63,7 +63,6 @@ class Traffic:
 
     requests: int = 0
     errors: int = 0
-    fallbacks: int = 0
     changed: int = 0
     """Requests that the other version would have answered otherwise, of those that it answered too (`compared`)."""
     compared: int = 0
@@ -78,7 +77,6 @@ class Bars:
     """What a workload asks of a rung. A share is a share of the requests."""
 
     max_errors: float = 0.02
-    max_fallbacks: float = 0.02
     max_changed: float | None = None
     """None: churn is shown and not judged."""
     requests: int = 3000
@@ -89,7 +87,7 @@ class Bars:
     """The most days a rung takes."""
 
     def __post_init__(self) -> None:
-        for name in ("max_errors", "max_fallbacks", "max_changed", "least_agreement"):
+        for name in ("max_errors", "max_changed", "least_agreement"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
                 raise FieldError(field=name, expected="a share between 0 and 1, neither of them", came=share)
@@ -215,7 +213,6 @@ def _judge_traffic(evidence: Evidence) -> PhaseVerdict:
     challenger, bars = evidence.challenger, evidence.bars
     for name, hits, trials, bar in (
         ("failed", challenger.errors, challenger.requests, bars.max_errors),
-        ("had a fallback", challenger.fallbacks, challenger.requests, bars.max_fallbacks),
         ("changed", challenger.changed, challenger.compared, bars.max_changed),
     ):
         if bar is not None and evidence_above(hits, trials, null=bar, ratios=MORE_OFTEN) >= -math.log(STOP_ERROR):

@@ -62,7 +62,6 @@ def test_assisted_goes_by_blind_reviews_alone():
         (traffic(3000, errors=30), "go_on"),
         (traffic(2999, errors=30), "not_yet"),
         (traffic(300, errors=30), "stop"),
-        (traffic(300, fallbacks=30), "stop"),
         (traffic(300, compared=300, changed=200), "stop"),
         (traffic(300, compared=300, changed=60), "not_yet"),
         (traffic(2000, slow_times=2.0), "stop"),
