@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
@@ -184,12 +183,10 @@ def of_windows(
     rate: float,
     window_days: int = 0,
     error: ErrorBound | None = None,
-    known: Mapping[str, Sketch | Constant] = MappingProxyType({}),
 ) -> Baseline:
     """The baseline of the watched columns, whose rows lie in these windows. `span` has their first and last time.
 
-    `order_N` has the places of the rows in time; None if they are in order. A column in `known` is compared with that
-    distribution, whatever its rows are: they say how windows vary."""
+    `order_N` has the places of the rows in time; None if they are in order."""
     rows = int(np.median(np.bincount(window_N)[complete]))
     run = run_of(len(complete), rows, fewest=FEWEST_ROWS)
     slice_N = window_N * SLICES + _slices(window_N, order_N)
@@ -199,7 +196,7 @@ def of_windows(
         values = watched.column(name)
         # For its error: a constant column of an unknown type is refused too.
         kind_of(name, values.type)
-        bins = known.get(name) or constant(values) or sketch(name, values)
+        bins = constant(values) or sketch(name, values)
         found: Mapping[str, Calibrated] = {}
         if not isinstance(bins, Constant):
             counts = _counted(bins, values, slice_N, complete)
