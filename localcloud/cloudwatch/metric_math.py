@@ -10,18 +10,17 @@ Alarms on several queues (`MAX(METRICS())`) and on rates (errors ÷ requests) us
 from __future__ import annotations
 
 import ast
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from localcloud.cloudwatch.metric_store import Series
 
-Value = float | str | Series | list[Series]
-"""What a part of an expression may be: a number, a word (`REPEAT`), a series, or several series."""
+Value = float | Series | list[Series]
+"""What a part of an expression may be: a number, a series, or several series."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +32,7 @@ class Frame:
     metrics: Sequence[str]
     """The ids that METRICS() means: the metrics of the request, not its expressions."""
     timeline: Sequence[float]
-    """The start of every period of the request, in seconds since the epoch. FILL and TIME_SERIES need it."""
-    period_s: int
-    """The length of a period in seconds."""
+    """The start of every period of the request, in seconds since the epoch."""
 
 
 def evaluate(expression: str, frame: Frame) -> Series:
@@ -45,7 +42,7 @@ def evaluate(expression: str, frame: Frame) -> Series:
     # With these words replaced, an expression is one of Python's too, so Python's parser makes its tree. Nothing is
     # executed: `_value` knows the few nodes that metric math has, and refuses all others.
     text = re.sub(r"\bAND\b|&&", " and ", expression)
-    text = re.sub(r"\bOR\b|\|\|", " or ", text).replace("^", "**")
+    text = re.sub(r"\bOR\b|\|\|", " or ", text)
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
@@ -63,8 +60,6 @@ _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
@@ -81,12 +76,8 @@ def _value(node: ast.expr, frame: Frame) -> Value:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
-        case ast.Constant(value=str() as text):
-            return text
         case ast.Name(id=name) if name in frame.series:
             return frame.series[name]
-        case ast.Name(id="REPEAT" | "LINEAR" as word):
-            return word
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _pairwise(operator.sub, 0.0, _value(operand, frame))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
@@ -120,55 +111,16 @@ def _series(value: Value, frame: Frame) -> Series:
 def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -> Value:
     """The operation in each period in which both sides have a value. A division by zero has no value, as on AWS."""
     if isinstance(left, list) or isinstance(right, list):
-        return _over_lists(act, left, right)
-    if isinstance(left, str) or isinstance(right, str):
-        raise ValueError(f"metric math: cannot calculate with {left!r} and {right!r}")
+        raise ValueError("metric math: an operation on several series is not covered by the local cloud")
+    series = [side for side in (left, right) if isinstance(side, dict)]
+    if not series:
+        return float(act(left, right))  # type: ignore[arg-type]
+    found: Series = {}
     # Values of the same period are paired, not of the same position: {12:00: 4, 12:05: 6} / {12:05: 2} is {12:05: 3}.
-    if isinstance(left, dict):
-        times = [at for at in left if not isinstance(right, dict) or at in right]
-    elif isinstance(right, dict):
-        times = list(right)
-    else:
-        return float(act(left, right))
-    pairs = {at: (_at(left, at), _at(right, at)) for at in times}
-    return _kept({at: _safely(act, *pair) for at, pair in pairs.items()})
-
-
-def _over_lists(act: Callable[[float, float], float], left: Value, right: Value) -> Value:
-    """The operation with each member of a list; what is no list is paired with each member."""
-    size = len(left) if isinstance(left, list) else len(right)  # type: ignore[arg-type]
-    lefts = left if isinstance(left, list) else [left] * size
-    rights = right if isinstance(right, list) else [right] * size
-    return [_pairwise(act, a, b) for a, b in zip(lefts, rights, strict=True)]  # type: ignore[misc]
-
-
-def _at(value: float | Series, at: float) -> float:
-    return value[at] if isinstance(value, dict) else value
-
-
-def _safely(act: Callable[..., float], *values: float) -> float | None:
-    """The result of `act`; None if mathematics knows none (1 / 0, LOG(0))."""
-    try:
-        return float(act(*values))
-    except (ZeroDivisionError, ValueError, OverflowError):
-        return None
-
-
-def _kept(found: Mapping[float, float | None]) -> Series:
-    return {at: value for at, value in found.items() if value is not None}
-
-
-def _each(act: Callable[[float], float]) -> Callable[..., Value]:
-    """Metric math's function that applies `act` to each value of a number, a series or several series (ABS)."""
-
-    def apply(frame: Frame, value: Value) -> Value:
-        if isinstance(value, list):
-            return [_series(apply(frame, member), frame) for member in value]
-        if isinstance(value, dict):
-            return _kept({at: _safely(act, number) for at, number in value.items()})
-        return float(act(value))  # type: ignore[arg-type]
-
-    return apply
+    for at in series[0].keys() & series[-1].keys():
+        with suppress(ZeroDivisionError):
+            found[at] = float(act(*(side[at] if isinstance(side, dict) else side for side in (left, right))))
+    return found
 
 
 def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
@@ -185,15 +137,13 @@ def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
             return {at: float(act([one[at] for one in series if at in one])) for at in times}
         if isinstance(members, dict):
             return float(act(list(members.values()))) if members else 0.0
-        return float(act([members]))  # type: ignore[list-item]
+        return float(act([members]))
 
     return apply
 
 
-def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = None) -> Value:
+def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = None) -> Series:
     # Without a third argument IF has no value in a period in which the condition does not hold: the period is absent.
-    if isinstance(condition, int | float):
-        return then if condition else {} if otherwise is None else otherwise
     chosen: Series = {}
     for at, holds in _series(condition, frame).items():
         value = then if holds else otherwise
@@ -204,75 +154,11 @@ def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = N
     return chosen
 
 
-def _fill(frame: Frame, value: Value, filling: Value) -> Value:
-    if isinstance(value, list):
-        return [_series(_fill(frame, member, filling), frame) for member in value]
-    series = _series(value, frame)
-    times = sorted({*frame.timeline, *series})
-    if filling == "REPEAT":
-        return _repeated(series, times)
-    if filling == "LINEAR":
-        return _kept({at: series.get(at, _between_neighbours(series, at)) for at in times})
-    return {at: series.get(at, _at(filling, at)) for at in times}  # type: ignore[arg-type]
-
-
-def _repeated(series: Series, times: Sequence[float]) -> Series:
-    filled: Series = {}
-    last: float | None = None
-    for at in times:
-        last = series.get(at, last)
-        if last is not None:
-            filled[at] = last
-    return filled
-
-
-def _between_neighbours(series: Series, at: float) -> float | None:
-    """The value on the line between the nearest values before and after; None if one of the two lacks."""
-    before, after = [t for t in series if t < at], [t for t in series if t > at]
-    if not before or not after:
-        return None
-    first, second = max(before), min(after)
-    share = (at - first) / (second - first)
-    return series[first] + share * (series[second] - series[first])
-
-
-def _steps(frame: Frame, value: Value, act: Callable[[float, float, float], float]) -> Series:
-    """`act(value, value before it, seconds between them)` for each value of a series but the first (DIFF, RATE)."""
-    items = sorted(_series(value, frame).items())
-    return {at: act(now, before, at - earlier) for (earlier, before), (at, now) in pairwise(items)}
-
-
-def _running_sum(frame: Frame, value: Value) -> Series:
-    total, summed = 0.0, {}
-    for at, number in sorted(_series(value, frame).items()):
-        total += number
-        summed[at] = total
-    return summed
-
-
-def _deviation(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-
-
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "ABS": _each(abs),
-    "CEIL": _each(math.ceil),
-    "FLOOR": _each(math.floor),
-    "EXP": _each(math.exp),
-    "LOG": _each(math.log),
-    "LOG10": _each(math.log10),
     "SUM": _over(sum),
     "AVG": _over(lambda values: sum(values) / len(values)),
     "MIN": _over(min),
     "MAX": _over(max),
-    "STDDEV": _over(_deviation),
     "IF": _if,
-    "FILL": _fill,
-    "METRICS": lambda frame, part="": [frame.series[name] for name in frame.metrics if part in name],
-    "PERIOD": lambda frame, _: float(frame.period_s),
-    "TIME_SERIES": lambda frame, number: dict.fromkeys(frame.timeline, float(number)),
-    "RUNNING_SUM": _running_sum,
-    "DIFF": lambda frame, value: _steps(frame, value, lambda now, before, _: now - before),
-    "RATE": lambda frame, value: _steps(frame, value, lambda now, before, seconds: (now - before) / seconds),
+    "METRICS": lambda frame: [frame.series[name] for name in frame.metrics],
 }

@@ -64,7 +64,7 @@ class Metrics:
             if not ready:
                 raise ValueError(f"metric math: {sorted(waiting)} depend on each other")
             for name in ready:
-                frame = Frame(series=found, metrics=metrics, timeline=timeline, period_s=period_s)
+                frame = Frame(series=found, metrics=metrics, timeline=timeline)
                 found[name] = _evaluate(waiting.pop(name), frame)
         return found
 

@@ -95,7 +95,7 @@ def test_a_day_is_beyond_a_bound_of_any_figure() -> None:
     assert alarm.description.endswith(": refunds above 120 or below 2; orders below 5")
     for refunds, orders, is_beyond in ((121, 5, 1), (120, 4, 1), (1, 5, 1), (120, 5, 0), (None, 4, 1), (2, None, 0)):
         series = {f"m{at}": {} if one is None else {0.0: one} for at, one in enumerate((refunds, orders))}
-        frame = Frame(series=series, metrics=("m0", "m1"), timeline=(0.0,), period_s=86400)
+        frame = Frame(series=series, metrics=("m0", "m1"), timeline=(0.0,))
         assert evaluate(alarm.formula, frame) == {0.0: is_beyond}
 
 

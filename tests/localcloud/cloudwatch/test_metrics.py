@@ -83,7 +83,7 @@ def test_metric_math(client: Any, fresh: Any) -> None:
     client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=data)
     expressions = {
         "rate": "100 * errors / calls",
-        "filled": "FILL(errors, 0) / MAX([calls, 1])",
+        "largest": "MAX([errors, calls, 1])",
         "chosen": "IF(calls > 4, calls, -1)",
         "total": "SUM(METRICS())",
         "second": "rate * 2",
@@ -96,7 +96,7 @@ def test_metric_math(client: Any, fresh: Any) -> None:
     found = ask(client, queries, LONG_AGO, LONG_AGO + timedelta(minutes=3))
     assert {name: result["Values"] for name, result in found.items()} == {
         "rate": [20.0],
-        "filled": [0.2, 3.0, 0.0],
+        "largest": [10.0, 3.0, 5.0],
         "chosen": [10.0, -1.0, 5.0],
         "total": [12.0, 3.0, 5.0],
         "second": [40.0],
@@ -105,7 +105,16 @@ def test_metric_math(client: Any, fresh: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["ANOMALY_DETECTION_BAND(m, 2)", "SELECT AVG(m) FROM n", "__import__('os')", "a"]
+    "expression",
+    [
+        "ANOMALY_DETECTION_BAND(m, 2)",
+        "FILL(m, 0)",
+        "m ^ 2",
+        "METRICS() * 2",
+        "SELECT AVG(m) FROM n",
+        "__import__('os')",
+        "a",
+    ],
 )
 def test_what_is_not_covered_is_refused_by_name(client: Any, hundred: str, expression: str) -> None:
     queries = [{"Id": "m", "MetricStat": stat(hundred, "m", "Sum")}, {"Id": "e", "Expression": expression}]
