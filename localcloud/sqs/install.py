@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -28,33 +27,20 @@ from localcloud.sqs.queues import limit_messages, pending, poll_event_sources, r
 # second.
 
 
-@dataclass(kw_only=True)
-class Moves:
-    """The tasks that were started on one cloud."""
-
-    by_source: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    """By the ARN of the dead-letter queue, oldest first, in the shape of ListMessageMoveTasks."""
-
-
 def move_dead_letters(cloud: Cloud) -> None:
-    """Answer StartMessageMoveTask and ListMessageMoveTasks. May go when moto answers both."""
+    """Answer StartMessageMoveTask. May go when moto answers it."""
     responses: Any = import_module("moto.sqs.responses").SQSResponse
     action: Any = import_module("moto.core.responses").ActionResult
 
     def start_message_move_task(self: Any) -> Any:
-        source, to = self._get_param("SourceArn"), self._get_param("DestinationArn")
-        return action({"TaskHandle": _move(cloud, source, to)["TaskHandle"]})
+        _move(cloud, self._get_param("SourceArn"), self._get_param("DestinationArn"))
+        return action({"TaskHandle": str(uuid.uuid4())})
 
-    def list_message_move_tasks(self: Any) -> Any:
-        tasks = cloud.part(Moves).by_source.get(self._get_param("SourceArn"), [])
-        # The newest task comes first. AWS answers with one, unless the request wants more.
-        return action({"Results": tasks[::-1][: int(self._get_param("MaxResults") or 1)]})
-
-    replace(responses, start_message_move_task=start_message_move_task, list_message_move_tasks=list_message_move_tasks)
+    replace(responses, start_message_move_task=start_message_move_task)
 
 
-def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[str, Any]:
-    """Move all visible messages of the queue and return the task.
+def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> None:
+    """Move all visible messages of the queue.
 
     Without a destination they go to the first queue whose dead letters come here. Raises moto's errors, as AWS does, if
     a queue does not exist or the source is no dead-letter queue."""
@@ -70,24 +56,12 @@ def _move(cloud: Cloud, source_arn: str, destination_arn: str | None) -> dict[st
     target = queues.get((destination_arn or fed_by[0].queue_arn).rpartition(":")[2])
     if target is None:
         raise exceptions.QueueDoesNotExist
-    moved = _take(source)
-    for message in moved:
+    for message in _take(source):
         # It is sent as a new message: its receives are counted from 0, and its visibility is that of the new queue.
         again = models.Message(message.id, message.body, message.system_attributes)
         again.message_attributes = message.message_attributes
         again.mark_sent()
         target.add_message(again)
-    task = {
-        "TaskHandle": str(uuid.uuid4()),
-        "Status": "COMPLETED",
-        "SourceArn": source_arn,
-        "ApproximateNumberOfMessagesMoved": len(moved),
-        "ApproximateNumberOfMessagesToMove": len(moved),
-        "StartedTimestamp": int(cloud.clock.timestamp() * 1000),
-        **({"DestinationArn": destination_arn} if destination_arn else {}),
-    }
-    cloud.part(Moves).by_source.setdefault(source_arn, []).append(task)
-    return task
 
 
 def _take(queue: Any) -> list[Any]:
