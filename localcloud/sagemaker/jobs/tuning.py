@@ -111,11 +111,8 @@ def serve_tuning(cloud: Cloud) -> None:
     def trainings(request: Fields) -> Fields:
         rows = [{**row, "Name": row["TrainingJobName"], "Status": row["TrainingJobStatus"]}
                 for row in summaries(cloud, find(request))]  # fmt: skip
-        by = {"FinalObjectiveMetricValue": _value_of}.get(request.get("SortBy", ""))
-        if by:
-            rows = sorted((row for row in rows if by(row) is not None), key=by)
-            rows = rows[::-1] if request.get("SortOrder") == "Descending" else rows
-            return {"TrainingJobSummaries": rows[: int(request.get("MaxResults") or 100)]}
+        if request.get("SortBy") == "FinalObjectiveMetricValue":
+            raise invalid("the local cloud does not cover SortBy FinalObjectiveMetricValue")
         return page(rows, request, "TrainingJobSummaries")
 
     answer("CreateHyperParameterTuningJob", create_tuning)
