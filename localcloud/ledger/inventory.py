@@ -84,11 +84,9 @@ def _functions_in(value: Any) -> Iterator[str]:
 def definition_of(properties: Mapping[str, Any]) -> dict[str, Any]:
     """A machine's definition, with a text in the place of each reference.
 
-    Raises LedgerGapError if it lies in a file of its own."""
-    if "Definition" in properties:
-        return dict(properties["Definition"])
+    Raises LedgerGapError if it is no text of the template."""
     if "DefinitionString" not in properties:
-        raise LedgerGapError("a state machine's definition lies in S3: the ledger reads those in the template")
+        raise LedgerGapError("a state machine's definition lies in S3 or is an object: the ledger reads a text")
     definition: dict[str, Any] = json.loads(_plain(properties["DefinitionString"]))
     return definition
 

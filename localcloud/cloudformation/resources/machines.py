@@ -10,9 +10,13 @@ from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by
 
 def _put_machine(wanted: Wanted) -> Made:
     name = wanted.name("StateMachineName", longest=80)
+    if elsewhere := sorted(wanted.get("Definition", "DefinitionS3Location", "DefinitionSubstitutions")):
+        raise ValueError(
+            f"AWS::StepFunctions::StateMachine: the local cloud covers a DefinitionString, got {elsewhere}"
+        )
     own = arn("states", wanted, f"stateMachine:{name}")
     settings: dict[str, Any] = {
-        "definition": _definition(wanted),
+        "definition": wanted.properties["DefinitionString"],
         "loggingConfiguration": wanted.properties.get("LoggingConfiguration"),
         "tracingConfiguration": wanted.properties.get("TracingConfiguration"),
         "encryptionConfiguration": wanted.properties.get("EncryptionConfiguration"),
@@ -30,21 +34,6 @@ def _put_machine(wanted: Wanted) -> Made:
     else:
         wanted.call("stepfunctions", "UpdateStateMachine", stateMachineArn=own, **settings, **wanted.get("RoleArn"))
     return Made(ref=own, attributes={"Arn": own, "Name": name, "StateMachineRevisionId": "INITIAL"})
-
-
-def _definition(wanted: Wanted) -> str:
-    """The machine's definition as text, from S3, from a string or from an object, with its substitutions made."""
-    if "DefinitionS3Location" in wanted.properties:
-        place = wanted.properties["DefinitionS3Location"]
-        answer = wanted.cloud.client("s3").get_object(Bucket=place["Bucket"], Key=place["Key"])
-        text = answer["Body"].read().decode()
-    elif "DefinitionString" in wanted.properties:
-        text = wanted.properties["DefinitionString"]
-    else:
-        text = json.dumps(wanted.properties["Definition"])
-    for key, value in wanted.properties.get("DefinitionSubstitutions", {}).items():
-        text = text.replace(f"${{{key}}}", str(value))
-    return str(text)
 
 
 def _put_package_group(wanted: Wanted) -> Made:
