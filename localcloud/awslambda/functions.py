@@ -26,12 +26,7 @@ from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.patching import replace, replace_entries
 
-# Asynchronous invocations: answered at once, tried three times, then handed to a destination or dead-letter queue.
-#
-# With two retries, which is the default, an event goes this way:
-#
-#     attempt 1 --1 s--> attempt 2 --2 s--> attempt 3 -> OnFailure destination, dead-letter queue
-#         any attempt that succeeds                   -> OnSuccess destination
+# Asynchronous invocations: answered at once, tried three times, then handed to the function's dead-letter queue.
 
 LOG = logging.getLogger(__name__)
 PRINCIPAL = "lambda.amazonaws.com"
@@ -40,9 +35,7 @@ RETRY_WAITS_S = (1.0, 2.0)
 
 
 def send(cloud: Cloud, function: Any, payload: bytes, request_id: str, *, attempt: int = 1) -> None:
-    """Queue the event and return. The function's event-invoke configuration says how often it is tried.
-
-    `attempt` counts from 1."""
+    """Queue the event and return. `attempt` counts from 1."""
     wait_s = RETRY_WAITS_S[attempt - 2] if attempt > 1 else 0.0
     dispatcher(cloud).submit(
         f"invocation of {function.function_name}",
@@ -52,54 +45,15 @@ def send(cloud: Cloud, function: Any, payload: bytes, request_id: str, *, attemp
 
 
 def _attempt(cloud: Cloud, function: Any, payload: bytes, request_id: str, attempt: int) -> None:
-    # A thread of the dispatcher runs this. The configuration is read after the invocation, as it is by then.
+    # A thread of the dispatcher runs this.
     functions: Functions = cloud.parts[Functions]
     outcome = functions.invoke(function, payload, request_id)
-    config = function.event_invoke_config[-1].config if function.event_invoke_config else {}
-    destinations = config.get("DestinationConfig", {})
     if not outcome.error:
-        _to_destination(cloud, function, destinations.get("OnSuccess", {}), payload, outcome, attempt)
-    elif attempt <= int(config.get("MaximumRetryAttempts", len(RETRY_WAITS_S))):
+        return
+    if attempt <= len(RETRY_WAITS_S):
         send(cloud, function, payload, request_id, attempt=attempt + 1)
     else:
-        _to_destination(cloud, function, destinations.get("OnFailure", {}), payload, outcome, attempt)
         _to_dead_letters(cloud, function, payload, outcome)
-
-
-def _to_destination(
-    cloud: Cloud, function: Any, destination: dict[str, str], payload: bytes, outcome: Outcome, attempt: int
-) -> None:
-    """Send the invocation record to the destination, if there is one.
-
-    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
-    arn = destination.get("Destination")
-    if not arn:
-        return
-    version = str(function.version)
-    plain = function.function_arn.removesuffix(f":{version}")
-    record = {
-        "version": "1.0",
-        "timestamp": cloud.clock.now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "requestContext": {
-            "requestId": outcome.request_id,
-            "functionArn": f"{plain}:{version}",
-            "condition": "RetriesExhausted" if outcome.error else "Success",
-            "approximateInvokeCount": attempt,
-        },
-        "requestPayload": _read(payload),
-        "responseContext": {
-            "statusCode": 200,
-            "executedVersion": version,
-            **({"functionError": outcome.error} if outcome.error else {}),
-        },
-        "responsePayload": _read(outcome.payload),
-    }
-    kind = "Failure" if outcome.error else "Success"
-    if ":event-bus/" in arn:
-        detail_type = f"Lambda Function Invocation Result - {kind}"
-        targets.put_event(cloud, arn, "lambda", detail_type, record, resources=[f"{plain}:{version}", arn])
-    else:
-        _as_function(cloud, function, arn, json.dumps(record))
 
 
 def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outcome) -> None:
@@ -107,24 +61,14 @@ def _to_dead_letters(cloud: Cloud, function: Any, payload: bytes, outcome: Outco
         return
     # A dead letter is the event itself. As documented, its attributes say what failed: ErrorCode is an HTTP status,
     # ErrorMessage the first 1 KB of the error.
-    message = str(_read(outcome.payload).get("errorMessage", ""))[:1024]
+    message = str(json.loads(outcome.payload or b"{}").get("errorMessage", ""))[:1024]
     attributes: dict[str, str | int] = {"RequestID": outcome.request_id, "ErrorCode": 200, "ErrorMessage": message}
-    _as_function(cloud, function, function.dead_letter_arn, payload.decode(), attributes)
-
-
-def _as_function(
-    cloud: Cloud, function: Any, arn: str, body: str, attributes: dict[str, str | int] | None = None
-) -> None:
-    """Send under the function's role. What the role may not send is lost, as on AWS. The cloud's log then says so."""
-    target = {"Arn": arn, "RoleArn": function.role}
+    target = {"Arn": function.dead_letter_arn, "RoleArn": function.role}
+    # What the role may not send is lost, as on AWS. The cloud's log then says so.
     try:
-        role_calls.call(cloud, target, body, principal=PRINCIPAL, attributes=attributes)
+        role_calls.call(cloud, target, payload.decode(), principal=PRINCIPAL, attributes=attributes)
     except targets.Undelivered as error:
         LOG.warning("%s: event lost: %s", function.function_arn, error)
-
-
-def _read(payload: bytes) -> Any:
-    return json.loads(payload or b"null")
 
 
 UNTRUSTED = "The role defined for the function cannot be assumed by Lambda."
@@ -145,7 +89,7 @@ def run_functions(cloud: Cloud) -> None:
     # pass; `payload_limits` keeps AWS's limit. May go when moto has AWS's limit.
     replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
-    _keep_the_last_invoke_config(models.LambdaBackend)
+    _refuse_invoke_configs(models.LambdaBackend)
     _keep_policies_of_aliases(models.LambdaBackend)
     _answer_that_nothing_is_provisioned()
 
@@ -252,19 +196,13 @@ def _check_trust(role_arn: str) -> None:
             raise InvalidParameterValueException(UNTRUSTED) from error
 
 
-def _keep_the_last_invoke_config(kind: Any) -> None:
-    """Keep only the last event-invoke configuration: moto appends each, and goes on answering the first.
+def _refuse_invoke_configs(kind: Any) -> None:
+    """Refuse event-invoke configurations: nothing here would send to their destinations, or count their tries."""
 
-    May go when moto replaces it."""
-    put = kind.put_function_event_invoke_config
+    def refuse(*_: Any, **__: Any) -> None:
+        raise NotImplementedError("event-invoke configurations of a function: give it a dead-letter queue")
 
-    def put_function_event_invoke_config(self: Any, function_name: str, config: dict[str, Any]) -> Any:
-        answer = put(self, function_name, config)
-        function = self.get_function(function_name)
-        function.event_invoke_config[:] = function.event_invoke_config[-1:]
-        return answer
-
-    replace(kind, put_function_event_invoke_config=put_function_event_invoke_config)
+    replace(kind, put_function_event_invoke_config=refuse, update_function_event_invoke_config=refuse)
 
 
 def _keep_policies_of_aliases(kind: Any) -> None:

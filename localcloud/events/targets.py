@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -92,23 +91,6 @@ def send(
         # moto's own errors: its backends were called without HTTP.
         code = getattr(error, "error_type", None) or error.code
         raise undelivered({"Code": str(code), "Message": str(error.message)}, 400) from error
-
-
-def put_event(
-    cloud: Cloud, bus_arn: str, source: str, detail_type: str, detail: Any, *, resources: Sequence[str] = ()
-) -> None:
-    """Put a custom event on the bus with this ARN. Raises Undelivered if that fails."""
-    entry = {
-        "Source": source,
-        "DetailType": detail_type,
-        "Detail": json.dumps(detail),
-        "EventBusName": bus_arn,
-        "Resources": list(resources),
-    }
-    try:
-        moto_backend("events", cloud.region).put_events([entry])
-    except Exception as error:
-        raise Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
 
 
 def _to_queue(arn: str, body: str, parameters: Mapping[str, Any], attributes: Mapping[str, str | int]) -> None:

@@ -36,7 +36,7 @@ executed, simulated, not_covered = (partial(_rows, status) for status in Status)
 RESOURCE_TYPES: Mapping[str, Row] = {
     **executed(
         "CDK::Metadata CloudWatch::Alarm Events::Rule Glue::Database Glue::Table IAM::ManagedPolicy "
-        "IAM::Policy IAM::Role KMS::Alias Lambda::EventInvokeConfig Lambda::LayerVersion Lambda::Permission "
+        "IAM::Policy IAM::Role KMS::Alias Lambda::LayerVersion Lambda::Permission "
         "Lambda::Version Logs::LogGroup S3::BucketPolicy SNS::Topic SNS::TopicPolicy SQS::Queue SQS::QueuePolicy "
         "SSM::Parameter SageMaker::ModelPackageGroup",
         prefix="AWS::",
@@ -54,7 +54,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),
     **executed("AWS::Events::EventBus", "Without its key its dead letters get each event once a rule, not encrypted."),
     **executed("AWS::Kinesis::Stream", "On demand, with four shards for good; records do not expire."),
-    **executed("AWS::Lambda::Alias", "Weights between two versions are kept, not drawn."),
+    **executed("AWS::Lambda::Alias", "Weights between two versions are refused."),
     **executed(
         "AWS::Lambda::EventSourceMapping",
         "Queues (at most four batches at once), Kinesis streams (one call at once, no window) and streams of tables, "
@@ -247,7 +247,7 @@ CALLS: Mapping[str, Row] = {
     **executed("secretsmanager:GetSecretValue"),
     **executed("sns:Publish"),
     **executed(
-        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListMessageMoveTasks ReceiveMessage "
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage "
         "SendMessage StartMessageMoveTask",
         prefix="sqs:",
     ),

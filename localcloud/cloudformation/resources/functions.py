@@ -1,7 +1,6 @@
 """Lambda functions with their versions, aliases, layers, permissions and event sources, and log groups.
 
-Stages that choose how `prediction` starts have aliases and versions. People make them to roll a function back. No
-template has an `EventInvokeConfig`, by which failed asynchronous invocations reach an owner.
+Stages that choose how `prediction` starts have aliases and versions. People make them to roll a function back.
 """
 
 from __future__ import annotations
@@ -56,16 +55,11 @@ def _drop_version(wanted: Wanted, made: Made) -> None:
 
 def _put_alias(wanted: Wanted) -> Made:
     function = wanted.properties["FunctionName"].split(":function:")[-1].split(":")[0]
-    # A template lists the weights, the API maps a version to its weight: `{"2": 0.1}`.
-    settings: dict[str, Any] = wanted.get("Name", "FunctionVersion", "Description")
-    weights = wanted.properties.get("RoutingConfig", {}).get("AdditionalVersionWeights")
-    if weights:
-        shares = {one["FunctionVersion"]: one["FunctionWeight"] for one in weights}
-        settings["RoutingConfig"] = {"AdditionalVersionWeights": shares}
+    if unknown := wanted.get("RoutingConfig", "ProvisionedConcurrencyConfig"):
+        raise ValueError(f"AWS::Lambda::Alias: {sorted(unknown)} is not known to the local cloud")
     operation = "CreateAlias" if wanted.before is None else "UpdateAlias"
+    settings = wanted.get("Name", "FunctionVersion", "Description")
     made = wanted.call("lambda", operation, FunctionName=function, **settings)
-    if "ProvisionedConcurrencyConfig" in wanted.properties:
-        raise ValueError("AWS::Lambda::Alias: provisioned concurrency is not known to the local cloud")
     return Made(ref=made["AliasArn"], attributes={"AliasArn": made["AliasArn"]})
 
 
@@ -123,16 +117,6 @@ def _put_mapping(wanted: Wanted) -> Made:
     return Made(ref=made, attributes={"Id": made, "EventSourceMappingArn": own})
 
 
-def _put_invoke_config(wanted: Wanted) -> Made:
-    wanted.call("lambda", "PutFunctionEventInvokeConfig", **wanted.properties)
-    return Made(ref=f"{wanted.properties['FunctionName']}|{wanted.properties['Qualifier']}")
-
-
-def _drop_invoke_config(wanted: Wanted, made: Made) -> None:
-    function, _, qualifier = made.ref.partition("|")
-    wanted.call("lambda", "DeleteFunctionEventInvokeConfig", FunctionName=function, Qualifier=qualifier)
-
-
 def _put_url(wanted: Wanted) -> Made:
     operation = "CreateFunctionUrlConfig" if wanted.before is None else "UpdateFunctionUrlConfig"
     function, qualifier = _qualified(wanted.properties["TargetFunctionArn"])
@@ -179,9 +163,6 @@ KINDS = {
         put=_put_mapping,
         drop=by_ref("lambda", "DeleteEventSourceMapping", "UUID"),
         fixed=("EventSourceArn", "StartingPosition"),
-    ),
-    "AWS::Lambda::EventInvokeConfig": Kind(
-        put=_put_invoke_config, drop=_drop_invoke_config, fixed=("FunctionName", "Qualifier")
     ),
     "AWS::Lambda::Url": Kind(put=_put_url, drop=_drop_url, fixed=("TargetFunctionArn", "Qualifier")),
     "AWS::Logs::LogGroup": Kind(

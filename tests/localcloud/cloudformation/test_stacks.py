@@ -102,7 +102,6 @@ def _changed(template):
     resources["Function"]["MemorySize"] = 512
     resources["Function"]["Code"]["ZipFile"] += "# changed"
     resources["Mapping"]["BatchSize"] = 5
-    resources["InvokeConfig"]["MaximumRetryAttempts"] = 2
     resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
     del resources["Packages"]["ModelPackageGroupPolicy"]
     resources["Alarm"]["Threshold"] = 2
