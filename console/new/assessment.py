@@ -108,6 +108,7 @@ def assess(proposal: Proposal) -> Assessment:
             features=fitted,
             outputs=lambda tensors: models[best](matrix(tensors, signature)),
             table=table,
+            times_N=found.times_N,
             target_N=target_N,
             parts=parts,
             output_TW=output_of.pop(best),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from millrace.artefact.artefact import ARCHIVE, Artefact, FrozenModel, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, frozen_document, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, blocks_of, entities_of
@@ -45,7 +45,6 @@ from millrace.features.catalogue import columns, encode
 from millrace.jobs.evaluation.details import cut_answers, find_mistakes, forecast_examples, truth_by_answer
 from millrace.jobs.evaluation.explanations import explanations
 from millrace.jobs.evaluation.rows import (
-    SplitRows,
     answered,
     case_of,
     divided_entity,
@@ -63,7 +62,6 @@ from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.binary import EVEN
 from millrace.tasks.figures import has_interval
-from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
@@ -110,7 +108,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     compared = contenders(case, [*others, *simple[:1], *parts, *simple[1:]], name)
     at = np.datetime64(run.as_of.astimezone(UTC).replace(tzinfo=None))  # as event times are: UTC, without a zone
     evaluation = report.Evaluation(
-        **_figures(model.description.task, rows, output_TW, workload),
+        **_figures(case, workload),
         **measure(workload.gates, case),
         entity=divided_entity(rows, workload, contract),
         naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
@@ -126,8 +124,10 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         latency_ms=_latency(model, rows.test),
         size_mb=archive.stat().st_size / 1e6,
         model_digest=artefact.digest,
-        champion=_champion(others[-1], champion_version, rows, output_TW, model, workload) if before else None,
-        walk_forward=tuple(map(_frozen, artefact.description.walk_forward)),
+        champion=_champion(others[-1], champion_version, case, workload) if before else None,
+        walk_forward=tuple(
+            report.FrozenErrors.model_validate(frozen_document(one)) for one in artefact.description.walk_forward
+        ),
         seed_errors=artefact.description.seed_errors,
         learning=learning_of(json.loads(artefact.history)),
         automation=automation(workload.policy, case),
@@ -137,7 +137,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.
     folder = places.output("evaluation")
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
-    _write_predictions(folder / "predictions.parquet", rows, output_TW, model.description.task, workload)
+    _write_predictions(folder / "predictions.parquet", case, workload)
     (folder / ENVIRONMENT_FILE).write_text(installed().model_dump_json())
     write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
     # The monitors' baseline rests on all rows; its bound on the error only on rows that no model had seen.
@@ -145,16 +145,16 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         rows.table,
         workload=workload,
         features=model.description.features,
-        error=_error_bound(evaluation, model.description.task.errors(output_TW, rows.test_targets), rows, workload),
+        error=_error_bound(evaluation, case, workload),
         is_in_time=rows.parts.is_in_time,
     )
     if not rows.parts.is_in_time:
         entity_T = entities_of(rows.test, workload)
         rate = workload.monitors.false_alarm_rate / LOOKS
-        answers = held_answers(model.description.task.answers(output_TW), measured, entity_T, rate=rate)
+        answers = held_answers(case.task.answers(output_TW), measured, entity_T, rate=rate)
         watched = replace(watched, answers=answers)
-    if not has_confidence(model.description.task):
-        watched = replace(watched, error_model=_error_model(rows, output_TW, model, workload))
+    if not has_confidence(case.task):
+        watched = replace(watched, error_model=_error_model(case, workload))
     (places.output("baseline") / BASELINE_FILE).write_text(watched.to_json())
 
 
@@ -164,9 +164,7 @@ def _simple(gate: Simple | None) -> dict[str, Who]:
     return found | {"linear": "beside"} if gate and gate.kind != "linear" else found
 
 
-def _error_bound(
-    evaluation: report.Evaluation, errors_T: npt.NDArray[np.float64], rows: SplitRows, workload: Workload
-) -> ErrorBound | None:
+def _error_bound(evaluation: report.Evaluation, case: Case, workload: Workload) -> ErrorBound | None:
     """The monitors' bound on the error, or None: the declared one, else from the weekly errors of models after their
     training.
 
@@ -175,27 +173,25 @@ def _error_bound(
     windows, rate = workload.monitors.error_windows, workload.monitors.false_alarm_rate
     if (declared := workload.monitors.error_bound) is not None:
         return ErrorBound(bound=declared, windows=windows)
-    if not rows.parts.is_in_time:
-        usual = baseline.rows_of_random_window(rows.table.num_rows)
-        return drawn_bound(errors_T, rows=usual, windows=windows, rate=rate)
+    if not case.parts.is_in_time:
+        usual = baseline.rows_of_random_window(case.table.num_rows)
+        return drawn_bound(case.errors, rows=usual, windows=windows, rate=rate)
     series = [[week.error for week in frozen.weeks] for frozen in evaluation.walk_forward]
     found = error_bound([*series, [week.error for week in evaluation.weekly_error]], windows=windows, rate=rate)
-    day_T, days = blocks_of(rows, rows.parts.test, workload), workload.monitors.window_days
-    return found or bound_of_days(errors_T, day_T, days=days, rate=rate, is_share=evaluation.error.is_share)
+    day_T, days = blocks_of(case, case.parts.test, workload), workload.monitors.window_days
+    return found or bound_of_days(case.errors, day_T, days=days, rate=rate, is_share=evaluation.error.is_share)
 
 
-def _error_model(rows: SplitRows, output_TW: Output, model: Model, workload: Workload) -> ErrorModel | None:
+def _error_model(case: Case, workload: Workload) -> ErrorModel | None:
     """What the errors of the test rows depend on; None if these are too few windows, or days."""
-    task, inputs = model.description.task, columns(model.description.features)
-    answers = task.answers(output_TW)
-    table = {OUTPUT + field.name: arrow_column(field, answers[field.name]) for field in task.answer}
-    table |= {INPUT + name: rows.test.column(name) for name in inputs if name in rows.test.column_names}
-    errors_T = task.errors(output_TW, rows.test_targets)
-    if not rows.parts.is_in_time:
-        return learn(pa.table(table), errors_T, baseline.random_windows(entities_of(rows.test, workload))[0])
-    moments_s = rows.times_N[rows.parts.test].astype("datetime64[s]").astype(np.int64)
+    answers = case.task.answers(case.output_TW)
+    table = {OUTPUT + field.name: arrow_column(field, answers[field.name]) for field in case.task.answer}
+    table |= {INPUT + name: case.test.column(name) for name in columns(case.features) if name in case.test.column_names}
+    if not case.parts.is_in_time:
+        return learn(pa.table(table), case.errors, baseline.random_windows(entities_of(case.test, workload))[0])
+    moments_s = case.times_N[case.parts.test].astype("datetime64[s]").astype(np.int64)
     spans = (baseline.windows_of(moments_s, days)[0] for days in (workload.monitors.window_days, 1))
-    return next(filter(None, (learn(pa.table(table), errors_T, window_T) for window_T in spans)), None)
+    return next(filter(None, (learn(pa.table(table), case.errors, window_T) for window_T in spans)), None)
 
 
 def _check_origin(artefact: Artefact, run: Run) -> None:
@@ -206,18 +202,17 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
             raise ArtefactError(f"model.json: digest of {name}: expected the run's {expected}, got {got}")
 
 
-def _figures(task: Task, rows: SplitRows, output_TW: Output, workload: Workload) -> dict[str, Any]:
+def _figures(case: Case, workload: Workload) -> dict[str, Any]:
     """The fields of the report that are on the answers themselves."""
-    errors_T = task.errors(output_TW, rows.test_targets)
-    parts = rows.parts
+    task, parts = case.task, case.parts
     return {
         "task": task.kind,
-        "rows": report.RowCounts(test=len(errors_T)),
+        "rows": report.RowCounts(test=len(case.errors)),
         "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
         "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share, unit=task.error_unit),
-        "metrics": task.metrics(output_TW, rows.test_targets),
-        "reliability": _reliability(task, output_TW, errors_T),
-        "weekly_error": _weeks(rows, errors_T, workload.monitors.window_days),
+        "metrics": task.metrics(case.output_TW, case.test_targets),
+        "reliability": _reliability(case),
+        "weekly_error": _weeks(case, workload.monitors.window_days),
     }
 
 
@@ -237,45 +232,32 @@ def _parts(case: Case, naive: NaiveAnswer) -> tuple[PartFigures, ...]:
     return tuple(PartFigures(name=name, figures=figures, naive=rules[name]) for name, figures in own.items())
 
 
-def _reliability(
-    task: Task, output_TW: Output, errors_T: npt.NDArray[np.float64]
-) -> tuple[metrics.ReliabilityBin, ...]:
+def _reliability(case: Case) -> tuple[metrics.ReliabilityBin, ...]:
     """How often answers of each confidence are right; empty for answers without a confidence."""
-    confidence_T = task.answers(output_TW).get("confidence")
+    confidence_T = case.task.answers(case.output_TW).get("confidence")
     if confidence_T is None:
         return ()
     # The confidence in the likelier of two classes is one half at least, so its bins begin there.
-    of_likelier = task.objective.width == 1 and bool(confidence_T.min() >= EVEN)
-    return metrics.reliability(confidence_T, errors_T == 0, lowest=EVEN if of_likelier else 0.0)
+    of_likelier = case.task.objective.width == 1 and bool(confidence_T.min() >= EVEN)
+    return metrics.reliability(confidence_T, case.errors == 0, lowest=EVEN if of_likelier else 0.0)
 
 
-def _champion(
-    champion: AnsweredCase, version: str, rows: SplitRows, output_TW: Output, challenger: Model, workload: Workload
-) -> report.ChampionComparison:
+def _champion(champion: AnsweredCase, version: str, case: Case, workload: Workload) -> report.ChampionComparison:
     """Both models on the most recent test rows.
 
     Only test days count, since the challenger has learnt from the days before. Raises SnapshotError if there are no
     recent rows."""
-    gate, task = workload.gates.non_inferiority, challenger.description.task
-    recent_from = rows.parts.end - np.timedelta64(gate.recent_days, "D")
-    times_T = rows.times_N[rows.parts.test]
+    gate = workload.gates.non_inferiority
+    recent_from = case.parts.end - np.timedelta64(gate.recent_days, "D")
+    times_T = case.times_N[case.parts.test]
     first = int(np.searchsorted(times_T, recent_from))
     if first == len(times_T):
         raise SnapshotError(f"expected rows from {recent_from} on to compare with the champion, got none")
     champion_R = scores(champion.task, champion.output_TW[first:], champion.target_T[first:])[gate.measure]
-    challenger_R = scores(task, output_TW[first:], rows.test_targets[first:])[gate.measure]
-    recent = slice(rows.parts.test.start + first, rows.parts.test.stop)
-    compared = compare(champion_R, challenger_R, blocks_of(rows, recent, workload), confidence=gate.confidence)
-    return report.ChampionComparison(
-        model_version=version,
-        measure=gate.measure,
-        rows=compared.rows,
-        error=compared.champion,
-        challenger_error=compared.challenger,
-        difference=compared.difference,
-        lower_bound=compared.lower_bound,
-        blocks=compared.blocks,
-    )
+    challenger_R = scores(case.task, case.output_TW[first:], case.test_targets[first:])[gate.measure]
+    recent = slice(case.parts.test.start + first, case.parts.test.stop)
+    compared = compare(champion_R, challenger_R, blocks_of(case, recent, workload), confidence=gate.confidence)
+    return report.ChampionComparison(model_version=version, measure=gate.measure, **asdict(compared))
 
 
 def _latency(model: Model, rows: pa.Table) -> report.CallTime:
@@ -294,33 +276,26 @@ def _latency(model: Model, rows: pa.Table) -> report.CallTime:
     return report.CallTime(p50=float(p50), p99=float(p99), rows=1)
 
 
-def _weeks(rows: SplitRows, errors_T: npt.NDArray[np.float64], days: int) -> tuple[report.WindowError, ...]:
-    parts = rows.parts
-    found = windows(rows.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
+def _weeks(case: Case, days: int) -> tuple[report.WindowError, ...]:
+    parts = case.parts
+    found = windows(case.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
     return tuple(
         report.WindowError(
             from_=str(window.start),
             to=str(window.end),
             rows=window.rows.stop - window.rows.start,
-            error=float(errors_T[window.rows].mean()),
+            error=float(case.errors[window.rows].mean()),
         )
         for window in found
     )
 
 
-def _frozen(model: FrozenModel) -> report.FrozenErrors:
-    weeks = (
-        report.WindowError(from_=week.start, to=week.end, rows=week.rows, error=week.error) for week in model.weeks
-    )
-    return report.FrozenErrors(trained_until=model.trained_until, weeks=tuple(weeks))
-
-
-def _write_predictions(path: Path, rows: SplitRows, output_TW: Output, task: Task, workload: Workload) -> None:
+def _write_predictions(path: Path, case: Case, workload: Workload) -> None:
     """Write the keys, event times and labels of the test rows, then each field of the answers as `answer_<field>`."""
     prediction_spec = workload.prediction
     known: Sequence[str] = list(dict.fromkeys([*prediction_spec.key, prediction_spec.event_time]))
-    table, answers = rows.test.select(known), task.answers(output_TW)
-    table = table.append_column(prediction_spec.label, rows.test[LABEL])
-    for field in task.answer:
+    table, answers = case.test.select(known), case.task.answers(case.output_TW)
+    table = table.append_column(prediction_spec.label, case.test[LABEL])
+    for field in case.task.answer:
         table = table.append_column(f"answer_{field.name}", arrow_column(field, answers[field.name]))
     pq.write_table(table, path, write_page_checksum=True)

@@ -5,9 +5,8 @@ Axes: N all rows, T test rows, W numbers of an answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +14,12 @@ import pyarrow as pa
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, Examples, blocks_of, entities_of, read_examples
+from millrace.datasets.examples import LABEL, blocks_of, entities_of, read_examples
 from millrace.datasets.names import with_names
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import HiddenGroups
 from millrace.evaluation.hidden import find_entity
-from millrace.evaluation.measures.case import AnsweredCase, Case
+from millrace.evaluation.measures.case import AnsweredCase, Case, SplitRows
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer
 from millrace.features.as_of import entity_times
 from millrace.features.catalogue import encode
@@ -34,22 +33,6 @@ if TYPE_CHECKING:
 
 DIVIDED = 0.1
 """A split divides an entity if rows of it that train are known of more than this share of the test rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitRows(Examples):
-    """The pinned rows that have a label, as targets, too."""
-
-    target_N: npt.NDArray[Any]
-    """The labels as targets of the model's task."""
-
-    @property
-    def test(self) -> pa.Table:
-        return self.part(self.parts.test)
-
-    @property
-    def test_targets(self) -> npt.NDArray[Any]:
-        return self.target_N[self.parts.test]
 
 
 def read_rows(
@@ -155,6 +138,7 @@ def case_of(model: Model, rows: SplitRows, output_TW: Output, today: AnsweredCas
         features=model.description.features,
         outputs=model.outputs,
         table=rows.table,
+        times_N=rows.times_N,
         target_N=rows.target_N,
         parts=rows.parts,
         output_TW=output_TW,

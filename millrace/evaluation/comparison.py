@@ -24,12 +24,12 @@ class Comparison:
     """How much better the challenger is than the champion, in the unit of the errors."""
 
     rows: int
-    champion: float
+    error: float
     """The champion's mean error."""
-    challenger: float
+    challenger_error: float
     """The challenger's mean error."""
     difference: float
-    """Champion's mean error minus challenger's: above 0 the challenger is better."""
+    """`error` minus `challenger_error`: above 0 the challenger is better."""
     lower_bound: float
     """The difference lies above this bound with the requested confidence (one-sided); NaN with too few blocks."""
     blocks: int
@@ -48,8 +48,8 @@ def compare(
     rows = len(improvement_N) if rows_N is None else int(rows_N.sum())
     return Comparison(
         rows=rows,
-        champion=float(champion_N.sum() / rows),
-        challenger=float(challenger_N.sum() / rows),
+        error=float(champion_N.sum() / rows),
+        challenger_error=float(challenger_N.sum() / rows),
         difference=float(improvement_N.sum() / rows),
         lower_bound=bootstrap.lower_bound(improvement_N, rows_N, confidence=confidence),
         blocks=bootstrap.blocks,

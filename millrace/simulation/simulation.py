@@ -201,7 +201,7 @@ class Replay:
         compared = compare(own_D, new_D, blocks, confidence=gate.confidence, rows_N=rows_D)
         candidates = 1 + sum(judged.are_shared(*other) for other in others)
         bound = lower_bound(compared, candidates, risk=1 - gate.confidence)
-        return bound >= gate.bar(compared.champion, is_share=self.terms.error_is_share)
+        return bound >= gate.bar(compared.error, is_share=self.terms.error_is_share)
 
     def judged_on(self, gate: NonInferiority, decision: int) -> tuple[int, int]:
         """The test days on which the version of the decision is compared with the live one."""

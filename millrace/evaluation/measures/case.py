@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from millrace.datasets.examples import Examples
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.features.catalogue import Features, encode
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from millrace.datasets.split import Split
     from millrace.evaluation.evidence import Who
     from millrace.tasks.task import Floats, Task
 
@@ -42,7 +42,24 @@ class AnsweredCase:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class SplitRows(Examples):
+    """The pinned rows that have a label, as targets, too. The table also has the columns that the gates name."""
+
+    target_N: npt.NDArray[Any]
+    """The labels as targets of the model's task."""
+
+    @property
+    def test(self) -> pa.Table:
+        return self.part(self.parts.test)
+
+    @property
+    def test_targets(self) -> npt.NDArray[Any]:
+        found: npt.NDArray[Any] = self.target_N[self.parts.test]
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(SplitRows):
     """One evaluation of a candidate."""
 
     task: Task
@@ -50,10 +67,6 @@ class Case:
     """The candidate's encoders, fitted on the training rows."""
     outputs: Callable[[Tensors], Floats]
     """The candidate as a function: the tensors of its features in, its answers out."""
-    table: pa.Table
-    """All rows in the order of `parts`, with the columns of the features and the columns that the gates name."""
-    target_N: npt.NDArray[Any]
-    parts: Split
     output_TW: Floats
     """The candidate's answers to the test rows."""
     today: AnsweredCase
@@ -69,24 +82,12 @@ class Case:
         return Bootstrap(self.block_T)
 
     @cached_property
-    def test(self) -> pa.Table:
-        return self.part(self.parts.test)
-
-    @cached_property
-    def test_targets(self) -> npt.NDArray[Any]:
-        found: npt.NDArray[Any] = self.target_N[self.parts.test]
-        return found
-
-    @cached_property
     def test_tensors(self) -> Tensors:
         return encode(self.features, self.test)
 
     @cached_property
     def errors(self) -> npt.NDArray[np.float64]:
         return self.task.errors(self.output_TW, self.test_targets)
-
-    def part(self, rows: slice) -> pa.Table:
-        return self.table.slice(rows.start, rows.stop - rows.start)
 
     def answered(self, who: Who, name: str, output_TW: Floats) -> AnsweredCase:
         """Another's answers to all test rows, by the candidate's task."""

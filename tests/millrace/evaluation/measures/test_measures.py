@@ -98,6 +98,7 @@ def case_of(
         outputs=outputs,
         table=rows,
         target_N=target,
+        times_N=np.arange(len(target)).astype("datetime64[s]"),
         parts=PARTS,
         output_TW=np.zeros((TEST, 1), np.float32),
         today=AnsweredCase(
