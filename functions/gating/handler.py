@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import boto3
 
@@ -79,7 +79,7 @@ def judged(
 def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
     """A refusing verdict if another version is live now than the one that the model was compared with. Else ()."""
     why = why_outdated(report.beside, live.version if live else "")
-    return (unknown(CHAMPION, math.nan, why),) if why else ()
+    return (replace(unknown(math.nan, why), name=CHAMPION),) if why else ()
 
 
 def _word(verdict: Verdict) -> str:

@@ -34,9 +34,7 @@ class FiniteWeights(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         found = "are all finite" if report.finite_weights else "hold NaN or infinity"
         measured = float(report.finite_weights)
-        return Verdict(
-            name="finite_weights", passed=measured == 1, measured=measured, bound=1.0, sentence=f"the weights {found}"
-        )
+        return Verdict(passed=measured == 1, measured=measured, bound=1.0, sentence=f"the weights {found}")
 
 
 class Latency(Gate):
@@ -48,7 +46,7 @@ class Latency(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         measured, rows = report.latency_ms.p99, report.latency_ms.rows
         sentence = f"p99 {measured:.3f} ms for {rows} row(s); at most {self.max_p99_ms} ms allowed"
-        return at_most("latency", measured, self.max_p99_ms, figure="p99 of one call", unit="ms", sentence=sentence)
+        return at_most(measured, self.max_p99_ms, figure="p99 of one call", unit="ms", sentence=sentence)
 
 
 class Size(Gate):
@@ -60,7 +58,7 @@ class Size(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         measured = report.size_mb if report.size_mb > 0 else math.nan  # there is no empty archive
         sentence = f"model.tar.gz is {report.size_mb:.3f} MB; at most {self.max_mb} MB allowed"
-        return at_most("size", measured, self.max_mb, figure="model.tar.gz", unit="MB", sentence=sentence)
+        return at_most(measured, self.max_mb, figure="model.tar.gz", unit="MB", sentence=sentence)
 
 
 class Freshness(Gate):
@@ -72,9 +70,7 @@ class Freshness(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         age = math.nan if report.age_days is None else report.age_days
         sentence = f"the test days ended {age:.1f} days before the training; at most {self.max_age_days:g} allowed"
-        return at_most(
-            "freshness", age, self.max_age_days, figure="age of the test days", unit="days", sentence=sentence
-        )
+        return at_most(age, self.max_age_days, figure="age of the test days", unit="days", sentence=sentence)
 
 
 class Calibration(Gate):
@@ -92,7 +88,7 @@ class Calibration(Gate):
         figure, ece = "expected calibration error", report.metrics.get("ece")
         measured = math.nan if ece is None else ece
         sentence = f"{figure} {measured:.4f}; at most {self.max_ece} allowed"
-        return at_most("calibration", measured, self.max_ece, figure=figure, sentence=sentence)
+        return at_most(measured, self.max_ece, figure=figure, sentence=sentence)
 
 
 class Stability(Gate):
@@ -111,10 +107,9 @@ class Stability(Gate):
         # NaN is sorted last, so the spread is NaN and the gate refuses.
         bar, errors = scaled(self.max_spread, report), sorted(report.seed_errors, key=worst)
         if len(errors) <= self.seeds:
-            return unknown("stability", bar, f"the report holds no errors of {self.seeds} other seeds")
+            return unknown(bar, f"the report holds no errors of {self.seeds} other seeds")
         amount, spread = report.error.amount, errors[-1] - errors[0]
         return at_most(
-            "stability",
             spread,
             bar,
             figure="errors of other seeds apart",
@@ -149,13 +144,11 @@ class Memorisation(IntervalGate):
     def judge(self, report: Evaluation) -> Verdict:
         found, bar = report.of(MemorisationEvidence), scaled(self.max_gap, report)
         if found is None:
-            return unknown("memorisation", bar, "the report holds no error on the training rows")
+            return unknown(bar, "the report holds no error on the training rows")
         amount = report.error.amount
-        return at_most(
-            "memorisation",
-            self.held(found.gap, at_most=True),
+        return self.verdict(
+            found.gap,
             bar,
-            warns=self.doubted(found.gap, at_most=True) > bar,
             figure="error on test rows above that on training rows",
             unit=report.error.unit,
             sentence=f"{report.error.name} {amount(found.train_error)} on {found.rows} training rows, on the test rows "

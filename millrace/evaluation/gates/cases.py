@@ -89,11 +89,10 @@ class Cases(Gate):
         """Passed if every row is answered as it must be."""
         found = report.of(CasesEvidence)
         if found is None:
-            return unknown("cases", 0.0, "the report holds no answers to the named rows")
+            return unknown(0.0, "the report holds no answers to the named rows")
         wrong = [one for one in found.cases if not one.is_right]
         names = "; ".join(f"{one.name} ({one.reason}): {one.expected} expected, {one.came} came" for one in wrong)
         return Verdict(
-            name="cases",
             passed=bool(found.cases) and not wrong,
             measured=float(len(wrong)),
             bound=0.0,

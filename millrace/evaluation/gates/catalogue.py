@@ -93,7 +93,7 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candid
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
         report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
-    return (*(gate.judge(report) for gate in judged.values()), *_warnings(report))
+    return (*(replace(gate.judge(report), name=name) for name, gate in judged.items()), *_warnings(report))
 
 
 def _warnings(report: Evaluation) -> Iterator[Verdict]:

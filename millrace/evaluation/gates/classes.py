@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from millrace.evaluation.evidence import Estimate, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_least, at_most, unknown
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.figures import words
 
@@ -23,7 +23,6 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class ClassFigure(IntervalGate):
     """A figure of the report is high enough."""
 
-    name: ClassVar[str]
     figures: ClassVar[Mapping[str, str]]
     """The figure by the kind of task; a task that is not here has none."""
 
@@ -37,13 +36,12 @@ class ClassFigure(IntervalGate):
         figure = self.figures.get(report.task, "")
         value, bar = report.metrics.get(figure), self.at_least
         if value is None:
-            return unknown(self.name, bar, f"the test rows have no {words(figure)}")
+            return unknown(bar, f"the test rows have no {words(figure)}")
         found = report.intervals.get(figure) or Estimate(value=value, low=math.nan, high=math.nan)
-        return at_least(
-            self.name,
-            self.held(found, at_most=False),
+        return self.verdict(
+            found,
             bar,
-            warns=self.doubted(found, at_most=False) < bar,
+            is_most=False,
             figure=words(figure),
             sentence=f"{words(figure)} {found.words('.4f')}; at least {bar} required",
         )
@@ -52,21 +50,18 @@ class ClassFigure(IntervalGate):
 class Recall(ClassFigure):
     """Refuses a model that finds too few rows of the positive class, or of each class on average: `{at_least: 0.8}`."""
 
-    name: ClassVar[str] = "recall"
     figures: ClassVar[Mapping[str, str]] = {"binary": "recall", "multiclass": "macro_recall"}
 
 
 class Precision(ClassFigure):
     """Refuses a model that is right too seldom when it answers the positive class: `{at_least: 0.5}`."""
 
-    name: ClassVar[str] = "precision"
     figures: ClassVar[Mapping[str, str]] = {"binary": "precision"}
 
 
 class Auc(ClassFigure):
     """Refuses a model that ranks rows too badly, by the labels' mean if there are several: `{at_least: 0.75}`."""
 
-    name: ClassVar[str] = "auc"
     figures: ClassVar[Mapping[str, str]] = {"binary": "auc", "multilabel": "auc"}
 
 
@@ -101,12 +96,10 @@ class MeanCost(IntervalGate):
         """Passed if the mean cost is at most the bar; a report without it fails."""
         found, bar = report.of(MeanCostEvidence), self.at_most
         if found is None:
-            return unknown("mean_cost", bar, "the report holds no mean cost")
-        return at_most(
-            "mean_cost",
-            self.held(found.cost, at_most=True),
+            return unknown(bar, "the report holds no mean cost")
+        return self.verdict(
+            found.cost,
             bar,
-            warns=self.doubted(found.cost, at_most=True) > bar,
             figure="mean cost of an answer",
             sentence=f"{found.cost.words('.4g')} at the threshold {found.threshold:g}; at most {bar:g} allowed",
         )

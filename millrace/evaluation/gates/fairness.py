@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict, at_least, at_most, unknown
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Fairness(IntervalGate):
         ]
         # One verdict for all cases: a refused one first, else one with a warning, else the first.
         hardest = max(judged, key=lambda one: (not one.passed, one.is_warning))
-        return replace(hardest, name="fairness", sentence="; ".join(one.sentence for one in judged))
+        return replace(hardest, sentence="; ".join(one.sentence for one in judged))
 
     def _judged(self, name: str, bar: float, column: str, found: tuple[Disparity, ...]) -> Verdict:
         """The verdict on one column by one bar; `found` has the disparities of all columns."""
@@ -119,19 +119,9 @@ class Fairness(IntervalGate):
         one = next((one for one in found if (one.column, one.measure) == (column, measure)), None)
         words = measure.replace("_", " ")
         if one is None:
-            return unknown(
-                name, bar, f"{column}: no {words}, since fewer than two groups have {self.minimum_rows} rows"
-            )
+            return unknown(bar, f"{column}: no {words}, since fewer than two groups have {self.minimum_rows} rows")
         sentence = (
             f"{column}: {words} {one.figure.words('.3f')} between {one.lowest} and {one.highest}; "
             f"at {'most' if is_most else 'least'} {bar:g} {'allowed' if is_most else 'required'}"
         )
-        doubted = self.doubted(one.figure, at_most=is_most)
-        return (at_most if is_most else at_least)(
-            name,
-            self.held(one.figure, at_most=is_most),
-            bar,
-            warns=doubted > bar if is_most else doubted < bar,
-            figure=f"{words} of {column}",
-            sentence=sentence,
-        )
+        return self.verdict(one.figure, bar, is_most=is_most, figure=f"{words} of {column}", sentence=sentence)

@@ -34,8 +34,8 @@ itself is. `unless_certain` refuses if any part of the interval is."""
 class Verdict:
     """One gate's judgement. If `measured` is NaN, the gate has not passed, or passes with a warning."""
 
-    name: str
-    """The gate's key in workload.yaml."""
+    name: str = ""
+    """The gate's key in workload.yaml; `judge_all` fills it in."""
     passed: bool
     measured: float
     bound: float
@@ -51,37 +51,37 @@ class Verdict:
 
 
 def at_most(
-    name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
+    measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
 ) -> Verdict:
     """The verdict that passes if `measured` ≤ `bound`; `warns` makes it a warning if it passes."""
     # False for NaN: every comparison with NaN is.
     passed = measured <= bound
-    verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
+    verdict = Verdict(passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
     return replace(verdict, is_warning=passed and warns, unit=unit)
 
 
-def all_at_most(name: str, judged: Sequence[tuple[float, float, str]]) -> Verdict:
+def all_at_most(judged: Sequence[tuple[float, float, str]]) -> Verdict:
     """The verdict that passes if every figure is at most its bound; `judged` has figure, bound and sentence of each.
 
     It has the numbers of the first bound that is broken, else of the first one."""
     # `not <=` instead of `>` counts NaN as broken.
     measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
     sentence = "; ".join(sentence for _, _, sentence in judged)
-    return Verdict(name=name, passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
+    return Verdict(passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
 
 
 def at_least(
-    name: str, measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
+    measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
 ) -> Verdict:
     """The verdict that passes if `measured` ≥ `bound`; `warns` makes it a warning if it passes."""
     passed = measured >= bound
-    verdict = Verdict(name=name, passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
+    verdict = Verdict(passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
     return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_least")
 
 
-def unknown(name: str, bound: float, sentence: str) -> Verdict:
+def unknown(bound: float, sentence: str) -> Verdict:
     """The verdict that refuses because the report lacks what the gate judges by."""
-    return Verdict(name=name, passed=False, measured=math.nan, bound=bound, sentence=sentence)
+    return Verdict(passed=False, measured=math.nan, bound=bound, sentence=sentence)
 
 
 def worst(value: float) -> float:
@@ -140,6 +140,15 @@ class IntervalGate(Gate):
     """A gate on figures that have an interval. If it passes, it warns if the next stricter `refuse` would refuse."""
 
     refuse: Refusal = "when_likely"
+
+    def verdict(self, found: Estimate, bar: float, *, is_most: bool = True, **words: str) -> Verdict:
+        """The verdict by the end that `refuse` holds against the bar, which is the most or the least that passes.
+
+        `words` are the verdict's sentence, figure and unit."""
+        held, doubted = self.held(found, at_most=is_most), self.doubted(found, at_most=is_most)
+        if is_most:
+            return at_most(held, bar, warns=doubted > bar, **words)
+        return at_least(held, bar, warns=doubted < bar, **words)
 
     def held(self, figure: Estimate, *, at_most: bool) -> float:
         """The end of the figure's interval that `refuse` holds against the bar.

@@ -61,7 +61,7 @@ class Leakage(Gate):
         """Passed if every declared bar is kept; a report without the evidence fails."""
         found = report.of(LeakageEvidence)
         if found is None:
-            return unknown("leakage", 0.0, "the report holds no search for leaks")
+            return unknown(0.0, "the report holds no search for leaks")
         worst = max(found.features, key=lambda one: one.explained, default=None)
         explained = worst.explained if worst else 0.0
         column = f"{worst.column} alone removes {explained:.1%} of the error" if worst else "no column alone is a rule"
@@ -73,4 +73,4 @@ class Leakage(Gate):
             )
             if bar is not None
         ]
-        return all_at_most("leakage", judged)
+        return all_at_most(judged)

@@ -49,7 +49,6 @@ class NonInferiority(Gate):
         # Without rows, or with an error that is no finite number, `measured` is NaN and the gate refuses.
         is_known = champion and champion.rows and math.isfinite(champion.challenger_error)
         return at_least(
-            "non_inferiority",
             champion.lower_bound if champion and is_known else math.nan,
             bar,
             figure="lower bound of the improvement"

@@ -47,7 +47,7 @@ class Parts(Gate):
         """Passed if the worst part keeps the margin, and the worst interval keeps the gap; a missing figure fails."""
         judged = [part for part in report.parts if not self.only or part.name in self.only]
         if not judged or len(judged) < len(self.only):
-            return unknown("parts", self.margin, "the report holds no figures of the parts")
+            return unknown(self.margin, "the report holds no figures of the parts")
         gains = [_gain(part) for part in judged]
         # The part with the least gain is the worst; a part without a finite gain is worse than all.
         worst = min(range(len(judged)), key=lambda at: gains[at] if math.isfinite(gains[at]) else -math.inf)
@@ -65,7 +65,6 @@ class Parts(Gate):
             )
             passed = passed and gap <= self.max_coverage_gap
         return Verdict(
-            name="parts",
             passed=passed,
             measured=gains[worst],
             bound=self.margin,

@@ -46,8 +46,8 @@ class Plausibility(Gate):
         """Passed if none of the three figures is beyond its bound; a report without the evidence fails."""
         found = report.of(PlausibilityEvidence)
         if found is None:
-            return unknown("plausibility", 1.0, "the report holds no look at the answers")
-        return all_at_most("plausibility", self._judged(found))
+            return unknown(1.0, "the report holds no look at the answers")
+        return all_at_most(self._judged(found))
 
     def _judged(self, found: PlausibilityEvidence) -> list[tuple[float, float, str]]:
         """Figure, bound and sentence for each of the three mistakes that the task can make."""

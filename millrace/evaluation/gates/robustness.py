@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, at_most, scaled, unknown, worst
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
 from millrace.features.tensors import ENTRIES
 
@@ -70,13 +70,11 @@ class Robustness(IntervalGate):
         found = evidence.damaged if (evidence := report.of(RobustnessEvidence)) else ()
         bar = scaled(self.max_rise, report)
         if len(found) != (self.noise is not None) + (self.missing is not None):
-            return unknown("robustness", bar, "the report does not hold every declared damage")
+            return unknown(bar, "the report does not hold every declared damage")
         hardest = max(found, key=lambda one: worst(self.held(one.rise, at_most=True)))
-        return at_most(
-            "robustness",
-            self.held(hardest.rise, at_most=True),
+        return self.verdict(
+            hardest.rise,
             bar,
-            warns=self.doubted(hardest.rise, at_most=True) > bar,
             figure=f"rise of the error under {hardest.damage}",
             unit=report.error.unit,
             sentence=f"{report.error.name} {report.error.amount(hardest.error.value)} under {hardest.damage}, a rise "

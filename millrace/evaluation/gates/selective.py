@@ -41,13 +41,12 @@ class Selective(IntervalGate):
         found, bar = report.of(SelectiveEvidence), self.min_coverage
         if found is None or found.threshold is None:
             sentence = f"no confidence of the validation rows promises an error of at most {self.max_error:.1%}"
-            return Verdict(name="selective", passed=False, measured=0.0, bound=bar, sentence=sentence)
+            return Verdict(passed=False, measured=0.0, bound=bar, sentence=sentence)
         coverage, error = self.held(found.coverage, at_most=False), self.held(found.error, at_most=True)
         passed = coverage >= bar and error <= self.max_error
         # A warning if the figure itself, or the error's upper end, is on the wrong side.
         is_over = found.coverage.value < bar or not found.error.high <= self.max_error
         return Verdict(
-            name="selective",
             passed=passed,
             is_warning=passed and is_over,
             measured=coverage if not math.isnan(error) else math.nan,

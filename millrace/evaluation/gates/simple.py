@@ -71,11 +71,10 @@ class Simple(Gate):
         if rival is None or gain is None or not math.isfinite(gain.low):
             sentence = f"the report holds no comparison with {self.kind.replace('_', ' ')}, or too few days for one"
             warns = rival is not None and self.otherwise == "warn"
-            return replace(unknown("simple", 0.0, sentence), passed=warns, is_warning=warns)
+            return replace(unknown(0.0, sentence), passed=warns, is_warning=warns)
         # The verdict holds the lower end of the interval against 0.
         is_better = gain.low > 0
         return Verdict(
-            name="simple",
             passed=is_better or self.otherwise == "warn",
             is_warning=not is_better and self.otherwise == "warn",
             measured=gain.low,

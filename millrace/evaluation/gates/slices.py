@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Verdict, at_most, unknown, worst
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Verdict, unknown, worst
 from millrace.evaluation.report import Evaluation
 
 
@@ -52,14 +52,12 @@ class Slices(IntervalGate):
         found = evidence.slices if (evidence := report.of(SlicesEvidence)) else ()
         errors = [(one.error, one) for one in found if one.error is not None]
         if not errors:
-            return unknown("slices", self.max_error, f"the report holds no slice of {self.minimum_rows} rows")
+            return unknown(self.max_error, f"the report holds no slice of {self.minimum_rows} rows")
         error, hardest = max(errors, key=lambda each: worst(self.held(each[0], at_most=True)))
         few = len(found) - len(errors)
-        return at_most(
-            "slices",
-            self.held(error, at_most=True),
+        return self.verdict(
+            error,
             self.max_error,
-            warns=self.doubted(error, at_most=True) > self.max_error,
             figure=f"{report.error.name} of the worst slice",
             unit=report.error.unit,
             sentence=f"{report.error.name} {error.words()} on the {hardest.rows} rows with {hardest.column} = "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from millrace.evaluation.evidence import Estimate, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, at_least, unknown
+from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
 
@@ -98,13 +98,12 @@ class Value(IntervalGate):
         """Passed if the gain over today's decisions is at least `more_than_today`; a report without the value fails."""
         value, bar = report.of(ValueEvidence), self.more_than_today
         if value is None:
-            return unknown("value", bar, "the report holds no value of the decisions")
+            return unknown(bar, "the report holds no value of the decisions")
         word = "more" if value.gain.value >= 0 else "less"
-        return at_least(
-            "value",
-            self.held(value.gain, at_most=False),
+        return self.verdict(
+            value.gain,
             bar,
-            warns=self.doubted(value.gain, at_most=False) < bar,
+            is_most=False,
             figure=f"gain over today's decisions, a {self.per}",
             unit=self.unit,
             sentence=f"{abs(value.gain.value):,.0f} {self.unit} a {self.per} {word} than today's ({value.today}; gain "

@@ -48,7 +48,7 @@ class BaseRate(NaiveGate):
             f"{self.margin:.1%} required"
         )
         figure = "log loss saved against the base rate"
-        return at_least("baseline", measured, self.margin, figure=figure, unit="%", sentence=sentence)
+        return at_least(measured, self.margin, figure=figure, unit="%", sentence=sentence)
 
 
 class Median(NaiveGate):

@@ -116,7 +116,7 @@ class NaiveGate(Gate):
             f"{report.error.name} {report.error.amount(measured)} on {report.rows.test} rows; at most "
             f"{report.error.amount(bound)} allowed, {below} ({report.error.amount(naive)})"
         )
-        return at_most("baseline", measured, bound, figure=report.error.name, unit=report.error.unit, sentence=sentence)
+        return at_most(measured, bound, figure=report.error.name, unit=report.error.unit, sentence=sentence)
 
 
 def number(value: float | None) -> float:

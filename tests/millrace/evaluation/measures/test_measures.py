@@ -133,7 +133,7 @@ class Sure(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         found = report.of(SureEvidence)
         measured = math.nan if found is None else found.share.value
-        return at_most("sure", measured, self.at_most, figure="sure answers", sentence=f"{measured:.1%} are sure")
+        return at_most(measured, self.at_most, figure="sure answers", sentence=f"{measured:.1%} are sure")
 
 
 class MoreGates(Gates):
