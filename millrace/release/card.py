@@ -23,7 +23,7 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
 from millrace.timestamps import format_utc
-from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Card, Workload
 
 CARD_FILE = "card.json"
 MOST_CHARACTERS = 100_000
@@ -90,7 +90,7 @@ class TrainingDetails(CardPart):
 
 class Metric(CardPart):
     name: Name
-    type: Literal["number", "boolean"]
+    type: Literal["number", "boolean"] = "number"
     value: bool | float
     notes: Annotated[str, StringConstraints(max_length=1024)] = ""
 
@@ -159,15 +159,15 @@ class Records:
 
 def card_of(records: Records) -> ModelCard:
     """The card. Raises ArtefactError, which names the field, if the records or the declaration leave a field empty."""
-    if records.workload.card is None:
+    if (card := records.workload.card) is None:
         raise ArtefactError("workload.yaml: card: expected intended_use and the other fields of a model card, got none")
     try:
         return ModelCard(
             model_overview=_overview(records),
-            intended_uses=_uses(records),
+            intended_uses=_uses(card),
             training_details=_training(records),
             evaluation_details=(_evaluation(records),),
-            additional_information=_additional(records),
+            additional_information=_additional(records, card),
         )
     except ValidationError as error:
         # One error is enough for the message. `title` is the class of the part, such as `Overview`.
@@ -197,9 +197,7 @@ def _maker(records: Records) -> str:
     return "not known; registered by " if records.is_external else ""
 
 
-def _uses(records: Records) -> IntendedUses:
-    card = records.workload.card
-    assert card is not None  # looked at by card_of
+def _uses(card: Card) -> IntendedUses:
     rating: dict[str, Literal["High", "Medium", "Low"]] = {"high": "High", "medium": "Medium", "low": "Low"}
     return IntendedUses(
         purpose_of_model=card.intended_use,
@@ -267,12 +265,12 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         ),
     )
     if (acting := report.automation) is not None:
-        promised = Metric(name="promised error", type="number", value=acting.promised_error)
-        found = [] if acting.threshold is None else [Metric(name="confidence", type="number", value=acting.threshold)]
+        promised = Metric(name="promised error", value=acting.promised_error)
+        found = [] if acting.threshold is None else [Metric(name="confidence", value=acting.threshold)]
         shares = (*_estimate("share of the rows", acting.coverage), *_estimate("error", acting.error))
         yield "answers that act by themselves", (promised, *found, *shares)
     if (costs := report.costs) is not None:
-        reviewed = Metric(name="all reviewed", type="number", value=costs.all_reviewed)
+        reviewed = Metric(name="all reviewed", value=costs.all_reviewed)
         by_policy = _estimate("by the policy", costs.by_policy.measured)
         automated = _estimate("all automated", costs.all_automated.measured)
         acts = _estimate("share that acts", costs.coverage)
@@ -292,9 +290,7 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
         yield (
             "error by group",
             tuple(
-                Metric(
-                    name=f"{one.column} = {one.value}"[:255], type="number", value=one.error, notes=f"{one.rows} rows"
-                )
+                Metric(name=f"{one.column} = {one.value}"[:255], value=one.error, notes=f"{one.rows} rows")
                 for one in fairness.groups[:MOST_PARTS]
                 if math.isfinite(one.error)
             ),
@@ -312,7 +308,7 @@ def _groups(records: Records) -> Iterator[tuple[str, tuple[Metric, ...]]]:
 def _numbers(metrics: Mapping[str, float | None]) -> Iterator[Metric]:
     for name, value in metrics.items():
         if value is not None and math.isfinite(value):
-            yield Metric(name=name, type="number", value=float(value))
+            yield Metric(name=name, value=float(value))
 
 
 def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[Metric]:
@@ -322,13 +318,11 @@ def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[
     if not math.isfinite(one.value):
         return
     notes = f"95 % interval {one.low:.4g} to {one.high:.4g}" if math.isfinite(one.low + one.high) else "no interval"
-    yield Metric(name=name, type="number", value=one.value, notes=f"{notes}, {rows} rows" if rows else notes)
+    yield Metric(name=name, value=one.value, notes=f"{notes}, {rows} rows" if rows else notes)
 
 
-def _additional(records: Records) -> AdditionalInformation:
-    card, report = records.workload.card, records.evaluation
-    assert card is not None  # looked at by card_of
-    fairness = report.of(FairnessEvidence)
+def _additional(records: Records, card: Card) -> AdditionalInformation:
+    fairness = records.evaluation.of(FairnessEvidence)
     watched = sorted({one.column for one in fairness.groups}) if fairness else []
     groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
     made_by = {"torch": records.description.torch} if records.description.torch else {}
