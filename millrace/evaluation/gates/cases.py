@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from millrace.evaluation.evidence import Figures, GateEvidence
-from millrace.evaluation.gates.gate import Gate, Verdict, unknown
+from millrace.evaluation.gates.gate import Gate, GateSection, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature
 from millrace.tasks.task import Task
@@ -16,10 +16,8 @@ from millrace.tasks.task import Task
 Words = Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S")]
 
 
-class AnswerRange(BaseModel):
+class AnswerRange(GateSection):
     """The numbers that are right: `{at_least: 0, at_most: 20}`, or one of both."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     at_least: float | None = None
     at_most: float | None = None
@@ -36,10 +34,8 @@ class AnswerRange(BaseModel):
         return (self.at_least is None or number >= self.at_least) and (self.at_most is None or number <= self.at_most)
 
 
-class NamedCase(BaseModel):
+class NamedCase(GateSection):
     """One row, what every version must answer to it, and why."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     name: Words
     reason: Words

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict
-
 from millrace.evaluation.gates.bounds import (
     Calibration,
     FiniteWeights,
@@ -19,7 +17,7 @@ from millrace.evaluation.gates.bounds import (
 from millrace.evaluation.gates.cases import Cases
 from millrace.evaluation.gates.classes import Auc, MeanCost, Precision, Recall
 from millrace.evaluation.gates.fairness import Fairness
-from millrace.evaluation.gates.gate import Gate, Verdict
+from millrace.evaluation.gates.gate import Gate, GateSection, Verdict
 from millrace.evaluation.gates.leakage import Leakage
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.parts import Parts
@@ -41,10 +39,8 @@ REVERSED = 1.5
 """A live version that is wrong on more than half of the rows, and this much more often than the naive rule, is told."""
 
 
-class Gates(BaseModel):
+class Gates(GateSection):
     """The key `gates` of workload.yaml. A gate that is None was left out, and is not judged."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     finite_weights: FiniteWeights = FiniteWeights()
     calibration: Calibration | None = None

@@ -112,10 +112,14 @@ def words_of(measure: Measure, error: ErrorMeaning) -> tuple[str, Callable[[floa
     return error.name, error.amount
 
 
-class Gate(BaseModel):
-    """The bounds of one gate. A key that the gate does not have is refused."""
+class GateSection(BaseModel):
+    """A part of the key `gates` of workload.yaml. It is immutable, and an unknown key is refused."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+
+
+class Gate(GateSection):
+    """The bounds of one gate."""
 
     evidence: ClassVar[type[GateEvidence] | None] = None
     """What the gate judges by, if `measures/<its name>.py` finds it; None for a gate on the report's own figures."""

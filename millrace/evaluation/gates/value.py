@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from millrace.evaluation.evidence import Estimate, GateEvidence
-from millrace.evaluation.gates.gate import IntervalGate, Positive, Verdict, unknown
+from millrace.evaluation.gates.gate import GateSection, IntervalGate, Positive, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
 
@@ -16,10 +15,8 @@ if TYPE_CHECKING:
     from millrace.tasks.task import Task
 
 
-class Worth(BaseModel):
+class Worth(GateSection):
     """What one decision is worth, in the gate's unit; a cost is below 0. Each subclass is for one kind of task."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
 
 class BinaryWorth(Worth):
@@ -36,7 +33,7 @@ class ClassWorth(Worth):
 
     right: float
     wrong: float
-    pairs: dict[str, dict[str, float]] = {}
+    pairs: Mapping[str, Mapping[str, float]] = {}
     """The worth of single pairs, by label, then by answer: `{"fire": {"smoke": -1}}` for fire answered as smoke."""
 
 
