@@ -39,7 +39,6 @@ def versions(target: Target, as_json: Json) -> None:
     monitors of the live version cannot watch."""
     from millrace.console.queries.alarms import read_limits
     from millrace.console.queries.live import find_climb, sentence_of
-    from millrace.console.queries.money.endpoint import find_asleep, words_of
     from millrace.console.queries.runs import SHORT
     from millrace.console.queries.versions import find_versions, read_call_times, read_evaluation
 
@@ -56,14 +55,12 @@ def versions(target: Target, as_json: Json) -> None:
     ]
     live = next((version for version in found if version.status == "live"), None)
     limits = read_limits(environment, names) if live else ()
-    climb, asleep = find_climb(environment, names), find_asleep(environment, names)
+    climb = find_climb(environment, names)
     if as_json:
         documents = [_version_document(*each, limits=limits if each[0] is live else ()) for each in judged]
         for document in documents:
             if climb and document["version"] == climb.version:
                 document["climb"] = climb.model_dump(mode="json")
-            if asleep and document["status"] == "live":
-                document["asleep_since"] = asleep.since
         show_json(documents)
         return
     show_rows([_version_row(*each) for each in judged], as_json=False, nothing="No model was trained yet.")
@@ -73,8 +70,6 @@ def versions(target: Target, as_json: Json) -> None:
             print(f"\n{what}: {version.next_step.sentence}:\n  {command(names, *version.next_step.words)}")
     if climb:
         print(f"\nVersion {climb.version}: {sentence_of(climb)}.")
-    if asleep:
-        print(f"\nVersion {asleep.version}: {words_of(asleep)}, since nobody asked it; a request starts it.")
     for limit in limits:
         print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 

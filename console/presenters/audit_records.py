@@ -14,7 +14,6 @@ from millrace.console.words import count, day
 from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
-    EndpointStarted,
     FloorMoved,
     HeldLabelsDecided,
     ReleaseFailed,
@@ -108,11 +107,6 @@ def _floor(details: FloorMoved) -> str:
     return f"version {details.version}: {now}: {figures}"
 
 
-def _started(details: EndpointStarted) -> str:
-    slept_h = (details.started_at - details.stopped_at).total_seconds() / 3600
-    return f"version {details.version}: serves again after {slept_h:.1f} hours"
-
-
 DECIDED = "version {0.version}: {0.reason}"
 LEFT_PHASE = (
     "version {0.version}, {0.phase}: {0.because}; {0.differing:,} of {0.pairs:,} answers differed from version "
@@ -144,8 +138,6 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.REVIEW_UNANSWERED: "{0.decision}: nobody has answered in time",
     AuditEvent.FLOOR_ON: _floor,
     AuditEvent.FLOOR_OFF: _floor,
-    AuditEvent.ENDPOINT_STOPPED: "version {0.version}: nobody asked; {0.instances} × {0.instance} stopped",
-    AuditEvent.ENDPOINT_STARTED: _started,
     AuditEvent.ALARM_ACKNOWLEDGED: "alarm {0.alarm}: {0.reason}",
     AuditEvent.RUN_REDRIVEN: "{0.machine} {0.run:.8} goes on: {0.reason}",
     AuditEvent.FILE_DROPPED: "{0.drop} of {0.size:,} bytes: {0.reason}",

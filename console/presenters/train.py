@@ -145,14 +145,11 @@ def _version_of_release(given: Document, detail: Document) -> str:
     return f"version {version}" if version else ""
 
 
-SERVES_AGAIN: tuple[ReleaseOutcome, ...] = ("done", "asleep")
-"""With these a release that restores has only to see that the endpoint serves."""
 NOT_RELEASED: Mapping[ReleaseOutcome, str] = {
     "done": "this version or a newer one is or was live",
     "outdated": "another version is live than the one that it was compared with",
     "busy": "another release runs",
     "behind": "another version answers copies first",
-    "asleep": "the endpoint was asleep",
     "unapproved": "a person has to approve it",
     "refused": "a person has refused it",
 }
@@ -188,7 +185,7 @@ def _outcome_of_release(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if opened is None:
         return Outcome()
     is_rollback = "rollback" in run.input
-    if opened.outcome in SERVES_AGAIN and _restores(run):
+    if opened.outcome == "done" and _restores(run):
         return Outcome(text=f"the endpoint serves version {opened.version}")
     if opened.outcome != "open":
         # `done` and `busy` refuse nothing that an event started: it came twice, or another release has its turn. A
@@ -219,7 +216,7 @@ def live_since(run: Execution, report: WorkloadReport) -> date | None:
 def _summary_of_release(run: Execution, report: WorkloadReport) -> RunSummary:
     opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
     version = opened.version if opened else ""
-    if opened and opened.outcome in SERVES_AGAIN and _restores(run):
+    if opened and opened.outcome == "done" and _restores(run):
         return RunSummary(what=f"The endpoint serves version {version}", detail="", tone="good")
     if opened and opened.outcome != "open":
         why = opened.refusal or NOT_RELEASED[opened.outcome]

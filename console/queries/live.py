@@ -17,7 +17,6 @@ from millrace.console.queries.alarms import AlarmState, find_alarm_states
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.freshness import Step, find_freshness
-from millrace.console.queries.money.endpoint import find_asleep, words_of
 from millrace.console.queries.reviews import Waiting, WaitingDrops, find_waiting_reviews, read_waiting
 from millrace.console.queries.runs import Run, read_execution, runs_by_machine
 from millrace.console.queries.stored import Unread, find_object, part, unread
@@ -29,7 +28,6 @@ from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided
 from millrace.messages.climb import CLIMB_FILE, FOLDER, Climb
 from millrace.names import MACHINE_OF_FEED, WorkloadNames
 from millrace.release.assisted import in_words, reviews_of
-from millrace.state.asleep import Asleep
 from millrace.state.audit import Record
 from millrace.state.automation import Automation
 from millrace.state.pointers import ReleasePointers, Version
@@ -271,8 +269,6 @@ class WorkloadState:
     now: datetime
     """The time of the environment's clock."""
     champion: Version | Unread | None
-    asleep: Asleep | Unread | None
-    """None while the endpoint is not stopped."""
     lost: str
     """Why the live version cannot answer, with the command that helps; empty if it can, or if nobody can say."""
     automates: Automates | Unread | None
@@ -291,11 +287,10 @@ class WorkloadState:
 
     @property
     def live(self) -> str:
-        """`version 3`, `version 3, asleep since 1997-06-01 18:50`, `none yet`; why the pointers cannot be read."""
+        """`version 3`, `version 3, ✗ its endpoint is gone: …`, `none yet`; why the pointers cannot be read."""
         if not isinstance(self.champion, Version):
             return self.champion.words if self.champion else "none yet"
-        words = words_of(self.asleep) if isinstance(self.asleep, Asleep) else ""
-        return ", ".join(filter(None, (f"version {self.champion.version}", words, self.lost and f"✗ {self.lost}")))
+        return f"version {self.champion.version}" + (f", ✗ {self.lost}" if self.lost else "")
 
 
 def try_state(environment: Environment, names: WorkloadNames) -> WorkloadState | UnreadWorkload:
@@ -314,15 +309,13 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
     champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
     live = champion if isinstance(champion, Version) else None
     automates = part(lambda: find_automates(environment, names, live))
-    asleep = part(lambda: find_asleep(environment, names)) if live else None
-    lost = part(lambda: lost_endpoint(environment, names)) if live and asleep is None else ""
+    lost = part(lambda: lost_endpoint(environment, names)) if live else ""
     runs = part(lambda: _runs(environment, names, now))
     listed = () if isinstance(runs, Unread) else runs.listed
     return WorkloadState(
         names=names,
         now=now,
         champion=champion,
-        asleep=asleep,
         lost=lost if isinstance(lost, str) else "",
         automates=automates,
         runs=runs,
@@ -338,7 +331,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
 
 
 def lost_endpoint(environment: Environment, names: WorkloadNames) -> str:
-    """Why the endpoint of a live version that is not asleep does not answer, with the command that makes it anew."""
+    """Why the endpoint of a live version does not answer, with the command that makes it anew; empty if it does."""
     described = find_endpoint(environment.client("sagemaker"), names.endpoint)
     came = "gone" if described is None else described["EndpointStatus"]
     if described is not None and came not in BROKEN:

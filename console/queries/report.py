@@ -172,7 +172,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
-        usage=read("cost", lambda: find_usage(environment, names, runs, jobs, records)) or (),
+        usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
         rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},
         limits=(
             *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),

@@ -1,7 +1,7 @@
 """Cleans up after an execution that has ended in any way: frees what it held.
 
-After a release it notes that an endpoint which was asleep serves again. After a failed one it writes an audit record,
-deletes the release's leftovers, and has the live version restored if the endpoint does not serve it."""
+After a failed release it also writes an audit record, deletes the release's leftovers, and has the live version
+restored if the endpoint does not serve it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from millrace.messages.envelope import Event, Message
 from millrace.messages.execution import ExecutionEnded
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import MACHINE_OF_FEED
-from millrace.release.idle import Sleep
 from millrace.release.leftovers import Leftovers, Restoration, is_restoration
 from millrace.settings.environment import Environment
 from millrace.state.climbing import Climbing
@@ -32,7 +31,6 @@ RESTORATION = Restoration(
     names=ROOM.names,
 )
 LEFTOVERS = Leftovers(sagemaker=SAGEMAKER, cloudwatch=boto3.client("cloudwatch"), names=ROOM.names, state=ROOM.state)
-SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=ROOM.dynamodb, names=ROOM.names, state=ROOM.state, function="cleanup")
 OF_DROPS = {ROOM.names.machine_arn(machine): machine for machine in MACHINE_OF_FEED.values()}
 """The machines that drops start, by their ARN."""
 
@@ -49,9 +47,8 @@ def handler(call: Event[ExecutionEnded]) -> Freed:
     """What was freed. The event may come twice; a second call finds nothing to do."""
     ended = call.detail
     freed = free(ended)
-    if ended.machine == ROOM.names.machine_arn("release"):
-        freed += clean_up(call) if ended.status != "SUCCEEDED" else []
-        SLEEP.end(cause=call.cause, as_of=call.as_of)
+    if ended.machine == ROOM.names.machine_arn("release") and ended.status != "SUCCEEDED":
+        freed += clean_up(call)
     ROOM.logger.info("freed", extra={"execution": ended.execution_arn, "status": ended.status, "freed": freed})
     return Freed(freed=tuple(freed))
 

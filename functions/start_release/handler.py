@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from functools import partial
-
 import boto3
 
 from millrace.aws.endpoints import served_model
@@ -17,9 +14,7 @@ from millrace.messages.envelope import StepInput
 from millrace.messages.release import ReleaseInput, ReleaseStarted, Turn
 from millrace.release.promotion import ROLLBACK_PHASES, opening
 from millrace.release.registry import APPROVED, Registry
-from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
-from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers
 
 ROOM = WorkloadRoom(ReleaseSettings.parse(), __name__)
@@ -59,14 +54,9 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     # 3. The endpoints, then what the release does next.
     live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
     challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
-    config = sleeping(given, pointers) if leased and live == "absent" else ""
     served = leased and is_served(given, pointers)
-    outcome, refusal = opening(given, package, pointers, verdict, turn=turn, is_served=served, sleeps=bool(config))
+    outcome, refusal = opening(given, package, pointers, verdict, turn=turn, is_served=served)
     # 4. What has to happen before the machine goes on.
-    if leased and outcome == "busy":
-        run, cause, connect = call.execution_arn, given.cause, partial(boto3.client, "events")
-        wake(ROOM.state, NAMES, run=run, cause=cause, at=datetime.now(UTC), connect=connect)
-        ROOM.leases.free(call.execution_arn)
     if outcome == "open" and given.rollback and challenger == "in_service":
         answer_at_once(package.version, execution=call.execution_arn)
     if outcome == "open" and "changing" in (live, challenger):
@@ -83,7 +73,6 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         challenger=challenger,
         rule_answer=VERSIONS.rule_answer(package),
         approval_hours=ROOM.workload.rollout.approval_hours,
-        sleeping_config=config if outcome in ("asleep", "busy") else "",
         keeps_warm=ROOM.workload.rollout.warm_hours > 0 and given.rollback is None,
     )
 
@@ -101,12 +90,3 @@ def is_served(given: ReleaseInput, pointers: Pointers) -> bool:
     if given.rollback is None or not given.rollback.restores or champion is None:
         return False
     return served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
-
-
-def sleeping(given: ReleaseInput, pointers: Pointers) -> str:
-    """The configuration by which the endpoint serves the live version again; empty if it is not asleep.
-
-    Empty for a rollback to another version too: it makes the endpoint anew."""
-    champion, asleep = pointers.champion, Asleep.find(ROOM.state)
-    is_live = asleep and champion and asleep.version == champion.version
-    return asleep.config if asleep and is_live and (not given.rollback or given.rollback.restores) else ""

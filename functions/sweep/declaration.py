@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 
-from millrace.messages.events import AlarmUnanswered, EndpointOrphaned, EndpointWanted, RunUnheard
+from millrace.messages.events import AlarmUnanswered, EndpointOrphaned, RunUnheard
 from millrace.names import MACHINES
 from millrace.settings.declaration import Declared, Deployment, Grant
 from millrace.settings.release import ReleaseSettings
 
 
 def rights(given: Deployment) -> Iterator[Grant]:
-    idle = given.workload.rollout.idle
     yield Grant("state_table.own_items", may="Query GetItem PutItem UpdateItem DeleteItem")
     named = "An execution names itself or is named by a digest"
     yield Grant("step_functions.executions", *MACHINES, because=named, may="DescribeExecution")
@@ -23,8 +22,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("registry.versions", may="DescribeModelPackage")
     if given.approval == "person":
         yield Grant("registry.refuse")
-    wanted = [EndpointWanted] if idle else []
-    yield Grant("bus.put_events", EndpointOrphaned, AlarmUnanswered, RunUnheard, *wanted)
+    yield Grant("bus.put_events", EndpointOrphaned, AlarmUnanswered, RunUnheard)
     yield Grant("alarms.describe", because="DescribeAlarms takes no resource")
     yield Grant("alarms.of_releases", may="DeleteAlarms")
     yield Grant("state_table.read_audit")
@@ -34,13 +32,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
         more = " BatchGetItem" if given.workload.policy.review.twice else ""
         yield Grant("state_table.reviews", may="Query GetItem PutItem UpdateItem DeleteItem" + more)
         yield Grant("buckets.LANDING.write", "labels/review")
-    if given.workload.policy or idle:
         yield Grant("state_table.append_audit")
-    if idle:
-        # An endpoint that nobody asks: its scaling goes with it, and the alarms of the scaling.
-        yield Grant("alarms.read_metrics")
-        yield Grant("sagemaker_endpoints.scalable_targets", may="DeregisterScalableTarget")
-        yield Grant("alarms.of_scaling", may="DeleteAlarms")
 
 
 DECLARED = Declared(

@@ -10,8 +10,6 @@
    It publishes how many others wait, and how long the oldest does.
 7. It refuses versions that nobody has approved in time.
 8. It reminds people of alarms on which nobody has acted.
-9. It stops a live endpoint that nobody has asked for the declared hours, and notes when it serves again. A schedule of
-   its own has it started (`rollout.idle`).
 
 Step Functions delivers the event that an execution has ended as best effort. So the event by which `cleanup` frees a
 slot, and by which people hear of a failure, may be lost. Events of failures come here too, and are noted for step 5:
@@ -35,10 +33,8 @@ from millrace.functions.sweep.holders import Noted, Pass, Scheduled, Swept
 from millrace.messages.envelope import Event, ExecutionInput
 from millrace.messages.execution import ExecutionEnded
 from millrace.operations.alarms import AUDIT_AGE
-from millrace.release.idle import START_SCHEDULE, Sleep
 from millrace.release.leftovers import Leftovers, Restoration
 from millrace.release.registry import Registry
-from millrace.release.waking import wake
 from millrace.settings.release import ReleaseSettings
 from millrace.state.audit_chain import AuditChain
 from millrace.state.holdings import Slots
@@ -49,8 +45,9 @@ SAGEMAKER, CLOUDWATCH = boto3.client("sagemaker"), boto3.client("cloudwatch")
 SLOTS = Slots(ROOM.state)
 REGISTRY = Registry(SAGEMAKER, group=ROOM.names.package_group)
 LEFTOVERS = Leftovers(sagemaker=SAGEMAKER, cloudwatch=CLOUDWATCH, names=ROOM.names, state=ROOM.state)
-SCALING = boto3.client("application-autoscaling")
-RESTORATION = Restoration(sagemaker=SAGEMAKER, scaling=SCALING, states=STATES, names=ROOM.names)
+RESTORATION = Restoration(
+    sagemaker=SAGEMAKER, scaling=boto3.client("application-autoscaling"), states=STATES, names=ROOM.names
+)
 EVENTS = boto3.client("events")
 NOTICE = OrphanNotice(events=EVENTS, names=ROOM.names, state=ROOM.state)
 FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=ROOM.names, state=ROOM.state)
@@ -60,8 +57,6 @@ LAG = AuditLag(dynamodb=ROOM.dynamodb, names=ROOM.names, chain=CHAIN, state=ROOM
 REMINDERS = people.Reminders(
     cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, workload=ROOM.workload
 )
-IDLE = ROOM.workload.rollout.idle
-SLEEP = Sleep(sagemaker=SAGEMAKER, dynamodb=ROOM.dynamodb, names=ROOM.names, state=ROOM.state, function="sweep")
 REVIEWS = Reviews(dynamodb=ROOM.dynamodb, s3=S3, names=ROOM.names) if ROOM.workload.policy else None
 
 
@@ -71,9 +66,6 @@ def handler(call: Event[Scheduled | ExecutionEnded]) -> Swept | Noted:
     if isinstance(call.detail, ExecutionEnded):
         ReportedFailure(execution_arn=call.detail.execution_arn, as_of=call.as_of).put(ROOM.state)
         return Noted(execution_arn=call.detail.execution_arn)
-    if call.detail.schedule == START_SCHEDULE:
-        run = ROOM.names.function_arn("sweep")
-        wake(ROOM.state, ROOM.names, run=run, cause=call.cause, at=call.as_of, connect=lambda: EVENTS)
     return sweep(call)
 
 
@@ -105,10 +97,6 @@ def sweep(call: ExecutionInput) -> Swept:
     if hours := ROOM.workload.monitors.remind_hours:
         ROOM.logger.info("reminded", extra={"of": REMINDERS.send(hours=hours, cause=call.cause, as_of=call.as_of)})
     people.refuse_overdue(ROOM, REGISTRY, now=call.as_of)
-    if IDLE:
-        SLEEP.end(cause=call.cause, as_of=call.as_of)
-        if SLEEP.begin(CLOUDWATCH, SCALING, hours=IDLE.stop_after_hours, cause=call.cause, as_of=call.as_of):
-            ROOM.logger.info("stopped", extra={"endpoint": ROOM.names.endpoint})
     if REVIEWS:
         people.end_reviews(ROOM, REVIEWS, now=call.as_of)
     return swept

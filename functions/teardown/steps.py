@@ -7,7 +7,7 @@ running     stops executions of the machines, and jobs: a job may have outlived 
             started it
 endpoints   deletes the endpoints and their scaling, before the rest is deleted, since they cost by the hour
 versions    deletes what releases and registrations made of versions: alarms, endpoint configurations, models and
-            packages; the release pointers are cleared, and that the endpoint is asleep
+            packages; the release pointers are cleared
 tables      removes the Iceberg tables from the catalogue; their files stay in the lake
 """
 
@@ -24,7 +24,6 @@ from millrace.aws.endpoints import CHANGING
 from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, STARTING_QUEUES, TABLES, WorkloadNames
-from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
@@ -177,7 +176,6 @@ def delete_versions(client: Callable[[str], Any], names: WorkloadNames) -> list[
         at_most=AT_MOST,
     )
     # `configs or …`: a configuration is found by its model, so models are deleted only when no configuration is left.
-    state = StateTable(client("dynamodb"), names)
     return [
         *_delete_alarms(client("cloudwatch"), names),
         *(
@@ -185,8 +183,7 @@ def delete_versions(client: Callable[[str], Any], names: WorkloadNames) -> list[
             or delete_each("model", models.listed(), sagemaker.delete_model, parameter="ModelName", at_most=AT_MOST)
         ),
         *_packages(sagemaker, names.package_group),
-        *_clear_pointers(ReleasePointers(state)),
-        *_forget_sleep(state),
+        *_clear_pointers(ReleasePointers(StateTable(client("dynamodb"), names))),
     ]
 
 
@@ -237,14 +234,6 @@ def _clear_pointers(kept: ReleasePointers) -> list[str]:
     kept.move(Pointers(revision=pointers.revision))
     live = pointers.champion.version if pointers.champion else "none"
     return [f"pointers to version {live}"]
-
-
-def _forget_sleep(state: StateTable) -> list[str]:
-    """Forget the stopped endpoint: the first request of the next deployment would have it started."""
-    if (asleep := Asleep.find(state)) is None:
-        return []
-    asleep.remove(state)
-    return [f"endpoint asleep since {asleep.since:%Y-%m-%d %H:%M}"]
 
 
 def unregister_tables(client: Callable[[str], Any], names: WorkloadNames) -> list[str]:

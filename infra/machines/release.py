@@ -102,7 +102,6 @@ def _start_release(context: Context) -> dict[str, State]:
             "Is it this release's turn?",
             [
                 (states.equals(outcome, "open"), preflight.FIRST),
-                (states.equals(outcome, "asleep"), "Asleep"),
                 (states.equals(outcome, "done"), "Restored?"),
                 (states.equals(outcome, "unapproved"), "Approval wanted"),
                 (states.equals(outcome, "behind"), "A version climbs"),
@@ -110,12 +109,6 @@ def _start_release(context: Context) -> dict[str, State]:
                 (states.equals(outcome, "refused"), "Release refused"),
             ],
             otherwise="Its turn comes",
-        ),
-        "Asleep": endpoints.config_so_far(
-            RELEASE.path("sleeping_config"),
-            result="live_config",
-            comment="Nobody had asked the live endpoint, so it was stopped; it is made as it was",
-            next_state="Create live",
         ),
         "Its turn comes": states.wait(
             "Another release runs, for minutes or hours",
@@ -220,7 +213,7 @@ def _live(context: Context) -> dict[str, State]:
             context,
             name,
             config="live_config",
-            comment="None serves: the first version, or one that slept",
+            comment="None serves: the first version, or one whose endpoint is gone",
             next_state="Live wait",
         ),
         **endpoints.until_in_service(
@@ -309,11 +302,8 @@ def _scaling(context: Context) -> dict[str, State]:
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
         "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
         "Live before?": states.choice(
-            "Do the pointers name the version already, which is merely restored or made again?",
-            [
-                (states.equals(RELEASE.path("outcome"), "done"), "Live"),
-                (states.equals(RELEASE.path("outcome"), "asleep"), "Live"),
-            ],
+            "Do the pointers name the version already, which is merely restored?",
+            [(states.equals(RELEASE.path("outcome"), "done"), "Live")],
             otherwise="Advance release",
         ),
     }

@@ -14,7 +14,7 @@ from millrace.infra.iam.buckets import ARTEFACTS, LAKE
 from millrace.infra.machines import release
 from millrace.infra.machines.watching import judges, watching
 from millrace.infra.stacks.workload import WorkloadStack
-from millrace.messages.events import EndpointWanted, ModelRegistered
+from millrace.messages.events import ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
 from millrace.release.registry import APPROVED, REJECTED
 
@@ -23,13 +23,6 @@ DECIDED = events.CfnRule.InputTransformerProperty(
     input_template='{"cause": <id>, "as_of": <time>, "detail": {"package_arn": <package>}}',
 )
 """The input of the release of a version that a person has approved or refused."""
-
-WANTED = events.CfnRule.InputTransformerProperty(
-    input_paths_map={"id": "$.id", "time": "$.time", "run": "$.detail.run"},
-    input_template='{"cause": <id>, "as_of": <time>, "rollback": {"reason": "it is asked for and asleep", '
-    '"who": <run>, "restores": true}}',
-)
-"""The input of the release that makes an endpoint again which was stopped since nobody asked it."""
 
 
 def decided(names: WorkloadNames) -> dict[str, Any]:
@@ -68,11 +61,6 @@ class ReleaseStack(WorkloadStack):
             pattern=pattern_of(ModelRegistered, workload=names.workload),
             bus=context.platform.bus,
         ).to_machine(names.machine_arn("release"))
-        if context.workload.rollout.idle:
-            wanted = pattern_of(EndpointWanted, workload=names.workload)
-            Rule(self, "wanted", context=context, pattern=wanted, bus=context.platform.bus).to_machine(
-                names.machine_arn("release"), envelope=WANTED
-            )
         if context.approval == "person":
             Rule(self, "approved", context=context, pattern=decided(names), bus=None).to_machine(
                 names.machine_arn("release"), envelope=DECIDED

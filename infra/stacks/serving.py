@@ -22,7 +22,7 @@ from millrace.infra.iam import bus, queues, sagemaker_endpoints, state_table
 from millrace.infra.iam.buckets import LAKE
 from millrace.infra.iam.resource import Statement, resource
 from millrace.infra.stacks.workload import WorkloadStack
-from millrace.messages.events import EndpointWanted, JobDone, JobFailed
+from millrace.messages.events import JobDone, JobFailed
 from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
@@ -51,10 +51,10 @@ SIDE = "struct<observedcontenttype:string,mode:string,data:string,encoding:strin
 def decision_columns(*, dates: tuple[AnswerField, ...] = (), **has: bool) -> dict[str, str]:
     """Columns of the table of decisions: a line of `millrace.decisions.record`, as Athena reads it.
 
-    `has` is by `LineField.needs`. `acted`: lines have an action, by a policy, or since the endpoint may be asleep. With
-    a `chain` a line may say who answered in place of the model, with a `floor` also what the model said. `called`: it
-    has a REST API, so that callers are asked for; lines name the callers of the function's URL as well. `dates` say
-    for when an answer is."""
+    `has` is by `LineField.needs`. `acted`: the workload has a policy, so that lines have an action. With a `chain` a
+    line may say who answered in place of the model, with a `floor` also what the model said. `called`: it has a REST
+    API, so that callers are asked for; lines name the callers of the function's URL as well. `dates` say for when an
+    answer is."""
     told = [one for one in FIELDS if one.under == "millrace" and one.kind.athena and has.get(one.needs, not one.needs)]
     ours = [f"{one.name}:{one.kind.athena}" for one in told]
     dated = [f"{field.name}:{athena_type(field)}" for field in dates]
@@ -93,7 +93,7 @@ class ServingStack(WorkloadStack):
             description="One row per decision, under the date of its event; a reader keeps the last row of an id. "
             "The table of absorbed decisions has older ones",
             columns=decision_columns(
-                acted=policy is not None or self.context.workload.rollout.idle is not None,
+                acted=policy is not None,
                 chain=bool(self.context.workload.prediction.fallback),
                 floor=policy is not None and policy.floor is not None,
                 called=self.context.settings.options.api is not None,
@@ -208,7 +208,6 @@ class ServingStack(WorkloadStack):
             ),
             state_table.own_items(names).may("GetItem", "PutItem", "UpdateItem"),
             *state_table.read_known_keys(names, self.context.workload.known_keys),
-            *([bus.put_events(names, EndpointWanted)] if self.context.workload.rollout.idle else []),
         ]
 
     def _consumer(self, name: str, consumer: Kind) -> Queue:

@@ -94,5 +94,5 @@ class TeardownStack(WorkloadStack):
         yield sagemaker_endpoints.configs(names).may("DescribeEndpointConfig", "DeleteEndpointConfig")
         yield sagemaker_endpoints.models(names).may("DescribeModel", "DeleteModel")
         yield registry.versions(names).may("DeleteModelPackage")
-        yield state_table.own_items(names).may("GetItem", "PutItem", "DeleteItem")
+        yield state_table.own_items(names).may("GetItem", "PutItem")
         yield state_table.append_audit(names)

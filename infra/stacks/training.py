@@ -16,12 +16,7 @@ from millrace.infra.bundles import closure
 from millrace.infra.constructs.job_role import job_role
 from millrace.infra.constructs.rule import Rule, pattern_of
 from millrace.infra.constructs.schedule import Schedule
-from millrace.infra.iam import (
-    functions,
-    key,
-    registry,
-    sharing,
-)
+from millrace.infra.iam import key, registry, sharing
 from millrace.infra.iam.buckets import ARTEFACTS, LAKE, one_object
 from millrace.infra.iam.resource import Statement, policy, resource
 from millrace.infra.machines import retrain, train
@@ -37,7 +32,6 @@ from millrace.messages.events import (
 from millrace.messages.execution import ENDED, UNWANTED
 from millrace.monitoring.alarms import starters
 from millrace.names import IMAGES, JOB_ROLE, MACHINES, Platform, WorkloadNames
-from millrace.release.idle import START_SCHEDULE
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import SUITE
 
@@ -126,11 +120,6 @@ class TrainingStack(WorkloadStack):
         self.functions("snapshot", "registration", "sweep", "tracking", sharing.PULL)
         self._ends("cleanup", ENDED).to_function(context.names.function_arn("cleanup"))
         self._ends("failed-runs", UNWANTED).to_function(sweep.arn)
-        idle = context.workload.rollout.idle
-        if idle and idle.start_at:
-            target = functions.invoke(sweep.arn)
-            start = Schedule(self, START_SCHEDULE, context=context, expression=idle.start_at, target=target)
-            start.node.add_dependency(sweep)
 
     def _train(self) -> None:
         self.machine(train, pretrained=self.pretrained_uri)

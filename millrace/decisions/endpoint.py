@@ -55,15 +55,6 @@ UNAVAILABLE = Refusal(
     status=503,
 )
 
-ASLEEP = Refusal(
-    error="endpoint starts",
-    expected="the live endpoint",
-    came="one that was stopped since nobody had asked it, and that starts now: it takes some minutes",
-    where="endpoint",
-    status=503,
-    retry_after_s=300,
-)
-
 
 def connect(settings: RoadSettings, task: Task, *, canary: bool = False) -> Callable[[bytes, int], Answers]:
     """A function that takes a body and its number of rows, and returns the endpoint's answer, checked by the task.

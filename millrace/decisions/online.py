@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -33,12 +32,11 @@ from millrace.decisions.known_pasts import KeyLookup
 from millrace.decisions.record import Decision, Source, canonical, to_line
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
-from millrace.errors import EndpointRefusedError, QueueError, RefusedError, RequestRefusedError
+from millrace.errors import EndpointRefusedError, RefusedError, RequestRefusedError
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.operations.alarms import REFUSED_CALLS
 from millrace.settings.prediction import RoadSettings
-from millrace.state.asleep import START, Asleep
 from millrace.state.known_keys import StoredKeys
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -222,8 +220,8 @@ class OnlineRoad:
         The first of that may be the version before, while it is warm.
 
         Once a model has been live, an endpoint that is missing or may not be called is a fault that does not pass by
-        itself: an alarm calls a person. An endpoint that is asleep starts. Meanwhile a request has the declared
-        fallback; without one it raises RefusedError, and what can wait waits."""
+        itself: an alarm calls a person. Meanwhile a request has the declared fallback; without one it raises
+        RefusedError, and what can wait waits."""
         if not rows:
             return Answers(model_version=None, outputs=())
         body = endpoint.request_body(rows, self._spec.inputs, self._others, explain=asked.explain)
@@ -238,17 +236,13 @@ class OnlineRoad:
             if previous and (answer := self._ask_challenger(body, len(rows), previous.version)):
                 self.count("Fallbacks", len(rows))
                 return replace(answer, answered_by="previous")
-            asleep = isinstance(error, EndpointRefusedError) and self._is_asleep(asked)
-            is_gone = isinstance(error, EndpointRefusedError) and not asleep and self._was_live()
-            if is_gone:
+            if isinstance(error, EndpointRefusedError) and self._was_live():
                 self.count("Unavailable", len(rows))
-            if (asleep or is_gone) and (asked.source != "api" or not self._spec.fallback):
-                raise RefusedError(endpoint.ASLEEP if asleep else endpoint.UNAVAILABLE) from error
-            if not asleep:  # an alarm watches the count, and nobody is called for what was declared
-                self.count("Fallbacks", len(rows))
+                if asked.source != "api" or not self._spec.fallback:
+                    raise RefusedError(endpoint.UNAVAILABLE) from error
+            self.count("Fallbacks", len(rows))
             others = self._instead(rows)
-            outputs = tuple(one.output for one in others)
-            return Answers(model_version=None, outputs=outputs, instead=others, asleep=asleep)
+            return Answers(model_version=None, outputs=tuple(one.output for one in others), instead=others)
 
     def _ask_challenger(self, body: bytes, rows: int, version: str) -> Answers | None:
         """The answer of this version at the challenger's endpoint; None if it gives none."""
@@ -260,31 +254,6 @@ class OnlineRoad:
             self._logger.warning("the challenger gave no answer", extra={"version": version, "reason": str(error)})
             return None
         return answer if answer.model_version == version else None
-
-    def _is_asleep(self, asked: Asked) -> bool:
-        """Whether the endpoint was stopped since nobody had asked it; the first request that finds it so starts it.
-
-        False once it takes longer than START: then something is wrong, and the alarms call a person."""
-        if self.workload.rollout.idle is None:
-            return False
-        try:
-            found = Asleep.find(self.state)
-            is_asked = found is not None and found.asked is not None and asked.at - found.asked < START
-            if found and not is_asked:
-                self._wake(asked)
-        except (BotoCoreError, ClientError, QueueError) as error:
-            self._logger.error("a stopped endpoint cannot be started", extra={"reason": str(error)})
-            return False
-        return is_asked or (found is not None and found.asked is None)
-
-    def _wake(self, asked: Asked) -> None:
-        # Imported here alone: every cold start would wait for the events.
-        from millrace.release.waking import wake
-
-        names = self._settings.names
-        run = names.function_arn({"stream": "stream", "async": "jobs"}.get(asked.source, "prediction"))
-        connect = partial(boto3.client, "events", config=STATE_CONFIG)
-        wake(self.state, names, run=run, cause=asked.ids[0], at=asked.at, connect=connect)
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""
@@ -315,8 +284,7 @@ def document(
     """The answer: `predictions` of good rows, in the order of the request, and `rejected` for the others.
 
     `row` counts from 0. `explanations` are by row; None if they are not wanted. `acts` says whether the workload has a
-    policy: each prediction then has its action and the reason. So has one that nobody but the fallback could
-    make, since the endpoint is asleep."""
+    policy: each prediction then has its action and the reason."""
     return {
         "predictions": [
             {
@@ -327,11 +295,7 @@ def document(
                 "phase": decision.phase,
                 "fallback": decision.fallback,
                 **({"answered_by": decision.answered_by} if decision.answered_by else {}),
-                **(
-                    {"action": decision.action, "reason": decision.reason}
-                    if acts or decision.reason == "asleep"
-                    else {}
-                ),
+                **({"action": decision.action, "reason": decision.reason} if acts else {}),
                 **({} if explanations is None else {"explanation": _explained(decision, explanations.get(row.number))}),
             }
             for row, decision in decided

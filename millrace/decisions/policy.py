@@ -5,7 +5,6 @@
     state_unknown   nobody knows whether it is stopped: the state cannot be read  review
     above_bound     the number that `review_above` names is too large            review
     no_model        no model answered                                            fallback
-    asleep          the endpoint was stopped since nobody had asked it           fallback
     below_floor     the version does worse than the naive rule on recent labels  fallback
     unlike          too few held-out rows are as far from the training rows      review
     within_bounds   the policy asks for no confidence                            automated
@@ -56,7 +55,7 @@ MIX = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53), (33, 1))
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "automated": ("no_policy", "sure", "within_bounds", "would_wait"),
     "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
-    "fallback": ("no_model", "asleep", "below_floor"),
+    "fallback": ("no_model", "below_floor"),
 }
 """The reasons of each action."""
 SHADOWED = ("above_bound", "unlike", "no_threshold", "unsure")
@@ -105,15 +104,13 @@ def act(
     key: Mapping[str, object],
     watched: Mapping[str, float],
     fallback: bool = False,
-    asleep: bool = False,
 ) -> Acted:
     """The action of one answer. `acting` is None for a workload without a policy.
 
     `cells` are the row as it came, `key` those of its key, `watched` is what the model measured of it. `fallback` says
-    whether no model answered, `asleep` whether that was so because the endpoint is stopped."""
-    missing: ActionReason = "asleep" if asleep else "no_model"
+    whether no model answered."""
     if acting is None:
-        return ACTED[missing if fallback else "no_policy"]
+        return ACTED["no_model" if fallback else "no_policy"]
     policy, above = acting.policy, acting.policy.review_above
     waits = ACTED["would_wait"] if policy.shadowed else None
     if policy.held_out and acting.secret:
@@ -126,7 +123,7 @@ def act(
     if is_above and not waits:
         return ACTED["above_bound"]
     if fallback or acting.below_floor:
-        return ACTED[missing if fallback else "below_floor"]
+        return ACTED["no_model" if fallback else "below_floor"]
     # A version that measures no likeness knows no row: it was trained without this part of the policy.
     if is_above or (policy.unlike_training and not watched.get(LIKENESS, 0.0) >= policy.unlike_training):
         return waits or ACTED["unlike"]

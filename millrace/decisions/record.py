@@ -52,7 +52,6 @@ ActionReason = Literal[
     "would_wait",
     "state_unknown",
     "no_model",
-    "asleep",
     "below_floor",
 ]
 """Why an answer has its action: `millrace.decisions.policy` says what each reason means."""
@@ -189,7 +188,7 @@ class Decision:
 
     @property
     def has_policy(self) -> bool:
-        """Whether the action says more than who answered: a policy gave it, or the endpoint was asleep."""
+        """Whether a policy gave the action. False also for a fallback, which needs none."""
         return (self.action, self.reason) != _without_policy(fallback=self.fallback)
 
     @property

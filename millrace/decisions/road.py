@@ -79,8 +79,6 @@ class Answers:
     is the outputs too."""
     answered_by: AnsweredBy | None = None
     """`previous` if the version before answers in place of the live one."""
-    asleep: bool = False
-    """Whether no model answered since the endpoint is stopped."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +170,7 @@ def decide(
     watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
     shared = answer.model_version, prediction_spec, call, acting
     found = zip(rows, inputs, answer.outputs, watched, instead, strict=True)
-    return [_decision(*each, *shared, answered_by=answer.answered_by, asleep=answer.asleep) for each in found]
+    return [_decision(*each, *shared, answered_by=answer.answered_by) for each in found]
 
 
 def _decision(
@@ -187,7 +185,6 @@ def _decision(
     acting: Acting | None,
     *,
     answered_by: AnsweredBy | None,
-    asleep: bool,
 ) -> Decision:
     event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
     if acting and acting.below_floor and not instead:
@@ -200,7 +197,6 @@ def _decision(
         key=key,
         watched=watched,
         fallback=version is None,
-        asleep=asleep,
     )
     withheld = Withheld(model_version=version, output=said) if instead and version is not None else None
     return Decision(

@@ -171,27 +171,6 @@ class FloorMoved(FloorReport):
     version: str
 
 
-class EndpointStopped(Message):
-    """Nobody has asked the live endpoint for the declared hours, so it was stopped.
-
-    {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": "1997-06-01T18:50:00Z"}"""
-
-    version: str
-    instance: str
-    instances: int
-    """How many it had when it was stopped."""
-    stopped_at: Moment
-
-
-class EndpointStarted(EndpointStopped):
-    """The stopped endpoint serves again."""
-
-    asked_at: Moment | None
-    """When the first request or the schedule asked for it; None if a release or a person made it anew."""
-    started_at: Moment
-    """When SageMaker began to make its fleet. What it cost until then was saved."""
-
-
 class AlarmAcknowledged(ByPerson):
     """A person has said that somebody acts on a raised alarm. Nobody is reminded of it any more until it is over."""
 
@@ -250,8 +229,6 @@ class AuditEvent(StrEnum):
     REVIEW_UNANSWERED = "review.unanswered", ReviewUnanswered
     FLOOR_ON = "floor.on", FloorMoved
     FLOOR_OFF = "floor.off", FloorMoved
-    ENDPOINT_STOPPED = "endpoint.stopped", EndpointStopped
-    ENDPOINT_STARTED = "endpoint.started", EndpointStarted
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", AlarmAcknowledged
     RUN_REDRIVEN = "run.redriven", RunRedriven
     FILE_DROPPED = "file.dropped", FileDropped

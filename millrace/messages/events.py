@@ -141,15 +141,6 @@ class EndpointOrphaned(BusEvent, detail_type="endpoint.orphaned"):
     """The endpoint's name."""
 
 
-class EndpointWanted(BusEvent, detail_type="endpoint.wanted"):
-    """The live endpoint was stopped since nobody asked it, and now a request or a schedule asks for it.
-
-    `run` is the ARN of the function that found it so."""
-
-    endpoint: str
-    """The endpoint's name."""
-
-
 class AlarmUnanswered(BusEvent, detail_type="alarm.unanswered"):
     """An alarm is raised for long, and nobody has acted on it. `run` is the ARN of the sweep."""
 

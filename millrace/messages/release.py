@@ -19,10 +19,10 @@ from millrace.workload.rollout import Phases
 Turn = Literal["open", "busy", "behind"]
 """`open`: this release has its turn. `busy`: another release has the lease. `behind`: a version that answers copies
 has it, which takes weeks."""
-ReleaseOutcome = Literal[Turn, "asleep", "done", "outdated", "unapproved", "refused"]
+ReleaseOutcome = Literal[Turn, "done", "outdated", "unapproved", "refused"]
 """What a release does next. `open`: it goes on. `busy`, `behind`: it waits. `unapproved`: it ends, and another
 execution goes on once a person has approved the version. `refused`: nothing, since a person has refused it, or nobody
-may approve so. `asleep`: the endpoint that was stopped is made again, as it was.
+may approve so.
 
 `done`: nothing, since this version or a newer one is or was live. `outdated`: nothing, since another version is live
 than the version that this one was compared with in its evaluation."""
@@ -117,8 +117,6 @@ class ReleaseStarted(Message):
     """What is wrong if the outcome is `outdated` or `refused`, else empty."""
     approval_hours: float = 168
     """How long a version waits for a person before it is refused."""
-    sleeping_config: str = ""
-    """The configuration by which an endpoint that is `asleep` is made again, else empty."""
     has_live: bool
     """Whether there is a live endpoint to update. Without one the machine makes it."""
     has_challenger: bool

@@ -8,7 +8,7 @@ from millrace.messages.envelope import Message
 
 
 class ServedReport(Message):
-    """For example {"fallback": 48, "review": 12, "reasons": {"asleep": 48, "unsure": 12}, "calls": 7, "p50_ms": 3, …}.
+    """For example {"fallback": 48, "review": 12, "reasons": {"no_model": 48, "unsure": 12}, "calls": 7, …}.
 
     Rows of a file belong to no call."""
 

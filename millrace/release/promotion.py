@@ -60,12 +60,10 @@ def opening(
     *,
     turn: Turn,
     is_served: bool,
-    sleeps: bool = False,
 ) -> tuple[ReleaseOutcome, str]:
     """What a release does next, and why its version is refused or outdated, for a person.
 
-    `is_served` says that a version to be restored is served already, `sleeps` that the live endpoint is asleep. A new
-    version is watched beside the one that serves: if it has its turn, it is `busy` until that one is awake."""
+    `is_served` says that a version to be restored is served already."""
     if verdict.refusal:
         return "refused", verdict.refusal
     if verdict.waits:
@@ -73,13 +71,13 @@ def opening(
     if given.rollback:  # compared with nothing: it brings back a version that was live
         if turn != "open":
             return turn, ""
-        return "done" if is_served else "asleep" if sleeps else "open", ""
+        return "done" if is_served else "open", ""
     outcome = outcome_of(pointers, package.version, turn=turn)
     if outcome != "open":
         return outcome, ""
     if refusal := outdated_by(pointers, beside=package.metadata.get("beside", ""), was_live=package.was_live):
         return "outdated", refusal
-    return ("busy" if sleeps else "open"), ""
+    return "open", ""
 
 
 def version_of(state: ModelState, names: WorkloadNames) -> Version:

@@ -20,7 +20,6 @@ Only the module named beside a key reads or writes its items. pk is the workload
     concept#<version> `versions`
     change#<version>  `versions`
     climb             `climbing`
-    asleep            `asleep`
     held-out          `held_out`
     held-labels#<id>  `held_labels`
     contradicting     `held_labels`

@@ -91,17 +91,6 @@ class Canary(Section):
     """After so many days a version with too few requests is refused."""
 
 
-class Idle(Section):
-    """When an endpoint that nobody asks is stopped, and when it starts without being asked."""
-
-    stop_after_hours: Annotated[int, Field(ge=3, le=24 * 30)]
-    """After so many hours without a request the endpoint is stopped: looked at once an hour. The next request starts
-    it, which takes minutes; until then `prediction.fallback` answers, and without one the request is refused. At least
-    3: a new version, which waits for a sleeping endpoint, looks for its turn every two hours."""
-    start_at: str | None = None
-    """When a stopped endpoint starts, too (UTC), as EventBridge Scheduler writes it: `cron(30 6 ? * MON-FRI *)`."""
-
-
 class Rollout(Section):
     """How a version goes live."""
 
@@ -129,8 +118,6 @@ class Rollout(Section):
     """The most instances to which the endpoint scales."""
     invocations_per_instance: Positive
     """The invocations per instance and minute that scaling aims at (target tracking)."""
-    idle: Idle | None = None
-    """None: the endpoint serves until a teardown, whether it is asked or not."""
 
     @property
     def asks_challenger(self) -> bool:

@@ -151,8 +151,6 @@ SELDOM = [Reason(*row) for row in (
      "the teardown found it running"),
     ("teardown-machines", "sagemaker:DeleteEndpoint cloudwatch:DeleteAlarms", "*",
      "the teardown found a challenger, or alarms of target tracking"),
-    ("teardown-machines", "dynamodb:DeleteItem", "*:table/*-state",
-     "the endpoint was asleep at the moment of the teardown"),
     ("ingestion", "s3:ListBucket", "*-landing-*", "a person had the newest drop scored, without naming it",
      "test_refusals.py"),
     ("ingestion", "s3:GetObject", "*-landing-*/scoring/*", "the same, and its object is read as it is now",

@@ -1,19 +1,14 @@
-"""The live endpoint in money: its instances, its hours and sleeps, and whether anybody calls it."""
+"""The live endpoint in money: its instances, its hours, and whether anybody calls it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.console.environment import Environment
 from millrace.console.queries.money.work import DAY_S, HOURS_PER_MONTH, CostLine, source_of
-from millrace.console.queries.versions import state_of
-from millrace.messages.audit import EndpointStarted, EndpointStopped, VersionLive
 from millrace.names import WorkloadNames
-from millrace.state.asleep import Asleep
-from millrace.state.audit import Record
 from millrace.workload.prices import usd_per_hour
 
 IDLE_DAYS = 7
@@ -37,20 +32,6 @@ class Fleet:
     @property
     def usd_per_hour(self) -> float:
         return usd_per_hour(self.instance) * self.count
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sleep:
-    """From the stop of an endpoint to its start, or to the end of the period."""
-
-    fleet: Fleet
-    """What it was when it was stopped."""
-    begun: datetime
-    ended: datetime
-
-    @property
-    def hours(self) -> float:
-        return (self.ended - self.begun) / HOUR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,28 +63,14 @@ def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
     )
 
 
-def endpoint_lines(
-    fleet: Fleet | None, first: datetime, end: datetime, records: Sequence[Record]
-) -> tuple[CostLine, ...]:
+def endpoint_lines(fleet: Fleet | None, first: datetime, end: datetime) -> tuple[CostLine, ...]:
     """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
 
-    The age of one that `records` say was stopped begins at its last start. So it counts from the first version that was
-    live, without its sleeps, as if it had always had the instances with which it was stopped last. Empty without an
-    endpoint, or if it was made after `end`. What an endpoint before it cost is not known here."""
-    stopped = _stops(records, end)
-    lived = min((one.details.live_at for one in records if isinstance(one.details, VersionLive)), default=None)
-    if stopped and lived and (line := _line(replace(stopped[-1].fleet, created=lived), first, end, stopped)):
-        return (replace(line, since=None),)
-    line = _line(fleet, first, end) if fleet else None
-    return (line,) if line else ()
-
-
-def _line(fleet: Fleet, first: datetime, end: datetime, stopped: Sequence[Sleep] = ()) -> CostLine | None:
-    """None if the fleet served for no time from `first` to `end`."""
-    hours = (end - max(first, fleet.created)) / HOUR - sum(one.hours for one in _within(stopped, first, end))
-    if hours <= 0:
-        return None
-    return CostLine(
+    Empty without an endpoint, or if it was made after `end`. What an endpoint before it cost is not known here."""
+    hours = (end - max(first, fleet.created)) / HOUR if fleet else 0
+    if fleet is None or hours <= 0:
+        return ()
+    line = CostLine(
         what="endpoint",
         which=f"{fleet.count} × {fleet.instance}",
         count=fleet.count * hours,
@@ -112,35 +79,7 @@ def _line(fleet: Fleet, first: datetime, end: datetime, stopped: Sequence[Sleep]
         since=fleet.created if fleet.created > first else None,
         source=source_of(fleet.instance),
     )
-
-
-def _within(sleeps: Sequence[Sleep], first: datetime, end: datetime) -> list[Sleep]:
-    cut = [replace(one, begun=max(one.begun, first), ended=min(one.ended, end)) for one in sleeps]
-    return [one for one in cut if one.begun < one.ended]
-
-
-def _stops(records: Sequence[Record], end: datetime) -> list[Sleep]:
-    """Each stop until the start that followed it; until `end` if none has."""
-    stops, started = dict[datetime, Fleet](), dict[datetime, datetime]()
-    for details in (one.details for one in records):
-        if isinstance(details, EndpointStopped):
-            # The record of a start has the stop too, whose own record a sweep that fails does not write.
-            fleet = Fleet(instance=details.instance, count=details.instances, created=details.stopped_at)
-            stops.setdefault(details.stopped_at, fleet)
-        if isinstance(details, EndpointStarted):
-            started[details.stopped_at] = details.started_at
-    return [Sleep(fleet=fleet, begun=at, ended=started.get(at, end)) for at, fleet in stops.items()]
-
-
-def find_asleep(environment: Environment, names: WorkloadNames) -> Asleep | None:
-    """The stopped endpoint; None if it serves."""
-    return Asleep.find(state_of(environment, names))
-
-
-def words_of(asleep: Asleep) -> str:
-    """`asleep since 1997-06-01 18:50`, or `starting since 1997-06-02 06:12`."""
-    did, at = ("starting", asleep.asked) if asleep.asked else ("asleep", asleep.since)
-    return f"{did} since {at:%Y-%m-%d %H:%M}"
+    return (line,)
 
 
 def find_idle(environment: Environment, names: WorkloadNames, fleet: Fleet | None) -> IdleEndpoint | None:

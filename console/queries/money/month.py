@@ -25,11 +25,10 @@ from millrace.console.queries.money.work import (
     priced,
 )
 from millrace.console.queries.query import price
-from millrace.console.queries.versions import audit_of, registry_of, state_of
+from millrace.console.queries.versions import registry_of, state_of
 from millrace.console.words import count
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import QUERY, WorkloadNames
-from millrace.state.audit import Record
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
 from millrace.workload.declaration import Workload
@@ -85,12 +84,12 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     first = _first_of(wanted)
     # The month may not be over yet.
     end, spent = min(now, next_month(first)), spends.get(wanted)
-    records, fleet = audit_of(environment, names), live_fleet(environment, names)
+    fleet = live_fleet(environment, names)
     # `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`.
     runs = {arn.rpartition(":")[2].rpartition("/")[2]: float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     work = by_price(
         *_job_lines(environment, names, runs, first),
-        *endpoint_lines(fleet, first, end, records),
+        *endpoint_lines(fleet, first, end),
         *(query_lines(environment, names, first) if workload.queries else ()),
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
@@ -106,20 +105,14 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
 
 
 def find_usage(
-    environment: Environment,
-    names: WorkloadNames,
-    runs: Sequence[Execution],
-    jobs: Sequence[Job],
-    records: Sequence[Record],
+    environment: Environment, names: WorkloadNames, runs: Sequence[Execution], jobs: Sequence[Job]
 ) -> tuple[CostLine, ...]:
-    """One line for each kind of work since the first of the executions began, the most expensive first.
-
-    The audit's `records` say when the endpoint slept."""
+    """One line for each kind of work since the first of the executions began, the most expensive first."""
     if not runs:
         return ()
     first, now = min(run.started for run in runs), environment.now()
     return by_price(
-        *endpoint_lines(live_fleet(environment, names), first, now, records),
+        *endpoint_lines(live_fleet(environment, names), first, now),
         *job_lines(jobs),
         *function_lines(environment, names, first, now),
         priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),

@@ -1,4 +1,4 @@
-"""The endpoint in money, its hours and sleeps, and why a rule answers in its place."""
+"""The endpoint in money, its hours, that it is lost, and why a rule answers in its place."""
 
 import json
 import time
@@ -11,15 +11,9 @@ from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
 from millrace.console.queries.live import lost_endpoint
-from millrace.console.queries.money.endpoint import (
-    Fleet,
-    endpoint_lines,
-)
+from millrace.console.queries.money.endpoint import Fleet, endpoint_lines
 from millrace.console.queries.reviews import OPEN, SAID, UNKNOWN, why_fallback
-from millrace.messages.audit import AuditEvent, EndpointStarted, EndpointStopped, VersionLive
-from millrace.messages.envelope import Message
 from millrace.names import WorkloadNames
-from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.workload.prices import usd_per_hour
@@ -27,53 +21,14 @@ from tests.console.conftest import DEV, make_machines
 from tests.state_table import create_table
 
 FIRST = datetime(2026, 11, 1, tzinfo=UTC)
-END = FIRST + timedelta(days=10)
-USD = usd_per_hour("ml.m5.large")
 
 
-def at(hours: float) -> datetime:
-    return FIRST + timedelta(hours=hours)
-
-
-def record(event: AuditEvent, details: Message) -> Record:
-    return Record(actor="sweep", execution_arn="a", event=event, as_of=FIRST, cause="c", details=details)
-
-
-def stop(hours: float) -> Record:
-    details = EndpointStopped(version="3", instance="ml.m5.large", instances=2, stopped_at=at(hours))
-    return record(AuditEvent.ENDPOINT_STOPPED, details)
-
-
-def start(stopped: float, started: float) -> Record:
-    given = {"version": "3", "instance": "ml.m5.large", "instances": 2, "stopped_at": at(stopped)}
-    details = EndpointStarted(**given, asked_at=at(started), started_at=at(started))
-    return record(AuditEvent.ENDPOINT_STARTED, details)
-
-
-LIVE = record(
-    AuditEvent.RELEASE_LIVE,
-    VersionLive(version="3", revision=1, watched_requests=0, live_at=at(0), endpoint_config="c"),
-)
-
-
-@pytest.mark.parametrize(
-    ("records", "hours"),
-    [
-        ([], 240),
-        ([stop(10), start(10, 24)], 226),
-        ([stop(200)], 200),
-        ([stop(-20), start(-20, 5)], 235),
-        ([stop(-20), start(-20, -5)], 240),
-        ([stop(10), start(10, 24), stop(50), start(50, 51), stop(230)], 215),
-        # A sweep that failed after it had stopped the endpoint.
-        ([start(10, 24)], 226),
-    ],
-)
-def test_a_sleep_from_stop_to_start_is_not_paid(records: list[Record], hours: float) -> None:
-    fleet = Fleet(instance="ml.m5.large", count=2, created=FIRST)
-    (line,) = endpoint_lines(fleet, FIRST, END, [LIVE, *records])
-    assert line.count == 2 * hours
-    assert line.usd == pytest.approx(2 * USD * hours)
+@pytest.mark.parametrize(("made", "hours"), [(-20, 240), (200, 40), (240, 0)])
+def test_an_endpoint_is_paid_from_when_it_was_made(made: int, hours: int) -> None:
+    fleet = Fleet(instance="ml.m5.large", count=2, created=FIRST + timedelta(hours=made))
+    lines = endpoint_lines(fleet, FIRST, FIRST + timedelta(days=10))
+    usd = pytest.approx(2 * hours * usd_per_hour("ml.m5.large"))
+    assert [(line.count, line.usd) for line in lines] == [(2 * hours, usd)] * (hours > 0)
 
 
 NAMES = WorkloadNames(platform=DEV, workload="electricity")

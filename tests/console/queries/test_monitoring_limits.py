@@ -176,8 +176,10 @@ def test_what_people_overrode_outlasts_a_look_that_only_completes_a_row(report: 
     assert (found.shifts[-1], "bound" in told.sentence) == (told.sentence, False)
 
 
-QUIET = ServedReport(fallback=1, review=30, reasons={"unsure": 30, "asleep": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
-OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"asleep": 48, "unsure": 30}})
+QUIET = ServedReport(
+    fallback=1, review=30, reasons={"unsure": 30, "no_model": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9
+)
+OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"no_model": 48, "unsure": 30}})
 
 
 def with_served(report: WorkloadReport) -> WorkloadReport:
@@ -212,7 +214,7 @@ def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) ->
     *quiet, last = served_windows(report.windows, report.drops)
     assert not any(one.unusual or one.refused for one in quiet)
     (said,) = last.unusual
-    assert said.startswith("14.3% by fallback (asleep 48, unsure 30), 0.3% in")
+    assert said.startswith("14.3% by fallback (no_model 48, unsure 30), 0.3% in")
     assert last.refused == {"range": 4}
     days = {last.window.start: 5, last.window.end: 7}
     assert served_windows(report.windows, report.drops, days)[-1].refused == {"requests": 5, "range": 4}

@@ -14,7 +14,6 @@ from millrace.errors import ArtefactError, ConflictError, EndpointChangingError
 from millrace.functions.start_release.request import label_of, rule_answer
 from millrace.release.registry import Registry
 from millrace.release.signatures import SigningKey, signed_version
-from millrace.state.asleep import Asleep
 from millrace.state.climbing import Climbing
 from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, Pointers
@@ -92,8 +91,8 @@ def back(event):
     return asked
 
 
-def arrange(aws, *, live=None, previous=None, served="m", holder="", asleep="", endpoint="", challenger=""):
-    """What stands: the pointers, the holder of the lease, the version that sleeps, the statuses of the endpoints."""
+def arrange(aws, *, live=None, previous=None, served="m", holder="", endpoint="", challenger=""):
+    """What stands: the pointers, the holder of the lease, the statuses of the endpoints."""
     for number in filter(None, (live, previous)):
         if number <= 2:
             mark_live(aws, number)
@@ -102,8 +101,6 @@ def arrange(aws, *, live=None, previous=None, served="m", holder="", asleep="", 
         aws.pointers.move(Pointers(champion=champion, previous=version(previous) if previous else None))
     if holder:
         hold(aws, holder)
-    if asleep:
-        Asleep(version=asleep, config="config-1", instance="ml.m5.large", instances=1, since=AS_OF).put(aws.state)
     for name, status in ((NAMES.endpoint, endpoint), (NAMES.challenger, challenger)):
         if status:
             aws.endpoint(name, status)
@@ -126,7 +123,6 @@ TABLE = {
     "a function tidies": ({"holder": TIDIES}, 1, TIDIED),
     "another one is live since": ({"live": 1}, 2, "outdated"),
     "it was compared with the live one": ({"live": 1}, 3, "open"),
-    "the live one sleeps": ({"live": 1, "asleep": "1"}, 3, "busy"),
     # A rollback.
     "back": (SECOND, {}, "open"),
     "back while a function tidies": (SECOND | {"holder": TIDIES}, {}, TIDIED),
@@ -136,9 +132,7 @@ TABLE = {
     "another model serves": (SECOND | {"endpoint": "InService"}, RESTORES, "open"),
     "it serves": (SECOND | SERVES, RESTORES, "done"),
     "it serves, a release runs": (SECOND | SERVES | {"holder": OTHER}, RESTORES, "busy"),
-    "it sleeps": ({"live": 1, "asleep": "1"}, RESTORES, "asleep"),
-    "it slept, another model serves": ({"live": 1, "asleep": "1", "endpoint": "InService"}, RESTORES, "open"),
-    "another version slept": ({"live": 1, "asleep": "9"}, RESTORES, "open"),
+    "its endpoint is gone": ({"live": 1}, RESTORES, "open"),
 }
 """What stands, what is asked (the number of a version, or the words of a rollback), and the outcome or the error."""
 
@@ -153,8 +147,7 @@ def test_what_stands_and_what_is_asked_decide(aws, load, new, back, case):
     asked = new(asks) if isinstance(asks, int) else back(**asks)
     if isinstance(outcome, str):
         answer = handler(asked)
-        slept = "config-1" if stands.get("asleep") == "1" and outcome != "open" else ""
-        assert (answer["outcome"], answer["sleeping_config"]) == (outcome, slept)
+        assert answer["outcome"] == outcome
         assert answer["refusal"].startswith("evaluated beside no version, but version 1") is (outcome == "outdated")
     else:
         with pytest.raises(outcome[0], match=outcome[1]):
@@ -189,7 +182,6 @@ def test_the_first_release_opens(aws, load, new, package):
         **dict.fromkeys(("promised_error", "automate_from", "costs_digest", "rule_answer", "refusal"), ""),
         "previous_version": "none",
         "approval_hours": 168.0,
-        "sleeping_config": "",
     }
     assert aws.leases.find("release").holder == new()["execution"]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import boto3
 
 from millrace.functions.teardown.steps import stop_running
 from millrace.infra.machines import teardown
-from millrace.state.asleep import Asleep
 from millrace.state.pointers import Pointers
 from tests.builders import version
 
@@ -78,14 +76,11 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
 
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
-    """Nor asleep: the first request of the next deployment would have it started, though no version is live."""
     aws.pointers.move(Pointers(champion=version("2")))
-    since = datetime(2026, 11, 26, 8, tzinfo=UTC)
-    Asleep(version="2", config="c", instance="ml.m5.large", instances=2, since=since).put(aws.state)
     assert until_nothing(load("teardown"), event, "versions") == 1
-    assert (aws.pointers.read(), Asleep.find(aws.state)) == (Pointers(revision=2), None)
+    assert aws.pointers.read() == Pointers(revision=2)
     (record,) = aws.audit()
-    found = ["pointers to version 2", "endpoint asleep since 2026-11-26 08:00"]
+    found = ["pointers to version 2"]
     assert (record["event"], record["details"]) == ("teardown.step", {"step": "versions", "found": found})
     assert (record["actor"], record["execution"]) == ("teardown", event("teardown")["execution"])
 

@@ -65,13 +65,13 @@ def all_states(definition: Definition) -> dict[str, State]:
     return found
 
 
-def states_before(last: str, definition: Definition, *, without: str = "") -> set[str]:
-    """The states that a run can enter without having entered `last`, nor `without`."""
+def states_before(last: str, definition: Definition) -> set[str]:
+    """The states that a run can enter without having entered `last`."""
     before: set[str] = set()
     waiting = [definition["StartAt"]]
     while waiting:
         name = waiting.pop()
-        if name in before or name in (last, without):
+        if name in before or name == last:
             continue
         before.add(name)
         state = definition["States"][name]

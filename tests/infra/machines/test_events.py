@@ -19,7 +19,6 @@ from millrace.messages.events import (
     DataLate,
     DatasetCommitted,
     EndpointOrphaned,
-    EndpointWanted,
     JobDone,
     JobFailed,
     ModelReleased,
@@ -43,8 +42,7 @@ RESULTS = sorted(
 
 
 OF_FUNCTIONS = {
-    one.detail_type
-    for one in (AlarmUnanswered, DataLate, EndpointOrphaned, EndpointWanted, JobDone, JobFailed, RunUnheard)
+    one.detail_type for one in (AlarmUnanswered, DataLate, EndpointOrphaned, JobDone, JobFailed, RunUnheard)
 }
 """Put by functions that are no steps of a machine."""
 

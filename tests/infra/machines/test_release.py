@@ -11,13 +11,12 @@ from millrace.infra.machines import endpoints, release, release_alarms
 from millrace.infra.machines.endpoints import SHORT, EndpointKind
 from millrace.infra.rules import history
 from millrace.infra.rules.assembly import Machine
-from millrace.workload.rollout import Idle
 from tests.infra.machines.contexts import states_before
 
 
 def test_no_traffic_before_the_probe_has_passed(context):
     definition = release.definition(context())
-    states, before = definition["States"], states_before("Answered?", definition, without="Asleep")
+    states, before = definition["States"], states_before("Answered?", definition)
     touching = {
         name
         for name in before
@@ -75,7 +74,7 @@ def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
 @pytest.mark.parametrize("phases", [("live",), ("shadow", "assisted", "canary", "live")])
 @pytest.mark.parametrize("traffic", ["all_at_once", "linear"])
 def test_the_longest_release_fits_one_history(context, phases, traffic):
-    declared = {"phases": phases, "traffic": traffic, "idle": Idle(stop_after_hours=8), "warm_hours": 24 * 14}
+    declared = {"phases": phases, "traffic": traffic, "warm_hours": 24 * 14}
     definition = release.definition(context("prod", rollout=declared))
     machine = Machine(where="release", definition=definition)
     longest = history.longest_history(machine, history.loops_of(machine), definition["TimeoutSeconds"])

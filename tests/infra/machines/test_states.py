@@ -81,7 +81,7 @@ def test_a_field_that_the_class_does_not_have_stops(fields: tuple[str, ...], whe
 
 def test_nothing_is_made_before_the_version_has_passed(context):
     definition = release.definition(context())
-    states, before = definition["States"], states_before("Model", definition, without="Asleep")
+    states, before = definition["States"], states_before("Model", definition)
     made = {one["Resource"].rpartition(":")[2] for name in before if (one := states[name])["Type"] == "Task"}
     assert "createProcessingJob.sync" in made
     assert not made & {"createModel", "createEndpointConfig", "createEndpoint", "updateEndpoint"}

@@ -115,10 +115,10 @@ def test_a_window_says_who_answered_and_how_fast() -> None:
     model = [replace(decide(number, dict(row), False, "1"), latency_ms=1.0 + number) for number in range(3)]
     # Three calls with three rows each, one with a row that a person decides, and two rows of a file.
     asked = [replace(model[0], action="review", reason="unsure", inferred_at=datetime(1997, 1, 2, tzinfo=UTC))]
-    asleep = [replace(one, fallback=True, action="fallback", reason="asleep", model_version=None) for one in model]
+    missed = [replace(one, fallback=True, action="fallback", reason="no_model", model_version=None) for one in model]
     filed = [replace(model[0], source="batch", latency_ms=0.0)] * 2
-    found = who_answered([*model, *model, *asleep, *asked, *filed])
-    assert (found.fallback, found.review, found.reasons) == (3, 1, {"asleep": 3, "unsure": 1})
+    found = who_answered([*model, *model, *missed, *asked, *filed])
+    assert (found.fallback, found.review, found.reasons) == (3, 1, {"no_model": 3, "unsure": 1})
     assert (found.calls, found.p50_ms, found.p95_ms) == (4, 1.5, 2.85)
     assert who_answered(filed).p99_ms is None
 

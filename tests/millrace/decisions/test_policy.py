@@ -142,7 +142,6 @@ SMALL, GONE = {"cells": {"load": 0}}, {"cells": {"load": 0}, "fallback": True}
         ({"below_floor": True}, SMALL, {"held_out", "below_floor"}),
         ({"below_floor": True, "stopped": "paused"}, GONE, {"held_out", "paused"}),
         ({"below_floor": True}, GONE, {"held_out", "no_model"}),
-        ({}, GONE | {"asleep": True}, {"held_out", "asleep"}),
         ({"policy": ODD}, {}, {"unlike"}),
         ({"policy": SEEN}, {}, {"held_out", "would_wait"}),
         ({"policy": SEEN}, SMALL, {"held_out", "would_wait"}),

@@ -1,11 +1,9 @@
-"""Leases, slots, turns and the start of a stopped endpoint: each has its holder, and no more than there may be."""
+"""Leases, slots and turns: each has its holder, and no more than there may be."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import Any, cast
@@ -15,7 +13,6 @@ from hypothesis import example, given
 from hypothesis.strategies import floats, lists, none, recursive, text
 
 from millrace.messages.ingest import DropObject
-from millrace.state.asleep import Asleep
 from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
 from millrace.state.holdings import Leases, Slots
 from millrace.state.table import StateTable
@@ -143,36 +140,6 @@ def test_who_has_waited_for_too_long_goes_on_and_ends_no_turn(table: StateTable)
         with turns.turn("rows", holder="b", patience_s=0.0):
             pass
         assert table.get("turn#rows")["holder"] == {"S": "a"}
-
-
-AT = datetime(1997, 6, 2, 6, 12, 8, tzinfo=UTC)
-SLEEP = Asleep(version="3", config="config-3", instance="ml.m5.large", instances=2, since=AT - timedelta(hours=9))
-
-
-def test_one_of_many_has_to_start_it(table: StateTable) -> None:
-    assert not Asleep.ask(table, AT), "one that is not asleep"
-    SLEEP.put(table)
-    with ThreadPoolExecutor(16) as pool:
-        assert sorted(pool.map(lambda _: Asleep.ask(table, AT), range(64))) == [False] * 63 + [True]
-    assert Asleep.find(table) == replace(SLEEP, asked=AT)
-
-
-def test_who_could_not_start_it_takes_back_only_his_own_word(table: StateTable) -> None:
-    SLEEP.put(table)
-    assert Asleep.ask(table, AT)
-    Asleep.take_back(table, AT - timedelta(seconds=1))
-    assert not Asleep.ask(table, AT)
-    Asleep.take_back(table, AT)
-    assert Asleep.ask(table, AT)
-
-
-def test_a_start_that_is_noted_late_leaves_a_newer_sleep(table: StateTable) -> None:
-    newer = replace(SLEEP, since=AT)
-    newer.put(table)
-    SLEEP.remove(table)
-    assert Asleep.find(table) == newer
-    newer.remove(table)
-    assert Asleep.find(table) is None
 
 
 AT_HELD_LABELS = datetime(1997, 7, 1, 6, tzinfo=UTC)

@@ -18,7 +18,6 @@ from millrace.functions.sweep.findings import AuditNote, OrphanNoted, ReportedFa
 from millrace.messages.ingest import DropObject
 from millrace.messages.monitor import FloorDay
 from millrace.state import table as state_table
-from millrace.state.asleep import Asleep
 from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
@@ -47,7 +46,6 @@ ITEMS: tuple[Item, ...] = (
     FloorState(version="3", below=True, since=AT, as_of=AT, days=(DAY,)),
     StoredChoice(start=AT, report_uri="s3://lake/r.json", until=AT),
     UnansweredAlarm(alarm="error", since=AT),
-    Asleep(version="3", config="c", instance="ml.m5.large", instances=2, since=AT),
     Automation(is_paused=True, by="ann", since=AT),
     Climbing(execution="arn:x", version="3", phase="shadow", since=AT),
     Cursor(name="monitor", window_end=AT),

@@ -1,55 +1,21 @@
-"""The prediction function of a workload whose endpoint sleeps, or whose version before the live one stays warm."""
+"""The prediction function while the live endpoint does not answer: what is declared in its place does."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from millrace.state.asleep import START, Asleep
 from millrace.state.pointers import CanaryVersion, Pointers
-from millrace.state.table import StateTable
 from tests.builders import version
 from tests.challenger import answering
-from tests.functions.cold_start import NAMES, Handler
+from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 from tests.functions.prediction.conftest import gone_live
 from tests.functions.prediction.test_handler import request
-
-IDLE, FALLBACK = "  idle: {stop_after_hours: 8}\n", "  fallback: [{constant: 0.25}]\n"
-
-
-@pytest.fixture
-def state(queue_url: str, aws: Aws) -> StateTable:
-    """Version 3 is live, and its endpoint is missing."""
-    gone_live()
-    return aws.state
-
-
-@pytest.fixture
-def start(state: StateTable, declare: Any, load: Any, endpoint: Any) -> Any:
-    """`start(idle=True, fallback=True)`: the handler of a workload that declares so."""
-    endpoint.status, endpoint.code = 400, "ValidationError"
-
-    def declared(*, idle: bool, fallback: bool) -> Handler:
-        lines = {"  phases: [live]\n": IDLE * idle, "  label: class\n": FALLBACK * fallback}
-        declare({line: line + added for line, added in lines.items()})
-        handler: Handler = load("prediction")
-        return handler
-
-    return declared
-
-
-def sleep(state: StateTable, *, asked: timedelta | None = None) -> None:
-    now = datetime.now(UTC)
-    asleep = Asleep(version="3", config="c", instance="ml.m5.large", instances=1, since=now - timedelta(hours=9))
-    asleep.put(state)
-    if asked is not None:
-        assert Asleep.ask(state, now - asked)
 
 
 def published(capsys: pytest.CaptureFixture[str]) -> set[str]:
@@ -59,47 +25,17 @@ def published(capsys: pytest.CaptureFixture[str]) -> set[str]:
     return {metric["Name"] for found in metrics for metric in found}
 
 
-@pytest.mark.parametrize(
-    ("idle", "asleep", "asked"),
-    [(False, True, None), (True, False, None), (True, True, START + timedelta(minutes=1))],
-    ids=["not declared", "deleted by hand", "does not start"],
-)
-def test_what_does_not_pass_by_itself_is_a_fault(
-    idle: bool,
-    asleep: bool,
-    asked: timedelta | None,
-    start: Any,
-    state: StateTable,
-    told: Any,
-    capsys: pytest.CaptureFixture[str],
+def test_for_an_endpoint_that_is_gone_the_fallback_answers_and_alarms_hear_of_it(
+    queue_url: str, endpoint: Any, declare: Any, load: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predict = start(idle=idle, fallback=True)
-    if asleep:
-        sleep(state, asked=asked)
-    answer = predict(request("prediction_http"))
+    gone_live()
+    endpoint.status, endpoint.code = 400, "ValidationError"
+    declare({"  label: class\n": "  label: class\n  fallback: [{constant: 0.25}]\n"})
+    answer = load("prediction")(request("prediction_http"))
     assert answer["statusCode"] == 200, "the declared fallback answers"
     said = json.loads(answer["body"])["predictions"]
     assert {(one["fallback"], one["answered_by"], one["probability"]) for one in said} == {(True, "constant", 0.25)}
-    assert published(capsys) == {"Unavailable", "Fallbacks"}, "alarms hear of it"
-    assert len(told()) == (asked is not None), "after an hour it is asked for once more"
-
-
-def test_a_bus_that_is_away_leaves_it_to_the_next_request(start: Any, state: StateTable, aws: Aws) -> None:
-    aws.events.delete_event_bus(Name=NAMES.platform.bus)
-    predict = start(idle=True, fallback=True)
-    sleep(state)
-    assert predict(request("prediction_http"))["statusCode"] == 200  # by the fallback
-    found = Asleep.find(state)
-    assert found.asked is None
-
-
-def test_without_a_fallback_the_caller_is_told_when_to_come_again(start: Any, state: StateTable, told: Any) -> None:
-    predict = start(idle=True, fallback=False)
-    sleep(state)
-    answer = predict(request("prediction_http"))
-    assert (answer["statusCode"], json.loads(answer["body"])["error"]) == (503, "endpoint starts")
-    assert answer["headers"]["retry-after"] == "300"
-    assert len(told()) == 1
+    assert published(capsys) == {"Unavailable", "Fallbacks"}
 
 
 BEFORE, LIVE = version("2"), version("3")
