@@ -300,7 +300,7 @@ class ServedWindow:
     window: MonitoredWindow
     served: ServedReport
     unusual: tuple[str, ...]
-    """What is more than the windows before it lead one to expect: `12.0% by fallback (no_model 40), 0.1% before`."""
+    """What is more than the windows before it lead one to expect: `12.0% by fallback (no model 40), 0.1% before`."""
     refused: Mapping[str, int]
     """Refused rows of the drops that came in these days, by reason; of the requests as `requests`."""
 

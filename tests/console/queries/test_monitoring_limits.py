@@ -214,7 +214,7 @@ def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) ->
     *quiet, last = served_windows(report.windows, report.drops)
     assert not any(one.unusual or one.refused for one in quiet)
     (said,) = last.unusual
-    assert said.startswith("14.3% by fallback (no_model 48, unsure 30), 0.3% in")
+    assert said.startswith("14.3% by fallback (no model 48, unsure 30), 0.3% in")
     assert last.refused == {"range": 4}
     days = {last.window.start: 5, last.window.end: 7}
     assert served_windows(report.windows, report.drops, days)[-1].refused == {"requests": 5, "range": 4}
