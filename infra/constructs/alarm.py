@@ -68,7 +68,6 @@ class WorkloadAlarms(Construct):
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "alarms")
         names = context.names
-        slowest_us = context.workload.gates.latency.max_p99_ms * 1000
         composite = cloudwatch.CfnCompositeAlarm(
             self,
             SERVING,
@@ -90,7 +89,7 @@ class WorkloadAlarms(Construct):
                 alarm_name=names.alarm(name),
                 about=names.workload,
                 metrics=alarm.metrics(names),
-                threshold=slowest_us if alarm.threshold is None else alarm.threshold,
+                threshold=alarm.declared(context.workload) if alarm.declared else alarm.threshold,
             )
             if name in COMPOSITE.alarms:  # its rule names the alarm, which CloudFormation does not see
                 composite.add_resource_dependency(made.resource)

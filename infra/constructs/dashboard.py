@@ -15,13 +15,13 @@ from constructs import Construct
 
 from millrace.infra.context import Context
 from millrace.monitoring import alarms as monitors
-from millrace.names import MACHINES, QUERY, VARIANT, WorkloadNames
+from millrace.names import MACHINES, QUERY, WorkloadNames
 from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS, REFUSED_CALLS, REFUSED_DROPS, REFUSED_SHARE, own_metric
 
 WIDTH, HEIGHT, COLUMNS = 8, 6, 3
 """Width and height of a widget in the dashboard's grid of 24 columns, and widgets in a row."""
 HOUR_S, MINUTES_S = 3600, 300
-MOST_5XX = ENDPOINT_ALARMS["endpoint-errors"].threshold
+MOST_5XX, MOST_MEMORY = (ENDPOINT_ALARMS[name].threshold for name in ("endpoint-errors", "endpoint-memory"))
 Metrics = list[list[Any]]
 
 
@@ -34,7 +34,8 @@ def dashboard(scope: Construct, context: Context) -> None:
 def _body(context: Context) -> dict[str, Any]:
     """Charts, three in a row. A free dashboard may show 50 metrics at most."""
     names = context.names
-    bound_us = context.workload.gates.latency.max_p99_ms * 1000
+    bounds = {name: one.declared(context.workload) for name, one in ENDPOINT_ALARMS.items() if one.declared}
+    bound_us, most_requests = bounds["endpoint-latency"], bounds["endpoint-load"]
     made = monitors.monitor_alarms(context.workload.policy)
     counted = {name: alarm for name, alarm in monitors.COUNT_ALARMS.items() if name in made}
     charts = [
@@ -46,23 +47,21 @@ def _body(context: Context) -> dict[str, Any]:
         _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),
         _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
         _chart(context, "Median time of a run, ms", _runs(names, "ExecutionTime"), stat="p50", period_s=HOUR_S),
-        _chart(context, "Requests of the live endpoint", [_live(names, "Invocations")], stat="Sum"),
-        _chart(context, "p99 of the live endpoint, µs", [_live(names, "ModelLatency")], stat="p99", at=bound_us),
-        _chart(
-            context, "Share of requests with 5xx", [_live(names, "Invocation5XXErrors")], stat="Average", at=MOST_5XX
-        ),
+        _chart(context, "Requests of the live endpoint", _watched(names, "endpoint-errors", metric=1), stat="Sum"),
+        _chart(context, "p99 of the live endpoint, µs", _watched(names, "endpoint-latency"), stat="p99", at=bound_us),
+        _chart(context, "Share of requests with 5xx", _watched(names, "endpoint-errors"), stat="Average", at=MOST_5XX),
+        _chart(context, "Requests of an instance", _watched(names, "endpoint-load"), stat="Sum", at=most_requests),
+        _chart(context, "Memory of an instance, %", _watched(names, "endpoint-memory"), at=MOST_MEMORY),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
         _chart(context, "Drops without a good row, and the refused share over its bound", _refused(names), at=1),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
         _chart(context, "Dead letters", _queues(names, "dead-letters"), at=ALARMS["dead-letters"].threshold),
         _chart(context, "Age of the oldest message, s", _queues(names, *OLDEST), at=ALARMS["oldest-drop"].threshold),
-        _chart(context, "Calls of functions", _functions(names, "Invocations"), stat="Sum", period_s=HOUR_S),
     ]
     return {"start": "-P4W", "widgets": [*_placed(charts)]}
 
 
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
-CHARTED = ("intake", "prediction")
 OLDEST = ("oldest-drop", "late-decisions")
 UNANSWERED = ("Fallbacks", "Unavailable", REFUSED_CALLS)
 AGES = ("RowsAge", "LabelsAge")
@@ -130,8 +129,10 @@ def _runs(names: WorkloadNames, *metrics: str) -> Metrics:
     ]
 
 
-def _live(names: WorkloadNames, name: str) -> list[Any]:
-    return _metric("AWS/SageMaker", name, {"EndpointName": names.endpoint, "VariantName": VARIANT})
+def _watched(names: WorkloadNames, alarm: str, *, metric: int = 0) -> Metrics:
+    """One metric of an alarm on the endpoint."""
+    watched = ENDPOINT_ALARMS[alarm].metrics(names)[metric]
+    return [_metric(watched.namespace, watched.name, watched.dimensions)]
 
 
 def _queues(names: WorkloadNames, *alarms: str) -> Metrics:
@@ -146,7 +147,3 @@ def _queues(names: WorkloadNames, *alarms: str) -> Metrics:
         for alarm in alarms
         for watched in (ALARMS | ENDPOINT_ALARMS)[alarm].metrics(names)
     ]
-
-
-def _functions(names: WorkloadNames, name: str) -> Metrics:
-    return [_metric("AWS/Lambda", name, {"FunctionName": names.function(each)}, label=each) for each in CHARTED]

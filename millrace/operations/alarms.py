@@ -18,11 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from millrace.consumers.catalogue import queue_of
 from millrace.names import AUDIT_CHAIN, JOBS, ROWS, VARIANT, Platform, WorkloadNames
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
+
+if TYPE_CHECKING:
+    from millrace.workload.declaration import Workload
 
 Severity = Literal["act", "look"]
 """`act`: something is lost, refused or wrong until a person acts. `look`: it may pass without a person."""
@@ -75,8 +78,9 @@ class OperationsAlarm(Generic[Names]):
     metrics: Callable[[Names], tuple[WatchedMetric, ...]]
     formula: str = ""
     """Metric math over the metrics, of which `m0` is the first. Empty: the largest metric counts."""
-    threshold: float | None = 0
-    """None: the latency that the workload's gate `latency` allows, in microseconds."""
+    threshold: float = 0
+    declared: Callable[[Workload], float] | None = None
+    """The threshold by the workload's declaration, in place of `threshold`."""
     period_s: int = 300
     """The length of a period, in seconds."""
     is_aligned: bool = False
@@ -115,9 +119,9 @@ def _iterator_age(function: str) -> WatchedMetric:
     return WatchedMetric(namespace="AWS/Lambda", name="IteratorAge", statistic="Maximum", dimensions=dimensions)
 
 
-def _endpoint(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetric:
+def _endpoint(names: WorkloadNames, metric: str, statistic: str, *, namespace: str = "AWS/SageMaker") -> WatchedMetric:
     dimensions = {"EndpointName": names.endpoint, "VariantName": VARIANT}
-    return WatchedMetric(namespace="AWS/SageMaker", name=metric, statistic=statistic, dimensions=dimensions)
+    return WatchedMetric(namespace=namespace, name=metric, statistic=statistic, dimensions=dimensions)
 
 
 def _of_requests(severity: Severity, description: str, *metrics: tuple[str, str], **given: Any) -> OperationsAlarm[Any]:
@@ -269,7 +273,26 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         "p99 of the live endpoint is above what the gate allows, in three periods of 5 minutes in a row",
         ("ModelLatency", "p99"),
         ("ModelLatency", "SampleCount"),
-        threshold=None,
+        declared=lambda workload: workload.gates.latency.max_p99_ms * 1000,
+        needed=3,
+    ),
+    # Scaling follows within minutes, so half an hour above what it aims at means that the fleet may not grow further.
+    "endpoint-load": OperationsAlarm(
+        severity="look",
+        description="an instance gets more requests than declared for half an hour: the fleet is at its most",
+        metrics=lambda names: (_endpoint(names, "InvocationsPerInstance", "Sum"),),
+        declared=lambda workload: workload.rollout.invocations_per_instance * 5,
+        periods=6,
+        needed=6,
+    ),
+    # An instance that has none left ends the container, and answers nothing until another one is up:
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html#cloudwatch-metrics-endpoints
+    "endpoint-memory": OperationsAlarm(
+        severity="look",
+        description="an instance has used more than 90 % of its memory for a quarter of an hour",
+        metrics=lambda names: (_endpoint(names, "MemoryUtilization", "Maximum", namespace="/aws/sagemaker/Endpoints"),),
+        threshold=90,
+        periods=3,
         needed=3,
     ),
     # If fewer decisions are written than made, nothing else tells: nothing fails, and the queue keeps them for 14 days.
