@@ -82,7 +82,6 @@ class OperationsAlarm(Generic[Names]):
     declared: Callable[[Workload], float] | None = None
     """The threshold by the workload's declaration, in place of `threshold`."""
     period_s: int = 300
-    """The length of a period, in seconds."""
     is_aligned: bool = False
     """Whether only whole periods count, such as days that are over (UTC)."""
     periods: int = 1
@@ -285,7 +284,6 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         periods=6,
         needed=6,
     ),
-    # An instance that has none left ends the container, and answers nothing until another one is up:
     # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html#cloudwatch-metrics-endpoints
     "endpoint-memory": OperationsAlarm(
         severity="look",

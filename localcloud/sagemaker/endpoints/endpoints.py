@@ -5,7 +5,7 @@ Refused by name: serverless, asynchronous and shadow variants, inference compone
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from localcloud.kernel.cloud import Cloud, moto_backend
@@ -186,8 +186,8 @@ def _bake(cloud: Cloud, until: float, alarms: list[str], end: float) -> None:
             raise RollbackError("the local cloud stops")
 
 
-_WATCH_S = 0.05
-"""Seconds between two looks for servers whose process has ended."""
+_WATCH_S, _METER_S = 0.05, 60.0
+"""Real seconds between two looks for servers whose process has ended, and between two readings of their memory."""
 
 
 def pending(cloud: Cloud) -> list[str]:
@@ -202,14 +202,14 @@ def serve_endpoints(cloud: Cloud) -> None:
     serve_models(cloud)
     _install_configs(cloud)
     _install_endpoints(cloud)
-    cloud.every(_WATCH_S, "endpoint-health", lambda: _watch(cloud))
+    cloud.every(_WATCH_S, "endpoint-health", lambda: _each_fleet(cloud, Fleet.replace_dead))
+    cloud.every(_METER_S, "endpoint-memory", lambda: _each_fleet(cloud, Fleet.meter))
 
 
-def _watch(cloud: Cloud) -> None:
-    """Have servers whose process has ended started again."""
+def _each_fleet(cloud: Cloud, act: Callable[[Fleet], None]) -> None:
     for endpoint in list(endpoints(cloud).values()):
         for one in endpoint.fleets():
-            one.replace_dead()
+            act(one)
 
 
 _UNCOVERED = (

@@ -7,6 +7,7 @@ until it answers /ping. A process that hangs is not detected.
 from __future__ import annotations
 
 import itertools
+import signal
 import threading
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localcloud.cloudwatch.metrics import put
 from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.memory import exceed, held_mb, members
+from localcloud.kernel.processes import signal_group
 from localcloud.sagemaker.api import Fields
 from localcloud.sagemaker.containers import images
 from localcloud.sagemaker.endpoints.serving import Server
+from localcloud.sagemaker.jobs.jobs import instance_mb, jobs
 from localcloud.sagemaker.models import Served, artefact, served
 
+_INSTANCES = "/aws/sagemaker/Endpoints"
+"""The namespace of what instances publish: https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html"""
 _START_LIMIT_S = 240.0
 """Seconds for the start of a server whose variant declares no ContainerStartupHealthCheckTimeoutInSeconds."""
 _DRAIN_S = 60.0
@@ -152,6 +159,21 @@ class Variant:
         for server in dead:
             self.cloud.background(f"restart-{self.name}", lambda server=server: self._restart(server))  # type: ignore[misc]
 
+    def meter(self) -> None:
+        """Publish each server's share of its instance's memory, in percent, and kill one that holds more than all.
+
+        Its kernel would do so: the container ends without a word, and is started again."""
+        most_mb = min(jobs(self.cloud).most_mb, instance_mb(self.settings["InstanceType"]))
+        dimensions = {"EndpointName": self.endpoint, "VariantName": self.name}
+        with self.lock:
+            running = [one.process for one in self.servers if one.process and one.alive]
+        for process in running:
+            pids = members(process.pid)
+            share = 100 * held_mb(pids) / most_mb
+            put(self.cloud, _INSTANCES, "MemoryUtilization", share, dimensions=dimensions, unit="Percent")
+            if exceed(pids, most_mb):
+                signal_group(process, signal.SIGKILL)
+
     def _restart(self, server: Server) -> None:
         # Until the server answers /ping, or is taken out of the variant.
         wait_s = _RESTART_FIRST_S
@@ -222,6 +244,10 @@ class Fleet:
     def replace_dead(self) -> None:
         for variant in self.variants.values():
             variant.replace_dead()
+
+    def meter(self) -> None:
+        for variant in self.variants.values():
+            variant.meter()
 
 
 def fleet(

@@ -18,10 +18,12 @@ def settled(sagemaker: Any, name: str) -> dict[str, Any]:
     return found
 
 
-def metric(client: Any, cloud: Any, name: str, endpoint: str, **dimensions: str) -> dict[str, float]:
+def metric(
+    client: Any, cloud: Any, name: str, endpoint: str, *, namespace: str = "AWS/SageMaker", **dimensions: str
+) -> dict[str, float]:
     given = {"EndpointName": endpoint, "VariantName": "main", **dimensions}
     answer = client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
+        Namespace=namespace,
         MetricName=name,
         Dimensions=[{"Name": key, "Value": value} for key, value in given.items()],
         StartTime=cloud.clock.now() - timedelta(minutes=5),

@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from localcloud.sagemaker.endpoints.endpoint import endpoints
+from localcloud.sagemaker.jobs.jobs import jobs
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import policy, trusted
 from millrace.infra.machines import release
 from millrace.infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.machines.contexts import FOLDER
-from tests.localcloud.sagemaker.endpoints.reading import settled
+from tests.localcloud.sagemaker.endpoints.reading import metric, settled
 from tests.localcloud.waiting import until
 
 
@@ -78,14 +80,30 @@ def test_a_dead_process_is_replaced(config: Any, endpoint: Any, call: Any) -> No
     before = call(name)["pid"]
     with pytest.raises(ClientError, match="ModelError"):
         call(name, b"die")
+    assert until(lambda: answered(call, name)) != before
 
-    def answered() -> int | None:
-        try:
-            return int(call(name)["pid"])
-        except ClientError:
-            return None
 
-    assert until(answered) != before
+def answered(call: Any, name: str) -> int | None:
+    """The process that answers; None while none does."""
+    try:
+        return int(call(name)["pid"])
+    except ClientError:
+        return None
+
+
+def test_memory_is_measured_and_ends_a_container_that_takes_more_than_its_instance_has(
+    config: Any, endpoint: Any, call: Any, client: Any, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = endpoint(config())
+    before = call(name)["pid"]
+    (fleet,) = endpoints(cloud)[name].fleets()
+    fleet.meter()
+    held = metric(client, cloud, "MemoryUtilization", name, namespace="/aws/sagemaker/Endpoints")
+    assert 0 < held["Maximum"] < 50
+    assert call(name)["pid"] == before
+    monkeypatch.setattr(jobs(cloud), "most_mb", 1.0)
+    fleet.meter()
+    assert until(lambda: answered(call, name)) != before
 
 
 def test_a_container_that_cannot_start_fails_the_endpoint(config: Any, sagemaker: Any, fresh: Any) -> None:
