@@ -17,7 +17,6 @@ from millrace.errors import RunError
 from millrace.files import csv
 from millrace.files.catalogue import FORMATS, HEAD_BYTES, named, read_drop
 from millrace.files.lines import BOM, lines_of
-from millrace.files.pages import check_footer
 from millrace.files.parsed import Limits
 
 
@@ -164,10 +163,9 @@ def _write_json_pieces(source: Path, _: Table, folder: Path, count: int) -> Iter
 
 
 def _parquet_names(file: Path, _: CsvForm) -> list[str]:
-    import pyarrow.parquet as pq
+    from millrace.files.parquet import footer_of
 
-    check_footer(file)
-    return list(pq.read_schema(file).names)
+    return list(footer_of(file).schema.names)
 
 
 def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> None:
@@ -177,9 +175,10 @@ def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], pa
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from millrace.files.parquet import unit_of_int96
+    from millrace.files.parquet import footer_of
+    from millrace.files.row_batches import unit_of_int96
 
-    check_footer(dropped)
+    footer_of(dropped)
     metadata = pq.read_metadata(dropped)
     read = [name for name in metadata.schema.to_arrow_schema().names if table.name_of.get(name)]
     unit = unit_of_int96(dropped, metadata, read)

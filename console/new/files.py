@@ -28,7 +28,7 @@ from millrace.contract.schema import LINE, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
 from millrace.files.catalogue import HEAD_BYTES, format_of
-from millrace.files.pages import check_footer
+from millrace.files.parquet import footer_of
 
 
 def read_given(files: Sequence[Given], inside: Inside, *, columns: Sequence[str] = (), decimal: str = "") -> Source:
@@ -267,7 +267,7 @@ def _up_to(file: IO[bytes], place: int, *, has_quotes: bool) -> Iterator[bytes]:
 def _rows(path: Path, sample: Path, stretches: int, *, most: int) -> tuple[int, int]:
     """Write the sample of a Parquet file; the number of its rows, and of all rows. Both are 0 for a small file."""
     try:
-        check_footer(path)
+        footer_of(path)
     except DropError:
         return 0, 0
     with pq.ParquetFile(path) as file:

@@ -25,7 +25,7 @@ from millrace.errors import DropError
 from millrace.files import csv, jsonlines
 from millrace.files.catalogue import HEAD_BYTES, format_of
 from millrace.files.lines import BOM, lines_of
-from millrace.files.pages import check_footer
+from millrace.files.parquet import footer_of
 from millrace.files.parsed import Limits
 
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
@@ -229,7 +229,7 @@ def _json_lines(path: Path, *_: object) -> Source:
 def _parquet(path: Path, *_: object) -> Source:
 
     try:
-        check_footer(path)
+        footer_of(path)
         with pq.ParquetFile(path) as file:
             table = file.read().replace_schema_metadata(None)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, DropError) as error:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, NUMBERS, TIMES, Kind, arrow_type
@@ -17,6 +17,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import RuleViolation, raw_row, truncate
 from millrace.errors import DropError
+from millrace.files.bounded import read_bounded
 from millrace.files.cast import (
     cast,
     from_csv,
@@ -30,9 +31,8 @@ from millrace.files.cast import (
     without_words,
 )
 from millrace.files.origin import Origin
-from millrace.files.pages import check_footer, pages_of
 from millrace.files.parsed import Limits, Parsed, check_header, note_wrong_type, without_wrong
-from millrace.files.portions import check_pages, is_of_few_words, parts_of, rows_at_once
+from millrace.files.row_batches import Footer, is_binary, is_text, plain, unpack
 
 MAGIC = b"PAR1"
 """The first and the last bytes of a file."""
@@ -46,90 +46,59 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
         file.seek(-min(len(MAGIC), path.stat().st_size), 2)
         if file.read() != MAGIC:
             raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
+    with _refusals(limits):
+        yield from _parts(path, table, limits)
+
+
+def footer_of(path: Path) -> Footer:
+    """The footer of a file. Raises DropError for one with which pyarrow would end this process or take its memory."""
+    limits = Limits()
+    with _refusals(limits), closing(_unpacked(path, (), limits, 1)) as unpacked:
+        return next(unpacked)
+
+
+@contextmanager
+def _refusals(limits: Limits) -> Iterator[None]:
+    """Raise DropError for what pyarrow and its process raise about a file."""
     try:
-        yield from _batches(path, table, limits)
+        yield
+    except MemoryError:
+        bounds = f"{limits.memory_bytes // 2**20} MiB of memory and {limits.cpu_s} s of a processor"
+        expected = f"a Parquet file that is read within {bounds}"
+        raise DropError(Reason.TOO_LARGE, expected=expected, got="one that takes more") from None
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError, OverflowError) as error:
         raise DropError(Reason.CORRUPT, expected="a readable Parquet file", got=truncate(str(error))) from None
 
 
-def _batches(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
-    """The file in parts, once it has passed all checks of its size and of its columns."""
-    # Each check makes the next step safe: the footer before pyarrow reads it, the schema before its columns are looked
-    # up, the pages before any of them is unpacked.
-    check_footer(path)
-    metadata = pq.read_metadata(path)
-    schema = metadata.schema.to_arrow_schema()
-    _check_schema(schema, table)
-    _check_rows(metadata, limits)
-    read = {field.name: field.type for field in schema if table.name_of[field.name]}
-    pages = pages_of(path, read, most=limits.pages)
-    most = {name: size for name, kind in read.items() if (size := _most_bytes(kind, limits))}
-    check_pages(pages, most, limits)
-    # A column of few words stays a dictionary until `parts_of` knows the size of its rows: a small file can hold
-    # gigabytes of one word.
-    words = [name for name in most if is_of_few_words(pages[name], limits)]
-    texts = {name: pages[name] for name in most}
-    rows = rows_at_once(texts, words, limits, most=limits.rows_of(table))
-    unit = unit_of_int96(path, metadata, read)
-    with pq.ParquetFile(
-        path,
-        metadata=metadata,
-        page_checksum_verification=True,
-        read_dictionary=words,
-        coerce_int96_timestamp_unit=unit,
-    ) as file:
-        batches = file.iter_batches(batch_size=rows, columns=list(read))
-        row = 1
-        for batch in parts_of(batches, most, limits, rows=limits.rows_of(table)):
-            yield _typed(batch, row, table)
-            row += batch.num_rows
+def _parts(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+    """The file in parts, once its footer has passed all checks. pyarrow reads it in a process of its own."""
+    names = {name for name, known in table.name_of.items() if known}
+    row = 1
+    with closing(_unpacked(path, names, limits, limits.rows_of(table))) as unpacked:
+        for came in unpacked:
+            if isinstance(came, Footer):
+                _check_schema(came.schema, table)
+                _check_rows(came, limits)
+            else:
+                batch = pa.ipc.open_stream(came).read_next_batch()
+                yield _typed(batch, row, table)
+                row += batch.num_rows
 
 
-def _in_int96(metadata: Any) -> set[str]:
-    """The names of the columns that hold times in Parquet's old form INT96."""
-    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
-    # A field within a struct may have the name of a column, but not its path.
-    return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
+def _unpacked(
+    path: Path, names: Collection[str], limits: Limits, most_rows: int
+) -> Generator[Footer | pa.Buffer, None, None]:
+    """What `unpack` yields, within the limits."""
+    bounds = {"memory_bytes": limits.memory_bytes, "cpu_s": limits.cpu_s}
+    return read_bounded(unpack, path, names, limits, most_rows, **bounds)
 
 
-def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
-    """The unit in which times in the old form INT96 are read: `us`, or `ns` if microseconds would cut digits off.
-
-    `read` are the columns that are read. INT96 holds nanoseconds of any day, Arrow only those of 1678 to 2262: in
-    nanoseconds a time outside of these years would be read as another one. Raises DropError for a file that needs both
-    units."""
-    names = [name for name in read if name in _in_int96(metadata)]
-    if not names:
-        return "us"
-    # The columns are read twice, in both units, and compared batch by batch.
-    whole, exact = (
-        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names) for unit in ("us", "ns")
-    )
-    has_digits = is_far = False
-    for batch, fine in zip(whole, exact, strict=True):
-        for column, other in zip(batch.columns, fine.columns, strict=True):
-            us, ns = (each.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False) for each in (column, other))
-            has_digits |= bool((us * 1000 != ns).any())  # a far time overflows alike on both sides, at 2**64
-            is_far |= bool((np.abs(us) > (2**63 - 1) // 1000).any())
-    if has_digits and is_far:
-        expected = "times of whole microseconds, or of 1678 to 2262"
-        raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"others, as INT96, in {' or '.join(names)}")
-    return "ns" if has_digits else "us"
-
-
-def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
-    """The most bytes that a cell of this type may have; 0 for a type with cells of one size."""
-    if _is_text(_plain(kind)):
-        return limits.line_bytes
-    return limits.cell_bytes if _is_binary(_plain(kind)) else 0
-
-
-def _check_rows(metadata: Any, limits: Limits) -> None:
-    if metadata.num_row_groups > limits.row_groups:
+def _check_rows(footer: Footer, limits: Limits) -> None:
+    if footer.row_groups > limits.row_groups:
         expected = f"{limits.row_groups} row groups at most"
-        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{metadata.num_row_groups}")
-    if metadata.num_rows > limits.rows:
-        raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{metadata.num_rows}")
+        raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{footer.row_groups}")
+    if footer.rows > limits.rows:
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows at most", got=f"{footer.rows}")
 
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
@@ -138,8 +107,8 @@ def _check_schema(schema: pa.Schema, table: Table) -> None:
 
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
         if name in table.shared:
-            stored = _plain(field.type)
-            if not (_is_text(stored) or _is_list(stored) or types.is_null(stored)):
+            stored = plain(field.type)
+            if not (is_text(stored) or _is_list(stored) or types.is_null(stored)):
                 expected = f"texts or lists in the column {field.name}, which several columns share"
                 raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
         elif name and not _fits(field.type, column := table.column(name)):
@@ -165,45 +134,25 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     fit."""
     from pyarrow import types
 
-    stored = _plain(stored)
+    stored = plain(stored)
     kind: Kind = column.kind
     if types.is_null(stored):
         return True
     if kind in NUMBERS:
-        is_number = types.is_integer(stored) or types.is_floating(stored) or (column.number_format and _is_text(stored))
+        is_number = types.is_integer(stored) or types.is_floating(stored) or (column.number_format and is_text(stored))
         return bool(is_number or (kind in FLOATS and types.is_decimal(stored)))
-    if kind in TIMES and _is_text(stored):
+    if kind in TIMES and is_text(stored):
         return True
     if kind in ("timestamp", "timestamp_utc"):
         has_zone = types.is_timestamp(stored) and stored.tz is not None
         return bool(types.is_timestamp(stored) or types.is_date(stored)) and has_zone is (kind == "timestamp_utc")
     checks: dict[Kind, Callable[[pa.DataType], bool]] = {
-        "string": _is_text,
-        "binary": _is_binary,
+        "string": is_text,
+        "binary": is_binary,
         "boolean": lambda stored: types.is_boolean(stored) or types.is_integer(stored),
         "date": types.is_date,
     }
     return bool(checks[kind](stored))
-
-
-def _plain(stored: pa.DataType) -> pa.DataType:
-    """The type of the cells: of a dictionary the type of its words."""
-    from pyarrow import types
-
-    return stored.value_type if types.is_dictionary(stored) else stored
-
-
-def _is_text(stored: pa.DataType) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_string(stored) or types.is_large_string(stored) or types.is_string_view(stored))
-
-
-def _is_binary(stored: pa.DataType) -> bool:
-    from pyarrow import types
-
-    checks = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
-    return any(check(stored) for check in checks)
 
 
 def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
@@ -238,7 +187,7 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     Texts may be words for missing cells, or times."""
     if pa.types.is_floating(cells.type) and NAN in column.missing_words:
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
-    if _is_text(cells.type):
+    if is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)
         if column.number_format:

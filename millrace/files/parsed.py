@@ -42,13 +42,13 @@ class Limits:
     file_bytes: int = 512 * 2**20
     rows: int = 20_000_000
     decoded_bytes: int = 4 * 2**30
-    """The unpacked bytes of a Parquet file, by the headers of its pages, and again of its cells as they are read."""
+    """The unpacked bytes of a Parquet file, by its footer, and again of its cells as they are read."""
     row_groups: int = 10_000
     """The row groups of a Parquet file: each costs half a millisecond, whatever it holds."""
-    pages: int = 500_000
-    """The pages of a Parquet file: the headers of some ten thousand pages are read in a second."""
-    page_bytes: int = 2**29
-    """The bytes of the largest page of each column of a Parquet file, with its dictionary, unpacked and added up."""
+    memory_bytes: int = 1536 * 2**20
+    """The memory of the process that unpacks a Parquet file: half of the function's."""
+    cpu_s: int = 300
+    """The seconds of a processor that it may take."""
     cell_bytes: int = 8 * 2**20
     """The bytes of one binary cell of Parquet; an image has 4 MiB at most."""
     objects: int = 100_000
@@ -61,7 +61,7 @@ class Limits:
     """The most rows of a part, of any file."""
     batch_cells: int = 2**21
     """The most cells of a part, of any file: each cell may be a reason to refuse its row."""
-    batch_bytes: int = 64 * 2**20
+    batch_bytes: int = 16 * 2**20
     """About the most bytes of a part of a Parquet file."""
 
     def rows_of(self, table: Table) -> int:

@@ -177,12 +177,14 @@ def survives(folder: Path, kind: str, seed: int) -> bool:
 
 
 NIGHT = pytest.mark.night("by day sixty of the 5,000 drops of each format, and a tenth of 100,000 cells")
+STEPS = {"parquet": 10}
+"""Each file of Parquet is read in a process of its own: by night a tenth of them."""
 
 
 @pytest.mark.parametrize("seeds", [range(60), pytest.param(range(60, 5_000), marks=NIGHT)], ids=str)
 @pytest.mark.parametrize("kind", hostile.FORMATS)
 def test_no_drop_makes_an_uncaught_error(kind: str, seeds: range, tmp_path: Path) -> None:
-    found = [survives(tmp_path, kind, seed) for seed in seeds]
+    found = [survives(tmp_path, kind, seed) for seed in seeds[:: STEPS.get(kind, 1) if len(seeds) > 60 else 1]]
     assert any(found)
 
 
