@@ -17,7 +17,7 @@ from constructs import Construct, Node
 from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
 from millrace.infra.cdk_context import text_of, unread
-from millrace.infra.images import image_tags, images, missing_digests, say_of_bases
+from millrace.infra.images import image_tags, images, missing_digests, say_of_bases, wanted
 from millrace.infra.options import options_of
 from millrace.infra.published import deployed_key, without_folder
 from millrace.infra.rules.assembly import read
@@ -83,7 +83,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     for folder, workload in loaded:
         if workload.policy:
             workload.policy.review.read_guideline(folder)
-    tags = image_tags(SUITE, settings.platform)
+    tags = image_tags(SUITE, settings.platform, wanted(settings.options))
     platform = PlatformStack(scope, settings=settings, workloads=every)
     audit = AuditStack(scope, settings=settings)
     audit.add_stack_dependency(platform)
@@ -173,7 +173,7 @@ def refuse_missing_images(app: cdk.App, settings: StageSettings) -> None:
     the error CloudFormation would refuse that stack. The platform's stack gets none, since it makes the repositories
     to which the images are pushed."""
     stage = settings.platform.stage
-    missing = missing_digests(settings.platform, image_tags(SUITE, settings.platform))
+    missing = missing_digests(settings.platform, image_tags(SUITE, settings.platform, wanted(settings.options)))
     for stack in app.node.children:
         for image in stack.images if isinstance(stack, WorkloadStack) else ():
             if image in missing:
@@ -208,7 +208,7 @@ def check_bases(app: cdk.App, settings: StageSettings) -> None:
     """Name the base images that no digest pins, if there are any: an error in a stage like `prod`, else a warning.
 
     With `-c bases=unpinned` it is a warning in every stage, for templates that nobody deploys."""
-    if said := say_of_bases(SUITE, images(SUITE, settings.platform)):
+    if said := say_of_bases(SUITE, images(SUITE, settings.platform, wanted(settings.options))):
         annotations = cdk.Annotations.of(app.node.children[0])
         if settings.is_production and app.node.try_get_context("bases") != "unpinned":
             annotations.add_error(said)

@@ -20,6 +20,9 @@ from millrace.errors import ConfigurationError
 
 FILE = Path("millrace/containers/bases.json")
 PYTHON = "public.ecr.aws/docker/library/python:3.13-slim"
+SPARK_RELEASE = "emr-spark-8.0.0"
+"""https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/release-version-emr-spark-8.0.0.html"""
+SPARK = f"public.ecr.aws/emr-serverless/spark/{SPARK_RELEASE}:latest"
 OF_AWS = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -86,7 +89,7 @@ def main() -> None:
     from millrace.workload.load import SUITE
 
     # Each stage may train on other instances, and so on another image of AWS's.
-    references = [PYTHON]
+    references = [PYTHON, SPARK]
     if parser.parse_args().aws:
         import boto3
 

@@ -30,9 +30,9 @@ from typing import Any
 from millrace.errors import ConfigurationError
 from millrace.infra import bases
 from millrace.infra.aws_images import login, training_base
-from millrace.infra.options import declared_options
+from millrace.infra.options import Options, declared_options
 from millrace.infra.published import published
-from millrace.names import IMAGES, Platform
+from millrace.names import BULK, IMAGES, Platform
 from millrace.workload.load import SUITE
 
 ARCHITECTURE = "linux/amd64"
@@ -61,11 +61,17 @@ class Image:
     """The base image, with its digest if that is pinned."""
 
 
-def images(root: Path, platform: Platform) -> tuple[Image, ...]:
-    """The images of the containers of the repository at `root`, for this stage."""
-    found = []
-    for name in IMAGES:
-        base = training_base(root, platform.stage, platform.region) if name == "training" else bases.PYTHON
+def wanted(options: Options) -> tuple[str, ...]:
+    """The names of the images of a stage with these options."""
+    return (*IMAGES, *([BULK] if options.bulk else []))
+
+
+def images(root: Path, platform: Platform, which: Sequence[str] = IMAGES) -> tuple[Image, ...]:
+    """The images of these containers of the repository at `root`, for this stage."""
+    found, based = [], {BULK: bases.SPARK}
+    for name in which:
+        base = based.get(name, bases.PYTHON)
+        base = training_base(root, platform.stage, platform.region) if name == "training" else base
         base = bases.pinned(root, base)
         repository, tag = platform.repository(name), _tag(root, name, base)
         uri = f"{platform.repository_uri(name)}:{tag}"
@@ -73,11 +79,11 @@ def images(root: Path, platform: Platform) -> tuple[Image, ...]:
     return tuple(found)
 
 
-def image_tags(root: Path, platform: Platform) -> dict[str, str]:
+def image_tags(root: Path, platform: Platform, which: Sequence[str] = IMAGES) -> dict[str, str]:
     """The tag of each image by name. In the stage `local`, where no image runs, each tag is `local`."""
     if platform.stage == "local":
-        return dict.fromkeys(IMAGES, "local")
-    return {image.name: image.tag for image in images(root, platform)}
+        return dict.fromkeys(which, "local")
+    return {image.name: image.tag for image in images(root, platform, which)}
 
 
 def say_of_bases(root: Path, found: Sequence[Image]) -> str:
@@ -202,10 +208,11 @@ def run(root: Path, stage: str) -> dict[str, str]:
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
     platform = Platform(stage=stage, account=account, region=region)
-    found = images(root, platform)
+    options = declared_options(stage)
+    found = images(root, platform, wanted(options))
     if said := say_of_bases(root, found):
         print(said, file=sys.stderr)
-    shared = declared_options(stage).pulls_from
+    shared = options.pulls_from
     digests = publish(root, boto3.client("ecr"), found, shared.platform(region) if shared else None)
     note(boto3.client("ssm"), platform, found, digests)
     return digests

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from millrace.errors import ConfigurationError
 from millrace.infra.cdk_context import by_stage
 from millrace.names import OWN_TAGS, STAGE_PATTERN, Platform
+from millrace.settings.drop import LARGEST_MB
 from millrace.spelling import one_of
 from millrace.workload.places import keys_at
 
@@ -102,6 +103,19 @@ class Api(BaseModel):
     """So many requests may come at once."""
 
 
+class Bulk(BaseModel):
+    """What the Spark jobs of a workload may take at once, in EMR Serverless. Idle it costs nothing.
+
+    A driver takes 4 vCPUs and 16 GB, and so does each executor. A new account has 16 vCPUs of EMR Serverless in all.
+    https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/endpoints-quotas.html"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vcpus: Annotated[int, Field(ge=8, le=4000, multiple_of=4)] = 16
+    above_mb: Annotated[int, Field(ge=1, le=LARGEST_MB)] = LARGEST_MB
+    """A drop of `training` above so many MiB is judged by a job."""
+
+
 class Callers(BaseModel):
     """What one caller may send to a workload over HTTP: so many requests in a second, and so many at once."""
 
@@ -173,6 +187,8 @@ class Options(BaseModel):
     """A REST API for each workload, beside the URL of its prediction function. A million requests cost 3.50 USD."""
     callers: Callers | None = None
     """What each caller may send to a workload over HTTP. Who sends more gets the status 429."""
+    bulk: Bulk | None = None
+    """Spark for drops that are too large for a function. Without it such a drop is refused whole, as `too_large`."""
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 

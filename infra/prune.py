@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from millrace.infra.bases import DIGEST
-from millrace.infra.images import image_tags
-from millrace.names import IMAGES, Platform
+from millrace.infra.images import image_tags, wanted
+from millrace.infra.options import declared_options
+from millrace.names import Platform
 
 KEPT = timedelta(days=30)
 """A younger image is kept, used or not."""
@@ -46,7 +47,7 @@ def held(client: Callable[[str], Any], platform: Platform) -> list[Held]:
             pushed=one["imagePushedAt"],
             size_gb=one.get("imageSizeInBytes", 0) / 1e9,
         )
-        for image in IMAGES
+        for image in wanted(declared_options(platform.stage))
         for page in pages.paginate(repositoryName=platform.repository(image))
         for one in page["imageDetails"]
         if one.get("imageTags")
@@ -78,7 +79,7 @@ def unused(client: Callable[[str], Any], platform: Platform, *, root: Path, now:
     """The images that nothing needs, oldest first."""
     # An image goes only if all three hold: no digest is named, it is old, and this checkout would not deploy it.
     used = {digest for text in _texts(client, platform) for digest in DIGEST.findall(text)}
-    current = set(image_tags(root, platform).items())
+    current = set(image_tags(root, platform, wanted(declared_options(platform.stage))).items())
     found = [
         one
         for one in held(client, platform)

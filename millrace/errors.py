@@ -28,7 +28,8 @@ MillraceError
 ├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
 ├── AskerUnknownError       CloudTrail does not say yet who started an execution; the machine looks again
 ├── ConflictError           another writer changed the same thing first
-│   └── OvertakenError      another version is live than when a release began; only a new run can help
+│   ├── OvertakenError      another version is live than when a release began; only a new run can help
+│   └── TableMovedError     a table has other keys than when a job judged a drop by them; it is judged again
 ├── RunError                an execution does not exist, or is not what a command needs
 ├── QueryError              a query of Athena ended without an answer
 ├── EnvironmentNotFoundError  a command finds no environment, workload or resource of that name
@@ -190,6 +191,10 @@ class ConflictError(MillraceError):
 
 class OvertakenError(ConflictError):
     """A release finds that another version is live, or served, than when it began. A redrive would find the same."""
+
+
+class TableMovedError(ConflictError):
+    """A table has other keys than when a job judged a drop by them. The machine has the drop judged again."""
 
 
 class RunError(MillraceError):

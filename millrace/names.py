@@ -39,7 +39,9 @@ ROWS = "rows"
 JOBS = "jobs"
 """The queue of requests that are answered later."""
 IMAGES = ("training", "processing", "inference")
-"""The container images, each a folder in `containers/`."""
+"""The container images of every stage, each a folder in `containers/`."""
+BULK = "bulk"
+"""The image of Spark jobs for a stage with the option `bulk`, the owner of their role, and their application."""
 JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processing", "Transform"))
 """The log groups of SageMaker's jobs. An account and region has one for each kind of job.
 

@@ -19,6 +19,7 @@ from millrace.console.files.catalogue import TABLE_FILES
 from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
+from millrace.console.stages import declared_stages
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
@@ -142,8 +143,10 @@ def _typed(rows: pa.Table, table: Table) -> pa.Table:
     return typed.rename_columns([table.column(name).name_in_file for name in typed.column_names])
 
 
-MOST_BYTES = Limits().file_bytes
-"""The largest drop: ingestion refuses a larger one whole, so it is not uploaded."""
+MOST_BYTES, MOST_BULK_BYTES = Limits().file_bytes, 5 * 2**40
+"""The largest drop: ingestion refuses a larger one whole, so it is not uploaded. With `bulk`, of training: S3's limit.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +173,7 @@ class Dropped:
     """The intake records under this id which run works on the drop."""
 
 
-def check(files: Sequence[Path], feed: str) -> Feed:
+def check(files: Sequence[Path], feed: str, stage: str) -> Feed:
     """The feed of this name, once it is clear that the files can be put there.
 
     Raises RunError if there is no such feed, and if a file is missing, empty or too large. The files of a folder are
@@ -178,19 +181,18 @@ def check(files: Sequence[Path], feed: str) -> Feed:
     known = next((one for one in FEEDS if one == feed), None)
     if known is None:
         raise RunError(f"--feed: expected one of {list(MACHINE_OF_FEED)}, got {feed!r}")
-    for file in files:
-        if file.is_dir() or file == STANDARD_INPUT:
-            continue
+    for file in (one for one in files if not one.is_dir() and one != STANDARD_INPUT):
         if not file.is_file():
             raise RunError(f"FILE: expected a file or a folder, got {file}, which is not there")
-        _check_size(file, file.name)
+        _check_size(file, file.name, known, stage)
     return known
 
 
-def _check_size(file: Path, name: str) -> None:
-    if not 0 < (size := file.stat().st_size) <= MOST_BYTES:
-        cut = "; cut it into files with the names in each, or save it as Parquet" if size else ""
-        raise RunError(f"FILE: expected 1 byte to {MOST_BYTES // 2**20} MiB, got {name} of {size:,} bytes{cut}")
+def _check_size(file: Path, name: str, feed: str, stage: str) -> None:
+    most = MOST_BULK_BYTES if feed == "training" and "bulk" in declared_stages().get(stage, {}) else MOST_BYTES
+    if not 0 < (size := file.stat().st_size) <= most:
+        cut = "; cut it into files with the names in each, use Parquet or the stage's option `bulk`" if size else ""
+        raise RunError(f"FILE: expected 1 byte to {most // 2**20} MiB, got {name} of {size:,} bytes{cut}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,14 +209,16 @@ class Content:
 
 
 @contextmanager
-def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool) -> Iterator[Content]:
+def content_of(
+    given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool, stage: str = ""
+) -> Iterator[Content]:
     """The file itself; images of a folder as Parquet, rows of a workbook or a database as JSON lines, while it runs.
 
     Raises RunError as `packed` does and for a file that is too large, and ConfigurationError for columns that the feed
     does not have."""
     if not given.kind:
         with packed(given.path, contract, feed, scale=scale) as file:
-            _check_size(file, given.name or file.name)
+            _check_size(file, given.name or file.name, feed, stage)
             is_same = file == given.path
             yield Content(path=file, plain=given.plain if is_same else file, name=given.name if is_same else file.name)
         return
@@ -230,7 +234,7 @@ def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "rows.jsonl"
         grid.write(table, path)
-        _check_size(path, given.path.name)
+        _check_size(path, given.path.name, feed, stage)
         yield Content(path=path, plain=path, name=given.target, notes=tuple(notes))
 
 

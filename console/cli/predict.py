@@ -260,7 +260,7 @@ def drop(
     from millrace.console.cli.printing import check_ending
     from millrace.console.queries.reviews import check_model, check_taken, lacks_model, tried_again
 
-    known = drop.check(files, feed)
+    known = drop.check(files, feed, target.stage)
     if output is not None and not (wait and known == "scoring"):
         raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
     if output is None and long:
@@ -319,7 +319,7 @@ def _upload(
     if file.path.is_dir() and (left_out := find_images(file.path).left_out):
         typer.echo(f"warning: {left_out}", err=True)
     s3, by = environment.client("s3"), environment.identity() if feed == "labels" else ""
-    with drop.content_of(file, contract, feed, inside, scale=scale) as content:
+    with drop.content_of(file, contract, feed, inside, scale=scale, stage=names.platform.stage) as content:
         key = drop.landing_key(names, feed, name or content.name)
         for said in drop.warnings(s3, names, contract, feed, content, key):
             typer.echo(said, err=True)

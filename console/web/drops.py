@@ -38,7 +38,7 @@ def take(environment: Environment, names: WorkloadNames, file: Path, feed: str, 
 
     Raises RunError if a drop would start nothing and for an archive of several files, DropError for a file that would
     be refused whole, ClientError for somebody who may not put it or may not write to the audit: then nothing is put."""
-    known, contract = drop.check([file], feed), load_contract(workloads_folder() / names.workload)
+    known, contract = drop.check([file], feed, names.platform.stage), load_contract(workloads_folder() / names.workload)
     check_taken(environment, names)
     s3, by, at = environment.client("s3"), environment.identity(), environment.now()
     with given([file], Inside()) as files:

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES
-from millrace.contract.schema import LINE, Table, parsed_schema
+from millrace.contract.schema import Table, parsed_schema
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
-from millrace.files.catalogue import read_drop
+from millrace.files.catalogue import LARGER, read_drop
 from millrace.files.origin import RESOLUTION, Origin
 from millrace.files.parsed import Limits
 from millrace.messages.ingest import SMALL_BYTES, DropInWork, FileList
@@ -80,17 +80,22 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
     """The version that was read, and the SHA-256 of its bytes. The bytes are in `path`.
 
     Raises the errors of `opened`."""
-    answer = opened(s3, source, most_bytes=most_bytes)
+    answer = opened(s3, source, most_bytes=most_bytes, more=f"; {LARGER}")
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):
             digest.update(piece)
             file.write(piece)
+    return told(source, answer), digest.hexdigest()
+
+
+def told(source: DropVersion, answer: Mapping[str, Any]) -> DropVersion:
+    """The version that S3 has answered with."""
     version_id, by = source.version_id or answer.get("VersionId", ""), answer.get("Metadata", {}).get("by", "")
-    return replace(source, version_id=version_id, by=by), digest.hexdigest()
+    return replace(source, version_id=version_id, by=by)
 
 
-def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:
+def opened(s3: Any, source: DropVersion, *, most_bytes: int, more: str = "") -> dict[str, Any]:
     """S3's answer; its bytes are still to be read.
 
     Raises DropError `missing` if the version is gone, and `too_large` for more than `most_bytes`, before any byte is
@@ -110,7 +115,9 @@ def opened(s3: Any, source: DropVersion, *, most_bytes: int) -> dict[str, Any]:
         raise
     if answer["ContentLength"] > most_bytes:
         answer["Body"].close()
-        raise DropError(Reason.TOO_LARGE, expected=f"{most_bytes} bytes at most", got=f"{answer['ContentLength']}")
+        raise DropError(
+            Reason.TOO_LARGE, expected=f"{most_bytes} bytes at most{more}", got=str(answer["ContentLength"])
+        )
     return answer
 
 
@@ -150,20 +157,18 @@ def parse(files: Mapping[Path, Origin], table: Table, parsed: Path, refused: Qua
     Lines are counted through all files.
 
     Raises the DropErrors of `read_drop`; both files must then be thrown away."""
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     typed = every = 0
-    schema = parsed_schema(table)
     # Each part becomes a row group, so validation can read the same parts again, one at a time.
-    with pq.ParquetWriter(parsed, schema, compression="zstd", write_page_checksum=True) as writer:
+    with pq.ParquetWriter(parsed, parsed_schema(table), compression="zstd", write_page_checksum=True) as writer:
         for path, origin in files.items():
             before = every
             for part in read_drop(path, table, limits, replace(origin, at=origin.at + before * RESOLUTION)):
+                there = part.behind(before)
                 if part.rows.num_rows:
-                    lines = pc.add(part.rows.column(LINE), before)
-                    writer.write_table(part.rows.set_column(schema.get_field_index(LINE), schema.field(LINE), lines))
-                refused.add(replace(row, line=before + (row.line or 0)) for row in part.unparsable)
+                    writer.write_table(there.rows)
+                refused.add(there.unparsable)
                 typed, every = typed + part.rows.num_rows, every + part.rows.num_rows + len(part.unparsable)
                 if every > limits.rows:
                     raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows of all files at most", got="more")

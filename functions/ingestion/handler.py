@@ -15,6 +15,7 @@ from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
 from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
+from millrace.functions.ingestion.large import judged
 from millrace.functions.room import Room
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import LISTED, DropInWork, Ingested, IngestState, ParsedDrop, RejectedDrop, Staging, cut
@@ -34,33 +35,51 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     Drops to score are held while no model is live."""
     if call.state.detail.feed == "scoring" and ROOM.pointers.champion() is None:
         return Ingested(outcome="held")
-    done = []
+    done: list[ParsedDrop | RejectedDrop] = []
     for drop in call.state.drops(call.run):
         with TemporaryDirectory() as folder:
-            done.append(ingest(drop, Path(folder)))
+            one = ingest(drop, Path(folder))
+        if isinstance(one, str):  # a drop that is large has an execution of its own
+            return Ingested(outcome="bulk", plan=one)
+        done.append(one)
         ROOM.logger.info("ingested", extra=done[-1].model_dump())
     parsed = tuple(one for one in done if isinstance(one, ParsedDrop))
     rejected = tuple(one for one in done if isinstance(one, RejectedDrop))
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
 
 
-def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
-    """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it."""
+def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
+    """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it.
+
+    Of a large drop it is the URI of a plan until a job has judged it."""
     raw, digest = folder / "raw", ""
     # `source` and `digest` grow more exact step by step, so that a refusal names what is known until then.
     source = feed_of(drop, ROOM.names)
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
-        source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-        files = {folder / "drop": digest}
-        if source.key.endswith(f"{LISTED}.json"):
-            files = fetch_listed(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
-            # In any order: a query that is run again names its files anew.
-            digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
-        origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
-        with quarantine(source=source.uri) as refused:
-            rows = parse(origins, CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
+        source, large = judged(S3, ROOM, drop, source)
+        if isinstance(large, str):
+            return large
+        if large:
+            digest, rows, reasons = large.digest, large.rows, large.reasons
+            if why := large.refusal:
+                raise DropError(why.reason, expected=why.expected, got=why.got)
+        else:
+            source, digest = fetch(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
+            files = {folder / "drop": digest}
+            if source.key.endswith(f"{LISTED}.json"):
+                files = fetch_listed(S3, source, folder / "drop", most_bytes=LIMITS.file_bytes)
+                # In any order: a query that is run again names its files anew.
+                digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
+            origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
+            with quarantine(source=source.uri) as refused:
+                rows = parse(origins, CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
+            # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
+            staging, reasons = Staging(names=ROOM.names, of=drop.drop_id), refused.reasons
+            S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
+            if refused.rows:
+                S3.upload_file(str(raw), LAKE, staging.unparsable)
     except DropError as error:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:
@@ -76,11 +95,6 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
             expected=cut(error.expected),
             got=cut(error.got),
         )
-    # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
-    staging = Staging(names=ROOM.names, of=drop.drop_id)
-    S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
-    if refused.rows:
-        S3.upload_file(str(raw), LAKE, staging.unparsable)
     return ParsedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,
@@ -90,6 +104,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop:
         sequencer=drop.object.sequencer if drop.object else "",
         by=cut(", ".join(filter(None, [source.by, drop.object.requester if drop.object else ""]))),
         rows=rows,
-        unparsable=refused.rows,
-        reasons=refused.reasons,
+        unparsable=sum(reasons.values()),
+        reasons=reasons,
+        bulk=large is not None,
     )

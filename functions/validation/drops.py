@@ -14,6 +14,7 @@ import boto3
 from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
 from millrace.contract.schema import Feed
+from millrace.datasets.bulk.result import rows_of_job
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
@@ -24,6 +25,7 @@ from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
+from millrace.messages.bulk import RESULT, BulkResult
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
@@ -52,7 +54,8 @@ class FetchedDrop:
         """The drop with its typed rows, fetched into a folder below `folder`."""
         fetched = cls(drop=drop, feed=feed, folder=folder / drop.drop_id, s3=s3, names=names)
         fetched.folder.mkdir()
-        s3.download_file(fetched.bucket, fetched.staging.parsed, str(fetched.parsed))
+        if not drop.bulk:
+            s3.download_file(fetched.bucket, fetched.staging.parsed, str(fetched.parsed))
         return fetched
 
     @property
@@ -67,13 +70,19 @@ class FetchedDrop:
     def parsed(self) -> Path:
         return self.folder / "parsed"
 
-    def quarantine_unparsable(self) -> None:
-        """Put the rows that ingestion could not parse into the quarantine.
+    @property
+    def result(self) -> BulkResult:
+        """What a job has made of the drop."""
+        staged = self.s3.get_object(Bucket=self.bucket, Key=f"{self.staging.prefix}{RESULT}")
+        return BulkResult.model_validate_json(staged["Body"].read())
+
+    def quarantine_staged(self, part: str, rows: int) -> None:
+        """Put rows that are refused already into the quarantine: those that ingestion could not parse, for example.
 
         It is not called for a drop whose bytes the table has already: its rows are in the quarantine."""
-        if self.drop.unparsable:
-            self.s3.download_file(self.bucket, self.staging.unparsable, str(self.folder / "raw"))
-            self.s3.upload_file(str(self.folder / "raw"), self.bucket, self._quarantine_key("unparsable"))
+        if rows:
+            staged = {"Bucket": self.bucket, "Key": f"{self.staging.prefix}{part}.parquet"}
+            self.s3.copy(staged, self.bucket, self._quarantine_key(part))
 
     @contextmanager
     def quarantine(self) -> Iterator[QuarantineFile]:
@@ -177,8 +186,10 @@ class Commits:
 
         # Called only if the rows count as new: then the unparsable rows belong into the quarantine, too.
         def write(iceberg: IcebergTable) -> NewRows:
-            fetched.quarantine_unparsable()
-            return new.write(iceberg)
+            rows = rows_of_job(fetched.result, self._lake, iceberg) if drop.bulk else new.write(iceberg)
+            fetched.quarantine_staged("unparsable", drop.unparsable)
+            fetched.quarantine_staged("refused", sum(rows.quarantined.values()) if drop.bulk else 0)
+            return rows
 
         unparsable = {UNPARSABLE: str(drop.unparsable)} if drop.unparsable else {}
         kept = judged.notes if judged else {}

@@ -58,7 +58,7 @@ class Scoring:
     def _shard(self, fetched: FetchedDrop, shards: Shards) -> ShardedDrop:
         """Cut the accepted rows of one drop into the next shards, and upload the rows for the delivery."""
         drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
-        fetched.quarantine_unparsable()
+        fetched.quarantine_staged("unparsable", drop.unparsable)
         table = up_to(self._table, self._spec, arrived=drop.as_of)
         given = fetched.parsed, table, accepted, shards, fetched.quarantine
         if self._histories or self._ahead.columns:

@@ -66,6 +66,22 @@ def pull_images(readers: Sequence[Reader], platform: Platform) -> list[Statement
     ]
 
 
+def run_spark(platform: Platform) -> list[Statement]:
+    """On the repository of the image of Spark: EMR Serverless pulls it for the account's applications.
+
+    https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/application-custom-image.html"""
+    applications = platform.arn("emr-serverless", "/applications/*")
+    return [
+        {
+            "Sid": "Spark",
+            "Effect": "Allow",
+            "Principal": {"Service": "emr-serverless.amazonaws.com"},
+            "Action": ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:GetDownloadUrlForLayer"],
+            "Condition": {"StringLike": {"aws:SourceArn": applications}},
+        }
+    ]
+
+
 def _allow(
     settings: StageSettings, reader: Reader, verb: str, actions: list[str], resource: str, **conditions: Statement
 ) -> Statement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import Statement
-from millrace.infra.machines import states
+from millrace.infra.machines import bulk, states
 from millrace.infra.machines.paths import Result
 from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
@@ -14,15 +14,22 @@ INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", Comm
 TIMEOUT_S = 3600
 
 
-def definition(context: Context) -> Definition:
+def definition(context: Context, application: str = "") -> Definition:
     """The definition. Input: `cause`, `as_of`, `detail` with `feed` and `objects`, as the intake function gives it.
 
-    No failure of a step is caught, so a failed execution can be redriven from the step that failed."""
+    `application` is the id of the application of Spark; empty for a stage without one. But for a table that moved, no
+    failure of a step is caught, so a failed execution can be redriven from the step that failed."""
     function = context.names.function_arn
+    validation = states.invoke(
+        function("validation"),
+        comment="Each row by the contract and the keys of the table; the good ones are committed, once",
+        result=VALIDATION,
+        next_state="Committed",
+    )
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
         start="Ingestion",
-        timeout_s=TIMEOUT_S,
+        timeout_s=bulk.TIMEOUT_S if application else TIMEOUT_S,
         states={
             "Ingestion": states.invoke(
                 function("ingestion"),
@@ -30,13 +37,9 @@ def definition(context: Context) -> Definition:
                 result=INGESTION,
                 next_state="Rejected",
             ),
-            **told_of_rejected(context, otherwise="Quarantined"),
-            "Validation": states.invoke(
-                function("validation"),
-                comment="Each row by the contract and the keys of the table; the good ones are committed, once",
-                result=VALIDATION,
-                next_state="Committed",
-            ),
+            **told_of_rejected(context, otherwise="Quarantined", bulk="Bulk" if application else ""),
+            **(bulk.job(context, application, INGESTION.path("plan")) if application else {}),
+            "Validation": {**validation, **({"Catch": [bulk.JUDGED_AGAIN]} if application else {})},
             **states.put_events(
                 context,
                 "Committed",
@@ -51,8 +54,11 @@ def definition(context: Context) -> Definition:
     )
 
 
-def told_of_rejected(context: Context, *, otherwise: str) -> dict[str, State]:
-    """The states between ingestion and validation, for each machine that reads drops."""
+def told_of_rejected(context: Context, *, otherwise: str, bulk: str = "") -> dict[str, State]:
+    """The states between ingestion and validation, for each machine that reads drops.
+
+    `bulk` is the state that comes next for a large drop; empty for none."""
+    large = [(states.equals(INGESTION.path("outcome"), "bulk"), bulk)] if bulk else []
     return {
         **states.put_events(
             context,
@@ -64,7 +70,7 @@ def told_of_rejected(context: Context, *, otherwise: str) -> dict[str, State]:
         ),
         "Readable?": states.choice(
             "Could an object become rows at all?",
-            [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation")],
+            [(states.equals(INGESTION.path("outcome"), "parsed"), "Validation"), *large],
             otherwise=otherwise,
         ),
     }

@@ -19,6 +19,7 @@ from millrace.errors import ConfigurationError
 
 OPTIMIZED = {
     "athena": "athena",
+    "emr-serverless": "emr-serverless",
     "sagemaker": "sagemaker",
     "lambda": "lambda",
     "events": "events",
@@ -71,7 +72,7 @@ def _operation(resource: str) -> tuple[str, OperationModel]:
     """The service, `sdk` for each one of `aws-sdk:`, and the API's operation.
 
     Raises ConfigurationError if one of them is unknown."""
-    found = re.fullmatch(r"arn:aws:states:::(aws-sdk:)?(\w+):(\w+)(\.sync|\.sync:2|\.waitForTaskToken)?", resource)
+    found = re.fullmatch(r"arn:aws:states:::(aws-sdk:)?([\w-]+):(\w+)(\.sync|\.sync:2|\.waitForTaskToken)?", resource)
     table = SDK if found and found[1] else OPTIMIZED
     if not found or found[2] not in table:
         raise ConfigurationError(
@@ -93,7 +94,9 @@ def _structure(service: str, path: str, shape: StructureShape, values: Mapping[s
     # By the key without `.$`. Step Functions writes a parameter with a capital, as botocore may not.
     given = {name.removesuffix(".$"): (name, value) for name, value in values.items()}
     members = {name[0].upper() + name[1:]: member for name, member in shape.members.items()}
-    required = {name[0].upper() + name[1:] for name in shape.required_members}
+    # Step Functions makes the token of a call that names none.
+    tokens = {name for name, member in shape.members.items() if member.metadata.get("idempotencyToken")}
+    required = {name[0].upper() + name[1:] for name in shape.required_members if name not in tokens}
     yield from (f"{_at(path, name)}: missing" for name in sorted(required - given.keys()))
     for name, (written, value) in given.items():
         if name not in members:

@@ -36,6 +36,7 @@ WITHOUT_DATA = {
     "AWS::CloudWatch::": "names of metrics, thresholds and titles",
     "AWS::CodeDeploy::": "names of functions and alarms",
     "AWS::EC2::": "the network itself",
+    "AWS::EMRServerless::Application": "disks that live as long as a job; CloudFormation has no key for them",
     "AWS::Events::ApiDestination": "a URL, which Secrets Manager keeps",
     "AWS::Events::Connection": "a header with the stage's name, no credential",
     "AWS::Events::Rule": "a pattern of ours, no event",

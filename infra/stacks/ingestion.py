@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from constructs import Construct
+
 from millrace.contract.odcs import check_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import COLUMNS
@@ -12,11 +16,14 @@ from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.role import machines_role
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
+from millrace.infra.constructs.spark import spark
 from millrace.infra.iam import queues, state_table, step_functions
+from millrace.infra.iam.spark import plan
 from millrace.infra.machines import ingest, query
+from millrace.infra.settings import StageSettings
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
-from millrace.names import QUERY
+from millrace.names import BULK, QUERY
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.fit import check_fit
 
@@ -36,14 +43,22 @@ class IngestionStack(WorkloadStack):
 
     room = "ingestion"
 
+    def __init__(self, scope: Construct, *, settings: StageSettings, **more: Any) -> None:
+        if settings.options.bulk:
+            self.in_network, self.images = True, (BULK,)
+        super().__init__(scope, settings=settings, **more)
+
     def build(self) -> None:
         is_local = self.context.platform.stage == "local"
+        bulk = self.context.settings.options.bulk
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
-        self.functions()
-        self.machine(ingest)
+        more: dict[str, Any] = {"bulk_mb": bulk.above_mb, "statements": plan(self.context.names)} if bulk else {}
+        self.function("ingestion", **more)
+        self.functions("ingestion")
+        self.machine(ingest, application=spark(self, self.context, bulk) if bulk else "")
         if self.context.workload.queries:
             self._queries()
         ExternalTable(

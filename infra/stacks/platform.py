@@ -23,7 +23,7 @@ from millrace.infra.constructs.workgroup import Workgroup
 from millrace.infra.context import PlatformContext, deployed
 from millrace.infra.iam import alarms, functions, sharing
 from millrace.infra.iam.resource import policy
-from millrace.infra.images import SERVING
+from millrace.infra.images import SERVING, wanted
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
 from millrace.infra.stacks.api_log import api_log
@@ -31,7 +31,7 @@ from millrace.infra.stacks.buckets import LOG_POLICY, Buckets
 from millrace.infra.stacks.keys import customer_key, signing_key
 from millrace.infra.stacks.mlflow import MLFLOW_ARN, mlflow
 from millrace.infra.stacks.network import PlatformNetwork, isolated_network, log_connections
-from millrace.names import IMAGES
+from millrace.names import BULK
 from millrace.state.table import DELETE_AFTER
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
@@ -97,14 +97,15 @@ class PlatformStack(cdk.Stack):
             flow_log.node.add_dependency(self.node.find_child(LOG_POLICY))
         self._messaging()
         readers = sharing.pull_images(settings.options.released_to, names)
-        for image in IMAGES:
+        for image in wanted(settings.options):
+            policies = {SERVING: readers, BULK: sharing.run_spark(names)}.get(image)
             ecr.CfnRepository(
                 self,
                 f"{image}-repository",
                 repository_name=names.repository(image),
                 image_tag_mutability="IMMUTABLE",
                 empty_on_delete=True,
-                repository_policy_text=policy(readers) if readers and image == SERVING else None,
+                repository_policy_text=policy(policies) if policies else None,
                 lifecycle_policy=ecr.CfnRepository.LifecyclePolicyProperty(lifecycle_policy_text=json.dumps(UNTAGGED)),
                 image_scanning_configuration=ecr.CfnRepository.ImageScanningConfigurationProperty(scan_on_push=True),
                 encryption_configuration=ecr.CfnRepository.EncryptionConfigurationProperty(

@@ -60,11 +60,11 @@ class WorkloadStack(cdk.Stack):
     """One room of one workload. A subclass sets `room` and makes its resources in `build`."""
 
     room: ClassVar[str]
-    in_network: ClassVar[bool] = False
+    in_network: bool = False
     """Whether jobs or models of this room run in the network's subnets."""
     has_signatures: ClassVar[bool] = False
     """Whether functions of this room sign versions or verify signatures."""
-    images: ClassVar[tuple[str, ...]] = ()
+    images: tuple[str, ...] = ()
     """The containers that this room runs or registers."""
 
     def __init__(

@@ -25,6 +25,7 @@ _DELIVERY = (
 )  # fmt: skip
 """What Step Functions does to deliver logs: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
 _RULES = {
+    "emr-serverless:startJobRun": "EMRServerlessJob",
     "sagemaker:createTrainingJob": "SageMakerTrainingJobs",
     "sagemaker:createProcessingJob": "SageMakerProcessingJobs",
     "sagemaker:createTransformJob": "SageMakerTransformJobs",

@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
+
+from localcloud.kernel.memory import exceed, members
+
+_POLL_S, _LOOK_S = 0.02, 0.2
+"""Seconds between two looks for the end of a process, and at its memory."""
 
 
 class Process(Protocol):
@@ -67,3 +74,25 @@ def end_group(process: Process, grace_s: float) -> None:
     except subprocess.TimeoutExpired:
         signal_group(process, signal.SIGKILL)
         process.wait()
+
+
+def watch(held: Sequence[tuple[Process, float]], stop: threading.Event, limit_s: float, grace_s: float) -> str:
+    """Wait until one of the processes ends, each of which may hold so many MiB with all that it has started.
+
+    Returns "" then. Else all are ended, and why is returned: "stop" if that is set, "time" after `limit_s` real
+    seconds, "memory" if one holds more. TERM comes first and KILL after the grace; KILL alone for memory, as the
+    kernel of an instance does."""
+    end, look, why = time.monotonic() + limit_s, 0.0, ""
+    while not why and all(process.poll() is None for process, _ in held):
+        if stop.wait(_POLL_S):
+            why = "stop"
+        elif time.monotonic() > end:
+            why = "time"
+        elif time.monotonic() > look:
+            look = time.monotonic() + _LOOK_S
+            why = "memory" if any(exceed(members(process.pid), most_mb) for process, most_mb in held) else ""
+    for process, _ in held if why else ():
+        if why == "memory":
+            signal_group(process, signal.SIGKILL)
+        end_group(process, grace_s)
+    return why

@@ -50,6 +50,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed("AWS::Athena::WorkGroup", "No metrics of its own."),
     **executed("AWS::CloudWatch::CompositeAlarm", "Actions are never suppressed."),
     **executed("AWS::DynamoDB::Table", "Backups are settings only."),
+    **executed("AWS::EMRServerless::Application", "Spark, by Sail; an idle one has stopped. Nothing is billed."),
     **executed("AWS::Events::ApiDestination", "Without the rate limit; http too."),
     **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),
     **executed("AWS::Events::EventBus", "Without its key its dead letters get each event once a rule, not encrypted."),
@@ -181,7 +182,7 @@ TASKS: Mapping[str, Row] = executed(
     "sagemaker:createProcessingJob sagemaker:createTransformJob sagemaker:createTrainingJob.sync "
     "sagemaker:createProcessingJob.sync sagemaker:createTransformJob.sync sagemaker:createModel "
     "sagemaker:createEndpointConfig sagemaker:createEndpoint sagemaker:updateEndpoint athena:startQueryExecution "
-    "athena:startQueryExecution.sync"
+    "athena:startQueryExecution.sync emr-serverless:startJobRun.sync"
 )
 """Optimized integrations: `service:action` with its pattern. `aws-sdk:` integrations are looked up among CALLS."""
 
@@ -210,6 +211,7 @@ CALLS: Mapping[str, Row] = {
         prefix="dynamodb:",
     ),
     **executed("DescribeStream GetRecords GetShardIterator ListStreams", prefix="dynamodb:"),
+    **executed("CancelJobRun GetJobRun StartJobRun", "Processes on the host's hardware.", prefix="emr-serverless:"),
     **executed(
         "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
     ),

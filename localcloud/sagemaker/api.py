@@ -108,18 +108,18 @@ def _wanted(row: Fields, request: Fields, time: str) -> bool:
     )
 
 
-def check_role(role_arn: str) -> None:
-    """Raises RefusedError if the role does not exist or does not trust SageMaker, as every Create operation does."""
+def check_role(role_arn: str, service: str = "sagemaker.amazonaws.com") -> None:
+    """Raises RefusedError if the role does not exist or does not trust the service, as every Create operation does."""
     from moto.iam.exceptions import NotFoundException
 
     from localcloud.kernel.trust import check_trust
 
     try:
-        check_trust(role_arn, "sagemaker.amazonaws.com")
+        check_trust(role_arn, service)
     except (PermissionError, NotFoundException) as error:
         raise invalid(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
-            "'sagemaker.amazonaws.com' to assume the role."
+            f"'{service}' to assume the role."
         ) from error
 
 

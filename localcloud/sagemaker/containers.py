@@ -52,7 +52,8 @@ def link(requirements: Iterable[str], into: Path) -> None:
     for found in _closure(requirements):
         for name in {file.parts[0] for file in found.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
             source = Path(str(found.locate_file(name)))
-            if source.exists():
+            # Several packages may lie in one (`google`): the first links it whole.
+            if source.exists() and not (into / name).exists():
                 (into / name).symlink_to(source)
 
 
@@ -103,6 +104,8 @@ _BASE = ("torch",)
 """The packages that AWS's training image brings.
 
 That image is the base of an image whose Dockerfile leaves the base open: `ARG BASE`, then `FROM ${BASE}`."""
+# The packages that stand for Spark in an image whose base is one of `emr-serverless/spark`.
+_SPARK = ("pysail", "pyspark-client")
 _INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
 
 # Mounts a folder with all that the host and the image have in their `/opt` over `/opt`, and the job's folder in it, as
@@ -270,6 +273,7 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
     required: list[str] = []
     unset: set[str] = set()
     for instruction, rest in _instructions(dockerfile.read_text()):
+        required += _SPARK if "emr-serverless/spark" in rest else ()
         # Each FROM begins a new image; only the last one is run. A `BASE` that its ARG leaves open is AWS's image.
         if instruction == "FROM":
             entrypoint, command, workdir = (), (), "/"

@@ -3,7 +3,7 @@
 moto's interpreter differs from AWS in these points, which are mended here:
 
 - It calls with the keys `ak` and `sk`, so that no policy of a machine is checked.
-- It has no integration of SageMaker and of Athena (`optimized_tasks.py`).
+- It has no integration of SageMaker, of EMR Serverless and of Athena (`optimized_tasks.py`).
 - In error names it writes a service of `aws-sdk` as its lower-case endpoint.
 - It starts nested executions with parameters that botocore refuses.
 - It leaves datetime objects in results, which no later state can read.
@@ -30,7 +30,7 @@ from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace, replace_entries
 from localcloud.sagemaker.api import in_milliseconds
-from localcloud.stepfunctions.optimized_tasks import athena_task, sagemaker_task
+from localcloud.stepfunctions.optimized_tasks import athena_task, sagemaker_task, spark_task
 from localcloud.stepfunctions.outcomes import as_text, pascal, refused_as, result_of, waited
 
 # Names of `aws-sdk` integrations (packages of the Java SDK) that differ from botocore's name of the service.
@@ -76,7 +76,8 @@ def call_as_role(cloud: Cloud) -> None:
     _use_aws_names()
     _name_refusals()
     _start_nested(cloud, client_for)
-    _serve({"sagemaker": sagemaker_task(cloud, client_for), "athena": athena_task(client_for)})
+    tasks = {"sagemaker": sagemaker_task(cloud, client_for), "emr-serverless": spark_task(cloud, client_for)}
+    _serve({**tasks, "athena": athena_task(client_for)})
 
 
 def _serve(tasks: Mapping[str, type]) -> None:

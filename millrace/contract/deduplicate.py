@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
     Mask = npt.NDArray[np.bool_]
 
+HELD = 0
+"""Stands for the line of a key that the table holds."""
+Repeated = Mapping[int, tuple[tuple[str, ...], int]]
+"""By the line of a row whose key came before: the key's columns, and the line of its first row, or HELD."""
 BLOCK = 1 << 16
 """The number of keys that go into a hash table at a time: what is computed of them fits into the processor's cache."""
 
@@ -247,17 +251,17 @@ def duplicates(
     import pyarrow.compute as pc
 
     numbers = np.where(good, numbers, -1)
-    places: dict[int, str] = {}  # where the key was before, by position
+    places: dict[int, int] = {}  # the line of the key's first row, by position
     if known is not None and len(known.values):
         compared = key_beside(rows, key, known.beside) if known.beside else key_of(rows, key)
         held = pc.is_in(compared.filter(pa.array(good)), value_set=known.values.drop_null(), skip_nulls=True)
-        places = dict.fromkeys(np.flatnonzero(good)[_plain(held)].tolist(), "which the table holds")
+        places = dict.fromkeys(np.flatnonzero(good)[_plain(held)].tolist(), HELD)
     for at, line in seen.before(numbers):
-        places.setdefault(at, f"first on line {line}")
+        places.setdefault(at, line)
     kept = good.copy()
     kept[list(places)] = False  # a refused row does not use up its key
     found = repeated(rows, kept, {key: numbers}) if is_alone else {}
-    return found | {at: _violation(rows, at, key, place) for at, place in places.items()}
+    return found | {at: repeats(rows, at, key, line) for at, line in places.items()}
 
 
 def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbers]) -> dict[int, RuleViolation]:
@@ -278,7 +282,7 @@ def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbe
         )
         if clash := next(before, None):
             key, place = clash
-            found[at] = _violation(rows, at, key, f"first on line {rows.column(LINE)[place].as_py()}")
+            found[at] = repeats(rows, at, key, rows.column(LINE)[place].as_py())
             continue
         for number, first in zip(own, firsts, strict=True):
             if number >= 0:
@@ -303,8 +307,9 @@ def _is_twice(numbers: Numbers) -> Mask:
     return is_twice
 
 
-def _violation(rows: pa.Table, at: int, key: tuple[str, ...], where: str) -> RuleViolation:
-    got = f"{_said(rows, at, key)}, {where}"
+def repeats(rows: pa.Table, at: int, key: tuple[str, ...], line: int) -> RuleViolation:
+    """The violation of the row at a position whose key came first on the `line`; HELD: the table holds it."""
+    got = f"{_said(rows, at, key)}, {f'first on line {line}' if line != HELD else 'which the table holds'}"
     return RuleViolation(reason=Reason.DUPLICATE_KEY, column=", ".join(key), expected="a new key", got=got)
 
 

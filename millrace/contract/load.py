@@ -93,8 +93,11 @@ def load_contract(folder: Path) -> Contract:
     """The contract in `folder/contract.yaml`.
 
     Raises WorkloadError for a contract that cannot be read; it says file, field, what was expected and what came."""
-    path = folder / "contract.yaml"
-    where, document = f"{folder.name}/{path.name}", read_document(path)
+    return contract_of(read_document(path := folder / "contract.yaml"), where=f"{folder.name}/{path.name}")
+
+
+def contract_of(document: dict[str, Any], *, where: str) -> Contract:
+    """The contract of a document that is read. `where` names the file in a WorkloadError."""
     with named_places(document):
         check_shape(document, where=where)
         return _Reader(where).contract(document)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.deduplicate import Keys, SeenKeys, decoded, duplicates, key_of, repeated
+from millrace.contract.deduplicate import Keys, Repeated, SeenKeys, decoded, duplicates, key_of, repeated, repeats
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
@@ -59,13 +59,16 @@ def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = (), decod
 class Validator:
     """Judges a drop part after part. It keeps the keys of the rows and no other cells, so memory grows little."""
 
-    def __init__(self, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False) -> None:
+    def __init__(
+        self, table: Table, *, held: tuple[Keys, ...] = (), decodes: bool = False, repeated: Repeated | None = None
+    ) -> None:
         """With `decodes` images are also decoded, by the models' decoder, and refused if that fails; it needs Pillow.
 
-        Without it only their length and header are checked."""
-        self._table, self._decodes = table, decodes
+        Without it only their length and header are checked. With `repeated` no keys are compared: it has those of all
+        rows whose key came before."""
+        self._table, self._decodes, self._repeated = table, decodes, repeated or {}
         self._held = {keys.columns: keys for keys in held}
-        self._seen = {key: SeenKeys() for key in table.keys}
+        self._seen = {key: SeenKeys() for key in table.keys} if repeated is None else {}
 
     def judge(self, rows: pa.Table) -> ValidationResult:
         """The result for the next part. The number of rows is checked at the end, by `wrong_row_count`.
@@ -83,11 +86,14 @@ class Validator:
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
             problems[row].append(violation)
             good[row] = False
+        for row in np.flatnonzero(np.isin(rows.column(LINE), list(self._repeated))).tolist():
+            problems[row].append(repeats(rows, row, *self._repeated[rows.column(LINE)[row].as_py()]))
+            good[row] = False
         # Then the keys: first the rows with keys of the table and of earlier parts are refused, then repeats within the
         # part. If there are several keys, `repeated` compares all of them in one walk over the rows: a row that is
         # refused for one key must not use up another.
         numbers = {key: seen.number(key_of(rows, key), good) for key, seen in self._seen.items()}
-        is_alone = len(numbers) == 1
+        is_alone = len(numbers) <= 1
         for key, seen in self._seen.items():
             known = self._held.get(key)
             again = duplicates(rows, good, key, known, seen, numbers[key], is_alone=is_alone)

@@ -121,14 +121,13 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     instead = {notes.REPLACED: source.key} if replaces_rows else {}
     # Rows of these bytes that were refused may have been so for keys of the version that leaves now.
     is_there = earlier is not None and not (instead and earlier.rows_quarantined > 0)
-    new = NewRows(file=None, quarantined={}) if is_there else drop.write(iceberg)
-    if earlier is not None and new.file is None:
+    new = NewRows(files=(), quarantined={}) if is_there else drop.write(iceberg)
+    if earlier is not None and not new.files:
         said = attempt.apply(_replacing(Change(notes=summary | {notes.ALIAS: earlier.uri} | instead)))
         return replace(_result(attempt.table, earlier, source), rows_replaced=said.rows_replaced)
     # A later version without a good row replaces nothing: the rows of the earlier version stay.
-    instead = instead if new.file is not None else {}
-    add = (new.file,) if new.file is not None else ()
-    said = attempt.apply(_replacing(Change(notes=summary | _counted(new) | instead, add=add)))
+    instead = instead if new.files else {}
+    said = attempt.apply(_replacing(Change(notes=summary | _counted(new) | instead, add=new.files)))
     return _result(attempt.table, said, source)
 
 

@@ -61,11 +61,16 @@ LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 """The bounds of a file whose manifest names none."""
 
 
+_LOCK = Lock()
+
+
 @cache
-def _client() -> Any:
+def s3_client() -> Any:
+    """boto3's client. Several tasks may begin at once in one process, where boto3 makes one client at a time."""
     import boto3
 
-    return boto3.client("s3")
+    with _LOCK:
+        return boto3.client("s3")
 
 
 class KeptFiles:
@@ -98,7 +103,7 @@ def _kept() -> KeptFiles:
 def upload(path: Path, location: str) -> None:
     """Store the file at `path` as the object `location`, in parts if it is large."""
     bucket, key = split_uri(location)
-    _client().upload_file(str(path), bucket, key)
+    s3_client().upload_file(str(path), bucket, key)
 
 
 class Catalog(GlueCatalog):
@@ -123,7 +128,7 @@ class S3FileIO(FileIO):
         uri = location if isinstance(location, str) else location.location
         bucket, key = split_uri(uri)
         _kept().forget(uri)
-        _client().delete_object(Bucket=bucket, Key=key)
+        s3_client().delete_object(Bucket=bucket, Key=key)
 
     def arrow(self) -> FileIO:
         """Arrow's reader, for large files."""
@@ -141,7 +146,7 @@ class Input(InputFile):
 
     def __len__(self) -> int:
         bucket, key = split_uri(self.location)
-        return int(_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
+        return int(s3_client().head_object(Bucket=bucket, Key=key)["ContentLength"])
 
     def exists(self) -> bool:
         raise NotImplementedError("Iceberg's files have names of their own: nobody asks whether one exists")
@@ -151,7 +156,7 @@ class Input(InputFile):
         if (kept := _kept().get(self.location)) is not None:
             return io.BytesIO(kept)
         bucket, key = split_uri(self.location)
-        client = _client()
+        client = s3_client()
         # One call brings the first 8 MiB and says how large the file is: manifests and metadata are smaller. Of a
         # larger file this beginning is thrown away, and Arrow fetches the parts that it needs.
         try:
@@ -213,7 +218,7 @@ class _Upload(io.BytesIO):
         if not self.closed:
             bucket, key = split_uri(self._output.location)
             content = self.getvalue()
-            _client().put_object(Bucket=bucket, Key=key, Body=content)
+            s3_client().put_object(Bucket=bucket, Key=key, Body=content)
             _kept().keep(self._output.location, content)
             self._output.written = len(content)
         super().close()

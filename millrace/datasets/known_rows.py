@@ -32,6 +32,7 @@ from millrace.workload.declaration import Workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
 
@@ -170,14 +171,14 @@ def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns, names: Sequ
     None if one of them has expired, or if more than AT_ONCE rows may have changed: then every key counts as changed."""
     import pyarrow as pa
 
-    files = _files_since(iceberg, before)
+    files = files_since(iceberg, before)
     if files is None or sum(file.record_count for _, _, file in files) > AT_ONCE:
         return None
     place, has_gone = list(dict.fromkeys((*keyed.entity, keyed.event_time))), any(sign < 0 for _, sign, _ in files)
     names = list(dict.fromkeys(names)) if has_gone else place
-    parts = [_rows_of(iceberg, [], names)]
+    parts = [rows_of(iceberg, [], names)]
     for step, sign, file in files:
-        part = _rows_of(iceberg, [file], names)
+        part = rows_of(iceberg, [file], names)
         for name, number in ((STEP, step), (SIGN, sign)):
             part = part.append_column(name, pa.array(np.full(part.num_rows, number, np.int64)))
         parts.append(part)
@@ -234,7 +235,7 @@ def _parts(
 ) -> Iterator[pa.Table]:
     """These columns of the rows of the keys that have changed, from as far back as they may be known; in parts."""
     import pyarrow as pa
-    from pyiceberg.expressions import AlwaysTrue, BooleanExpression, GreaterThanOrEqual
+    from pyiceberg.expressions import AlwaysTrue, GreaterThanOrEqual
 
     which: BooleanExpression = AlwaysTrue()
     if change and not change.rows.num_rows:
@@ -251,10 +252,10 @@ def _parts(
             yield part
 
 
-def _files_since(iceberg: IcebergTable, before: int) -> list[tuple[int, int, DataFile]] | None:
+def files_since(iceberg: IcebergTable, before: int | None) -> list[tuple[int, int, DataFile]] | None:
     """Each data file that came (1) or left (-1) since the snapshot `before`, with the number of its snapshot from 0 on.
 
-    None if a snapshot since then has expired."""
+    All files if `before` is None, None if a snapshot since then has expired."""
     from pyiceberg.manifest import ManifestEntryStatus
 
     signs, found = {ManifestEntryStatus.ADDED: 1, ManifestEntryStatus.DELETED: -1}, []
@@ -266,16 +267,18 @@ def _files_since(iceberg: IcebergTable, before: int) -> list[tuple[int, int, Dat
                 found.append((step, signs[entry.status], entry.data_file))
         parent, step = snapshot.parent_snapshot_id, step + 1
         snapshot = None if parent is None else iceberg.snapshot_by_id(parent)
-    return None if snapshot is None else found
+    return None if snapshot is None and before is not None else found
 
 
-def _rows_of(iceberg: IcebergTable, files: Iterable[DataFile], names: Iterable[str]) -> pa.Table:
-    """The rows of the files in the table's present columns."""
+def rows_of(
+    iceberg: IcebergTable, files: Iterable[DataFile], names: Iterable[str], which: BooleanExpression | None = None
+) -> pa.Table:
+    """The rows of the files that the filter finds, in the table's present columns."""
     from pyiceberg.expressions import AlwaysTrue
     from pyiceberg.io.pyarrow import ArrowScan
     from pyiceberg.table import FileScanTask
 
-    scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema().select(*names), AlwaysTrue())
+    scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema().select(*names), which or AlwaysTrue())
     return scan.to_table([FileScanTask(data_file=file) for file in files])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from millrace.contract.deduplicate import Keys, key_beside, key_of
+from millrace.contract.deduplicate import Keys, Repeated, key_beside, key_of
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import ARRIVED, SOURCE, Table
 from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
@@ -61,14 +61,14 @@ class Source:
 class NewRows:
     """Rows that the table can take as it is now, since it holds none of their keys."""
 
-    file: DataFile | None
-    """The uploaded data file; None if no row is left."""
+    files: tuple[DataFile, ...]
+    """The uploaded data files; none if no row is left."""
     quarantined: RowsByReason
     """The other rows, by reason."""
     unlabelled: int = 0
-    """How many rows of the file have no label yet."""
+    """How many rows of the files have no label yet."""
     labelled_before: int = 0
-    """How many labels of the file are of keys that have a label already."""
+    """How many labels of the files are of keys that have a label already."""
 
 
 class RowsInFile:
@@ -109,10 +109,11 @@ class RowsInFile:
         with self._quarantine() as refused:
             rows = screen(self._parsed, self._contract, accept, refused, held=self._held)
         stored = file.store() if rows else None
+        files = (stored,) if stored else ()
         return NewRows(
-            file=stored,
+            files=files,
             quarantined=refused.reasons,
-            unlabelled=self._unlabelled(iceberg, stored),
+            unlabelled=unlabelled(self._lake, iceberg, files) if self._table == "rows" else 0,
             labelled_before=labelled_before if stored else 0,
         )
 
@@ -123,7 +124,7 @@ class RowsInFile:
         if self._table != "labels":
             return []
         key = next(key for key in self._contract.keys if key in self._lake.contract.rows.keys)
-        bounds, filled = _bounds(pq.read_metadata(self._parsed), key[0]), value_columns(self._contract)
+        bounds, filled = footer_bounds(pq.read_metadata(self._parsed), key[0]), value_columns(self._contract)
         # Without a held key the table of labels has none in this range either.
         tables = (labels if self._held else None, self._lake.find("rows"))
         found = [
@@ -133,14 +134,15 @@ class RowsInFile:
         ]
         return [Keys(columns=key, values=key_of(rows, key)) for rows in found]
 
-    def _unlabelled(self, iceberg: IcebergTable, file: DataFile | None) -> int:
-        """The number of rows without a label, by the nulls that the file has counted.
 
-        With several labels it is the most nulls of one of them."""
-        if file is None or self._table != "rows":
-            return 0
-        schema, gaps = iceberg.schema(), file.null_value_counts or {}
-        return max(gaps.get(schema.find_field(one.name).field_id, 0) for one in self._lake.contract.label_columns)
+def unlabelled(lake: Lake, iceberg: IcebergTable, files: Sequence[DataFile]) -> int:
+    """The number of rows without a label in files of the table of rows, by the nulls that these have counted.
+
+    With several labels it is the most nulls of one of them."""
+    gaps = Counter[int]()
+    for file in files:
+        gaps.update(file.null_value_counts or {})
+    return max(gaps[iceberg.schema().find_field(one.name).field_id] for one in lake.contract.label_columns)
 
 
 class RowsInMemory:
@@ -164,17 +166,27 @@ class RowsInMemory:
             file = NewDataFile(iceberg, self._path)
             file.add(with_source(new, self._source))
             self._written[new.num_rows] = file.store()
+        stored = self._written[new.num_rows]
         return NewRows(
-            file=self._written[new.num_rows], quarantined=Counter(row.violations[0].reason for row in result.refused)
+            files=(stored,) if stored else (), quarantined=Counter(row.violations[0].reason for row in result.refused)
         )
 
 
-def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, *, held: tuple[Keys, ...] = ()) -> int:
+def screen(
+    parsed: Path,
+    table: Table,
+    accept: Accept,
+    refused: QuarantineFile,
+    *,
+    held: tuple[Keys, ...] = (),
+    repeated: Repeated | None = None,
+    good: int | None = None,
+) -> int:
     """The number of rows that went to `accept`, a part at a time and in order. All other rows went to `refused`.
 
     0 if there are too few or too many good rows for the contract: then all rows are in `refused`, and the caller must
-    drop what went to `accept`."""
-    rows, validator = 0, Validator(table, held=held, decodes=True)
+    drop what went to `accept`. `good` is their number in the whole drop if `parsed` is a piece of it."""
+    rows, validator = 0, Validator(table, held=held, decodes=True, repeated=repeated)
     for part in parts(parsed, table):
         result = validator.judge(part)
         accept(result.accepted)
@@ -182,8 +194,8 @@ def screen(parsed: Path, table: Table, accept: Accept, refused: QuarantineFile, 
         rows += result.accepted.num_rows
     # Whether there are too few or too many good rows is known only after the last row. They are then read again to be
     # quarantined, since all of them were never in memory at once.
-    if violation := wrong_row_count(rows, table):
-        again = Validator(table, held=held, decodes=True)
+    if violation := wrong_row_count(rows if good is None else good, table):
+        again = Validator(table, held=held, decodes=True, repeated=repeated)
         for part in parts(parsed, table):
             accepted = again.judge(part).accepted
             refused.add(refuse_all(ValidationResult(accepted=accepted, refused=()), violation, table).refused)
@@ -254,7 +266,7 @@ def existing_in_range_of(
     # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
     metadata, beside = pq.read_metadata(parsed), _beside(lake, table)
     return tuple(
-        _held(iceberg, key, beside, _bounds(metadata, key[0]), but_of)
+        _held(iceberg, key, beside, footer_bounds(metadata, key[0]), but_of)
         for key in lake.contract_of(table).keys
         if metadata.num_rows
     )
@@ -296,16 +308,14 @@ def rows_within(
     """The table's rows within the bounds of the column, without those of the landing key `but_of`.
 
     Of the columns `filled` none is null."""
-    from pyiceberg.expressions import And, NotEqualTo, NotNull
+    from pyiceberg.expressions import And, NotNull
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
-    if (range_ := _comparable(bounds)) is not None and not may_hold(iceberg, column, *range_):
+    if (range_ := comparable(bounds)) is not None and not may_hold(iceberg, column, *range_):
         return schema_to_pyarrow(iceberg.schema().select(*selected), include_field_ids=False).empty_table()
-    wanted = between(column, bounds)
+    wanted = within(column, range_, but_of=but_of)
     for name in filled:
         wanted = And(wanted, NotNull(term=name))
-    if but_of:
-        wanted = And(wanted, NotEqualTo(term=SOURCE, value=but_of))
     return iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
 
 
@@ -328,7 +338,7 @@ def extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
     return None if found["min"] is None else (found["min"], found["max"])
 
 
-def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
+def footer_bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
     """The lowest and the highest value of the column by the footer, None if a row group does not say them."""
     place = metadata.schema.names.index(column)
     groups = [metadata.row_group(number).column(place).statistics for number in range(metadata.num_row_groups)]
@@ -343,18 +353,24 @@ def _bounds(metadata: pq.FileMetaData, column: str) -> tuple[Any, Any] | None:
 
 
 def between(column: str, bounds: tuple[Any, Any] | None) -> BooleanExpression:
+    """As `within`, for bounds that may not be comparable."""
+    return within(column, comparable(bounds))
+
+
+def within(column: str, range_: tuple[Any, Any] | None, *, but_of: str = "") -> BooleanExpression:
     """The filter for rows within these bounds of the column: Iceberg skips files and row groups outside of them.
 
-    Without bounds it is a filter for all rows."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual
+    Without bounds it is a filter for all rows; rows of the landing key `but_of` are left out."""
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual, NotEqualTo
 
-    if (range_ := _comparable(bounds)) is None:
-        return AlwaysTrue()
+    wanted: BooleanExpression = NotEqualTo(term=SOURCE, value=but_of) if but_of else AlwaysTrue()
+    if range_ is None:
+        return wanted
     low, high = range_
-    return And(GreaterThanOrEqual(term=column, value=low), LessThanOrEqual(term=column, value=high))
+    return And(wanted, GreaterThanOrEqual(term=column, value=low), LessThanOrEqual(term=column, value=high))
 
 
-def _comparable(bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+def comparable(bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
     """The bounds as Iceberg takes them; None if it cannot compare them with its own, and would read all files.
 
     It can for whole numbers, dates and times."""

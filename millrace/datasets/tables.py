@@ -17,6 +17,7 @@ from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyiceberg.catalog.glue import GlueCatalog
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
@@ -49,20 +50,11 @@ class Lake:
         """The Glue catalogue, opened at its first use.
 
         It is given the region: otherwise pyiceberg asks S3 for it and waits for seconds."""
-        from millrace.datasets.iceberg import Catalog, S3FileIO
+        from millrace.datasets.iceberg import Catalog
 
         if self._catalog is None:
-            read_names_whole()
             region = self.names.platform.region
-            # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
-            endpoint = os.environ.get("AWS_ENDPOINT_URL")
-            self._catalog = Catalog(
-                "millrace",
-                client=_glue(region),
-                **{"s3.region": region, "s3.request-timeout": 60},
-                **{"py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}"},
-                **({"s3.endpoint": endpoint} if endpoint else {}),
-            )
+            self._catalog = Catalog("millrace", client=_glue(region), **file_properties(region))
         return self._catalog
 
     def find(self, table: str) -> IcebergTable | None:
@@ -113,6 +105,21 @@ class Lake:
 
     def _identifier(self, table: str) -> tuple[str, str]:
         return self.names.platform.database, self.names.table(table)
+
+
+def file_properties(region: str) -> dict[str, str]:
+    """How the files of a table are read and written."""
+    from millrace.datasets.iceberg import S3FileIO
+
+    read_names_whole()
+    # Arrow reads large files from S3 by itself, so it needs the endpoint of a local cloud too.
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    return {
+        "s3.region": region,
+        "s3.request-timeout": "60",
+        "py-io-impl": f"{S3FileIO.__module__}.{S3FileIO.__qualname__}",
+        **({"s3.endpoint": endpoint} if endpoint else {}),
+    }
 
 
 def _glue(region: str) -> Any:
@@ -176,18 +183,8 @@ class NewDataFile:
             self._writer.write_table(with_former(rows, self._schema))
             self.rows += rows.num_rows
 
-    def store(self) -> DataFile | None:
-        """The uploaded file, with the sizes and bounds that a manifest needs; None if it has no rows.
-
-        Source: https://iceberg.apache.org/spec/#manifests"""
-        from pyiceberg.io.pyarrow import (
-            compute_statistics_plan,
-            data_file_statistics_from_parquet_metadata,
-            parquet_path_to_id_mapping,
-        )
-        from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
-        from pyiceberg.typedef import Record
-
+    def store(self, name: str = "") -> DataFile | None:
+        """The uploaded file, as a manifest has it; None if it has no rows. It gets a new name if none is given."""
         from millrace.datasets.iceberg import upload
 
         self._writer.close()
@@ -195,26 +192,49 @@ class NewDataFile:
             return None
         # The upload comes before the commit. If the commit loses, an object is left that no snapshot names; in the
         # other order a snapshot could name an object that is not there.
-        metadata = self._iceberg.metadata
-        location = f"{self._iceberg.location()}/data/{uuid.uuid4()}.parquet"
+        location = f"{self._iceberg.location()}/data/{name or uuid.uuid4()}.parquet"
         upload(self._path, location)
-        statistics = data_file_statistics_from_parquet_metadata(
-            self._writer.writer.metadata,
-            compute_statistics_plan(self._iceberg.schema(), metadata.properties),
-            parquet_path_to_id_mapping(self._iceberg.schema()),
-        )
-        return DataFile.from_args(
-            content=DataFileContent.DATA,
-            file_path=location,
-            file_format=FileFormat.PARQUET,
-            partition=Record(),
-            file_size_in_bytes=self._path.stat().st_size,
-            sort_order_id=None,
-            spec_id=metadata.default_spec_id,
-            equality_ids=None,
-            key_metadata=None,
-            **statistics.to_serialized_dict(),
-        )
+        return _data_file(self._iceberg, location, self._path.stat().st_size, self._writer.writer.metadata)
+
+
+def stored_file(iceberg: IcebergTable, location: str) -> DataFile:
+    """The data file that a NewDataFile has stored, as a manifest has it."""
+    import pyarrow.parquet as pq
+
+    file = iceberg.io.new_input(location)
+    with file.open() as stream:
+        return _data_file(iceberg, location, len(file), pq.read_metadata(stream))
+
+
+def _data_file(iceberg: IcebergTable, location: str, size: int, footer: pq.FileMetaData) -> DataFile:
+    """The entry of a manifest, with the sizes and bounds that it needs.
+
+    Source: https://iceberg.apache.org/spec/#manifests"""
+    from pyiceberg.io.pyarrow import (
+        compute_statistics_plan,
+        data_file_statistics_from_parquet_metadata,
+        parquet_path_to_id_mapping,
+    )
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+    from pyiceberg.typedef import Record
+
+    statistics = data_file_statistics_from_parquet_metadata(
+        footer,
+        compute_statistics_plan(iceberg.schema(), iceberg.metadata.properties),
+        parquet_path_to_id_mapping(iceberg.schema()),
+    )
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=Record(),
+        file_size_in_bytes=size,
+        sort_order_id=None,
+        spec_id=iceberg.metadata.default_spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
+    )
 
 
 # A table follows a contract that has changed: columns are added and widened, none is taken away.

@@ -21,7 +21,7 @@ from millrace.errors import DropError
 from millrace.files import csv, gzipped, image, jsonlines, zipped
 from millrace.files.csv import check_names, names_of
 from millrace.files.file_format import FileFormat, Packing
-from millrace.files.lines import BOM
+from millrace.files.lines import BOM, ByteStream
 from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed
 
@@ -67,6 +67,8 @@ NOT_TEXT = {
     b"Obj\x01": "an Avro file",
 }
 """Formats that are not read, by their first bytes, with the words for them in the refusal."""
+LARGER = "`stages.<stage>.bulk` takes a larger drop of training"
+"""What is said beside the limit on the bytes of a drop."""
 JSON_ITEM = b'{["-0123456789tfn]'
 """The bytes with which an item of a JSON list begins, and the end of an empty list."""
 
@@ -81,7 +83,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
     limits = limits or Limits()
     size = path.stat().st_size
     if size > limits.file_bytes:
-        raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most", got=f"{size}")
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.file_bytes} bytes at most; {LARGER}", got=f"{size}")
     with unpacked(path, limits) as plain:
         yield from _read(plain, table, limits, origin)
 
@@ -107,11 +109,16 @@ def format_in(path: Path, table: Table) -> str:
 
     Raises DropError `empty` for a file without text, and the errors of `format_of`."""
     with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-        while not head.strip() and (more := file.read(HEAD_BYTES)):
-            head = head[:1] + more  # one blank byte stays: behind blank lines there is text, whatever it begins with
+        return format_at(file, path.stat().st_size, table)
+
+
+def format_at(file: ByteStream, size: int, table: Table) -> str:
+    """As `format_in`, for a file of `size` bytes that is open and at its beginning."""
+    head = file.read(HEAD_BYTES)
+    while not head.strip() and (more := file.read(HEAD_BYTES)):
+        head = head[:1] + more  # one blank byte stays: behind blank lines there is text, whatever it begins with
     if not head.strip():
-        raise DropError(Reason.EMPTY, expected="rows", got=f"{path.stat().st_size} bytes without any")
+        raise DropError(Reason.EMPTY, expected="rows", got=f"{size} bytes without any")
     return "csv" if is_csv(head, table) else format_of(head)
 
 
@@ -197,7 +204,12 @@ def _foreign(head: bytes) -> str:
 def packing_of(path: Path) -> Packing | None:
     """The packing of the file, by its first bytes; None for a file that is not packed."""
     with path.open("rb") as file:
-        head = file.read(max(len(one.magic) for one in PACKINGS.values()))
+        return packing_at(file)
+
+
+def packing_at(file: ByteStream) -> Packing | None:
+    """As `packing_of`, for a file that is open and at its beginning."""
+    head = file.read(max(len(one.magic) for one in PACKINGS.values()))
     return next((one for one in PACKINGS.values() if head.startswith(one.magic)), None)
 
 

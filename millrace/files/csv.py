@@ -63,7 +63,7 @@ def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> I
     # A record may cross the end of a block: its lines (`rest`) are read again with the next block. Whether a block is
     # the last must be known beforehand, since a quote that is open at the end of the file never closes.
     line, rest, is_first = 1, b"", True
-    parts = (_as_utf8(block, form) for block in _blocks(path, table, limits))
+    parts = (as_utf8(block, form) for block in _blocks(path, table, limits))
     following: bytes | None = next(parts, None)
     while following is not None:
         block, following = rest + following, next(parts, None)
@@ -102,7 +102,7 @@ def _blocks(path: Path, table: Table, limits: Limits) -> Iterator[bytes]:
     return blocks(path, limits, most_lines=limits.rows_of(table))
 
 
-def _as_utf8(block: bytes, form: CsvForm) -> bytes:
+def as_utf8(block: bytes, form: CsvForm) -> bytes:
     """The block in UTF-8. A byte that its encoding does not have stays as it is, so its line is no valid UTF-8."""
     if form.encoding == "utf-8":
         return block
@@ -278,7 +278,7 @@ def _read_lines(lines: list[bytes], line: int, width: int, form: CsvForm, limits
             break
         cells = _cells(lines[at : at + span], width, form) if span > 0 else of_line(Reason.QUOTE, CLOSED, "the end")
         if isinstance(cells, RuleViolation):
-            whole = span if span > 1 and _is_well_quoted(lines[at : at + span], form) else 1
+            whole = span if span > 1 and is_well_quoted(lines[at : at + span], form) else 1
             # If only the first line of a longer record is quarantined, its quote is to blame, whatever else is wrong.
             violation = replace(cells, reason=Reason.QUOTE) if span > whole else cells
             found.refuse(line + at, [violation], b"\n".join(lines[at : at + whole]).removesuffix(b"\r"))
@@ -314,7 +314,7 @@ def span_of(lines: list[bytes], at: int, form: CsvForm, limits: Limits) -> int:
     quotes, size, quote = 0, 0, form.quote.encode()
     for place in range(at, len(lines)):
         quotes += lines[place].count(quote) if quote else 0
-        size += len(lines[place])
+        size += len(lines[place]) + 1
         if place > at and size > limits.line_bytes:  # `blocks` has checked the length of a single line
             return -1
         if quotes % 2 == 0:
@@ -336,7 +336,7 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
     return cells if len(cells) == width else _wrong_width(width, len(cells))
 
 
-def _is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
+def is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
     """Whether each quote of the record opens or closes a cell, or is doubled within one."""
     # Any bytes are texts in latin-1, and a NUL would be an error of its own: only the quotes matter here.
     try:

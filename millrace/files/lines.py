@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from millrace.contract.reasons import Reason
 from millrace.errors import DropError
@@ -13,22 +14,34 @@ BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8."""
 
 
+class ByteStream(Protocol):
+    """What is read from its beginning to its end: an open file, or an object in parts."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def tell(self) -> int: ...
+
+
 def blocks(path: Path, limits: Limits, *, most_lines: int) -> Iterator[bytes]:
+    """As `blocks_of`, of the file at `path`."""
+    with path.open("rb") as file:
+        yield from blocks_of(file, limits, most_lines=most_lines)
+
+
+def blocks_of(file: ByteStream, limits: Limits, *, most_lines: int) -> Iterator[bytes]:
     """The file in blocks of at most `most_lines` whole lines, without the byte order mark.
 
     Blocks are not cut by bytes alone: a refused row takes a kilobyte of memory, even if its line has two bytes.
     Raises DropError `too_large` for a line of more than `limits.line_bytes`."""
     rest = b""
-    with path.open("rb") as file:
-        if (start := file.read(len(BOM))) != BOM:
-            rest = start
-        while data := file.read(limits.block_bytes):
-            # Bytes behind the last line end are the beginning of a line: they go before the next block.
-            whole, end, rest = (rest + data).rpartition(b"\n")
-            _check_lines(whole, limits)
-            _check_lines(rest, limits)
-            if end:
-                yield from _parts(whole + end, most_lines)
+    if (start := file.read(len(BOM))) != BOM:
+        rest = start
+    while data := file.read(limits.block_bytes):
+        # Bytes behind the last line end are the beginning of a line: they go before the next block.
+        whole, end, rest = (rest + data).rpartition(b"\n")
+        _check_lines(whole, limits)
+        _check_lines(rest, limits)
+        if end:
+            yield from _parts(whole + end, most_lines)
     if rest:
         yield from _parts(rest, most_lines)
 

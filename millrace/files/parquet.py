@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,18 @@ NAN = "NaN"
 """As a word for missing cells, it also stands for the floats that are not a number."""
 
 
-def read(path: Path, table: Table, limits: Limits, _: Origin | None = None) -> Iterator[Parsed]:
-    """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does."""
+def read(
+    path: Path, table: Table, limits: Limits, _: Origin | None = None, *, groups: Sequence[int] | None = None
+) -> Iterator[Parsed]:
+    """The file in parts. Checksums of pages are verified if the file has them. Raises DropError as `read_drop` does.
+
+    `groups` are the numbers of the row groups that are read, one after the other; None for all."""
     with path.open("rb") as file:
         file.seek(-min(len(MAGIC), path.stat().st_size), 2)
         if file.read() != MAGIC:
             raise DropError(Reason.TRUNCATED, expected=f"a Parquet file that ends with {MAGIC!r}", got="one cut off")
     with _refusals(limits):
-        yield from _parts(path, table, limits)
+        yield from _parts(path, table, limits, groups)
 
 
 def footer_of(path: Path) -> Footer:
@@ -70,15 +74,15 @@ def _refusals(limits: Limits) -> Iterator[None]:
         raise DropError(Reason.CORRUPT, expected="a readable Parquet file", got=truncate(str(error))) from None
 
 
-def _parts(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
+def _parts(path: Path, table: Table, limits: Limits, groups: Sequence[int] | None) -> Iterator[Parsed]:
     """The file in parts, once its footer has passed all checks. pyarrow reads it in a process of its own."""
     names = {name for name, known in table.name_of.items() if known}
-    row = 1
-    with closing(_unpacked(path, names, limits, limits.rows_of(table))) as unpacked:
+    with closing(_unpacked(path, names, limits, limits.rows_of(table), groups)) as unpacked:
         for came in unpacked:
             if isinstance(came, Footer):
                 _check_schema(came.schema, table)
                 _check_rows(came, limits)
+                row = came.first
             else:
                 batch = pa.ipc.open_stream(came).read_next_batch()
                 yield _typed(batch, row, table)
@@ -86,11 +90,11 @@ def _parts(path: Path, table: Table, limits: Limits) -> Iterator[Parsed]:
 
 
 def _unpacked(
-    path: Path, names: Collection[str], limits: Limits, most_rows: int
+    path: Path, names: Collection[str], limits: Limits, most_rows: int, groups: Sequence[int] | None = ()
 ) -> Generator[Footer | pa.Buffer, None, None]:
     """What `unpack` yields, within the limits."""
     bounds = {"memory_bytes": limits.memory_bytes, "cpu_s": limits.cpu_s}
-    return read_bounded(unpack, path, names, limits, most_rows, **bounds)
+    return read_bounded(unpack, path, names, limits, most_rows, groups, **bounds)
 
 
 def _check_rows(footer: Footer, limits: Limits) -> None:

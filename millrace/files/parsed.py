@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason
@@ -33,6 +33,17 @@ class Parsed:
     rows: pa.Table
     """The contract's columns in their types, and `_line`; the rules on cells are not checked yet."""
     unparsable: tuple[QuarantinedRow, ...]
+
+    def behind(self, lines: int) -> Parsed:
+        """The same part, with so many more lines before it."""
+        import pyarrow.compute as pc
+
+        place = self.rows.column_names.index(LINE)
+        moved = pc.add(self.rows.column(LINE), lines)
+        return Parsed(
+            rows=self.rows.set_column(place, self.rows.schema.field(place), moved),
+            unparsable=tuple(replace(row, line=lines + (row.line or 0)) for row in self.unparsable),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,37 +25,46 @@ class Footer:
     schema: pa.Schema
     rows: int
     row_groups: int
+    first: int
+    """The number of the first row that is read."""
 
 
-def unpack(path: Path, names: Collection[str], limits: Limits, most_rows: int) -> Iterator[Footer | pa.Buffer]:
-    """The footer; then the columns of these names, each part as a stream of Arrow's IPC with one batch.
+def unpack(
+    path: Path, names: Collection[str], limits: Limits, most_rows: int, groups: Sequence[int] | None
+) -> Iterator[Footer | pa.Buffer]:
+    """The footer; then the columns of these names in the row groups, or in all, each part as a stream of Arrow's IPC.
 
     A batch has about `limits.batch_bytes` and at most `most_rows` rows. Raises DropError `too_large` for cells that are
     too large, one by one or together, the errors of `unit_of_int96`, and those of pyarrow."""
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
-    yield Footer(schema=schema, rows=metadata.num_rows, row_groups=metadata.num_row_groups)
-    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(metadata.num_columns)]
+    every = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    numbers = range(len(every)) if groups is None else groups
+    first = 1 + sum(group.num_rows for group in every[: min(numbers, default=0)])
+    yield Footer(schema=schema, rows=metadata.num_rows, row_groups=len(every), first=first)
+    chunks = [every[number].column(place) for number in numbers for place in range(metadata.num_columns)]
     unpacked = sum(each.total_uncompressed_size for each in chunks if each.path_in_schema.split(".")[0] in names)
     if unpacked > limits.decoded_bytes:
         expected = f"{limits.decoded_bytes} bytes at most unpacked"
         raise DropError(Reason.TOO_LARGE, expected=expected, got=f"{unpacked}")
     read = {field.name: field.type for field in schema if field.name in names}
     most = {name: size for name, kind in read.items() if (size := _most_bytes(kind, limits))}
-    rows = max(1, min(most_rows, limits.batch_bytes * metadata.num_rows // max(1, unpacked)))
-    for part in parts_of(_batches(path, metadata, list(read), rows), most, limits):
+    held = sum(every[number].num_rows for number in numbers)
+    rows = max(1, min(most_rows, limits.batch_bytes * held // max(1, unpacked)))
+    for part in parts_of(_batches(path, metadata, list(read), rows, numbers), most, limits, first=first):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, part.schema) as stream:
             stream.write_batch(part)
         yield sink.getvalue()
 
 
-def _batches(path: Path, metadata: Any, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """The columns in batches of at most `rows` rows, of fewer if there is no memory for so many.
+def _batches(
+    path: Path, metadata: Any, columns: list[str], rows: int, groups: Sequence[int]
+) -> Iterator[pa.RecordBatch]:
+    """The columns of the row groups in batches of at most `rows` rows, of fewer if there is no memory for so many.
 
     The footer says nothing of cells that are long in one place, or that repeat one word."""
-    unit = unit_of_int96(path, metadata, columns)
+    unit = unit_of_int96(path, metadata, columns, groups)
     done = 0
     while True:
         row = 0
@@ -67,7 +76,7 @@ def _batches(path: Path, metadata: Any, columns: list[str], rows: int) -> Iterat
                 page_checksum_verification=True,
                 coerce_int96_timestamp_unit=unit,
             ) as file:
-                for batch in file.iter_batches(batch_size=rows, columns=columns, use_threads=False):
+                for batch in file.iter_batches(rows, row_groups=groups, columns=columns, use_threads=False):
                     row += batch.num_rows
                     if row > done:
                         yield batch.slice(max(0, batch.num_rows - (row - done)))
@@ -86,18 +95,19 @@ def _in_int96(metadata: Any) -> set[str]:
     return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
 
 
-def unit_of_int96(path: Path, metadata: Any, read: Collection[str]) -> str:
+def unit_of_int96(path: Path, metadata: Any, read: Collection[str], groups: Sequence[int] | None = None) -> str:
     """The unit in which times in the old form INT96 are read: `us`, or `ns` if microseconds would cut digits off.
 
-    `read` are the columns that are read. INT96 holds nanoseconds of any day, Arrow only those of 1678 to 2262: in
-    nanoseconds a time outside of these years would be read as another one. Raises DropError for a file that needs both
-    units."""
+    `read` are the columns that are read, of the row `groups` or of all. INT96 holds nanoseconds of any day, Arrow only
+    those of 1678 to 2262: in nanoseconds a time outside of these years would be read as another one. Raises DropError
+    if both units are needed."""
     names = [name for name in read if name in _in_int96(metadata)]
     if not names:
         return "us"
     # The columns are read twice, in both units, and compared batch by batch.
     whole, exact = (
-        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names) for unit in ("us", "ns")
+        pq.ParquetFile(path, coerce_int96_timestamp_unit=unit).iter_batches(columns=names, row_groups=groups)
+        for unit in ("us", "ns")
     )
     has_digits = is_far = False
     for batch, fine in zip(whole, exact, strict=True):
@@ -118,12 +128,14 @@ def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
     return limits.cell_bytes if is_binary(plain(kind)) else 0
 
 
-def parts_of(batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits) -> Iterator[pa.RecordBatch]:
+def parts_of(
+    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, first: int = 1
+) -> Iterator[pa.RecordBatch]:
     """The batches without dictionaries, in parts of `limits.batch_bytes` or of one larger row.
 
-    `most` has the most bytes of a cell, by column. Raises DropError `too_large` for a larger cell, and if all cells
-    together have more than `limits.decoded_bytes`."""
-    row, total = 1, 0
+    `first` is the number of the first row, `most` has the most bytes of a cell, by column. Raises DropError `too_large`
+    for a larger cell, and if all cells together have more than `limits.decoded_bytes`."""
+    row, total = first, 0
     for batch in batches:
         # The sizes are known before a word of a dictionary is written out for each of its rows.
         sizes = _row_sizes(batch, most, row)

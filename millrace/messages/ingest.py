@@ -153,6 +153,8 @@ class ParsedDrop(OfDrop):
     """Rows that could not be parsed. They go to the quarantine."""
     reasons: RowsByReason = Field(default_factory=dict)
     """How many unparsable rows have which reason."""
+    bulk: bool = False
+    """Whether a job of Spark has judged the rows: its result is in the drop's staging (`millrace.messages.bulk`)."""
 
 
 class RejectedDrop(OfDrop):
@@ -174,10 +176,13 @@ class Ingested(Message):
 
     {"outcome": "parsed", "parsed": [{"drop_id": "5b5c7a4e1f", "rows": 101, …}], "rejected": []}"""
 
-    outcome: Literal["parsed", "rejected", "held"]
+    outcome: Literal["parsed", "rejected", "held", "bulk"]
     """`parsed`: at least one drop became rows. `rejected`: no drop did.
 
-    `held`: nothing was read, since the drops are to be scored and no model is live."""
+    `held`: nothing was read, since the drops are to be scored and no model is live. `bulk`: the drop is so large that
+    a job of Spark reads it by the `plan`; then ingestion is called again."""
+    plan: str = ""
+    """The URI of the plan; only of the outcome `bulk`."""
     parsed: tuple[ParsedDrop, ...] = ()
     rejected: tuple[RejectedDrop, ...] = ()
 

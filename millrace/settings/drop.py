@@ -8,6 +8,8 @@ from pydantic import Field
 
 from millrace.settings.environment import Environment
 
+LARGEST_MB = 512
+"""The largest drop, in MiB, that a function takes."""
 COPIES = 4
 """How often a drop may be on the function's disk at once: as it came, unpacked, as typed rows and as refused rows."""
 
@@ -15,8 +17,10 @@ COPIES = 4
 class DropEnvironment(Environment):
     """The limit on the size of a drop."""
 
-    drop_mb: Annotated[int, Field(ge=1, le=2048)] = 512
+    drop_mb: Annotated[int, Field(ge=1, le=2048)] = LARGEST_MB
     """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`."""
+    bulk_mb: Annotated[int, Field(ge=0)] = 0
+    """A drop of `training` above so many MiB is judged by a job of Spark; 0 in a stage without one."""
 
     @property
     def disk_mb(self) -> int:

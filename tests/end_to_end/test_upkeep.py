@@ -47,7 +47,7 @@ def rows(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "local")
-    iceberg._client.cache_clear()  # that of another cloud, where a test before used one
+    iceberg.s3_client.cache_clear()  # that of another cloud, where a test before used one
     found = Lake(NAMES, load_contract(STORY.folder)).find("rows")
     assert found is not None
     return found

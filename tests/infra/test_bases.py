@@ -20,6 +20,7 @@ from millrace.errors import ConfigurationError
 from millrace.infra import aws_images, bases, images, prune
 from millrace.infra.images import TAKEN, image_tags
 from millrace.infra.settings import settings_for
+from millrace.names import IMAGES
 from millrace.workload.load import SUITE
 from millrace.workload.load import SUITE as ROOT
 from tests.credentials import set_credentials
@@ -109,7 +110,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Any:
     set_credentials(monkeypatch)
     with mock_aws():
         made: Callable[[str], Any] = lambda service: boto3.client(service, "eu-west-1")  # noqa: E731
-        for image in prune.IMAGES:
+        for image in IMAGES:
             made("ecr").create_repository(repositoryName=PLATFORM.repository(image))
         yield made
 
@@ -192,7 +193,7 @@ def test_the_repositorys_own_lifecycle_takes_no_image_with_a_tag(assemblies: dic
     from millrace.infra.rules.assembly import read
 
     repositories = [one for stack in read(assemblies["prod"]) for one in stack.resources("AWS::ECR::Repository")]
-    assert len(repositories) == len(prune.IMAGES)
+    assert len(repositories) == len(IMAGES)
     for one in repositories:
         rules = json.loads(one.properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
         assert {rule["selection"]["tagStatus"] for rule in rules} == {"untagged"}

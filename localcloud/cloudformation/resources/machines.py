@@ -1,4 +1,4 @@
-"""State machines, and groups of the model registry. No template has endpoints: machines make them by API calls."""
+"""State machines, groups of the model registry, applications of Spark. Machines make endpoints by API calls."""
 
 from __future__ import annotations
 
@@ -57,7 +57,19 @@ def _drop_package_group(wanted: Wanted, made: Made) -> None:
     wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
 
 
+def _put_spark(wanted: Wanted) -> Made:
+    if wanted.before is None:
+        made = wanted.call("emr-serverless", "CreateApplication", **wanted.properties)
+        return Made(ref=made["applicationId"], attributes={"ApplicationId": made["applicationId"], "Arn": made["arn"]})
+    settings = wanted.rest("Name", "Type", "Tags")
+    wanted.call("emr-serverless", "UpdateApplication", applicationId=wanted.before.ref, **settings)
+    return wanted.before
+
+
 KINDS = {
+    "AWS::EMRServerless::Application": Kind(
+        put=_put_spark, drop=by_ref("emr-serverless", "DeleteApplication", "applicationId"), fixed=("Name", "Type")
+    ),
     "AWS::StepFunctions::StateMachine": Kind(
         put=_put_machine,
         drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),

@@ -38,6 +38,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "dynamodb": services.of_dynamodb,
     "ec2": services.of_ec2,
     "ecr": services.of_ecr,
+    "emr-serverless": services.of_emr,
     "events": messaging.of_events,
     "execute-api": services.of_api,
     "glue": services.of_glue,

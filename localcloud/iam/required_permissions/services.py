@@ -194,6 +194,13 @@ def of_ecr(action: str, parsed: ParsedCall) -> Iterator[Request]:
     yield permission(action, resource_arn("ecr", f"repository/{name}")) if name else permission(action)
 
 
+def of_emr(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on the application or the run that the call names."""
+    named = [parsed.get(name) for name in ("applicationId", "jobRunId")]
+    path = "".join(f"/{kind}/{name}" for kind, name in zip(("applications", "jobruns"), named, strict=True) if name)
+    yield permission(action, resource_arn("emr-serverless", path or "/*"))
+
+
 def of_iam(action: str, parsed: ParsedCall) -> Iterator[Request]:
     name, simulated = parsed.get("RoleName"), parsed.get("PolicySourceArn")
     yield permission(action, resource_arn("iam", f"role/{name}", "")) if name else permission(action, simulated or "*")

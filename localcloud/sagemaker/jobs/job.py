@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.kernel.memory import exceed, members
-from localcloud.kernel.processes import Process, end_group, signal_group, started_by_itself
+from localcloud.kernel.processes import started_by_itself, watch
 from localcloud.logs.log_streams import log_streams
 from localcloud.sagemaker.api import Fields, in_milliseconds
 from localcloud.sagemaker.containers import Image, has_mounts, without_network
@@ -24,9 +21,6 @@ from localcloud.sagemaker.jobs.forked import forked
 
 STOP_GRACE_S = 120.0
 """Seconds between SIGTERM and SIGKILL when a job is stopped."""
-
-_POLL_S, _LOOK_S = 0.02, 0.2
-"""Seconds between two looks for the end of a container, and at its memory."""
 
 
 class JobError(Exception):
@@ -112,35 +106,18 @@ class Job:
         # Real seconds, since the process computes in real time, whatever the cloud's clock says. A job whose time is
         # over counts as stopped: SageMaker, too, gives a job that exceeds MaxRuntimeInSeconds the status Stopped, and
         # keeps what it has written.
-        deadline = threading.Event()
-        timer = threading.Timer(self.limit_s, deadline.set)
-        timer.daemon = True
-        timer.start()
-        look = 0.0
-        try:
-            while process.poll() is None:
-                if deadline.is_set():
-                    self.exceeded = "MaxRuntimeExceeded"
-                if self.exceeded or self.stop.is_set():
-                    self.stop.set()
-                    end_group(process, STOP_GRACE_S)
-                if time.monotonic() > look:
-                    look = time.monotonic() + _LOOK_S
-                    if exceed(members(process.pid), self.memory_mb * max(1, len(roots))):
-                        self._end_for_memory(process)
-                self.stop.wait(_POLL_S)
-        finally:
-            timer.cancel()
-            log_streams(self.cloud).mark(self.log)
+        held = [(process, self.memory_mb * max(1, len(roots)))]
+        why = watch(held, self.stop, self.limit_s, STOP_GRACE_S)
+        if why == "time":
+            self.exceeded = "MaxRuntimeExceeded"
+            self.stop.set()
+        # SageMaker's reason has only 137, so the log says more.
+        if why == "memory":
+            with self.log.open("a") as log:
+                log.write(f"Killed: the container held more than the {self.memory_mb:.0f} MiB of its instance\n")
+        log_streams(self.cloud).mark(self.log)
         # Popen has -9 for a process that SIGKILL ended; containers report 137.
         return process.returncode if process.returncode >= 0 else 128 - process.returncode
-
-    def _end_for_memory(self, process: Process) -> None:
-        """Kill the container as the kernel of an instance does. The log says why: SageMaker's reason has only 137."""
-        with self.log.open("a") as log:
-            log.write(f"Killed: the container held more than the {self.memory_mb:.0f} MiB of its instance\n")
-        signal_group(process, signal.SIGKILL)
-        process.wait()
 
     def _instances(
         self, image: Image, arguments: Sequence[str], given: Mapping[str, str], roots: Sequence[Path]

@@ -230,12 +230,18 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
         limit_s=limit_s,
         memory_mb=min(jobs(cloud).most_mb, instance_mb(_instance(request))),
     )
-    # The job is entered before its first event: who hears of it can stop it, or wait for its end.
-    jobs(cloud).running[job_arn] = job
-    jobs(cloud).ended[job_arn] = job.finished
-    job.set("InProgress")
-    cloud.background(f"{kind.name}-{name}", lambda: _live(job, kind))
+    begin(job, lambda: kind.run(job))
     return {f"{kind.name}JobArn": job_arn}
+
+
+def begin(job: Job, run: Callable[[], None]) -> None:
+    """Enter the job, and run it on a thread of its own."""
+    job_arn = job.fields[f"{job.kind}JobArn"]
+    # The job is entered before its first event: who hears of it can stop it, or wait for its end.
+    jobs(job.cloud).running[job_arn] = job
+    jobs(job.cloud).ended[job_arn] = job.finished
+    job.set("InProgress")
+    job.cloud.background(f"{job.kind}-{job.name}", lambda: _live(job, run))
 
 
 def _instance(request: Fields) -> str:
@@ -266,7 +272,7 @@ def _taken(kind: Kind, job_arn: str) -> str:
     )
 
 
-def _live(job: Job, kind: Kind) -> None:
+def _live(job: Job, run: Callable[[], None]) -> None:
     """Live through the whole life of a job, on its thread. Whatever happens, the job ends with a terminal status."""
     started = job.cloud.clock.now()
     job.fields[f"{job.kind}StartTime"] = started
@@ -276,7 +282,7 @@ def _live(job: Job, kind: Kind) -> None:
             job.stop.set()
         else:
             with _slot(job):
-                kind.run(job)
+                run()
         status, reason = "Completed", None
     except (JobError, MoveError, LookupError, ValueError) as error:
         status, reason = "Failed", str(error)

@@ -69,14 +69,21 @@ def test_what_is_no_drop_is_refused_before_the_upload(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(RunError, match=told):
-        drop.check([tmp_path / name], feed)
+        drop.check([tmp_path / name], feed, "dev")
 
 
-def test_a_file_beyond_what_ingestion_reads_is_refused_before_the_upload(tmp_path: Path) -> None:
+def test_a_file_beyond_what_ingestion_reads_is_refused_before_the_upload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"prod": {"bulk": {}}}}}')
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
     with (file := tmp_path / "year.csv").open("wb") as opened:
         opened.truncate(512 * 2**20 + 1)
     with pytest.raises(RunError, match=r"512 MiB, got year.csv of 536,870,913 bytes; cut it"):
-        drop.check([file], "scoring")
+        drop.check([file], "scoring", "prod")
+    with pytest.raises(RunError, match=r"512 MiB, got year.csv"):
+        drop.check([file], "training", "dev")
+    assert drop.check([file], "training", "prod") == "training"
 
 
 @pytest.mark.parametrize("name", ["", "/week.csv", "week/", "../week.csv", "north/./week.csv", "north//week.csv"])

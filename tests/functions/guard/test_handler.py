@@ -198,7 +198,7 @@ def drifted(aws, ready, load):
     declare(minimum_drifted_labels=None)
     aws.glue.delete_table(**table)
     lake = Lake(aws.names, load_contract(workloads_folder() / "electricity"))
-    iceberg._client.cache_clear()
+    iceberg.s3_client.cache_clear()
     label(lake, 0, 100)
     ChangeStarts(version="1", since={"input-drift": SINCE}, as_of=SINCE).put(aws.state)
     return guard

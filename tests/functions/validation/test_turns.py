@@ -26,7 +26,7 @@ LANDING = NAMES.platform.bucket("landing")
 def ingest(aws: Aws, load: Any) -> Iterator[Callable[..., list[dict[str, Any]]]]:
     """The two handlers as the machine calls them, for drops of one row; what became of each."""
     aws.glue.create_database(DatabaseInput={"Name": NAMES.platform.database})
-    iceberg._client.cache_clear()
+    iceberg.s3_client.cache_clear()
     ingestion, validation = load("ingestion"), load("validation")
 
     def call(*numbers: int) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def ingest(aws: Aws, load: Any) -> Iterator[Callable[..., list[dict[str, Any]]]]
         return drops
 
     yield call
-    iceberg._client.cache_clear()
+    iceberg.s3_client.cache_clear()
 
 
 def land(number: int) -> dict[str, str]:

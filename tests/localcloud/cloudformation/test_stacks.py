@@ -103,6 +103,7 @@ def _changed(template):
     resources["Function"]["Code"]["ZipFile"] += "# changed"
     resources["Mapping"]["BatchSize"] = 5
     resources["Machine"]["DefinitionString"] = '{"StartAt":"B","States":{"B":{"Type":"Succeed"}}}'
+    resources["Spark"]["MaximumCapacity"]["Cpu"] = "32 vCPU"
     del resources["Packages"]["ModelPackageGroupPolicy"]
     resources["Alarm"]["Threshold"] = 2
     resources["Composite"]["AlarmRule"] = 'OK("every-alarm")'

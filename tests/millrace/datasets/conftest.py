@@ -34,7 +34,7 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
     )
     make_places(cloud, names.platform)
     # A function keeps its client for as long as its process lives; here the cloud of another file was asked before.
-    iceberg._client.cache_clear()
+    iceberg.s3_client.cache_clear()
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
     set_credentials(monkeypatch)
     return names

@@ -83,7 +83,7 @@ def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
 
         def empty(_: Any) -> NewRows:
             attempts[number] += 1
-            return NewRows(file=None, quarantined={})
+            return NewRows(files=(), quarantined={})
 
         commit_together(own, "rows", [NewDrop(source=source(f"{number}.parquet"), write=empty)], turn=lambda: turn)
         return number

@@ -37,7 +37,7 @@ def read(lake: Lake) -> Iterator[Counter[str]]:
         found[params["Key"]] += 1
 
     iceberg._kept.cache_clear()
-    events = iceberg._client().meta.events
+    events = iceberg.s3_client().meta.events
     events.register("provide-client-params.s3.GetObject", count)
     yield found
     events.unregister("provide-client-params.s3.GetObject", count)

@@ -1,0 +1,63 @@
+"""Drops that are too large for a function: a job of Spark is told what to do, and asked what became of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from millrace.aws.objects import keys_below, put_object, read_object, split_uri
+from millrace.contract.load import load_contract, read_document
+from millrace.datasets.bulk.result import holds
+from millrace.datasets.tables import Lake
+from millrace.files.origin import image_columns
+from millrace.functions.ingestion.drop import DropVersion, opened, told
+from millrace.functions.room import Room
+from millrace.messages.bulk import BulkPlan, BulkResult
+from millrace.messages.ingest import DropInWork, Staging
+from millrace.settings.drop import DropEnvironment
+from millrace.workload.load import load_workload
+
+RANGE_BYTES, MOST_RANGES = 64 * 2**20, 1024
+"""The least bytes of a piece, and about the most pieces of a drop: each is a data file."""
+
+
+def judged(
+    s3: Any, room: Room[DropEnvironment], drop: DropInWork, source: DropVersion
+) -> tuple[DropVersion, BulkResult | str | None]:
+    """The version of the drop, with the job's result or the URI of its plan; None for one that no job reads.
+
+    `s3` is boto3's client. Raises DropError as `opened` does."""
+    if not room.settings.bulk_mb or drop.feed != "training":
+        return source, None
+    answer = opened(s3, source, most_bytes=sys.maxsize)
+    answer["Body"].close()
+    size, source, folder = int(answer["ContentLength"]), told(source, answer), room.settings.folder
+    workload, contract = load_workload(folder), load_contract(folder)
+    # Functions alone fetch the images of a drop, and write what is known of its keys.
+    if size <= room.settings.bulk_mb * 2**20 or image_columns(contract.rows) or workload.known_keys:
+        return source, None
+    lake = Lake(room.names, contract)
+    iceberg, staging = lake.open("rows"), Staging(names=room.names, of=drop.drop_id)
+    prediction = workload.prediction
+    plan = BulkPlan(
+        drop_id=drop.drop_id,
+        as_of=drop.as_of,
+        source=source.uri,
+        size=size,
+        replaceable=source.key if drop.object and drop.object.sequencer else "",
+        contract=json.dumps(read_document(folder / "contract.yaml"), default=str),
+        read_by_models=tuple(prediction.tensor_columns),
+        event_time=prediction.event_time,
+        horizon_hours=prediction.horizon_hours,
+        metadata_location=iceberg.metadata_location,
+        staging=staging.uri(staging.prefix),
+        range_bytes=max(RANGE_BYTES, size // MOST_RANGES),
+    )
+    if any(keys_below(s3, *split_uri(plan.result))):
+        result = BulkResult.model_validate_json(read_object(s3, plan.result))
+        if result.refusal or holds(result, lake, iceberg):
+            return source, result
+    uri = f"{plan.staging}plan.json"
+    put_object(s3, uri, plan.model_dump_json().encode())
+    return source, uri

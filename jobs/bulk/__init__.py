@@ -1,0 +1,1 @@
+"""The job that judges a large drop in many tasks of Spark."""

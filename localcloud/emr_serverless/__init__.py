@@ -1,0 +1,1 @@
+"""Amazon EMR Serverless."""

@@ -1,0 +1,75 @@
+"""The messages about a drop that is larger than a function can take: a job of Spark judges it, `jobs/bulk`.
+
+    ingestion   IngestState → Ingested `bulk`: the plan is written, the job gets its URI as its one argument
+    Bulk        BulkPlan → BulkResult, both beside each other in staging; data files that no snapshot names yet
+    ingestion   called again by the machine, finds the result: Ingested `parsed` or `rejected`, as of any drop
+    validation  commits the data files; TableMovedError if the table has got other keys since: back to ingestion,
+                which plans anew
+
+The job reads the version of the object and the table's files, writes below `staging` and `data`, and nothing else."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from millrace.contract.reasons import RowsByReason
+from millrace.contract.violation import RuleViolation
+from millrace.messages.envelope import Message, Moment
+
+RESULT = "result.json"
+Bounds = tuple[int | str, int | str]
+"""The lowest and the highest value of a column, as Iceberg compares them: a time in ISO 8601."""
+
+
+class BulkPlan(Message):
+    """What the job is to do: all that it knows.
+
+    {"drop_id": "5d7c39d7b8804f07", "source": "s3://…/month.csv?versionId=…", "size": 107374182400, …}"""
+
+    drop_id: str
+    as_of: Moment
+    source: str
+    """The URI of the object with its version, as rows in quarantine name it."""
+    size: int
+    """The object's bytes."""
+    replaceable: str
+    """The landing key whose rows these rows replace, so that its keys do not count as known; empty for none."""
+    contract: str
+    """The contract's document, in JSON."""
+    read_by_models: tuple[str, ...]
+    event_time: str
+    horizon_hours: float
+    metadata_location: str
+    """The metadata of the table with the snapshot that the rows are judged against."""
+    staging: str
+    """The prefix of the job's own files: `s3://…-lake-…/electricity/staging/<drop id>/`."""
+    range_bytes: int
+    """About the bytes of a piece: a task reads it, and its good rows are a data file."""
+
+    @property
+    def result(self) -> str:
+        """The URI of the job's result."""
+        return self.staging + RESULT
+
+
+class BulkResult(Message):
+    """What became of the drop's rows, if the table is as it was.
+
+    {"snapshot_id": 4821940093718391, "digest": "9f86…", "rows": 812345678, "reasons": {"columns": 3}, …}"""
+
+    snapshot_id: int
+    """The snapshot that the rows are judged against; 0 for a table without one."""
+    digest: str
+    """SHA-256 of the object's bytes."""
+    refusal: RuleViolation | None = None
+    """Why the drop cannot become rows at all."""
+    rows: int = 0
+    """Rows that could be parsed."""
+    reasons: RowsByReason = Field(default_factory=dict)
+    """How many of the others have which reason."""
+    quarantined: RowsByReason = Field(default_factory=dict)
+    """How many of the parsed rows are refused, by reason."""
+    files: tuple[str, ...] = ()
+    """The URIs of the data files."""
+    bounds: tuple[Bounds | None, ...] = ()
+    """For each key of the contract the bounds of its first column; None if they cannot be compared."""

@@ -1,0 +1,64 @@
+"""A drop that is larger than a function takes, by the deployed templates: a job of Spark, then one commit."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import csv
+
+from millrace.console.demo.electricity import STORY
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.contract.schema import ARRIVED, SOURCE
+from tests.electricity import CLOCK, sample
+from tests.end_to_end.test_upkeep import NAMES, drop, rows
+from tests.localcloud.control import control
+from tests.localcloud.waiting import until
+
+ROWS, AGAIN = 15_000, 5
+"""Rows of the file, 1.4 MB; rows that come twice."""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """A stage whose functions take a mebibyte."""
+    folder = tmp_path_factory.mktemp("bulk")
+    shutil.copytree(STORY.folder, folder / "workloads" / STORY.workload)
+    stages = {"local": {"bulk": {"vcpus": 8, "above_mb": 1}}}
+    (folder / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        with started(folder / "build", clock=CLOCK, workloads=[STORY.workload]) as cloud:
+            yield cloud
+
+
+def ended(cloud: LocalCloud) -> dict[str, Any]:
+    """The state at the end of the one execution of `ingest`."""
+    machines = cloud.client("stepfunctions")
+    executions = until(lambda: machines.list_executions(stateMachineArn=NAMES.machine_arn("ingest"))["executions"])
+    arn = executions[0]["executionArn"]
+    until(lambda: machines.describe_execution(executionArn=arn)["status"] != "RUNNING")
+    told = machines.describe_execution(executionArn=arn)
+    assert told["status"] == "SUCCEEDED", told
+    return json.loads(told["output"])
+
+
+def test_it_is_judged_by_a_job_and_committed_once(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = sample(0, ROWS)
+    csv.write_csv(pa.concat_tables([known, known.slice(7, AGAIN)]), sink := io.BytesIO())
+    drop(cloud, "all.csv", sink.getvalue() + b"1,2\n")
+    state = ended(cloud)
+    (done,) = state["validation"]["answer"]["drops"]
+    assert (done["rows_accepted"], done["reasons"]) == (ROWS, {"duplicate_key": AGAIN, "columns": 1})
+    named = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
+    assert cloud.client("emr-serverless").get_job_run(**named)["jobRun"]["state"] == "SUCCESS"
+    table = rows(cloud, monkeypatch)
+    assert len(table.snapshots()) == 1
+    own = table.scan().to_arrow().drop_columns([SOURCE, ARRIVED]).sort_by("timestamp")
+    assert own.select(known.column_names).equals(known.cast(own.select(known.column_names).schema))
+    assert control(cloud.endpoint_url, "denials", secret=cloud.secret) == []

@@ -1,0 +1,63 @@
+"""A stage with `bulk` has an application of Spark for each workload, and a machine that runs its jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millrace.errors import ConfigurationError
+from millrace.infra.options import options_of
+from millrace.infra.rules.assembly import Stack, machines, read
+from millrace.infra.rules.catalogue import findings
+from tests.infra.conftest import ELECTRICITY, synthesized
+
+SPARK = "AWS::EMRServerless::Application"
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
+    options = options_of({"dev": {"bulk": {"vcpus": 32}}}, "dev")
+    return list(read(synthesized("dev", [ELECTRICITY], tmp_path_factory.mktemp("bulk"), options)))
+
+
+def of_type(stacks: list[Stack], kind: str) -> list[dict[str, Any]]:
+    found = [one for stack in stacks for one in stack.template["Resources"].values()]
+    return [one["Properties"] for one in found if one["Type"] == kind]
+
+
+def test_no_rule_is_broken(stacks: list[Stack]) -> None:
+    assert not list(findings(stacks))
+
+
+def test_the_application_is_as_large_as_the_option_says_and_reaches_s3_alone(stacks: list[Stack]) -> None:
+    (application,) = of_type(stacks, SPARK)
+    assert application["MaximumCapacity"] == {"Cpu": "32 vCPU", "Memory": "128 GB"}
+    assert "InitialCapacity" not in application
+    assert len(application["NetworkConfiguration"]["SubnetIds"]) == 3
+    (role,) = [one for one in of_type(stacks, "AWS::IAM::Role") if one.get("RoleName", "").endswith("-bulk")]
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert {action.partition(":")[0] for one in statements for action in one["Action"]} == {"s3", "kms"}
+
+
+def test_a_large_drop_goes_through_a_job_and_is_judged_again_if_its_table_has_moved(stacks: list[Stack]) -> None:
+    (machine,) = [one for one in machines(stacks) if "Bulk" in one.definition["States"]]
+    states = machine.definition["States"]
+    assert states["Validation"]["Catch"][0]["ErrorEquals"] == ["TableMovedError"]
+    assert [one["Next"] for one in states["Readable?"]["Choices"]] == ["Validation", "Bulk"]
+    assert {states["Bulk"]["Next"], states["Moved"]["Next"]} == {"Ingestion"}
+    assert states["Bulk"]["Parameters"]["ExecutionTimeoutMinutes"] == 720
+
+
+@pytest.mark.parametrize("bulk", [{"above_mb": 513}, {"above_mb": 0}, {"vcpus": 4}, {"vcpus": 18}, {"instances": 2}])
+def test_an_application_that_could_run_no_job_is_refused(bulk: dict[str, int]) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        options_of({"dev": {"bulk": bulk}}, "dev")
+    assert next(iter(bulk)) in str(error.value)
+
+
+def test_a_stage_without_it_has_none(assemblies: dict[str, Path]) -> None:
+    found = list(read(assemblies["dev"]))
+    assert not of_type(found, SPARK)
+    assert not [one for one in machines(found) if "Bulk" in one.definition["States"]]
