@@ -27,7 +27,11 @@ CREATION_S = 60 * 60
 """Seconds in which SageMaker must have made a new fleet."""
 SHORT = 5
 """Letters of the kind in the name of a configuration, which has no room for more."""
-RELEASE = Result("start_release", ReleaseStarted)
+RELEASE = Result(
+    "start_release",
+    ReleaseStarted,
+    "One release at a time; read the package and the two endpoints, wait until neither changes",
+)
 VERSION = RELEASE.path("version")
 LABEL = RELEASE.path("label")
 """`v<version>-<execution>`. A rollback releases a version again, and then the version gets new names."""

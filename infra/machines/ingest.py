@@ -10,7 +10,14 @@ from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
 from millrace.messages.ingest import CommittedDrops, Ingested
 
-INGESTION, VALIDATION = Result("ingestion", Ingested), Result("validation", CommittedDrops)
+INGESTION = Result(
+    "ingestion", Ingested, "Bytes to typed rows; what cannot be parsed is kept raw, with line and reason"
+)
+VALIDATION = Result(
+    "validation",
+    CommittedDrops,
+    "Each row by the contract and the keys of the table; the good ones are committed, once",
+)
 TIMEOUT_S = 3600
 
 
@@ -19,24 +26,13 @@ def definition(context: Context, application: str = "") -> Definition:
 
     `application` is the id of the application of Spark; empty for a stage without one. But for a table that moved, no
     failure of a step is caught, so a failed execution can be redriven from the step that failed."""
-    function = context.names.function_arn
-    validation = states.invoke(
-        function("validation"),
-        comment="Each row by the contract and the keys of the table; the good ones are committed, once",
-        result=VALIDATION,
-        next_state="Committed",
-    )
+    validation = states.invoke(context, VALIDATION, next_state="Committed")
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
         start="Ingestion",
         timeout_s=bulk.TIMEOUT_S if application else TIMEOUT_S,
         states={
-            "Ingestion": states.invoke(
-                function("ingestion"),
-                comment="Bytes to typed rows; what cannot be parsed is kept raw, with line and reason",
-                result=INGESTION,
-                next_state="Rejected",
-            ),
+            "Ingestion": states.invoke(context, INGESTION, next_state="Rejected"),
             **told_of_rejected(context, otherwise="Quarantined", bulk="Bulk" if application else ""),
             **(bulk.job(context, application, INGESTION.path("plan")) if application else {}),
             "Validation": {**validation, **({"Catch": [bulk.JUDGED_AGAIN]} if application else {})},

@@ -13,14 +13,21 @@ from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 from millrace.names import JOB_ROLE
 
 JOB_MINUTES = 60
-WINDOWS = Result("plan_windows", WindowsPlanned)
-METRICS = Result("publish_metrics", MetricsPublished)
+WINDOWS = Result(
+    "plan_windows",
+    WindowsPlanned,
+    "Find the complete windows since the cursors, list their decisions, write their labels",
+)
+METRICS = Result(
+    "publish_metrics",
+    MetricsPublished,
+    "Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
+)
 TIMEOUT_S = 4 * 3600
 
 
 def definition(context: Context) -> Definition:
     """The definition. Input: `cause` and `as_of`, which decides which windows are complete. Both may be left out."""
-    function = context.names.function_arn
     return states.machine(
         f"Judge the windows of {context.workload.name} that are complete and publish what was found",
         start="Defaults",
@@ -35,12 +42,7 @@ def definition(context: Context) -> Definition:
                 },
                 next_state="Windows",
             ),
-            "Windows": states.invoke(
-                function("plan_windows"),
-                comment="Find the complete windows since the cursors, list their decisions, write their labels",
-                result=WINDOWS,
-                next_state="Anything new?",
-            ),
+            "Windows": states.invoke(context, WINDOWS, next_state="Anything new?"),
             "Anything new?": states.choice(
                 "Is there a champion, and a window that is not judged yet?",
                 [({"Variable": WINDOWS.path("count"), "NumericEquals": 0}, "Nothing new")],
@@ -48,16 +50,12 @@ def definition(context: Context) -> Definition:
             ),
             "Nothing new": states.succeed("Nothing to judge; the cursors stay"),
             **_drift(context),
-            "Publish metrics": states.invoke(
-                function("publish_metrics"),
-                comment="Put the metrics, move the cursors forward, look for alarms that stay in ALARM",
-                result=METRICS,
-                next_state="Still alarmed?",
-            ),
-            "Still alarmed?": states.choice(
+            "Publish metrics": states.invoke(context, METRICS, next_state="Still alarmed?"),
+            "Still alarmed?": states.whether(
                 "Alarms tell of a change of state only: does one stay, so that nobody else asks the guard?",
-                [(states.is_true(METRICS.path("ask_guard")), "Ask the guard")],
-                otherwise="Watched",
+                METRICS.path("ask_guard"),
+                yes="Ask the guard",
+                no="Watched",
             ),
             **states.put_event(
                 context,

@@ -43,12 +43,14 @@ def _messages(annotation: Any) -> Iterator[type[BaseModel]]:
 
 @dataclass(frozen=True)
 class Result:
-    """The name under which a machine keeps a step's answer, and the class of the answer.
+    """The answer of a function that machines call, kept under the function's name.
 
     With `BUDGET = Result("budget", BudgetChecked)`, `BUDGET.path("accepted")` is `$.budget.answer.accepted`."""
 
     name: str
     message: type[Message]
+    comment: str = ""
+    """What the function does, for the state that calls it."""
 
     def path(self, *fields: str) -> str:
         """The JSONPath of a field of the answer. Raises ValueError if the class has no such field."""

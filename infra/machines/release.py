@@ -22,9 +22,21 @@ from millrace.messages.events import ApprovalWanted, ModelReleased, ReleaseRefus
 from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 
-SMOKE_TEST = Result("smoke_test", SmokeTested)
-ADVANCE = Result("advance_release", ReleaseAdvanced)
-TIDY = Result("tidy_release", ReleaseTidied)
+SMOKE_TEST = Result(
+    "smoke_test",
+    SmokeTested,
+    "No traffic for a version that has not answered real rows as its evaluation did",
+)
+ADVANCE = Result(
+    "advance_release",
+    ReleaseAdvanced,
+    "The version becomes champion by compare-and-set, the one before previous; the package is marked",
+)
+TIDY = Result(
+    "tidy_release",
+    ReleaseTidied,
+    "Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
+)
 RESTORES = "$.rollback.restores"
 RESTORED = {"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}
 TIMEOUT_S = 75 * 24 * 3600
@@ -79,12 +91,7 @@ def _check(context: Context) -> None:
 def _start_release(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
     outcome = RELEASE.path("outcome")
-    start = states.invoke(
-        context.names.function_arn("start_release"),
-        comment="One release at a time; read the package and the two endpoints, wait until neither changes",
-        result=RELEASE,
-        next_state="Open?",
-    )
+    start = states.invoke(context, RELEASE, next_state="Open?")
     # `start_release` raises EndpointChangingError while an endpoint changes, and is called again for up to CHANGE_S.
     start["Retry"].append(
         states.look_again(
@@ -146,16 +153,17 @@ def _start_release(context: Context) -> dict[str, State]:
 
 
 def _challenger(context: Context) -> dict[str, State]:
-    name = context.names.challenger
+    name, first = context.names.challenger, watching.first(context, next_state="Live config")
     return {
         "Model": endpoints.model(context, role_arn=context.names.role_arn(MODEL_ROLE), next_state="Challenger config"),
         "Challenger config": endpoints.config(
             context, instances=1, result="challenger_config", next_state="Challenger stands?"
         ),
-        "Challenger stands?": states.choice(
+        "Challenger stands?": states.whether(
             "Did an earlier release leave a challenger?",
-            [(states.is_true(RELEASE.path("has_challenger")), "Update challenger")],
-            otherwise="Create challenger",
+            RELEASE.path("has_challenger"),
+            yes="Update challenger",
+            no="Create challenger",
         ),
         "Create challenger": endpoints.create(
             context,
@@ -178,16 +186,9 @@ def _challenger(context: Context) -> dict[str, State]:
         "Challenger failed": states.fail(
             "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
         ),
-        "Smoke test": states.invoke(
-            context.names.function_arn("smoke_test"),
-            comment="No traffic for a version that has not answered real rows as its evaluation did",
-            result=SMOKE_TEST,
-            next_state="Answered?",
-        ),
-        "Answered?": states.choice(
-            "Were the answers right?",
-            [(states.is_true(SMOKE_TEST.path("passed")), watching.first(context, next_state="Live config"))],
-            otherwise="Smoke test failed",
+        "Smoke test": states.invoke(context, SMOKE_TEST, next_state="Answered?"),
+        "Answered?": states.whether(
+            "Were the answers right?", SMOKE_TEST.path("passed"), yes=first, no="Smoke test failed"
         ),
         "Smoke test failed": states.fail(
             "The challenger answers something else than what was evaluated",
@@ -204,10 +205,8 @@ def _live(context: Context) -> dict[str, State]:
         "Live config": endpoints.config(
             context, instances=context.least_instances, result="live_config", next_state="Live stands?", kind="live"
         ),
-        "Live stands?": states.choice(
-            "Is there a live endpoint to update?",
-            [(states.is_true(RELEASE.path("has_live")), "Live fleet")],
-            otherwise="Create live",
+        "Live stands?": states.whether(
+            "Is there a live endpoint to update?", RELEASE.path("has_live"), yes="Live fleet", no="Create live"
         ),
         "Create live": endpoints.create(
             context,
@@ -323,18 +322,13 @@ def _advance_release(context: Context) -> dict[str, State]:
     return {
         **(is_kept if keeps else {}),
         "Advance release": states.invoke(
-            context.names.function_arn("advance_release"),
-            comment="The version becomes champion by compare-and-set, the one before previous; the package is marked",
-            result=ADVANCE,
-            next_state=next(iter(is_kept)) if keeps else "Delete challenger",
+            context, ADVANCE, next_state=next(iter(is_kept)) if keeps else "Delete challenger"
         ),
         "Delete challenger": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
         ),
-        "Updated?": states.choice(
-            "Were there alarms of this release?",
-            [(states.is_true(RELEASE.path("has_live")), "Delete alarms")],
-            otherwise="Released",
+        "Updated?": states.whether(
+            "Were there alarms of this release?", RELEASE.path("has_live"), yes="Delete alarms", no="Released"
         ),
         "Delete alarms": release_alarms.delete(next_state="Released"),
         **states.put_event(
@@ -354,12 +348,7 @@ def _tidy_release(context: Context) -> dict[str, State]:
 
     A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release."""
     then = "Is one warm?" if context.workload.rollout.warm_hours else "Live"
-    tidy = states.invoke(
-        context.names.function_arn("tidy_release"),
-        comment="Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
-        result=TIDY,
-        next_state=then,
-    )
+    tidy = states.invoke(context, TIDY, next_state=then)
     goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
     notice = states.put_event(
         context,

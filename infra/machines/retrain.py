@@ -13,7 +13,7 @@ from millrace.messages.events import RetrainAccepted, RetrainDecision, RetrainRe
 from millrace.messages.retrain import RetrainingDecided
 from millrace.workload.training_cost import longest_hours
 
-GUARD = Result("guard", RetrainingDecided)
+GUARD = Result("guard", RetrainingDecided, "Weigh lease, cool-down, runs in the month, budget and new labels")
 
 
 def definition(context: Context) -> Definition:
@@ -26,15 +26,8 @@ def definition(context: Context) -> Definition:
             **states.defaults(
                 {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Guard"
             ),
-            "Guard": states.invoke(
-                context.names.function_arn("guard"),
-                comment="Weigh lease, cool-down, runs in the month, budget and new labels",
-                result=GUARD,
-                next_state="Accepted?",
-            ),
-            "Accepted?": states.choice(
-                "May it start?", [(states.is_true(GUARD.path("accepted")), "Accepted")], otherwise="Refused"
-            ),
+            "Guard": states.invoke(context, GUARD, next_state="Accepted?"),
+            "Accepted?": states.whether("May it start?", GUARD.path("accepted"), yes="Accepted", no="Refused"),
             **_decision(context, "Accepted", RetrainAccepted, next_state="Train"),
             **_decision(context, "Refused", RetrainRefused, next_state="Not retrained"),
             "Train": _train(context),

@@ -13,7 +13,12 @@ from millrace.infra.machines.states import Definition
 from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.score import DeliveredDrops, Sharded
 
-VALIDATION, DELIVERY = Result("validation", Sharded), Result("delivery", DeliveredDrops)
+VALIDATION = Result("validation", Sharded, "Each row by the contract: accepted and cut into shards, or quarantined")
+DELIVERY = Result(
+    "delivery",
+    DeliveredDrops,
+    "Join answers and rows, check that each is answered once, write one file for each drop",
+)
 PAYLOAD_MB = 6
 """Most MB of one request to the container. A shard stays below it."""
 HELD_POLLS_S = 15 * 60
@@ -23,7 +28,6 @@ TIMEOUT_S = 14 * 24 * 3600
 
 def definition(context: Context) -> Definition:
     """The definition. Its first two steps are those of the machine `ingest`. The transform is SageMaker's own."""
-    function = context.names.function_arn
     return states.machine(
         f"Score drops of {context.workload.name} in one batch and deliver the predictions once",
         start="Defaults",
@@ -39,12 +43,7 @@ def definition(context: Context) -> Definition:
                 "ResultPath": "$.detail.feed",
                 "Next": "Ingestion",
             },
-            "Ingestion": states.invoke(
-                function("ingestion"),
-                comment="Bytes to typed rows, once there is a champion; what cannot be parsed is kept raw",
-                result=INGESTION,
-                next_state="Champion?",
-            ),
+            "Ingestion": states.invoke(context, INGESTION, next_state="Champion?"),
             "Champion?": states.choice(
                 "Is there a champion?",
                 [(states.equals(INGESTION.path("outcome"), "held"), "Hold")],
@@ -57,12 +56,7 @@ def definition(context: Context) -> Definition:
             ),
             **told_of_rejected(context, otherwise="Refused"),
             "Refused": states.succeed("Everything is quarantined, nothing is delivered"),
-            "Validation": states.invoke(
-                function("validation"),
-                comment="Each row by the contract: accepted and cut into shards, or quarantined",
-                result=VALIDATION,
-                next_state="Rows?",
-            ),
+            "Validation": states.invoke(context, VALIDATION, next_state="Rows?"),
             "Rows?": states.choice(
                 "Has it good rows?",
                 [({"Variable": VALIDATION.path("accepted"), "NumericEquals": 0}, "Delivery")],
@@ -80,12 +74,7 @@ def definition(context: Context) -> Definition:
                 result="transform",
                 next_state="Delivery",
             ),
-            "Delivery": states.invoke(
-                function("delivery"),
-                comment="Join answers and rows, check that each is answered once, write one file for each drop",
-                result=DELIVERY,
-                next_state="ScoresDelivered",
-            ),
+            "Delivery": states.invoke(context, DELIVERY, next_state="ScoresDelivered"),
             **states.put_events(
                 context,
                 "ScoresDelivered",

@@ -131,36 +131,24 @@ def defaults(values: Mapping[str, Any], *, next_state: str) -> dict[str, State]:
     }
 
 
-def invoke(
-    function_arn: str,
-    *,
-    comment: str,
-    result: Result | str,
-    next_state: str | None,
-    extra: Mapping[str, Any] | None = None,
-) -> State:
+def invoke(context: Context, result: Result, *, next_state: str, function: str = "", **extra: str) -> State:
     """Call a function with `StepInput`: the whole state, the execution's name and ARN. `extra` adds fields.
 
-    The function's answer is then at `$.<result>.answer`. Errors of the function itself are not retried, unless the
-    machine adds a retrier: a redrive comes back to this state."""
+    `function` is its name if the result has another one. The answer is then at `$.<result>.answer`. Errors of the
+    function itself are not retried, unless the machine adds a retrier: a redrive comes back to this state."""
     return {
         "Type": "Task",
-        "Comment": comment,
+        "Comment": result.comment,
         "Resource": integration("lambda:invoke"),
         "Parameters": {
-            "FunctionName": function_arn,
-            "Payload": {
-                "run.$": "$$.Execution.Name",
-                "execution.$": "$$.Execution.Id",
-                "state.$": "$",
-                **(extra or {}),
-            },
+            "FunctionName": context.names.function_arn(function or result.name),
+            "Payload": {"run.$": "$$.Execution.Name", "execution.$": "$$.Execution.Id", "state.$": "$", **extra},
         },
         # Beside the payload the integration returns headers and metadata, which would fill the state.
         "ResultSelector": {"answer.$": "$.Payload"},
-        "ResultPath": f"$.{result if isinstance(result, str) else result.name}",
+        "ResultPath": f"$.{result.name}",
         "Retry": [retry(*TRANSIENT)],
-        **to(next_state),
+        "Next": next_state,
     }
 
 
@@ -279,6 +267,11 @@ def choice(comment: str, branches: Sequence[tuple[State, str]], *, otherwise: st
         "Choices": [{**condition, "Next": target} for condition, target in branches],
         "Default": otherwise,
     }
+
+
+def whether(question: str, path: str, *, yes: str, no: str) -> State:
+    """A Choice between two states by the boolean at the path."""
+    return choice(question, [(is_true(path), yes)], otherwise=no)
 
 
 def is_true(path: str) -> State:

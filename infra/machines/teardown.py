@@ -60,16 +60,10 @@ def definition(context: Context) -> Definition:
 
 def _step(context: Context, step: TeardownStep, next_state: str) -> dict[str, State]:
     """Three states: do the step, look whether it found anything, and if so wait and do it again."""
-    name, result = step.capitalize(), Result(step, TeardownStepDone)
+    name, result = step.capitalize(), Result(step, TeardownStepDone, STEPS[step])
     nothing = {"Variable": result.path("found"), "NumericEquals": 0}
     return {
-        name: states.invoke(
-            context.names.function_arn("teardown"),
-            comment=STEPS[step],
-            result=result,
-            next_state=f"{name} gone?",
-            extra={"step": step},
-        ),
+        name: states.invoke(context, result, function="teardown", next_state=f"{name} gone?", step=step),
         f"{name} gone?": states.choice(
             "Did it find nothing any more?", [(nothing, next_state)], otherwise=f"{name} wait"
         ),

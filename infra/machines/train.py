@@ -7,7 +7,6 @@ from millrace.errors import AskerUnknownError
 from millrace.infra.context import Context
 from millrace.infra.iam import sagemaker_jobs
 from millrace.infra.iam.resource import Statement
-from millrace.infra.iam.sharing import PULL
 from millrace.infra.machines import jobs, states
 from millrace.infra.machines.paths import Result, path
 from millrace.infra.machines.states import Definition, State
@@ -26,11 +25,19 @@ from millrace.names import JOB_ROLE
 from millrace.release.askers import RECORDED
 from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
-SNAPSHOT = Result("snapshot", DatasetPinned)
-BUDGET = Result("budget", BudgetChecked)
-PULLED = Result("pull", VersionPulled)
-GATING = Result("gating", GatesJudged)
-REGISTRATION = Result("registration", VersionRegistered)
+SNAPSHOT = Result(
+    "snapshot",
+    DatasetPinned,
+    "Take late labels in, tag the dataset version, write the manifest and the run's configuration",
+)
+BUDGET = Result("budget", BudgetChecked, "Labels as expected, one training at a time, and room in the month's budget")
+PULLED = Result(
+    "pull",
+    VersionPulled,
+    "Check the signature of the other stage's version, and copy it under this stage's key",
+)
+GATING = Result("gating", GatesJudged, "Judge the report by the workload's gates")
+REGISTRATION = Result("registration", VersionRegistered, "Check the chain of digests and make a model version of it")
 ASKER_POLLS_S = 60
 REASON = path(TrainInput, "reason")
 
@@ -51,7 +58,6 @@ def definition(context: Context, *, pretrained: str = "") -> Definition:
 
 
 def _beginning(context: Context) -> dict[str, State]:
-    function = context.names.function_arn
     return {
         **states.defaults(
             {
@@ -72,21 +78,9 @@ def _beginning(context: Context) -> dict[str, State]:
         ),
         "First": _reason("first", "Enough rows have come and there is no champion"),
         "Command": _reason("command", "A person started it"),
-        "Snapshot": states.invoke(
-            function("snapshot"),
-            comment="Take late labels in, tag the dataset version, write the manifest and the run's configuration",
-            result=SNAPSHOT,
-            next_state="Budget",
-        ),
-        "Budget": states.invoke(
-            function("budget"),
-            comment="Labels as expected, one training at a time, and room in the month's budget",
-            result=BUDGET,
-            next_state="Start?",
-        ),
-        "Start?": states.choice(
-            "May it start?", [(states.is_true(BUDGET.path("accepted")), "Whose model?")], otherwise="Training refused"
-        ),
+        "Snapshot": states.invoke(context, SNAPSHOT, next_state="Budget"),
+        "Budget": states.invoke(context, BUDGET, next_state="Start?"),
+        "Start?": states.whether("May it start?", BUDGET.path("accepted"), yes="Whose model?", no="Training refused"),
         **states.put_event(
             context,
             "Training refused",
@@ -152,12 +146,7 @@ def _pull(context: Context) -> dict[str, State]:
         why = f"expected stages.{context.platform.stage}.pulls_from in cdk.json, from which versions are pulled"
         return {"Pull": states.fail("No stage is declared to pull from", error="ConfigurationError", cause=why)}
     return {
-        "Pull": states.invoke(
-            context.names.function_arn(PULL),
-            comment="Check the signature of the other stage's version, and copy it under this stage's key",
-            result=PULLED,
-            next_state="Pulled",
-        ),
+        "Pull": states.invoke(context, PULLED, next_state="Pulled"),
         "Pulled": {
             "Type": "Pass",
             "Comment": "Its archive lies where that of a training would",
@@ -223,27 +212,14 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
 
 
 def _judgement(context: Context) -> dict[str, State]:
-    function = context.names.function_arn
-    registration = states.invoke(
-        function("registration"),
-        comment="Check the chain of digests and make a model version of it",
-        result=REGISTRATION,
-        next_state="Registered",
-    )
+    registration = states.invoke(context, REGISTRATION, next_state="Registered")
     # Until CloudTrail says who started the training. `registration` itself gives up waiting before the last attempt.
     attempts = int(RECORDED.total_seconds()) // ASKER_POLLS_S + 2
     registration["Retry"].append(states.look_again(AskerUnknownError, interval_s=ASKER_POLLS_S, attempts=attempts))
     said = {"run_name.$": "$$.Execution.Name", "reason.$": REASON, "gates.$": GATING.path("sentences")}
     return {
-        "Gating": states.invoke(
-            function("gating"),
-            comment="Judge the report by the workload's gates",
-            result=GATING,
-            next_state="Passed?",
-        ),
-        "Passed?": states.choice(
-            "Did it pass every gate?", [(states.is_true(GATING.path("passed")), "Registration")], otherwise="Refused"
-        ),
+        "Gating": states.invoke(context, GATING, next_state="Passed?"),
+        "Passed?": states.whether("Did it pass every gate?", GATING.path("passed"), yes="Registration", no="Refused"),
         **states.put_event(
             context,
             "Refused",

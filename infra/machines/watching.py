@@ -23,7 +23,7 @@ from millrace.messages.climb import PhaseJudged
 from millrace.messages.release import UpdateState
 from millrace.release.ladder import RUNGS, Rung
 
-PHASE = Result("judge_phase", PhaseJudged)
+PHASE = Result("judge_phase", PhaseJudged, "Look at what is known of the version in this phase, and judge it")
 WARM_POLLS_S = 900
 """Seconds between two looks whether the version before is warm."""
 HAS_WARM = states.is_true(RELEASE.path("has_warm"))
@@ -61,10 +61,11 @@ def _ask(name: str) -> str:
 
 def _group(context: Context, rung: Rung, ask: str, *, next_state: str) -> dict[str, State]:
     return {
-        ask: states.choice(
+        ask: states.whether(
             f"Does the version pass the phase {rung.name}?",
-            [(states.is_true(RELEASE.path(f"has_{rung.name}")), f"Judge {rung.name}")],
-            otherwise=next_state,
+            RELEASE.path(f"has_{rung.name}"),
+            yes=f"Judge {rung.name}",
+            no=next_state,
         ),
         **_looks(context, rung, {"go_on": next_state, "stop": "Keep the reason"}),
     }
@@ -129,11 +130,7 @@ def _looks(context: Context, rung: Rung, after: Mapping[str, str]) -> dict[str, 
     answer, name = PHASE.path("answer"), rung.name
     return {
         f"Judge {name}": states.invoke(
-            context.names.function_arn("judge_phase"),
-            comment=f"Look at what is known of the version in the phase {name}, and judge it",
-            result=PHASE,
-            next_state=f"{name.capitalize()} shown?",
-            extra={"phase": name, "at.$": "$$.State.EnteredTime"},
+            context, PHASE, next_state=f"{name.capitalize()} shown?", phase=name, **{"at.$": "$$.State.EnteredTime"}
         ),
         f"{name.capitalize()} shown?": states.choice(
             "Is there a verdict?",
