@@ -53,7 +53,6 @@ class Image:
 
     name: str
     repository: str
-    """The name of the repository in ECR."""
     tag: str
     """A digest of the image's sources. So an unchanged image is not built again, and a tag never means two images."""
     uri: str

@@ -42,7 +42,6 @@ class Hosts:
     names: tuple[str, ...]
     """All machines, sorted: `("algo-1", "algo-2")`."""
     current: str
-    """The name of this machine."""
     interface: str
     """The network interface by which they reach each other; empty if the platform names none."""
 

@@ -87,7 +87,6 @@ class Arrival:
     is_small: bool
     """Whether it may go together with others. A drop of unknown size may not, nor one that may name images."""
     event: str
-    """The event, as it came."""
 
 
 def events_in(body: str) -> list[str]:

@@ -141,7 +141,6 @@ class Documents:
     names: WorkloadNames
     workload: Workload
     image: str
-    """The image that serves the model."""
     evaluation_image: str
     key_arn: str
     """The customer key that encrypts the card."""

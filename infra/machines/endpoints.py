@@ -22,7 +22,6 @@ from millrace.names import VARIANT
 from millrace.workload.rollout import Traffic
 
 EndpointKind = Literal["challenger", "live"]
-"""The endpoint that a configuration is for."""
 CREATION_S = 60 * 60
 """Seconds in which SageMaker must have made a new fleet."""
 SHORT = 5

@@ -101,7 +101,6 @@ class Description:
     """The fitted encoders: all that is needed to encode a row."""
     task: Task
     label: str
-    """The column that the answer predicts."""
     temperature: float
     """What the outputs are divided by before the activation; 1.0 if the task is not calibrated."""
     digests: Digests

@@ -43,7 +43,6 @@ class Examples:
     table: pa.Table
     """The columns that were read, the past of each history, and `_label` without nulls."""
     times_N: Times
-    """The event time of each row."""
     parts: Split
 
     def part(self, rows: slice) -> pa.Table:

@@ -25,9 +25,7 @@ class Comparison:
 
     rows: int
     error: float
-    """The champion's mean error."""
     challenger_error: float
-    """The challenger's mean error."""
     difference: float
     """`error` minus `challenger_error`: above 0 the challenger is better."""
     lower_bound: float

@@ -31,9 +31,7 @@ class Attribution:
     contributions: npt.NDArray[np.float64]
     """The contribution of each part (P), in the unit of the score: log odds of a class, or an amount of the label."""
     base: float
-    """The score of the reference."""
     output: float
-    """The score of the row."""
     standard_error: float = 0.0
     """The standard error of the least certain contribution; 0 if they are not sampled."""
 

@@ -41,9 +41,7 @@ class EntryAttributions:
     entries: Mapping[str, npt.NDArray[np.float64]]
     """By the name of the tensor (N, *spec.shape)."""
     base_N: npt.NDArray[np.float64]
-    """The score of each row's reference."""
     output_N: npt.NDArray[np.float64]
-    """The score of each row."""
 
     @property
     def completeness_error(self) -> npt.NDArray[np.float64]:

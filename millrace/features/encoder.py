@@ -120,7 +120,6 @@ class OneColumn:
 
     name: str
     optional: bool = False
-    """Whether the cell may be missing."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:

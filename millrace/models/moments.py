@@ -22,7 +22,6 @@ class ColumnMoments:
 
     rows: int
     known_F: Tensor
-    """The number of known cells."""
     mean_F: Tensor
     """The mean; 0 for a column without any known cell."""
     squares_F: Tensor

@@ -32,13 +32,11 @@ class RatioAlarm:
     """An alarm on a figure of the windows, which starts `retrain`, and the words for it."""
 
     metric: str
-    """The name of the metric in CloudWatch."""
     noun: str
     """The word for the figure: `drift` in `drift 0.57 × its bound`."""
     figure: str
     """What the figure is, in words. With `over its bound` behind it, it is the title of the figure's chart."""
     description: str
-    """When the alarm is raised, in words."""
     of_window: Callable[[WindowReport], float | None]
     """The figure of a window; None if the window says nothing about it."""
     threshold: ClassVar[float] = 1
@@ -74,11 +72,9 @@ class CountAlarm:
     """An alarm on a number of a report that should be 0. It starts no retraining."""
 
     metric: str
-    """The name of the metric in CloudWatch."""
     noun: str
     """The word for one of what is counted."""
     description: str
-    """When the alarm is raised, in words."""
     count: Callable[[MonitorReport], int | None]
     """The number of a report; None if the report says nothing about it."""
     severity: Severity = "act"

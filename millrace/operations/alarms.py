@@ -74,7 +74,6 @@ class OperationsAlarm(Generic[Names]):
 
     severity: Severity
     description: str
-    """When it is raised."""
     metrics: Callable[[Names], tuple[WatchedMetric, ...]]
     formula: str = ""
     """Metric math over the metrics, of which `m0` is the first. Empty: the largest metric counts."""

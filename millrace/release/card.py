@@ -145,7 +145,6 @@ class Records:
     evaluation_image: str
     """The image in which the model was evaluated, by its digest."""
     model_data_url: str
-    """The URI of `model.tar.gz`."""
     manifest_uri: str
     """The manifest of the pinned rows."""
     digests: Mapping[str, str]

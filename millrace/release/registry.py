@@ -42,11 +42,8 @@ class Candidate:
     run: str
     """The name of the train execution. One run registers one version."""
     image: str
-    """The image of the serving container."""
     model_data_url: str
-    """The URI of `model.tar.gz`."""
     evaluation_uri: str
-    """The URI of `evaluation.json`."""
     instances: tuple[str, ...]
     """The instance types that it may be served on."""
     metadata: Mapping[str, str]

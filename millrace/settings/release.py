@@ -17,7 +17,6 @@ class PullSettings(Environment):
     """The other stage, in the same region, and what its versions are compared with."""
 
     inference_image: str
-    """The image that serves this stage's versions."""
     source_account: str
     source_stage: str
     source_signing_key_arn: str

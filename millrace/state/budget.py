@@ -25,7 +25,6 @@ class Spend:
     """What the runs of one month have reserved, in US dollars."""
 
     usd: Decimal
-    """The sum."""
     runs: Mapping[str, Decimal]
     """The part of each run, by the ARN of its execution or of the job that a person started."""
 

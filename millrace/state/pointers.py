@@ -31,7 +31,6 @@ class Version:
     baseline_uri: str
     """The monitors' baseline, made of the rows that this version was trained on."""
     model_data_url: str = ""
-    """The URI of the version's `model.tar.gz`."""
     model_digest: str = ""
     """The SHA-256 of the artefact's members, as the registry keeps it.
 

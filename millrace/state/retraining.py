@@ -21,7 +21,6 @@ class LastRetraining(Item, key="retraining"):
     """The last accepted retraining, as far as the guard must know it. Empty before the first one."""
 
     execution_arn: str | None = field(default=None, metadata={"attribute": "last_run"})
-    """The ARN of the `retrain` execution."""
     started_at: datetime | None = field(default=None, metadata={"attribute": "last_started_at"})
     """The latest `as_of` of an accepted retraining."""
     labels_total: int = 0

@@ -38,7 +38,6 @@ class LabelledRows:
     target_N: npt.NDArray[Any]
     """The labels as `task.targets` gives them."""
     times_N: npt.NDArray[np.datetime64]
-    """The event time of each row."""
     entity_N: Sequence[Hashable]
     """The entity of each row: the cells of its key without the event time."""
     test: slice
