@@ -5,7 +5,7 @@ is EMR Serverless's own, elsewhere that of the server in SPARK_REMOTE."""
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403 - of our own tasks' answers
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ class SparkTasks:
             yield pa.RecordBatch.from_pydict({"number": pa.array([number], pa.int64()), "answer": [answer]})
 
         rows = self._tasks(run, len(items), "number long, answer binary").toArrow().sort_by("number")
-        return [pickle.loads(answer) for answer in rows.column("answer").to_pylist()]  # noqa: S301 - our own tasks'
+        return [pickle.loads(answer) for answer in rows.column("answer").to_pylist()]  # noqa: S301 # nosec B301
 
     def shared(self, keys: Callable[[Any], Iterator[pa.RecordBatch]], items: Sequence[Any]) -> pa.Table:
         """The rows that share a key with another one, each with the lowest line of its key."""

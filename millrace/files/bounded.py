@@ -5,7 +5,7 @@ A library that reads such a file may end its process or take all memory. Then th
 from __future__ import annotations
 
 import os
-import pickle
+import pickle  # nosec B403 - both ends are ours
 import resource
 import signal
 import subprocess
@@ -52,7 +52,7 @@ def _receive(process: subprocess.Popen[bytes]) -> tuple[Any, Callable[[], Except
     """A value, or what makes the error that ended the reading; None if all is read."""
     assert process.stdout
     try:
-        answer: tuple[Any, Callable[[], Exception] | None] | None = pickle.load(process.stdout)  # noqa: S301 our own
+        answer: tuple[Any, Callable[[], Exception] | None] | None = pickle.load(process.stdout)  # noqa: S301 # nosec B301
         return answer
     except (EOFError, pickle.UnpicklingError):
         status = process.wait()
@@ -65,7 +65,7 @@ def _receive(process: subprocess.Popen[bytes]) -> tuple[Any, Callable[[], Except
 
 def serve() -> None:
     """Answer the one request that comes by the standard input."""
-    memory_bytes, cpu_s, read, given = pickle.load(sys.stdin.buffer)  # noqa: S301 from the process that started this one
+    memory_bytes, cpu_s, read, given = pickle.load(sys.stdin.buffer)  # noqa: S301 # nosec B301
     for kind, most in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CPU, cpu_s), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(kind, (most, most))
     try:
