@@ -25,7 +25,6 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
-from millrace.functions.intake.arrivals import LONGEST_KEY
 from millrace.state.climbing import Climbing
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -38,7 +37,6 @@ from tests.processes import parent, with_variable, writing
 YEAR = timedelta(days=364)
 """Whole weeks, so that the days of the week stay right."""
 WEEK_ROWS = 7 * 48
-DAY_ROWS = 48
 REAL_S = 300.0
 """The longest until an endpoint's process is replaced and answers."""
 
@@ -108,32 +106,6 @@ def dead_letters(lived: Lived) -> dict[str, int]:
     return found
 
 
-def told_by_intake(lived: Lived, execution: str) -> list[str]:
-    """What the intake function's log says of one execution, in order."""
-    log = (lived.build / "local" / "logs" / "functions" / f"{lived.names.function('intake')}.log").read_text()
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    return [line["message"] for line in lines if line.get("execution") == execution]
-
-
-def test_an_event_that_comes_twice(lived: Lived, table: Callable[[], Table], week: pa.Table) -> None:
-    """The queue delivers the very same message again, after the first was done."""
-    uri = lived.put("training", "twice.parquet", parquet(week))
-    lived.rest()
-    (run,) = runs_of(lived, uri)
-    assert run["status"] == "SUCCEEDED"
-    before = table()
-    assert held(before, week) == WEEK_ROWS
-    lived.witness.look()
-    (body,) = [body for body in lived.witness.bodies if uri.rpartition("=")[2] in body and "Object Created" in body]
-    sqs = lived.cloud.client("sqs")
-    sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=lived.names.queue("drops"))["QueueUrl"], MessageBody=body)
-    lived.rest()
-    assert told_by_intake(lived, run["name"]) == ["started", "known"]
-    assert [each["executionArn"] for each in runs_of(lived, uri)] == [run["executionArn"]]
-    assert table().metadata.current_snapshot_id == before.metadata.current_snapshot_id
-    assert dead_letters(lived) == {}
-
-
 @pytest.mark.parametrize("action", ["s3:PutObject", "glue:UpdateTable"])
 def test_a_function_that_fails_is_redriven(
     lived: Lived, table: Callable[[], Table], week: pa.Table, action: str
@@ -175,33 +147,6 @@ def test_a_function_that_fails_is_redriven(
 def history(lived: Lived, arn: str, kind: str, details: str) -> list[dict[str, Any]]:
     pages = lived.cloud.client("stepfunctions").get_paginator("get_execution_history").paginate(executionArn=arn)
     return [event[details] for page in pages for event in page["events"] if event["type"] == kind]
-
-
-def test_two_writers_at_once(lived: Lived, table: Callable[[], Table], weeks: Iterator[pa.Table]) -> None:
-    """Two drops in the same moment; the last day of the one is the first of the other, and is taken once."""
-    one, other = next(weeks), next(weeks)
-    both = pa.concat_tables([one, other])
-    shared = pa.concat_tables([one.slice(WEEK_ROWS - DAY_ROWS), other])
-    before = table()
-    alone = "a" * LONGEST_KEY  # so that they do not go together
-    drops = {f"one-{alone}.parquet": parquet(one), f"other-{alone}.parquet": parquet(shared)}
-    uris = list(lived.put_together("training", drops).values())
-    runs = [run for uri in uris for run in runs_of(lived, uri)]
-    assert [run["status"] for run in runs] == ["SUCCEEDED", "SUCCEEDED"]
-    assert max(run["startDate"] for run in runs) < min(run["stopDate"] for run in runs)
-    after = table()
-    assert held(after, both) == both.num_rows
-    new = [each for each in after.metadata.snapshots if before.snapshot_by_id(each.snapshot_id) is None]
-    added = [int(each.summary["added-records"]) for each in new if each.summary]
-    details = [detail for uri in uris for detail in committed(lived, uri)]
-    assert sorted(added) == sorted(detail["rows_accepted"] for detail in details)
-    assert sum(added) == both.num_rows
-    assert [detail["rows_accepted"] + detail["rows_quarantined"] for detail in details] == [
-        WEEK_ROWS,
-        WEEK_ROWS + DAY_ROWS,
-    ]
-    kept = [row for run in runs for row in lived.quarantine(run["name"])]
-    assert [row["reason"] for row in kept] == ["duplicate_key"] * DAY_ROWS
 
 
 def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: Lived) -> None:

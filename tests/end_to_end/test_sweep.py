@@ -27,7 +27,7 @@ from tests.processes import writing
 
 NAMES = STORY.names
 HOUR = timedelta(hours=1)
-RULE, SCHEDULE = f"{NAMES.prefix}-cleanup", f"{NAMES.prefix}-sweep"
+SCHEDULE = f"{NAMES.prefix}-sweep"
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +70,6 @@ def sweeping(cloud: LocalCloud) -> Iterator[None]:
         scheduler.update_schedule(Name=SCHEDULE, State="DISABLED", **given)
 
 
-@contextmanager
-def events_lost(cloud: LocalCloud) -> Iterator[None]:
-    """In the block no end of an execution reaches the cleanup function."""
-    events = cloud.client("events")
-    events.disable_rule(Name=RULE)
-    try:
-        yield
-    finally:
-        events.enable_rule(Name=RULE)
-
-
 def drop(cloud: LocalCloud, name: str, body: bytes = b"no table\n") -> None:
     key = f"{NAMES.workload}/training/{name}"
     cloud.client("s3").put_object(Bucket=NAMES.platform.bucket("landing"), Key=key, Body=body)
@@ -107,20 +96,6 @@ def check(cloud: LocalCloud, holders: Callable[[], list[str]], held: list[str]) 
     with sweeping(cloud):
         pass_hours(cloud, 1)
     assert holders() == []
-
-
-def test_the_status_event_is_lost(cloud: LocalCloud, holders: Callable[[], list[str]]) -> None:
-    """Of an ingestion, which holds a slot, and of a release that failed with the lease."""
-    before, states = set(executions(cloud, "SUCCEEDED")), cloud.client("stepfunctions")
-    with events_lost(cloud):
-        drop(cloud, "lost.csv")
-        release = states.start_execution(stateMachineArn=NAMES.machine_arn("release"), name="lost")["executionArn"]
-        cloud.wait(timeout_s=REST_S)
-    assert states.describe_execution(executionArn=release)["status"] == "FAILED"
-    leases, until_then = Leases(StateTable(cloud.client("dynamodb"), NAMES)), cloud.now() + timedelta(days=60)
-    assert leases.take("release", holder=release, as_of=cloud.now(), expires_at=until_then)
-    (ended,) = set(executions(cloud, "SUCCEEDED")) - before
-    check(cloud, holders, [ended, release])
 
 
 def test_people_are_reminded_of_an_alarm_until_somebody_acknowledges_it(cloud: LocalCloud) -> None:

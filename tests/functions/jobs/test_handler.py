@@ -11,7 +11,6 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import base
 
 from millrace.decisions.jobs import Job, Jobs
-from millrace.decisions.record import from_line
 from tests.functions.cold_start import NAMES, Handler
 from tests.functions.conftest import Aws
 from tests.functions.prediction.conftest import decisions, endpoint, gone_live, queue_url, workload
@@ -48,23 +47,6 @@ def left(jobs: Jobs) -> Job:
     job = Job(id=job_id, owner="me", caller="me", at=AT, call_id="order-7", rows=rows, explain=False)
     jobs.keep(job)
     return job
-
-
-def test_a_job_becomes_decisions_and_a_result_for_its_owner(work_off: Handler, jobs: Jobs, decisions: Any) -> None:
-    job = left(jobs)
-    assert jobs.find(job.id, "me") == {"id": job.id, "status": "waiting"}
-    assert work_off(event()) == {"batchItemFailures": []}
-    written = [from_line(line) for line in decisions()]
-    assert [(one.id, one.source, one.caller) for one in written] == [
-        ("order-7-0", "async", "me"),
-        ("order-7-2", "async", "me"),
-    ]
-    found = jobs.find(job.id, "me")
-    assert found is not None
-    assert found["status"] == "done"
-    assert [one["id"] for one in found["result"]["predictions"]] == ["order-7-0", "order-7-2"]
-    assert [(one["row"], one["column"]) for one in found["result"]["rejected"]] == [(1, "nswprice")]
-    assert jobs.find(job.id, "you") is None
 
 
 def test_without_an_answer_it_is_tried_again_and_failed_at_the_last_try_until_a_redrive_does_it(
@@ -123,7 +105,3 @@ def test_a_job_whose_tries_have_ended_the_function_fails_at_the_delivery_after_t
     assert work_off(event(1)) == {"batchItemFailures": []}, "after a redrive"
     assert (jobs.find(job.id, "me") or {})["status"] == "done"
     assert [one["detail-type"] for one in told()] == ["job.done"]
-
-
-def test_a_job_that_is_not_there_is_nobodys(jobs: Jobs) -> None:
-    assert jobs.find("none", "me") is None

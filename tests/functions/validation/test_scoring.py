@@ -208,7 +208,3 @@ def test_every_row_once_in_order_within_the_limit(limit: int, part: int) -> None
 
 def test_a_row_longer_than_the_limit_stands_alone() -> None:
     assert len(cut([table(3)], ["price"], 5)) == 3
-
-
-def test_no_rows_no_shards() -> None:
-    assert cut([table(1)[:0]], ["price"], 1000) == []

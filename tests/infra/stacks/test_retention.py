@@ -105,13 +105,3 @@ def test_every_rule_has_what_is_written_under_it(templates: dict[str, Templates]
 def test_a_folder_without_its_rule_is_found(templates: dict[str, Templates], folder: str) -> None:
     spoilt = json.loads(json.dumps(templates["prod"]).replace(f'"Prefix": "electricity/{folder}/"', '"Spoilt": ""'))
     assert {path.split("/")[1] for path in unruled(spoilt)} == {folder}
-
-
-def test_nothing_stays_as_it_is_for_ever(templates: dict[str, Templates]) -> None:
-    """Old versions go; what is not deleted moves to cheaper tiers. Logs go as those of functions do."""
-    for bucket, several in rules(templates["prod"]).items():
-        for rule in (one for one in several if "Prefix" in one):
-            assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30, (bucket, rule)
-            assert ("ExpirationInDays" in rule) != ("Transitions" in rule), (bucket, rule)
-    (logs,) = rules(templates["prod"])["access-logs"]
-    assert (logs["ExpirationInDays"], logs["NoncurrentVersionExpiration"]) == (365, {"NoncurrentDays": 1})

@@ -50,23 +50,6 @@ def test_a_rule_on_awss_events_is_of_its_own_stage(templates: Templates, stage: 
     assert [one["Name"] for one in rules if f"millrace-{stage}-" not in json.dumps(one["EventPattern"])] == []
 
 
-@pytest.mark.parametrize("stage", ["local", "prod"])
-def test_what_starts_machines_is_put_by_the_machine_that_does_it(templates: Templates, stage: str) -> None:
-    may: dict[str, list[str]] = {}
-    for template in templates[stage].values():
-        for role in (one["Properties"] for one in template["Resources"].values() if one["Type"] == "AWS::IAM::Role"):
-            for statement in (each for own in role.get("Policies", []) for each in own["PolicyDocument"]["Statement"]):
-                if "events:PutEvents" in statement["Action"]:
-                    named = statement.get("Condition", {}).get("StringEquals", {}).get("events:detail-type", "any")
-                    for kind in [named] if isinstance(named, str) else named:
-                        may.setdefault(kind, []).append(role["RoleName"].partition(f"{stage}-")[2].split("-", 1)[1])
-    assert "any" not in may
-    started = {"dataset.committed": "ingestion", "model.registered": "training", "retrain.requested": "monitoring"}
-    assert {kind: sorted(set(may[kind])) for kind in started} == {
-        kind: [f"{room}-machines"] for kind, room in started.items()
-    }
-
-
 def test_a_field_or_an_event_that_does_not_exist_is_seen() -> None:
     assert unknown({"detail-type": ["model.registred"], "detail": {"workload": ["w"]}}) == ["model.registred"]
     assert unknown({"detail-type": ["dataset.committed"], "detail": {"rows": [1]}}) == ["rows"]

@@ -54,9 +54,6 @@ def policies(sharing: dict[str, Path]) -> dict[str, str]:
             found["versions"] = one.properties["ModelPackageGroupPolicy"]
         elif one.kind == "AWS::S3::BucketPolicy" and "artefacts" in one.logical_id:
             found["bucket"] = one.properties["PolicyDocument"]
-        elif "RepositoryPolicyText" in one.properties:
-            assert one.properties["RepositoryName"] == "millrace-dev-inference"
-            found["image"] = one.properties["RepositoryPolicyText"]
     [role] = [
         one.properties["Policies"][0]["PolicyDocument"]
         for one in resources(sharing["prod"])
@@ -131,9 +128,3 @@ def test_nothing_is_written_signed_or_read_beside_the_runs(
 ) -> None:
     everything = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
     assert decided(policies, of, Request(action=action, resources=(resource,)), own=everything)
-
-
-def test_images_may_be_pulled_by_whoever_deploys_there(policies: dict[str, str]) -> None:
-    [statement] = json.loads(policies["image"])["Statement"]
-    assert statement["Principal"] == {"AWS": f"arn:aws:iam::{PROD}:root"}
-    assert all("Get" in action or "Check" in action for action in statement["Action"])
