@@ -135,15 +135,14 @@ def parquet(random: Random) -> bytes:
     rows = random.randint(1, 40)
     kinds = {name: random.choice(OTHER if random.random() < 0.03 else STORED[name]) for name in KINDS}
     table = pa.table({name: _stored_cells(random, kind, rows) for name, kind in kinds.items()})
-    sink, has_words = io.BytesIO(), random.random() < 0.5
+    sink = io.BytesIO()
     pq.write_table(
         table,
         sink,
-        column_encoding=None if has_words else _encodings(random, kinds),
         compression=random.choice(["none", "zstd"]),
         write_page_checksum=random.random() < 0.5,
         data_page_version=random.choice(["1.0", "2.0"]),
-        use_dictionary=has_words,
+        use_dictionary=random.random() < 0.5,
         row_group_size=random.choice([5, 100]),
         store_schema=random.random() < 0.5,
     )
@@ -155,19 +154,6 @@ def parquet(random: Random) -> bytes:
             at = random.randrange(footer if random.random() < 0.7 else 4, len(data) - 4)
             data[at] ^= 1 << random.randrange(8)
     return bytes(data)
-
-
-def _encodings(random: Random, kinds: dict[str, pa.DataType]) -> dict[str, str]:
-    """An encoding for some of the columns, of those that the format has for their types."""
-    found: dict[str, str] = {}
-    for name, kind in kinds.items():
-        if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-            found[name] = random.choice(["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
-        elif kind in (pa.int32(), pa.int64()):
-            found[name] = random.choice(["PLAIN", "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"])
-        elif pa.types.is_floating(kind):
-            found[name] = random.choice(["PLAIN", "BYTE_STREAM_SPLIT"])
-    return found
 
 
 def _stored_cells(random: Random, kind: pa.DataType, rows: int) -> pa.Array:

@@ -124,8 +124,10 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
         ({"keyarn": "x"}, f"stages.dev.keyarn: expected one of {KEYS} (did you mean 'key_arn'?), got 'keyarn'"),
         ({"event_bus": "a b"}, "stages.dev.event_bus: expected a text that matches ^[A-Za-z0-9._-]+$, got 'a b'"),
         ({"machine_log": "all"}, "stages.dev.machine_log: expected 'data', 'events' or 'errors', got 'all'"),
-        ({"prediction_starts": {}}, "stages.dev.prediction_starts: expected snapstart or provisioned, one of the two,"),
         ({"tags": ["a"]}, "stages.dev.tags: expected an object, got ['a']"),
+        ({"tags": {"millrace:workload": "mine"}}, "stages.dev.tags: expected other keys than"),
+        ({"tags": {"aws:mine": "x"}}, "stages.dev.tags: expected other keys than"),
+        ({"tags": {"a": "*"}}, "stages.dev.tags.a"),
         ([], f"stages.dev: expected an object with some of {KEYS}, got []"),
     ],
 )
@@ -198,17 +200,7 @@ def test_the_owner_adds_tags() -> None:
     assert options_of(None, "dev") == options_of({"prod": {"tags": {"a": "b"}}}, "dev") == Options()
 
 
-@pytest.mark.parametrize(
-    ("stages", "said"),
-    [
-        ({"dev": {"tags": {"millrace:workload": "mine"}}}, "expected other keys than"),
-        ({"dev": {"tags": {"aws:mine": "x"}}}, "expected other keys than"),
-        ({"dev": {"tags": {"a": "*"}}}, "stages.dev.tags.a"),
-        ({"dev": {"colour": "red"}}, "stages.dev.colour"),
-        ("{", "expected values by stage"),
-        ([], "expected values by stage"),
-    ],
-)
-def test_a_wrong_option_is_named(stages: object, said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+@pytest.mark.parametrize("stages", ["{", []])
+def test_options_come_by_stage(stages: object) -> None:
+    with pytest.raises(ConfigurationError, match="expected values by stage"):
         options_of(stages, "dev")

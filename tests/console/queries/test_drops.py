@@ -24,7 +24,7 @@ from millrace.console.queries.versions import registry_of
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
 from millrace.datasets.tables import ICEBERG_TYPES
-from millrace.errors import EnvironmentNotFoundError, WorkloadError
+from millrace.errors import WorkloadError
 from millrace.names import MACHINES, WorkloadNames
 from tests import builders
 from tests.console.conftest import DEV, make_machines, make_stores
@@ -108,13 +108,6 @@ def deployed(environment: Environment) -> Environment:
     environment.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     make_machines(environment, NAMES, *MACHINES)
     return environment
-
-
-def test_a_workload_that_is_not_deployed_is_an_error(environment: Environment) -> None:
-    with pytest.raises(
-        EnvironmentNotFoundError, match=r"expected the machines of millrace-dev-electricity .* got none"
-    ):
-        read_report(environment, NAMES, question="?")
 
 
 def test_a_version_without_its_files_has_a_page(deployed: Environment) -> None:

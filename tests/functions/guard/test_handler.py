@@ -3,8 +3,6 @@
 import hashlib
 import json
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, timedelta
 
@@ -121,41 +119,6 @@ def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, e
     assert handler(event("guard"))["accepted"]
     assert aws.retrainings.last().runs_in("1997-06") == 1
     assert {record["event"] for record in aws.audit()} == {"retrain.accepted"}
-
-
-GUARDS = 8
-
-
-@pytest.fixture
-def at_once():
-    """Holds the first write of each of GUARDS threads until all have read: nobody sees the lease of another."""
-    read, wrote = threading.Barrier(GUARDS, timeout=30), threading.local()
-
-    def hold(**_):
-        if not getattr(wrote, "before", False):
-            wrote.before = True
-            read.wait()
-
-    return hold
-
-
-@pytest.mark.parametrize("detail", [{}, {"workload": "electricity", "alarms": ["millrace-local-electricity-error"]}])
-def test_of_guards_at_once_one_is_accepted(aws, ready, load, event, at_once, detail):
-    """All have read that nobody retrains; the lease lets one through."""
-    handler = load("guard")
-    client = sys.modules["millrace.functions.guard.handler"].ROOM.dynamodb
-    client.meta.events.register("before-call.dynamodb.PutItem", at_once)
-    # Made at its first use: two threads would make two, and what the one raises the other does not know.
-    assert client.exceptions
-    executions = [f"arn:aws:states:eu-west-1:123456789012:execution:x:{number}" for number in range(GUARDS)]
-    with ThreadPoolExecutor(GUARDS) as pool:
-        answers = list(pool.map(lambda name: handler(event("guard", detail=detail) | {"execution": name}), executions))
-    (accepted,) = [name for name, answer in zip(executions, answers, strict=True) if answer["accepted"]]
-    assert {answer["reason"] for answer in answers} <= {"accepted", "running", "cool_down"}
-    assert (aws.leases.find("retrain").holder, aws.retrainings.last().execution_arn) == (accepted, accepted)
-    assert aws.retrainings.last().runs_in("1997-06") == 1
-    told = [record["event"] for record in aws.audit()]
-    assert (told.count("retrain.accepted"), told.count("retrain.refused")) == (1, GUARDS - 1)
 
 
 OTHER = "arn:aws:states:eu-west-1:123456789012:execution:x:other"

@@ -72,16 +72,6 @@ def test_each_encoding_of_a_text_gives_the_same_rows(encoding: str, version: str
 
 
 @pytest.mark.parametrize("encoding", TEXTS)
-def test_each_encoding_of_bad_utf_8_costs_the_same_row(encoding: str, tmp_path: Path) -> None:
-    path = tmp_path / "drop"
-    broken = pa.array([b"good", b"\xff\xfe", None], pa.binary())
-    columns = {"s": pa.Array.from_buffers(pa.string(), 3, broken.buffers(), 1), "b": broken, "n": pa.array([1, 2, 3])}
-    pq.write_table(pa.table(columns), path, **by_encoding(encoding))
-    rows, wrong = read(path)
-    assert (rows["s"].to_pylist(), wrong) == (["good", None], [2])
-
-
-@pytest.mark.parametrize("encoding", TEXTS)
 @pytest.mark.parametrize(("column", "most"), [("s", Limits().line_bytes), ("b", Limits().cell_bytes)])
 def test_a_cell_has_a_largest_size(column: str, most: int, encoding: str, tmp_path: Path) -> None:
     """As a line of a text file has: one byte more is a reason, with its column and row."""
@@ -96,16 +86,6 @@ def test_a_cell_has_a_largest_size(column: str, most: int, encoding: str, tmp_pa
             error = refusal(path)
             assert error.reason == "too_large"
             assert f"in the column {column}, row 301" in error.expected
-
-
-@pytest.mark.parametrize("encoding", TEXTS)
-def test_a_cell_of_megabytes_among_small_ones_is_refused(encoding: str, tmp_path: Path) -> None:
-    texts = pa.array(["a"] * 999 + ["b" * 20 * MIB])
-    path = written(tmp_path / "drop", texts, [None] * 1_000, **by_encoding(encoding))
-    assert path.stat().st_size < 20_000
-    error = refusal(path)
-    assert error.reason == "too_large"
-    assert "in the column s, row 1000" in error.expected
 
 
 @pytest.mark.parametrize("encoding", TEXTS)

@@ -5,13 +5,10 @@ from dataclasses import replace
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.evaluation.sample import Sample
 from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.promotion import (
     NONE,
-    SampleAnswers,
     check_proven,
-    judge_smoke_test,
     outcome_of,
     outdated_by,
     promote,
@@ -163,25 +160,3 @@ def test_who_lets_a_version_be_released(approval, changed_by, asked_by, mode, ex
     verdict = verdict_of(package, approval=mode, own_roles=OWN)
     said = verdict.refusal or ("waits" if verdict.waits else f"approved by {verdict.approved_by}")
     assert expected in ("goes on" if said == "approved by " else said)
-
-
-def sample(*values):
-    return Sample(rows=({},) * len(values), answers=tuple({"value": value} for value in values))
-
-
-@pytest.mark.parametrize(
-    ("came", "expected", "version", "passed"),
-    [
-        ([0.5, 0.25], [0.5, 0.25], "2", True),
-        ([0.5, 0.25], [0.5, 0.2502], "2", False),
-        ([0.5, 0.25], [0.5, 0.25, 0.1], "2", False),
-        ([0.5, 0.25], [0.5, 0.25], "3", False),
-        ([], [], "2", False),
-        ([float("nan")], [0.5], "2", False),
-        (["high"], ["high"], "2", True),
-        (["high"], ["low"], "2", False),
-    ],
-)
-def test_a_probe_needs_the_version_all_rows_and_the_same_answers(came, expected, version, passed):
-    answers = SampleAnswers(model_version="2", answers=tuple({"value": value} for value in came))
-    assert judge_smoke_test(answers, sample(*expected), version=version).passed is passed
