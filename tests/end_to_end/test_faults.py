@@ -152,7 +152,7 @@ def history(lived: Lived, arn: str, kind: str, details: str) -> list[dict[str, A
 def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: Lived) -> None:
     """An instance that is taken away: the machine's retry goes on under another name, the run ends with a version."""
     states, sagemaker = lived.cloud.client("stepfunctions"), lived.cloud.client("sagemaker")
-    lived.put("training", "autumn.parquet", parquet(a_year_later("1996-10", "1996-12")))
+    lived.put("training", "autumn.parquet", parquet(a_year_later("1996-08", "1996-12")))
     lived.rest()
     log = lived.build / "local" / "logs" / "jobs" / "training"
     known = set(log.iterdir())
