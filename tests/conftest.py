@@ -34,6 +34,7 @@ OWN_CLOUD = tuple(
     f"tests/end_to_end/test_{name}.py"
     for name in (
         "air_quality",
+        "bulk",
         "first_month",
         "interrupt",
         "kinds",
