@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from millrace.errors import ConfigurationError
 from millrace.infra.options import options_of
-from millrace.infra.rules.assembly import Stack, machines, read
+from millrace.infra.rules.assembly import Stack, machines, read, resources
 from millrace.infra.rules.catalogue import findings
 from tests.infra.conftest import ELECTRICITY, synthesized
-
-SPARK = "AWS::EMRServerless::Application"
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +17,17 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
     return list(read(synthesized("dev", [ELECTRICITY], tmp_path_factory.mktemp("bulk"), options)))
 
 
-def of_type(stacks: list[Stack], kind: str) -> list[dict[str, Any]]:
-    found = [one for stack in stacks for one in stack.template["Resources"].values()]
-    return [one["Properties"] for one in found if one["Type"] == kind]
-
-
 def test_no_rule_is_broken(stacks: list[Stack]) -> None:
     assert not list(findings(stacks))
 
 
 def test_the_application_is_as_large_as_the_option_says_and_reaches_s3_alone(stacks: list[Stack]) -> None:
-    (application,) = of_type(stacks, SPARK)
+    (application,) = (one.properties for one in resources(stacks, "AWS::EMRServerless::Application"))
     assert application["MaximumCapacity"] == {"Cpu": "32 vCPU", "Memory": "128 GB"}
     assert "InitialCapacity" not in application
     assert len(application["NetworkConfiguration"]["SubnetIds"]) == 3
-    (role,) = [one for one in of_type(stacks, "AWS::IAM::Role") if one.get("RoleName", "").endswith("-bulk")]
+    roles = [one.properties for one in resources(stacks, "AWS::IAM::Role")]
+    (role,) = [one for one in roles if one.get("RoleName", "").endswith("-bulk")]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert {action.partition(":")[0] for one in statements for action in one["Action"]} == {"s3", "kms"}
 
@@ -55,9 +46,3 @@ def test_an_application_that_could_run_no_job_is_refused(bulk: dict[str, int]) -
     with pytest.raises(ConfigurationError) as error:
         options_of({"dev": {"bulk": bulk}}, "dev")
     assert next(iter(bulk)) in str(error.value)
-
-
-def test_a_stage_without_it_has_none(assemblies: dict[str, Path]) -> None:
-    found = list(read(assemblies["dev"]))
-    assert not of_type(found, SPARK)
-    assert not [one for one in machines(found) if "Bulk" in one.definition["States"]]
