@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import copy
 import gzip
-import io
-import itertools
 import json
-import os
 import pickle
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pysail.spark import SparkConnectServer
+from pyspark.sql import SparkSession
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.sagemaker.endpoints.serving import free_port
-from millrace.aws.objects import put_object, read_object
+from millrace.aws.objects import read_object
 from millrace.contract.load import contract_of, read_document
 from millrace.contract.schema import LINE
 from millrace.datasets.bulk.run import FIRST, KEY, judge
@@ -33,13 +31,14 @@ from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.quarantine import QuarantineFile, schema
 from millrace.datasets.tables import Lake
-from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits
-from millrace.functions.ingestion.drop import parse
+from millrace.functions.ingestion import drop
+from millrace.jobs.bulk.__main__ import SparkTasks
 from millrace.messages.bulk import BulkPlan, BulkResult
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.conftest import WORKLOAD
+from tests.millrace.files import conftest as writers
 
 AT = datetime(1999, 1, 1, tzinfo=UTC)
 DOCUMENT = read_document(WORKLOAD / "contract.yaml")
@@ -68,13 +67,11 @@ class InTurn:
         return answers
 
     def shared(self, keys: Callable[[Any], Iterator[pa.RecordBatch]], items: Sequence[Any]) -> pa.Table:
-        rows = pa.Table.from_batches([batch for item in items for batch in keys(item)])
-        firsts = rows.group_by([KEY, "value"]).aggregate([(LINE, "min"), (LINE, "count")])
-        both = rows.join(firsts, [KEY, "value"]).to_pylist()
-        shared = [row for row in both if row[f"{LINE}_count"] > 1 and row[LINE] > 0]
-        columns = {KEY: KEY, LINE: LINE, FIRST: f"{LINE}_min"}
-        schema = pa.schema([(name, pa.int64()) for name in columns])
-        return pa.table({name: [row[old] for row in shared] for name, old in columns.items()}, schema=schema)
+        found = pa.Table.from_batches([batch for item in items for batch in keys(item)])
+        same = f"(PARTITION BY {KEY}, value)"
+        told = f"SELECT {KEY}, {LINE}, min({LINE}) OVER {same} AS {FIRST}, count(*) OVER {same} AS rows FROM keys"
+        shared = f"SELECT * EXCLUDE rows FROM ({told}) WHERE rows > 1 AND {LINE} > 0"
+        return duckdb.from_arrow(found).query("keys", shared).to_arrow_table()
 
 
 def row(number: int, **cells: object) -> dict[str, object]:
@@ -96,30 +93,36 @@ def rows(count: int, chance: random.Random) -> list[dict[str, object]]:
 
 
 def as_csv(made: list[dict[str, object]]) -> bytes:
-    def cell(value: object) -> str:
-        text = "" if value is None else str(value)
-        return '"' + text.replace('"', '""') + '"' if set(text) & set('",\n') else text
-
-    lines = [",".join(map(cell, each.values())) for each in made]
-    return "\n".join([",".join(NAMES), *lines, "1,2", '9,"', ""]).encode()
+    return writers.as_csv(made) + b'1,2\n9,"\n'
 
 
 def as_json(made: list[dict[str, object]]) -> bytes:
-    return "\n".join([*(json.dumps(each) for each in made), "{", ""]).encode()
+    return writers.as_json_lines(made) + b"{\n"
+
+
+def as_parquet(made: list[dict[str, object]]) -> bytes:
+    good = [each for each in made if each["serial"] != "x"]
+    times = [datetime.fromisoformat(str(each["timestamp"])) for each in good]
+    return writers.as_parquet(good, rows_in_group=30, timestamp=pa.array(times))
+
+
+def packed(made: list[dict[str, object]]) -> bytes:
+    return gzip.compress(as_csv(made))
 
 
 @dataclass
 class Place:
     """A lake with a drop in its landing bucket."""
 
-    names: WorkloadNames
+    lake: Lake
     s3: Any
     folder: Path
     document: dict[str, Any]
 
-    @property
-    def lake(self) -> Lake:
-        return Lake(self.names, contract_of(self.document, where="contract.yaml"))
+    def hold(self, made: list[dict[str, object]]) -> None:
+        """Commit these rows, before the drop comes."""
+        source = Source(uri="s3://before", key="before", digest="b", written_by="before", arrived=AT)
+        commit(self.lake, "rows", writers.parse(as_json(made), self.lake.contract.table("training")).rows, source)
 
     def plan(self, data: bytes, **fields: object) -> BulkPlan:
         names = self.lake.names
@@ -141,11 +144,6 @@ class Place:
             **fields,
         )
 
-    def typed(self, data: bytes) -> pa.Table:
-        (self.folder / "drop").write_bytes(data)
-        table = self.lake.contract.table("training")
-        return pa.concat_tables([part.rows for part in read_drop(self.folder / "drop", table)])
-
     def whole(self, data: bytes, uri: str) -> tuple[pa.Table, list[dict[str, Any]], dict[str, int]]:
         """The good rows, the quarantine and its counts, as one function judges the drop."""
         path, parsed, raw, refused = (self.folder / name for name in ("drop", "parsed", "raw", "refused"))
@@ -153,7 +151,7 @@ class Place:
         table, made = self.lake.contract.table("training"), {"drop_id": "drop", "source": uri, "as_of": AT}
         origin = Origin(name="", at=AT, digest="d", fetch=lambda *_: b"")
         with QuarantineFile(raw, **made) as unparsable:
-            parse({path: origin}, table, parsed, unparsable, limits=Limits())
+            drop.parse({path: origin}, table, parsed, unparsable, limits=Limits())
         source = Source(uri=uri, key="electricity/training/rows", digest="d", written_by="drop", arrived=AT)
         quarantine = partial(QuarantineFile, refused, **made)
         judged = RowsInFile(self.lake, "rows", table, parsed=parsed, source=source, quarantine=quarantine)
@@ -161,51 +159,37 @@ class Place:
         return self._read([file.file_path for file in new.files]), read(raw, refused), dict(new.quarantined)
 
     def judged(self, result: BulkResult, plan: BulkPlan) -> tuple[pa.Table, list[dict[str, Any]], dict[str, int]]:
-        paths = []
-        for name in ("unparsable", "refused"):
-            paths.append(self.folder / name)
-            paths[-1].write_bytes(read_object(self.s3, f"{plan.staging}{name}.parquet"))
-        return self._read(list(result.files)), read(*paths), dict(result.quarantined)
+        uris = [f"{plan.staging}{name}.parquet" for name in ("unparsable", "refused")]
+        refused = read(*(pa.BufferReader(read_object(self.s3, uri)) for uri in uris))
+        return self._read(list(result.files)), refused, dict(result.quarantined)
 
     def _read(self, uris: list[str]) -> pa.Table:
-        io, parts = self.lake.open("rows").io, [self.lake.schema("rows").empty_table()]
-        for uri in uris:
-            with io.new_input(uri).open() as stream:
-                parts.append(pq.read_table(stream).cast(parts[0].schema))
-        return pa.concat_tables(parts)
+        schema = self.lake.schema("rows")
+        parts = [pq.read_table(pa.BufferReader(read_object(self.s3, uri))).cast(schema) for uri in uris]
+        return pa.concat_tables([schema.empty_table(), *parts])
 
 
-def read(*paths: Path) -> list[dict[str, Any]]:
-    found = [row for path in paths for row in pq.read_table(path, schema=schema()).to_pylist()]
+def read(*files: Any) -> list[dict[str, Any]]:
+    found = [row for file in files for row in pq.read_table(file, schema=schema()).to_pylist()]
     return sorted(found, key=lambda row: row["line"])
 
 
 @pytest.fixture
-def place(names: WorkloadNames, cloud: Cloud, tmp_path: Path) -> Place:
-    return Place(names, cloud.client("s3"), tmp_path, DOCUMENT)
-
-
-def as_parquet(made: list[dict[str, object]], **written: Any) -> bytes:
-    good = [each for each in made if each["serial"] != "x"]
-    table = pa.Table.from_pylist(
-        [each | {"timestamp": datetime.fromisoformat(str(each["timestamp"]))} for each in good]
-    )
-    pq.write_table(table, sink := io.BytesIO(), row_group_size=30, **written)
-    return sink.getvalue()
-
-
-def packed(made: list[dict[str, object]]) -> bytes:
-    return gzip.compress(as_csv(made))
+def place(names: WorkloadNames, cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> Place:
+    """The parameter is the least number of rows that the contract takes."""
+    document = copy.deepcopy(DOCUMENT)
+    if least := getattr(request, "param", 0):
+        rule = {"type": "library", "metric": "rowCount", "mustBeGreaterOrEqualTo": least}
+        document["schema"][0]["quality"] = [rule]
+    return Place(Lake(names, contract_of(document, where="contract.yaml")), cloud.client("s3"), tmp_path, document)
 
 
 @pytest.mark.parametrize("write", [as_csv, as_json, as_parquet, packed])
 @pytest.mark.parametrize("has_rows", [False, True])
 def test_many_tasks_say_what_one_function_says(place: Place, write: Any, has_rows: bool) -> None:
-    made = rows(200, random.Random(7))
     if has_rows:
-        source = Source(uri="s3://before", key="before", digest="b", written_by="before", arrived=AT)
-        commit(place.lake, "rows", place.typed(as_json([row(3), row(9), row(20, serial=41, tag="t")])), source)
-    data = write(made)
+        place.hold([row(3), row(9), row(20, serial=41, tag="t")])
+    data = write(rows(200, random.Random(7)))
     plan = place.plan(data, range_bytes=900)
     result = judge(plan, InTurn())
     assert place.judged(result, plan) == place.whole(data, plan.source)
@@ -213,48 +197,40 @@ def test_many_tasks_say_what_one_function_says(place: Place, write: Any, has_row
     assert len(result.files) > (write is not packed)
 
 
+@pytest.mark.parametrize("place", [500], indirect=True)
 def test_rows_that_are_too_few_are_all_refused(place: Place) -> None:
-    place = replace(place, document=copy.deepcopy(DOCUMENT))
-    place.document["schema"][0]["quality"] = [{"type": "library", "metric": "rowCount", "mustBeGreaterOrEqualTo": 500}]
     data = as_csv(rows(200, random.Random(7)))
     plan = place.plan(data, range_bytes=900)
     result = judge(plan, InTurn())
     assert place.judged(result, plan) == place.whole(data, plan.source)
-    assert result.files == ()
-    assert result.quarantined["row_count"] > 100
+    assert (result.files, result.quarantined["row_count"] > 100) == ((), True)
 
 
 def test_a_job_that_is_killed_anywhere_and_begun_again_says_the_same(place: Place) -> None:
     data = as_json(rows(80, random.Random(9)))
     plan = place.plan(data, range_bytes=4000)
-    whole, died = judge(plan.model_copy(update={"staging": plan.staging + "other/"}), InTurn()), 0
-    for task in itertools.count(1):
-        try:
-            result = judge(plan, InTurn(dies_at=task))
-            break
-        except KeyboardInterrupt:
-            died += 1
-    assert died > 4
+    whole, result, dies_at = judge(plan.model_copy(update={"staging": plan.staging + "other/"}), InTurn()), None, 0
+    while result is None:
+        dies_at += 1
+        with suppress(KeyboardInterrupt):
+            result = judge(plan, InTurn(dies_at))
+    assert dies_at > 5
     assert result == whole
     assert place.judged(result, plan) == place.whole(data, plan.source)
 
 
-def test_spark_says_what_one_function_says(place: Place, tmp_path: Path) -> None:
-    """Through Sail and the job's own program, each in a process of its own."""
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
+def test_spark_says_what_one_function_says(place: Place) -> None:
     made = [row(number % 40_000) for number in range(60_000)]
-    source = Source(uri="s3://before", key="before", digest="b", written_by="before", arrived=AT)
-    commit(place.lake, "rows", place.typed(as_json(made[500:700])), source)
+    place.hold(made[500:700])
     data = as_csv(made)
     plan = place.plan(data, range_bytes=2**20)
-    put_object(place.s3, plan.staging + "plan.json", plan.model_dump_json().encode())
-    port = free_port()
-    server = [sys.executable, "-m", "pysail", "spark", "server", "--port", str(port)]
-    with subprocess.Popen(server, env={**os.environ}) as sail:
-        try:
-            job = [sys.executable, "-m", "millrace.jobs.bulk", plan.staging + "plan.json"]
-            subprocess.run(job, env={**os.environ, "SPARK_REMOTE": f"sc://localhost:{port}"}, check=True)
-        finally:
-            sail.kill()
-    result = BulkResult.model_validate_json(read_object(place.s3, plan.result))
+    server = SparkConnectServer()
+    server.start(background=True)
+    _, port = server.listening_address
+    session = SparkSession.builder.remote(f"sc://localhost:{port}").create()  # type: ignore[attr-defined]
+    result = judge(plan, SparkTasks(session))
+    session.stop()
+    server.stop()
     assert place.judged(result, plan) == place.whole(data, plan.source)
     assert result.quarantined == {"duplicate_key": 20_200}

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.schema import Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow
+from millrace.contract.schema import Column, Table
 from millrace.datasets.bulk.pieces import cut_text, read_text
 from millrace.errors import DropError
 from millrace.files.catalogue import format_at, read_drop
 from millrace.files.lines import BOM
-from millrace.files.parsed import Limits
+from millrace.files.parsed import Limits, Parsed
 from tests.fuzz import examples
 
 TABLE = Table(
@@ -43,39 +41,30 @@ JSON = st.lists(st.sampled_from([*(line.encode() for line in LINE), b'{"s":"\xff
 LIMITS = st.builds(
     Limits, line_bytes=st.sampled_from([40, 2000]), block_bytes=st.integers(1, 90), batch_rows=st.integers(1, 9)
 )
-Found = tuple[list[dict[str, object]], list[QuarantinedRow]]
 
 
-def one_after_the_other(data: bytes, table: Table, limits: Limits, path: Path) -> Found:
-    path.write_bytes(data)
-    parts = list(read_drop(path, table, limits))
-    rows = pa.concat_tables([parsed_schema(table).empty_table(), *(part.rows for part in parts)])
-    return rows.to_pylist(), [row for part in parts for row in part.unparsable]
-
-
-def in_pieces(data: bytes, table: Table, limits: Limits, size: int, path: Path) -> Found:
+def in_pieces(data: bytes, table: Table, limits: Limits, size: int, path: Path) -> Iterator[Parsed]:
     """As a job reads it, each piece by itself."""
     form = format_at(io.BytesIO(data), len(data), table)
-    rows, unparsable = list[dict[str, object]](), list[QuarantinedRow]()
     for piece in cut_text(io.BytesIO(data), 3 if data.startswith(BOM) else 0, form, table, limits, size):
         path.write_bytes(piece.head + data[piece.begin : piece.end])
-        for part in read_text(path, piece, table, limits):
-            rows += part.rows.to_pylist()
-            unparsable += part.unparsable
-    return rows, unparsable
+        yield from read_text(path, piece, table, limits)
 
 
-def told(read: Callable[[], Found]) -> Found | str:
+def told(parts: Iterator[Parsed]) -> object:
     """What was found, or why the drop cannot become rows."""
     try:
-        return read()
+        found = list(parts)
     except DropError as error:
         return ([], []) if error.got == "a header only" else str(error)
+    rows = [row for part in found for row in part.rows.to_pylist()]
+    return rows, [row for part in found for row in part.unparsable]
 
 
 def agree(data: bytes, table: Table, limits: Limits, size: int, path: Path) -> None:
-    whole = told(lambda: one_after_the_other(data, table, limits, path))
-    assert told(lambda: in_pieces(data, table, limits, size, path)) == whole
+    path.write_bytes(data)
+    whole = told(read_drop(path, table, limits))
+    assert told(in_pieces(data, table, limits, size, path)) == whole
 
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)

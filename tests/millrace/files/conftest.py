@@ -64,12 +64,12 @@ def as_json_lines(rows: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def as_parquet(rows: list[dict[str, Any]], **stored: pa.Array) -> bytes:
+def as_parquet(rows: list[dict[str, Any]], *, rows_in_group: int | None = None, **stored: pa.Array) -> bytes:
     """`stored` are the cells of columns that have a type of their own."""
     table = pa.Table.from_pylist([{name: row[name] for name in row if name not in stored} for row in rows])
     for name, cells in stored.items():
         table = table.append_column(name, cells)
-    pq.write_table(table, sink := io.BytesIO())
+    pq.write_table(table, sink := io.BytesIO(), row_group_size=rows_in_group)
     return sink.getvalue()
 
 
