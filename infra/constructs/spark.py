@@ -23,11 +23,11 @@ def spark(scope: Construct, context: Context, most: Bulk) -> str:
     """The id of the application, which no name tells. An idle one has no worker and costs nothing.
 
     The jobs reach S3 by the endpoint of their subnets, and nothing else."""
-    names = context.names
+    names, table = context.names, f"iceberg/{context.names.table('rows')}"
     own = [
         LANDING.read_versions(names, "training"),
-        LAKE.read(names, "staging", "iceberg"),
-        LAKE.write(names, "staging", "iceberg"),
+        LAKE.read(names, "staging", table),
+        LAKE.write(names, "staging", f"{table}/data"),
     ]
     own.append(key.use(context.key_arn, own))
     role_of(scope, BULK, context=context, service="emr-serverless.amazonaws.com", statements=own)

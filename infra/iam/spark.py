@@ -17,11 +17,12 @@ LATER = "<Spark.ApplicationId>"
 
 def plan(names: WorkloadNames) -> list[Statement]:
     """Find the table of rows, or make it if nobody has, and read it; nothing can be committed to it."""
-    metadata = LAKE.arn(names, f"iceberg/{names.table('rows')}/metadata/*")
+    table = f"iceberg/{names.table('rows')}"
+    metadata = LAKE.arn(names, f"{table}/metadata/*")
     return [
         tables(names, "rows").may("CreateTable", "GetTable"),
         resource("s3", metadata, because="pyiceberg names the metadata by a UUID").may("PutObject"),
-        LAKE.read(names, "staging", "iceberg"),
+        LAKE.read(names, "staging", table),
         LAKE.find(names, "staging"),
     ]
 
@@ -31,7 +32,7 @@ def run(names: WorkloadNames, application: str) -> list[Statement]:
 
     https://docs.aws.amazon.com/step-functions/latest/dg/emr-serverless-iam.html"""
     arn, why = names.platform.arn("emr-serverless", f"/applications/{application}"), "EMR names each run"
-    runs = resource("emr-serverless", f"{arn}/jobruns/*", because=why).may("CancelJobRun", "GetJobRun")
+    runs = resource("emr-serverless", f"{arn}/jobruns/*", because=why).may("CancelJobRun", "GetJobRun", "TagResource")
     return [
         resource("emr-serverless", arn).may("StartJobRun"),
         replace(runs, reasons={f"{names.platform.arn('emr-serverless', f'/applications/{LATER}')}/jobruns/*": why}),

@@ -21,15 +21,18 @@ ROOT, PYTHON = "/opt/program", "/usr/bin/python3.11"
 PROPERTIES = {
     "driver.cores": "4",
     "driver.memory": "14g",
+    "driver.maxResultSize": "8g",
     "executor.cores": "4",
     "executor.memory": "14g",
+    "emr-serverless.executor.disk": "200g",
     "emr-serverless.driverEnv.PYTHONPATH": ROOT,
     "emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
     "emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,
     "executorEnv.PYTHONPATH": ROOT,
     "executorEnv.PYSPARK_PYTHON": PYTHON,
 }
-"""Of Spark. With what it adds to the memory of a worker it is 16 GB."""
+"""Of Spark. With what it adds to the memory of a worker it is 16 GB. Usually it takes a GiB of results, too few for the
+rows of a drop that comes again; and a worker has 20 GB of disk, too few for the file that a packed drop becomes."""
 JUDGED_AGAIN = {"ErrorEquals": [TableMovedError.__name__], "ResultPath": "$.moved", "Next": "Moved"}
 """The catcher of a validation whose table has other keys than the job has seen."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from millrace.errors import ConfigurationError
@@ -30,6 +32,8 @@ def test_the_application_is_as_large_as_the_option_says_and_reaches_s3_alone(sta
     (role,) = [one for one in roles if one.get("RoleName", "").endswith("-bulk")]
     statements = role["Policies"][0]["PolicyDocument"]["Statement"]
     assert {action.partition(":")[0] for one in statements for action in one["Action"]} == {"s3", "kms"}
+    (written,) = [json.dumps(one["Resource"]) for one in statements if "s3:PutObject" in one["Action"]]
+    assert (written.count("/iceberg/"), written.count("/iceberg/electricity_rows/data/*")) == (1, 1)
 
 
 def test_a_large_drop_goes_through_a_job_and_is_judged_again_if_its_table_has_moved(stacks: list[Stack]) -> None:
@@ -38,7 +42,9 @@ def test_a_large_drop_goes_through_a_job_and_is_judged_again_if_its_table_has_mo
     assert states["Validation"]["Catch"][0]["ErrorEquals"] == ["TableMovedError"]
     assert [one["Next"] for one in states["Readable?"]["Choices"]] == ["Validation", "Bulk"]
     assert {states["Bulk"]["Next"], states["Moved"]["Next"]} == {"Ingestion"}
-    assert states["Bulk"]["Parameters"]["ExecutionTimeoutMinutes"] == 720
+    given = states["Bulk"]["Parameters"]
+    assert given["ExecutionTimeoutMinutes"] == 720
+    assert "executor.disk=200g" in given["JobDriver"]["SparkSubmit"]["SparkSubmitParameters"]
 
 
 @pytest.mark.parametrize("bulk", [{"above_mb": 513}, {"above_mb": 0}, {"vcpus": 4}, {"vcpus": 18}, {"instances": 2}])
