@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -36,19 +35,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
             yield cloud
 
 
-def ended(cloud: LocalCloud) -> dict[str, Any]:
-    """The state at the end of the one execution of `ingest`."""
-    machines = cloud.client("stepfunctions")
-    executions = until(lambda: machines.list_executions(stateMachineArn=NAMES.machine_arn("ingest"))["executions"])
-    told = closed(machines, executions[0]["executionArn"])
-    assert told["status"] == "SUCCEEDED", told
-    return json.loads(told["output"])
-
-
 def test_it_is_judged_by_a_job_and_committed_once(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     known = sample(0, ROWS)
     drop(cloud, "all.csv", csv(pa.concat_tables([known, known.slice(7, AGAIN)])) + b"1,2\n")
-    state = ended(cloud)
+    machines, ingest = cloud.client("stepfunctions"), NAMES.machine_arn("ingest")
+    (execution,) = until(lambda: machines.list_executions(stateMachineArn=ingest)["executions"])
+    state = json.loads(closed(machines, execution["executionArn"])["output"])
     (done,) = state["validation"]["answer"]["drops"]
     assert (done["rows_accepted"], done["reasons"]) == (ROWS, {"duplicate_key": AGAIN, "columns": 1})
     named = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
