@@ -24,7 +24,7 @@ PROPERTIES = {
     "driver.maxResultSize": "8g",
     "executor.cores": "4",
     "executor.memory": "14g",
-    "emr-serverless.executor.disk": "200g",
+    "emr-serverless.executor.disk": "200G",
     "emr-serverless.driverEnv.PYTHONPATH": ROOT,
     "emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
     "emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,

@@ -44,7 +44,7 @@ def test_a_large_drop_goes_through_a_job_and_is_judged_again_if_its_table_has_mo
     assert {states["Bulk"]["Next"], states["Moved"]["Next"]} == {"Ingestion"}
     given = states["Bulk"]["Parameters"]
     assert given["ExecutionTimeoutMinutes"] == 720
-    assert "executor.disk=200g" in given["JobDriver"]["SparkSubmit"]["SparkSubmitParameters"]
+    assert "executor.disk=200G" in given["JobDriver"]["SparkSubmit"]["SparkSubmitParameters"]
 
 
 @pytest.mark.parametrize("bulk", [{"above_mb": 513}, {"above_mb": 0}, {"vcpus": 4}, {"vcpus": 18}, {"instances": 2}])
