@@ -31,7 +31,7 @@ CLASSES = 10
 class Shape(Parameters):
     """One of the networks below, as if it were a family."""
 
-    network: ClassVar[str] = "benchmarks.training"
+    network: ClassVar[str] = "benchmarks.training:Bare"
     shape: Annotated[str, Field()] = "feedforward"
 
 
@@ -127,11 +127,11 @@ NETWORKS: Mapping[str, type[nn.Module]] = {
 
 
 class Bare(nn.Module):
-    """A network as the loop takes one: nothing is fitted."""
+    """The network of the shape, as the loop makes one by a family's name: nothing is fitted."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, parameters: Shape, signature: Signature, width: int) -> None:
         super().__init__()
-        self.bare = network
+        self.bare = NETWORKS[parameters.shape]()
 
     def fit(self, tensors: Mapping[str, Tensor], target_N: Tensor) -> None:
         """Nothing."""
@@ -139,11 +139,6 @@ class Bare(nn.Module):
     def forward(self, **tensors: Tensor) -> Tensor:
         found: Tensor = self.bare(tensors["x"])
         return found
-
-
-def build(parameters: Shape, signature: Signature, width: int) -> Bare:
-    """The network of the shape; the loop finds this function by name."""
-    return Bare(NETWORKS[parameters.shape]())
 
 
 def made(given: Given, rows: int, seed: int) -> Resident:
