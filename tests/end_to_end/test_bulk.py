@@ -42,10 +42,10 @@ def test_it_is_judged_by_a_job_and_committed_once(cloud: LocalCloud, monkeypatch
     (execution,) = until(lambda: machines.list_executions(stateMachineArn=ingest)["executions"])
     state = json.loads(closed(machines, execution["executionArn"])["output"])
     (done,) = state["validation"]["answer"]["drops"]
-    assert (done["rows_accepted"], done["reasons"]) == (ROWS, {"duplicate_key": AGAIN, "columns": 1})
-    named = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
-    assert cloud.client("emr-serverless").get_job_run(**named)["jobRun"]["state"] == "SUCCESS"
-    table = rows(cloud, monkeypatch)
-    assert len(table.snapshots()) == 1
-    assert table.scan().count() == ROWS
+    assert (done["rows_accepted"], done["rows_total"]) == (ROWS, ROWS)
+    assert done["reasons"] == {"duplicate_key": AGAIN, "columns": 1}
+    run = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
+    assert cloud.client("emr-serverless").get_job_run(**run)["jobRun"]["state"] == "SUCCESS"
+    (snapshot,) = rows(cloud, monkeypatch).snapshots()
+    assert str(snapshot.snapshot_id) == done["snapshot_id"]
     assert control(cloud.endpoint_url, "denials", secret=cloud.secret) == []

@@ -52,8 +52,7 @@ def test_it_is_committed_once_and_its_bytes_are_known_afterwards(
     body = csv(sample.slice(0, ROWS)) + b"1,2\n"
     done = ingest.step("validation", payload := large("all.csv", body))
     assert (done["rows_accepted"], done["rows_quarantined"], done["reasons"]) == (ROWS, 1, {"columns": 1})
-    table = lake.find("rows")
-    assert table
+    table = lake.open("rows")
     assert (len(table.snapshots()), len(table.inspect.files()) > 1) == (1, True)
     assert len(ingest.quarantined()) == 1
     assert ingest.step("validation", payload) == done
