@@ -142,7 +142,7 @@ def _robustness(prediction: ProposedPrediction, rehearsal: Rehearsal) -> dict[st
     noise = PIXEL_NOISE if prediction.image_side else NOISE
     for damage in ({"noise": noise, "missing": NOISE}, {"noise": noise}, {"missing": NOISE}):
         if not Robustness(**damage, max_rise=0.1).misfit(rehearsal.task, rehearsal.tensors):
-            return {**damage, "max_rise": 0.1, "refuse": "when_certain"}
+            return {**damage, "max_rise": 0.1}
     return None
 
 

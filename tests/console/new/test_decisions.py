@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -65,6 +67,18 @@ def test_plain_has_the_model_alone() -> None:
     assert (found.policy, found.known_keys, found.prediction.fallback) == (None, None, ())
     assert (found.rollout.phases, found.rollout.warm_hours) == (("live",), 0)
     assert not {"robustness", "slices", "fairness"} & found.gates.declared().keys()
+
+
+def test_gates_of_few_test_days_judge_the_figure_itself() -> None:
+    """No interval is drawn from fewer than five days, and a gate that waits for one would refuse every model."""
+    times = np.datetime64("2026-01-01", "us") + np.arange(1200) * np.timedelta64(15, "m")
+    cells = np.random.default_rng(0).normal(size=1200)
+    pq.write_table(pa.table({"at": times, "x": cells, "late": (cells > 0.3).astype(int)}), "rows.parquet")
+    words = ["new", "late", "--from", "rows.parquet", "--label", "late", "--minutes", "0"]
+    CliRunner().invoke(app, words, catch_exceptions=False)
+    found = load_workload(Path.cwd() / "workloads" / "late")
+    assert (found.training.test_days, found.gates.robustness.refuse) == (3, "when_likely")
+    assert declared("recommended").gates.robustness.refuse == "when_certain"
 
 
 def test_the_class_that_hurts_is_to_be_found() -> None:
