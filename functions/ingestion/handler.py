@@ -58,7 +58,9 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
     try:
         source = find(S3, drop, source)
-        source, large = judged(S3, ROOM, drop, source)
+        large = None
+        if ROOM.settings.bulk_mb and drop.feed == "training":
+            source, large = judged(S3, ROOM, drop, source)
         if isinstance(large, str):
             return large
         if large:

@@ -200,7 +200,7 @@ class Store:
             from mlflow.tracking import MlflowClient
 
             with _alone(uri):
-                self._client: Any = MlflowClient(tracking_uri=uri)
+                self._client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
                 # Of two events that create it at once, one fails, and Lambda repeats it.
                 found = self._client.get_experiment_by_name(experiment)
                 self._experiment = str(found.experiment_id if found else self._client.create_experiment(experiment))

@@ -128,7 +128,8 @@ def test_every_run_is_in_mlflow(lived: Lived) -> None:
         warnings.simplefilter("ignore")  # as in functions/tracking/records.py
         from mlflow.tracking import MlflowClient
 
-        client = MlflowClient(tracking_uri=f"sqlite:///{Path(lived.build, 'mlflow.db')}")
+        uri = f"sqlite:///{Path(lived.build, 'mlflow.db')}"
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         (experiment,) = client.search_experiments(filter_string="name = 'millrace-local-electricity'")
         runs = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["model_version"] for run in runs) == ["", "1", "2"]

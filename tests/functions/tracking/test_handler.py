@@ -22,7 +22,8 @@ def track(monkeypatch, tmp_path, load):
 def run(tmp_path, run_id):
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     return client.get_run(run_id), client.get_metric_history(run_id, "train_loss")
 
 
@@ -35,9 +36,9 @@ def test_both_events_write_to_one_run(aws, trained_run, track, event, tmp_path):
     assert track(event("tracking_trained")) == first
     assert track(event("tracking_registered")) == first
     found, curve = run(tmp_path, first["mlflow_run"])
-    assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment(found.info.experiment_id).name == (
-        "millrace-local-electricity"
-    )
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    experiment = MlflowClient(tracking_uri=uri, registry_uri=uri).get_experiment(found.info.experiment_id)
+    assert experiment.name == "millrace-local-electricity"
     assert found.info.run_name == "7c1b2f0e-first"
     assert found.info.status == "FINISHED"
     assert found.data.params["family"] == "feedforward"
@@ -69,7 +70,7 @@ def test_of_two_events_at_once_one_makes_the_run(aws, trained_run, track, event,
     assert late.write(Entry(run=name, tags={"registered": "true"}), at=datetime.now(UTC)) == first
     found, _ = run(tmp_path, first)
     assert found.data.tags["registered"] == "true"
-    runs = MlflowClient(tracking_uri=uri).search_runs([found.info.experiment_id])
+    runs = MlflowClient(tracking_uri=uri, registry_uri=uri).search_runs([found.info.experiment_id])
     assert [each.info.run_id for each in runs] == [first]
 
 
