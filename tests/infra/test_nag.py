@@ -49,6 +49,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "tracking": "app",
         "options": {
             "tags": {"team": "forecast"},
+            "bulk": {"vcpus": 16},
             "prediction_starts": {"provisioned": 1},
             "machine_log": "errors",
             "dashboards": True,

@@ -13,7 +13,7 @@ from millrace.tasks.task import Task
 class Linear(Parameters):
     """No hyperparameters but those of every family."""
 
-    network: ClassVar[str] = "tests.jobs.novelties.linear_network"
+    network: ClassVar[str] = "tests.jobs.novelties.linear_network:Network"
 
     def accepts(self, signature: Signature, task: Task) -> None:
         if {spec.name for spec in signature} != {"numbers", "categories"}:

@@ -17,7 +17,7 @@ class Network(nn.Module):
     mean_A: Tensor
     scale_A: Tensor
 
-    def __init__(self, signature: Signature, width: int) -> None:
+    def __init__(self, _: Linear, signature: Signature, width: int) -> None:
         super().__init__()
         specs = {spec.name: spec for spec in signature}
         [numbers] = specs["numbers"].shape
@@ -36,7 +36,3 @@ class Network(nn.Module):
         for place, weights in enumerate(self.weights):
             raw_NW = raw_NW + weights(tensors["categories"][:, place])
         return raw_NW
-
-
-def build(parameters: Linear, signature: Signature, width: int) -> Network:
-    return Network(signature, width)
