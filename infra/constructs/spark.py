@@ -7,6 +7,7 @@ from aws_cdk import aws_emrserverless as emr
 from constructs import Construct
 
 from millrace.infra.bases import SPARK_RELEASE
+from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.role import machines_role, role_of
 from millrace.infra.context import Context
 from millrace.infra.iam import key
@@ -47,5 +48,6 @@ def spark(scope: Construct, context: Context, most: Bulk) -> str:
     )
     made = cdk.Token.as_string(application.attr_application_id)
     owner, service = machines_role(context.component), "states.amazonaws.com"
-    role_of(scope, owner, context=context, service=service, statements=rights.run(names, made))
+    role = role_of(scope, owner, context=context, service=service, statements=rights.run(names, made))
+    acknowledge(role.resource, rights.finding(names))
     return made

@@ -11,8 +11,7 @@ from millrace.infra.iam.sagemaker_jobs import pass_roles
 from millrace.infra.iam.step_functions import wait_for
 from millrace.names import BULK, WorkloadNames
 
-LATER = "<Spark.ApplicationId>"
-"""What stands in a finding for the id of an application of this stack, which is known at deployment."""
+RUNS = "EMR Serverless names each run of a job when it begins"
 
 
 def plan(names: WorkloadNames) -> list[Statement]:
@@ -31,11 +30,17 @@ def run(names: WorkloadNames, application: str) -> list[Statement]:
     """The rights that a machine needs to run jobs of this application under the role of BULK.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/emr-serverless-iam.html"""
-    arn, why = names.platform.arn("emr-serverless", f"/applications/{application}"), "EMR names each run"
-    runs = resource("emr-serverless", f"{arn}/jobruns/*", because=why).may("CancelJobRun", "GetJobRun", "TagResource")
+    arn = names.platform.arn("emr-serverless", f"/applications/{application}")
+    runs = resource("emr-serverless", f"{arn}/jobruns/*", because=RUNS).may("CancelJobRun", "GetJobRun", "TagResource")
     return [
         resource("emr-serverless", arn).may("StartJobRun"),
-        replace(runs, reasons={f"{names.platform.arn('emr-serverless', f'/applications/{LATER}')}/jobruns/*": why}),
+        replace(runs, reasons={}),  # `finding` has it
         wait_for(names, "EMRServerlessJob"),
         pass_roles(names, BULK, to="emr-serverless.amazonaws.com"),
     ]
+
+
+def finding(names: WorkloadNames) -> dict[str, str]:
+    """The finding on the runs of an application, whose id is known at deployment, with its reason."""
+    arn = names.platform.arn("emr-serverless", "/applications/<Spark.ApplicationId>/jobruns/*")
+    return {f"AwsSolutions-IAM5[Resource::{arn}]": RUNS}

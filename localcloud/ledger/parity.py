@@ -211,7 +211,9 @@ CALLS: Mapping[str, Row] = {
         prefix="dynamodb:",
     ),
     **executed("DescribeStream GetRecords GetShardIterator ListStreams", prefix="dynamodb:"),
-    **executed("CancelJobRun GetJobRun StartJobRun", "Processes on the host's hardware.", prefix="emr-serverless:"),
+    **executed(
+        "CancelJobRun GetJobRun StartJobRun TagResource", "Processes on the host's hardware.", prefix="emr-serverless:"
+    ),
     **executed(
         "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
     ),

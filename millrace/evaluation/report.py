@@ -105,7 +105,6 @@ class ChampionComparison(Figures):
     """The errors of champion and challenger on the same recent rows."""
 
     model_version: str
-    """The champion's version."""
     measure: Measure = "error"
     rows: int
     error: float
