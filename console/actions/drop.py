@@ -210,7 +210,7 @@ class Content:
 
 @contextmanager
 def content_of(
-    given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool, stage: str = ""
+    given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool, stage: str
 ) -> Iterator[Content]:
     """The file itself; images of a folder as Parquet, rows of a workbook or a database as JSON lines, while it runs.
 

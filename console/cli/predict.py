@@ -88,7 +88,7 @@ def predict(
     # The file, standard input as a file, images or rows put into a file; then the answers of the pieces one by one.
     with (
         given((file,), inside) as opened,
-        content_of(_only(opened), contract, "scoring", inside, scale=scale) as content,
+        content_of(_only(opened), contract, "scoring", inside, scale=scale, stage=target.stage) as content,
     ):
         left_out = find_images(file).left_out if file.is_dir() else ""
         for note in (*[f"warning: {left_out}"] * bool(left_out), *content.notes):

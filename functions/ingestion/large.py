@@ -31,9 +31,11 @@ def judged(
     answer = opened(s3, source, most_bytes=sys.maxsize)
     answer["Body"].close()
     size, source, folder = int(answer["ContentLength"]), told(source, answer), room.settings.folder
+    if size <= room.settings.bulk_mb * 2**20:
+        return source, None
     workload, contract = load_workload(folder), load_contract(folder)
     # Functions alone fetch the images of a drop, and write what is known of its keys.
-    if size <= room.settings.bulk_mb * 2**20 or image_columns(contract.rows) or workload.known_keys:
+    if image_columns(contract.rows) or workload.known_keys:
         return source, None
     lake = Lake(room.names, contract)
     iceberg, staging = lake.open("rows"), Staging(names=room.names, of=drop.drop_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from millrace.aws.objects import read_object
 from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
 from millrace.contract.schema import Feed
@@ -73,8 +74,7 @@ class FetchedDrop:
     @property
     def result(self) -> BulkResult:
         """What a job has made of the drop."""
-        staged = self.s3.get_object(Bucket=self.bucket, Key=f"{self.staging.prefix}{RESULT}")
-        return BulkResult.model_validate_json(staged["Body"].read())
+        return BulkResult.model_validate_json(read_object(self.s3, self.staging.uri(f"{self.staging.prefix}{RESULT}")))
 
     def quarantine_staged(self, part: str, rows: int) -> None:
         """Put rows that are refused already into the quarantine: those that ingestion could not parse, for example.

@@ -82,17 +82,6 @@ def config(
     return _sagemaker("createEndpointConfig", f"How the {kind} is served", parameters, result, next_state, selected)
 
 
-def config_so_far(path: str, *, result: str, comment: str, next_state: str) -> State:
-    """Take the configuration that an endpoint had, whose name is at `path`, in place of a new one."""
-    return {
-        "Type": "Pass",
-        "Comment": comment,
-        "Parameters": {"name.$": path},
-        "ResultPath": f"$.{result}",
-        "Next": next_state,
-    }
-
-
 def create(context: Context, name: str, *, config: str, comment: str, next_state: str) -> State:
     """CreateEndpoint. Its instances are billed under the endpoint's tags, not under those of its configuration."""
     parameters = {"EndpointName": name, "EndpointConfigName.$": f"$.{config}.name", "Tags": jobs.tags(context)}

@@ -312,10 +312,8 @@ def _advance_release(context: Context) -> dict[str, State]:
     # From the pointers on, the version counts as live: only a rollback may undo it. A challenger that is about to serve
     # the version before stays.
     is_kept = {
-        "Does the version before stay warm?": states.choice(
-            "Is the challenger's endpoint needed for it?",
-            [(watching.HAS_WARM, "Updated?")],
-            otherwise="Delete challenger",
+        "Does the version before stay warm?": states.whether(
+            "Is the challenger's endpoint needed for it?", watching.HAS_WARM, yes="Updated?", no="Delete challenger"
         )
     }
     keeps = context.workload.rollout.warm_hours > 0

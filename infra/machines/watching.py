@@ -26,8 +26,8 @@ from millrace.release.ladder import RUNGS, Rung
 PHASE = Result("judge_phase", PhaseJudged, "Look at what is known of the version in this phase, and judge it")
 WARM_POLLS_S = 900
 """Seconds between two looks whether the version before is warm."""
-HAS_WARM = states.is_true(RELEASE.path("has_warm"))
-"""The condition that the version before stays warm once this one is live."""
+HAS_WARM = RELEASE.path("has_warm")
+"""The path that says whether the version before stays warm once this one is live."""
 
 
 def watching(context: Context) -> list[Rung]:
@@ -80,15 +80,16 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
         return {}
     name, ended = context.names.challenger, "Delete what was warm"
     return {
-        "Is one warm?": states.choice(
-            "Does the version before stay warm?", [(HAS_WARM, "Warm config")], otherwise=next_state
+        "Is one warm?": states.whether(
+            "Does the version before stay warm?", HAS_WARM, yes="Warm config", no=next_state
         ),
-        "Warm config": endpoints.config_so_far(
-            path(UpdateState, "live_fleet", "config"),
-            result="warm_config",
-            comment="The version before is served as it was, at the challenger's endpoint",
-            next_state="Update warm",
-        ),
+        "Warm config": {
+            "Type": "Pass",
+            "Comment": "The version before is served as it was, at the challenger's endpoint",
+            "Parameters": {"name.$": path(UpdateState, "live_fleet", "config")},
+            "ResultPath": "$.warm_config",
+            "Next": "Update warm",
+        },
         "Update warm": endpoints.update(
             name, config="warm_config", comment="It answers copies, and is there to come back", next_state="Warm wait"
         ),

@@ -129,7 +129,7 @@ def _most_bytes(kind: pa.DataType, limits: Limits) -> int:
 
 
 def parts_of(
-    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, first: int = 1
+    batches: Iterable[pa.RecordBatch], most: Mapping[str, int], limits: Limits, *, first: int
 ) -> Iterator[pa.RecordBatch]:
     """The batches without dictionaries, in parts of `limits.batch_bytes` or of one larger row.
 
@@ -184,8 +184,8 @@ def _cuts(sizes: npt.NDArray[np.int64], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _without_words(batch: pa.RecordBatch) -> pa.RecordBatch:
-    plain = [cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells for cells in batch.columns]
-    return pa.RecordBatch.from_arrays(plain, names=batch.schema.names)
+    written = [cells.dictionary_decode() if pa.types.is_dictionary(cells.type) else cells for cells in batch.columns]
+    return pa.RecordBatch.from_arrays(written, names=batch.schema.names)
 
 
 def plain(stored: pa.DataType) -> pa.DataType:

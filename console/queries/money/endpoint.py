@@ -67,8 +67,7 @@ def endpoint_lines(fleet: Fleet | None, first: datetime, end: datetime) -> tuple
     """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
 
     Empty without an endpoint, or if it was made after `end`. What an endpoint before it cost is not known here."""
-    hours = (end - max(first, fleet.created)) / HOUR if fleet else 0
-    if fleet is None or hours <= 0:
+    if fleet is None or (hours := (end - max(first, fleet.created)) / HOUR) <= 0:
         return ()
     line = CostLine(
         what="endpoint",
