@@ -15,13 +15,14 @@ from millrace.jobs.preflight.container import SERVE
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = {
+    "bulk": ("bulk",),
     "training": ("training",),
     "inference": ("preflight", "serving"),
     "processing": ("evaluation", "external_model", "monitoring"),
 }
 BY_NAME = {"training": "millrace/models"}
 """Folders whose files are imported by name."""
-BASE_IMAGE = {"training": {"torch"}}
+BASE_IMAGE = {"training": {"torch"}, "bulk": {"pyspark"}}
 PACKAGES = {"PIL": "pillow", "re2": "google-re2", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 IMPORTED_BY_OTHERS = {"training": {"onnxscript"}}
 """torch's exporter to ONNX imports it."""

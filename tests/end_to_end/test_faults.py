@@ -25,6 +25,8 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, months
+from millrace.console.environment import local_environment
+from millrace.console.queries.dead_letters import find_dead_queues
 from millrace.state.climbing import Climbing
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
@@ -95,17 +97,6 @@ def committed(lived: Lived, uri: str) -> list[dict[str, Any]]:
     return [detail for detail in events if detail["source"] == uri]
 
 
-def dead_letters(lived: Lived) -> dict[str, int]:
-    """How many messages each dead-letter queue holds, where it holds any."""
-    sqs = lived.cloud.client("sqs")
-    found = {}
-    for url in sqs.list_queues()["QueueUrls"]:
-        said = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
-        if url.endswith("-dead") and int(said["ApproximateNumberOfMessages"]):
-            found[url.rpartition("/")[2]] = int(said["ApproximateNumberOfMessages"])
-    return found
-
-
 @pytest.mark.parametrize("action", ["s3:PutObject", "glue:UpdateTable"])
 def test_a_function_that_fails_is_redriven(
     lived: Lived, table: Callable[[], Table], week: pa.Table, action: str
@@ -141,7 +132,8 @@ def test_a_function_that_fails_is_redriven(
     assert detail["rows_accepted"] == WEEK_ROWS == held(table(), week)
     entered = history(lived, again["executionArn"], "TaskStateEntered", "stateEnteredEventDetails")
     assert [event["name"] for event in entered].count("Ingestion") == 1
-    assert dead_letters(lived) == {}
+    queues = find_dead_queues(local_environment(lived.cloud), lived.names)
+    assert [one for one in queues if one.messages] == []
 
 
 def history(lived: Lived, arn: str, kind: str, details: str) -> list[dict[str, Any]]:

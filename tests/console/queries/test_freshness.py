@@ -24,7 +24,7 @@ def test_each_step_has_its_age_and_its_bound(tmp_path: Path, monkeypatch: pytest
     copytree(stored_cloud.DECLARED, folder)
     with (folder / "contract.yaml").open("a") as contract:
         contract.write("slaProperties:\n  - {property: latency, value: 2, unit: d, element: rows.timestamp}\n")
-    iceberg._client.cache_clear()
+    iceberg.s3_client.cache_clear()
     monkeypatch.setattr(compaction, "FEWEST", 2)
     with stored_cloud.running(MILLRACE_WORKLOADS=str(folder.parent)) as report:
         boto3.client("glue").create_database(DatabaseInput={"Name": PLATFORM.database})

@@ -6,6 +6,7 @@ import gzip
 import json
 import pickle
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -205,7 +206,9 @@ def test_a_job_that_is_killed_anywhere_and_begun_again_says_the_same(place: Plac
 
 
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas")
-def test_spark_says_what_one_function_says(place: Place) -> None:
+def test_spark_says_what_one_function_says(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    # pyspark takes a process whose main module has no file, such as xdist's, for one of its doctests.
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
     made = [row(number % 40_000) for number in range(60_000)]
     place.hold(made[500:700])
     data = as_csv(made)
