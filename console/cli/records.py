@@ -21,7 +21,6 @@ from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
-    from millrace.console.queries.money.month import MonthCost
     from millrace.decisions.record import Decision
     from millrace.messages.withdrawal import Withdrawn
     from millrace.names import WorkloadNames
@@ -133,27 +132,13 @@ def cost(
     environment, names = target.find_deployed()
     found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
     if as_json:
-        prices = {"usd_per_1000": found.usd_per_1000, "usd_of_all_per_1000": found.usd_of_all_per_1000}
-        show_json(asdict(found) | prices)
+        show_json(asdict(found))
         return
     print(f"{found.month}: {found.reserved_usd:.2f} of {found.budget_usd:.2f} USD reserved (upper bounds)\n")
     show_rows(table(found.lines), as_json=False, nothing="Nothing is deployed or was done that is billed.")
     monthly, endpoint = found.sum("monthly"), found.sum("monthly with an endpoint")
     print(f"\nEstimated for {found.month}: {found.sum('once'):.2f} USD")
     print(f"A month while nothing happens: {monthly:.2f} USD, with an endpoint {monthly + endpoint:.2f} and its hours")
-    print(f"A thousand predictions: {_price_of_predictions(found)}")
-    if found.idle:
-        print(f"Endpoint now: {found.idle.sentence}")
-
-
-def _price_of_predictions(found: MonthCost) -> str:
-    """What a thousand cost and one, and how many there were."""
-    asked = found.predictions
-    told = "too many to count" if asked is None else f"{count(asked, 'prediction')} about days of the month"
-    if found.usd_per_1000 is None or found.usd_of_all_per_1000 is None:
-        return f"not known ({told})"
-    every, one = found.usd_of_all_per_1000, found.usd_per_1000 / 1000
-    return f"{found.usd_per_1000:.4f} USD by the endpoint, one {one:.5f}; {every:.4f} by all of the above ({told})"
 
 
 def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, date | None]) -> Iterator[Decision]:

@@ -20,7 +20,6 @@ from millrace.console.doctor.quotas import check_quotas, count_roles, count_rule
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.alarms import MAIL_LOG, find_receivers, read_limits
 from millrace.console.queries.live import lost_endpoint
-from millrace.console.queries.money.endpoint import IDLE_DAYS, find_idle, live_fleet
 from millrace.console.queries.reviews import is_switched_off, switched_on_by
 from millrace.console.queries.versions import state_of
 from millrace.errors import MillraceError
@@ -237,18 +236,12 @@ def _drops(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
 
 
 def _endpoints(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """A check for each live endpoint that is gone or broken, and for each that nobody has called for IDLE_DAYS days.
-
-    The latter never stops a newcomer."""
+    """A check for each live endpoint that is gone or broken."""
     for names in _deployed(environment, workloads):
         is_live = ReleasePointers(state_of(environment, names)).champion() is not None
         if is_live and (lost := lost_endpoint(environment, names)):
             came, _, advice = lost.partition(": ")
             yield judged(f"endpoint of {names.workload}", "in service", came, False, advice)
-        if idle := find_idle(environment, names, live_fleet(environment, names)):
-            advice = f"if nobody needs it: aws sagemaker delete-endpoint --endpoint-name {idle.endpoint}"
-            needed = f"a request in {IDLE_DAYS} days"
-            yield judged(f"endpoint of {names.workload}", needed, idle.sentence, "unknown", advice)
 
 
 def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:

@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 
 from millrace.artefact.batch import ROW
 from millrace.artefact.inference import Model
-from millrace.aws.objects import download, entries_below, read_object
+from millrace.aws.objects import download, read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import find_object, unpack
 from millrace.console.queries.versions import audit_of, registry_of, state_of
@@ -47,9 +47,6 @@ from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
 from millrace.workload.load import read_workload
 from millrace.workload.policy import Policy
-
-COMPRESSED = 10
-"""Absorbed lines have about so many times the bytes of their file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,16 +107,6 @@ def newest_decision(environment: Environment, names: WorkloadNames) -> store.Loc
     if not answered:
         return None
     return store.find_decision(client, bucket, names.workload, answered[-1].id, newest)
-
-
-def size_of_decisions(environment: Environment, names: WorkloadNames, month: str) -> int:
-    """About how many bytes the lines of decisions about days of the month (yyyy-mm) have."""
-    client, bucket, folder = environment.client("s3"), names.platform.bucket("lake"), f"{names.workload}/decisions"
-    lines, files = (
-        sum(int(entry["Size"]) for entry in entries_below(client, bucket, f"{folder}/{below}date={month}"))
-        for below in ("", "absorbed/")
-    )
-    return lines + COMPRESSED * files
 
 
 def _days(environment: Environment, names: WorkloadNames, first: date | None, last: date | None) -> list[date]:

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from millrace.console.environment import Environment
-from millrace.console.queries.decisions import find_days, size_of_decisions
 from millrace.console.queries.executions import Execution, list_executions
-from millrace.console.queries.money.endpoint import IdleEndpoint, endpoint_lines, find_idle, live_fleet
+from millrace.console.queries.money.endpoint import endpoint_lines, live_fleet
 from millrace.console.queries.money.work import (
     CostLine,
     Job,
@@ -36,8 +35,6 @@ from millrace.workload.prices import RATES
 
 BESIDE = ("monitor", "score")
 """The machines with jobs, beside `train`, whose runs a budget counts, and `release`, whose jobs are preflights."""
-MOST_BYTES = 256 * 2**20
-"""A month's decisions are only counted up to this size. Beyond it the price of a thousand predictions is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,22 +48,6 @@ class MonthCost:
     """The sum that the month's runs have reserved."""
     lines: tuple[CostLine, ...]
     """What the month's work cost, the most expensive first; then what a month costs while nothing happens."""
-    predictions: int | None
-    """Those about days of the month; None if they are too many bytes to count."""
-    idle: IdleEndpoint | None
-
-    @property
-    def usd_per_1000(self) -> float | None:
-        """The endpoint's price of a thousand predictions; None if either is not known."""
-        return self._per_1000(sum(line.usd or 0 for line in self.lines if line.what == "endpoint"))
-
-    @property
-    def usd_of_all_per_1000(self) -> float | None:
-        """The same of all lines but those that are shared with other workloads."""
-        return self._per_1000(self.sum("once", "monthly", "monthly with an endpoint")) if self.usd_per_1000 else None
-
-    def _per_1000(self, usd: float) -> float | None:
-        return usd / self.predictions * 1000 if usd and self.predictions else None
 
     def sum(self, *billed: str) -> float:
         """The sum of the lines that are billed like this."""
@@ -84,12 +65,11 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     first = _first_of(wanted)
     # The month may not be over yet.
     end, spent = min(now, next_month(first)), spends.get(wanted)
-    fleet = live_fleet(environment, names)
     # `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`.
     runs = {arn.rpartition(":")[2].rpartition("/")[2]: float(usd) for arn, usd in (spent.runs if spent else {}).items()}
     work = by_price(
         *_job_lines(environment, names, runs, first),
-        *endpoint_lines(fleet, first, end),
+        *endpoint_lines(live_fleet(environment, names), first, end),
         *(query_lines(environment, names, first) if workload.queries else ()),
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
@@ -99,8 +79,6 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
         budget_usd=workload.budget.monthly_usd,
         reserved_usd=float(spent.usd) if spent else 0.0,
         lines=(*work, *find_monthly(environment, names)),
-        predictions=count_predictions(environment, names, first),
-        idle=find_idle(environment, names, fleet),
     )
 
 
@@ -177,12 +155,3 @@ def query_lines(environment: Environment, names: WorkloadNames, first: datetime)
             usd=sum(map(price, scanned)),
             source=RATES["scanned byte"].source,
         )
-
-
-def count_predictions(environment: Environment, names: WorkloadNames, first: datetime) -> int | None:
-    """Those about days of the month that begins at `first`; None if they are too many bytes to count."""
-    last = next_month(first).date() - timedelta(days=1)
-    if size_of_decisions(environment, names, f"{first:%Y-%m}") > MOST_BYTES:
-        return None
-    days = find_days(environment, names, first=first.date(), last=last, most_scored=0)
-    return sum(len(day.decisions) for day in days)

@@ -1,7 +1,6 @@
-"""The table of costs: which jobs belong to a month, what a month costs while nothing happens, an idle endpoint."""
+"""The table of costs: which jobs belong to a month, what a month costs while nothing happens."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
 from millrace.console.queries.money import month
 from millrace.console.queries.money import work as monthly
-from millrace.console.queries.money.endpoint import HOURS_PER_MONTH, find_idle, live_fleet
 from millrace.console.queries.money.month import MonthCost, find_cost, query_lines
 from millrace.console.queries.money.work import (
     BUCKETS,
@@ -220,45 +218,3 @@ def test_a_function_that_is_kept_ready_costs_by_its_memory(snapstart: str | None
                 stubber.add_client_error("get_provisioned_concurrency_config", none, http_status_code=404)
         lines = standing(find_ready(client, DEV))
     assert round(sum(line.usd or 0 for line in lines), 2) == usd
-
-
-@pytest.fixture
-def endpoint(environment: Environment) -> Callable[..., None]:
-    """`endpoint(made=30, called=[9])`: made 30 days ago, with a request 9 days ago."""
-
-    def make(*, made: int, called: tuple[int, ...] = ()) -> None:
-        sagemaker, now = environment.client("sagemaker"), datetime.now(UTC)
-        sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "i"})
-        variant = {"VariantName": "main", "ModelName": "m", "InitialInstanceCount": 2, "InstanceType": "ml.m5.large"}
-        sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
-        sagemaker.create_endpoint(EndpointName=NAMES.endpoint, EndpointConfigName="c")
-        found = sagemaker_backends[ACCOUNT][REGION].endpoints[NAMES.endpoint]
-        found.creation_time = (now - timedelta(days=made)).strftime("%Y-%m-%d %H:%M:%S")
-        dimensions = {"EndpointName": NAMES.endpoint, "VariantName": "main"}
-        for days in called:
-            datum = {
-                "MetricName": "Invocations",
-                "Value": 1.0,
-                "Timestamp": now - timedelta(days=days),
-                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-            }
-            environment.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum])
-
-    return make
-
-
-@pytest.mark.parametrize(
-    ("made", "called", "days"),
-    [(30, (), 30), (30, (20,), 19), (30, (20, 2), None), (6, (), None), (200, (), 200)],
-    ids=["never called", "long ago", "lately", "new", "old"],
-)
-def test_an_endpoint_is_idle_after_a_week_without_requests(
-    environment: Environment, endpoint: Callable[..., None], made: int, called: tuple[int, ...], days: int | None
-) -> None:
-    assert find_idle(environment, NAMES, live_fleet(environment, NAMES)) is None
-    endpoint(made=made, called=called)
-    found = find_idle(environment, NAMES, live_fleet(environment, NAMES))
-    assert (found is None) == (days is None)
-    if found is not None and days is not None:
-        assert days <= found.days <= days + 1
-        assert found.usd_per_month == pytest.approx(2 * 0.115 * 1.2 * HOURS_PER_MONTH)
