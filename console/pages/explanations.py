@@ -33,11 +33,10 @@ def explanations(evidence: ExplanationEvidence | None) -> Markup:
     """The pictures of one model side by side; empty for a model without explanations."""
     if evidence is None:
         return Markup("")
-    example = () if evidence.example is None else _example(evidence.example)
     # With one column only, its words or hours say more than one bar. An image's patches are drawn on the image instead.
-    is_one_text = len(evidence.columns) == 1 and evidence.places and not (evidence.example and evidence.example.image)
+    is_one_text = len(evidence.columns) == 1 and evidence.places and not evidence.example.image
     bars = _places(evidence.places) if is_one_text else _columns(evidence.columns)
-    return element("div", bars, *example, class_="beside explained")
+    return element("div", bars, *_example(evidence.example), class_="beside explained")
 
 
 def _places(places: Sequence[PlaceImportance]) -> Markup:

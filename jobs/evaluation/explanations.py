@@ -1,7 +1,6 @@
 """The explanations of the model, for its report:
 
-- what the training measured by gradients,
-- how far the endpoint's own method is from it,
+- what moves the answers to rows spread over the test days, by the endpoint's own function,
 - how much worse the answers are if the cells of a column are exchanged between rows,
 - one row as an example.
 
@@ -12,22 +11,24 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Set
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from millrace.datasets.split import spread
 from millrace.evaluation.evidence import (
     ColumnImportance,
+    Estimate,
     ExampleContribution,
     ExampleExplanation,
     ExplanationEvidence,
     PlaceImportance,
 )
-from millrace.explanations.attribution import Attribution, explained_words, rounded, score
-from millrace.explanations.layout import Layout, lay_out
+from millrace.explanations.attribution import Attribution, explained_words, rounded
 from millrace.explanations.permutation import rises
-from millrace.explanations.shapley import Game, explain
+from millrace.explanations.requested import attribution_of
 from millrace.features.catalogue import images
 from millrace.tasks.answer import has_parts, in_words
 
@@ -37,107 +38,93 @@ if TYPE_CHECKING:
     from millrace.artefact.inference import Model
     from millrace.contract.schema import Contract
     from millrace.evaluation.measures.case import Case
-    from millrace.explanations.explained import Explained, ExplainedRow
     from millrace.tasks.task import Task
 
+MOST_PLACES = 256
+"""So many places in columns are reported, those with the largest means."""
 HIDDEN = "protected"
 """Stands in place of a protected cell's value."""
 
 
-def explanations(model: Model, case: Case, contract: Contract) -> ExplanationEvidence | None:
-    """The report's part on explanations; None for a model without explanations."""
-    explained = model.description.explained
-    if explained is None:
+def explanations(model: Model, case: Case, contract: Contract, *, rows: int) -> ExplanationEvidence | None:
+    """The report's part on explanations, of so many test rows; None without rows, or for a model without a reference.
+
+    Their labels are not read."""
+    if not rows or model.description.reference is None:
         return None
-    # The rows that training explained by gradients are explained once more, by the answers alone as the endpoint does.
-    tensors = case.test_tensors
-    games, seconds = [], []
-    for one in explained.compared:
-        row = case.test.slice(one.row, 1).to_pylist()[0]
-        layout = lay_out(case.features, row)
+    chosen = spread(slice(0, case.test.num_rows), rows).tolist()
+    found, seconds = list[Attribution](), list[float]()
+    for at in chosen:
+        row = case.test.slice(at, 1).to_pylist()[0]
+        tensors = {name: value[at : at + 1] for name, value in case.test_tensors.items()}
         began = time.perf_counter()
-        games.append((one, layout, _by_answers(model, explained, layout, tensors, one)))
+        found.append(attribution_of(model, row, tensors))
         seconds.append(time.perf_counter() - began)
-    risen = rises(case)
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
-        method=explained.method,
-        rows=explained.rows,
-        completeness_error=explained.completeness_error,
-        columns=tuple(
-            ColumnImportance(column=one.column, mean=one.mean, rise=risen.get(one.column)) for one in explained.columns
-        ),
-        places=tuple(
-            PlaceImportance(column=one.column, place=one.place, mean=one.mean)
-            for one in explained.places
-            if one.column not in hidden
-        ),
-        endpoint_difference=_difference([(one, found) for one, _, found in games]),
-        endpoint_standard_error=rounded(max((found.standard_error for _, _, found in games), default=0.0)),
-        endpoint_ms=rounded(float(np.median(seconds)) * 1000) if seconds else 0.0,
-        example=_example(case, explained, hidden),
+        rows=len(chosen),
+        columns=_columns(found, rises(case)),
+        places=_places(found, hidden),
+        standard_error=rounded(max(one.standard_error for one in found)),
+        median_ms=rounded(float(np.median(seconds)) * 1000),
+        example=_example(case, chosen, found, hidden),
     )
 
 
-def _by_answers(model: Model, explained: Explained, layout: Layout, tensors: Any, one: ExplainedRow) -> Attribution:
-    """The Shapley values of one test row, from the answers of the graph."""
-    rows = {name: value[one.row : one.row + 1] for name, value in tensors.items()}
-    reference = explained.reference.tensors(model.description.signature, rows)
-    game = Game(
-        outputs=model.outputs,
-        task=model.description.task,
-        layout=layout,
-        row={name: value[0] for name, value in rows.items()},
-        reference={name: value[0] for name, value in reference.items()},
-        at=one.at,
+def _columns(found: Sequence[Attribution], risen: Mapping[str, Estimate]) -> tuple[ColumnImportance, ...]:
+    """The means of all columns, in the order of the features. A column's contribution is the sum over its places."""
+    means = _means(found, by_place=False)
+    return tuple(
+        ColumnImportance(column=name, mean=rounded(mean), rise=risen.get(name)) for (name, _), mean in means.items()
     )
-    return explain(game)
 
 
-def _difference(pairs: list[tuple[ExplainedRow, Attribution]]) -> float:
-    """How far the endpoint's contributions are from the training's, 0 to 1: half the sum of the differences of shares.
-
-    It is the mean over the rows; 0 without rows."""
-    apart = [
-        float(np.abs(_shares(found.contributions) - _shares(np.array(one.contributions))).sum() / 2)
-        for one, found in pairs
-    ]
-    return rounded(float(np.mean(apart))) if apart else 0.0
-
-
-def _shares(contributions: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Each contribution as a share of the sum of their absolute values."""
-    whole = np.abs(contributions).sum()
-    return contributions / whole if whole else contributions
+def _places(found: Sequence[Attribution], hidden: Set[str]) -> tuple[PlaceImportance, ...]:
+    """The largest means of places in columns that are not hidden, in the order of the features."""
+    means = _means(found, by_place=True)
+    shown = {key: mean for key, mean in means.items() if key[1] and key[0] not in hidden}
+    kept = set(sorted(shown, key=lambda key: -shown[key])[:MOST_PLACES])
+    return tuple(
+        PlaceImportance(column=column, place=place, mean=rounded(mean))
+        for (column, place), mean in shown.items()
+        if (column, place) in kept
+    )
 
 
-def _example(case: Case, explained: Explained, hidden: Set[str]) -> ExampleExplanation | None:
-    """The compared row with the largest contributions, which shows most; None if no row was compared.
+def _means(found: Sequence[Attribution], *, by_place: bool) -> dict[tuple[str, str], float]:
+    """The mean absolute contribution by column and place, or by column with an empty place.
+
+    What one row has of a key is summed. A row that lacks it, as a text lacks a word, has 0."""
+    sums: defaultdict[tuple[str, str], npt.NDArray[np.float64]] = defaultdict(lambda: np.zeros(len(found)))
+    for row, one in enumerate(found):
+        for part, contribution in zip(one.parts, one.contributions.tolist(), strict=True):
+            sums[part.column, part.place if by_place else ""][row] += contribution
+    return {key: float(np.abs(value).mean()) for key, value in sums.items()}
+
+
+def _example(case: Case, chosen: Sequence[int], found: Sequence[Attribution], hidden: Set[str]) -> ExampleExplanation:
+    """The explained row with the largest contributions, which shows most.
 
     A protected column shows its contribution, but neither its cell nor a place in it."""
-    if not explained.compared:
-        return None
-    one = max(explained.compared, key=lambda each: float(np.abs(each.contributions).sum()))
-    row = case.test.slice(one.row, 1).to_pylist()[0]
-    layout = lay_out(case.features, row)
-    output_1W = case.output_TW[one.row : one.row + 1]
+    at, one = max(zip(chosen, found, strict=True), key=lambda each: float(np.abs(each[1].contributions).sum()))
+    output_1W = case.output_TW[at : at + 1]
     image = next((image for image in images(case.features) if image.name not in hidden), None)
     return ExampleExplanation(
         explains=explained_words(case.task, one.at),
-        output=rounded(float(score(case.task, output_1W, one.at)[0])),
+        output=rounded(one.output),
         answer=_answer(case.task, output_1W, one.at),
         contributions=tuple(
             ExampleContribution(
                 column=part.column,
                 place="" if part.column in hidden else part.place,
                 value=HIDDEN if part.column in hidden else part.value,
-                contribution=share,
+                contribution=rounded(contribution),
                 kind=part.kind,
                 box=part.box,
             )
-            for part, share in zip(layout.parts, one.contributions, strict=True)
+            for part, contribution in zip(one.parts, one.contributions.tolist(), strict=True)
         ),
-        image="" if image is None else _picture(case.test_tensors[image.name][one.row]),
+        image="" if image is None else _picture(case.test_tensors[image.name][at]),
         size=(0, 0) if image is None else (image.shape[2], image.shape[1]),
     )
 

@@ -132,7 +132,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         learning=learning_of(json.loads(artefact.history)),
         automation=automation(workload.policy, case),
         costs=costs_of(workload.policy, case),
-        explanations=explanations(model, case, contract),
+        explanations=explanations(model, case, contract, rows=workload.explanations.rows),
     )
     # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.
     folder = places.output("evaluation")

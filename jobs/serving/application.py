@@ -141,7 +141,7 @@ class Application:
 
         It is `null` if the model has no reference to compare with, or if one of the answers behind the explanation is
         no finite number."""
-        if self._model.description.explained is None:
+        if self._model.description.reference is None:
             return "null"
         try:
             return json.dumps(explanation_of(self._model, row), separators=(",", ":"), allow_nan=False)

@@ -18,13 +18,12 @@ from safetensors.torch import save
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
 from millrace.datasets.examples import horizon_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
-from millrace.explanations.explained import Explained
+from millrace.explanations.reference import Reference, fit_reference
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training import checkpoint, loop
 from millrace.jobs.training.beside import beside
 from millrace.jobs.training.choice import choose, settle
-from millrace.jobs.training.explanation import explain_model
 from millrace.jobs.training.likeness import check_held_out, measure_held_out
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
 from millrace.jobs.training.processes import ALONE, Processes
@@ -92,26 +91,21 @@ def _trained(
         )
         settle(trained.predictor, inputs)
         found = more_models.results(lambda: stop.came)
-    # Only the first process has an exporter: it explains the model and makes the artefact.
+    # Only the first process has an exporter: it makes the artefact.
     if graph is None:
         return None
-    stop.check("before the model was explained")
     held_distances = measure_held_out(trained.predictor, train=inputs.train, validation=inputs.validation)
-    explained = explain_model(
-        trained.predictor,
-        fitted,
-        setting.task,
-        train=inputs.train,
-        test=rows.part(parts.test),
-        declared=setting.workload.explanations,
-    )
+    # The row that explanations compare with: the means of the training rows.
+    reference = None
+    if setting.workload.explanations.rows:
+        reference = fit_reference(fitted, {name: value.numpy() for name, value in inputs.train.tensors.items()})
     stop.check("before the artefact was written")
     onnx = graph.finish(trained.predictor.state_dict())
     # The results lie in the order of `more`: first the models of earlier days, then the errors with other seeds.
     walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
-    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, explained)
+    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, reference)
 
 
 def _walk_forward(
@@ -209,7 +203,7 @@ def _artefact(
     walk_forward: tuple[FrozenModel, ...],
     seed_errors: tuple[float, ...],
     held_distances: tuple[float, ...],
-    explained: Explained | None,
+    reference: Reference | None,
 ) -> Artefact:
     training, run = setting.workload.training, setting.run
     weights = save({name: value.contiguous() for name, value in trained.predictor.state_dict().items()})
@@ -233,7 +227,7 @@ def _artefact(
         walk_forward=walk_forward,
         seed_errors=seed_errors,
         held_distances=held_distances,
-        explained=explained,
+        reference=reference,
         pretrained=setting.pretrained.file.origin if setting.pretrained else None,
         answers=trained.predictor.answers,
     )

@@ -25,8 +25,7 @@ from typing import Any
 from millrace.artefact.pretrained import PretrainedOrigin
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import ArtefactError
-from millrace.explanations import explained as explanations
-from millrace.explanations.explained import Explained
+from millrace.explanations.reference import Reference, reference_from
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.signature import Signature
@@ -115,8 +114,8 @@ class Description:
     Empty if no gate asks for other seeds."""
     held_distances: tuple[float, ...] = ()
     """Distances of held-out rows from the training rows, in order; empty if the model measures none."""
-    explained: Explained | None = None
-    """None if the workload has no explanations, and for a model that is older than explanations."""
+    reference: Reference | None = None
+    """The row that explanations compare with. None if the workload has no explanations, and for an external model."""
     pretrained: PretrainedOrigin | None = None
     """The pre-trained part that the model contains; None if it has none."""
     answers: str = ""
@@ -337,7 +336,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
         "seed_errors": list(description.seed_errors),
         **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
-        **({"explained": explanations.to_document(description.explained)} if description.explained else {}),
+        **({"reference": asdict(description.reference)} if description.reference else {}),
         **({"pretrained": asdict(description.pretrained)} if description.pretrained else {}),
         **({"answers": description.answers} if description.answers else {}),
     }
@@ -376,7 +375,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             walk_forward=tuple(map(_frozen, document["walk_forward"])),
             seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
             held_distances=tuple(map(float, document.get("held_distances", ()))),
-            explained=explanations.from_document(document["explained"]) if "explained" in document else None,
+            reference=reference_from(document["reference"]) if "reference" in document else None,
             pretrained=PretrainedOrigin(**document["pretrained"]) if "pretrained" in document else None,
             answers=str(document.get("answers", "")),
         )

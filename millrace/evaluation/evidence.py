@@ -275,7 +275,7 @@ class ExampleContribution(Figures):
 
 
 class ExampleExplanation(Figures):
-    """One test row whose answer is taken apart by the model's method of explanation."""
+    """One test row whose answer is taken apart."""
 
     explains: str
     """What the contributions add up to, for a page: "log odds of fan", "value", "value, 24 h"."""
@@ -294,24 +294,12 @@ class ExampleExplanation(Figures):
 class ExplanationEvidence(Figures):
     """What moves the model's answers, and how exact the explanations of its answers are."""
 
-    method: str
-    """`integrated gradients`, or `shapley` for a network that does not say where its tensors enter."""
     rows: int
     """The number of test rows that were explained."""
-    completeness_error: float
-    """How inexact integrated gradients are on the worst row.
-
-    A row's contributions should add up to its score minus the reference's score. This is the largest deviation of any
-    row, as a share of the largest such score difference of any row."""
     columns: tuple[ColumnImportance, ...]
     places: tuple[PlaceImportance, ...] = ()
-    endpoint_difference: float
-    """How far the endpoint's Shapley values are from integrated gradients: 0 is the same, 1 has nothing in common.
-
-    Each row's contributions are taken as shares of their absolute sum. The figure is half the sum of the differences of
-    these shares, as a mean over the rows."""
-    endpoint_standard_error: float
-    """The largest standard error of a Shapley value; 0 if all values are exact, as no orders were drawn."""
-    endpoint_ms: float
-    """Median time of one row's explanation by the endpoint's method, in milliseconds."""
-    example: ExampleExplanation | None = None
+    standard_error: float
+    """The largest standard error of a contribution, in the unit of `ColumnImportance.mean`; 0 if all are exact."""
+    median_ms: float
+    """Median time of one row's explanation, in milliseconds. The endpoint explains by the same function."""
+    example: ExampleExplanation

@@ -28,6 +28,8 @@ class Attribution:
     """The score of a row's answer, taken apart. `base` plus the contributions is `output`, but for an error."""
 
     parts: tuple[Part, ...]
+    at: int
+    """Which number of the answer is explained, counted from 0."""
     contributions: npt.NDArray[np.float64]
     """The contribution of each part (P), in the unit of the score: log odds of a class, or an amount of the label."""
     base: float
@@ -40,7 +42,7 @@ class Attribution:
         """How far `base` plus all contributions is from `output`."""
         return abs(float(self.contributions.sum()) - (self.output - self.base))
 
-    def document(self, *, explains: str, method: str) -> dict[str, Any]:
+    def document(self, *, explains: str) -> dict[str, Any]:
         """The attribution as JSON. The largest contributions come first; `others` is the sum of those not listed.
 
         docs/predictions.md has an example."""
@@ -50,7 +52,7 @@ class Attribution:
         listed = [place for place in order[:MOST_LISTED].tolist() if self.contributions[place]]
         return {
             "explains": explains,
-            "method": method,
+            "method": "shapley",
             "base": rounded(self.base),
             "output": rounded(self.output),
             "completeness_error": rounded(self.completeness_error),

@@ -1,6 +1,6 @@
 """The layout of a row: which part each entry of the model's tensors belongs to.
 
-With it, numbers for entries are summed by part, and rows are made that keep only some parts.
+With it, rows are made that keep only some parts.
 
 Axes: P parts, M made rows."""
 
@@ -29,16 +29,6 @@ class Layout:
     of_entry: Mapping[str, npt.NDArray[np.int64]]
     """By the name of the tensor (*spec.shape): the place of each entry's part in `parts`, or NOWHERE."""
 
-    def fold(self, entries: Tensors) -> npt.NDArray[np.float64]:
-        """The sum over the entries of each part (P). `entries` are shaped as one row's tensors (*spec.shape)."""
-        import numpy as np
-
-        found = np.zeros(len(self.parts))
-        for name, of_entry in self.of_entry.items():
-            belongs = of_entry != NOWHERE
-            found += np.bincount(of_entry[belongs], entries[name][belongs].astype(np.float64), len(self.parts))
-        return found
-
     def keep(self, row: Tensors, reference: Tensors, kept_MP: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
         """M rows (M, *spec.shape): each has the row's entries of the parts that it keeps, else the reference's entries.
 
@@ -55,8 +45,10 @@ class Layout:
         """Whether a part differs from the reference in any entry (P)."""
         import numpy as np
 
-        entries = {name: (row[name] != reference[name]).astype(np.float64) for name in self.of_entry}
-        return np.asarray(self.fold(entries) > 0)
+        found = np.zeros(len(self.parts), np.bool_)
+        for name, of_entry in self.of_entry.items():
+            found[of_entry[(row[name] != reference[name]) & (of_entry != NOWHERE)]] = True
+        return found
 
 
 def lay_out(features: Features, row: Mapping[str, Any]) -> Layout:

@@ -53,6 +53,12 @@ class Reference:
         return ENTRIES[spec.kind].reference(means, rows).astype(spec.dtype)
 
 
+def reference_from(document: Mapping[str, Any]) -> Reference:
+    """The reference in a document of model.json. Raises KeyError, TypeError or ValueError for another shape."""
+    means = {name: tuple(map(float, found)) for name, found in document["means"].items()}
+    return Reference(means=means, blanks=dict(document["blanks"]))
+
+
 def fit_reference(features: Features, tensors: Tensors) -> Reference:
     """The reference by the tensors (N, …) of the training rows.
 

@@ -1,4 +1,4 @@
-"""Shapley values of the parts of one row, from the model's answers alone. They suit graphs, which have no gradients.
+"""Shapley values of the parts of one row, from the model's answers alone: so they suit a graph, and trees.
 
 Parts of the row replace those of the reference, one after the other. The value of a part is what its turn adds to the
 answer, on average over all orders (Lundberg and Lee 2017, arXiv 1705.07874, with one reference row).
@@ -29,7 +29,6 @@ MOST_EXACT = 9
 """For up to so many parts, all subsets are answered: 512 rows. For more parts, orders are drawn."""
 ROWS = 1024
 """About how many rows the model answers for one explanation with drawn orders."""
-METHOD = "shapley"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +71,7 @@ def explain(game: Game, *, rows: int = ROWS, seed: int = 0) -> Attribution:
         contributions[players], error = _sampled(game, players, rows, np.random.default_rng(seed))
     return Attribution(
         parts=game.layout.parts,
+        at=game.at,
         contributions=contributions,
         base=float(base),
         output=float(output),

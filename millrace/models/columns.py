@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
-from millrace.models.entrance import Entrance
 from millrace.models.moments import moments, pieces
 from millrace.models.numbers import Numbers
 from millrace.models.standardise import standardised
@@ -56,12 +55,6 @@ class Columns(nn.Module):
         self.spans = (*alone, *[1] * len(self.may_miss), *(count - 1 for _, count in self.few), *sizes)
         """How many outputs, side by side, come from the same cell. The sum is `width`."""
         self.width = sum(self.spans)
-        # The cell of each output, for explanations. The order is that of `forward`: numbers, whether each is missing,
-        # categories with few values, embeddings.
-        numbered = [("numbers", place) for place in (*range(len(optional)), *self.may_miss)]
-        said = [*numbered, *(("categories", place) for place, _ in (*self.few, *self.many))]
-        owners = [entry for entry, span in zip(said, self.spans, strict=True) for _ in range(span)]
-        self.entrance = Entrance(owners=tuple(owners))
         self.is_empty = not specs.keys() & {"numbers", "categories"}
         self.embeddings = nn.ModuleList(
             nn.Embedding(count, size, padding_idx=0) for (_, count), size in zip(self.many, sizes, strict=True)
@@ -104,8 +97,7 @@ class Columns(nn.Module):
             found = zip(self.many, self.embeddings, strict=True)
             looked_up = [embedding(tensors["categories"][:, place]) for (place, _), embedding in found]
             x_NF = torch.cat([x_NF, *looked_up], dim=1)
-        entered: Tensor = self.entrance(x_NF)
-        return entered
+        return x_NF
 
     def beside(self, state_NH: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
         """The state with the columns joined at its end; the state alone if there is no column."""

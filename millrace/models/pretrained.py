@@ -73,7 +73,7 @@ def encode(features: Features, rows: pa.Table, part: PretrainedEncoder | None) -
 def read_encoder(content: bytes, declared: Pretrained, texts: tuple[str, ...]) -> PretrainedEncoder:
     """The encoder in the file that is `content`. Raises ArtefactError if it is not the declared one."""
     file = read_declared(content, digest=declared.digest, licence=declared.licence)
-    encoder = SentenceEncoder(",".join(texts), FIRST + len(file.pieces), *file.sizes).eval()
+    encoder = SentenceEncoder(FIRST + len(file.pieces), *file.sizes).eval()
     try:
         encoder.load_state_dict({name: value.float() for name, value in load(content).items()})
     except (SafetensorError, RuntimeError) as error:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.features.tokens import LONGEST_SENTENCE
-from millrace.models.entrance import Entrance
 
 EPSILON = 1e-12
 """What BERT adds to a variance."""
@@ -22,10 +21,9 @@ EPSILON = 1e-12
 class SentenceEncoder(nn.Module):
     """The ids of a text (N, T) in; its vector of the length 1 (N, D) out, 0 for an empty text. Nothing of it learns."""
 
-    def __init__(self, tensor: str, count: int, width: int, layers: int, heads: int) -> None:
+    def __init__(self, count: int, width: int, layers: int, heads: int) -> None:
         super().__init__()
         self.vectors = nn.Embedding(count, width)
-        self.entrance = Entrance(tensor, axes=1)
         self.places_TD = nn.Parameter(torch.zeros(LONGEST_SENTENCE, width))
         self.norm = nn.LayerNorm(width, EPSILON)
         self.layers = nn.ModuleList(
@@ -35,7 +33,7 @@ class SentenceEncoder(nn.Module):
         self.requires_grad_(requires_grad=False)
 
     def forward(self, ids_NT: Tensor) -> Tensor:
-        x = self.norm(self.entrance(self.vectors(ids_NT)) + self.places_TD[: ids_NT.shape[1]])  # (N, T, D)
+        x = self.norm(self.vectors(ids_NT) + self.places_TD[: ids_NT.shape[1]])  # (N, T, D)
         # The first place is never hidden: the softmax of a text without any piece would be NaN.
         hidden_NT = (ids_NT == 0) & (torch.arange(ids_NT.shape[1], device=ids_NT.device) > 0)
         for layer in self.layers:
@@ -53,7 +51,7 @@ class Sentence(nn.Module):
     def __init__(self, spec: TensorSpec) -> None:
         super().__init__()
         self.name, (self.width, layers, heads) = spec.name, spec.sentence
-        self.encoder = SentenceEncoder(spec.name, spec.cardinalities[0] or 1, self.width, layers, heads)
+        self.encoder = SentenceEncoder(spec.cardinalities[0] or 1, self.width, layers, heads)
 
     def forward(self, tensors: Mapping[str, Tensor]) -> Tensor:
         kept_ND = tensors.get(vector_name(self.name))

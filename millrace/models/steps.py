@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
-from millrace.models.entrance import Entrance
 from millrace.models.moments import moments, pieces
 from millrace.models.standardise import standardised
 
@@ -31,7 +30,6 @@ class Steps(nn.Module):
         [past] = [spec for spec in signature if spec.name not in JOINED]
         self.name = past.name
         self.steps, self.features = past.shape[0] or 1, past.shape[1] or 1
-        self.known, self.missing = Entrance(self.name, axes=2), Entrance(self.name, axes=2)
         self.register_buffer("mean_F", torch.zeros(self.features))
         self.register_buffer("scale_F", torch.ones(self.features))
 
@@ -50,4 +48,4 @@ class Steps(nn.Module):
         raw = tensors[self.name]  # (N, T, F)
         missing = raw.isnan()
         known = torch.where(missing, 0.0, standardised(raw, self.mean_F, self.scale_F))  # (N, T, F)
-        return self.known(known), self.missing(missing.float())
+        return known, missing.float()

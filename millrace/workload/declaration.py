@@ -377,9 +377,6 @@ class Explanations(Section):
 
     rows: Annotated[int, Field(ge=0, le=4096)] = 32
     """The number of test rows, spread evenly, that the report explains. 0: nothing is explained, even on request."""
-    nodes: Annotated[int, Field(ge=4, le=512)] = 24
-    """The nodes of the integral from the reference to a row. More nodes make the completeness error smaller, but take
-    longer."""
 
 
 Sentence = Annotated[str, Field(min_length=1, max_length=900, pattern=r"\S")]

@@ -17,7 +17,6 @@ from torch.nn import functional
 from millrace.features.signature import JOINED, Signature
 from millrace.models.bag.declaration import Bag
 from millrace.models.columns import Columns
-from millrace.models.entrance import Entrance
 from millrace.models.moments import pieces
 from millrace.models.sentence import Sentence
 
@@ -33,7 +32,6 @@ class NgramBag(nn.Module):
         self.dropout, self.width = dropout, dimension
         self.vectors = nn.Embedding(buckets, dimension)
         nn.init.normal_(self.vectors.weight, std=dimension**-0.5)
-        self.entrance = Entrance(name, axes=1)
         self.register_buffer("rarity_B", torch.ones(buckets))
 
     def fit(self, ids_NL: Tensor) -> None:
@@ -51,9 +49,9 @@ class NgramBag(nn.Module):
         # Unit length, as for TF-IDF: a long text does not weigh more than a short one. A running sum adds one by one;
         # an engine's sum over a row adds in an order that depends on where the row lies in memory, so its bits vary.
         weight_NL = weight_NL / weight_NL.square().cumsum(1)[:, -1:].clamp(min=1.0).sqrt()
-        # The plain way: ONNX has no operator for `embedding_bag`, and explanations need the vectors at the entrance.
-        if torch.compiler.is_exporting() or self.entrance.is_watched:
-            gathered: Tensor = self.entrance(self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
+        # The plain way: ONNX has no operator for `embedding_bag`.
+        if torch.compiler.is_exporting():
+            gathered: Tensor = (self.vectors(ids_NL) * weight_NL[:, :, None]).sum(1)
             return gathered
         weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
         # In one operator: the vectors (N, L, D) of all n-grams of a validation part would take gigabytes.

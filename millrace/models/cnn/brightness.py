@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
-from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.moments import moments, pieces
 
 PIECE = 2**24
@@ -20,8 +19,7 @@ class Brightness(nn.Module):
     """Images (N, C, H, W) of uint8 in; the standardised mean and deviation of each channel (N, 2 C) out.
 
     Both are kept within the range of the training images, as nothing was learnt about what is beyond: an image that is
-    darker than every training image counts as the darkest of them. In explanations these numbers belong in equal parts
-    to all pixels that differ from the reference."""
+    darker than every training image counts as the darkest of them."""
 
     mean_F: Tensor
     scale_F: Tensor
@@ -31,7 +29,6 @@ class Brightness(nn.Module):
     def __init__(self, spec: TensorSpec) -> None:
         super().__init__()
         self.width = 2 * (spec.shape[0] or 1)
-        self.entrance = Entrance(owners=((spec.name, EVERYWHERE),) * self.width)
         for name, value in (("mean_F", 0.0), ("scale_F", 1.0), ("least_F", 0.0), ("most_F", 255.0)):
             self.register_buffer(name, torch.full((self.width,), value))
 
@@ -51,8 +48,7 @@ class Brightness(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         # Clip to the range of the training images, then standardise.
         within_NF = torch.minimum(torch.maximum(_moments(pixels), self.least_F), self.most_F)  # (N, 2 C)
-        found: Tensor = self.entrance((within_NF - self.mean_F) * self.scale_F)
-        return found
+        return (within_NF - self.mean_F) * self.scale_F
 
 
 def _moments(pixels: Tensor) -> Tensor:

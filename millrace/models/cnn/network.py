@@ -18,7 +18,6 @@ from millrace.models.cnn.declaration import Cnn
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.columns import Columns
-from millrace.models.entrance import Entrance
 
 
 class ImageNetwork(nn.Module):
@@ -29,7 +28,7 @@ class ImageNetwork(nn.Module):
     def __init__(self, parameters: Cnn, signature: Signature, width: int) -> None:
         super().__init__()
         [image] = [spec for spec in signature if spec.name not in JOINED]
-        self.image, self.options, self.entrance = image.name, parameters, Entrance(image.name, axes=3)
+        self.image, self.options = image.name, parameters
         self.trunk, self.columns = ImageTrunk(image, parameters.channels), Columns(signature)
         self.brightness = Brightness(image) if parameters.brightness else None
         # The hidden layer reads the trunk, two numbers of brightness for each channel, and the columns.
@@ -43,7 +42,7 @@ class ImageNetwork(nn.Module):
             self.brightness.fit(tensors[self.image])
 
     def forward(self, **tensors: Tensor) -> Tensor:
-        x, given = self.entrance(standardised(tensors[self.image])), self.options  # (N, C, H, W)
+        x, given = standardised(tensors[self.image]), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)  # (N, C, H, W)
         if self.training or not given.answer_shift:

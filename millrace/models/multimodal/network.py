@@ -21,7 +21,6 @@ from millrace.models.cnn.brightness import Brightness
 from millrace.models.cnn.image_trunk import ImageTrunk, standardised
 from millrace.models.cnn.steps_trunk import StepsTrunk
 from millrace.models.columns import Columns
-from millrace.models.entrance import EVERYWHERE, Entrance
 from millrace.models.multimodal.declaration import Multimodal
 
 
@@ -42,13 +41,13 @@ class RawImages(ImageTrunk):
 
     def __init__(self, spec: TensorSpec, parameters: Multimodal) -> None:
         super().__init__(spec, parameters.channels)
-        self.options, self.entrance = parameters, Entrance(spec.name, axes=3)
+        self.options = parameters
 
     def fit(self, pixels: Tensor) -> None:
         """Do nothing: all of this trunk is learnt."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        x, given = self.entrance(standardised(pixels)), self.options  # (N, C, H, W)
+        x, given = standardised(pixels), self.options  # (N, C, H, W)
         if self.training and (given.rotation or given.scale or given.shift):
             x = augmented(x, rotation=given.rotation, scale=given.scale, shift=given.shift)
         return super().forward(x)  # (N, `width`)
@@ -82,9 +81,6 @@ class MultimodalNetwork(nn.Module):
         self.columns = Columns(signature)
         self.images = [spec.name for spec in own if spec.kind == "image" and parameters.brightness]
         self.brightness = nn.ModuleList(Brightness(spec) for spec in own if spec.name in self.images)
-        # Whether an input is there is one number for each input. That of the table belongs to the first of its tensors.
-        owners = [*self.names, *[name for name in JOINED if name in {spec.name for spec in signature}][:1]]
-        self.presence = Entrance(owners=tuple((name, EVERYWHERE) for name in owners))
         # What stands for a missing input: learnt, and 0 in the beginning.
         self.missing_MD = nn.Parameter(torch.zeros(len(own), parameters.dimension))
         self.missing_F = None if self.columns.is_empty else nn.Parameter(torch.zeros(self.columns.width))
@@ -106,19 +102,16 @@ class MultimodalNetwork(nn.Module):
         known_NM = self._known(tensors)  # (N, M)
         if self.training and self.options.left_out:
             known_NM = some_left_out(known_NM, self.options.left_out)  # (N, M)
-        # For explanations presence is a float: on the way from the reference to a row it lies between 0 and 1.
-        if self.presence.is_watched:
-            known_NM = self.presence(known_NM.float())  # (N, M)
         # Each input, or what stands for it: the trunks, the brightness of images, the columns.
         parts = []
         for place, (name, trunk, entry) in enumerate(zip(self.names, self.trunks, self.entries, strict=True)):
             seen = entry(trunk(tensors[name]))  # (N, D)
-            parts.append(self._or_missing(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
+            parts.append(torch.where(known_NM[:, place, None], seen, self.missing_MD[place]))  # (N, D)
         for name, bright in zip(self.images, self.brightness, strict=True):
             place = self.names.index(name)
             parts.append(known_NM[:, place, None].float() * bright(tensors[name]))  # (N, 2 C), 0 if it is missing
         if self.missing_F is not None:
-            parts.append(self._or_missing(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
+            parts.append(torch.where(known_NM[:, -1:], self.columns(tensors), self.missing_F))  # (N, F)
         # One linear layer over all of them, and a hidden layer beside it.
         state = torch.cat(parts, dim=1)  # (N, inputs D + images 2 C + F)
         raw_NW: Tensor = self.linear(state)
@@ -127,13 +120,6 @@ class MultimodalNetwork(nn.Module):
             inner = functional.dropout(inner, self.options.dropout, self.training)
             raw_NW = raw_NW + self.head(inner)  # (N, W)
         return raw_NW
-
-    @staticmethod
-    def _or_missing(known_N1: Tensor, seen: Tensor, missing: Tensor) -> Tensor:
-        """The input as its trunk sees it if it is there, else the learnt vector that stands for it."""
-        if known_N1.is_floating_point():
-            return known_N1 * seen + (1 - known_N1) * missing
-        return torch.where(known_N1, seen, missing)
 
     def _known(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Which inputs each row has (N, M). The table is there if any of its cells is."""

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.columns import Columns
-from millrace.models.entrance import Entrance
 from millrace.models.steps import Steps
 from millrace.models.transformer.declaration import Transformer
 
@@ -32,13 +31,12 @@ class Pieces(nn.Module):
         super().__init__()
         self.vectors = nn.Embedding(spec.cardinalities[0] or 1, dimension)
         nn.init.normal_(self.vectors.weight, std=0.02)
-        self.entrance = Entrance(spec.name, axes=1)
 
     def fit(self, ids_NT: Tensor) -> None:
         """Do nothing: all of this module is learnt."""
 
     def forward(self, ids_NT: Tensor) -> tuple[Tensor, Tensor]:
-        return self.entrance(self.vectors(ids_NT)), ids_NT > 0
+        return self.vectors(ids_NT), ids_NT > 0
 
 
 class StepTokens(nn.Module):

@@ -52,15 +52,12 @@ def explained(*parts: dict[str, Any], image: str = "", places: tuple[PlaceImport
         size=(8, 4),
     )
     evidence = ExplanationEvidence(
-        method="integrated gradients",
         rows=32,
-        completeness_error=0.01,
         columns=COLUMNS[1 if places else 0 :],
         places=places,
-        endpoint_difference=0.1,
-        endpoint_standard_error=0.0,
-        endpoint_ms=3.0,
-        example=example if parts else None,
+        standard_error=0.0,
+        median_ms=3.0,
+        example=example,
     )
     return str(explanations(evidence))
 

@@ -15,13 +15,10 @@ import pytest
 import yaml
 
 from millrace.artefact.artefact import Artefact
-from millrace.artefact.inference import Model
 from millrace.datasets import memory
 from millrace.errors import ArtefactError, SnapshotError
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.sample import Sample
-from millrace.explanations.explained import Explained, ExplainedRow
-from millrace.explanations.layout import lay_out
 from millrace.explanations.reference import fit_reference
 from millrace.features.catalogue import encode
 from millrace.jobs.evaluation import job
@@ -36,27 +33,10 @@ TEST = 28 * 48
 
 
 def explained(model: Artefact, rows: pa.Table) -> Artefact:
-    """The model with what training would have measured of its first test row."""
+    """The model with the reference that training would have fitted."""
     description = model.description
-    tensors = encode(description.features, rows)
-    output_NW = Model(model).outputs({name: value[:1] for name, value in tensors.items()})
-    layout = lay_out(description.features, rows.slice(0, 1).to_pylist()[0])
-    found = Explained(
-        method="integrated gradients",
-        reference=fit_reference(description.features, tensors),
-        rows=1,
-        completeness_error=0.0,
-        columns=(),
-        places=(),
-        compared=(
-            ExplainedRow(
-                row=0,
-                at=int(description.task.explained_output(output_NW)[0]),
-                contributions=(0.0,) * len(layout.parts),
-            ),
-        ),
-    )
-    return dataclasses.replace(model, description=dataclasses.replace(description, explained=found))
+    reference = fit_reference(description.features, encode(description.features, rows))
+    return dataclasses.replace(model, description=dataclasses.replace(description, reference=reference))
 
 
 @pytest.mark.parametrize("task", TASKS)

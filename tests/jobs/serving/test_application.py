@@ -187,8 +187,8 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
 
 def test_a_request_with_explain_says_what_each_column_added(application: Application, model: Model) -> None:
     """Near the mean of the training rows, where the answer is not sure of itself."""
-    assert model.description.explained is not None
-    means = model.description.explained.reference.means["numbers"]
+    assert model.description.reference is not None
+    means = model.description.reference.means["numbers"]
     near = [dict(zip(model.description.columns, [mean * by for mean in means], strict=True)) for by in (0.8, 1.2)]
     plain, explained = application.answer(
         [builders.invocation(rows(*near)), builders.invocation(json.dumps({"rows": near, "explain": True}).encode())]

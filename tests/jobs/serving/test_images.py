@@ -54,7 +54,7 @@ class Brightness:
 
     measures_likeness = False
     description: Any = SimpleNamespace(
-        features=FEATURES, signature=encoders.signature(FEATURES), task=Binary(), explained=None
+        features=FEATURES, signature=encoders.signature(FEATURES), task=Binary(), reference=None
     )
 
     def outputs(self, tensors: Any) -> Any:

@@ -18,7 +18,6 @@ from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
 from millrace.errors import ArtefactError, WorkloadError
 from millrace.evaluation.report import Evaluation
-from millrace.explanations.shapley import METHOD
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
@@ -118,11 +117,6 @@ def answered(application: Application, body: bytes, content_type: str = "applica
 
 
 def test_it_is_explained_by_its_answers(artefact: Artefact) -> None:
-    """It has no entrance for gradients: Shapley values stand for them, in the report and at the endpoint."""
-    explained = artefact.description.explained
-    assert explained is not None
-    assert explained.method == METHOD
-    assert {one.column for one in explained.columns} == set(COLUMNS)
     rows = [
         row | {"at": row["at"].isoformat()} for row in make_rows("count").slice(1300, 2).select(COLUMNS).to_pylist()
     ]
