@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from botocore.exceptions import ClientError
 
 from millrace.console.files.catalogue import TABLE_FILES
 from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
+from millrace.console.queries.stored import head_object
 from millrace.console.stages import declared_stages
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.reasons import Reason
@@ -150,16 +150,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
-    """The object that a drop would replace."""
-
-    size: int
-    """Bytes."""
-    modified: str
-    """When it was put, in UTC: `1997-05-01 08:00`."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Dropped:
     """An object in the landing bucket."""
 
@@ -282,17 +272,6 @@ def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
     return f"{names.workload}/{feed}/{name}"
 
 
-def present(s3: Any, names: WorkloadNames, key: str) -> Before | None:
-    """The object that lies at this key now; None if there is none. `s3` is boto3's client."""
-    try:
-        head = s3.head_object(Bucket=names.platform.bucket("landing"), Key=key)
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-            raise
-        return None
-    return Before(size=head["ContentLength"], modified=f"{head['LastModified']:%Y-%m-%d %H:%M}")
-
-
 def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, by: str = "") -> Dropped:
     """The object that the file became, encrypted as the bucket's default says. `s3` is boto3's client.
 
@@ -359,7 +338,7 @@ def warnings(
     yield from content.notes
     if labels := labels_in(content.plain, contract, feed):
         yield f"warning: {unwanted(labels)}"
-    if before := present(s3, names, key):
-        was = f"{before.size:,} bytes of {before.modified}"
+    if before := head_object(s3, f"s3://{names.platform.bucket('landing')}/{key}"):
+        was = f"{before['ContentLength']:,} bytes of {before['LastModified']:%Y-%m-%d %H:%M}"
         kept = ", whose good rows take the place of the earlier ones; another name keeps both" * (feed != "scoring")
         yield f"warning: {key} is there already ({was}): this is a new version of it{kept}"

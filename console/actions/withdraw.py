@@ -9,11 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from millrace.aws.objects import keys_below, split_uri
+from millrace.aws.objects import keys_below
 from millrace.console.environment import Environment
 from millrace.console.files.catalogue import TABLE_FILES, TABLES
 from millrace.console.queries.drops import Row
+from millrace.console.queries.stored import object_of
 from millrace.contract.schema import Contract, Feed
+from millrace.datasets.table_versions import TableVersion
 from millrace.errors import DropError, RunError, WithdrawalError
 from millrace.files.catalogue import FORMATS, format_in, named, unpacked
 from millrace.files.parsed import Limits
@@ -66,6 +68,19 @@ def request_of(environment: Environment, *, reason: str, key: Mapping[str, str |
     )
 
 
+def check_revertible(version: TableVersion) -> None:
+    """Raise WithdrawalError unless a drop brought rows with this version and the table has them."""
+    came = f"{version.version}: they left with {version.left_with}" if version.left_with else version.what
+    if version.left_with or not version.source or not version.added:
+        raise WithdrawalError(f"VERSION: expected one that a drop made, whose rows are in the table, got {came}")
+
+
+def drop_again(s3: Any, version: TableVersion) -> None:
+    """Put the object of the version over the later one, which drops it. `s3` is boto3's client."""
+    earlier = object_of(version.source)
+    s3.copy_object(Bucket=earlier["Bucket"], Key=earlier["Key"], CopySource=earlier)
+
+
 def withdraw(environment: Environment, names: WorkloadNames, request: WithdrawalRequest) -> Withdrawn:
     """How many rows left each table, or would leave it: see `WithdrawalRequest.is_preview`.
 
@@ -101,13 +116,10 @@ def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path
     if whole := [row for row in rows if row.line is None]:
         came = whole[0].detail
         raise RunError(f"{whole[0].drop}: expected a file with refused rows, got one that was refused whole: {came}")
-    place, _, version = rows[0].source.rpartition("?versionId=")
-    bucket, key = split_uri(place)
+    source = object_of(rows[0].source)
     table, wanted = contract.table(cast("Feed", rows[0].feed)), {cast("int", row.line) for row in rows}
     with TemporaryDirectory() as temporary:
-        (dropped := Path(temporary) / "dropped").write_bytes(
-            s3.get_object(Bucket=bucket, Key=key, VersionId=version)["Body"].read()
-        )
+        (dropped := Path(temporary) / "dropped").write_bytes(s3.get_object(**source)["Body"].read())
         try:
             with unpacked(dropped, Limits()) as plain:
                 form = format_in(plain, table)
@@ -115,5 +127,5 @@ def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path
                     raise RunError(f"--rows: expected a drop of {TABLES}, got {named([FORMATS[form]])}")
                 TABLE_FILES[form].write_rows(plain, table, wanted, path)
         except DropError as error:
-            raise RunError(f"{key}: expected a file that the contract takes now, got {error}") from None
+            raise RunError(f"{source['Key']}: expected a file that the contract takes now, got {error}") from None
     return len(wanted)

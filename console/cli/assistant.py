@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from functools import reduce
 from importlib.metadata import version
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ TOOLS: Mapping[str, tuple[str, ...]] = {
     "decisions": ("first", "last", "id", "limit"),
     "why": ("id", "explain"),
     "quarantine": ("drop", "reason", "limit"),
+    "data_log": ("limit",),
     "alarms": (),
     "monitor": ("limit",),
     "cost": ("month",),
@@ -71,9 +73,14 @@ def server(millrace: Any, *options: str) -> Server[Any]:
     return Server("millrace", version=version("millrace"), on_list_tools=listed, on_call_tool=called)
 
 
+def _command(name: str, millrace: Any) -> Any:
+    """The command of a tool: `data_log` is `millrace data log`."""
+    return reduce(lambda group, word: group.commands[word], name.split("_"), millrace)
+
+
 def _offered(name: str, millrace: Any) -> dict[str, Any]:
     """What the tool may be asked for."""
-    return {each.name: each for each in millrace.commands[name].params if each.name in (*TOOLS[name], "workload")}
+    return {each.name: each for each in _command(name, millrace).params if each.name in (*TOOLS[name], "workload")}
 
 
 def _types(option: Any) -> dict[type, str]:
@@ -86,7 +93,7 @@ def _described(name: str, millrace: Any) -> dict[str, Any]:
     keys = {key: {"type": [*_types(each).values()], "description": each.help or key} for key, each in offered.items()}
     needed = [key for key, each in offered.items() if each.required]
     schema = {"type": "object", "properties": keys, "required": needed, "additionalProperties": False}
-    return {"name": name, "description": millrace.commands[name].help, "input_schema": schema}
+    return {"name": name, "description": _command(name, millrace).help, "input_schema": schema}
 
 
 def _answer(millrace: Any, name: str, given: Mapping[str, Any], options: Sequence[str]) -> str:
@@ -104,5 +111,5 @@ def _answer(millrace: Any, name: str, given: Mapping[str, Any], options: Sequenc
     words = [str(value) for name, value in typed if not name.startswith("-")]
     with redirect_stdout(StringIO()) as printed:
         line = [*named, *options, "--json", "--", *words]
-        millrace.commands[name].main(line, prog_name=name, standalone_mode=False)
+        _command(name, millrace).main(line, prog_name=name, standalone_mode=False)
     return printed.getvalue()

@@ -95,9 +95,8 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Se
 
 
 def _call_times(times: CallTimes) -> str:
-    """The times of a call and its cost, as the version's preflight measured them."""
-    cost = f"{times.usd_per_1000:.2g} USD a thousand, never idle"
-    return f"{times.p50_ms:.2g} ms, p99 {times.p99_ms:.2g} ms\n{cost}\n{times.instance}"
+    """The times of a call, as the version's preflight measured them."""
+    return f"{times.p50_ms:.2g} ms, p99 {times.p99_ms:.2g} ms\n{times.instance}"
 
 
 def _quality(evaluation: Evaluation | None) -> str:
@@ -135,12 +134,11 @@ def _version_document(
         "metrics": dict(evaluation.metrics),
         "naive": dict(evaluation.naive.metrics),
     }
-    by_http = [asdict(one) | {"usd_per_1000": one.usd_per_1000} for one in times]
     cases = evaluation.of(CasesEvidence) if evaluation else None
     found = {
         "on_test_rows": measured,
         "named_rows": [one.model_dump() for one in cases.cases] if cases else [],
-        "one_row_by_http": by_http,
+        "one_row_by_http": [asdict(one) for one in times],
         "limits": [asdict(limit) for limit in limits],
     }
     return as_document(version) | found

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from millrace.aws.objects import key_of_version
 from millrace.console.cli.options import Json, Target
 from millrace.console.cli.printing import show, show_json, show_rows, tell
-from millrace.console.words import count, table
+from millrace.console.stages import command
+from millrace.console.words import count, listed, table
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, WithdrawalError
 from millrace.workload.load import load_workload, workloads_folder
@@ -22,7 +24,7 @@ from millrace.workload.load import load_workload, workloads_folder
 if TYPE_CHECKING:
     from millrace.console.environment import Environment
     from millrace.decisions.record import Decision
-    from millrace.messages.withdrawal import Withdrawn
+    from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
     from millrace.names import WorkloadNames
 
 
@@ -32,6 +34,8 @@ Limit = Annotated[int, typer.Option(min=0, help="Rows at most; 0 for all.")]
 Labels = Annotated[
     bool, typer.Option("--labels", help="With the label of each that counts, and those that it replaced.")
 ]
+Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Only say what would become of the rows.")]
 AT_ONCE = 100
 """Decisions whose reviews are looked up together."""
 
@@ -220,12 +224,12 @@ def report(target: Target, output: ReportOutput = None) -> None:
 def withdraw(
     target: Target,
     as_json: Json,
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
+    reason: Reason,
     key: Annotated[
         list[str] | None, typer.Option(help="COLUMN=CELL of the row's key; once for each column of the key.")
     ] = None,
     drop: Annotated[str, typer.Option(help="Of this dropped object: its key, or the end of it.")] = "",
-    preview: Annotated[bool, typer.Option("--preview", help="Only say what would become of the rows.")] = False,
+    preview: Preview = False,
 ) -> None:
     """Take rows out of the tables: the next dataset version is without them, earlier ones stay as they were.
 
@@ -233,7 +237,6 @@ def withdraw(
     corrected stay, with their earlier label. What will become of how many rows is said first, on standard error; with
     --preview nothing else is done. The exit status is 1 when no row is found."""
     from millrace.console.actions.withdraw import find_drop, request_of
-    from millrace.console.actions.withdraw import withdraw as take_out
 
     # Wrong words are refused before anything is asked of AWS.
     pairs = [one.partition("=") for one in key or ()]
@@ -241,14 +244,28 @@ def withdraw(
         raise WithdrawalError(f"--key: expected COLUMN=CELL, got {wrong[0]!r}")
     environment, names = target.find_deployed()
     cells, found = {name: cell for name, _, cell in pairs}, find_drop(environment, names, drop) if drop else ""
-    request = request_of(environment, reason=reason, key=cells, drop=found)
-    done = take_out(environment, names, request.model_copy(update={"is_preview": True}))
+    take_out(environment, names, request_of(environment, reason=reason, key=cells, drop=found), preview, as_json)
+
+
+def take_out(
+    environment: Environment, names: WorkloadNames, request: WithdrawalRequest, preview: bool, as_json: bool
+) -> None:
+    """Say what becomes of the rows, do it unless it is a preview, and name the model versions that learnt from them."""
+    from millrace.console.actions.withdraw import withdraw
+    from millrace.console.queries.data_versions import find_table_versions
+
+    done = withdraw(environment, names, request.model_copy(update={"is_preview": True}))
+    versions = find_table_versions(environment, names).values() if request.drop else ()
+    there = [one for one in versions if key_of_version(one.source) == request.drop and not one.left_with]
+    learnt_by = sorted({version for one in there for version in one.learnt_by}, key=int)
     if not preview:
         typer.echo(f"Will withdraw: {_counts(done)}.", err=True)
-        done = take_out(environment, names, request)
-    of = f" of {found}" if found else ""
+        done = withdraw(environment, names, request)
+    of = f" of {request.drop}" if request.drop else ""
     what = f"{'Would withdraw' if preview else 'Withdrawn'}: {_counts(done)}{of}."
-    tell(what, done.model_dump(), as_json=as_json)
+    if learnt_by:
+        what = f"{what} Learnt by version {listed(learnt_by)}; {command(names, 'train')} makes one without them."
+    tell(what, done.model_dump() | ({"learnt_by": learnt_by} if request.drop else {}), as_json=as_json)
 
 
 def _counts(answer: Withdrawn) -> str:

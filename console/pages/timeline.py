@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
+from itertools import starmap
 
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
 from millrace.console.presenters.monitor import explain, monitor_run_before
 from millrace.console.presenters.presenter import RunSummary, TimelineEntry
-from millrace.console.queries.audit import Withdrawal
+from millrace.console.queries.audit import what_of
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring import AlarmRaised
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import parent_of
 from millrace.console.words import count, spelled
+from millrace.messages.audit import RowsWithdrawn
 
 
 def timeline(report: WorkloadReport) -> tuple[TimelineEntry, ...]:
@@ -34,19 +36,21 @@ def _in_order(entries: Iterable[TimelineEntry]) -> Iterator[TimelineEntry]:
     yield from held
 
 
-def _with_withdrawals(entries: Iterable[TimelineEntry], withdrawals: Sequence[Withdrawal]) -> Iterator[TimelineEntry]:
+def _with_withdrawals(
+    entries: Iterable[TimelineEntry], withdrawals: Sequence[tuple[datetime, RowsWithdrawn]]
+) -> Iterator[TimelineEntry]:
     """The entries with the withdrawals between them, each before the first entry that is later."""
     left = list(withdrawals)
     for entry in entries:
-        while left and left[0].at < entry.at:
-            yield _withdrawal(left.pop(0))
+        while left and left[0][0] < entry.at:
+            yield _withdrawal(*left.pop(0))
         yield entry
-    yield from map(_withdrawal, left)
+    yield from starmap(_withdrawal, left)
 
 
-def _withdrawal(one: Withdrawal) -> TimelineEntry:
+def _withdrawal(at: datetime, one: RowsWithdrawn) -> TimelineEntry:
     gone = f"{count(one.rows, 'row')} and {count(one.labels, 'label')}"
-    return TimelineEntry(at=one.at, what=f"{one.what} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
+    return TimelineEntry(at=at, what=f"{what_of(one)} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:

@@ -268,8 +268,7 @@ def _described(one: ComparedVersion) -> Mapping[str, str]:
         **_made_of(one.model),
         "its training cost": f"{paid:.4f} USD, {minutes:.1f} billed minutes" if one.jobs else "not known",
         **{
-            f"one row by HTTP, {each.instance}": f"{each.p50_ms:.2g} ms, p99 {each.p99_ms:.2g} ms, "
-            f"{each.usd_per_1000:.2g} USD a thousand"
+            f"one row by HTTP, {each.instance}": f"{each.p50_ms:.2g} ms, p99 {each.p99_ms:.2g} ms"
             for each in one.call_times
         },
         "rows in the monitors' windows": f"{answers:,}{apart}" if windows else "none",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -54,32 +53,8 @@ def find_records(
         ) from None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Withdrawal:
-    """One request that withdrew rows."""
-
-    at: datetime
-    what: str
-    """`training/1996-05.parquet`, or `key` and the first digits of the key's pseudonym."""
-    rows: int
-    labels: int
-    reason: str
-    """In the person's own words."""
-
-
-def find_withdrawals(records: Iterable[Record]) -> tuple[Withdrawal, ...]:
-    """The withdrawals among the records, in the order of the records."""
-    return tuple(
-        Withdrawal(
-            at=record.as_of, what=what_of(details), rows=details.rows, labels=details.labels, reason=details.reason
-        )
-        for record in records
-        if isinstance(details := record.details, RowsWithdrawn)
-    )
-
-
 def what_of(details: RowsWithdrawn) -> str:
-    """What was withdrawn, as `Withdrawal.what` says it."""
+    """What was withdrawn: `training/1996-05.parquet`, or `key` and the first digits of the key's pseudonym."""
     return f"key {details.pseudonym[:16]}" if details.pseudonym else details.drop.partition("/")[2]
 
 

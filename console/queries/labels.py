@@ -252,7 +252,7 @@ def learnt_drops(environment: Environment, names: WorkloadNames, pin: Pin) -> It
     """The drops of labels that a dataset version has pinned.
 
     Answers of the review queue are left out: each is a drop of its own, and the audit has its person."""
-    journal = _journal(environment, names, "labels") if pin.labels is not None else None
+    journal = find_journal(environment, names, "labels") if pin.labels is not None else None
     if journal is None:
         return
     last = _places(journal).get(pin.labels, -1)
@@ -266,17 +266,21 @@ def find_learners(
 
     None for a label of no drop, such as a later row. `labels` are those of one decision, in the order in which they
     came."""
-    came = _journal(environment, names, "labels") if labels else None
-    rows = read_metadata(environment, names, "rows") if came else None
-    if came is None or rows is None:
+    came = find_journal(environment, names, "labels") if labels else None
+    if came is None:
         return [None] * len(labels)
     drops, places = {entry.key: entry for entry in _drops(came)}, _places(came)
-    pinned = (
-        (int(package.version), Pin.of(rows, package.metadata.get("tag", "")))
-        for package in registry_of(environment, names).all()
-    )
-    trained = [(version, places.get(pin.labels, -1)) for version, pin in pinned if pin is not None]
+    trained = [(version, places.get(pin.labels, -1)) for version, pin in find_trainings(environment, names)]
     return learnt_from(labels, drops, trained)
+
+
+def find_trainings(environment: Environment, names: WorkloadNames) -> list[tuple[int, Pin]]:
+    """Each model version with what its training has read, as far as the table still pins it."""
+    if (rows := read_metadata(environment, names, "rows")) is None:
+        return []
+    packages = registry_of(environment, names).all()
+    pinned = ((int(each.version), Pin.of(rows, each.metadata.get("tag", ""))) for each in packages)
+    return sorted((version, pin) for version, pin in pinned if pin is not None)
 
 
 def learnt_from(
@@ -303,7 +307,8 @@ def _drops(journal: Journal) -> Iterator[JournalEntry]:
     return (entry for entry in journal if entry.is_first and entry.rows_added and entry.uri.startswith("s3://"))
 
 
-def _journal(environment: Environment, names: WorkloadNames, table: str) -> Journal | None:
+def find_journal(environment: Environment, names: WorkloadNames, table: str) -> Journal | None:
+    """The journal of the table `rows` or `labels`; None before a commit."""
     metadata = read_metadata(environment, names, table)
     return Journal.of_metadata(metadata, partial(read_object, environment.client("s3"))) if metadata else None
 

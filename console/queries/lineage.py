@@ -16,7 +16,14 @@ from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.decisions import captured_uris, find_decision, require_decision
-from millrace.console.queries.labels import KnownLabel, LearntDrop, find_labels, find_learners, learnt_drops
+from millrace.console.queries.labels import (
+    KnownLabel,
+    LearntDrop,
+    find_journal,
+    find_labels,
+    find_learners,
+    learnt_drops,
+)
 from millrace.console.queries.link import (
     MISSING,
     Link,
@@ -31,7 +38,17 @@ from millrace.console.queries.link import (
 )
 from millrace.console.queries.live import FAILURES
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.stored import Unread, as_file, find_object, manifest_uris, part, read_metadata, unpack
+from millrace.console.queries.stored import (
+    Unread,
+    as_file,
+    find_object,
+    head_object,
+    manifest_uris,
+    object_of,
+    part,
+    read_metadata,
+    unpack,
+)
 from millrace.console.queries.versions import audit_of, find_judgement, registry_of
 from millrace.consumers.catalogue import of_stage
 from millrace.consumers.next_workload import NextWorkload, before_chain, chained_id
@@ -150,9 +167,9 @@ class Chain:
     def _artefact(self) -> Link:
         """The version's archive, digested again, with the digests that it holds of its own inputs."""
         uri = self.package.model_data_url
-        if (size := _size(self.s3, uri)) is None:
+        if (head := head_object(self.s3, uri)) is None:
             return broken("model", uri, MISSING)
-        if size > CHEAP_BYTES:
+        if (size := head["ContentLength"]) > CHEAP_BYTES:
             return recorded("model", uri, self.known("artefact"), f"{size:,} bytes, not read")
         content = read_object(self.s3, uri)
         try:
@@ -186,9 +203,8 @@ class Chain:
             yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {pin.rows if pin else 'nothing'}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
-        of_labels, read = read_metadata(self.environment, self.names, "labels"), partial(read_object, self.s3)
-        journal = Journal.of_metadata(metadata, read)
-        made = data_digest(journal, Journal.of_metadata(of_labels, read) if of_labels else None, pin)
+        journal = Journal.of_metadata(metadata, partial(read_object, self.s3))
+        made = data_digest(journal, find_journal(self.environment, self.names, "labels"), pin)
         known = self.known("rows" if self.origin else "data")
         yield compared("dataset version", f"{tag} @ {wanted}", made, known, rows)
         yield self._files()
@@ -229,13 +245,13 @@ class Chain:
         weights, what = declared.training.weights, "initial weights"
         wanted = weights.digest.removeprefix("sha256:")
         try:
-            size = _size(self.s3, weights.source)
+            head = head_object(self.s3, weights.source)
         except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
             yield recorded(what, weights.source, wanted, str(error))
             return
-        if size is None:
+        if head is None:
             yield broken(what, weights.source, MISSING)
-        elif size > CHEAP_BYTES:
+        elif (size := head["ContentLength"]) > CHEAP_BYTES:
             yield recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
         else:
             trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
@@ -351,7 +367,7 @@ def _captured(client: Any, column: str, uri: str) -> Link:
 
 def _scored(client: Any, known: ScoredDay) -> Link:
     """The dropped file that the row was in, digested again. It expires before its decisions do."""
-    if _size(client, known.source) is None:
+    if head_object(client, known.source) is None:
         return recorded("scored file", known.source, known.source_digest, "the file is no longer kept")
     return _file(client, "scored file", known.source, known.source_digest, "its answers are the record")
 
@@ -372,27 +388,8 @@ def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
 
 def _file(client: Any, what: str, uri: str, wanted: str, detail: str) -> Link:
     """A dropped file, digested again if that is cheap."""
-    size = _size(client, uri)
-    if size is None:
+    if (head := head_object(client, uri)) is None:
         return broken(what, uri, MISSING)
-    if size > CHEAP_BYTES:
+    if (size := head["ContentLength"]) > CHEAP_BYTES:
         return recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
-    return compared(what, uri, sha256(client.get_object(**_object(uri))["Body"].read()), wanted, detail)
-
-
-def _object(uri: str) -> dict[str, str]:
-    """The URI's bucket, key and version id, if it has one, as arguments for a call to S3."""
-    plain, mark, version = uri.rpartition("?versionId=")
-    bucket, key = split_uri(plain if mark else uri)
-    return {"Bucket": bucket, "Key": key, **({"VersionId": version} if mark else {})}
-
-
-def _size(client: Any, uri: str) -> int | None:
-    """The object's size in bytes; None if there is no such object."""
-    try:
-        return int(client.head_object(**_object(uri))["ContentLength"])
-    except ClientError as error:
-        # HEAD has no body, so S3 answers a wrong version id or a deleted version by the status alone.
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
-            return None
-        raise
+    return compared(what, uri, sha256(client.get_object(**object_of(uri))["Body"].read()), wanted, detail)

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
 from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, read_watched
-from millrace.console.queries.audit import Withdrawal, find_withdrawals
 from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, find_rows
@@ -41,6 +40,7 @@ from millrace.console.queries.versions import (
     read_evaluation,
 )
 from millrace.evaluation.report import ErrorMeaning, Evaluation
+from millrace.messages.audit import RowsWithdrawn
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
@@ -97,7 +97,7 @@ class WorkloadReport:
     limits: tuple[Limit, ...] = ()
     """The limits of the live version's monitors, and decisions that no monitor run judged."""
     freshness: tuple[Step, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()
+    withdrawals: tuple[tuple[datetime, RowsWithdrawn], ...] = ()
     """The oldest first."""
     unread: Mapping[str, Unread] = field(default_factory=dict)
     """What could not be read, by the part of the page that lacks it: mostly what IAM does not let the caller read."""
@@ -179,7 +179,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
             *unjudged,
         ),
         freshness=read("freshness", lambda: tuple(find_freshness(environment, names, runs))) or (),
-        withdrawals=find_withdrawals(records),
+        withdrawals=tuple((one.as_of, one.details) for one in records if isinstance(one.details, RowsWithdrawn)),
         unread=unread,
     )
 

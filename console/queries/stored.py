@@ -5,16 +5,16 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.aws.objects import read_object
+from millrace.aws.objects import read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.datasets.tables import check_types, types_of
 from millrace.names import WorkloadNames
@@ -33,6 +33,24 @@ def find_object(client: Any, uri: str) -> bytes | None:
         return read_object(client, uri)
     except client.exceptions.NoSuchKey:
         return None
+
+
+def object_of(uri: str) -> dict[str, str]:
+    """The URI's bucket, key and version id, if it has one, as arguments for a call to S3."""
+    plain, mark, version = uri.rpartition("?versionId=")
+    bucket, key = split_uri(plain if mark else uri)
+    return {"Bucket": bucket, "Key": key, **({"VersionId": version} if mark else {})}
+
+
+def head_object(client: Any, uri: str) -> Mapping[str, Any] | None:
+    """What S3 says of the object, or of its version that the URI names; None if there is no such object."""
+    try:
+        return cast("Mapping[str, Any]", client.head_object(**object_of(uri)))
+    except ClientError as error:
+        # HEAD has no body, so S3 answers a wrong version id or a deleted version by the status alone.
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
+            return None
+        raise
 
 
 def manifest_uris(content: bytes) -> list[str]:

@@ -27,7 +27,6 @@ from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload, workloads_folder
-from millrace.workload.prices import usd_per_hour
 from millrace.workload.rollout import Phase
 
 Status = Literal["live", "previous", "retired", "waits", Phase, "registered", "refused"]
@@ -316,12 +315,6 @@ class CallTimes:
     instance: str
     p50_ms: float
     p99_ms: float
-
-    @property
-    def usd_per_1000(self) -> float:
-        """US dollars for a thousand answers one after another. The instance is never idle, so it is a lower bound."""
-        # 1,000 answers take p50_ms seconds, and an hour has 3,600.
-        return usd_per_hour(self.instance) * self.p50_ms / 3600
 
 
 def read_call_times(s3: Any, names: WorkloadNames, run: str) -> tuple[CallTimes, ...]:

@@ -18,7 +18,7 @@ from millrace.console.environment import local_environment
 from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.datasets.journal import Journal
-from millrace.errors import RunError
+from millrace.errors import RunError, WithdrawalError
 from millrace.messages.audit import AuditEvent, HeldLabelsDecided
 from millrace.messages.train import BudgetRefusal, Corrections
 from millrace.state.pointers import ReleasePointers
@@ -55,6 +55,31 @@ def test_a_row_is_withdrawn_through_the_deployed_function(
     items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
     (record,) = [item for item in items if item["event"]["S"] == "rows.withdrawn"]
     assert json.loads(record["details"]["S"])["reason"] == "the year is wrong"
+
+
+def test_a_drop_is_undone_by_its_version_and_the_file_before_it_comes_back(
+    lived: Lived, rows: Callable[[], list[dict[str, Any]]]
+) -> None:
+    right, wrong = (ROW % MISTAKE.encode()).replace(b"0.3", b"0.4"), ROW % MISTAKE.replace("07:00", "08:00").encode()
+    for body in (right, wrong):
+        lived.put("training", "meter.csv", body)
+        lived.rest()
+    assert rows() == []
+    last, first, withdrawn, *others = typed("data", "log", "--limit", "0")
+    assert [one["what"] for one in (last, first, withdrawn)] == ["training/meter.csv"] * 2 + ["withdrawal of a key"]
+    assert (last["added"], last["left"], first["left_with"]) == (1, 1, last["version"])
+    assert withdrawn["by"]
+    with pytest.raises(WithdrawalError):
+        typed("data", "revert", first["version"], "--reason", "it is gone already")
+    undone = typed("data", "revert", last["version"], "--reason", "of another meter")
+    assert undone == {"rows": 1, "labels": 0, "relabelled": 0, "learnt_by": []}
+    lived.rest()
+    assert [row["transfer"] for row in rows()] == [pytest.approx(0.4)]
+    again, gone = typed("data", "log", "--limit", "2")
+    assert (again["what"], gone["what"]) == ("training/meter.csv", "withdrawal of training/meter.csv")
+    history = next(one for one in others if one["source"] and one["learnt_by"])
+    told = typed("data", "revert", history["version"], "--reason", "what if", "--preview")
+    assert (told["rows"], told["learnt_by"]) == (history["added"], ["1", "2"])
 
 
 def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accepts_them(lived: Lived) -> None:

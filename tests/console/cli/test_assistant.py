@@ -25,6 +25,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "versions": {},
     "live": {"at": "1997-05-20T06:00:00Z"},
     "quarantine": {"limit": 3},
+    "data_log": {},
     "decisions": {},
     "why": {"id": "call-1"},
     "cost": {"month": "1997-05"},

@@ -26,6 +26,7 @@ COMMANDS = {
     "quarantine": ("quarantine", "--limit", "3"),
     "quarantine-of-a-drop": ("quarantine", "--drop", "week.csv", "--reason", "range"),
     "quarantine-without-rows": ("quarantine", "--drop", "eek.csv"),
+    "data_log": ("data", "log"),
     "decisions": ("decisions",),
     "why": ("why", "call-1"),
     "decision": ("decisions", "--id", "call-1", "--from", "1997-06-30"),

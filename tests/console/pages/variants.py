@@ -3,24 +3,22 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import nan
 from pathlib import Path
 from typing import Any
 
 from millrace.console.pages.timeline import timeline
 from millrace.console.queries.alarms import Limit
-from millrace.console.queries.audit import Withdrawal, find_withdrawals
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.evidence import Estimate, ForecastExample, PartFigures
 from millrace.evaluation.report import ErrorMeaning, Evaluation, NaiveFigures
-from millrace.messages.audit import AuditEvent, RowsWithdrawn
+from millrace.messages.audit import RowsWithdrawn
 from millrace.messages.monitor import ErrorReport
 from millrace.messages.train import GateVerdict
 from millrace.monitoring.alarms import RATIO_ALARMS
-from millrace.state.audit import Record
 from tests.console.conftest import renewed, with_older_rows
 from tests.console.executions import rejected, together
 
@@ -136,21 +134,9 @@ def of_amounts(report: WorkloadReport) -> WorkloadReport:
 
 
 def withdrawn(report: WorkloadReport) -> WorkloadReport:
-    def record(at: int, **given: object) -> Withdrawal:
-        details = RowsWithdrawn.model_validate(
-            {"by": "arn:x", "reason": "another meter", "pseudonym": "", "drop": ""} | given
-        )
-        when = timeline(report)[at].at
-        made = Record(
-            actor="withdrawal",
-            execution_arn="e",
-            event=AuditEvent.ROWS_WITHDRAWN,
-            as_of=when,
-            cause="c",
-            details=details,
-        )
-        (found,) = find_withdrawals([made])
-        return found
+    def record(at: int, **given: object) -> tuple[datetime, RowsWithdrawn]:
+        details = {"by": "arn:x", "reason": "another meter", "pseudonym": "", "drop": ""} | given
+        return timeline(report)[at].at, RowsWithdrawn.model_validate(details)
 
     drop = record(1, drop="electricity/training/may.csv", rows=1200, labels=1)
     key = record(-1, pseudonym="5d7c39d7b8804f07" * 4, rows=1, labels=0)
