@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from millrace.aws.objects import is_gone
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES
 from millrace.contract.schema import Table, parsed_schema
@@ -23,12 +24,6 @@ from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
 """The bytes that are read from S3 at a time."""
-GONE = (
-    "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400",
-    "KeyTooLongError", "InvalidObjectState",
-)  # fmt: skip
-"""The codes of S3's answers for an object or a version that cannot be read: no bucket, no object, a delete marker, no
-version id, an archived object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +105,7 @@ def opened(s3: Any, source: DropVersion, *, most_bytes: int, more: str = "") -> 
         expected = "the name of an object and of a version, in UTF-8"
         raise DropError(Reason.MISSING, expected=expected, got=source.uri) from None
     except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
+        if is_gone(error):
             raise DropError(Reason.MISSING, expected=source.uri, got="nothing: it is gone") from None
         raise
     if answer["ContentLength"] > most_bytes:

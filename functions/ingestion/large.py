@@ -6,16 +6,18 @@ import json
 import sys
 from typing import Any
 
-from millrace.aws.objects import keys_below, put_object, read_object, split_uri
+from millrace.aws.objects import keys_below, put_object, split_uri
 from millrace.contract.load import load_contract, read_document
-from millrace.datasets.bulk.result import holds
+from millrace.contract.reasons import Reason
+from millrace.datasets.bulk.result import found
 from millrace.datasets.tables import Lake
-from millrace.files.origin import image_columns
+from millrace.errors import DropError
 from millrace.functions.ingestion.drop import DropVersion, opened, told
 from millrace.functions.room import Room
-from millrace.messages.bulk import BulkPlan, BulkResult
+from millrace.messages.bulk import MOST_ROUNDS, BulkPlan, BulkResult
 from millrace.messages.ingest import DropInWork, Staging
 from millrace.settings.drop import DropEnvironment
+from millrace.workload.bulk import needs_functions
 from millrace.workload.load import load_workload
 
 RANGE_BYTES, MOST_RANGES = 64 * 2**20, 1024
@@ -27,15 +29,14 @@ def judged(
 ) -> tuple[DropVersion, BulkResult | str | None]:
     """The version of the drop, with the job's result or the URI of its plan; None for one that no job reads.
 
-    `s3` is boto3's client. Raises DropError as `opened` does."""
+    `s3` is boto3's client. Raises DropError as `opened` does, and `busy` if its table has moved too often."""
     answer = opened(s3, source, most_bytes=sys.maxsize)
     answer["Body"].close()
     size, source, folder = int(answer["ContentLength"]), told(source, answer), room.settings.folder
     if size <= room.settings.bulk_mb * 2**20:
         return source, None
     workload, contract = load_workload(folder), load_contract(folder)
-    # Functions alone fetch the images of a drop, and write what is known of its keys.
-    if image_columns(contract.rows) or workload.known_keys:
+    if needs_functions(workload, contract):
         return source, None
     lake = Lake(room.names, contract)
     iceberg, staging = lake.open("rows"), Staging(names=room.names, of=drop.drop_id)
@@ -55,9 +56,13 @@ def judged(
         range_bytes=max(RANGE_BYTES, size // MOST_RANGES),
     )
     if any(keys_below(s3, *split_uri(plan.result))):
-        result = BulkResult.model_validate_json(read_object(s3, plan.result))
-        if result.refusal or holds(result, lake, iceberg):
+        result, is_valid = found(s3, plan.result, lake, iceberg)
+        if result.refusal or is_valid:
             return source, result
+        if result.round == MOST_ROUNDS:
+            expected, got = "a table that gets no key of the drop while a job judges it", f"{MOST_ROUNDS + 1} tables"
+            raise DropError(Reason.BUSY, expected=expected, got=got)
+        plan = plan.model_copy(update={"round": result.round + 1})
     uri = f"{plan.staging}plan.json"
     put_object(s3, uri, plan.model_dump_json().encode())
     return source, uri

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from millrace.aws.objects import read_object
 from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
 from millrace.contract.schema import Feed
@@ -26,7 +25,7 @@ from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.labels import JudgedBatch, LabelJudge
-from millrace.messages.bulk import RESULT, BulkResult
+from millrace.messages.bulk import RESULT
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
@@ -72,9 +71,9 @@ class FetchedDrop:
         return self.folder / "parsed"
 
     @property
-    def result(self) -> BulkResult:
-        """What a job has made of the drop."""
-        return BulkResult.model_validate_json(read_object(self.s3, self.staging.uri(f"{self.staging.prefix}{RESULT}")))
+    def result(self) -> str:
+        """The URI of what a job has made of the drop."""
+        return self.staging.uri(f"{self.staging.prefix}{RESULT}")
 
     def quarantine_staged(self, part: str, rows: int) -> None:
         """Put rows that are refused already into the quarantine: those that ingestion could not parse, for example.
@@ -186,7 +185,7 @@ class Commits:
 
         # Called only if the rows count as new: then the unparsable rows belong into the quarantine, too.
         def write(iceberg: IcebergTable) -> NewRows:
-            rows = rows_of_job(fetched.result, self._lake, iceberg) if drop.bulk else new.write(iceberg)
+            rows = rows_of_job(fetched.s3, fetched.result, self._lake, iceberg) if drop.bulk else new.write(iceberg)
             fetched.quarantine_staged("unparsable", drop.unparsable)
             fetched.quarantine_staged("refused", sum(rows.quarantined.values()) if drop.bulk else 0)
             return rows

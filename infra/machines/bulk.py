@@ -19,11 +19,7 @@ TIMEOUT_S, MOVED_S = 24 * 3600, 300
 ROOT, PYTHON = "/opt/program", "/usr/bin/python3.11"
 """The folder of the program in the image, and the interpreter of its packages."""
 PROPERTIES = {
-    "driver.cores": "4",
-    "driver.memory": "14g",
     "driver.maxResultSize": "8g",
-    "executor.cores": "4",
-    "executor.memory": "14g",
     "emr-serverless.executor.disk": "200G",
     "emr-serverless.driverEnv.PYTHONPATH": ROOT,
     "emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
@@ -31,8 +27,10 @@ PROPERTIES = {
     "executorEnv.PYTHONPATH": ROOT,
     "executorEnv.PYSPARK_PYTHON": PYTHON,
 }
-"""Of Spark. With what it adds to the memory of a worker it is 16 GB. Usually it takes a GiB of results, too few for the
-rows of a drop that comes again; and a worker has 20 GB of disk, too few for the file that a packed drop becomes."""
+"""Of Spark. A driver and an executor have 4 vCPUs and 14 GB if nothing is said, and 16 with what Spark adds. Usually it
+takes a GiB of results, too few for the rows of a drop that comes again; and a worker has 20 GB of disk, too few for
+the file that a packed drop becomes.
+https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/jobs-spark.html"""
 JUDGED_AGAIN = {"ErrorEquals": [TableMovedError.__name__], "ResultPath": "$.moved", "Next": "Moved"}
 """The catcher of a validation whose table has other keys than the job has seen."""
 

@@ -16,16 +16,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from localcloud.cloudformation.intrinsics import evaluate, holds, references
-from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event
+from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event, exceptions, models, parsing
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import moto_backend
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
-
-models: Any = import_module("moto.cloudformation.models")
-parsing: Any = import_module("moto.cloudformation.parsing")
-exceptions: Any = import_module("moto.cloudformation.exceptions")
 
 
 def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any], **settings: Any) -> Any:

@@ -3,9 +3,10 @@
 AWS does: start drivers and executors of the declared size from the application's image, and bill them by the second.
 moto does: keep applications of older releases, and call each run a success without running it.
 We do: run the image's program as two processes, a driver and a Sail server in place of the executors.
-Weaker: SQL and functions are those of Sail; the executors are one process of this machine. Nothing is billed, no event
-    is sent, an application stops as soon as it has no run, and a token starts a run once more. Refused by name: Hive,
-    applications that wait for a start, initial capacity, session policies, retries, other logs.
+Weaker: SQL and functions are those of Sail; the executors are one process of this machine, measured as
+    one worker of the declared size. Nothing is billed, no event is sent, an application stops as soon as it has no run,
+    and a token starts a run once more. Refused by name: Hive, applications that wait for a start, initial capacity,
+    session policies, retries, other logs.
 """
 
 from __future__ import annotations

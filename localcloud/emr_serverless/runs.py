@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ OVERHEAD, LEAST_OVERHEAD_MB = 0.1, 384
 """What Spark adds to the memory of a worker: this share, and so much at least."""
 # Linux kills it when the thread of the run ends, however that comes (PR_SET_PDEATHSIG): nothing else ends a server.
 SERVER = "import ctypes, pysail.cli, sys; sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9); pysail.cli.main()"
+LEAST_BILLED_S, FREE_DISK_GB = 60, 20
+"""What a worker is billed for at least, and what is not billed of its disk."""
 ENVIRONMENT = {"driver": "spark.emr-serverless.driverEnv.", "executor": "spark.executorEnv."}
 """The beginnings of the properties that set the variables of a worker."""
 
@@ -45,21 +48,30 @@ def memory_mb(asked: Mapping[str, str], capacity: Mapping[str, str]) -> tuple[fl
 
     `capacity` is the application's maximum, such as `{"cpu": "16 vCPU", "memory": "64 GB"}`. The executors have 0 if
     there is no room for one beside the driver. Raises ValueError for a size that no worker has."""
-    sizes = {}
-    for role in ENVIRONMENT:
-        cores, text = int(asked.get(f"spark.{role}.cores", 4)), asked.get(f"spark.{role}.memory", "14g")
-        own = int(text[:-1]) * {"g": 1024, "m": 1}[text[-1].lower()]
-        held = own + max(OVERHEAD * own, LEAST_OVERHEAD_MB)
+    sizes = {role: size(asked, role) for role in ENVIRONMENT}
+    for role, (cores, held) in sizes.items():
         if held > 1024 * MOST_GB.get(cores, 0):
             raise ValueError(f"spark.{role}: no worker has {cores} vCPUs and {held / 1024:.1f} GB; the most: {MOST_GB}")
-        sizes[role] = cores, held
-    fixed = asked.get("spark.dynamicAllocation.enabled", "true") == "false"
-    name, default = ("executor.instances", 3) if fixed else ("dynamicAllocation.maxExecutors", 1 << 20)
-    counts = [int(asked.get(f"spark.{name}", default))]
+    counts = [int(asked.get("spark.dynamicAllocation.maxExecutors", 1 << 20))]
     for key, unit, one, each in zip(("cpu", "memory"), (1, 1024), *sizes.values(), strict=True):
         if key in capacity:
             counts.append(int((int(re.sub(r"\D", "", capacity[key])) * unit - one) // each))
     return sizes["driver"][1], max(0, min(counts)) * sizes["executor"][1]
+
+
+def size(asked: Mapping[str, str], role: str) -> tuple[int, float]:
+    """The vCPUs and the MiB of a worker."""
+    text = asked.get(f"spark.{role}.memory", "14g")
+    own = int(text[:-1]) * {"g": 1024, "m": 1}[text[-1].lower()]
+    return int(asked.get(f"spark.{role}.cores", 4)), own + max(OVERHEAD * own, LEAST_OVERHEAD_MB)
+
+
+def billed(asked: Mapping[str, str], seconds: float) -> dict[str, float]:
+    """What AWS would bill for both workers, the driver and one executor, that ran for so many seconds."""
+    hours, sizes = max(LEAST_BILLED_S, int(seconds) + 1) / 3600, [size(asked, role) for role in ENVIRONMENT]
+    disks = [int(asked.get(f"spark.emr-serverless.{role}.disk", "20G")[:-1]) - FREE_DISK_GB for role in ENVIRONMENT]
+    cores, memory_mb = map(sum, zip(*sizes, strict=True))
+    return {"vCPUHour": cores * hours, "memoryGBHour": memory_mb / 1024 * hours, "storageGBHour": sum(disks) * hours}
 
 
 STATES = {"InProgress": "SUBMITTED", "Stopping": "CANCELLING", "Completed": "SUCCESS", "Stopped": "CANCELLED"}
@@ -95,6 +107,10 @@ class Run(Job):
         ends.callback(end_group, process, 0.0)
         return process
 
+    def measure(self, began: float) -> None:
+        """Note what the workers took, by the seconds that they ran."""
+        self.fields["billedResourceUtilization"] = billed(self.asked, time.monotonic() - began)
+
     def run(self) -> None:
         """Run both processes until the driver has ended. Raises JobError if the job fails."""
         if not self.executors_mb:
@@ -104,6 +120,7 @@ class Run(Job):
         entry = image.root / submitted["entryPoint"].removeprefix("local:///")
         self.set("Running")
         with ExitStack() as ends:
+            ends.callback(self.measure, time.monotonic())
             server = self.start(ends, "executor", image, ["-c", SERVER, "spark", "server", "--port", str(port)])
             # Its client tries again until the server answers.
             words = [str(entry), *submitted.get("entryPointArguments", [])]

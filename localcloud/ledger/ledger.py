@@ -21,6 +21,7 @@ from localcloud.kernel import quotas
 from localcloud.ledger import parity
 from localcloud.ledger.inventory import GROUPS, Feature, LedgerGapError, features
 from localcloud.ledger.parity import Row, Status
+from localcloud.stepfunctions import tasks
 
 HEAD = """\
 # Parity ledger
@@ -93,14 +94,8 @@ LIMITS = """\
 
 Listed is what the templates hold. What else may be deployed has its row in `localcloud/ledger/parity.py`."""
 
-SDK_NAMES = {
-    "applicationautoscaling": "application-autoscaling",
-    "cloudwatchlogs": "logs",
-    "eventbridge": "events",
-    "sagemakerruntime": "sagemaker",
-    "sfn": "states",
-}
-"""Services whose name in `aws-sdk:` integrations differs from their prefix in actions."""
+PREFIXES = tasks.SDK_NAMES | {"sagemakerruntime": "sagemaker", "sfn": "states"}
+"""The prefix in actions of services whose name in `aws-sdk:` integrations differs from it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +172,7 @@ def _row_of_task(name: str) -> Row | None:
     if not name.startswith("aws-sdk:"):
         return parity.TASKS.get(name)
     _, service, action = name.split(":", 2)
-    return parity.CALLS.get(f"{SDK_NAMES.get(service, service)}:{action[:1].upper()}{action[1:]}")
+    return parity.CALLS.get(f"{PREFIXES.get(service, service)}:{action[:1].upper()}{action[1:]}")
 
 
 def _row_of_key(name: str) -> Row | None:

@@ -33,15 +33,14 @@ from localcloud.sagemaker.api import in_milliseconds
 from localcloud.stepfunctions.optimized_tasks import athena_task, sagemaker_task, spark_task
 from localcloud.stepfunctions.outcomes import as_text, pascal, refused_as, result_of, waited
 
-# Names of `aws-sdk` integrations (packages of the Java SDK) that differ from botocore's name of the service.
-_BOTOCORE = {
+SDK_NAMES = {
     "applicationautoscaling": "application-autoscaling",
     "cloudwatchlogs": "logs",
     "eventbridge": "events",
-    "sagemakerruntime": "sagemaker-runtime",
-    "sfn": "stepfunctions",
-    "states": "stepfunctions",
 }
+"""Services whose name in `aws-sdk:` integrations, a package of the Java SDK, differs from all their other names."""
+# Botocore's names of the services where they are others.
+_BOTOCORE = SDK_NAMES | {"sagemakerruntime": "sagemaker-runtime", "sfn": "stepfunctions", "states": "stepfunctions"}
 # The names of services in the Java SDK's exceptions. Step Functions uses them in error names: `DynamoDb.…Exception`.
 _ONE_WORD = ("athena", "glue", "iam", "kms", "lambda", "s3", "scheduler", "sfn", "sns", "sqs", "ssm", "sts")
 _IN_ERRORS = {

@@ -11,6 +11,12 @@ from millrace.errors import ConfigurationError
 
 AT_ONCE = 8
 """The most requests to S3 at the same time. boto3's client has ten connections."""
+GONE = (
+    "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed", "405", "InvalidArgument", "400",
+    "KeyTooLongError", "InvalidObjectState",
+)  # fmt: skip
+"""The codes of S3's answers for an object or a version that cannot be read: no bucket, no object, a delete marker, no
+version id, an archived object."""
 
 Item = TypeVar("Item")
 
@@ -22,6 +28,11 @@ def at_once(do: Callable[[Item], object], items: Iterable[Item]) -> None:
         with ThreadPoolExecutor(min(AT_ONCE, len(wanted))) as pool:
             # `list` takes every result out of the iterator, which raises the error of a call.
             list(pool.map(do, wanted))
+
+
+def is_gone(error: Any) -> bool:
+    """Whether S3 says by botocore's ClientError that there is no such object or version to read."""
+    return error.response["Error"]["Code"] in GONE
 
 
 def split_uri(uri: str) -> tuple[str, str]:

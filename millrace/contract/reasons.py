@@ -22,6 +22,8 @@ class Reason(StrEnum):
     """A file of Parquet, gzip or zip that cannot be read."""
     TOO_LARGE = "too_large"
     """A limit of a file is exceeded. Also a row of a request with a decision that is too large for a message."""
+    BUSY = "busy"
+    """Other drops brought keys of a large file into its table each time that a job had judged it."""
     COLUMN_TYPE = "column_type"
     """A Parquet column whose type cannot hold the contract's cells."""
 

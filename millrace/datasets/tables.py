@@ -223,18 +223,19 @@ def _data_file(iceberg: IcebergTable, location: str, size: int, footer: pq.FileM
         compute_statistics_plan(iceberg.schema(), iceberg.metadata.properties),
         parquet_path_to_id_mapping(iceberg.schema()),
     )
-    return DataFile.from_args(
+    file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=location,
         file_format=FileFormat.PARQUET,
         partition=Record(),
         file_size_in_bytes=size,
         sort_order_id=None,
-        spec_id=iceberg.metadata.default_spec_id,
         equality_ids=None,
         key_metadata=None,
         **statistics.to_serialized_dict(),
     )
+    file.spec_id = iceberg.metadata.default_spec_id  # the constructor leaves it out
+    return file
 
 
 # A table follows a contract that has changed: columns are added and widened, none is taken away.

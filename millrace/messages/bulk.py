@@ -4,7 +4,7 @@
     Bulk        BulkPlan → BulkResult, both beside each other in staging; data files that no snapshot names yet
     ingestion   called again by the machine, finds the result: Ingested `parsed` or `rejected`, as of any drop
     validation  commits the data files; TableMovedError if the table has got other keys since: back to ingestion,
-                which plans anew
+                which plans anew, MOST_ROUNDS times; then the drop is refused whole, as `busy`
 
 The job reads the version of the object and the table's files, writes below `staging` and `data`, and nothing else."""
 
@@ -17,6 +17,8 @@ from millrace.contract.violation import RuleViolation
 from millrace.messages.envelope import Message, Moment
 
 RESULT = "result.json"
+MOST_ROUNDS = 3
+"""How often a drop is judged again since its table has got keys of it meanwhile."""
 Bounds = tuple[int | str, int | str]
 """The lowest and the highest value of a column, as Iceberg compares them: a time in ISO 8601."""
 
@@ -43,6 +45,8 @@ class BulkPlan(Message):
     """The metadata of the table with the snapshot that the rows are judged against."""
     staging: str
     """The prefix of the job's own files: `s3://…-lake-…/electricity/staging/<drop id>/`."""
+    round: int = 0
+    """How often a job has judged the drop before: each time its table has got keys of it since."""
     range_bytes: int
     """About the bytes of a piece: a task reads it, and its good rows are a data file."""
 
@@ -59,8 +63,10 @@ class BulkResult(Message):
 
     snapshot_id: int
     """The snapshot that the rows are judged against; 0 for a table without one."""
+    round: int = 0
+    """As in the plan."""
     digest: str
-    """SHA-256 of the object's bytes."""
+    """SHA-256 of the object's bytes; empty if it has been deleted meanwhile."""
     refusal: RuleViolation | None = None
     """Why the drop cannot become rows at all."""
     rows: int = 0

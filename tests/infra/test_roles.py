@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from localcloud.ledger.ledger import SDK_NAMES
+from localcloud.ledger.ledger import PREFIXES
 from millrace.infra import job_logs
 from millrace.names import JOB_LOGS, QUERY
 from tests.credentials import set_credentials
@@ -74,7 +74,7 @@ def allowed(statements: list[dict[str, Any]], resource: str = "") -> set[str]:
 def action_of(integration: str) -> str:
     """`arn:aws:states:::aws-sdk:s3:putObject` is `s3:PutObject`."""
     service, action = re.sub(r"^.*:::(aws-sdk:)?|\.sync(:2)?$|\.waitForTaskToken$", "", integration).split(":")[:2]
-    call = f"{SDK_NAMES.get(service, service)}:{action[:1].upper()}{action[1:]}"
+    call = f"{PREFIXES.get(service, service)}:{action[:1].upper()}{action[1:]}"
     return ACTIONS.get(call, call)
 
 

@@ -10,10 +10,14 @@ import json
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref
 
 
+def _attributes(wanted: Wanted, *without: str) -> dict[str, str]:
+    """The other properties as the services take them."""
+    return {key: as_text(value) for key, value in wanted.rest(*without).items()}
+
+
 def _put_queue(wanted: Wanted) -> Made:
     name = wanted.name("QueueName", longest=80)
-    settings = wanted.rest("QueueName", "Tags")
-    attributes = {key: as_text(value) for key, value in settings.items()}
+    attributes = _attributes(wanted, "QueueName", "Tags")
     if wanted.before is None:
         tags = {tag["Key"]: tag["Value"] for tag in wanted.properties.get("Tags", [])}
         url = wanted.call("sqs", "CreateQueue", QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"]
@@ -33,8 +37,7 @@ def _put_queue_policy(wanted: Wanted) -> Made:
 
 def _put_topic(wanted: Wanted) -> Made:
     name = wanted.name("TopicName", longest=256)
-    settings = wanted.rest("TopicName", "Tags", "Subscription")
-    attributes = {key: as_text(value) for key, value in settings.items()}
+    attributes = _attributes(wanted, "TopicName", "Tags", "Subscription")
     if wanted.before is None:
         wanted.call("sns", "CreateTopic", Name=name, Attributes=attributes, **wanted.get("Tags"))
     topic = arn("sns", wanted, name)
@@ -54,8 +57,7 @@ def _put_topic_policy(wanted: Wanted) -> Made:
 
 
 def _put_subscription(wanted: Wanted) -> Made:
-    settings = wanted.rest("TopicArn", "Protocol", "Endpoint", "Region")
-    attributes = {key: as_text(value) for key, value in settings.items()}
+    attributes = _attributes(wanted, "TopicArn", "Protocol", "Endpoint", "Region")
     if wanted.before is None:
         target = wanted.get("TopicArn", "Protocol", "Endpoint")
         made = wanted.call("sns", "Subscribe", Attributes=attributes, ReturnSubscriptionArn=True, **target)

@@ -19,9 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
-from millrace.aws.objects import key_of_version, split_uri
+from millrace.aws.objects import is_gone, key_of_version, split_uri
 from millrace.contract.future import up_to
 from millrace.contract.load import contract_of
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Contract, Table
 from millrace.datasets.iceberg import s3_client, upload
 from millrace.datasets.quarantine import QuarantineFile
@@ -85,14 +86,20 @@ class BulkJob:
         return snapshot.snapshot_id if snapshot else 0
 
     def read(self, start: int, end: int) -> bytes:
-        """These bytes of the drop, fewer at its end."""
+        """These bytes of the drop, fewer at its end. Raises DropError `missing` if it has been deleted meanwhile."""
+        from botocore.exceptions import ClientError
+
         if (end := min(end, self.plan.size)) <= start:
             return b""
         bucket, version = split_uri(self.plan.source)[0], self.plan.source.rpartition("?versionId=")[2]
         part = {"VersionId": version, "Range": f"bytes={start}-{end - 1}"}
-        content: bytes = (
-            s3_client().get_object(Bucket=bucket, Key=key_of_version(self.plan.source), **part)["Body"].read()
-        )
+        try:
+            answer = s3_client().get_object(Bucket=bucket, Key=key_of_version(self.plan.source), **part)
+        except ClientError as error:
+            if is_gone(error):
+                raise DropError(Reason.MISSING, expected=self.plan.source, got="nothing: it is gone") from None
+            raise
+        content: bytes = answer["Body"].read()
         return content
 
     def fetch(self, file: IO[bytes], start: int, end: int) -> None:

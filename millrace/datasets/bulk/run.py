@@ -87,7 +87,9 @@ def judge(plan: BulkPlan, executor: Executor) -> BulkResult:
         result = _result(job, stream, executor)
     except DropError as error:
         refusal = of_line(error.reason, error.expected, error.got)
-        result = BulkResult(snapshot_id=job.snapshot_id, digest=stream.digest(), refusal=refusal)
+        # Of a drop that has been deleted meanwhile nothing can be read any more.
+        digest = "" if error.reason is Reason.MISSING else stream.digest()
+        result = BulkResult(snapshot_id=job.snapshot_id, digest=digest, refusal=refusal, round=plan.round)
     put_object(s3_client(), plan.result, result.model_dump_json().encode())
     return result
 
@@ -119,6 +121,7 @@ def _result(job: BulkJob, stream: DropStream, executor: Executor) -> BulkResult:
     _gather(job, "refused", (piece.number for piece, one in zip(typed, written, strict=True) if one.refused))
     return BulkResult(
         snapshot_id=job.snapshot_id,
+        round=job.plan.round,
         digest=stream.digest(),
         rows=sum(piece.footer.num_rows for piece in typed),
         reasons=reasons,

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from millrace.aws.objects import read_object
+from millrace.aws.objects import key_of_version, read_object, split_uri
+from millrace.datasets.bulk import result
 from millrace.datasets.bulk.run import judge
 from millrace.datasets.tables import Lake
 from millrace.errors import TableMovedError
-from millrace.messages.bulk import BulkPlan
+from millrace.messages.bulk import MOST_ROUNDS, BulkPlan
 from tests.functions.ingestion.conftest import Ingest
 from tests.functions.ingestion.test_ingest import csv
 from tests.millrace.datasets.test_bulk import InTurn
 
 ROWS = 15_000
 """More than a mebibyte."""
+Meanwhile = Callable[[BulkPlan], object]
 
 
 @pytest.fixture
@@ -28,19 +31,20 @@ def large(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
     bucket = ingest.names.platform.bucket("landing")
     ingest.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
-    def drop(name: str, body: bytes, **more: str) -> dict[str, Any]:
+    def drop(name: str, body: bytes, meanwhile: Meanwhile = lambda _: None, **more: str) -> dict[str, Any]:
         payload = ingest.drop("training", name, body)
         del payload["state"]["detail"]["objects"][0]["version_id"]
         payload["state"]["detail"]["objects"][0] |= more
-        return judged(ingest, payload)
+        return judged(ingest, payload, meanwhile)
 
     return drop
 
 
-def judged(ingest: Ingest, payload: dict[str, Any]) -> dict[str, Any]:
+def judged(ingest: Ingest, payload: dict[str, Any], meanwhile: Meanwhile = lambda _: None) -> dict[str, Any]:
     told = ingest.call("ingestion", payload)
     assert told["outcome"] == "bulk"
     plan = BulkPlan.model_validate_json(read_object(ingest.s3, told["plan"]))
+    meanwhile(plan)
     judge(plan.model_copy(update={"range_bytes": 400_000}), InTurn())
     ingest.call("ingestion", payload)
     return payload
@@ -71,6 +75,35 @@ def test_it_is_judged_again_if_the_table_has_got_a_key_of_it_since(
         ingest.step("validation", payload)
     done = ingest.step("validation", judged(ingest, payload))
     assert (done["rows_accepted"], done["reasons"]) == (ROWS - 10, {"duplicate_key": 10})
+
+
+def test_a_table_that_moves_each_time_ends_in_a_refusal(ingest: Ingest, large: Any, sample: pa.Table) -> None:
+    payload = large("all.csv", csv(sample.slice(0, ROWS)))
+    for number in range(MOST_ROUNDS):
+        ingest.run("training", f"{number}.csv", csv(sample.slice(number, 1)))
+        judged(ingest, payload)
+    ingest.run("training", "last.csv", csv(sample.slice(ROWS - 1, 1)))
+    told = ingest.step("ingestion", payload)
+    assert (told["outcome"], told["reason"]) == ("rejected", "busy")
+
+
+def test_one_that_is_deleted_while_it_is_judged_is_rejected(ingest: Ingest, large: Any, sample: pa.Table) -> None:
+    def delete(plan: BulkPlan) -> None:
+        bucket, key = split_uri(plan.source)
+        ingest.s3.delete_object(Bucket=bucket, Key=key_of_version(plan.source), VersionId=key.rpartition("=")[2])
+
+    told = ingest.step("ingestion", large("all.csv", csv(sample.slice(0, ROWS)), delete))
+    assert (told["outcome"], told["reason"]) == ("rejected", "missing")
+
+
+def test_a_result_whose_files_upkeep_may_delete_does_not_hold(
+    ingest: Ingest, large: Any, sample: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = large("all.csv", csv(sample.slice(0, ROWS)))
+    monkeypatch.setattr(result, "LIFE", timedelta(0))
+    with pytest.raises(TableMovedError):
+        ingest.step("validation", payload)
+    assert ingest.call("ingestion", payload)["outcome"] == "bulk"
 
 
 def test_a_later_version_replaces_its_rows(ingest: Ingest, large: Any, sample: pa.Table) -> None:

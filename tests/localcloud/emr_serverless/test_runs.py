@@ -100,6 +100,10 @@ def test_a_task_waits_for_its_run_which_has_the_roles_keys(aws: Resources, emr: 
     well = json.loads(aws.run(task(aws, application, "run", bucket, "task"))["output"])
     told = ended(emr, well["ApplicationId"], well["JobRunId"])
     assert (told["state"], told["stateDetails"]) == ("SUCCESS", "")
+    # Two workers of a vCPU, 1,408 MiB and the disk that is free, for a minute at least.
+    taken = told["billedResourceUtilization"]
+    assert taken["vCPUHour"] >= 2 / 60
+    assert (taken["memoryGBHour"], taken["storageGBHour"]) == pytest.approx((1.375 * taken["vCPUHour"], 0))
     assert list(keys_below(aws.client("s3"), bucket, "task/")) == ["task/made-0", "task/made-1000"]
     assert emr.get_application(applicationId=application)["application"]["state"] == "STOPPED"
     failed = aws.run(task(aws, application, "fail", bucket, "task"))

@@ -26,6 +26,7 @@ from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import read_object
 from millrace.contract.load import contract_of, read_document
 from millrace.contract.schema import LINE
+from millrace.datasets.bulk.result import found
 from millrace.datasets.bulk.run import FIRST, KEY, judge
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import RowsInFile, Source
@@ -122,7 +123,7 @@ class Place:
 
     def hold(self, made: list[dict[str, object]]) -> None:
         """Commit these rows, before the drop comes."""
-        source = Source(uri="s3://before", key="before", digest="b", written_by="before", arrived=AT)
+        source = Source(uri="s3://before", key="before", digest=str(made), written_by="before", arrived=AT)
         commit(self.lake, "rows", writers.parse(as_json(made), self.lake.contract.table("training")).rows, source)
 
     def plan(self, data: bytes, *, range_bytes: int) -> BulkPlan:
@@ -182,6 +183,16 @@ def test_many_tasks_say_what_one_function_says(place: Place, write: Any, has_row
     assert place.judged(result, plan) == place.whole(data, plan.source)
     assert result.quarantined["duplicate_key"] > 5
     assert len(result.files) > (write is not packed)
+
+
+def test_a_result_holds_until_the_table_gets_a_key_of_it(place: Place) -> None:
+    data = as_json([row(number) for number in range(LEAST)])
+    plan = place.plan(data, range_bytes=900)
+    judge(plan, InTurn())
+    # Texts lie between each other, so that only the keys themselves can be compared.
+    for other, is_valid in ({"tag": "tag 20"}, True), ({"tag": row(20)["tag"]}, False):
+        place.hold([row(LEAST + len(str(other)), **other)])
+        assert found(place.s3, plan.result, place.lake, place.lake.open("rows"))[1] is is_valid
 
 
 def test_rows_that_are_too_few_are_all_refused(place: Place) -> None:
