@@ -5,6 +5,7 @@ is EMR Serverless's own, elsewhere that of the server in SPARK_REMOTE."""
 
 from __future__ import annotations
 
+import os
 import pickle  # nosec B403 - of our own tasks' answers
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
 
 
 class SparkTasks:
-    """Runs tasks by Spark, one in each of its partitions."""
+    """Runs tasks by Spark, one in each of its partitions, of which `most` are made.
 
-    def __init__(self, spark: SparkSession) -> None:
-        self._spark = spark
+    EMR Serverless runs as many at once as its executors have cores. Sail runs all at once, each in memory."""
+
+    def __init__(self, spark: SparkSession, most: int = sys.maxsize) -> None:
+        self._spark, self._most = spark, most
 
     def each(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         """The task's answers to the items, in their order."""
@@ -58,14 +61,15 @@ class SparkTasks:
                 for number in batch.column(0).to_pylist():
                     yield from run(number)
 
-        return self._spark.range(0, count, 1, max(1, count)).mapInArrow(each, columns)
+        return self._spark.range(0, count, 1, max(1, min(count, self._most))).mapInArrow(each, columns)
 
 
 def main(uri: str) -> None:
     """Judge the drop of the plan."""
     from pyspark.sql import SparkSession
 
-    result = judge(plan_at(uri), SparkTasks(SparkSession.builder.getOrCreate()))
+    most = (os.cpu_count() or 1) if "SPARK_REMOTE" in os.environ else sys.maxsize
+    result = judge(plan_at(uri), SparkTasks(SparkSession.builder.getOrCreate(), most))
     print(result.model_dump_json(exclude={"files"}))
 
 
