@@ -32,7 +32,7 @@ from millrace.console.new.declare import question
 from millrace.console.new.first_report import of_training, sections
 from millrace.console.new.proposal import Proposal, propose
 from millrace.console.new.rehearsal import declared
-from millrace.console.new.trial import run_job
+from millrace.console.new.trial import run_job, write_channels
 from millrace.console.new.writing import write
 from millrace.console.pages.template import template
 from millrace.contract.future import up_to
@@ -47,7 +47,6 @@ from millrace.evaluation.gates.gate import Verdict
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
-from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.workload.declaration import Workload
 from millrace.workload.load import workloads_folder
@@ -225,9 +224,8 @@ def _train(proposal: Proposal, workload: Workload, root: Path) -> tuple[Artefact
     """The artefact and its evaluation, by the jobs' own programs on the accepted rows, below `root`.
 
     Raises TrainingError if one of them fails, with its last word."""
-    config, data = (root / "input" / "data" / channel for channel in (CONFIG_CHANNEL, DATA_CHANNEL))
-    for folder in (config, data, root / "input" / "config", root / "processing" / "model"):
-        folder.mkdir(parents=True)
+    config, data = write_channels(root, {})
+    (root / "processing" / "model").mkdir(parents=True)
     # As ingestion has them: each column is known by its number.
     rows = proposal.accepted.drop_columns([LINE])
     numbered = [each.with_metadata({FIELD_ID: str(at)}) for at, each in enumerate(rows.schema, 1)]
@@ -246,7 +244,6 @@ def _train(proposal: Proposal, workload: Workload, root: Path) -> tuple[Artefact
     texts["run.json"] = run.model_dump_json()
     for name, text in texts.items():
         (config / name).write_text(text)
-    (root / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({CONFIG_CHANNEL: {}, DATA_CHANNEL: {}}))
     for folder in (config, data):
         (root / "processing" / folder.name).symlink_to(folder)
     _run("training", root, workload, "train")

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pyarrow as pa
 
 from millrace.console.environment import Environment
+from millrace.console.new.trial import write_channels
 from millrace.console.queries.money.month import find_cost
 from millrace.console.queries.replay import read_pinned
 from millrace.console.queries.tunings import pinned_run
@@ -34,7 +34,6 @@ from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
 from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
-from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
@@ -173,17 +172,7 @@ def _make(folder: Path, content: pa.Buffer, given: dict[str, str], path: Path) -
 
 def _write(root: Path, folder: Path, content: pa.Buffer, given: dict[str, str]) -> None:
     """Write the folders of a training job below `root`."""
-    inputs = root / "input" / "data"
-    config, data, settings = inputs / CONFIG_CHANNEL, inputs / DATA_CHANNEL, root / "input" / "config"
-    for each in (config, data, settings):
-        each.mkdir(parents=True)
-    channels: dict[str, Any] = {CONFIG_CHANNEL: {}, DATA_CHANNEL: {}}
-    if part := check_pretrained_file(load_workload(folder), folder):
-        channels[PRETRAINED_CHANNEL] = {}
-        (inputs / PRETRAINED_CHANNEL).mkdir()
-        (inputs / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
-    (settings / "inputdataconfig.json").write_text(json.dumps(channels))
-    (settings / "hyperparameters.json").write_text(json.dumps(given))
+    config, data = write_channels(root, given, check_pretrained_file(load_workload(folder), folder))
     digests = {name: digest(read_document(folder / f"{file}.yaml")) for name, file in DOCUMENTS.items()}
     run = Run(
         run="history", snapshot_id=0, tag="history", data_digest="", code_digest="", rows=0,

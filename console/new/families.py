@@ -47,7 +47,7 @@ COSINE = {"schedule": "cosine", "seed": 7}
 
 @dataclass(frozen=True, kw_only=True)
 class PartAtHand:
-    """A sentence encoder that a person has: a file that `millrace part` wrote."""
+    """A frozen encoder that a person has: a file that `millrace part` wrote."""
 
     path: Path
 
@@ -72,7 +72,7 @@ class Family:
     max_mb: int = 10
     """The size in megabytes of the largest artefact that passes the gate `size`."""
     part: PartAtHand | None = None
-    """The sentence encoder that it takes; None where a text is read by what is learnt alone."""
+    """The frozen encoder that it takes; None where texts and images are read by what is learnt alone."""
 
 
 def suited(
@@ -191,12 +191,12 @@ def _texts(rows: int, texts: int) -> Family:
 
 
 def with_part(of: Family, part: PartAtHand, texts: int) -> Family:
-    """The same family, whose linear layer also reads what the encoder says of each text."""
+    """The same family, whose last layers also read what the encoder says of each text, or of the image."""
     # The graph and the weights have each number of the file, in four bytes in place of two.
-    max_mb = of.max_mb + round(1.2 * 4 * texts * part.path.stat().st_size / 1e6)
-    return replace(
-        of, why=f"word pieces, and what {part.header.origin.name} says of the text", max_mb=max_mb, part=part
-    )
+    max_mb = of.max_mb + round(1.2 * 4 * max(1, texts) * part.path.stat().st_size / 1e6)
+    own, read = ("word pieces", "text") if texts else ("convolutions", "image")
+    why = f"{own}, and what {part.header.origin.name} says of the {read}"
+    return replace(of, why=why, max_mb=max_mb, part=part)
 
 
 def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:

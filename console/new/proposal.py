@@ -219,12 +219,13 @@ def _tried(draft: Draft, minutes: float, part: PartAtHand | None, say: Callable[
     the part where one is given."""
     unlabelled = draft.reading.choices.classes
     family, minutes = usual_family(draft.prediction, draft.naive, draft.learnt), 0 if unlabelled else minutes
-    if part and family.name != "bag":
-        raise ConfigurationError(where=draft.reading.where, field="--part", expected="texts alone", came=family.why)
+    if part and family.name != (takes := part.header.kind.family):
+        expected = "texts alone" if takes == "bag" else "an image alone"
+        raise ConfigurationError(where=draft.reading.where, field="--part", expected=expected, came=family.why)
     if part and not minutes:  # taken untried
         family = with_part(family, part, len(draft.prediction.texts))
     usual = Candidate(said=family.why, features=draft.features, family=family)
-    if not minutes or draft.prediction.image_side:
+    if not minutes or (draft.prediction.image_side and not part):
         why = "no row has a label yet" if unlabelled else "images have no trial" if minutes else "--minutes 0"
         say(6, f"nothing is tried: {why}")
         return Trial(candidates=(usual,), usual=usual)

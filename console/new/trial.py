@@ -67,8 +67,8 @@ def candidates(
     rehearsal: Rehearsal,
     part: PartAtHand | None = None,
 ) -> tuple[Candidate, ...]:
-    """The candidates, with the usual family among them. For texts the usual one, for texts alone also one with the
-    encoder of a `part`. A label with a tail is tried on two scales, whatever the family.
+    """The candidates, with the usual family among them. For texts and images the usual one, and for one of them alone
+    also one with the encoder of a `part`. A label with a tail is tried on two scales, whatever the family.
 
     `prediction` is what is proposed without a trial."""
     rows = rehearsal.examples.table.num_rows
@@ -282,6 +282,19 @@ def run_job(job: str, root: Path, *words: str, longest_s: float, **variables: st
     return out, CLASS.sub("", last) if process.returncode else ""
 
 
+def write_channels(root: Path, hyperparameters: dict[str, str], part: Path | None = None) -> tuple[Path, Path]:
+    """Make the folders of a training job below `root`, with a pre-trained `part`; those of documents and rows."""
+    given, settings = root / "input" / "data", root / "input" / "config"
+    channels = [CONFIG_CHANNEL, DATA_CHANNEL, *([PRETRAINED_CHANNEL] if part else [])]
+    for folder in (*(given / channel for channel in channels), settings):
+        folder.mkdir(parents=True)
+    if part:
+        (given / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
+    (settings / "inputdataconfig.json").write_text(json.dumps({channel: {} for channel in channels}))
+    (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    return given / CONFIG_CHANNEL, given / DATA_CHANNEL
+
+
 def _write(
     root: Path,
     documents: Sequence[str],
@@ -290,18 +303,9 @@ def _write(
     hyperparameters: dict[str, str],
     part: Path | None,
 ) -> None:
-    """Write the folders of a training job below `root`."""
-    given, settings = root / "input" / "data", root / "input" / "config"
-    config, data = given / CONFIG_CHANNEL, given / DATA_CHANNEL
-    for folder in (config / CANDIDATES, data, settings):
-        folder.mkdir(parents=True)
-    channels = [CONFIG_CHANNEL, DATA_CHANNEL]
-    if part:
-        channels.append(PRETRAINED_CHANNEL)
-        (given / PRETRAINED_CHANNEL).mkdir()
-        (given / PRETRAINED_CHANNEL / part.name).symlink_to(part.resolve())
-    (settings / "inputdataconfig.json").write_text(json.dumps({channel: {} for channel in channels}))
-    (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    """Write what the trial finds below `root`."""
+    config, data = write_channels(root, hyperparameters, part)
+    (config / CANDIDATES).mkdir()
     (config / "contract.yaml").write_text(contract_yaml)
     for number, document in enumerate(documents):
         (config / CANDIDATES / f"{number}.yaml").write_text(document)

@@ -264,7 +264,7 @@ class Chain:
             yield compared(what, weights.source, made, wanted, trunk)
 
     def _pretrained(self) -> Iterator[Link]:
-        """The sentence encoder that the model contains; the training job has compared its digest."""
+        """The frozen encoder that the model contains; the training job has compared its digest."""
         declared = self._workload()
         if declared and (encoder := declared.training.pretrained):
             detail = f"licence {encoder.licence}; the training job compared the digest"

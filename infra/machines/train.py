@@ -45,7 +45,7 @@ REASON = path(TrainInput, "reason")
 def definition(context: Context, *, pretrained: str = "") -> Definition:
     """The definition. Input: `cause`, `as_of`, `reason` (first, alarm, schedule, command), `detail`. All are optional.
 
-    `pretrained` is the URI of a sentence encoder that the training takes; empty for none.
+    `pretrained` is the URI of a pre-trained part that the training takes; empty for none.
     With `external_model`, the folder and the digest of an external model, that model is judged and nothing is trained.
     With `pulled`, the ARN of another stage's version, a copy of it is.
     """

@@ -92,7 +92,7 @@ class TrainingStack(WorkloadStack):
         )
 
     def _pretrained_uri(self) -> str:
-        """The URI of the sentence encoder that a training takes; empty if the workload declares none.
+        """The URI of the pre-trained part that a training takes; empty if the workload declares none.
 
         A file of the workload's folder is deployed as an asset, under its digest."""
         declared = self.context.workload.training.pretrained

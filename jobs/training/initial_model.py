@@ -1,4 +1,4 @@
-"""Reads what a training starts from: a model out of the channel `weights`, a sentence encoder out of `pretrained`."""
+"""Reads what a training starts from: a model out of the channel `weights`, a frozen encoder out of `pretrained`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from millrace.artefact.artefact import digest, read_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.catalogue import Features
-from millrace.features.tokens import Tokens
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.messages.training_job import PRETRAINED_CHANNEL, WEIGHTS_CHANNEL
 from millrace.models.initial_model import FIELD, InitialModel
@@ -51,7 +50,7 @@ def pretrained_encoder(places: TrainingPlaces, training: Training, features: Fea
     if len(files) != 1:
         came = [path.name for path in files]
         raise SettingsError(where=PRETRAINED_CHANNEL, field="(files)", expected="one *.safetensors", came=came)
-    texts = tuple(one.name for one in features if isinstance(one, Tokens))
-    found = read_encoder(files[0].read_bytes(), declared, texts)
-    print(f"reads {', '.join(texts)} by {found.file.origin.name}, {found.file.origin.licence}, {declared.digest}")
+    found = read_encoder(files[0].read_bytes(), declared, training.family, features)
+    origin = found.file.origin
+    print(f"reads {', '.join(found.features)} by {origin.name}, {origin.licence}, {declared.digest}")
     return found

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 
 from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
+from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.datasets.examples import horizon_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
 from millrace.explanations.reference import Reference, fit_reference
@@ -223,7 +224,7 @@ def _artefact(
             onnx=digest(onnx),
         ),
         torch=torch.__version__,
-        rows_per_pass=training.family_parameters().rows_per_pass,
+        rows_per_pass=_rows_per_pass(setting),
         walk_forward=walk_forward,
         seed_errors=seed_errors,
         held_distances=held_distances,
@@ -233,6 +234,12 @@ def _artefact(
     )
     history = json.dumps([asdict(epoch) for epoch in trained.history], indent=1).encode()
     return Artefact(description=description, weights=weights, onnx=onnx, history=history)
+
+
+def _rows_per_pass(setting: Setting) -> RowsPerPass:
+    """That of the family; a frozen encoder in the graph may allow fewer rows."""
+    usual = setting.workload.training.family_parameters().rows_per_pass
+    return replace(usual, most=min(usual.most, setting.pretrained.file.kind.most_rows)) if setting.pretrained else usual
 
 
 def _print(history: Sequence[Epoch]) -> None:

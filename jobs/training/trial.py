@@ -64,8 +64,6 @@ MULTIPLICATIONS, STEPS = 3e9, 1_000
 """What a processor is counted on for in a second: multiplications of forward passes, and steps of no size.
 
 Measured on one busy core: 2.7e9 for a recurrent network, 4e9 to 8e9 for dense layers."""
-ENCODED_S = 0.005
-"""The seconds that MiniLM takes for a sentence of eleven pieces, among many, on one core."""
 FEWEST_EPOCHS = 5
 """If the time is not enough for so many epochs of all rows, a candidate learns from fewer rows."""
 FAILURES = (MillraceError, ArithmeticError, RuntimeError, ValueError)
@@ -225,7 +223,7 @@ def _planned(rows: TrialRows, planned_s: float) -> TrainingInputs:
     row = {name: value[:1] for name, value in rows.resident("train", 1).tensors.items()}
     per_row_s = multiplications(build(parameters, signature, rows.task.objective).network, row) / MULTIPLICATIONS
     per_row_s += 1 / (STEPS * parameters.batch_size)
-    once_s = ENCODED_S if rows.pretrained else 0.0  # before the first epoch
+    once_s = rows.pretrained.file.kind.row_s if rows.pretrained else 0.0  # before the first epoch
     most = int(planned_s / (once_s + FEWEST_EPOCHS * per_row_s))
     train = rows.resident("train", max(parameters.batch_size, most))
     epochs = max(1, min(parameters.epochs, int((planned_s / len(train) - once_s) / per_row_s)))

@@ -1,7 +1,7 @@
-"""A pre-trained part: a sentence encoder (BERT) in a safetensors file whose header says where it comes from.
+"""A pre-trained part: a frozen encoder of texts or images in a safetensors file whose header says where it comes from.
 
-    tensors     of float16, with the names that `millrace.models.sentence` gives them
-    metadata    `part`: a JSON object of name, source, licence, heads, and the P pieces as a list
+    tensors     of float16, with the names that the encoder's module gives them
+    metadata    `part`: a JSON object of name, source, licence, `reads`, sizes, and the P pieces of a text as a list
 
 The vectors of the pieces (2 + P, D) begin with those of padding and of an unknown word. A piece within a word begins
 with `##`. The header is read without numpy, so synthesis can check a file: https://huggingface.co/docs/safetensors
@@ -10,6 +10,7 @@ with `##`. The header is read without numpy, so synthesis can check a file: http
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -24,6 +25,31 @@ SAID = ("name", "source", "licence")
 """What the metadata says in words."""
 LENGTH_BYTES = 8
 """A safetensors file begins with the length of its header, in so many bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartKind:
+    """What is known of all parts that read the same."""
+
+    family: str
+    """The family whose networks take it, beside what they learn themselves."""
+    network: str
+    """The encoder of a TensorSpec, by name: `<module>:<class>`. That module imports torch."""
+    most_rows: int
+    """The rows that it encodes together: so many fit into the cache of a processor, or into the memory of an answer."""
+    row_s: float
+    """The seconds of a row, among many, on one core: a sentence of eleven pieces, an image."""
+    call_ms: int
+    """The milliseconds of a call with one row, on one busy core."""
+
+
+KINDS: Mapping[str, PartKind] = {
+    "tokens": PartKind(
+        family="bag", network="millrace.models.sentence:SentenceEncoder", most_rows=128, row_s=0.005, call_ms=50
+    ),
+    "image": PartKind(family="cnn", network="millrace.models.backbone:Backbone", most_rows=16, row_s=0.006, call_ms=20),
+}
+"""By the encoder of the features that a part reads. Add a kind: one line here, and its network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +70,16 @@ class PretrainedFile:
     """The header of the file, and its digest."""
 
     origin: PretrainedOrigin
+    reads: str
+    """The encoder of the features that it reads."""
     pieces: tuple[str, ...]
-    sizes: tuple[int, int, int]
-    """The numbers of a vector, the layers, and the heads of each."""
+    """Those that texts are cut into; of images none."""
+    sizes: tuple[int, ...]
+    """The sizes of the encoder, as its module names them."""
+
+    @property
+    def kind(self) -> PartKind:
+        return KINDS[self.reads]
 
 
 def read_pretrained(content: bytes, *, where: str) -> PretrainedFile:
@@ -55,13 +88,13 @@ def read_pretrained(content: bytes, *, where: str) -> PretrainedFile:
     try:
         header = json.loads(content[LENGTH_BYTES : LENGTH_BYTES + size])
         said: dict[str, Any] = json.loads(header["__metadata__"][METADATA])
-        layers = {name.split(".")[1] for name in header if name.startswith("layers.")}
-        rows, width = header[VECTORS]["shape"]
         found = PretrainedFile(
             origin=PretrainedOrigin(**{name: str(said[name]) for name in SAID}, digest=sha256(content).hexdigest()),
-            pieces=tuple(map(str, said["pieces"])),
-            sizes=(width, len(layers), int(said["heads"])),
+            reads=str(said["reads"]),
+            pieces=tuple(map(str, said.get("pieces", ()))),
+            sizes=tuple(map(int, said["sizes"])),
         )
+        rows = header[VECTORS]["shape"][0] if found.kind is KINDS["tokens"] else 2
     except (KeyError, TypeError, ValueError) as error:
         raise ArtefactError(f"{where}: expected a file of `millrace part`, got {error!r}") from None
     if len(set(found.pieces)) != rows - 2:
@@ -69,11 +102,16 @@ def read_pretrained(content: bytes, *, where: str) -> PretrainedFile:
     return found
 
 
-def read_declared(content: bytes, *, digest: str, licence: str) -> PretrainedFile:
-    """The header of the part. Raises ArtefactError for another digest (`sha256:…`) or another licence than declared."""
+def read_declared(content: bytes, *, digest: str, licence: str, family: str) -> PretrainedFile:
+    """The header of the part.
+
+    Raises ArtefactError for another digest (`sha256:…`) or another licence than declared, and for a part that the
+    family does not take."""
     if (came := f"sha256:{sha256(content).hexdigest()}") != digest:
         raise ArtefactError(f"{FIELD}: expected {digest}, got {came}")
     found = read_pretrained(content, where=FIELD)
     if found.origin.licence != licence:
         raise ArtefactError(f"{FIELD}: expected the licence {licence}, the file says {found.origin.licence}")
+    if found.kind.family != family:
+        raise ArtefactError(f"{FIELD}: expected a part that the family {family} takes, got one for {found.kind.family}")
     return found

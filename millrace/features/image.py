@@ -44,6 +44,8 @@ class Image(OneColumn):
     encoding: Encoding
     shape: tuple[int, int, int]
     """Channels, height, width."""
+    pretrained: tuple[int, ...] = ()
+    """The sizes of the backbone that reads the image too, as the signature has them; empty without one."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
@@ -63,7 +65,7 @@ class Image(OneColumn):
 
     @property
     def spec(self) -> TensorSpec:
-        return TensorSpec(name=self.name, dtype="uint8", shape=self.shape)
+        return TensorSpec(name=self.name, dtype="uint8", shape=self.shape, pretrained=self.pretrained)
 
     def encode(self, rows: pa.Table) -> Pixels:
         """The samples of all images. Raises ValueError for an image with a good header and bad data."""

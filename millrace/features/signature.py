@@ -31,8 +31,8 @@ class TensorSpec:
     The value 0 stands for a missing category, or for padding of a text. None until the training rows were read."""
     optional: tuple[bool, ...] = ()
     """For `numbers` only: whether each entry may be missing. NaN stands for a missing number."""
-    sentence: tuple[int, ...] = ()
-    """For a text of pieces of a sentence encoder: its numbers of a vector, its layers, and the heads of each."""
+    pretrained: tuple[int, ...] = ()
+    """The sizes of the frozen encoder that reads this text or image, as that encoder has them; empty without one."""
 
     @property
     def kind(self) -> TensorKind:

@@ -62,7 +62,7 @@ class Tokens(FreeText):
     A pre-trained part brings its own."""
     characters: int = 0
     """How many of the pieces are single characters that were learnt."""
-    sentence: tuple[int, ...] = ()
+    pretrained: tuple[int, ...] = ()
     """The sizes of the sentence encoder that the pieces belong to, as the signature has them; empty without one."""
 
     def fit(self, rows: pa.Table) -> Self:
@@ -83,13 +83,13 @@ class Tokens(FreeText):
     def spec(self) -> TensorSpec:
         count = None if self.pieces is None else FIRST + len(self.pieces)
         return TensorSpec(
-            name=self.name, dtype="int64", shape=(self.length,), cardinalities=(count,), sentence=self.sentence
+            name=self.name, dtype="int64", shape=(self.length,), cardinalities=(count,), pretrained=self.pretrained
         )
 
     @property
     def _most(self) -> int:
         """The most pieces of a text, without the marks around it."""
-        return (self.length or LONGEST_SENTENCE) - 2 if self.sentence else self.length or LONGEST
+        return (self.length or LONGEST_SENTENCE) - 2 if self.pretrained else self.length or LONGEST
 
     def ids(self, text: str) -> list[int]:
         found: list[int] = []
@@ -98,17 +98,17 @@ class Tokens(FreeText):
             if len(found) >= self._most:
                 break
         found = found[: self._most]
-        return [self._places[BEGIN], *found, self._places[END]] if self.sentence else found
+        return [self._places[BEGIN], *found, self._places[END]] if self.pretrained else found
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
         words = self._words(text)
         origins = [at for at, word in enumerate(words[:LONGEST]) for _ in self._ids_of(word)][: self._most]
-        if self.sentence:  # the marks belong to the first and to the last word
+        if self.pretrained:  # the marks belong to the first and to the last word
             origins = [*(origins[:1] or [NOWHERE]), *origins, *(origins[-1:] or [NOWHERE])]
         return [word.removeprefix(START) for word in words], origins
 
     def _words(self, text: str) -> list[str]:
-        return [word[:LONGEST_WORD] if self.sentence else START + word[:LONGEST_WORD] for word in words_of(text)]
+        return [word[:LONGEST_WORD] if self.pretrained else START + word[:LONGEST_WORD] for word in words_of(text)]
 
     def measure(self, ids_NL: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
         """The number of pieces of each text, and the share of them that are single characters.
@@ -133,7 +133,7 @@ class Tokens(FreeText):
     def _ids_of(self, word: str) -> list[int]:
         if (kept := self._kept.get(word)) is not None:
             return kept
-        found = self._longest(word) if self.sentence else self._merged(word)
+        found = self._longest(word) if self.pretrained else self._merged(word)
         if len(self._kept) < MOST_KEPT:
             self._kept[word] = found
         return found

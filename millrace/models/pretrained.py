@@ -1,11 +1,12 @@
-"""Puts a pre-trained sentence encoder into a network, and makes the vectors of training rows once for all epochs.
+"""Puts a pre-trained encoder into a network, and makes the vectors of training rows once for all epochs.
 
-Axes: N rows, T pieces of a text, D numbers of a vector."""
+Axes: N rows, D numbers of a vector."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,16 +19,14 @@ from millrace.artefact.pretrained import FIELD, PretrainedFile, read_declared
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.features.tokens import FIRST, Tokens
-from millrace.models.sentence import Sentence, SentenceEncoder, vector_name
-from millrace.workload.training import Pretrained
+from millrace.models.frozen import Frozen, vector_name
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-ROWS_AT_ONCE = 128
-"""Rows that are encoded together. They are sorted by length, so that few places are padding."""
+    from millrace.models.frozen import Encoder
+    from millrace.workload.training import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,32 +34,29 @@ class PretrainedEncoder:
     """The encoder, and what its file says of it."""
 
     file: PretrainedFile
-    encoder: SentenceEncoder
-    texts: tuple[str, ...]
-    """The features that it is for: those of the encoder `tokens`."""
+    encoder: Encoder
+    features: tuple[str, ...]
+    """The features that it reads."""
 
     def declare(self, features: Features) -> Features:
-        """The encoders, those of the kind `tokens` with the pieces of the file. What they learn from rows is left."""
-        given = {"pieces": self.file.pieces, "sentence": self.file.sizes}
-        return tuple(replace(one, **given) if isinstance(one, Tokens) else one for one in features)  # type: ignore[arg-type]
+        """The encoders, those that it reads with its sizes and pieces. What they learn from rows is left."""
+        return _declared(features, self.file)
 
     def apply(self, network: nn.Module) -> None:
         """Give the network's frozen encoders their weights."""
         for module in network.modules():
-            if isinstance(module, Sentence):
+            if isinstance(module, Frozen):
                 module.encoder.load_state_dict(self.encoder.state_dict())
 
     def vectors(self, tensors: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
-        """The vectors (N, D) of each text's rows, by `vector_name`."""
-        return {vector_name(name): self._vectors(tensors[name]) for name in self.texts}
+        """The vectors (N, D) of each feature's rows, by `vector_name`."""
+        return {vector_name(name): self._vectors(tensors[name]) for name in self.features}
 
-    def _vectors(self, ids_NT: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        length_N, found_ND = (ids_NT > 0).sum(1), np.empty((len(ids_NT), self.file.sizes[0]), np.float32)
-        order = np.argsort(length_N, kind="stable")
+    def _vectors(self, rows_N: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        found_ND = np.empty((len(rows_N), self.encoder.width), np.float32)
         with torch.no_grad():
-            for rows in np.split(order, range(ROWS_AT_ONCE, len(order), ROWS_AT_ONCE)):
-                ids = torch.from_numpy(ids_NT[rows, : max(1, length_N[rows].max(initial=0))])
-                found_ND[rows] = self.encoder(ids).numpy()
+            for places, some in self.encoder.batches(rows_N, self.file.kind.most_rows):
+                found_ND[places] = self.encoder(torch.from_numpy(some)).numpy()
         return found_ND
 
 
@@ -70,12 +66,20 @@ def encode(features: Features, rows: pa.Table, part: PretrainedEncoder | None) -
     return tensors | part.vectors(tensors) if part else tensors
 
 
-def read_encoder(content: bytes, declared: Pretrained, texts: tuple[str, ...]) -> PretrainedEncoder:
-    """The encoder in the file that is `content`. Raises ArtefactError if it is not the declared one."""
-    file = read_declared(content, digest=declared.digest, licence=declared.licence)
-    encoder = SentenceEncoder(FIRST + len(file.pieces), *file.sizes).eval()
+def read_encoder(content: bytes, declared: Pretrained, family: str, features: Features) -> PretrainedEncoder:
+    """The encoder in the file that is `content`, for those of the features that it reads.
+
+    Raises ArtefactError if it is not the declared one, or if the family does not take it."""
+    file = read_declared(content, digest=declared.digest, licence=declared.licence, family=family)
+    specs = [one.spec for one in _declared(features, file) if one.kind == file.reads]
     try:
+        encoder: Encoder = resolve_name(file.kind.network)(specs[0]).eval()
         encoder.load_state_dict({name: value.float() for name, value in load(content).items()})
-    except (SafetensorError, RuntimeError) as error:
+    except (SafetensorError, RuntimeError, ValueError) as error:
         raise ArtefactError(f"{FIELD}: expected the weights of an encoder, got {error}") from None
-    return PretrainedEncoder(file=file, encoder=encoder, texts=texts)
+    return PretrainedEncoder(file=file, encoder=encoder, features=tuple(spec.name for spec in specs))
+
+
+def _declared(features: Features, file: PretrainedFile) -> Features:
+    given = {"pretrained": file.sizes} | ({"pieces": file.pieces} if file.pieces else {})
+    return tuple(replace(one, **given) if one.kind == file.reads else one for one in features)  # type: ignore[type-var]

@@ -129,7 +129,7 @@ def _depends_on(records: Records) -> list[str]:
 
 
 def _pretrained(records: Records) -> Iterator[Json]:
-    """The sentence encoder that the model contains, with their licence; nothing if it has none."""
+    """The frozen encoder that the model contains, with its licence; nothing if it has none."""
     if origin := records.description.pretrained:
         yield {
             "type": "machine-learning-model",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from millrace.artefact.pretrained import read_declared
+from millrace.artefact.pretrained import KINDS, read_declared
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.row import as_declared, check_row
 from millrace.contract.schema import Contract
@@ -17,7 +17,6 @@ from millrace.features import catalogue as features
 from millrace.features.known_ahead import misfit
 from millrace.features.known_past import repeats_labels
 from millrace.features.signature import Signature
-from millrace.features.tokens import Tokens
 from millrace.messages.monitor import GIVE_UP_WINDOWS
 from millrace.models.parameters import Parameters
 from millrace.monitoring.windows import MOST_WINDOWS
@@ -77,16 +76,17 @@ def check_pretrained_file(workload: Workload, folder: Path) -> Path | None:
     declared = workload.training.pretrained
     if declared is None or not declared.is_local:
         return None
-    _refuse(workload, _file(declared, folder / declared.source))
+    _refuse(workload, _file(workload, declared, folder / declared.source))
     return folder / declared.source
 
 
-def _file(declared: Pretrained, path: Path) -> Iterator[Misfit]:
+def _file(workload: Workload, declared: Pretrained, path: Path) -> Iterator[Misfit]:
     if not path.is_file():
         expected = f"a file {declared.source} in the workload's folder, or s3://…"
         yield DECLARATION, "training.pretrained.from", expected, "no file"
     try:
-        read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence)
+        family = workload.training.family
+        read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence, family=family)
     except ArtefactError as error:
         yield DECLARATION, "training.pretrained", "the declared file", str(error)
 
@@ -180,10 +180,12 @@ def _label(workload: Workload, contract: Contract) -> Iterator[Misfit]:
 
 
 def _pretrained(workload: Workload, declared: features.Features) -> Iterator[Misfit]:
-    """A sentence encoder that no feature or family would take."""
+    """A part that no feature or family would take."""
     family = workload.training.family
-    if workload.training.pretrained and (family != "bag" or not any(isinstance(one, Tokens) for one in declared)):
-        expected = "the family bag, and a feature with the encoder tokens, which cuts texts into pieces"
+    taken = [one for one in declared if one.kind in KINDS and KINDS[one.kind].family == family]
+    if workload.training.pretrained and not taken:
+        kinds = (f"the family {kind.family} and a feature with the encoder {reads}" for reads, kind in KINDS.items())
+        expected = ", or ".join(kinds)
         came = ", ".join(f"{one.name} by {one.kind}" for one in declared)
         yield DECLARATION, "training.pretrained", expected, f"the family {family}, {came}"
 

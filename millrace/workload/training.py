@@ -117,11 +117,11 @@ class InitialWeights(Section):
 
 
 class Pretrained(Section):
-    """A sentence encoder that was learnt elsewhere and stays as it is, for texts of the encoder `tokens`.
+    """An encoder that was learnt elsewhere and stays as it is: of texts by `tokens` in `bag`, of an image in `cnn`.
 
         pretrained: {from: parts/minilm.safetensors, digest: "sha256:9f86…", licence: Apache-2.0}
 
-    The header of the file has the pieces, a name, the source and the licence (`millrace part` writes it)."""
+    The header of the file has what it reads, a name, the source and the licence (`millrace part` writes it)."""
 
     model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, populate_by_name=True)
 
@@ -169,7 +169,7 @@ class Training(Section):
     weights: InitialWeights | None = None
     """None: a training starts from random weights."""
     pretrained: Pretrained | None = None
-    """None: a text is read by what the training learns alone."""
+    """None: texts and images are read by what the training learns alone."""
     split: Annotated[ByTime | ByColumn | ByGroup | ByKeyHash | ByRowOrder, Field(discriminator="by")] = ByTime(
         by="time"
     )

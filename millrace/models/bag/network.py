@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from millrace.features.signature import JOINED, Signature
+from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.bag.declaration import Bag
 from millrace.models.columns import Columns
+from millrace.models.frozen import Frozen
 from millrace.models.moments import pieces
-from millrace.models.sentence import Sentence
+from millrace.models.sentence import SentenceEncoder
 
 
 class NgramBag(nn.Module):
@@ -70,7 +71,7 @@ class BagNetwork(nn.Module):
             for spec in signature
             if spec.name not in JOINED
         )
-        self.sentences = nn.ModuleList(Sentence(spec) for spec in signature if spec.sentence)
+        self.sentences = nn.ModuleList(_sentence(spec) for spec in signature if spec.pretrained)
         self.columns = Columns(signature)
         vectors = sum(sentence.width for sentence in self.sentences)  # type: ignore[misc]
         state = parameters.dimension * len(self.texts) + vectors + self.columns.width
@@ -91,3 +92,10 @@ class BagNetwork(nn.Module):
         if self.hidden is not None and self.head is not None:
             raw_NW = raw_NW + self.head(functional.gelu(self.hidden(state)))
         return raw_NW
+
+
+def _sentence(spec: TensorSpec) -> Frozen:
+    # Log loss on the validation rows of `intents`, of all training rows and of 4 a class: with a deviation of 0.5 .239
+    # and .81, with 0.7 .253 and .79, with 1 and with 0.25 more.
+    encoder = SentenceEncoder(spec)
+    return Frozen(spec.name, encoder, scale=0.5 * encoder.width**0.5)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -30,6 +31,7 @@ from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
 from tests.console.new.conftest import TODAY, Row, proposed
+from tests.kinds import scans
 from tests.millrace.evaluation.gates.test_catalogue import report
 
 FIRST = datetime(2023, 1, 2)  # noqa: DTZ001 the file says no zone
@@ -202,31 +204,36 @@ def test_a_longer_history_reaches_over_the_season_of_the_label(season: str, tmp_
     assert (usual, features) in [(one.family, one.features) for one in tried]
 
 
-@pytest.fixture(scope="module")
-def sentences(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PartAtHand]:
-    """480 sentences of 60 intents, and a sentence encoder that a package ships."""
-    folder = tmp_path_factory.mktemp("sentences")
+def sentences() -> pa.Table:
+    """480 sentences of 60 intents."""
     rows = pq.read_table(SENTENCES).to_pylist()
     intents = sorted({row["intent"] for row in rows} - {"oos"})[:60]
     chosen = [row for intent in intents for row in [one for one in rows if one["intent"] == intent][:8]]
-    written(folder / "said.csv", [{"text": row["text"], "intent": row["intent"]} for row in chosen])
-    path = folder / "minilm.safetensors"
-    make_part("minilm", path)
-    return folder / "said.csv", PartAtHand(path=path)
+    return pa.Table.from_pylist(chosen).select(["text", "intent"])
 
 
-def test_an_encoder_at_hand_is_proposed_where_it_gains(sentences: tuple[Path, PartAtHand], tmp_path: Path) -> None:
-    file, part = sentences
-    found = propose(read_source(file), Choices(name="said", label="intent"), today=TODAY, minutes=30, part=part)
+@pytest.mark.parametrize(
+    ("model", "rows", "label", "gains"),
+    [("minilm", sentences, "intent", True), ("efficientnet-lite0", lambda: scans().slice(0, 300), "label", False)],
+)
+def test_an_encoder_at_hand_is_proposed_where_it_gains(
+    model: str, rows: Callable[[], pa.Table], label: str, gains: bool, tmp_path: Path
+) -> None:
+    file, part = tmp_path / "rows.parquet", PartAtHand(path=tmp_path / f"{model}.safetensors")
+    make_part(model, part.path)
+    pq.write_table(rows(), file)
+    found = propose(read_source(file), Choices(name="said", label=label), today=TODAY, minutes=30, part=part)
     usual, given = (one for one in found.trial.tried if one.who == "candidate")
-    assert usual.behind > usual.deviation, "the words of few sentences do not reach far"
-    assert found.trial.chosen.family.part == part
-    assert any("minilm" in line and line.endswith("proposed") for line in found.trial.lines)
+    assert (usual.behind > usual.deviation) is gains
+    assert (found.trial.chosen.family.part == part) is gains
+    if not gains:
+        return
+    assert any(model in line and line.endswith("proposed") for line in found.trial.lines)
     made = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False).folder
     workload = load_workload(made)
-    assert check_pretrained_file(workload, made) == made / "parts" / "minilm.safetensors"
+    assert check_pretrained_file(workload, made) == made / "parts" / part.path.name
     assert given.figure < usual.figure
-    assert (made / "parts" / "minilm.safetensors").read_bytes() == part.path.read_bytes()
+    assert (made / "parts" / part.path.name).read_bytes() == part.path.read_bytes()
 
 
 Writer = Callable[..., Path]

@@ -25,16 +25,18 @@ def folder(tmp_path: Path) -> Path:
     """The workload `intents` on a part of its own."""
     found = Path(shutil.copytree(SHIPPED, tmp_path / "intents", ignore=shutil.ignore_patterns("sample")))
     (found / "parts").mkdir()
-    (found / "parts" / "small.safetensors").write_bytes(small())
     return found
 
 
-def declare(folder: Path, *, encoder: str = "tokens", family: str = "bag", **changed: str) -> None:
+def declare(
+    folder: Path, *, encoder: str = "tokens", family: str = "bag", part: bytes = small(), **changed: str
+) -> None:
+    (folder / "parts" / "small.safetensors").write_bytes(part)
     path = folder / "workload.yaml"
     document = yaml.safe_load(path.read_text())
     document["prediction"]["features"] = [{"name": "text", "encoder": encoder}]
     document["training"] |= {"family": family, "parameters": {}}
-    given = {"from": "parts/small.safetensors", "digest": f"sha256:{digest(small())}", "licence": "MIT"}
+    given = {"from": "parts/small.safetensors", "digest": f"sha256:{digest(part)}", "licence": "MIT"}
     document["training"]["pretrained"] = given | changed
     path.write_text(yaml.safe_dump(document))
 
@@ -65,6 +67,7 @@ def test_one_in_s3_is_left_to_the_training(folder: Path) -> None:
         ({"licence": "CC-BY-NC-4.0"}, "training.pretrained.licence", "'Apache-2.0', "),
         ({"encoder": "text"}, "training.pretrained", "a feature with the encoder tokens"),
         ({"family": "transformer"}, "training.pretrained", "the family bag"),
+        ({"part": small(reads="image", pieces=[])}, "training.pretrained", "the family bag takes, got one for cnn"),
         ({"from": "../small.safetensors"}, "training.pretrained.from", "match pattern"),
     ],
 )
@@ -90,7 +93,7 @@ def test_weights_of_another_model_stand_alone(folder: Path) -> None:
     ("content", "said"),
     [
         (b"no safetensors", "expected a file of `millrace part`"),
-        (small(heads="many"), "expected a file of `millrace part`"),
+        (small(sizes="many"), "expected a file of `millrace part`"),
         (small(vectors=7), "expected 5 different pieces, got 4"),
         (small(pieces=["a", "a", "b", "c"]), "expected 4 different pieces, got 3"),
     ],
