@@ -286,8 +286,7 @@ def _mostly_numbers(name: str, known: pa.Array, form: CsvForm) -> Profile | None
     values, misfits = from_csv(known, Column(name=name, kind=kind), form)
     if len(misfits) > _most_misfits(known):
         return None
-    rows = "row" if len(misfits) == 1 else "rows"
-    said = f"{len(misfits):,} {rows} with no number will be quarantined: {_shown(known.take(misfits))}"
+    said = f"{few_rows(len(misfits), 'no number')}: {_shown(known.take(misfits))}"
     return _observed(name, kind, values, said, misfits=len(misfits))
 
 
@@ -384,17 +383,13 @@ def _no_times(known: pa.Array, values: pa.Array) -> str:
     """A sentence on the rows whose text is no time; "" if there are none."""
 
     others = known.filter(pc.and_(known.is_valid(), values.is_null()))
-    return (
-        f"{len(others):,} {'row' if len(others) == 1 else 'rows'} with no time will be quarantined: {_shown(others)}"
-        if len(others)
-        else ""
-    )
+    return f"{few_rows(len(others), 'no time')}: {_shown(others)}" if len(others) else ""
 
 
-def few_rows(misfits: int) -> str:
-    """A sentence on the rows that have no time at all; "" if there are none."""
+def few_rows(misfits: int, lacking: str = "none") -> str:
+    """A sentence on the rows that have no time at all, or lack something else; "" if there are none."""
     rows = "row" if misfits == 1 else "rows"
-    return f"{misfits:,} {rows} with none will be quarantined" if misfits else ""
+    return f"{misfits:,} {rows} with {lacking} will be quarantined" if misfits else ""
 
 
 def _in_pattern(known: pa.Array, form: TimeFormat) -> pa.Array | None:

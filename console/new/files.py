@@ -22,7 +22,7 @@ from millrace.console.files.given import Given
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import SUFFIXES, find_images
 from millrace.console.new.contract import read_rows
-from millrace.console.new.read import Source, names_of, read_source
+from millrace.console.new.read import Source, read_source, renamed
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.contract.violation import QuarantinedRow
@@ -69,12 +69,8 @@ SHOWN = 5
 def _read(given: Given, inside: Inside, columns: Sequence[str], decimal: str) -> Source:
     if given.kind:
         grid = given.grid(inside)
-        table = grid.texts()
-        renamed = names_of(grid.path, table.column_names)
-        changed = {new: old for old, new in zip(table.column_names, renamed, strict=True) if old != new}
-        notes = (grid.note, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
-        table = table.rename_columns(renamed)
-        return Source(path=grid.path, table=table, has_typed_text=True, notes=notes, names_in_file=changed, grid=grid)
+        source = Source(path=grid.path, table=grid.texts(), has_typed_text=True, notes=(grid.note,), grid=grid)
+        return renamed(source)
     if given.path.is_dir():
         return read_folder(given.path)
     source = read_source(given.sample or given.plain, columns=columns, decimal=decimal)

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import Given
 from millrace.console.files.grid import Grid, stop
-from millrace.console.new.words import without, words_of_no_amount
+from millrace.console.new.words import first_of, without, words_of_no_amount
 from millrace.console.words import count
 from millrace.contract.csv_form import DELIMITERS, CsvForm
 from millrace.contract.parts import CellPart
@@ -31,7 +31,6 @@ from millrace.files.parsed import Limits
 NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 MOST_BROKEN = 0.05
 """Share of the lines that may be no rows. These lines will be quarantined."""
-SHOWN = 5
 LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 """YAML takes these for ends of lines, so a name with one would not come back from `contract.yaml` as it was.
 
@@ -113,11 +112,15 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
         stop(path, "--columns", "a CSV or TSV file, which may lack a line with names", form)
     if form not in READERS:
         stop(path, "format", TABLES, form)
-    # The readers keep the names of the file; here they become names that a contract takes.
     found = READERS[form](path, tuple(columns), decimal)
     if not found.table.num_rows:
         stop(path, "rows", "labelled rows", "none")
-    names = names_of(path, found.table.column_names)
+    return renamed(found)
+
+
+def renamed(found: Source) -> Source:
+    """The source, whose columns have the names of the file, with names that a contract takes."""
+    names = names_of(found.path, found.table.column_names)
     changed = {new: old for old, new in zip(found.table.column_names, names, strict=True) if old != new}
     notes = (*found.notes, *(f"{old!r} is called {new!r}" for new, old in changed.items()))
     return replace(found, table=found.table.rename_columns(names), names_in_file=changed, notes=notes)
@@ -148,7 +151,8 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
         parts = list(csv.read(path, text, Limits(line_bytes=max(path.stat().st_size, 2**20))))
     except DropError as error:
         stop(path, f"line {line}", error.expected, error.got)
-    rows = pa.concat_tables([part.rows for part in parts]).drop_columns([LINE]).combine_chunks()
+    rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
+    lines, rows = rows[LINE], rows.drop_columns([LINE])
     unparsable = tuple(row for part in parts for row in part.unparsable)
     if unparsable and not rows.num_rows:
         worst, line_of = unparsable[0].violations[0], unparsable[0].line
@@ -158,7 +162,8 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     if not columns and not _are_names(names, rows):
         return _delimited(path, tuple(f"column_{place}" for place in range(1, width + 1)), decimal)
     form = _number_form(path, rows.columns, decimal, form)
-    notes, table = tuple(_said(form)), rows.rename_columns(names)
+    mixed = (_of_two_marks(name, cells, lines) for name, cells in zip(names, rows.columns, strict=True))
+    notes, table = (*_said(form), *filter(None, mixed)), rows.rename_columns(names)
     return Source(path=path, table=table, has_typed_text=True, notes=notes, csv=form, unparsable=unparsable)
 
 
@@ -171,7 +176,7 @@ def _are_names(first: Sequence[str], table: pa.Table) -> bool:
         return True
     texts = {cell: table.column(at) for at, cell in enumerate(first) if cell and cell not in numbers}
     return any(
-        _is_number(without(cells, words_of_no_amount(cells)).drop_null(), CsvForm())
+        _is_number(_amounts(cells).drop_null(), CsvForm())
         or (2 * len(said := cells.unique().to_pylist()) <= len(cells) and cell not in said)
         for cell, cells in texts.items()
     )
@@ -208,7 +213,7 @@ def _json_lines(path: Path, *_: object) -> Source:
     if len(broken) > MOST_BROKEN * (len(rows) + len(broken)):
         number, expected, came = broken[0]
         stop(path, f"line {number}", expected, came)
-    lines = ", ".join(str(number) for number, *_ in broken[:SHOWN]) + ("…" if len(broken) > SHOWN else "")
+    lines = first_of([str(number) for number, *_ in broken])
     why = f" (line {broken[0][0]}: {broken[0][2]})" if broken else ""
     notes = (f"lines that are no JSON objects and will be quarantined, {len(broken):,}: {lines}{why}",) * bool(broken)
     # The columns in the order in which their names first come. An object without a name has null there.
@@ -328,11 +333,9 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
     """The form in which most columns are numbers. Where `1,234` may be either, the comma marks thousands.
 
     Raises ConfigurationError if `decimal` is not the mark by which most columns are numbers."""
-    amounts = [without(cells, words_of_no_amount(cells)).drop_null() for cells in columns]
-    counts = {}
-    for each in NUMBER_FORMS:
-        if decimal in ("", each.decimal):
-            counts[each] = sum(_is_number(cells, each) for cells in amounts)
+    amounts = [_amounts(cells).drop_null() for cells in columns]
+    forms = [each for each in NUMBER_FORMS if decimal in ("", each.decimal)]
+    counts = {each: sum(_is_number(cells, each) for cells in amounts) for each in forms}
     most = max(counts.values(), default=0)
     best = [each for each, count in counts.items() if count == most]
     if not best:
@@ -344,6 +347,27 @@ def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form:
     likely = "," if form.delimiter == ";" and not best[0].has_plain_numbers else "."
     known = next((each for each in best if each.decimal == likely), best[0])
     return replace(form, decimal=known.decimal, thousands=known.thousands)
+
+
+def _amounts(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The cells, null where a word says that there is no amount."""
+    return without(cells, words_of_no_amount(cells))
+
+
+def _of_two_marks(name: str, cells: pa.ChunkedArray, lines: pa.ChunkedArray) -> str:
+    """A remark on a column whose cells are numbers behind two decimal marks, with the lines of each; "" for others."""
+    amounts = _amounts(cells)
+    if any(_is_number(amounts.drop_null(), each) for each in NUMBER_FORMS):
+        return ""
+    forms = [CsvForm(decimal=mark) for mark in ".,"]
+    is_point, is_comma = (pc.fill_null(pc.match_substring_regex(amounts, one.number), False) for one in forms)
+    if not pc.all(pc.or_(pc.or_(is_point, is_comma), pc.is_null(amounts))).as_py():
+        return ""
+    said = []
+    for chosen in (pc.and_not(is_point, is_comma), pc.and_not(is_comma, is_point)):
+        which = [*map(str, lines.filter(chosen).to_pylist())]
+        said.append(f"{amounts.filter(chosen)[0].as_py()!r} in {count(len(which), 'line')} ({first_of(which)})")
+    return f"{name}: numbers with two decimal marks, {' and '.join(said)}: write them with one, as in all later files"
 
 
 def _is_number(known: pa.ChunkedArray, form: CsvForm) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from millrace.console.new.read import find_form
+from millrace.console.new.read import find_form, read_source
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,10 @@ def test_the_quotation_mark_is_that_of_whole_cells(text: str, quote: str, tmp_pa
     path = tmp_path / "file.csv"
     path.write_bytes(text.encode())
     assert find_form(path).quote == quote
+
+
+def test_numbers_with_two_decimal_marks_are_told_with_the_lines_of_each(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text('id,amount,y\n1,"3,4",a\n2,3.4,b\n3,5,a\n4,"5,1",b\n')
+    (note,) = read_source(path).notes
+    assert all(said in note for said in ("amount", "'3.4'", "(3)", "'3,4'", "(2, 5)"))
