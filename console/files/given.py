@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import resource
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -18,6 +13,7 @@ from millrace.console.files import workbook
 from millrace.console.files.grid import Convertible, Grid, Inside, stop
 from millrace.console.image_folder import find_images
 from millrace.errors import ConfigurationError, DropError
+from millrace.files.bounded import read_bounded
 from millrace.files.catalogue import packing_of, unpack, unpacked
 from millrace.files.parsed import Limits
 from millrace.files.zipped import FORMAT as ZIP
@@ -64,7 +60,7 @@ class Given:
 
     def grid(self, inside: Inside) -> Grid:
         """The rows of a file that must be converted. Raises ConfigurationError if it cannot be read."""
-        return read_bounded(CONVERTED[self.kind].read, self.plain, inside)
+        return read_grid(CONVERTED[self.kind].read, self.plain, inside)
 
 
 @contextmanager
@@ -201,64 +197,26 @@ def _temporary(stack: ExitStack) -> Path:
 
 
 MEMORY_BYTES = 4 * 2**30
-"""What the process may take beside what it shares with this one: a million rows of 20 columns take about 3 GiB."""
+"""What the process may take that reads a file to convert: a million rows of 20 columns take about 3 GiB."""
 SECONDS = 60
 """Of a processor."""
 
 
-def read_bounded(read: Callable[[Path, Inside], Grid], path: Path, inside: Inside) -> Grid:
-    """What `read` returns. Raises its ConfigurationError, and one for a file that takes more memory or time."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    # A fork, which has all modules already; it reads the file and uses no thread of this process.
-    child = multiprocessing.get_context("fork").Process(target=_serve, args=(read, path, inside, theirs), daemon=True)
-    child.start()
-    theirs.close()
-    with closing(ours):
-        try:
-            answer = ours.recv()
-        except EOFError:
-            answer = None
-        finally:
-            child.kill()
-            child.join()
-    if answer is None:
+def read_grid(read: Callable[[Path, Inside], Grid], path: Path, inside: Inside) -> Grid:
+    """What `read` returns, in a process of its own. Raises ConfigurationError, also for a file that takes more memory
+    or time, and for whatever a library makes of a stranger's bytes."""
+    try:
+        (grid,) = read_bounded(_grids, read, path, inside, memory_bytes=MEMORY_BYTES, cpu_s=SECONDS)
+    except ConfigurationError:
+        raise
+    except (MemoryError, ChildProcessError):
         limits = f"{MEMORY_BYTES // 2**30} GiB of memory and {SECONDS} seconds of a processor"
-        stop(
-            path, "size", f"a file that is read within {limits}; save its rows as CSV or Parquet", "one that takes more"
-        )
-    if isinstance(answer, Grid):
-        return answer
-    if isinstance(answer, str):
-        stop(path, "content", "a file that can be read", answer)
-    raise ConfigurationError(**answer)
+        expected = f"a file that is read within {limits}; save its rows as CSV or Parquet"
+        stop(path, "size", expected, "one that takes more")
+    except Exception as error:
+        stop(path, "content", "a file that can be read", f"{type(error).__name__}: {error}"[:500])
+    return grid
 
 
-def _serve(read: Callable[[Path, Inside], Grid], path: Path, inside: Inside, answers: Connection) -> None:
-    """Send the rows, or the fields of the error. A read that is out of memory or time ends without an answer."""
-    # Rust tells of memory that it does not get on the standard error, with a trace that helps no user.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _limit(resource.RLIMIT_AS, _address_space() + MEMORY_BYTES)
-    _limit(resource.RLIMIT_CPU, SECONDS)
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    try:
-        answers.send(read(path, inside))
-    except ConfigurationError as error:
-        fields = ("where", "field", "expected", "came")
-        answers.send({name: getattr(error, name) for name in fields})
-    except MemoryError:
-        os._exit(1)
-    except Exception as error:  # what a library makes of a stranger's bytes
-        answers.send(f"{type(error).__name__}: {error}"[:500])
-
-
-def _limit(kind: int, most: int) -> None:
-    hard = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-
-
-def _address_space() -> int:
-    """The bytes that this process has mapped; a terabyte where the system does not say, such as macOS."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except FileNotFoundError:
-        return 2**40
+def _grids(read: Callable[[Path, Inside], Grid], path: Path, inside: Inside) -> Iterator[Grid]:
+    yield read(path, inside)
