@@ -107,8 +107,8 @@ class DataKind:
     """How many rows there are of each time."""
     known: int = 3200
     """The rows that the first version knows."""
-    has_part: bool = False
-    """Whether MiniLM reads its texts too."""
+    part: str = ""
+    """The frozen encoder that reads its texts or its image too, as `millrace part` names it; empty for none."""
     night: bool = True
 
     @property
@@ -162,7 +162,7 @@ KINDS: dict[str, DataKind] = {
         make=intents,
         label=("intent",),
         words=UNTIMED,
-        has_part=True,
+        part="minilm",
         known=2200,
         night=False,
     ),
@@ -201,6 +201,7 @@ KINDS: dict[str, DataKind] = {
         make=scans,
         label=("label",),
         words=UNTIMED,
+        part="efficientnet-lite0",
         declared=merged(without_rule(0.5), {"policy": {"unlike_training": 0.05}}),
         known=1600,
     ),

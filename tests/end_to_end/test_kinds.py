@@ -58,9 +58,9 @@ def propose(folder: Path, name: str, kind: DataKind, receiver: Receiver, ledger:
     file = folder / f"{name}.parquet"
     pq.write_table(kind.rows.slice(0, kind.known), file)
     words = [word for label in kind.label for word in ("--label", label)] + [*kind.words]
-    if kind.has_part:
-        words += ["--part", str(folder / "minilm.safetensors")]
-        make_part("minilm", Path(words[-1]))
+    if kind.part:
+        words += ["--part", str(folder / f"{kind.part}.safetensors")]
+        make_part(kind.part, Path(words[-1]))
     typed("new", name, "--from", str(file), *words, "--minutes", "0", "--build", str(folder / "build"))
     path = folder / "workloads" / name / "workload.yaml"
     document = yaml.safe_load(path.read_text())
