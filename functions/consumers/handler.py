@@ -27,8 +27,10 @@ LONGEST_WAIT_S = 3600
 FIRST_HELD_S, LONGEST_HELD_S = 10, 900
 """In a pause a message comes again after 10 s, then each time after twice as long, up to SQS's longest delay. So it
 goes on after a pause within as long again, and within fifteen minutes; a pause of a week costs 700 calls a message."""
-OF_PEOPLE = ("review", "answered")
-"""What a pause does not hold: a person decides it, or has decided it."""
+OF_PEOPLE = ("review", "answered", "unanswered")
+"""What a pause does not hold: a person decides it, or has decided it, or nothing acts."""
+UNDELIVERED = {"action": "unanswered", "reason": "undelivered"}
+"""What the next workload is told at the last try, if its function answers but decides nothing: no live model, say."""
 ROOM = WorkloadRoom(ConsumerSettings.parse(), __name__)
 SQS = boto3.client("sqs")
 S3 = boto3.client("s3")
@@ -46,7 +48,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
 
 def takes(record: SQSRecord) -> bool:
     """Whether the target has taken the decisions of the message. If not, the message stays hidden for a while."""
-    refused: DocumentsRefusedError | None = None
+    refused: Exception | None = None
+    tries = int(record.attributes.approximate_receive_count)
     try:
         for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
@@ -57,10 +60,14 @@ def takes(record: SQSRecord) -> bool:
                 ACT(documents)
             except DocumentsRefusedError as error:  # the target has the others, and shall get the next ones too
                 refused = error
+            except (ConsumerError, BotoCoreError, ClientError) as error:
+                if tries < ROOM.settings.tries or not CONSUMER.passes_on:
+                    raise
+                refused, why = error, UNDELIVERED | {"because": f"{tries} tries: {error}"}
+                ACT([one if "because" in one else {**one, **why} for one in documents])
         if refused:
             raise refused
     except (ConsumerError, BotoCoreError, ClientError) as error:
-        tries = int(record.attributes.approximate_receive_count)
         wait_s = min(2**tries, LONGEST_WAIT_S)
         ROOM.logger.warning(
             "decisions not taken",

@@ -16,7 +16,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.aws.objects import at_once
 from millrace.aws.queues import sent_at
-from millrace.consumers.catalogue import of_stage
 from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.record import Decision, check_input, lines_by_date, object_key
 from millrace.decisions.review import ReviewItem, item_of
@@ -27,7 +26,7 @@ from millrace.state.reviews import ReviewQueue
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = ROOM.names.platform.bucket("lake")
-CONSUMERS = ConsumerQueues.of(ROOM.names, of_stage(ROOM.workload.consumers, ROOM.settings.stage), boto3.client)
+CONSUMERS = ConsumerQueues.of(ROOM.names, ROOM.workload.consumers, boto3.client)
 S3 = boto3.client("s3")
 POLICY = ROOM.workload.policy
 REVIEWS = ReviewQueue(ROOM.dynamodb, ROOM.names) if POLICY else None
@@ -62,8 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
-    if CONSUMERS:
-        CONSUMERS.send(decided)
+    CONSUMERS.send(decided)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 import boto3
 
 from millrace.aws.objects import at_once
-from millrace.consumers.catalogue import of_stage
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.scored import ScoredDay, beside_columns, delivered_key, reference_key
@@ -30,7 +29,7 @@ ROOM = WorkloadRoom(DropEnvironment.parse(), __name__)
 PREDICTION_SPEC = ROOM.workload.prediction
 LAKE = ROOM.names.platform.bucket("lake")
 S3 = boto3.client("s3")
-CONSUMERS = ConsumerQueues.of(ROOM.names, of_stage(ROOM.workload.consumers, ROOM.settings.stage), boto3.client)
+CONSUMERS = ConsumerQueues.of(ROOM.names, ROOM.workload.consumers, boto3.client)
 PREDICTIONS = Predictions(ROOM, S3)
 REVIEWS = ReviewQueue(ROOM.dynamodb, ROOM.names) if ROOM.workload.policy else None
 
@@ -65,7 +64,7 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
             S3.upload_file(str(kept), LAKE, lost)
         S3.upload_file(str(delivered), LAKE, key)
         known = refer(drop, of_run, days)
-        if CONSUMERS and known:
+        if CONSUMERS.consumers and known:
             CONSUMERS.send_scored(str(delivered), next(iter(known.values())), drop_id=drop.drop_id)
         unopened = 0
         if REVIEWS and ROOM.workload.policy:

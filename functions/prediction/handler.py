@@ -55,6 +55,11 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
     Raises RefusedError for what is no request of this workload, and if nobody may answer it."""
     request.check_signed(event, caller)
     if not request.is_http(event) and "decisions" in event:  # another workload's consumer calls by Lambda's own API
+        ROAD.consumers.send_unanswered(
+            {name: one[name] for name in ("reason", "because", "decided_at", "event_time")}
+            | {"id": chained_id(one["id"], event["workload"]), "source": "workload"}
+            for one in event.get("unanswered", ())
+        )
         return predict(passed_on(event, now)), 200
     GATE.check(caller, now)
     if DESK and jobs.is_lookup(event):
@@ -103,4 +108,7 @@ def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any]:
     if is_kept and gate.pack(document) is None:
         raise gate.refuse("too large")
     ROAD.keep(decided)
+    if asked.source == "workload":
+        refused = ((asked.ids[one.row], one) for one in decided.rejected)
+        ROAD.tell_refused(refused, at=asked.at, source=asked.source)
     return document

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from millrace.aws import queues
 from millrace.decisions.online import Asked, OnlineRoad
 from millrace.errors import RefusedError
-from millrace.functions.stream.record import RowRecord, dead_letter, read
+from millrace.functions.stream.record import DeadRecord, RowRecord, read
 from millrace.settings.prediction import StreamSettings
 
 SETTINGS = StreamSettings.parse()
@@ -27,15 +27,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     platform: whatever is wrong with a record is settled here."""
     read_records = [read(one) for one in event["Records"]]
     records = [one for one in read_records if isinstance(one, RowRecord)]
-    letters = [one for one in read_records if isinstance(one, str)]
+    dead = [one for one in read_records if isinstance(one, DeadRecord)]
     # Each row by the time at which its own record came: so a record that comes again, in whatever batch, is the same.
     rows = [row for one in records for row in ROAD.complete([one.row], [one.id], one.place.arrived)]
+    asked = Asked(rows=rows, ids=[one.id for one in records], at=datetime.now(UTC), source="stream")
     try:
-        decided = ROAD.decide(Asked(rows=rows, ids=[one.id for one in records], at=datetime.now(UTC), source="stream"))
+        decided = ROAD.decide(asked)
     except RefusedError as error:
         LOGGER.error("records without an answer", extra={"records": len(rows), "expected": error.refusal.expected})
         return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["kinesis"]["sequenceNumber"]}]}
     ROAD.keep(decided)
-    letters += [dead_letter(records[one.row].place, one) for one in decided.rejected]
-    queues.send(ROAD.sqs, SETTINGS.dead_letters_url, letters)
+    dead += [DeadRecord(records[one.row].place, records[one.row].id, one) for one in decided.rejected]
+    queues.send(ROAD.sqs, SETTINGS.dead_letters_url, [one.letter() for one in dead])
+    ROAD.tell_refused(((one.id, one.rejected) for one in dead), at=asked.at, source=asked.source)
     return {"batchItemFailures": []}

@@ -52,8 +52,30 @@ class RowRecord:
     row: Mapping[str, Any]
 
 
-def read(event: Mapping[str, Any]) -> RowRecord | str:
-    """The record of Lambda's event; the dead letter of one that is no row.
+@dataclass(frozen=True)
+class DeadRecord:
+    """A record without a decision, and why."""
+
+    place: Place
+    id: str
+    """Of the decision that it would have."""
+    rejected: Rejected
+
+    def letter(self) -> str:
+        """What is kept of it: the reason, the place, and the record if there is room for it."""
+        said = {name: str(value)[:MOST_SAID] for name, value in asdict(self.rejected).items() if name != "row"}
+        letter = said | {
+            "shard": self.place.shard,
+            "sequence_number": self.place.sequence_number,
+            "arrived": self.place.arrived.isoformat(),
+            "data": self.place.data.decode(errors="backslashreplace"),
+        }
+        whole = json.dumps(letter)
+        return whole if len(whole) <= MESSAGE_BYTES else json.dumps(letter | {"data": None})
+
+
+def read(event: Mapping[str, Any]) -> RowRecord | DeadRecord:
+    """The record of Lambda's event.
 
     https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html"""
     kinesis = event["kinesis"]
@@ -66,28 +88,15 @@ def read(event: Mapping[str, Any]) -> RowRecord | str:
     try:
         document = strict_json.parse(place.data)
     except strict_json.UNREADABLE as error:
-        return dead_letter(place, _rejected(Reason.JSON, OBJECT, str(error)))
+        return DeadRecord(place, place.id, _rejected(Reason.JSON, OBJECT, str(error)))
     if not isinstance(document, dict):
-        return dead_letter(place, _rejected(Reason.JSON, OBJECT, repr(document)))
+        return DeadRecord(place, place.id, _rejected(Reason.JSON, OBJECT, repr(document)))
     if document.keys() != FORM or not isinstance(document["row"], dict):
         return RowRecord(place=place, id=place.id, row=document)
     if not isinstance(document["id"], str) or not CALL_ID.fullmatch(document["id"]):
         expected = "1 to 64 letters, digits, '.', '_' or '-' of ASCII"
-        return dead_letter(place, _rejected(Reason.TYPE, expected, repr(document["id"]), column="id"))
+        return DeadRecord(place, place.id, _rejected(Reason.TYPE, expected, repr(document["id"]), column="id"))
     return RowRecord(place=place, id=f"{document['id']}{OF_STREAM}", row=document["row"])
-
-
-def dead_letter(place: Place, rejected: Rejected) -> str:
-    """What is kept of a record without a decision: the reason, the place, and the record if there is room for it."""
-    said = {name: str(value)[:MOST_SAID] for name, value in asdict(rejected).items() if name != "row"}
-    letter = said | {
-        "shard": place.shard,
-        "sequence_number": place.sequence_number,
-        "arrived": place.arrived.isoformat(),
-        "data": place.data.decode(errors="backslashreplace"),
-    }
-    whole = json.dumps(letter)
-    return whole if len(whole) <= MESSAGE_BYTES else json.dumps(letter | {"data": None})
 
 
 def _rejected(reason: Reason, expected: str, came: str, *, column: str = "") -> Rejected:

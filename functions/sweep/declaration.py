@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from millrace.consumers.catalogue import of_stage, queue_of
 from millrace.messages.events import AlarmUnanswered, EndpointOrphaned, RunUnheard
 from millrace.names import MACHINES
 from millrace.settings.declaration import Declared, Deployment, Grant
@@ -33,6 +34,8 @@ def rights(given: Deployment) -> Iterator[Grant]:
         yield Grant("state_table.reviews", may="Query GetItem PutItem UpdateItem DeleteItem" + more)
         yield Grant("buckets.LANDING.write", "labels/review")
         yield Grant("state_table.append_audit")
+        for one in of_stage(given.workload.consumers, given.names.platform.stage, "unanswered"):
+            yield Grant("queues.send", given.names.queue_arn(queue_of(one)))
 
 
 DECLARED = Declared(

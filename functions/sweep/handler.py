@@ -26,6 +26,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from millrace.aws.endpoints import is_changing
 from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
+from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.sweep import people
 from millrace.functions.sweep.findings import AuditLag, OrphanNotice, ReportedFailure, UnheardFailures
@@ -57,7 +58,8 @@ LAG = AuditLag(dynamodb=ROOM.dynamodb, names=ROOM.names, chain=CHAIN, state=ROOM
 REMINDERS = people.Reminders(
     cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, workload=ROOM.workload
 )
-REVIEWS = Reviews(dynamodb=ROOM.dynamodb, s3=S3, names=ROOM.names) if ROOM.workload.policy else None
+TELL = ConsumerQueues.of(ROOM.names, ROOM.workload.consumers, boto3.client).send_expired
+REVIEWS = Reviews(dynamodb=ROOM.dynamodb, s3=S3, names=ROOM.names, tell=TELL) if ROOM.workload.policy else None
 
 
 @ROOM.handles(Event[Scheduled | ExecutionEnded])

@@ -25,8 +25,8 @@ from millrace.workload.declaration import Workload
 
 MOST_COUNTED = 10_000
 """Waiting decisions are counted up to this number."""
-MOST_ENDED = 1000
-"""The most decisions that one sweep ends: they take it half a minute."""
+MOST_ENDED = 500
+"""The most decisions that one sweep ends: with ten consumers who are told they take it a minute."""
 
 
 def end_reviews(room: WorkloadRoom[ReleaseSettings], reviews: Reviews, *, now: datetime) -> None:

@@ -127,8 +127,8 @@ class Commits:
         done = commit_together(self._lake, detail.table, new, turn=turn) if new else []
         if self._known:
             self._known.refresh()
-        if self._consumers and detail.table == "labels":
-            self._pass_on(self._consumers, taken)
+        if self._consumers.consumers and detail.table == "labels":
+            self._pass_on(taken)
         became = {each.drop.drop_id: one for each, one in zip(taken, done, strict=True)}
         has_champion = self._room.pointers.champion() is not None
         if self._first and not has_champion:
@@ -159,13 +159,13 @@ class Commits:
             )
         )
 
-    def _pass_on(self, consumers: ConsumerQueues, drops: Sequence[FetchedDrop]) -> None:
+    def _pass_on(self, drops: Sequence[FetchedDrop]) -> None:
         """Send what people have decided, whose labels these drops are, to the consumers: nobody had acted on it.
 
         A repeated call sends it again, by the same ids."""
         queue, spec = ReviewQueue(self._room.dynamodb, self._room.names), self._room.workload.prediction
         items = [item for each in drops for item in queue.dropped(each.drop.source_key) if item.action == "review"]
-        consumers.send_answered(items, spec, tasks.declare(spec, self._lake.contract.label))
+        self._consumers.send_answered(items, spec, tasks.declare(spec, self._lake.contract.label))
 
     def _new_drop(self, fetched: FetchedDrop, table: str, judged: JudgedBatch | None) -> NewDrop:
         """The drop for `commit_together`; its rows are judged when the table has said which keys it holds."""

@@ -81,7 +81,7 @@ class ServingStack(WorkloadStack):
                 self,
                 context=self.context,
                 decisions_queue_url=queue.url,
-                statements=self._deciding(queue),
+                statements=[*self._deciding(queue), *self._telling()],
                 timeout_s=DECIDING_TIMEOUT_S,
                 memory_mb=PREDICTION_MEMORY_MB,
             )
@@ -132,6 +132,7 @@ class ServingStack(WorkloadStack):
             ),
             statements=[
                 *self._deciding(queue),
+                *self._telling(),
                 *(self._accepting(waiting) if waiting else []),
                 # The API tells what was decided.
                 *([LAKE.read(names, "decisions"), LAKE.find(names, "decisions")] if options.api else []),
@@ -210,6 +211,12 @@ class ServingStack(WorkloadStack):
             *state_table.read_known_keys(names, self.context.workload.known_keys),
         ]
 
+    def _telling(self) -> list[Statement]:
+        """The rights of a function that tells consumers of rows without a decision."""
+        names = self.context.names
+        waiting = of_stage(self.context.workload.consumers, names.platform.stage, "unanswered")
+        return [queues.send(names.queue_arn(queue_of(name))) for name in waiting]
+
     def _consumer(self, name: str, consumer: Kind) -> Queue:
         """The consumer's own queue, and the function that takes decisions from there to the target."""
         context, acts = self.context, self.context.workload.policy is not None
@@ -223,7 +230,7 @@ class ServingStack(WorkloadStack):
             queue_of(name),
             folder="consumers",
             context=context,
-            settings=ConsumerSettings(**context.environment(), consumer=name, queue_url=queue.url),
+            settings=ConsumerSettings(**context.environment(), consumer=name, queue_url=queue.url, tries=TRIES),
             statements=[
                 queues.receive(queue.arn),
                 queues.hide(queue.arn),

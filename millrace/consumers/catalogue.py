@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from millrace.consumers.consumer import Consumed
 from millrace.consumers.next_workload import NextWorkload
 from millrace.consumers.postgres import Postgres
 from millrace.consumers.targets import EventBus, ItemTable, Mail, Queue
@@ -25,12 +26,12 @@ def queue_of(name: str) -> str:
     return f"consumer-{name}"
 
 
-def of_stage(consumers: Mapping[str, Kind], stage: str) -> dict[str, Kind]:
-    """The consumers that the stage has."""
-    return {name: one for name, one in consumers.items() if not one.stages or stage in one.stages}
+def of_stage(consumers: Mapping[str, Kind], stage: str, wanting: Consumed | None = None) -> dict[str, Kind]:
+    """The consumers that the stage has; of them those that want this, if it is given."""
+    here = {name: one for name, one in consumers.items() if not one.stages or stage in one.stages}
+    return {name: one for name, one in here.items() if wanting in (None, *one.actions)}
 
 
 def hearing(consumers: Mapping[str, Kind], stage: str, policy: Policy | None) -> dict[str, Kind]:
     """The consumers that the stage has and that get what people answer; none without a policy that asks people."""
-    here = of_stage(consumers, stage) if policy else {}
-    return {name: one for name, one in here.items() if "answered" in one.actions}
+    return of_stage(consumers, stage, "answered") if policy else {}

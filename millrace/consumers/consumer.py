@@ -16,8 +16,9 @@ from millrace.names import Platform
 from millrace.workload.policy import Action
 from millrace.workload.section import Section, Stage
 
-Consumed = Literal[Action, "answered"]
-"""What comes to a consumer: a decision by its action, or what a person has answered whose decision waited for that."""
+Consumed = Literal[Action, "answered", "unanswered"]
+"""What comes to a consumer: a decision by its action; what a person has answered whose decision waited for that; or
+that no answer comes, and why."""
 Document = Mapping[str, Any]
 """A decision as consumers get it: `id`, `key`, `answer`, `action` and so on."""
 Client = Callable[[str], Any]
@@ -60,7 +61,9 @@ class Consumer(Section):
     """Whether it gets the decisions on the rows of dropped files too."""
     reads_rows: ClassVar[bool] = False
     """Whether its documents have the decided row, under `row`."""
-    actions: Annotated[tuple[Consumed, ...], Field(min_length=1)] = ("automated", "answered")
+    passes_on: ClassVar[bool] = False
+    """Whether others wait for what the target makes of a decision."""
+    actions: Annotated[tuple[Consumed, ...], Field(min_length=1)] = ("automated", "answered", "unanswered")
     """The decisions that it gets, by their action."""
     stages: tuple[Stage, ...] = ()
     """The stages that have it. Empty: all. A target of `prod` must not get what `dev` decides."""

@@ -3,7 +3,8 @@
     {"workload": "intents", "decisions": [{"id": "r-7-0", "decided_at": "2026-11-20T07:30:00.000000Z",
                                            "row": {"intent": "refund", "amount": 12.5}}]}
 
-The second decision has the `chained_id` of the first: `r-7-0.intents`."""
+The second decision has the `chained_id` of the first: `r-7-0.intents`. What has no answer is passed on beside them,
+under `unanswered`, and the consumers of the next workload hear of it by that id."""
 
 from __future__ import annotations
 
@@ -33,6 +34,7 @@ class NextWorkload(Consumer):
     Example: `act: {to: workload, workload: actions, row: {intent: answer.value, amount: row.amount}}`"""
 
     reads_rows: ClassVar[bool] = True
+    passes_on: ClassVar[bool] = True
     to: Literal["workload"]
     workload: str
     """Its name. Its decisions must not come back, on whatever way."""
@@ -47,8 +49,9 @@ class NextWorkload(Consumer):
         functions, target = client("lambda"), WorkloadNames(platform=platform, workload=self.workload).prediction
 
         def act(documents: Sequence[Document]) -> None:
-            rows = [dict(one) | {"row": self.cells(places(one))} for one in documents]
-            asked = {"workload": documents[0]["workload"], "decisions": rows}
+            unanswered = [one for one in documents if one["action"] == "unanswered"]
+            rows = [dict(one) | {"row": self.cells(places(one))} for one in documents if one not in unanswered]
+            asked = {"workload": documents[0]["workload"], "decisions": rows, "unanswered": unanswered}
             said = json.load(functions.invoke(FunctionName=target, Payload=json.dumps(asked).encode())["Payload"])
             expected = f"workload {self.workload}: expected {len(rows)} rows decided"
             if "predictions" not in said:

@@ -142,7 +142,8 @@ def _line(document: Document) -> str:
         " ".join(f"{_plain(name)}={_plain(value)}" for name, value in document[part].items())
         for part in ("key", "answer")
     )
-    return f"{_plain(document['id'])}  {document['action']} ({document['reason']})  {key}  {answer}"
+    why = f"  {_plain(document['because'])}" if "because" in document else ""
+    return f"{_plain(document['id'])}  {document['action']} ({document['reason']})  {key}  {answer}{why}"
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,7 @@ drops.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -45,10 +45,15 @@ Labelled = list[tuple[ReviewItem, str]]
 class Reviews:
     """The queue of a workload, for everything that happens to an item after it was opened."""
 
-    def __init__(self, *, dynamodb: Any, s3: Any, names: WorkloadNames) -> None:
-        """`dynamodb` and `s3` are boto3's clients."""
-        self._dynamodb, self._s3, self._names = dynamodb, s3, names
-        self.queue, self.answers = ReviewQueue(dynamodb, names, ended=self._record_end), AnswerNotes(dynamodb, names)
+    def __init__(
+        self, *, dynamodb: Any, s3: Any, names: WorkloadNames, tell: Callable[[ReviewItem], object] | None = None
+    ) -> None:
+        """`dynamodb` and `s3` are boto3's clients.
+
+        `tell` is called for each item that nobody has answered in time. None: that is left to the sweep."""
+        self._dynamodb, self._s3, self._names, self._tell = dynamodb, s3, names, tell
+        self.queue = ReviewQueue(dynamodb, names, ended=self._record_end if tell else None)
+        self.answers = AnswerNotes(dynamodb, names)
 
     def drop_labels(self, *, now: datetime, older_than: timedelta = UNDO, by: str = "") -> int:
         """Drop the label of each answer that was given before that, of one person or of all. Returns how many.
@@ -120,6 +125,8 @@ class Reviews:
         details = ReviewUnanswered(decision=item.decision, reason=item.reason)
         # Its own time and name, whoever has met it: so the record is one, though it may be written twice.
         self._append(AuditEvent.REVIEW_UNANSWERED, by=item.id, at=item.expires_at, details=details)
+        if self._tell:
+            self._tell(item)
 
     def _append(self, event: AuditEvent, *, by: str, at: datetime, details: ReviewUnanswered) -> None:
         record = Record(actor=ACTOR, execution_arn=by, event=event, as_of=at, cause="command", details=details)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,8 @@ from millrace.contract.reasons import Reason
 from millrace.decisions import captured, endpoint, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
 from millrace.decisions.known_pasts import KeyLookup
-from millrace.decisions.record import Decision, Source, canonical, to_line
+from millrace.decisions.portion import ConsumerQueues
+from millrace.decisions.record import Decision, Source, canonical, iso, to_line
 from millrace.decisions.road import Admitted, Answers, Refusal, Rejected
 from millrace.decisions.standing import Standing
 from millrace.errors import EndpointRefusedError, RefusedError, RequestRefusedError
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
 """A caller does not wait for a state table that does not answer."""
+MOST_SAID = 400
+"""The most characters of why a row was refused: a column may have any name."""
 NO_PASTS = Refusal(
     error="no past",
     expected="the state table, which knows the past of rows that come without it",
@@ -118,6 +121,7 @@ class OnlineRoad:
         self._long = captured.LongCells(columns=captured.long_columns(self._table), under=under)
         self._s3 = boto3.client("s3") if self._long.columns else None
         self.sqs = boto3.client("sqs")
+        self.consumers = ConsumerQueues.of(settings.names, workload.consumers, boto3.client)
         dynamodb = boto3.client("dynamodb", config=STATE_CONFIG)
         self.state = StateTable(dynamodb, settings.names)
         self._pointers = ReleasePointers(self.state)
@@ -196,6 +200,11 @@ class OnlineRoad:
                     self.count(action.capitalize(), rows)
         if unlisted := sum(one["reason"] == Reason.ALLOWED for one in decided.warnings):
             self.count("UnlistedValues", unlisted)
+
+    def tell_refused(self, refused: Iterable[tuple[str, Rejected]], *, at: datetime, source: Source) -> None:
+        """Tell the consumers of rows without a decision, by its id: of those for which no caller waits."""
+        told = {"reason": "refused", "source": source, "decided_at": iso(at)}
+        self.consumers.send_unanswered(told | {"id": name, "because": _because(one)} for name, one in refused)
 
     def count(self, metric: str, rows: int) -> None:
         """Publish a count of rows of this workload. Good calls publish nothing and cost nothing."""
@@ -304,14 +313,23 @@ def document(
             {
                 "row": found.row,
                 "reason": found.reason,
-                # A caller's own word may hold half a surrogate pair, which is no UTF-8.
-                "column": found.column.encode(errors="backslashreplace").decode(),
+                "column": _named(found.column),
                 "expected": found.expected,
                 "came": found.came,
             }
             for found in rejected
         ],
     }
+
+
+def _named(column: str) -> str:
+    # A caller's own word may hold half a surrogate pair, which is no UTF-8.
+    return column.encode(errors="backslashreplace").decode()
+
+
+def _because(refused: Rejected) -> str:
+    where = f"{_named(refused.column)}: " if refused.column else ""
+    return f"{where}expected {refused.expected}, got {refused.came}"[:MOST_SAID]
 
 
 def _explained(decision: Decision, explanation: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -6,6 +6,10 @@ Of a scored file it is a reference to some of its rows, which the consumer's fun
                 "key": {"timestamp": "1997-01-01T00:00:00"}, "answer": {"value": 1, "confidence": 0.93},
                 "action": "automated", "reason": "sure", "model_version": "3", "source": "api",
                 "decided_at": "2026-11-20T07:30:00.000000Z"}]}
+
+Of a row to which no answer comes the document says why: {"action": "unanswered", "reason": "refused", "because":
+"load: expected <= 1, got 7", …}. Its reason is `refused` by the contract, `no_model` answered nor a fallback, `expired`
+before a person answered, or `undelivered` to the next workload.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.aws import queues
 from millrace.aws.queues import MESSAGE_BYTES
-from millrace.consumers.catalogue import Kind, queue_of
+from millrace.consumers.catalogue import Kind, of_stage, queue_of
 from millrace.consumers.consumer import Client, Document
 from millrace.decisions.record import Decision, iso
 from millrace.decisions.review import ReviewItem, answer_of
@@ -37,6 +41,16 @@ MOST = 100
 """The most decisions of a message. If the target refuses one of them, all come again."""
 ROWS = 2000
 """The rows of a scored file that a message refers to."""
+
+
+NO_ANSWER: Document = {
+    "event_time": None,
+    "key": {},
+    "answer": {"value": None},
+    "action": "unanswered",
+    "model_version": None,
+}
+"""What a document has of a row to which no answer comes, where nothing else is known."""
 
 
 class ScoredRows(Message):
@@ -57,6 +71,15 @@ def document(decision: Decision, *, has_row: bool = False) -> dict[str, Any]:
         "model_version": decision.model_version,
         "decided_at": iso(decision.inferred_at),  # to the microsecond: of one id the newest counts
     }
+
+
+def _wanted(decided: Iterable[Decision], consumer: Kind) -> Iterator[Document]:
+    """The decisions that the consumer wants. Of a fallback that says nothing it may hear that no answer comes."""
+    for one in decided:
+        if one.action in consumer.actions:
+            yield document(one, has_row=consumer.reads_rows)
+        elif one.action == "fallback" and one.value is None and "unanswered" in consumer.actions:
+            yield document(one) | {"action": "unanswered", "because": "no model answered, and no fallback"}
 
 
 def _document(of: Decision | ReviewItem, *, has_row: bool) -> dict[str, Any]:
@@ -82,18 +105,13 @@ class ConsumerQueues:
     sqs: Any
 
     @classmethod
-    def of(cls, names: WorkloadNames, consumers: Mapping[str, Kind], client: Client) -> ConsumerQueues | None:
-        """The queues; None without a consumer. `client` is `boto3.client`."""
-        return cls(names=names, consumers=consumers, sqs=client("sqs")) if consumers else None
+    def of(cls, names: WorkloadNames, declared: Mapping[str, Kind], client: Client) -> ConsumerQueues:
+        """The queues of the consumers that the stage has. `client` is `boto3.client`."""
+        return cls(names=names, consumers=of_stage(declared, names.platform.stage), sqs=client("sqs"))
 
     def send(self, decided: Sequence[Decision]) -> None:
         """Put the decisions that each consumer wants into its queue."""
-
-        def wanted(consumer: Kind) -> Iterator[str]:
-            has_row = consumer.reads_rows
-            return bodies(document(one, has_row=has_row) for one in decided if one.action in consumer.actions)
-
-        self._send(wanted)
+        self._send(lambda consumer: bodies(_wanted(decided, consumer)))
 
     def send_answered(self, items: Sequence[ReviewItem], prediction_spec: Prediction, task: Task) -> None:
         """Put what people have decided into the queue of each consumer.
@@ -112,6 +130,18 @@ class ConsumerQueues:
                 }
 
         self._send(lambda consumer: bodies(answered(consumer)))
+
+    def send_expired(self, item: ReviewItem) -> None:
+        """Tell of a decision that waited for a person, and that nobody has answered in time."""
+        if item.action == "review":
+            because = f"nobody has answered by {format_utc(item.expires_at)}"
+            why = {"reason": "expired", "because": because, "decided_at": iso(item.expires_at)}
+            self.send_unanswered([_document(item, has_row=False) | why])
+
+    def send_unanswered(self, documents: Iterable[Document]) -> None:
+        """Tell of rows to which no answer comes. Each has `id`, `reason`, `because`, `source` and `decided_at`."""
+        whole = [{**NO_ANSWER, **one, "workload": self.names.workload} for one in documents]
+        self._send(lambda consumer: bodies(whole) if "unanswered" in consumer.actions else [])
 
     def send_scored(self, file: str, known: ScoredDay, *, drop_id: str) -> None:
         """Put references to all rows of a delivered file into the queue of each consumer that takes files.
@@ -148,9 +178,7 @@ def portions(s3: Any, names: WorkloadNames, consumer: Kind, body: str) -> Iterat
         yield message["decisions"]
         return
     known = ScoredRows.model_validate(message)
-    found = (
-        document(one, has_row=consumer.reads_rows) for one in _rows(s3, names, known) if one.action in consumer.actions
-    )
+    found = _wanted(_rows(s3, names, known), consumer)
     while portion := list(islice(found, MOST)):
         yield portion
 

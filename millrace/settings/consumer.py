@@ -10,3 +10,5 @@ class ConsumerSettings(Environment):
 
     consumer: str
     queue_url: str
+    tries: int
+    """After so many the message is a dead letter."""

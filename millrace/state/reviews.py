@@ -80,8 +80,8 @@ class Held:
 class ReviewQueue:
     """The queue of one workload. `now` is an argument, never the wall clock.
 
-    `ended` is called for each item whose time is over: again, if it may not have been called before. Who only opens
-    items needs none."""
+    `ended` is called for each item whose time is over: again, if it may not have been called before. Whoever has none
+    leaves its place to one who has."""
 
     def __init__(
         self, client: Any, names: WorkloadNames, *, ended: Callable[[ReviewItem], object] | None = None
@@ -332,6 +332,8 @@ class ReviewQueue:
 
     def _lease(self, sort: str, place: dict[str, Attribute], *, by: str, now: datetime) -> Held | None:
         """The item of this place, if it still waits there and nobody has it. Mends a place that leads nowhere."""
+        if self._ended is None and place["expires_at"]["S"] <= format_utc(now):
+            return None  # a lease would keep those from it who end it
         if "ends_at" in place and place["ends_at"]["S"] > format_utc(now):
             return None
         lease, ends_at = uuid4().hex, now + LEASE
@@ -353,7 +355,9 @@ class ReviewQueue:
             return Held(item=item, by=by, lease=lease, ends_at=ends_at, place=sort)
         if item and item.status == "waiting":
             self._put_place(known["place"]["S"], item)
-        if item and item.status == "unanswered" and self._ended:
+        if item and item.status == "unanswered":
+            if self._ended is None:
+                return None
             self._ended(item)
         self._remove(sort)
         return None

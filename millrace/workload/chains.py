@@ -67,8 +67,9 @@ def _ways(name: str, consumer: NextWorkload, nexts: Mapping[str, Sequence[str]])
         yield "workload", f"{one_of(target, sorted(nexts))}, which are deployed with it", target
     if nexts[name].count(target) > 1:
         yield "workload", "one consumer to one workload, where a decision has one id", str(nexts[name].count(target))
-    if {"review", "answered"} <= {*consumer.actions}:
-        yield "actions", "review or answered, not both, where a decision has one id", ", ".join(consumer.actions)
+    if "review" in consumer.actions and {"answered", "unanswered"} & {*consumer.actions}:
+        expected = "review, or answered and unanswered, where a decision has one id"
+        yield "actions", expected, ", ".join(consumer.actions)
     if circle := _circle(target, nexts, (name,)):
         yield "workload", "a workload whose decisions do not come back", " -> ".join(circle)
 

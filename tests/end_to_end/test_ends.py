@@ -21,18 +21,23 @@ from millrace.console.cli.app import app
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.lineage import trace
+from millrace.console.queries.reviews import list_waiting
 from millrace.console.words import count
 from millrace.consumers.next_workload import chained_id
 from millrace.contract.kinds import as_json
 from millrace.decisions.portion import ROWS, ConsumerQueues
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import CACHED_S
+from millrace.infra.stacks.serving import TRIES
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
+from millrace.state.pointers import ReleasePointers
+from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
 from tests.end_to_end.callers import create_caller, declare_api, keys_of, typed
 from tests.end_to_end.conftest import Witness
+from tests.end_to_end.test_sweep import sweeping
 from tests.localcloud.waiting import until
 from tests.plant import write_plant
 from tests.receiver import Receiver, listening
@@ -43,6 +48,7 @@ DECLARED = """
 policy:
   review_above: {{column: nswdemand, bound: 0.36}}
   held_out: 0.1
+  review: {{hours: 2}}
 stream: {{}}
 jobs: {{}}
 consumers:
@@ -59,6 +65,10 @@ consumers:
 """
 
 
+WAITING = "consumers: {told: {to: queue, queue: plant-told, actions: [unanswered]}}\n"
+"""Of the next workload, who waits for what it makes of the first one's decisions."""
+
+
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     with listening(Receiver("only the two of us know", down_every=10)) as found:
@@ -69,12 +79,14 @@ def receiver() -> Iterator[Receiver]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
     declare_api(folder)
-    write_plant(folder / "workloads", "regression")
+    declared = write_plant(folder / "workloads", "regression").folder / "workload.yaml"
+    declared.write_text(f"{declared.read_text()}\n{WAITING}")
     with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
         receiver.clock = lambda: cloud.now().timestamp()
         # What the targets' owners have made.
         cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
-        cloud.client("sqs").create_queue(QueueName="review-decisions")
+        for name in ("review-decisions", "plant-told"):
+            cloud.client("sqs").create_queue(QueueName=name)
         cloud.client("dynamodb").create_table(
             TableName="decision-lookup",
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
@@ -188,6 +200,37 @@ def test_in_a_pause_what_people_decide_goes_on_and_the_rest_after_it(cloud: Elec
     assert {one.id for one in late} <= receiver.acted.keys() & looked_up(cloud).keys()
 
 
+def test_who_waits_for_an_answer_hears_that_none_comes_and_why(cloud: Electricity, receiver: Receiver) -> None:
+    """The next workload refuses a row, or cannot decide in twenty tries; nobody answers; nobody decides in time."""
+    waiting = {item.id for item in list_waiting(local_environment(cloud), NAMES, limit=1000)}
+    acts = next(one for one in cloud.recorded() if one.action == "automated")
+    nobody = replace(acts, id="nobody", action="fallback", reason="no_model", output=dict.fromkeys(acts.output))
+    odd = replace(acts, id="odd", input='{"timestamp": "soon"}')
+    next_one = load_workload(Path(os.environ["MILLRACE_WORKLOADS"]) / "electricity").consumers["next"]
+    queues = ConsumerQueues(names=NAMES, consumers={"next": next_one}, sqs=cloud.client("sqs"))
+    queues.send([odd, nobody])
+    cloud.wait(timeout_s=300, retries=False)
+    pointers = ReleasePointers(StateTable(cloud.client("dynamodb"), WorkloadNames(platform=PLATFORM, workload="plant")))
+    never = pointers.read()
+    pointers.move(replace(never, highest=1))  # it was live once, and its endpoint is missing
+    queues.send([replace(acts, id="late")])
+    for _ in range(TRIES):
+        cloud.wait(timeout_s=300, retries=False)
+        cloud.move_clock(cloud.now() + timedelta(minutes=61))
+    with sweeping(cloud):
+        cloud.later(hours=1)
+    pointers.move(replace(pointers.read(), highest=never.highest))
+    told = {one["id"]: one["reason"] for one in received(cloud, "plant-told")}
+    assert waiting
+    assert told == {
+        **{f"{name}.electricity": "expired" for name in waiting},
+        "nobody.electricity": "no_model",
+        "odd.electricity": "refused",
+        "late.electricity": "undelivered",
+    }
+    assert {name for name, one in receiver.acted.items() if one["reason"] == "expired"} == waiting
+
+
 def forget(cloud: Electricity) -> None:
     """What functions have read of the switch is older than that."""
     cloud.move_clock(cloud.now() + timedelta(seconds=CACHED_S + 1))
@@ -257,7 +300,7 @@ def dead(cloud: Electricity, queue: str) -> list[dict[str, Any]]:
     return [json.loads(one["Body"]) for one in cloud.client("sqs").receive_message(**asked).get("Messages", [])]
 
 
-def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Electricity) -> None:
+def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Electricity, receiver: Receiver) -> None:
     kinesis, wanted = producer(cloud), {}
     records = []
     for number, row in enumerate(rows(SENT)):
@@ -283,6 +326,7 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Elect
     letters = sorted((one["reason"], one["column"], one["expected"], one["came"]) for one in dead(cloud, "rows-dead"))
     assert letters[1] == ("range", "nswprice", "<= 1", "7")
     assert letters[0][:2] == ("json", "")
+    assert receiver.acted["loud-stream"]["because"] == "nswprice: expected <= 1, got 7"
     assert len(letters) == 2
     with pytest.raises(kinesis.exceptions.ClientError, match="not authorized"):
         kinesis.describe_stream(StreamName=NAMES.stream)

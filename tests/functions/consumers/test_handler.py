@@ -35,7 +35,7 @@ def consume(aws: Aws, load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     declared.write_text(f"{declared.read_text()}\npolicy: {{review_above: {{column: nswdemand, bound: 0.5}}}}\n")
     monkeypatch.setattr(Environment, "folder", folder)
     url = aws.sqs.create_queue(QueueName=OWN)["QueueUrl"]
-    set_variables(monkeypatch, MILLRACE_CONSUMER="orders", MILLRACE_QUEUE_URL=url)
+    set_variables(monkeypatch, MILLRACE_CONSUMER="orders", MILLRACE_QUEUE_URL=url, MILLRACE_TRIES="20")
     handler: Consume = load("consumers")
     return handler
 

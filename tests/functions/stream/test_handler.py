@@ -13,6 +13,8 @@ from aws_lambda_powertools.utilities.circuit_breaker import base
 
 from millrace.aws.queues import MESSAGE_BYTES
 from millrace.decisions.record import from_line
+from millrace.settings.environment import Environment
+from tests.consumers import with_consumers
 from tests.functions.cold_start import NAMES, Handler
 from tests.functions.conftest import Aws
 from tests.functions.prediction.conftest import decisions, endpoint, gone_live, queue_url, workload
@@ -101,6 +103,25 @@ def test_what_breaks_the_contract_is_a_dead_letter_and_the_others_are_decided(
     assert (found["0"]["expected"], found["0"]["came"], found["0"]["shard"]) == ("<= 1", "7", "shardId-000000000003")
     assert json.loads(found["0"]["data"]) == json.loads(loud)
     assert found["4"]["data"] == "\\xff\x00"
+
+
+def test_consumers_hear_which_records_have_no_answer_and_why(
+    dead_url: str, aws: Aws, load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = with_consumers(tmp_path, {"told": {"to": "queue", "queue": "told"}})
+    monkeypatch.setattr(Environment, "folder", folder)
+    url = aws.sqs.create_queue(QueueName=NAMES.queue("consumer-told"))["QueueUrl"]
+    first = event()["Records"][0]
+    odd = json.dumps({"id": "odd", "row": {"\ud800": 1}}).encode()
+    load("stream")({"Records": [with_data(first, b"17"), first, with_data(first, odd, 8)]})
+    (message,) = aws.sqs.receive_message(QueueUrl=url)["Messages"]
+    told = {one["id"]: one for one in json.loads(message["Body"])["decisions"]}
+    assert {(one["action"], one["reason"], one["source"]) for one in told.values()} == {
+        ("unanswered", "refused", "stream")
+    }
+    assert told["3-7"]["because"] == "expected a row, or an id and a row, as one JSON object, got 17"
+    assert told["odd-stream"]["because"].encode().startswith(b"\\ud800: expected")
+    assert len(told) == 2
 
 
 def test_a_record_that_is_larger_than_a_message_leaves_its_place(handle: Handler, letters: Any) -> None:

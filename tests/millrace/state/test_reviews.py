@@ -213,6 +213,18 @@ def test_a_decision_that_nobody_answers_ends_and_is_recorded(
     assert sorts(client) == [f"{ITEM}r-0"]
 
 
+def test_who_may_not_end_what_is_over_leaves_it_to_the_sweep_at_once(
+    queue: ReviewQueue, client: Any, ended: list[ReviewItem]
+) -> None:
+    queue.open(ITEM_0)
+    desk, late = ReviewQueue(client, NAMES), ITEM_0.expires_at
+    assert desk.next(by="ann", now=late) is None
+    assert desk.take("r-0", by="ann", now=late) is None
+    assert ended == []
+    queue.end_expired(now=late, most=9)
+    assert [one.id for one in ended] == ["r-0"]
+
+
 def test_the_sweep_ends_what_is_over_and_nothing_else(queue: ReviewQueue, ended: list[ReviewItem]) -> None:
     for number in range(6):
         queue.open(numbered(number, priority=1 + number % 3, expires_at=AT + timedelta(hours=1 + number)))
