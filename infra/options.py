@@ -17,6 +17,7 @@ from millrace.infra.cdk_context import by_stage
 from millrace.names import OWN_TAGS, STAGE_PATTERN, Platform
 from millrace.settings.drop import LARGEST_MB
 from millrace.spelling import one_of
+from millrace.workload.bulk import USUAL_VCPUS
 from millrace.workload.places import keys_at
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Bulk(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    vcpus: Annotated[int, Field(ge=8, le=4000, multiple_of=4)] = 16
+    vcpus: Annotated[int, Field(ge=8, le=4000, multiple_of=4)] = USUAL_VCPUS
     above_mb: Annotated[int, Field(ge=1, le=LARGEST_MB)] = LARGEST_MB
     """A drop of `training` above so many MiB is judged by a job."""
 

@@ -31,6 +31,8 @@ from millrace.files.image import is_image
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, check_header
 from millrace.names import MACHINE_OF_FEED, WorkloadNames, drop_id_of
+from millrace.workload.bulk import told_of_job
+from millrace.workload.load import load_workload, workloads_folder
 
 GROUP_BYTES = 4 * 2**20
 """The size of a row group. Ingestion holds one row group in memory at a time."""
@@ -143,8 +145,9 @@ def _typed(rows: pa.Table, table: Table) -> pa.Table:
     return typed.rename_columns([table.column(name).name_in_file for name in typed.column_names])
 
 
-MOST_BYTES, MOST_BULK_BYTES = Limits().file_bytes, 5 * 2**40
-"""The largest drop: ingestion refuses a larger one whole, so it is not uploaded. With `bulk`, of training: S3's limit.
+MOST_BYTES, MOST_BULK_BYTES, MOST_PUT_BYTES = Limits().file_bytes, 5 * 2**40, 5 * 2**30
+"""The largest drop: ingestion refuses a larger one whole, so it is not uploaded. With `bulk`, of training: S3's limit,
+and that of one call; a larger file is uploaded in parts.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
 
@@ -178,8 +181,13 @@ def check(files: Sequence[Path], feed: str, stage: str) -> Feed:
     return known
 
 
+def _bulk(feed: str, stage: str) -> Mapping[str, int] | None:
+    """The options of the stage's jobs of Spark; None if no job judges drops of the feed."""
+    return declared_stages().get(stage, {}).get("bulk") if feed == "training" else None
+
+
 def _check_size(file: Path, name: str, feed: str, stage: str) -> None:
-    most = MOST_BULK_BYTES if feed == "training" and "bulk" in declared_stages().get(stage, {}) else MOST_BYTES
+    most = MOST_BYTES if _bulk(feed, stage) is None else MOST_BULK_BYTES
     if not 0 < (size := file.stat().st_size) <= most:
         cut = "; cut it into files with the names in each, use Parquet or the stage's option `bulk`" if size else ""
         raise RunError(f"FILE: expected 1 byte to {most // 2**20} MiB, got {name} of {size:,} bytes{cut}")
@@ -281,12 +289,17 @@ def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, by: s
     bucket = names.platform.bucket("landing")
     metadata = {"by": by} if by else {}
     with file.open("rb") as body:
-        version = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata).get("VersionId", "")
+        if (size := file.stat().st_size) > MOST_PUT_BYTES:
+            s3.upload_fileobj(body, bucket, key, ExtraArgs={"Metadata": metadata})
+            answer = s3.head_object(Bucket=bucket, Key=key)
+        else:
+            answer = s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata)
+    version = answer.get("VersionId", "")
     if not version:
         raise RunError(f"{bucket}: expected a bucket that keeps versions, got none for {key}")
     return Dropped(
         uri=f"s3://{bucket}/{key}?versionId={version}",
-        size=file.stat().st_size,
+        size=size,
         machine=MACHINE_OF_FEED[feed],
         drop_id=drop_id_of(bucket, key, version),
     )
@@ -334,7 +347,12 @@ def look(content: Content, contract: Contract, feed: Feed, at: datetime) -> Look
 def warnings(
     s3: Any, names: WorkloadNames, contract: Contract, feed: Feed, content: Content, key: str
 ) -> Iterator[str]:
-    """What a person should know of the file before it is put at the key. `s3` is boto3's client."""
+    """What a person should know of the file before it is put at the key. `s3` is boto3's client.
+
+    Raises RunError as `told_of_job` does."""
+    if (bulk := _bulk(feed, names.platform.stage)) is not None:
+        workload = load_workload(workloads_folder() / names.workload)
+        yield from told_of_job(content.path.stat().st_size, workload, contract, **bulk)
     yield from content.notes
     if labels := labels_in(content.plain, contract, feed):
         yield f"warning: {unwanted(labels)}"

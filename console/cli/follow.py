@@ -79,11 +79,9 @@ def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> 
         epoch = partial(read_epoch, environment.client("logs"), names)
         progress = Progress(show=show, epoch=epoch, is_terminal=console.is_terminal)
         # Runs of the local cloud take seconds and its events arrive at once: look more often, wait less.
-        if environment.platform.stage == "local":
-            pauses = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
-            yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
-        else:
-            yield Follower(states=states, names=names, moving=progress.move, said=say)
+        local = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
+        pauses = local if environment.platform.stage == "local" else {}
+        yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
 
 
 @contextmanager

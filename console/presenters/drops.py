@@ -125,10 +125,8 @@ def _result(drops: Sequence[DropAnswer]) -> str:
     committed = [drop.committed for drop in drops if drop.committed]
     if not committed:
         return ""
-    accepted, quarantined = (
-        sum(one.rows_accepted for one in committed),
-        sum(one.rows_quarantined for one in committed),
-    )
+    accepted = sum(one.rows_accepted for one in committed)
+    quarantined = sum(one.rows_quarantined for one in committed)
     # The largest total stands for the table after all drops.
     last = max(committed, key=lambda one: one.rows_total)
     reasons = together(*(one.reasons for one in committed))
@@ -201,10 +199,16 @@ def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
     drops = drops_of(run)
     is_alone = len(drops) == 1
     found = [summary for drop in drops if (summary := _summary_of(drop, report, waits=is_alone))]
-    if len(found) < 2:
-        return found[0] if found else None
-    return RunSummary(what="; ".join(one.what for one in found), detail="; ".join(one.detail for one in found),
-                      tone="watch")  # fmt: skip
+    return _together(found) if found else None
+
+
+def _together(found: Sequence[RunSummary]) -> RunSummary:
+    """What the timeline says of several drops, in one line."""
+    return RunSummary(
+        what="; ".join(one.what for one in found),
+        detail="; ".join(one.detail for one in found),
+        tone="watch" if any(one.tone == "watch" for one in found) else "plain",
+    )
 
 
 def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
@@ -280,12 +284,7 @@ def _outcome_of_scored(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outc
 
 
 def _summary_of_score(run: Execution, report: WorkloadReport) -> RunSummary:
-    found = [_summary_of_scored(drop, report) for drop in drops_of(run)]
-    return RunSummary(
-        what="; ".join(one.what for one in found),
-        detail="; ".join(one.detail for one in found),
-        tone="watch" if any(one.tone == "watch" for one in found) else "plain",
-    )
+    return _together([_summary_of_scored(drop, report) for drop in drops_of(run)])
 
 
 def _summary_of_scored(drop: DropAnswer, report: WorkloadReport) -> RunSummary:

@@ -169,9 +169,8 @@ def _watched(run: Execution, opened: ReleaseStarted | None) -> list[str]:
     advanced = answer(run, "advance_release", ReleaseAdvanced)
     if advanced is None or opened is None or not opened.has_live:
         return []
-    if not advanced.watched_requests:
-        return ["no request came while its fleet was watched"]
-    return [f"{count(advanced.watched_requests, 'request')} came while its fleet was watched"]
+    came = count(advanced.watched_requests, "request") if advanced.watched_requests else "no request"
+    return [f"{came} came while its fleet was watched"]
 
 
 def _stopped(run: Execution) -> str:

@@ -46,7 +46,7 @@ def reason_of(cause: str) -> str:
     `{"TrainingJobName": …, "FailureReason": "SnapshotError: no rows"}` gives `SnapshotError: no rows`, and
     `{"errorMessage": "expected a number", "errorType": "SettingsError"}` gives `SettingsError: expected a number`. An
     exception that is none of ours is UNEXPECTED: `an unexpected error in gating: division by zero; the log: …`."""
-    document = _document(cause)
+    document = document_of(cause)
     if document is None:
         return _ended(cause)
     if "FailureReason" in document:
@@ -64,10 +64,10 @@ def reason_of(cause: str) -> str:
     return cause
 
 
-def _document(cause: str) -> Mapping[str, Any] | None:
-    """The cause as a JSON object; empty if it is another value of JSON, None if it is no JSON."""
+def document_of(text: str) -> Mapping[str, Any] | None:
+    """The text as a JSON object; empty if it is another value of JSON, None if it is no JSON."""
     try:
-        document: Any = json.loads(cause)
+        document: Any = json.loads(text)
     except ValueError:
         return None
     return document if isinstance(document, dict) else {}
@@ -102,12 +102,12 @@ def failure_of(error: str, cause: str) -> str:
 
 def is_of_child(cause: str) -> bool:
     """Whether the cause is that of an execution that was started and waited for."""
-    return "ExecutionArn" in (_document(cause) or {})
+    return "ExecutionArn" in (document_of(cause) or {})
 
 
 def is_of_function(cause: str) -> bool:
     """Whether the cause is an error that a function raised."""
-    return "errorType" in (_document(cause) or {})
+    return "errorType" in (document_of(cause) or {})
 
 
 def error_type(error: str, cause: str) -> str:
@@ -213,23 +213,22 @@ def read_history(states: Any, arn: str) -> list[dict[str, Any]]:
 
 def put_events(history: list[dict[str, Any]]) -> list[str]:
     """The ids of the events that the execution put on a bus."""
-    answers = [
-        event["taskSucceededEventDetails"]
-        for event in history
-        if event.get("taskSucceededEventDetails", {}).get("resourceType") == "events"
-    ]
-    entries = [entry for answer in answers for entry in json.loads(answer["output"]).get("Entries", [])]
-    return [entry["EventId"] for entry in entries if "EventId" in entry]
+    answers = answers_of(history, "taskSucceededEventDetails", "events")
+    return [entry["EventId"] for answer in answers for entry in answer.get("Entries", []) if "EventId" in entry]
 
 
 def started_executions(history: list[dict[str, Any]]) -> list[str]:
     """The ARNs of the executions that the execution started and waited for."""
-    answers = [
-        json.loads(event["taskSubmittedEventDetails"]["output"])
-        for event in history
-        if event.get("taskSubmittedEventDetails", {}).get("resourceType") == "states"
-    ]
+    answers = answers_of(history, "taskSubmittedEventDetails", "states")
     return [answer["ExecutionArn"] for answer in answers if "ExecutionArn" in answer]
+
+
+def answers_of(history: list[dict[str, Any]], details: str, service: str) -> list[dict[str, Any]]:
+    """What the service answered to the execution's tasks, by its events with these details.
+
+    `taskSubmittedEventDetails` have the answer to a call whose end a task waits for."""
+    found = [event[details] for event in history if event.get(details, {}).get("resourceType") == service]
+    return [json.loads(one["output"]) for one in found]
 
 
 def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Execution:

@@ -244,24 +244,14 @@ class Chain:
             return
         weights, what = declared.training.weights, "initial weights"
         wanted = weights.digest.removeprefix("sha256:")
+        trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
+        made = _members if weights.is_archive else sha256
         try:
-            head = head_object(self.s3, weights.source)
+            yield _file(self.s3, what, weights.source, wanted, trunk, made)
         except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
             yield recorded(what, weights.source, wanted, str(error))
-            return
-        if head is None:
-            yield broken(what, weights.source, MISSING)
-        elif (size := head["ContentLength"]) > CHEAP_BYTES:
-            yield recorded(what, weights.source, wanted, f"{size:,} bytes, not read")
-        else:
-            trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
-            try:
-                content = read_object(self.s3, weights.source)
-                made = unpack(content).digest if weights.is_archive else sha256(content)
-            except ArtefactError as error:
-                yield broken(what, weights.source, str(error))
-                return
-            yield compared(what, weights.source, made, wanted, trunk)
+        except ArtefactError as error:
+            yield broken(what, weights.source, str(error))
 
     def _pretrained(self) -> Iterator[Link]:
         """The frozen encoder that the model contains; the training job has compared its digest."""
@@ -386,10 +376,15 @@ def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
     yield _file(client, "drop", uri, wanted, rows)
 
 
-def _file(client: Any, what: str, uri: str, wanted: str, detail: str) -> Link:
-    """A dropped file, digested again if that is cheap."""
+def _members(content: bytes) -> str:
+    """The digest of an archive's members. Raises ArtefactError if it cannot be read."""
+    return unpack(content).digest
+
+
+def _file(client: Any, what: str, uri: str, wanted: str, detail: str, made: Callable[[bytes], str] = sha256) -> Link:
+    """A file, digested again by `made` if that is cheap."""
     if (head := head_object(client, uri)) is None:
         return broken(what, uri, MISSING)
     if (size := head["ContentLength"]) > CHEAP_BYTES:
         return recorded(what, uri, wanted, f"{detail}, {size:,} bytes, not read")
-    return compared(what, uri, sha256(client.get_object(**object_of(uri))["Body"].read()), wanted, detail)
+    return compared(what, uri, made(client.get_object(**object_of(uri))["Body"].read()), wanted, detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from millrace.console.environment import Environment
@@ -54,10 +54,8 @@ def recorded(what: str, identity: str, known: str, detail: str) -> Link:
 def compared(what: str, identity: str, made: str, known: str, detail: str) -> Link:
     """The link is `checked` if the digest `made` now is the `known` one, else `broken`."""
     if made != known:
-        return Link(
-            what=what, identity=identity, digest=made, state="broken", detail=f"expected the digest {known}; {detail}"
-        )
-    return Link(what=what, identity=identity, digest=made, state="checked", detail=detail)
+        return replace(broken(what, identity, f"expected the digest {known}; {detail}"), digest=made)
+    return replace(checked(what, identity, detail), digest=made)
 
 
 def endpoint_link(environment: Environment, names: WorkloadNames, decision: Decision, package: Package) -> Link:

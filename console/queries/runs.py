@@ -10,8 +10,6 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.console.environment import Environment
 from millrace.console.queries.executions import (
     Execution,
@@ -236,9 +234,7 @@ def _described(states: Any, names: WorkloadNames, arn: str) -> Run:
         raise RunError(f"RUN: expected an execution of {names.execution_arn('<machine>', '<name>')}, got {arn}")
     try:
         return _run(machine, states.describe_execution(executionArn=arn))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
-            raise
+    except states.exceptions.ExecutionDoesNotExist:
         raise RunError(f"RUN: expected an execution that is there, got {arn}; `millrace runs` lists them") from None
 
 

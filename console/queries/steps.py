@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
+from millrace.console.queries.executions import document_of
 from millrace.messages.training_job import VALIDATION_LOSS, pattern
 from millrace.names import WorkloadNames
 from millrace.workload.load import load_workload, workloads_folder
@@ -281,11 +282,8 @@ def plainly(text: str) -> str:
     """Level, message, fields and exception of a line of JSON. Other lines are returned unchanged.
 
     `WARNING decisions not taken · consumer=crm · reason=webhook localhost: expected 2xx, got 500`"""
-    try:
-        entry = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(entry, dict) or not {"message", "errorMessage"} & set(entry):
+    entry = document_of(text) or {}
+    if not {"message", "errorMessage"} & set(entry):
         return text
     # An error of the Lambda runtime has `errorType`, `errorMessage` and `stackTrace`. A line of Powertools has
     # `message` and `exception`.
@@ -314,11 +312,7 @@ def _log_source(step: Step) -> _LogSource | None:
 
 def _request_that_failed(cause: str) -> str:
     """The id of the invocation that failed, as Lambda's error gives it; empty if it does not."""
-    try:
-        message = json.loads(cause)
-    except ValueError:
-        return ""
-    return str(message.get("requestId") or "") if isinstance(message, Mapping) else ""
+    return str((document_of(cause) or {}).get("requestId") or "")
 
 
 def _request_of(line: str) -> str:

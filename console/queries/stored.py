@@ -116,11 +116,10 @@ def read_metadata(environment: Environment, names: WorkloadNames, table: str) ->
     """The present metadata of the table `rows` or `labels`, to which the catalogue points; None before a commit."""
     from pyiceberg.table.metadata import TableMetadataUtil
 
+    glue = environment.client("glue")
     try:
-        found = environment.client("glue").get_table(DatabaseName=names.platform.database, Name=names.table(table))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "EntityNotFoundException":
-            raise
+        found = glue.get_table(DatabaseName=names.platform.database, Name=names.table(table))
+    except glue.exceptions.EntityNotFoundException:
         return None
     location = found["Table"]["Parameters"]["metadata_location"]
     return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())

@@ -38,7 +38,7 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     done: list[ParsedDrop | RejectedDrop] = []
     for drop in call.state.drops(call.run):
         with TemporaryDirectory() as folder:
-            one = ingest(drop, Path(folder))
+            one = ingest(drop, Path(folder), call.execution_arn)
         if isinstance(one, str):  # a drop that is large has an execution of its own
             return Ingested(outcome="bulk", plan=one)
         done.append(one)
@@ -48,7 +48,7 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
 
 
-def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
+def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | RejectedDrop | str:
     """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it.
 
     Of a large drop it is the URI of a plan until a job has judged it."""
@@ -60,7 +60,7 @@ def ingest(drop: DropInWork, folder: Path) -> ParsedDrop | RejectedDrop | str:
         source = find(S3, drop, source)
         large = None
         if ROOM.settings.bulk_mb and drop.feed == "training":
-            source, large = judged(S3, ROOM, drop, source)
+            source, large = judged(S3, ROOM, drop, source, execution)
         if isinstance(large, str):
             return large
         if large:

@@ -17,7 +17,8 @@ from millrace.functions.room import Room
 from millrace.messages.bulk import MOST_ROUNDS, BulkPlan, BulkResult
 from millrace.messages.ingest import DropInWork, Staging
 from millrace.settings.drop import DropEnvironment
-from millrace.workload.bulk import needs_functions
+from millrace.state.budget import MonthlyBudget
+from millrace.workload.bulk import job_usd, needs_functions
 from millrace.workload.load import load_workload
 
 RANGE_BYTES, MOST_RANGES = 64 * 2**20, 1024
@@ -25,11 +26,12 @@ RANGE_BYTES, MOST_RANGES = 64 * 2**20, 1024
 
 
 def judged(
-    s3: Any, room: Room[DropEnvironment], drop: DropInWork, source: DropVersion
+    s3: Any, room: Room[DropEnvironment], drop: DropInWork, source: DropVersion, execution: str
 ) -> tuple[DropVersion, BulkResult | str | None]:
     """The version of the drop, with the job's result or the URI of its plan; None for one that no job reads.
 
-    `s3` is boto3's client. Raises DropError as `opened` does, and `busy` if its table has moved too often."""
+    `s3` is boto3's client. Each job reserves its part of the month's budget for the execution. Raises DropError as
+    `opened` does, `busy` if the table has moved too often, `budget` if there is no room."""
     answer = opened(s3, source, most_bytes=sys.maxsize)
     answer["Body"].close()
     size, source, folder = int(answer["ContentLength"]), told(source, answer), room.settings.folder
@@ -63,6 +65,13 @@ def judged(
             expected, got = "a table that gets no key of the drop while a job judges it", f"{MOST_ROUNDS + 1} tables"
             raise DropError(Reason.BUSY, expected=expected, got=got)
         plan = plan.model_copy(update={"round": result.round + 1})
+    budget, usd, monthly_usd = MonthlyBudget(room.state), job_usd(size), workload.budget.monthly_usd
+    run = f"{execution}#{plan.round}" if plan.round else execution
+    if not budget.reserve(usd, arn=run, as_of=drop.as_of, monthly_usd=monthly_usd):
+        expected = f"room for {usd:.2f} USD in the month's budget"
+        raise DropError(
+            Reason.BUDGET, expected=expected, got=f"{budget.spent_usd(drop.as_of)} of {monthly_usd:g} USD reserved"
+        )
     uri = f"{plan.staging}plan.json"
     put_object(s3, uri, plan.model_dump_json().encode())
     return source, uri

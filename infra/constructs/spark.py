@@ -15,9 +15,7 @@ from millrace.infra.iam import spark as rights
 from millrace.infra.iam.buckets import LAKE, LANDING
 from millrace.infra.options import Bulk
 from millrace.names import BULK
-
-GB_OF_VCPU = 4
-"""Each worker has 4 vCPUs and 16 GB."""
+from millrace.workload.bulk import GB_OF_VCPU
 
 
 def spark(scope: Construct, context: Context, most: Bulk) -> str:

@@ -55,7 +55,10 @@ class IngestionStack(WorkloadStack):
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
-        more: dict[str, Any] = {"bulk_mb": bulk.above_mb, "statements": plan(self.context.names)} if bulk else {}
+        more: dict[str, Any] = {}
+        if bulk:
+            reserve = state_table.own_items(self.context.names).may("UpdateItem")
+            more = {"bulk_mb": bulk.above_mb, "statements": [*plan(self.context.names), reserve]}
         self.function("ingestion", **more)
         self.functions("ingestion")
         self.machine(ingest, application=spark(self, self.context, bulk) if bulk else "")

@@ -24,6 +24,8 @@ class Reason(StrEnum):
     """A limit of a file is exceeded. Also a row of a request with a decision that is too large for a message."""
     BUSY = "busy"
     """Other drops brought keys of a large file into its table each time that a job had judged it."""
+    BUDGET = "budget"
+    """The month's budget has no room for the job of a large file."""
     COLUMN_TYPE = "column_type"
     """A Parquet column whose type cannot hold the contract's cells."""
 

@@ -26,7 +26,9 @@ class Spend:
 
     usd: Decimal
     runs: Mapping[str, Decimal]
-    """The part of each run, by the ARN of its execution or of the job that a person started."""
+    """The part of each run, by the ARN of its execution or of the job that a person started.
+
+    A drop that a job judges again reserves once more, by its ARN with `#1`, `#2` …"""
 
 
 class MonthlyBudget:

@@ -58,6 +58,7 @@ class Rate:
     as_of: str = "2026-11-21"
 
 
+SPARK = "public prices of EMR Serverless in open source code, us-east-1, x86"
 LAMBDA = "aws.amazon.com/lambda/pricing, eu-west-1, Arm"
 RATES = {
     "lambda call": Rate(usd=0.20 / 1e6, source=LAMBDA),
@@ -71,6 +72,9 @@ RATES = {
     "dashboard month": Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account"),
     "stored GB month": Rate(usd=0.023, source="aws.amazon.com/s3/pricing, Standard, eu-west-1"),
     "scanned byte": Rate(usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model"),
+    "spark vCPU hour": Rate(usd=0.052624, source=SPARK, as_of="2026-11-29"),
+    "spark GB hour": Rate(usd=0.0057785, source=SPARK, as_of="2026-11-29"),
+    "spark disk GB hour": Rate(usd=0.000111, source=f"{SPARK}, beyond 20 GB of a worker", as_of="2026-11-29"),
     # An MLflow App costs nothing for being there; the platform makes a Small tracking server.
     "mlflow-app month": Rate(usd=0.0, source="aws.amazon.com/sagemaker/pricing, serverless MLflow"),
     "mlflow Small hour": Rate(usd=0.642, source="public SageMaker prices in open source code, us-east-2"),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from math import ceil
 
 import pyarrow as pa
 import pytest
 
 from millrace.console.demo.electricity import STORY
-from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.environment import Environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.console.queries.money.month import find_cost
+from millrace.workload.bulk import job_usd
+from millrace.workload.load import load_workload
 from tests.electricity import CLOCK, sample
 from tests.end_to_end.test_upkeep import NAMES, drop, rows
 from tests.functions.ingestion.test_ingest import csv
@@ -45,7 +50,12 @@ def test_it_is_judged_by_a_job_and_committed_once(cloud: LocalCloud, monkeypatch
     assert (done["rows_accepted"], done["rows_total"]) == (ROWS, ROWS)
     assert done["reasons"] == {"duplicate_key": AGAIN, "columns": 1}
     run = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
-    assert cloud.client("emr-serverless").get_job_run(**run)["jobRun"]["state"] == "SUCCESS"
+    job = cloud.client("emr-serverless").get_job_run(**run)["jobRun"]
+    assert job["state"] == "SUCCESS"
+    cost = find_cost(Environment(platform=PLATFORM, client=cloud.client), NAMES, load_workload(STORY.folder))
+    [spark, *_] = [line for line in cost.lines if line.unit == "vCPU hours"]
+    assert spark.count == job["billedResourceUtilization"]["vCPUHour"] > 0
+    assert cost.reserved_usd == spark.reserved_usd == ceil(100 * job_usd(0)) / 100
     (snapshot,) = rows(cloud, monkeypatch).snapshots()
     assert str(snapshot.snapshot_id) == done["snapshot_id"]
     assert control(cloud.endpoint_url, "denials", secret=cloud.secret) == []

@@ -5,13 +5,16 @@ All figures are estimates at list prices, not bills. Runs are estimated by the t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 
+from botocore.exceptions import ClientError
+
 from millrace.console.environment import Environment
-from millrace.console.queries.executions import Execution, list_executions
+from millrace.console.queries.executions import Execution, answers_of, list_executions, read_history
 from millrace.console.queries.money.endpoint import endpoint_lines, live_fleet
 from millrace.console.queries.money.work import (
     CostLine,
@@ -30,6 +33,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.names import QUERY, WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import next_month, parse_utc
+from millrace.workload.bulk import BILLED, billed_usd
 from millrace.workload.declaration import Workload
 from millrace.workload.prices import RATES
 
@@ -65,11 +69,14 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     first = _first_of(wanted)
     # The month may not be over yet.
     end, spent = min(now, next_month(first)), spends.get(wanted)
+    reserved = {arn: float(usd) for arn, usd in (spent.runs if spent else {}).items()}
+    drops = {arn: reserved.pop(arn) for arn in [*reserved] if f":{names.machine('ingest')}:" in arn}
     # `…:execution:<machine>:<name>` and `…:training-job/<name>` are `<name>`.
-    runs = {arn.rpartition(":")[2].rpartition("/")[2]: float(usd) for arn, usd in (spent.runs if spent else {}).items()}
+    runs = {arn.rpartition(":")[2].rpartition("/")[2]: usd for arn, usd in reserved.items()}
     work = by_price(
         *_job_lines(environment, names, runs, first),
         *endpoint_lines(live_fleet(environment, names), first, end),
+        *spark_lines(environment, drops),
         *(query_lines(environment, names, first) if workload.queries else ()),
         # `function_lines` reads up to one day after the moment that it is given.
         *function_lines(environment, names, first, end - timedelta(days=1)),
@@ -134,6 +141,28 @@ def _begun(environment: Environment, names: WorkloadNames, machine: str, first: 
     listed = list_executions(environment.client("stepfunctions"), names, machine) or ()
     since = takewhile(lambda each: each["startDate"] >= first, listed)
     return {each["name"] for each in since if each["startDate"] < next_month(first)}
+
+
+def spark_lines(environment: Environment, reserved: Mapping[str, float]) -> Iterator[CostLine]:
+    """A line for the jobs of Spark that judged large drops, by what EMR Serverless says that it has billed.
+
+    `reserved` are US dollars by the ARN of the execution."""
+    if reserved:
+        used = [*_billed(environment, {arn.partition("#")[0] for arn in reserved})]
+        hours, usd = sum(one.get("vCPUHour", 0.0) for one in used), sum(map(billed_usd, used))
+        line = priced("spark", hours, "vCPU hours", BILLED["vCPUHour"])
+        yield replace(line, which=count(len(used), "job"), usd=usd, reserved_usd=sum(reserved.values()))
+
+
+def _billed(environment: Environment, arns: Set[str]) -> Iterator[Mapping[str, float]]:
+    """What each job of these executions was billed for, as GetJobRun gives it."""
+    states, emr = environment.client("stepfunctions"), environment.client("emr-serverless")
+    for arn in arns:
+        # An execution or an application that is gone does not say any more what it took.
+        with suppress(ClientError):
+            for job in answers_of(read_history(states, arn), "taskSubmittedEventDetails", "emr-serverless"):
+                run = emr.get_job_run(applicationId=job["ApplicationId"], jobRunId=job["JobRunId"])["jobRun"]
+                yield run.get("billedResourceUtilization", {})
 
 
 def query_lines(environment: Environment, names: WorkloadNames, first: datetime) -> Iterator[CostLine]:

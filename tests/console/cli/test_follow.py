@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
@@ -27,7 +27,8 @@ def test_an_interrupt_ends_the_waiting_alone(
     def describe_execution(**_: str) -> NoReturn:
         sys.exit(130)  # as the handler of the signal does, wherever it comes
 
-    states = SimpleNamespace(describe_execution=describe_execution)
+    errors = SimpleNamespace(ExecutionDoesNotExist=ClientError)
+    states = SimpleNamespace(describe_execution=describe_execution, exceptions=errors)
     environment = SimpleNamespace(client=lambda _: states, platform=NAMES.platform)
     monkeypatch.setenv("MILLRACE_WORKLOAD", NAMES.workload)
     with pytest.raises(SystemExit) as ended:

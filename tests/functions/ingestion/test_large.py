@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import key_of_version, read_object, split_uri
 from millrace.datasets.bulk import result
 from millrace.datasets.bulk.run import judge
 from millrace.datasets.tables import Lake
 from millrace.errors import TableMovedError
 from millrace.messages.bulk import MOST_ROUNDS, BulkPlan
+from millrace.state.budget import MonthlyBudget
+from millrace.state.table import StateTable
+from millrace.workload.load import load_workload
 from tests.functions.ingestion.conftest import Ingest
 from tests.functions.ingestion.test_ingest import csv
 from tests.millrace.datasets.test_bulk import InTurn
 
-ROWS = 15_000
+ROWS, WORKLOAD = 15_000, load_workload(Path("workloads/electricity"))
 """More than a mebibyte."""
 Meanwhile = Callable[[BulkPlan], object]
 
@@ -94,6 +99,17 @@ def test_one_that_is_deleted_while_it_is_judged_is_rejected(ingest: Ingest, larg
 
     told = ingest.step("ingestion", large("all.csv", csv(sample.slice(0, ROWS)), delete))
     assert (told["outcome"], told["reason"]) == ("rejected", "missing")
+
+
+@pytest.mark.usefixtures("large")
+def test_one_for_which_the_month_has_no_money_is_rejected(ingest: Ingest, cloud: Cloud, sample: pa.Table) -> None:
+    budget, monthly_usd = MonthlyBudget(StateTable(cloud.client("dynamodb"), ingest.names)), WORKLOAD.budget.monthly_usd
+    payload = ingest.drop("training", "all.csv", csv(sample.slice(0, ROWS)))
+    del payload["state"]["detail"]["objects"][0]["version_id"]
+    at = datetime.fromisoformat(payload["state"]["as_of"])
+    assert budget.reserve(monthly_usd - 0.01, arn="other", as_of=at, monthly_usd=monthly_usd)
+    told = ingest.step("ingestion", payload)
+    assert (told["outcome"], told["reason"]) == ("rejected", "budget")
 
 
 def test_a_result_whose_files_upkeep_may_delete_does_not_hold(
