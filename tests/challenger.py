@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 
 import pytest
+
+from tests.posts import Answer, answering_posts
 
 
 @contextmanager
@@ -15,27 +16,11 @@ def answering(patch: pytest.MonkeyPatch, answer: Callable[[str, bytes], tuple[in
     """Within the block `answer` gives status and body to the path and body of each call of an endpoint, and behind them
     the code of an error. Yields its URL."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            status, body, *code = answer(self.path, self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(status)
-            for one in filter(None, code):
-                self.send_header("x-amzn-errortype", one)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answered(path: str, _: Message, sent: bytes) -> Answer:
+        status, body, *code = answer(path, sent)
+        return status, body, {"x-amzn-errortype": code[0]} if any(code) else {}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    url = f"http://localhost:{server.server_address[1]}"
-    patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
-    try:
+    with answering_posts(answered) as port:
+        url = f"http://localhost:{port}"
+        patch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
         yield url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -201,7 +201,6 @@ KINDS: dict[str, DataKind] = {
         make=scans,
         label=("label",),
         words=UNTIMED,
-        part="efficientnet-lite0",
         declared=merged(without_rule(0.5), {"policy": {"unlike_training": 0.05}}),
         known=1600,
     ),

@@ -11,9 +11,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from email.message import Message
+from threading import Lock
 from typing import Any
+
+from tests.posts import Answer, answering_posts
 
 
 class Receiver:
@@ -49,25 +51,9 @@ class Receiver:
 def listening(receiver: Receiver) -> Iterator[Receiver]:
     """The receiver at `receiver.url` for as long as the block runs."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(_: str, headers: Message, body: bytes) -> Answer:
+        return receiver.take(headers["millrace-timestamp"], headers["millrace-signature"], body), b"", {}
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            said = (self.headers[f"millrace-{name}"] for name in ("timestamp", "signature"))
-            self.send_response(receiver.take(*said, body))
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is written."""
-
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    server.daemon_threads = True
-    receiver.url = f"http://localhost:{server.server_address[1]}/decisions"
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with answering_posts(answer) as port:
+        receiver.url = f"http://localhost:{port}/decisions"
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from millrace.console.demo.electricity import STORY
-from millrace.console.environment import Environment
-from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud, started
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.queries.money.month import find_cost
 from millrace.workload.bulk import job_usd
 from millrace.workload.load import load_workload
@@ -52,8 +52,8 @@ def test_it_is_judged_by_a_job_and_committed_once(cloud: LocalCloud, monkeypatch
     run = {"applicationId": state["bulk"]["ApplicationId"], "jobRunId": state["bulk"]["JobRunId"]}
     job = cloud.client("emr-serverless").get_job_run(**run)["jobRun"]
     assert job["state"] == "SUCCESS"
-    cost = find_cost(Environment(platform=PLATFORM, client=cloud.client), NAMES, load_workload(STORY.folder))
-    [spark, *_] = [line for line in cost.lines if line.unit == "vCPU hours"]
+    cost = find_cost(local_environment(cloud), NAMES, load_workload(STORY.folder))
+    [spark] = [line for line in cost.lines if line.unit == "vCPU hours"]
     assert spark.count == job["billedResourceUtilization"]["vCPUHour"] > 0
     assert cost.reserved_usd == spark.reserved_usd == ceil(100 * job_usd(0)) / 100
     (snapshot,) = rows(cloud, monkeypatch).snapshots()

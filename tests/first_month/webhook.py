@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import trustme
+
+from tests.posts import answering_posts
 
 DAY = timedelta(days=1)
 
@@ -39,31 +39,11 @@ def chat(folder: Path) -> Iterator[Chat]:
     """The certificate is valid at the beginning."""
     write_certificates(folder)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing is printed."""
-
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "valid.pem")
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that breaks off a connection is what the certificate is for."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        # The handshake is left to each connection's own thread: one that a client breaks off is no end of the server.
-        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        url = f"https://127.0.0.1:{server.server_address[1]}/hook"
+    with answering_posts(lambda *_: (200, b"", {}), tls=context) as port:
+        url = f"https://127.0.0.1:{port}/hook"
         yield Chat(url=url, authority=folder / "authority.pem", _context=context, _folder=folder)
-        server.shutdown()
-        thread.join()
 
 
 def write_certificates(folder: Path) -> None:

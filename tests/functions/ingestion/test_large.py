@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +18,11 @@ from millrace.errors import TableMovedError
 from millrace.messages.bulk import MOST_ROUNDS, BulkPlan
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
-from millrace.workload.load import load_workload
 from tests.functions.ingestion.conftest import Ingest
 from tests.functions.ingestion.test_ingest import csv
 from tests.millrace.datasets.test_bulk import InTurn
 
-ROWS, WORKLOAD = 15_000, load_workload(Path("workloads/electricity"))
+ROWS = 15_000
 """More than a mebibyte."""
 Meanwhile = Callable[[BulkPlan], object]
 
@@ -103,11 +101,11 @@ def test_one_that_is_deleted_while_it_is_judged_is_rejected(ingest: Ingest, larg
 
 @pytest.mark.usefixtures("large")
 def test_one_for_which_the_month_has_no_money_is_rejected(ingest: Ingest, cloud: Cloud, sample: pa.Table) -> None:
-    budget, monthly_usd = MonthlyBudget(StateTable(cloud.client("dynamodb"), ingest.names)), WORKLOAD.budget.monthly_usd
+    budget = MonthlyBudget(StateTable(cloud.client("dynamodb"), ingest.names))
     payload = ingest.drop("training", "all.csv", csv(sample.slice(0, ROWS)))
     del payload["state"]["detail"]["objects"][0]["version_id"]
     at = datetime.fromisoformat(payload["state"]["as_of"])
-    assert budget.reserve(monthly_usd - 0.01, arn="other", as_of=at, monthly_usd=monthly_usd)
+    assert budget.reserve(10_000, arn="other", as_of=at, monthly_usd=10_000)
     told = ingest.step("ingestion", payload)
     assert (told["outcome"], told["reason"]) == ("rejected", "budget")
 

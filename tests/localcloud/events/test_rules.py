@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from localcloud.events.rules import target_input
 from localcloud.kernel.cloud import Cloud
 from tests.localcloud.resources import Queue, Resources, allow, document, make_role
 from tests.localcloud.waiting import until
+from tests.posts import Answer, answering_posts
 
 ACCOUNT_ARN = "eu-west-1:123456789012"
 
@@ -282,23 +282,12 @@ def posted() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
     """A chat: its URL, and header and body of each post."""
     found: list[tuple[str, Any]] = []
 
-    class Chat(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            found.append((self.headers["X-Millrace-Stage"], body))
-            self.send_response(200)
-            self.end_headers()
+    def answer(_: str, headers: Message, body: bytes) -> Answer:
+        found.append((headers["X-Millrace-Stage"], json.loads(body)))
+        return 200, b"", {}
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = HTTPServer(("localhost", 0), Chat)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://localhost:{server.server_address[1]}/hook", found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering_posts(answer) as port:
+        yield f"http://localhost:{port}/hook", found
 
 
 def rule_to(client: Any, fresh: Any, url: str, *, may: bool) -> tuple[str, str]:
