@@ -90,6 +90,5 @@ def _check_automation(package: Package) -> None:
 
 def _digest(package: Package, name: str) -> str:
     if not (found := package.metadata.get(name, "")):
-        advice = "a version from before digests were kept is not served: train a new one"
-        raise ArtefactError(f"{package.arn}: metadata: expected {name}, got none; {advice}")
+        raise ArtefactError(f"{package.arn}: metadata: expected {name}, got none")
     return found

@@ -287,9 +287,7 @@ def _held(
     but_of: str,
 ) -> Keys:
     """The keys that the table holds within the bounds; of labels with one key only the label that counts."""
-    # A table of labels that was made before arrivals were kept has no such column.
-    there = set(iceberg.schema().column_names)
-    selected = (*columns, *beside, *((ARRIVED,) if beside and ARRIVED in there else ()))
+    selected = (*columns, *beside, *((ARRIVED,) if beside else ()))
     found = rows_within(iceberg, columns[0], bounds, selected, but_of=but_of)
     if beside:
         found = current(found, columns, beside)

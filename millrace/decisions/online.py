@@ -63,7 +63,7 @@ NO_PASTS = Refusal(
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Rows to decide, as `OnlineRoad.complete` has made them."""
+    """Rows to decide, as `OnlineRoad.complete` has made them. If it `tells`, consumers hear of refused rows."""
 
     rows: Sequence[Mapping[str, Any]]
     ids: Sequence[str]
@@ -73,6 +73,7 @@ class Asked:
     source: Source
     caller: str | None = None
     explain: bool = False
+    tells: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -220,7 +220,7 @@ POLICY = Policy.model_validate({"automate": {"confidence": 0.7}})
 
 @pytest.fixture
 def queue(aws):
-    return ReviewQueue(aws.dynamodb, aws.names)
+    return ReviewQueue(aws.dynamodb, aws.names, ended=lambda _: None)
 
 
 @pytest.fixture

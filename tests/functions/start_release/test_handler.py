@@ -215,7 +215,7 @@ def test_the_pointers_are_read_again_under_the_lease(aws, load, new, monkeypatch
 @pytest.mark.parametrize("lacking", ["model_digest", "baseline_digest"])
 def test_a_version_without_digests_is_not_released(aws, load, new, lacking):
     register(aws, **{lacking: ""})
-    with pytest.raises(ArtefactError, match=f"metadata: expected {lacking}, got none; .* train a new one"):
+    with pytest.raises(ArtefactError, match=f"metadata: expected {lacking}, got none"):
         load("start_release")(new())
 
 
