@@ -57,7 +57,7 @@ def takes(record: SQSRecord) -> bool:
                 hold(record, reason=stopped)
                 return True
             try:
-                ACT([one | {"tries": tries} for one in documents] if CONSUMER.passes_on else documents)
+                ACT([{**one, "tries": tries} for one in documents] if CONSUMER.passes_on else documents)
             except DocumentsRefusedError as error:  # the target has the others, and shall get the next ones too
                 refused = error
             except (ConsumerError, BotoCoreError, ClientError) as error:

@@ -61,7 +61,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     # Behind the lake, so that whoever gets an item finds its decision. A second delivery opens none twice.
     if REVIEWS:
         at_once(REVIEWS.open, waiting)
-    CONSUMERS.send(decided)
+    if CONSUMERS.consumers:
+        CONSUMERS.send(decided)
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 

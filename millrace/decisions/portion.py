@@ -43,13 +43,7 @@ ROWS = 2000
 """The rows of a scored file that a message refers to."""
 
 
-NO_ANSWER: Document = {
-    "event_time": None,
-    "key": {},
-    "answer": {"value": None},
-    "action": "unanswered",
-    "model_version": None,
-}
+NO_ANSWER = {"action": "unanswered", "answer": {"value": None}, "key": {}, "event_time": None, "model_version": None}
 """What a document has of a row to which no answer comes, where nothing else is known."""
 
 
