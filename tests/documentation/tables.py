@@ -57,7 +57,7 @@ from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Work
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from millrace.workload.places import models_in
-from millrace.workload.prices import PRICES, REGION_FACTOR, projected_usd, usd_per_hour
+from millrace.workload.prices import REGION_FACTOR, projected_usd, usd_per_hour
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.declared import code, default, field_docstrings, keys, members, summary, table
 from tests.kinds import CAPABILITIES, KINDS, Capability, DataKind, merged
@@ -337,13 +337,6 @@ def dead_letters() -> str:
     return table(("queue", "holds", "read by"), [*rows, (code("…-events-dead"), EVENTS_HOLD, "nobody")])
 
 
-def prices() -> str:
-    return table(
-        ("instance", "USD an hour", "of"),
-        [(code(one.instance), f"{one.usd_per_hour:g}", one.as_of) for one in PRICES],
-    )
-
-
 def costs() -> str:
     """What the workload electricity costs in dev and prod, at the prices by which its budget is kept."""
     workload, stages = load_workload(ROOT / "workloads" / "electricity"), ("dev", "prod")
@@ -395,7 +388,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "events": events,
     "audit": audit,
     "dead-letters": dead_letters,
-    "prices": prices,
     "costs": costs,
     "catalogues": catalogues,
 }
