@@ -359,12 +359,13 @@ def _of_two_marks(name: str, cells: pa.ChunkedArray, lines: pa.ChunkedArray) -> 
     amounts = _amounts(cells)
     if any(_is_number(amounts.drop_null(), each) for each in NUMBER_FORMS):
         return ""
-    forms = [CsvForm(decimal=mark) for mark in ".,"]
-    is_point, is_comma = (pc.fill_null(pc.match_substring_regex(amounts, one.number), False) for one in forms)
-    if not pc.all(pc.or_(pc.or_(is_point, is_comma), pc.is_null(amounts))).as_py():
+    numbers = (CsvForm(decimal=mark).number for mark in ".,")
+    is_point, is_comma = (pc.fill_null(pc.match_substring_regex(amounts, one), False) for one in numbers)
+    said, each = [], (pc.and_not(is_point, is_comma), pc.and_not(is_comma, is_point))
+    is_all = pc.all(pc.or_(pc.or_(is_point, is_comma), pc.is_null(amounts)))
+    if not (is_all.as_py() and all(pc.any(one).as_py() for one in each)):
         return ""
-    said = []
-    for chosen in (pc.and_not(is_point, is_comma), pc.and_not(is_comma, is_point)):
+    for chosen in each:
         which = [*map(str, lines.filter(chosen).to_pylist())]
         said.append(f"{amounts.filter(chosen)[0].as_py()!r} in {count(len(which), 'line')} ({first_of(which)})")
     return f"{name}: numbers with two decimal marks, {' and '.join(said)}: write them with one, as in all later files"
