@@ -50,6 +50,8 @@ def takes(record: SQSRecord) -> bool:
     """Whether the target has taken the decisions of the message. If not, the message stays hidden for a while."""
     refused: Exception | None = None
     tries = int(record.attributes.approximate_receive_count)
+    # A row that is refused each time is told of twice at most, and also if the first try had failed for another reason.
+    tells = tries in (1, ROOM.settings.tries)
     try:
         for documents in portions(S3, ROOM.names, CONSUMER, record.body):
             # The switch is asked for each portion: a pause holds in the middle of a file too.
@@ -57,7 +59,7 @@ def takes(record: SQSRecord) -> bool:
                 hold(record, reason=stopped)
                 return True
             try:
-                ACT([{**one, "tries": tries} for one in documents] if CONSUMER.passes_on else documents)
+                ACT([{**one, "tells": tells} for one in documents] if CONSUMER.passes_on else documents)
             except DocumentsRefusedError as error:  # the target has the others, and shall get the next ones too
                 refused = error
             except (ConsumerError, BotoCoreError, ClientError) as error:

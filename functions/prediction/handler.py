@@ -88,8 +88,8 @@ def passed_on(event: Mapping[str, Any], now: datetime) -> Asked:
     """The decisions of another workload as rows, each by the time of its decision: one that comes again is the same."""
     documents = [one | {"id": chained_id(one["id"], event["workload"])} for one in event["decisions"]]
     rows = [row for one in documents for row in ROAD.complete([one["row"]], [one["id"]], parse_utc(one["decided_at"]))]
-    is_first = all(one["tries"] == 1 for one in documents)
-    return Asked(rows=rows, ids=[one["id"] for one in documents], at=now, source="workload", tells=is_first)
+    tells = any(one["tells"] for one in documents)
+    return Asked(rows=rows, ids=[one["id"] for one in documents], at=now, source="workload", tells=tells)
 
 
 @cache
@@ -110,6 +110,5 @@ def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any]:
         raise gate.refuse("too large")
     ROAD.keep(decided)
     if asked.tells:
-        refused = ((asked.ids[one.row], one) for one in decided.rejected)
-        ROAD.tell_refused(refused, at=asked.at, source=asked.source)
+        ROAD.tell_refused(((asked.ids[one.row], one) for one in decided.rejected), asked)
     return document

@@ -39,5 +39,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
     ROAD.keep(decided)
     dead += [DeadRecord(records[one.row].place, records[one.row].id, one) for one in decided.rejected]
     queues.send(ROAD.sqs, SETTINGS.dead_letters_url, [one.letter() for one in dead])
-    ROAD.tell_refused(((one.id, one.rejected) for one in dead), at=asked.at, source=asked.source)
+    ROAD.tell_refused(((one.id, one.rejected) for one in dead), asked)
     return {"batchItemFailures": []}

@@ -202,9 +202,9 @@ class OnlineRoad:
         if unlisted := sum(one["reason"] == Reason.ALLOWED for one in decided.warnings):
             self.count("UnlistedValues", unlisted)
 
-    def tell_refused(self, refused: Iterable[tuple[str, Rejected]], *, at: datetime, source: Source) -> None:
+    def tell_refused(self, refused: Iterable[tuple[str, Rejected]], asked: Asked) -> None:
         """Tell the consumers of rows without a decision, by its id: of those for which no caller waits."""
-        told = {"reason": "refused", "source": source, "decided_at": iso(at)}
+        told = {"reason": "refused", "source": asked.source, "decided_at": iso(asked.at)}
         self.consumers.send_unanswered(told | {"id": name, "because": _because(one)} for name, one in refused)
 
     def count(self, metric: str, rows: int) -> None:
