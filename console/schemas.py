@@ -15,21 +15,21 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from millrace.contract.comparison import FORM
 from millrace.contract.kinds import Kind
 from millrace.contract.load import COLUMN_PROPERTIES, DECLARED_TYPES, GENERATED, ROLES, TABLE_PROPERTIES
 from millrace.contract.odcs import API_VERSIONS
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
-from millrace.contract.shape import CONTRACT, Shape
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.places import models_in
 
 Schema = dict[str, Any]
-TYPES = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
 FORMS = {"date": ("format",), "timestamp": ("format", "timezone")}
 """The options of a type that are no words of rules."""
+COMPARED = {"type": "string", "pattern": FORM.pattern}
 OTHERS = "^must(?!Be$)"
 """The operators of a rule that `mustBe: 0` may not stand beside."""
 
@@ -100,7 +100,7 @@ def contract_schema() -> Schema:
     }
     tables = [{"contains": {"properties": {"name": {"const": name}}}} for name in ("rows", "labels")]
     own = {"apiVersion": {"enum": [*API_VERSIONS]}, "schema": {"items": table, "allOf": tables}}
-    return standard | {"allOf": [_shape(CONTRACT), {"required": ["schema"], "properties": own}]}
+    return standard | {"allOf": [{"required": ["schema"], "properties": own}]}
 
 
 SCHEMAS = {"workload": declaration_schema, "contract": contract_schema}
@@ -147,18 +147,16 @@ def _quality(*metrics: str, of_cells: bool) -> Schema:
     none = {"required": ["mustBe"], "properties": {"mustBe": {"const": 0}}, "patternProperties": {OTHERS: False}}
     metric = {"required": ["metric"], "properties": {"metric": {"enum": [*metrics]}}}
     described = {"required": ["type"], "properties": {"type": {"const": "text"}}}
-    return {"items": {"anyOf": [described, {"allOf": [metric, none if of_cells else {}]}]}}
+    compared = {
+        "required": ["type", "engine", "implementation"],
+        "properties": {"type": {"const": "custom"}, "engine": {"const": "millrace"}, "implementation": COMPARED},
+    }
+    of_rows = [] if of_cells else [compared]
+    return {"items": {"anyOf": [described, *of_rows, {"allOf": [metric, none if of_cells else {}]}]}}
 
 
 def _if(key: str, value: str, then: Schema) -> Schema:
     return {"if": {"properties": {key: {"const": value}}, "required": [key]}, "then": then}
-
-
-def _shape(shape: Shape) -> Schema:
-    found: Schema = {"type": [TYPES[shape.types[0]], "null"]} if shape.types[0] in TYPES else {}
-    found |= {"items": _shape(shape.each)} if shape.each else {}
-    keys = {"properties": {name: _shape(part) for name, part in shape.fields.items()}}
-    return found | (keys | {"required": sorted(shape.required)} if shape.fields else {})
 
 
 def _patterned(schema: Any) -> Iterator[Schema]:

@@ -11,23 +11,25 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import yaml
 
 from millrace.contract.ahead import read_ahead
+from millrace.contract.comparison import CellComparison, read_comparison
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
 from millrace.contract.freshness import read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
-from millrace.contract.number_format import NumberFormat, read_number_format
-from millrace.contract.parts import CellPart, read_part
+from millrace.contract.number_format import read_number_format
+from millrace.contract.parts import read_part
+from millrace.contract.places import named_places
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import PREDICTION_ID, Column, Contract, Generated, Table
-from millrace.contract.shape import check_shape, named_places
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 
@@ -59,6 +61,8 @@ TYPES_OF_KIND["timestamp_utc"] = TYPES_OF_KIND["timestamp"]
 
 A `timestamp_utc` has `logicalTypeOptions: {timezone: true}` beside them."""
 
+ROW_RULES = "rowCount, duplicateValues with arguments.properties, or the engine millrace"
+ODCS = "what the Open Data Contract Standard allows"
 Value = TypeVar("Value")
 Found = TypeVar("Found")
 ROLES = ("label", "protected")
@@ -99,8 +103,11 @@ def load_contract(folder: Path) -> Contract:
 def contract_of(document: dict[str, Any], *, where: str) -> Contract:
     """The contract of a document that is read. `where` names the file in a WorkloadError."""
     with named_places(document):
-        check_shape(document, where=where)
-        return _Reader(where).contract(document)
+        try:
+            return _Reader(where).contract(document)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A list in place of an object, and its like: `millrace.contract.odcs` names the place.
+            raise WorkloadError(where=where, field="(file)", expected=ODCS, came=error) from None
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -179,13 +186,12 @@ class _Reader:
             if not is_one:
                 expected = "one property with the custom property role: label, or several booleans"
                 self._stop(f"schema.{table.name}", expected, [column.name for column in labels])
-        # A generated id or order is made from the file of the labels, so it equals that of no row.
-        if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
-            self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
-        for table in (contract.rows, contract.labels):
             by_id = [column.name for column in table.columns if column.generated == PREDICTION_ID]
             if by_id and PREDICTION_ID not in table.names:
                 self._stop(f"schema.{table.name}", f"the property {PREDICTION_ID}, which fills it", by_id)
+        # A generated id or order is made from the file of the labels, so it equals that of no row.
+        if made := [c.name for c in contract.labels.columns if c.generated in ("row_id", "row_order")]:
+            self._stop("schema.labels", "no generated row_id or row_order, which would find no row", made)
         for label in contract.label_columns:
             if label.name not in contract.labels.names:
                 self._stop("schema.labels", f"the label {label.name!r}", list(contract.labels.names))
@@ -205,18 +211,16 @@ class _Reader:
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
             self._stop(field, "names that differ and do not start with '_'", names)
         # The rules on rows together. A key may be declared in three ways, and the same one in several of them.
-        rows = self._row_rules(f"schema.{index}.quality", entry.get("quality") or (), names)
+        table = Table(name=str(entry["name"]), columns=columns)
+        table = self._with_row_rules(f"schema.{index}.quality", entry.get("quality") or (), table)
         keys = [
             _primary_key(properties),
             *((column.name,) for column in columns if column.unique),
-            *rows.keys,
+            *table.keys,
         ]
-        table = Table(
-            name=str(entry["name"]),
-            columns=columns,
+        table = replace(
+            table,
             keys=tuple(dict.fromkeys(key for key in keys if key)),
-            minimum_rows=rows.minimum_rows,
-            maximum_rows=rows.maximum_rows,
             csv=self._read(f"{at}.csv", custom.get("csv", {}), read_csv_form),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
         )
@@ -269,16 +273,6 @@ class _Reader:
         self._read(field, value, lambda _: found.check(kind))
         return found
 
-    def _part(self, field: str, kind: Kind, part: CellPart | None, given: object) -> CellPart | None:
-        if part and kind not in (("boolean",) if part.tag else NUMBERS):
-            self._stop(field, "a tag on a boolean, or a place on a number", f"{given} on a {kind}")
-        return part
-
-    def _number_format(self, field: str, kind: Kind, form: NumberFormat | None) -> NumberFormat | None:
-        if form and kind not in NUMBERS:
-            self._stop(field, "a column of numbers", f"a {kind}")
-        return form
-
     def _missing_words(
         self, field: str, value: object, of_table: tuple[str, ...], kind: Kind, rules: Sequence[Rule]
     ) -> tuple[str, ...]:
@@ -310,9 +304,14 @@ class _Reader:
             if word in custom:
                 declaration.add(word, f"{field}.customProperties.{word}", custom[word])
 
-        def own(word: str, read: Callable[[Any], Found]) -> Found | None:
+        def own(
+            word: str, read: Callable[[Any], Found], of: Callable[[Found], Sequence[Kind]] | None = None
+        ) -> Found | None:
             at = f"{field}.customProperties.{word}"
-            return self._read(at, custom[word], read) if word in custom else None
+            found = self._read(at, custom[word], read) if word in custom else None
+            if found and of and kind not in of(found):
+                self._stop(at, f"a column of {' or '.join(of(found))}", f"a {kind}")
+            return found
 
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
@@ -327,12 +326,10 @@ class _Reader:
             label=custom.get("role") == "label",
             is_protected=custom.get("role") == "protected",
             generated=self._generated(field, kind, custom.get("generated")),
-            physical_name=self._physical_name(field, prop),
+            physical_name=None if prop.get("physicalName") == prop["name"] else prop.get("physicalName"),
             time_format=time_format,
-            part=self._part(f"{field}.customProperties.part", kind, own("part", read_part), custom.get("part")),
-            number_format=self._number_format(
-                f"{field}.customProperties.numberFormat", kind, own("numberFormat", read_number_format)
-            ),
+            part=own("part", read_part, lambda part: ("boolean",) if part.tag else NUMBERS),
+            number_format=own("numberFormat", read_number_format, lambda _: NUMBERS),
             missing_words=self._missing_words(
                 f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules
             ),
@@ -351,22 +348,11 @@ class _Reader:
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))
         return custom
 
-    def _generated(self, field: str, kind: Kind, value: Any) -> Generated:
-        if value is None:
-            return ""
-        if not isinstance(value, str) or value not in GENERATED or kind not in GENERATED[value]:
+    def _generated(self, field: str, kind: Kind, value: Generated | None) -> Generated:
+        if value is not None and (not isinstance(value, str) or kind not in GENERATED.get(value, ())):
             expected = "event_time or row_order, on a timestamp; or row_id or prediction_id, on a text"
             self._stop(f"{field}.customProperties.generated", expected, f"{value} on a {kind}")
-        found: Generated = value
-        return found
-
-    def _physical_name(self, field: str, prop: Mapping[str, Any]) -> str | None:
-        name = prop.get("physicalName")
-        if name is None or name == prop["name"]:
-            return None
-        if not isinstance(name, str):
-            self._stop(f"{field}.physicalName", "a text", name)
-        return name
+        return value or ""
 
     def _kind(self, field: str, prop: dict[str, Any], options: dict[str, Any]) -> Kind:
         logical, physical = str(prop.get("logicalType")), str(prop.get("physicalType") or "")
@@ -397,37 +383,41 @@ class _Reader:
             metrics.add(metric)
         return metrics
 
-    def _row_rules(self, field: str, quality: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
-        """The rules on rows together, as a Table that has nothing else: its keys and its bounds on the rows' number."""
+    def _with_row_rules(self, field: str, quality: Sequence[dict[str, Any]], table: Table) -> Table:
+        """The table with the rules on its rows: its keys, comparisons and bounds on the rows' number."""
         keys: list[tuple[str, ...]] = []
+        comparisons: list[CellComparison] = []
+        kinds = {column.name: column.kind for column in table.columns if not column.is_generated}
         minimum, maximum = 0, None
         for i, rule in enumerate(quality):
             at = f"{field}.{i}"
-            match rule.get("metric"):
-                case "duplicateValues" if (rule.get("arguments") or {}).get("properties"):
+            match rule:
+                case {"metric": "duplicateValues", "arguments": {"properties": [_, *_] as key}}:
                     self._check_none(at, rule)
-                    key = rule["arguments"]["properties"]
-                    if len(set(key) & set(names)) < len(key):
-                        self._stop(at, f"some of {', '.join(names)}, each once", key)
+                    if len(set(key) & set(table.names)) < len(key):
+                        self._stop(at, f"some of {', '.join(table.names)}, each once", key)
                     keys.append(tuple(key))
-                case "rowCount":
+                case {"metric": "rowCount"}:
                     least, most = self._row_count(at, rule)
                     minimum = max(minimum, least)
                     maximum = min((bound for bound in (maximum, most) if bound is not None), default=None)
-                case metric if rule.get("type") != "text":
-                    self._stop(
-                        at,
-                        "the metric rowCount, or duplicateValues with arguments.properties",
-                        metric or rule.get("type"),
-                    )
-        return Table(name="", columns=(), keys=tuple(keys), minimum_rows=minimum, maximum_rows=maximum)
+                case {"type": "custom", "engine": "millrace", "implementation": text}:
+                    read = partial(read_comparison, kinds=kinds)
+                    comparisons.append(self._read(f"{at}.implementation", text, read))
+                case _ if rule.get("type") != "text":
+                    self._stop(at, ROW_RULES, rule.get("metric") or rule.get("engine") or rule.get("type"))
+        return replace(
+            table,
+            keys=tuple(keys),
+            comparisons=tuple(comparisons),
+            minimum_rows=minimum,
+            maximum_rows=maximum,
+        )
 
     def _row_count(self, field: str, rule: dict[str, Any]) -> tuple[int, int | None]:
         """The lowest and the highest number of rows; None without an upper bound."""
         minimum = rule.get("mustBeGreaterOrEqualTo", rule.get("mustBeGreaterThan", -1) + 1)
-        maximum = rule.get("mustBeLessOrEqualTo")
-        if "mustBeLessThan" in rule:
-            maximum = rule["mustBeLessThan"] - 1
+        maximum = rule["mustBeLessThan"] - 1 if "mustBeLessThan" in rule else rule.get("mustBeLessOrEqualTo")
         if {"mustBe", "mustNotBe", "mustBeBetween", "mustNotBeBetween"} & set(rule):
             self._stop(field, "a lower bound, an upper bound or both", sorted(rule))
         return minimum, maximum

@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from millrace.contract.load import load_contract, read_document
+from millrace.contract.load import ODCS, load_contract, read_document
+from millrace.contract.places import named_places
 from millrace.contract.schema import Contract
-from millrace.contract.shape import named_places
 from millrace.errors import WorkloadError
 
 API_VERSIONS = ("v3.1.0", "v3.2.0")
@@ -43,7 +43,7 @@ def _check_schema(where: str, document: dict[str, Any]) -> None:
     error = best_match(Draft201909Validator(schema).iter_errors(json.loads(json.dumps(document, default=str))))
     if error is not None:
         field = ".".join(str(part) for part in error.absolute_path) or "(file)"
-        expected = f"what the Open Data Contract Standard allows ({error.message[:200]})"
+        expected = f"{ODCS} ({error.message[:200]})"
         raise WorkloadError(where=where, field=field, expected=expected, came=error.instance)
 
 

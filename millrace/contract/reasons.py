@@ -63,6 +63,9 @@ class Reason(StrEnum):
     IMAGE = "image"
     """Another encoding or size than the contract's, by length and header; or image data that cannot be decoded."""
 
+    COMPARISON = "comparison"
+    """Two cells do not compare as the contract says."""
+
     # A row that keeps the contract has no answer.
     MODEL = "model"
     """The live version does not take one of its cells, or its answer is not finite or not in its range."""

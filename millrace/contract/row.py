@@ -10,7 +10,7 @@ from millrace.contract.kinds import as_json, parse_cell
 from millrace.contract.quick_check import QuickCheck
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
-from millrace.contract.violation import RuleViolation, shown, truncate
+from millrace.contract.violation import RuleViolation, of_comparison, shown, truncate
 from millrace.spelling import one_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     A drop with this row would come to the same verdict with the same first reason, if `table` has the bound that
     `up_to` puts on the event time of both. So an unknown name is all that is said of a row, and after that cells of
     wrong types are: only a row that can be read is judged by the rules."""
-    if _keeps_all(row, table.quick_checks):
+    if not table.comparisons and _keeps_all(row, table.quick_checks):
         return ()
     unknown = sorted(row.keys() - table.names)
     # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
@@ -85,6 +85,9 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
             for reason, expected, cell in _check(value, column)
         ]
+    for rule in () if violations else table.comparisons:
+        cells = [parse_cell(row.get(name), table.column(name).kind) for name in rule.columns]
+        violations += [] if rule.keeps(*cells) else [of_comparison(rule, *cells)]
     return tuple([one for one in violations if one.reason == Reason.TYPE] or violations)
 
 
@@ -163,7 +166,9 @@ def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Itera
         return
     # A row of the past has the event time, which it must have, and the columns of the history.
     time = replace(table.column(history.event_time), required=True)
-    entries = Table(name="past", columns=(time, *(table.column(name) for name in history.history)))
+    known = tuple(rule for rule in table.comparisons if {*rule.columns} <= {*history.history})
+    columns = (time, *(table.column(name) for name in history.history))
+    entries = Table(name="past", columns=columns, comparisons=known)
     for number, entry in enumerate(past):
         if found := check_row(entry, entries):
             yield replace(found[0], column=f"{history.name}[{number}].{found[0].column}")

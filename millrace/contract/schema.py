@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from millrace.contract.ahead import Ahead
+from millrace.contract.comparison import CellComparison
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
@@ -209,6 +210,7 @@ class Table:
     columns: tuple[Column, ...]
     keys: tuple[tuple[str, ...], ...] = ()
     """Each key is one or more columns; two rows never have equal cells in all of them."""
+    comparisons: tuple[CellComparison, ...] = ()
     minimum_rows: int = 0
     maximum_rows: int | None = None
     csv: CsvForm = field(default_factory=CsvForm)
@@ -294,12 +296,13 @@ class Table:
         return self._by_name[name]
 
     def without(self, name: str) -> Table:
-        """The same table without this column, and without the keys that name it."""
+        """The same table without this column, and without the keys and comparisons that name it."""
         in_file = self.column(name).name_in_file
         return replace(
             self,
             columns=tuple(column for column in self.columns if column.name != name),
             keys=tuple(key for key in self.keys if name not in key),
+            comparisons=tuple(rule for rule in self.comparisons if name not in rule.columns),
             csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each != in_file)),
         )
 

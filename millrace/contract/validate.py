@@ -13,7 +13,7 @@ from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.image_end import is_cut_off
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
-from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, raw_rows, shown
+from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, of_comparison, raw_rows, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,6 +83,9 @@ class Validator:
             _note(problems, rows, found)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
+        for row, violation in compared(rows, good, self._table):
+            problems[row].append(violation)
+        good[list(problems)] = False
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
             problems[row].append(violation)
             good[row] = False
@@ -146,6 +149,17 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
         for reason, expected, rows in _check(batch.column(column.name), column):
             if rows.any():
                 yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
+
+
+def compared(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int, RuleViolation]]:
+    """The position and each violation of the good rows whose cells do not compare as the contract says."""
+    import numpy as np
+
+    for rule in table.comparisons:
+        cells = decoded(rows.select(rule.columns))
+        at = np.flatnonzero(_rows(rule.of_cells(*cells.columns)) & good)
+        for row, sides in zip(at.tolist(), cells.take(at).to_pylist(), strict=True):
+            yield row, of_comparison(rule, *sides.values())
 
 
 def unlisted(rows: pa.Table, table: Table) -> Counter[str]:

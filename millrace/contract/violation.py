@@ -15,6 +15,7 @@ from millrace.contract.reasons import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.contract.comparison import CellComparison
     from millrace.contract.schema import Table
     from millrace.errors import DropError
 
@@ -76,6 +77,12 @@ class QuarantinedRow:
     def detail(self) -> str:
         """Every violation, in one line."""
         return "; ".join(violation.sentence for violation in self.violations)
+
+
+def of_comparison(rule: CellComparison, left: object, right: object) -> RuleViolation:
+    """The violation of a row whose cells do not compare as the rule says."""
+    expected, got = f" {rule.sign} ".join(rule.columns), f"{truncate(left)} and {truncate(right)}"
+    return RuleViolation(reason=Reason.COMPARISON, column=", ".join(rule.columns), expected=expected, got=got)
 
 
 def whole_drop(error: DropError) -> QuarantinedRow:

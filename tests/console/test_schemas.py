@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from jsonschema.validators import validator_for
 from pydantic import ValidationError
 
 from millrace.console.schemas import SCHEMAS
+from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
@@ -75,12 +77,19 @@ def test_a_contract_that_is_refused_in_an_editor_is_refused_by_the_commands(
 ) -> None:
     assert all(takes["contract"](read(folder, "contract")) for folder in SHIPPED)
     document = read(SHIPPED[-1], "contract")
-    for place, value in product(Random(0).sample([*places(document)], 12), VALUES):
+    for place, value in product(
+        Random(0).sample([*places(document)], 20), (*VALUES, [[]], {"name": 5}, 10**400, "(((")
+    ):
         changed = altered(document, place, value)
-        if not takes["contract"](changed):
-            (tmp_path / "contract.yaml").write_text(yaml.safe_dump(changed))
-            with pytest.raises(WorkloadError):
-                check_contract(tmp_path)
+        (tmp_path / "contract.yaml").write_text(yaml.safe_dump(changed))
+        with suppress(WorkloadError):
+            load_contract(tmp_path)
+        refused = False
+        try:
+            check_contract(tmp_path)
+        except WorkloadError as error:
+            refused = bool(error.field)
+        assert refused or takes["contract"](changed), (place, value)
 
 
 @pytest.mark.parametrize("field", sorted(set(WRONG) - OF_SEVERAL))

@@ -81,7 +81,9 @@ def live(driver: Driver) -> Iterator[dict[str, Any]]:
     for first, end in pairwise(years):
         driver.put("training", f"{first:%Y}.parquet", HOURS.parquet(first, end))
     driver.cloud.wait(timeout_s=200)
-    driver.put("scoring", "first.csv", HOURS.to_score(JANUARY, JANUARY + 2 * DAY))
+    names, *rows = HOURS.to_score(JANUARY, JANUARY + 2 * DAY).decode().splitlines()
+    damp = dict(zip(names.split(","), rows[-1].split(","), strict=True)) | {"DEWP": "40"}
+    driver.put("scoring", "first.csv", "\n".join([names, *rows, ",".join(damp.values())]).encode())
     driver.put("scoring", "gap.csv", HOURS.to_score(JANUARY + 9 * DAY, JANUARY + 11 * DAY))
     yield from driver.predict("2013-01", "January", HOURS.requests(JANUARY, FEBRUARY))
     driver.clock(datetime.fromisoformat("2013-01-15T06:00:00+00:00"))
@@ -112,7 +114,7 @@ def test_a_drop_has_its_past_from_itself_and_from_the_table(lived: Lived) -> Non
     """The batch says what the function says of the same hours; hours whose past is too short are quarantined."""
     answers = [DeliveredDrops.model_validate(one["delivery"]["answer"]) for one in lived.outputs("score")]
     delivered = [drop for answer in answers for drop in answer.drops]
-    assert sorted((one.rows, one.quarantined) for one in delivered) == [(25, 23), (48, 0)]
+    assert sorted((one.rows, one.quarantined) for one in delivered) == [(25, 23), (48, 1)]
     s3 = lived.cloud.client("s3")
     asked = np.array([one["value"] for said in lived.answers for one in said["predictions"]])
     for one in delivered:
@@ -121,10 +123,11 @@ def test_a_drop_has_its_past_from_itself_and_from_the_table(lived: Lived) -> Non
         assert table["predicted_for"].to_pylist() == a_day_later
         places = [(at - JANUARY) // timedelta(hours=1) for at in table["timestamp"].to_pylist()]
         known = np.array(table["value"].to_pylist())
-        whole = slice(None) if one.quarantined == 0 else slice(1, None)  # the first hour after the gap knew 23 of 24
+        whole = slice(None) if one.quarantined == 1 else slice(1, None)  # the first hour after the gap knew 23 of 24
         np.testing.assert_allclose(known[whole], asked[places][whole], rtol=1e-5)
     environment = local_environment(lived.cloud)
-    assert {(row.reason, row.column) for row in find_rows(environment, NAMES)} == {("history", "history")}
+    refused = {(row.reason, row.column) for row in find_rows(environment, NAMES)}
+    assert refused == {("history", "history"), ("comparison", "DEWP, TEMP")}
 
 
 def test_the_error_is_judged_by_the_hours_a_day_later(lived: Lived) -> None:
@@ -202,8 +205,10 @@ def test_a_request_without_its_past_has_the_same_answer(lived: Lived) -> None:
     first, end = FEBRUARY + 10 * DAY, FEBRUARY + 12 * DAY
     [whole, *_] = HOURS.requests(end, end + DAY)[0]
     bare = {name: cell for name, cell in whole.items() if name != "history"}
-    [unknown] = driver.predict("2013-02", "before", [[bare]])[0]["rejected"]
+    damp = whole | {"DEWP": whole["TEMP"] + 0.5}
+    unknown, wrong = driver.predict("2013-02", "before", [[bare, damp]])[0]["rejected"]
     assert (unknown["reason"], unknown["column"]) == ("history", "history")
+    assert (wrong["reason"], wrong["column"]) == ("comparison", "DEWP, TEMP")
     driver.put("training", "2013-02.parquet", HOURS.parquet(first, end))
     lived.cloud.wait(timeout_s=90)
     [answer] = driver.predict("2013-02", "after", [[whole, bare]])

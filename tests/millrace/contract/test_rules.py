@@ -6,7 +6,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
@@ -15,7 +17,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from millrace.contract.kinds import FLOATS, KINDS, Kind, to_base64
+from millrace.contract.comparison import SIGNS, read_comparison
+from millrace.contract.kinds import FLOATS, KINDS, NUMBERS, TIMES, Kind, to_base64
 from millrace.contract.load import COLUMN_PROPERTIES
 from millrace.contract.reasons import Reason
 from millrace.contract.row import _check, check_row
@@ -89,27 +92,32 @@ VALUES = st.one_of(
 Found = list[tuple[str, str | None, str]]
 
 
-def by_request(value: Any, column: Column) -> Found:
-    violations = check_row({"c": value}, Table(name="t", columns=(column,)))
-    return [(one.reason, one.column, one.expected) for one in violations]
+def of_one(values: list[Any]) -> list[dict[str, Any]]:
+    return [{"c": value} for value in values]
 
 
-def by_drop(values: list[Any], column: Column, folder: Path) -> list[Found]:
+def by_request(row: dict[str, Any], table: Table) -> Found:
+    return [(one.reason, one.column, one.expected) for one in check_row(row, table)]
+
+
+def by_drop(rows: list[dict[str, Any]], table: Table, folder: Path) -> list[Found]:
     """What ingestion and validation find in a drop of JSON lines, by line."""
-    table, path = Table(name="t", columns=(column,)), folder / "drop.jsonl"
-    path.write_text("".join(json.dumps({"c": value}) + "\n" for value in values))
-    found: list[Found] = [[] for _ in values]
+    path = folder / "drop.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found: list[Found] = [[] for _ in rows]
     for part in read_drop(path, table):
         for row in (*part.unparsable, *validate(part.rows, table).refused):
             found[(row.line or 0) - 1] = [(one.reason, one.column, one.expected) for one in row.violations]
     return found
 
 
-def assert_both_forms_agree(values: list[Any], column: Column) -> None:
+def assert_both_forms_agree(rows: list[dict[str, Any]], table: Table) -> int:
+    """How many rows break the contract."""
     with TemporaryDirectory() as folder:
-        dropped = by_drop(values, column, Path(folder))
-    for value, of_drop in zip(values, dropped, strict=True):
-        assert by_request(value, column) == of_drop, f"{value!r} in {column}"
+        dropped = by_drop(rows, table, Path(folder))
+    for row, of_drop in zip(rows, dropped, strict=True):
+        assert by_request(row, table) == of_drop, f"{row!r} in {table}"
+    return sum(map(bool, dropped))
 
 
 @pytest.mark.parametrize(("rule", "column"), CASES)
@@ -118,7 +126,18 @@ def assert_both_forms_agree(values: list[Any], column: Column) -> None:
 @example(values=EDGES)
 @example(values=[None])
 def test_a_request_and_a_drop_find_the_same(rule: type[Rule], column: Column, values: list[Any]) -> None:
-    assert_both_forms_agree(values, column)
+    assert_both_forms_agree(of_one(values), Table(name="t", columns=(column,)))
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("kinds", [*product(NUMBERS, NUMBERS), *((k, k) for k in (*TIMES, "string"))], ids=" ".join)
+def test_a_request_and_a_drop_compare_two_cells_alike(kinds: tuple[Kind, Kind], sign: str) -> None:
+    columns = tuple(Column(name=name, kind=kind) for name, kind in zip("ab", kinds, strict=True))
+    rule = read_comparison(f"a {sign} b", dict(zip("ab", kinds, strict=True)))
+    cells = [[None, *(each for each in EDGES if not [*_check(each, column)])] for column in columns]
+    rows = [{"a": a, "b": b} for a, b in Random(0).choices([*product(*cells)], k=300)]
+    broken = assert_both_forms_agree(rows, Table(name="t", columns=columns, comparisons=(rule,)))
+    assert 0 < broken < len(rows)
 
 
 def beside(cells: list[Any]) -> list[Any]:
@@ -139,7 +158,8 @@ def test_what_passes_the_quick_check_breaks_no_rule(rule: type[Rule], column: Co
 @pytest.mark.parametrize(("rule", "column"), CASES)
 def test_the_values_reach_both_sides_of_the_rule(rule: type[Rule], column: Column) -> None:
     """A comparison on cells that are all good, or all bad, would prove nothing."""
-    found = [by_request(value, column) for value in [None, *EDGES]]
+    table = Table(name="t", columns=(column,))
+    found = [by_request(row, table) for row in of_one([None, *EDGES])]
     how = f"add to `cells` of {rule.__name__} a value of a {column.kind} that"
     assert any(rule.reason in [reason for reason, _, _ in one] for one in found), f"{how} breaks {column.rules}"
     assert any(not one for one in found[1:]), f"{how} keeps {column.rules}"
@@ -164,10 +184,10 @@ class _Uneven(Rule):
 
 
 def test_two_forms_that_differ_are_seen() -> None:
-    column = Column(name="c", kind="int64", rules=(_Uneven(),))
-    assert_both_forms_agree([1, 4, None], column)
-    with pytest.raises(AssertionError, match=r"3 in Column"):
-        assert_both_forms_agree([1, 3, 4], column)
+    table = Table(name="t", columns=(Column(name="c", kind="int64", rules=(_Uneven(),)),))
+    assert assert_both_forms_agree(of_one([1, 4, None]), table) == 1
+    with pytest.raises(AssertionError, match=r"3.* in Table"):
+        assert_both_forms_agree(of_one([1, 3, 4]), table)
 
 
 WRONG: list[tuple[Kind, dict[str, Any]]] = [
@@ -212,7 +232,7 @@ def test_a_pattern_that_only_python_knows_is_no_rule(expression: str) -> None:
 def test_a_pattern_takes_time_linear_in_the_text() -> None:
     """Python's `re` needs hours for this one."""
     column = Column(name="c", kind="string", rules=(Pattern("^(a+)+$"),))
-    assert by_request("a" * 5000 + "b", column) == [("pattern", "c", "^(a+)+$")]
+    assert by_request({"c": "a" * 5000 + "b"}, Table(name="t", columns=(column,))) == [("pattern", "c", "^(a+)+$")]
 
 
 def test_a_number_beyond_float32_is_refused_where_a_model_reads_it() -> None:
