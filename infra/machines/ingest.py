@@ -1,14 +1,24 @@
-"""The machine `ingest`: bytes become typed rows, rows are validated, and one commit adds the good rows to a table."""
+"""The machine `ingest`: bytes become typed rows, rows are validated, and one commit adds the good rows to a table.
+
+Of a drop that is too large for a function a job of Spark judges the rows, then ingestion finds the result:
+
+Ingestion ──> Rejected ──> Readable? ──bulk──> Bulk ──> Ingestion
+                              └──parsed──> Validation ──(TableMovedError)──> Moved ──> Ingestion
+"""
 
 from __future__ import annotations
 
+from millrace.errors import TableMovedError
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import Statement
-from millrace.infra.machines import bulk, states
+from millrace.infra.machines import states
+from millrace.infra.machines.jobs import tags
+from millrace.infra.machines.parameters import checked
 from millrace.infra.machines.paths import Result
 from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
 from millrace.messages.ingest import CommittedDrops, Ingested
+from millrace.names import BULK
 
 INGESTION = Result(
     "ingestion", Ingested, "Bytes to typed rows; what cannot be parsed is kept raw, with line and reason"
@@ -18,7 +28,23 @@ VALIDATION = Result(
     CommittedDrops,
     "Each row by the contract and the keys of the table; the good ones are committed, once",
 )
-TIMEOUT_S = 3600
+TIMEOUT_S, JOBS_TIMEOUT_S, MOVED_S = 3600, 24 * 3600, 300
+"""The seconds of an execution, of one with jobs, and those before a drop is judged again: its table has other keys."""
+ROOT, PYTHON = "/opt/program", "/usr/bin/python3.11"
+"""The folder of the program in the image, and the interpreter of its packages."""
+PROPERTIES = {
+    "emr-serverless.executor.disk": "200G",
+    "emr-serverless.driverEnv.PYTHONPATH": ROOT,
+    "emr-serverless.driverEnv.PYSPARK_PYTHON": PYTHON,
+    "emr-serverless.driverEnv.PYSPARK_DRIVER_PYTHON": PYTHON,
+    "executorEnv.PYTHONPATH": ROOT,
+    "executorEnv.PYSPARK_PYTHON": PYTHON,
+}
+"""Of Spark. A driver and an executor have 4 vCPUs and 14 GB if nothing is said, and 16 with what Spark adds. Usually a
+worker has 20 GB of disk, too few for the file that a packed drop becomes.
+https://docs.aws.amazon.com/emr/latest/EMR-Serverless-UserGuide/jobs-spark.html"""
+JUDGED_AGAIN = {"ErrorEquals": [TableMovedError.__name__], "ResultPath": "$.moved", "Next": "Moved"}
+"""The catcher of a validation whose table has other keys than the job has seen."""
 
 
 def definition(context: Context, application: str = "") -> Definition:
@@ -30,12 +56,12 @@ def definition(context: Context, application: str = "") -> Definition:
     return states.machine(
         f"Ingest drops of {context.workload.name}: parse, validate, commit once",
         start="Ingestion",
-        timeout_s=bulk.TIMEOUT_S if application else TIMEOUT_S,
+        timeout_s=JOBS_TIMEOUT_S if application else TIMEOUT_S,
         states={
             "Ingestion": states.invoke(context, INGESTION, next_state="Rejected"),
             **told_of_rejected(context, otherwise="Quarantined", bulk="Bulk" if application else ""),
-            **(bulk.job(context, application, INGESTION.path("plan")) if application else {}),
-            "Validation": {**validation, **({"Catch": [bulk.JUDGED_AGAIN]} if application else {})},
+            **(_job(context, application, INGESTION.path("plan")) if application else {}),
+            "Validation": {**validation, **({"Catch": [JUDGED_AGAIN]} if application else {})},
             **states.put_events(
                 context,
                 "Committed",
@@ -48,6 +74,33 @@ def definition(context: Context, application: str = "") -> Definition:
             "Quarantined": states.succeed("Nothing could become rows; the table is as it was"),
         },
     )
+
+
+def _job(context: Context, application: str, plan: str) -> dict[str, State]:
+    """The states beside those of every drop. `plan` is the path of the plan's URI."""
+    task = {
+        "Type": "Task",
+        "Comment": "Spark judges the rows of a large drop; the result lies beside the plan",
+        "Resource": states.integration("emr-serverless:startJobRun.sync"),
+        "Parameters": {
+            "ApplicationId": application,
+            "ExecutionRoleArn": context.names.role_arn(BULK),
+            "ExecutionTimeoutMinutes": JOBS_TIMEOUT_S // 120,
+            "JobDriver": {
+                "SparkSubmit": {
+                    "EntryPoint": f"local://{ROOT}/millrace/jobs/bulk/__main__.py",
+                    "EntryPointArguments.$": f"States.Array({plan})",
+                    "SparkSubmitParameters": " ".join(f"--conf spark.{each}={PROPERTIES[each]}" for each in PROPERTIES),
+                }
+            },
+            "Tags": {one["Key"]: one["Value"] for one in tags(context)},
+        },
+        "ResultPath": "$.bulk",
+        "Retry": [states.retry("States.TaskFailed", interval_s=30, attempts=1)],
+        "Next": "Ingestion",
+    }
+    moved = states.wait("Others change the table now", seconds=MOVED_S, next_state="Ingestion")
+    return {"Bulk": checked(task), "Moved": moved}
 
 
 def told_of_rejected(context: Context, *, otherwise: str, bulk: str = "") -> dict[str, State]:

@@ -121,9 +121,9 @@ def machines(stacks: Sequence[Stack]) -> Iterator[Machine]:
 
 
 def tasks(stacks: Sequence[Stack], *actions: str) -> Iterator[Task]:
-    """The tasks of all machines that call one of these actions."""
+    """The tasks of all machines that call one of these actions; all tasks if no action is given."""
     for machine in machines(stacks):
-        yield from (task for task in machine.tasks() if task.action in actions)
+        yield from (task for task in machine.tasks() if not actions or task.action in actions)
 
 
 def text(value: Any) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Literal
 
-from millrace.infra.rules.assembly import Finding, Resource, Stack, text
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, resources, tasks, text
 from millrace.infra.rules.endpoints import leads_to, refused
 from millrace.infra.rules.network import Resident, StageNetwork
 from millrace.infra.rules.security_groups import EVERYWHERE, id_of, leads_among, lets, ways
@@ -28,6 +28,23 @@ BY_SERVICES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt
 """Actions on a key that S3 and other services call in the name of a function."""
 GATEWAYS = ("s3", "dynamodb")
 SUBNET, GROUP = "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"
+OF_AN_INSTANCE = 2
+"""Private addresses of an instance."""
+RESERVED = 5
+"""Addresses of a subnet that AWS keeps: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
+
+
+def check_addresses(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding if the stage's own subnets have too few addresses for the instances of its endpoints at once.
+
+    A network of the account is not judged. https://docs.aws.amazon.com/sagemaker/latest/dg/host-vpc.html"""
+    subnets = list(resources(stacks, SUBNET))
+    addresses = sum(2 ** (32 - int(one.properties["CidrBlock"].rpartition("/")[2])) - RESERVED for one in subnets)
+    # An update has two fleets, and a release has its challenger.
+    instances = sum(2 * given(task.parameters, "MaxCapacity") + 1 for task in tasks(stacks, "registerScalableTarget"))
+    if subnets and OF_AN_INSTANCE * instances > addresses:
+        expected = f"subnets with {OF_AN_INSTANCE * instances} addresses, for {instances} instances at once"
+        yield Finding(where=subnets[0].where, expected=expected, came=addresses)
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:

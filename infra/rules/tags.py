@@ -11,7 +11,7 @@ from typing import Any
 
 import botocore.session
 
-from millrace.infra.rules.assembly import Finding, Stack, machines, resources
+from millrace.infra.rules.assembly import Finding, Stack, resources, tasks
 
 EVERY_TAG = ("millrace:stage", "millrace:workload", "millrace:component")
 UNTAGGABLE = frozenset(
@@ -35,10 +35,9 @@ def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
         if resource.kind not in UNTAGGABLE:
             given = resource.properties.get(PROPERTY.get(resource.kind, "Tags"))
             yield from _missing(resource.where, given)
-    for machine in machines(stacks):
-        for task in machine.tasks():
-            if task.service == "sagemaker" and task.action[0].upper() + task.action[1:] in _tagged():
-                yield from _missing(task.where, task.parameters.get("Tags"))
+    for task in tasks(stacks):
+        if task.service == "sagemaker" and task.action[0].upper() + task.action[1:] in _tagged():
+            yield from _missing(task.where, task.parameters.get("Tags"))
 
 
 def _missing(where: str, given: Any) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from millrace.infra.instances import has_own_disk
-from millrace.infra.rules.assembly import Finding, Stack, given, listed, machines, resources, text
+from millrace.infra.rules.assembly import Finding, Stack, given, listed, resources, tasks, text
 
 Values = Mapping[str, Any]
 Found = Iterator[tuple[str, Any]]
@@ -33,9 +33,8 @@ def check(checks: Sequence[Check], stacks: Sequence[Stack]) -> Iterator[Finding]
     """A finding for each value of a resource or a task that one of the checks refuses."""
     for resource in resources(stacks):
         yield from _found(checks, resource.where, resource.kind, resource.properties)
-    for machine in machines(stacks):
-        for task in machine.tasks():
-            yield from _found(checks, task.where, f"{task.service}:{task.action}", task.parameters)
+    for task in tasks(stacks):
+        yield from _found(checks, task.where, f"{task.service}:{task.action}", task.parameters)
 
 
 def _found(checks: Sequence[Check], where: str, kind: str, values: Values) -> Iterator[Finding]:

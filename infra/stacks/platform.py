@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
@@ -17,16 +18,15 @@ from constructs import Construct
 
 from millrace.infra.constructs.live_alias import MOVER
 from millrace.infra.constructs.notifications import Notifications
-from millrace.infra.constructs.role import role_of, write_roles
+from millrace.infra.constructs.role import role_of, role_resource, write_roles
 from millrace.infra.constructs.tags import tag
 from millrace.infra.constructs.workgroup import Workgroup
 from millrace.infra.context import PlatformContext, deployed
-from millrace.infra.iam import alarms, functions, sharing
+from millrace.infra.iam import alarms, functions, log_groups, sharing
 from millrace.infra.iam.resource import policy
 from millrace.infra.images import SERVING, wanted
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
-from millrace.infra.stacks.api_log import api_log
 from millrace.infra.stacks.buckets import LOG_POLICY, Buckets
 from millrace.infra.stacks.keys import customer_key, signing_key
 from millrace.infra.stacks.mlflow import MLFLOW_ARN, mlflow
@@ -125,7 +125,7 @@ class PlatformStack(cdk.Stack):
             self._publish(MLFLOW_ARN, mlflow(self, self._context, kept=KEPT))
         self._moves()
         if settings.options.api:
-            api_log(self, self._context, kept=KEPT)
+            self._log_apis()
         self._tables()
         write_roles(self)
         tag(self, settings.tags_of("platform"))
@@ -178,6 +178,17 @@ class PlatformStack(cdk.Stack):
             alarms.describe(because="CodeDeploy asks for the alarms of a move, of any workload"),
         ]
         role_of(self, MOVER, context=self._context, service="codedeploy.amazonaws.com", statements=rights)
+
+    def _log_apis(self) -> None:
+        """The role by which API Gateway writes the logs of REST APIs. An account and region has one for all its APIs.
+
+        With two stages in one account the last one deployed names its role, and the logs of both go by it. The role
+        outlives the stack, so that the other stage's logs do."""
+        service, statements = "apigateway.amazonaws.com", log_groups.write_of_apis(self._names)
+        role = role_resource(self, "ApiLog", context=self._context, service=service, statements=statements)
+        account = apigateway.CfnAccount(self, "ApiAccount", cloud_watch_role_arn=role.attr_arn)
+        for resource in (role, account):
+            resource.apply_removal_policy(KEPT)
 
     def _messaging(self) -> None:
         """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""

@@ -37,6 +37,7 @@ from millrace.messages.bulk import BulkPlan
 from millrace.packing import packed
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from pyiceberg.table import StaticTable
 
 CALL_BYTES = 16 * 2**20
@@ -118,6 +119,20 @@ class BulkJob:
         """Download the file from staging."""
         s3_client().download_file(*split_uri(self.plan.staging + name), str(path))
         return path
+
+    def put_array(self, rows: npt.NDArray[Any], name: str) -> None:
+        """Upload the cells of the array to staging."""
+        with TemporaryDirectory() as folder:
+            rows.tofile(Path(folder, "rows"))
+            self.put(Path(folder, "rows"), name)
+
+    def read_staged(self, name: str, start: int, end: int) -> bytes:
+        """These bytes of a file in staging."""
+        if start == end:
+            return b""
+        bucket, key = split_uri(self.plan.staging + name)
+        content: bytes = s3_client().get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}")["Body"].read()
+        return content
 
 
 @lru_cache(maxsize=2)

@@ -14,7 +14,7 @@ import yaml
 from millrace.infra.app import NOT_ON_THE_LAPTOP
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import TEMPLATE_RULES, findings
-from millrace.infra.rules.quotas import QUOTAS
+from millrace.infra.rules.sizes import QUOTAS
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24

@@ -7,7 +7,7 @@ import json
 import pickle
 import random
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -25,9 +24,8 @@ from pyspark.sql import SparkSession
 from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import read_object
 from millrace.contract.load import contract_of, read_document
-from millrace.contract.schema import LINE
 from millrace.datasets.bulk.result import found
-from millrace.datasets.bulk.run import FIRST, KEY, judge
+from millrace.datasets.bulk.run import judge
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.quarantine import QuarantineFile, schema
@@ -35,7 +33,7 @@ from millrace.datasets.tables import Lake
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits
 from millrace.functions.ingestion import drop
-from millrace.jobs.bulk.__main__ import SparkTasks
+from millrace.jobs.bulk.__main__ import each
 from millrace.messages.bulk import BulkPlan, BulkResult
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.conftest import WORKLOAD
@@ -60,7 +58,7 @@ class InTurn:
     dies_at: int = -1
     tasks: int = 0
 
-    def each(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    def __call__(self, task: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
         answers = []
         for item in items:
             self.tasks += 1
@@ -68,13 +66,6 @@ class InTurn:
                 raise KeyboardInterrupt
             answers.append(pickle.loads(pickle.dumps(task(pickle.loads(pickle.dumps(item))))))
         return answers
-
-    def shared(self, keys: Callable[[Any], Iterator[pa.RecordBatch]], items: Sequence[Any]) -> pa.Table:
-        found = pa.Table.from_batches([batch for item in items for batch in keys(item)])
-        same = f"(PARTITION BY {KEY}, value)"
-        told = f"SELECT {KEY}, {LINE}, min({LINE}) OVER {same} AS {FIRST}, count(*) OVER {same} AS rows FROM keys"
-        shared = f"SELECT * EXCLUDE rows FROM ({told}) WHERE rows > 1 AND {LINE} > 0"
-        return duckdb.from_arrow(found).query("keys", shared).to_arrow_table()
 
 
 def row(number: int, **cells: object) -> dict[str, object]:
@@ -228,7 +219,7 @@ def test_spark_says_what_one_function_says(place: Place, monkeypatch: pytest.Mon
     server.start(background=True)
     _, port = server.listening_address
     session = SparkSession.builder.remote(f"sc://localhost:{port}").create()
-    result = judge(plan, SparkTasks(session))
+    result = judge(plan, partial(each, session, sys.maxsize))
     session.stop()
     server.stop()
     assert place.judged(result, plan) == place.whole(data, plan.source)

@@ -1,0 +1,253 @@
+"""Rules on the calls of machines: tried again, taken by their integration, with good names, and with a way back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from millrace.infra.rules.assembly import Finding, Machine, Stack, Task, given, machines, tasks
+
+WILDCARDS = {"States.TaskFailed", "States.ALL"}
+THROTTLED = {
+    "athena": "Athena.TooManyRequestsException",
+    "lambda": "Lambda.TooManyRequestsException",
+    "sagemaker": "SageMaker.AmazonSageMakerException",
+    "states": "StepFunctions.AWSStepFunctionsException",
+}
+"""The error of a throttled call by Step Functions' own integration, by service. No SDK of ours tries such a call again.
+
+https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
+https://github.com/aws/aws-step-functions-data-science-sdk-python/pull/162"""
+SDK = re.compile(r"(\w+)\.(\1|Throttling)Exception")
+"""The error of a throttled call by `aws-sdk:`: the one that the service models, or the service's base exception."""
+OWN = ":states:::sagemaker:"
+"""The own integration in the ARN of a task, behind the partition."""
+TAKEN: Mapping[str, frozenset[str]] = {
+    "createTrainingJob": frozenset(
+        {
+            "AlgorithmSpecification", "CheckpointConfig", "EnableInterContainerTrafficEncryption",
+            "EnableManagedSpotTraining", "EnableNetworkIsolation",
+            "Environment", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "RoleArn",
+            "StoppingCondition", "Tags", "TrainingJobName", "VpcConfig",
+        }
+    ),
+    "createProcessingJob": frozenset(
+        {
+            "AppSpecification", "Environment", "ExperimentConfig", "NetworkConfig", "ProcessingInputs",
+            "ProcessingJobName", "ProcessingOutputConfig", "ProcessingResources", "RoleArn", "StoppingCondition",
+            "Tags",
+        }
+    ),
+    "createTransformJob": frozenset(
+        {
+            "BatchStrategy", "Environment", "MaxConcurrentTransforms", "MaxPayloadInMB", "ModelClientConfig",
+            "ModelName", "Tags", "TransformInput", "TransformJobName", "TransformOutput", "TransformResources",
+        }
+    ),
+}  # fmt: skip
+"""Fields of each call that AWS's guide or the CDK's own tasks give to the integration.
+
+Spot training and checkpoints run in https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and
+/86. No page says that the integration takes EnableInterContainerTrafficEncryption. Only a training on several instances
+has this field, and it needs it. If AWS refuses it, it does so when that machine is made. Maybe
+`aws stepfunctions validate-state-machine-definition` says it before."""
+NAMES = {
+    "createTrainingJob": ("TrainingJobName", 63),
+    "createProcessingJob": ("ProcessingJobName", 63),
+    "createTransformJob": ("TransformJobName", 63),
+    "createModel": ("ModelName", 63),
+    "createEndpointConfig": ("EndpointConfigName", 63),
+    "createEndpoint": ("EndpointName", 63),
+    "putMetricAlarm": ("AlarmName", 255),
+    "putScalingPolicy": ("PolicyName", 256),
+    "startExecution": ("Name", 80),
+}
+"""For each call, the parameter with the name and the most characters of it."""
+LONGEST = {
+    "$$.Execution.Name": 80,
+    "$$.Execution.RedriveCount": 3,
+    "$$.State.RetryCount": 1,
+    "$.live_config.name": 63,
+    "$.start_release.answer.label": len("v9999-1f0e4a"),
+}
+"""The most characters of each value, up to 999 redrives, nine retries and 9,999 versions."""
+HASHES = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}
+PLAIN = r"[a-zA-Z0-9-]*"
+WITHOUT_TRAFFIC = "-challenger"
+"""End of the name of an endpoint that only answers the smoke test. An update of it needs no rollback."""
+MOST_ALARMS, MOST_CANARY_PERCENT = 10, 50
+FLEET = "EndpointConfigName"
+"""The dimension that separates the new fleet from the old. Errors of the old fleet must not roll back their own fix."""
+
+
+def check_retries(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each task without a Retry for throttling, and for each task token without a time limit."""
+    for task in tasks(stacks):
+        if not task.state.get("Retry"):
+            yield Finding(where=task.where, expected="Retry", came=None)
+        elif not _is_carried(task):
+            is_sdk = ":aws-sdk:" in task.state["Resource"]
+            error = "throttling" if is_sdk else THROTTLED.get(task.service, "throttling")
+            yield Finding(
+                where=task.where, expected=f"Retry of {error} or of a wildcard", came=sorted(_retried(task.state))
+            )
+        waits = task.state["Resource"].endswith(".waitForTaskToken")
+        if waits and not {"TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds"} & task.state.keys():
+            yield Finding(where=task.where, expected="TimeoutSeconds with waitForTaskToken", came=None)
+
+
+def _is_carried(task: Task) -> bool:
+    # The name of a throttling error depends on how the service is called.
+    retried = _retried(task.state)
+    if retried & WILDCARDS:
+        return True
+    if ":aws-sdk:" in task.state["Resource"]:
+        return any(SDK.fullmatch(one) for one in retried)
+    return THROTTLED.get(task.service) in retried
+
+
+def _retried(state: Mapping[str, Any]) -> set[str]:
+    """The errors of all retriers that try at least once more."""
+    return {error for one in state["Retry"] if one.get("MaxAttempts", 3) for error in one["ErrorEquals"]}
+
+
+def check_integration(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each call by the own integration that does not wait, or has a field that it may refuse.
+
+    Step Functions' own integration with SageMaker waits for jobs, and every other call goes by `aws-sdk:`. The own one
+    only takes some of a request's fields. A definition with another field is refused when the machine is made: "The
+    field ... is not supported by Step Functions". `aws-sdk:` takes every field of the API.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html"""
+    for task in tasks(stacks):
+        resource = str(task.state["Resource"])
+        if OWN not in resource:
+            continue
+        if not resource.endswith(".sync"):
+            yield Finding(where=task.where, expected=f"aws-sdk:sagemaker:{task.action} or .sync", came=resource)
+            continue
+        unknown = {key.removesuffix(".$") for key in task.parameters} - TAKEN.get(task.action, frozenset())
+        if unknown:
+            expected = "fields that Step Functions' own integration takes"
+            yield Finding(where=task.where, expected=expected, came=sorted(unknown))
+
+
+def check_names(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each name that may be too long, has other characters, or is of unknown length.
+
+    SageMaker refuses a job with a name of 64 characters."""
+    for task in tasks(stacks, *NAMES):
+        key, most = NAMES[task.action]
+        if (name := given(task.parameters, key)) is None:
+            continue
+        # A name under a plain key is a literal; under `Name.$` it is an expression, in which a literal has quotes.
+        written = f"'{name}'" if key in task.parameters else name
+        length = longest(written)
+        if length is None:
+            expected = f"{key} made of values whose length LONGEST knows"
+            yield Finding(where=task.where, expected=expected, came=name)
+        elif length > most:
+            yield Finding(where=task.where, expected=f"{key} of {most} characters at most", came=f"{name}: {length}")
+        if not all(re.fullmatch(PLAIN, part) for part in _plain(written)):
+            yield Finding(where=task.where, expected=f"{key} in letters, digits and hyphens", came=name)
+
+
+def longest(expression: str) -> int | None:
+    """The most characters of the expression's value; None if unknown.
+
+    A text in quotes has its own length, and `States.Format` has its literal parts and its arguments together."""
+    if expression.startswith("'"):
+        return len(expression) - 2
+    function, arguments = _call(expression)
+    if function == "States.Hash":
+        return HASHES.get(arguments[1].strip("'"))
+    if function == "States.UUID":
+        return 36
+    if function != "States.Format":
+        return LONGEST.get(expression)
+    lengths = [longest(value) for value in arguments[1:]]
+    known = [length for length in lengths if length is not None]
+    return None if len(known) < len(lengths) else len("".join(_plain(expression))) + sum(known)
+
+
+def _plain(expression: str) -> list[str]:
+    """The literal parts of a name, between its placeholders `{}`."""
+    text = expression if expression.startswith("'") else _call(expression)[1][0]
+    return text.strip("'").split("{}")
+
+
+def _call(expression: str) -> tuple[str, list[str]]:
+    """The intrinsic function and its arguments. A path counts as a function without arguments."""
+    # A comma separates arguments if it is in no quotes and in no inner call: `depth` counts the open brackets.
+    function, _, inside = expression.strip().partition("(")
+    arguments, depth, quoted = [""], 0, False
+    for character in inside.removesuffix(")"):
+        quoted ^= character == "'"
+        depth += 0 if quoted else (character == "(") - (character == ")")
+        if character == "," and not depth and not quoted:
+            arguments.append("")
+        else:
+            arguments[-1] += character
+    return function, [argument.strip() for argument in arguments]
+
+
+def check_rollback(stacks: Sequence[Stack]) -> Iterator[Finding]:
+    """A finding for each update without alarms, with alarms that no state makes, or with alarms that mix the fleets.
+
+    Every update of an endpoint with traffic is watched by alarms on its new fleet, which bring the old fleet back.
+    https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-configuration.html"""
+    for machine in machines(stacks):
+        for task in machine.tasks():
+            name = str(task.parameters.get("EndpointName", ""))
+            if task.action == "updateEndpoint" and not name.endswith(WITHOUT_TRAFFIC):
+                yield from _update(machine, task)
+
+
+def _update(machine: Machine, task: Task) -> Iterator[Finding]:
+    config = given(task.parameters, "DeploymentConfig")
+    alarms = given(config, "AutoRollbackConfiguration", "Alarms") or []
+    if not 1 <= len(alarms) <= MOST_ALARMS:
+        yield Finding(where=task.where, expected=f"1 to {MOST_ALARMS} alarms in AutoRollbackConfiguration", came=alarms)
+    if given(task.parameters, "RetainAllVariantProperties") is not True:
+        expected = "RetainAllVariantProperties true: else the instances that scaling has set are lost"
+        yield Finding(where=task.where, expected=expected, came=given(task.parameters, "RetainAllVariantProperties"))
+    yield from _policy(task.where, given(config, "BlueGreenUpdatePolicy"))
+    # The alarms that states of this machine make, by name: an intrinsic function, the same text in both states.
+    made = {given(one.parameters, "AlarmName"): one for one in machine.tasks() if one.action == "putMetricAlarm"}
+    for alarm in alarms:
+        yield from _alarm(task.where, given(alarm, "AlarmName"), made)
+
+
+def _policy(where: str, policy: Any) -> Iterator[Finding]:
+    routing = given(policy, "TrafficRoutingConfiguration")
+    watched, limit = given(policy, "TerminationWaitInSeconds"), given(policy, "MaximumExecutionTimeoutInSeconds")
+    if not watched:
+        yield Finding(
+            where=where, expected="TerminationWaitInSeconds: the old fleet stays while it bakes", came=watched
+        )
+    # SageMaker's time limit counts the waits, too: a shorter one would end each update.
+    waits = (watched or 0) + (given(routing, "WaitIntervalInSeconds") or 0)
+    if limit is not None and limit <= waits:
+        yield Finding(where=where, expected=f"MaximumExecutionTimeoutInSeconds above the waits ({waits})", came=limit)
+    size = given(routing, "CanarySize")
+    if given(size, "Type") == "CAPACITY_PERCENT" and given(size, "Value") > MOST_CANARY_PERCENT:
+        yield Finding(where=where, expected=f"a canary of {MOST_CANARY_PERCENT} percent at most", came=size)
+
+
+def _alarm(where: str, name: Any, made: Mapping[Any, Task]) -> Iterator[Finding]:
+    if name not in made:
+        yield Finding(where=where, expected="an alarm that a state of this machine puts", came=name)
+        return
+    # An alarm that reads both fleets would be raised by the old one, and so refuse every fix of it.
+    for metric in _metrics(made[name].parameters):
+        dimensions = {given(one, "Name") for one in given(metric, "Dimensions") or []}
+        if FLEET not in dimensions:
+            yield Finding(where=made[name].where, expected=f"the dimension {FLEET}", came=sorted(map(str, dimensions)))
+    if (missing := given(made[name].parameters, "TreatMissingData")) != "notBreaching":
+        yield Finding(where=made[name].where, expected="TreatMissingData notBreaching", came=missing)
+
+
+def _metrics(parameters: Any) -> list[Any]:
+    """The metrics that the alarm reads: those of its queries, else the one that it names itself."""
+    queries = given(parameters, "Metrics") or []
+    return [metric for query in queries if (metric := given(query, "MetricStat", "Metric"))] or [parameters]
