@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ def conclude(result: Mapping[str, Any]) -> None:
         if times <= 1:
             kept["best"][processor()] = result["figure"]
             RECORD.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def last_line(*arguments: str, allowed: Collection[int] = (0,)) -> dict[str, Any]:
+    """The last line that a process prints, which is JSON; prints the others. Exits at another status."""
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(arguments, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode not in allowed:
+        sys.exit(f"{' '.join(arguments)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
+    *before, last = done.stdout.splitlines()
+    for line in before:
+        print(line, flush=True)
+    told: dict[str, Any] = json.loads(last)
+    return told
 
 
 def processor() -> str:

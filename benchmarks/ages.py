@@ -11,13 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import conclude
+from benchmarks import conclude, last_line
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.server import running
 from millrace.contract.load import load_contract
@@ -39,6 +37,7 @@ from millrace.datasets.notes import ARRIVAL, DIGEST, ORIGIN, QUARANTINED, SEQUEN
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake, NewDataFile
 from millrace.names import Platform, WorkloadNames
+from tests.credentials import KEYS
 from tests.millrace.datasets.conftest import make_places
 
 BAR = 2.0
@@ -96,12 +95,8 @@ def drop(lake: Lake, number: int, folder: Path, like: pa.Table) -> NewDrop:
         arrived=arrived,
     )
 
-    @contextmanager
-    def quarantine() -> Iterator[QuarantineFile]:
-        with QuarantineFile(own / "refused", drop_id=source.written_by, source=source.uri, as_of=arrived) as refused:
-            yield refused
-
-    contract = lake.contract_of("rows")
+    told = {"drop_id": source.written_by, "source": source.uri, "as_of": arrived}
+    quarantine, contract = partial(QuarantineFile, own / "refused", **told), lake.contract_of("rows")
     new = RowsInFile(lake, "rows", contract, parsed=own / "parsed", source=source, quarantine=quarantine)
     return NewDrop(source=source, write=new.write, notes={ARRIVAL: known[ARRIVAL]})
 
@@ -157,13 +152,9 @@ def neglect(cloud: Cloud, lake: Lake) -> None:
     s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(document).encode())
 
 
-def measure(cloud: Cloud, stage: str, first: int) -> dict[str, float]:
+def measure(stage: str, first: int) -> dict[str, float]:
     """CPU seconds of a drop in a new process, and of the one after it."""
-    variables = os.environ | {"AWS_ENDPOINT_URL": cloud.endpoint_url}
-    command = [sys.executable, "-m", "benchmarks.ages", stage, str(first)]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return last_line(sys.executable, "-m", "benchmarks.ages", stage, str(first))
 
 
 def child(stage: str, first: int) -> None:
@@ -187,10 +178,8 @@ def make(cloud: Cloud, stage: str) -> Lake:
 
 
 def main() -> None:
-    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "eu-west-1"}
-    os.environ |= keys
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "cloud") as cloud:
-        os.environ["AWS_ENDPOINT_URL"] = cloud.endpoint_url
+        os.environ |= KEYS | {"AWS_ENDPOINT_URL": cloud.endpoint_url}
         drops = Path(folder) / "drops"
         drops.mkdir()
         young, old, neglected = (make(cloud, stage) for stage in ("young", "old", "neglected"))
@@ -202,9 +191,9 @@ def main() -> None:
         neglect(cloud, neglected)
         found: dict[str, list[dict[str, float]]] = {"young": [], "old": []}
         for turn in range(TIMES):
-            found["young"].append(measure(cloud, "young", YOUNG + 2 * turn))
-            found["old"].append(measure(cloud, "old", OLD + 2 * turn))
-        control = measure(cloud, "neglected", OLD)
+            found["young"].append(measure("young", YOUNG + 2 * turn))
+            found["old"].append(measure("old", OLD + 2 * turn))
+        control = measure("neglected", OLD)
     ratios = {}
     for name in ("cold", "warm"):
         one, other = (min(each[name] for each in found[which]) for which in ("young", "old"))

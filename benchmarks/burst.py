@@ -26,7 +26,7 @@ from millrace.messages.ingest import SMALL_BYTES
 from millrace.state.claims import Claims
 from millrace.state.holdings import Slots
 from millrace.state.table import StateTable
-from tests.functions.cold_start import CONTEXT, NAMES
+from tests.functions.cold_start import CONTEXT, NAMES, variables
 
 SIMULATED, SEED = 10_000, 7
 FASTER = 5.0
@@ -219,17 +219,8 @@ def live_through(cloud: Cloud, intake: Any, slots: Slots, drops: int) -> None:
 
 def intake_of(cloud: Cloud) -> tuple[Any, Slots]:
     """The handler's module as at a cold start, with the cloud in place of its clients; and the slots that it takes."""
-    platform = NAMES.platform
-    os.environ |= {
-        "AWS_DEFAULT_REGION": platform.region,
-        "MILLRACE_STAGE": platform.stage,
-        "MILLRACE_ACCOUNT": platform.account,
-        "MILLRACE_REGION": platform.region,
-        "MILLRACE_WORKLOAD": NAMES.workload,
-        "MILLRACE_QUEUE_URL": "https://sqs/drops",
-        "MILLRACE_DEAD_QUEUE_URL": "https://sqs/drops-dead",
-        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
-    }
+    queues = {"MILLRACE_QUEUE_URL": "https://sqs/drops", "MILLRACE_DEAD_QUEUE_URL": "https://sqs/drops-dead"}
+    os.environ |= variables(**queues, POWERTOOLS_LOG_LEVEL="CRITICAL")
     module: Any = importlib.import_module("millrace.functions.intake.handler")
     client = SimpleNamespace(
         update_item=cloud.update_item,

@@ -18,13 +18,13 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
 from benchmarks import conclude
-from benchmarks.prediction import ENVIRONMENT
+from benchmarks.prediction import ENVIRONMENT, EVENT
+from tests.functions.cold_start import CONTEXT
 
 TIMES_BARE, SHARE_WHOLE, MOST_MB = 2.0, 0.5, 400.0
 """Bars: the writer beside the bare way, a night beside parsing whole, and the memory that a night adds."""
@@ -32,7 +32,6 @@ MESSAGES, LINES = 100, 48
 OBJECTS = 100
 """Objects of a night, each as the writer makes it of MESSAGES: 400 MB of lines."""
 ROUNDS = 5
-EVENT = Path(__file__).resolve().parents[1] / "events" / "prediction.json"
 
 
 def verdict(
@@ -114,17 +113,14 @@ def written(sent: list[str]) -> Iterator[tuple[float, float]]:
             for number in range(MESSAGES)
         ]
     }
-    context: Any = SimpleNamespace(
-        aws_request_id="x", function_name="decisions", memory_limit_in_mb=512, invoked_function_arn="arn"
-    )
     documents = [json.loads(line) for line in sent]
 
     def bare() -> bytes:
         return gzip.compress("".join(f"{json.dumps(document)}\n" for document in documents).encode(), 6)
 
     for _ in range(ROUNDS):
-        assert function.handler(event, context) == {"batchItemFailures": []}
-        yield cpu_us(lambda: function.handler(event, context), len(sent)), cpu_us(bare, len(sent))
+        assert function.handler(event, CONTEXT) == {"batchItemFailures": []}
+        yield cpu_us(lambda: function.handler(event, CONTEXT), len(sent)), cpu_us(bare, len(sent))
     assert function.S3.put
 
 

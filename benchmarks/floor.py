@@ -14,20 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from benchmarks import conclude
+from benchmarks.streams.electricity import stream, trees
 from millrace.decisions.floor import judge
 from millrace.messages.monitor import FloorDay
 from millrace.workload.policy import Floor
 
-SAMPLE = Path("workloads/electricity/sample/elec2.parquet")
-COLUMNS = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
 DAY, WEEK, WINDOW = 48, 48 * 7, 48 * 28
 FLOOR = Floor(labels=2 * DAY)
 MOST_BELOW, LEAST = 0.01, -0.01
@@ -54,20 +51,17 @@ class Held:
 
 def versions() -> Iterator[tuple[str, Floats, Floats]]:
     """The name of each version, its errors and those of the rule from the middle of the stream on."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    table = pq.read_table(SAMPLE).to_pandas()
-    X, label = table[COLUMNS].to_numpy(float), table["class"].to_numpy(np.int64)
+    X, label = stream()
     first = len(label) // 2 // DAY * DAY
     rule = (label[first:] != label[first - DAY : -DAY]).astype(float)
     retrained = np.zeros(len(label))
     for start in range(first, len(label), WINDOW):
         past, rows = slice(start - DAY - 26 * WEEK, start - DAY), slice(start, start + WINDOW)
-        model = HistGradientBoostingClassifier(random_state=0, early_stopping=False, max_iter=60)
-        retrained[rows] = model.fit(X[past], label[past]).predict(X[rows]) != label[rows]
+        retrained[rows] = trees().fit(X[past], label[past]).predict(X[rows]) != label[rows]
     yield "retrained every four weeks", retrained[first:], rule
     for name, weeks in (("of the first half", first // WEEK), ("of eight weeks", 8)):
         past = slice(first - DAY - weeks * WEEK if weeks == 8 else 0, first - DAY)

@@ -28,11 +28,11 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from benchmarks import conclude
+from benchmarks.streams.electricity import stream, trees
 from millrace.monitoring.concept import FALSE_A_YEAR, allowance, deviation_of, level_after, level_bound
 from millrace.monitoring.live_error import LiveError, beyond, choose, live_error, recalibrate
 
 SAMPLES = Path("workloads")
-COLUMNS = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
 CHANGE, DAY, WEEK, A_DAY = 17_424, 48, 7 * 48, 10
 RUNS, COVERED, FEWER, WITHIN_DAYS, WITHDRAWN, KEPT = 1000, 0.95, 1.8, 8, 0.95, 0.9
 LONG = 20
@@ -44,13 +44,9 @@ Model = tuple[Floats, Floats]
 
 def electricity(path: Path) -> tuple[Model, Model]:
     """The weeks before the change that a model was not trained on, and those after it."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    table = pq.read_table(path).to_pandas()
-    X, label = table[COLUMNS].to_numpy(float), table["class"].to_numpy(np.int64)
+    X, label = stream(path)
     trained = CHANGE - 8 * WEEK
-    model = HistGradientBoostingClassifier(random_state=0, max_iter=60, early_stopping=False)
-    says = model.fit(X[:trained], label[:trained]).predict_proba(X)[:, 1]
+    says = trees().fit(X[:trained], label[:trained]).predict_proba(X)[:, 1]
     return _cut(says, label, trained, CHANGE), _cut(says, label, CHANGE, len(label))
 
 

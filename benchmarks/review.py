@@ -41,6 +41,7 @@ from millrace.state import audit
 from millrace.state.reviews import ITEM, PAGE, SPREAD, ReviewQueue, _place
 from millrace.state.table import StateTable
 from millrace.timestamps import format_utc, parse_utc
+from tests.credentials import KEYS
 from tests.functions.cold_start import NAMES
 from tests.state_table import create_table
 
@@ -211,7 +212,7 @@ def cloud() -> Iterator[None]:
 
 def main() -> None:
     items = int(sys.argv[1]) if len(sys.argv) > 1 else ITEMS
-    os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "eu-west-1"}
+    os.environ |= KEYS
     with cloud():
         first_s, calls = first_of(WAITING)
         print(f"the first free of {WAITING:,}: {first_s:.3f} s, {calls} calls, a page of {PAGE}")

@@ -8,7 +8,6 @@ turns in one process. The container itself, a process of its own, is asked the s
 
 from __future__ import annotations
 
-import http.client
 import sys
 import tempfile
 import time
@@ -24,7 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import conclude
-from benchmarks.serving import FEATURES, container, free_port, write_model
+from benchmarks.serving import FEATURES, container, post, write_model
+from localcloud.sagemaker.endpoints.serving import free_port
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
@@ -138,12 +138,7 @@ def peak_mb(root: Path, pieces: list[bytes]) -> float:
     port = free_port()
     with container(root, port, SAGEMAKER_BATCH="true") as process:
         for piece in pieces:
-            connection = http.client.HTTPConnection("127.0.0.1", port)
-            connection.request("POST", "/invocations", piece, {"content-type": CONTENT_TYPE})
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            answer.read()
-            connection.close()
+            post(port, piece, CONTENT_TYPE)
         status = Path(f"/proc/{process}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

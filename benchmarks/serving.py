@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -25,11 +26,13 @@ from statistics import median
 from typing import Any
 
 from benchmarks import conclude
-from millrace.artefact.artefact import Artefact, Description, Digests, digest, write_folder
+from localcloud.sagemaker.endpoints.serving import free_port
+from millrace.artefact.artefact import Artefact, Digests, digest, write_folder
 from millrace.features.catalogue import signature
 from millrace.features.number import Number
 from millrace.models.feedforward.declaration import Feedforward
 from millrace.tasks.binary import Binary
+from tests.builders import description
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 BAR_RATIO = 4.0
@@ -52,18 +55,8 @@ def write_model(folder: Path) -> None:
     predictor = build(Feedforward(), signature(features), task.objective).eval()
     weights, onnx = save(predictor.state_dict()), export(predictor, signature(features))
     digests = Digests(data="", contract="", config="", code="", weights=digest(weights), onnx=digest(onnx))
-    description = Description(
-        family="feedforward",
-        parameters={},
-        features=features,
-        task=task,
-        label="class",
-        temperature=1.0,
-        digests=digests,
-        torch="",
-        walk_forward=(),
-    )
-    write_folder(folder, Artefact(description=description, weights=weights, onnx=onnx, history=b"[]"))
+    own = description(features=features, task=task, label="class", digests=digests)
+    write_folder(folder, Artefact(description=own, weights=weights, onnx=onnx, history=b"[]"))
 
 
 @contextmanager
@@ -83,17 +76,20 @@ def started(arguments: list[str], port: int, **variables: str) -> Iterator[int]:
             process.send_signal(signal.SIGKILL)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
 def container(root: Path, port: int, **variables: str) -> AbstractContextManager[int]:
     """The process id of the serving container, of one worker; `root` stands for /opt/ml."""
     command = [sys.executable, "-m", "millrace.jobs.serving", "serve"]
     own = {"MILLRACE_ML_ROOT": str(root), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
     return started(command, port, **own, SAGEMAKER_BIND_TO_PORT=str(port), **variables)
+
+
+def post(port: int, body: bytes, content_type: str = "application/json") -> bytes:
+    """The container's answer; raises HTTPError for another status than 200."""
+    headers = {"content-type": content_type}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: bytes = answer.read()
+    return found
 
 
 def cpu_s(pid: int) -> float:

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,23 +27,16 @@ from typing import Any
 import numpy as np
 
 from benchmarks import conclude
-from benchmarks.prediction import CONTEXT, ENVIRONMENT, EVENT, Queue
-from benchmarks.serving import FEATURES, REPOSITORY, container, free_port, write_model
+from benchmarks.prediction import ENVIRONMENT, EVENT, Queue
+from benchmarks.serving import FEATURES, REPOSITORY, container, post, write_model
+from localcloud.sagemaker.endpoints.serving import free_port
 from millrace.functions.judge_phase.copies import ROWS
+from tests.functions.cold_start import CONTEXT
 
 BAR_RATIO = 1.05
 """p99 with looks over p99 without."""
 BLOCKS, REQUESTS = 40, 400
 """Blocks of either kind, and requests of a block."""
-
-
-def post(port: int, body: bytes) -> bytes:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/invocations", data=body, headers={"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: bytes = answer.read()
-    return found
 
 
 def look(port: int) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks import conclude
+from benchmarks.training_cpu import noise_of
 from millrace.features.signature import Signature, TensorSpec
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import TrainingInputs, train
@@ -143,12 +144,8 @@ class Bare(nn.Module):
 
 def made(given: Given, rows: int, seed: int) -> Resident:
     """Noise, and classes that follow nothing: the speed does not depend on them."""
-    random = torch.Generator().manual_seed(seed)
-    shape = (rows, *(size or 1 for size in given.x.shape))
-    x = torch.randint(0, WORDS, shape, generator=random)
-    if given.x.dtype == "float32":
-        x = torch.randn(shape, generator=random)
-    return Resident(tensors={"x": x}, target_N=torch.randint(0, CLASSES, (rows,), generator=random))
+    noise = noise_of((given.x,), rows, seed, most=WORDS, classes=CLASSES)
+    return Resident(tensors=noise.tensors, target_N=noise.target_N.long())
 
 
 def ours(name: str, *, epochs: int = EPOCHS, rows: int | None = None) -> float:

@@ -50,17 +50,17 @@ CASES = {
 }
 
 
-def made(signature: Signature, rows: int, seed: int) -> Resident:
+def noise_of(signature: Signature, rows: int, seed: int, *, most: int = 256, classes: int = 2) -> Resident:
     """Noise, and labels that follow nothing: the speed does not depend on them."""
     random = torch.Generator().manual_seed(seed)
 
     def fill(spec: TensorSpec) -> torch.Tensor:
         shape = (rows, *(size or 1 for size in spec.shape))
-        if spec.dtype == "uint8":
-            return torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
+        if spec.dtype in ("uint8", "int64"):
+            return torch.randint(0, most, shape, generator=random, dtype=getattr(torch, spec.dtype))
         return torch.randn(shape, generator=random)
 
-    target_N = torch.randint(0, 2, (rows,), generator=random).float()
+    target_N = torch.randint(0, classes, (rows,), generator=random).float()
     return Resident(tensors={spec.name: fill(spec) for spec in signature}, target_N=target_N)
 
 
@@ -98,7 +98,7 @@ def textbook(case: Case, rows: Resident, held: Resident) -> float:
 
 def measured(case: Case) -> list[tuple[float, float]]:
     """Our rate and the textbook's, round by round."""
-    rows, held = made(case.signature, case.rows, 0), made(case.signature, case.rows // 10, 1)
+    rows, held = noise_of(case.signature, case.rows, 0), noise_of(case.signature, case.rows // 10, 1)
     for loop in (ours, textbook):
         loop(case, rows, held)  # once to warm up
     return [(ours(case, rows, held), textbook(case, rows, held)) for _ in range(ROUNDS)]

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,14 +26,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import conclude
+from benchmarks import conclude, last_line
 from benchmarks.peers import PEERS, environment
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 ROWS, MORE_ROWS, GROUP_ROWS = 1_000_000, 4_000_000, 62_500
 ROUNDS = 3
 BAR_GREAT_EXPECTATIONS, BAR_MB = 10.0, 512
@@ -179,15 +177,6 @@ def screened(file: Path, rows: int) -> dict[str, Any]:
     return {"wall_s": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def run(*arguments: str) -> dict[str, Any]:
-    """The last line that a process prints."""
-    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)}: exit status {done.returncode}\n{done.stderr[-2000:]}")
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return told
-
-
 def compare(scratch: Path) -> dict[str, list[dict[str, Any]]]:
     """What each engine took in each round; exits where two differ in their answers."""
     peers, rules, python = PEERS / "validation.py", scratch / "rules.json", environment("validation")
@@ -196,8 +185,8 @@ def compare(scratch: Path) -> dict[str, list[dict[str, Any]]]:
     write(ROWS, scratch / "peers.parquet", with_lines=False)
     commands = {name: (python, peers, name, scratch / "peers.parquet", rules) for name in EQUALS}
     commands["ours"] = (sys.executable, "-m", "benchmarks.validation", "ours", scratch / "ours.parquet")  # type: ignore[assignment]
-    rounds = [{name: run(*map(str, command)) for name, command in commands.items()} for _ in range(ROUNDS)]
-    slow = run(*map(str, (python, peers, "great_expectations", scratch / "peers.parquet", rules)))
+    rounds = [{name: last_line(*map(str, command)) for name, command in commands.items()} for _ in range(ROUNDS)]
+    slow = last_line(*map(str, (python, peers, "great_expectations", scratch / "peers.parquet", rules)))
     found = {name: [one[name] for one in rounds] for name in commands} | {"great_expectations": [slow]}
     answers = {
         name: {(one["accepted"], one["refused"], one["answers"]) for one in told} for name, told in found.items()
@@ -236,7 +225,7 @@ def measure() -> None:
         peaks = {}
         for rows in (ROWS, MORE_ROWS):
             write(rows, scratch / "large.parquet", with_lines=True)
-            told = run(sys.executable, "-m", __spec__.name, "screened", str(scratch / "large.parquet"), str(rows))
+            told = last_line(sys.executable, "-m", __spec__.name, "screened", str(scratch / "large.parquet"), str(rows))
             peaks[rows] = told["peak_mb"]
             print(f"from file to files, {rows:,} rows: {told['wall_s']:.1f} s, peak {told['peak_mb']:.0f} MB")
     judge_s, whole_s = {}, {}

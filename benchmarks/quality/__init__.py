@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks import conclude
+from millrace.tasks import metrics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,20 @@ def measured(seeds: Iterable[int], measure: Callable[[int], Mapping[str, float]]
         mean={name: float(np.mean([one[name] for one in found])) for name in names},
         spread={name: float(np.ptp([one[name] for one in found])) for name in names},
     )
+
+
+def score(p_N: npt.NDArray[Any], target_N: npt.NDArray[Any]) -> dict[str, float]:
+    auc = metrics.auc(p_N, target_N)
+    assert auc is not None
+    return {"accuracy": float(((p_N >= 0.5) == (target_N > 0.5)).mean()), "auc": auc}
+
+
+def scores_of(
+    models: Mapping[str, Any], x: npt.NDArray[Any], target: npt.NDArray[Any], train: Any, test: Any
+) -> dict[str, dict[str, float]]:
+    """Of simple models of two classes, fitted on the rows `train`, on the rows `test`."""
+    fitted = {name: model.fit(x[train], target[train]) for name, model in models.items()}
+    return {name: score(model.predict_proba(x[test])[:, 1], target[test]) for name, model in fitted.items()}
 
 
 def arguments(doc: str | None) -> argparse.ArgumentParser:

@@ -14,9 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.quality import arguments, conclude_set, measured
+from benchmarks.quality import arguments, conclude_set, measured, score, scores_of
 from benchmarks.quality.trained import WORKLOADS, train_workload
-from millrace.tasks import metrics
 from millrace.workload.load import load_workload
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -49,7 +48,7 @@ def _read(path: Path) -> list[list[str]]:
         return [row for row in csv.reader(file, skipinitialspace=True) if len(row) == len(NAMES)]
 
 
-def floors(rows: pa.Table) -> dict[str, tuple[float, float]]:
+def floors(rows: pa.Table) -> dict[str, dict[str, float]]:
     """Accuracy and AUC of simple models of the same features, on the test part."""
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -73,17 +72,7 @@ def floors(rows: pa.Table) -> dict[str, tuple[float, float]]:
         "logistic": make_pipeline(columns, LogisticRegression(max_iter=2000)),
         "boosted trees": make_pipeline(codes, HistGradientBoostingClassifier(random_state=0)),
     }
-    found = {}
-    for name, model in models.items():
-        model.fit(cells[~is_test], target[~is_test])
-        found[name] = _score(model.predict_proba(cells[is_test])[:, 1], target[is_test])
-    return found
-
-
-def _score(p_N: np.ndarray, target_N: np.ndarray) -> tuple[float, float]:
-    auc = metrics.auc(p_N, target_N)
-    assert auc is not None
-    return float(((p_N >= 0.5) == (target_N > 0.5)).mean()), auc
+    return scores_of(models, cells, target, ~is_test, is_test)
 
 
 def main() -> None:
@@ -92,8 +81,7 @@ def main() -> None:
 
     def measure(seed: int) -> dict[str, float]:
         trained = train_workload("income", rows, parameters={"seed": seed})
-        accuracy, auc = _score(trained.test.output_NW[:, 0], trained.test.target_N)
-        return {"accuracy": accuracy, "auc": auc, "seconds": trained.seconds}
+        return score(trained.test.output_NW[:, 0], trained.test.target_N) | {"seconds": trained.seconds}
 
     found, simple = measured(SEEDS, measure, of="income"), floors(rows)
     figures = [
@@ -101,10 +89,10 @@ def main() -> None:
             f"income, {name}",
             name,
             bar,
-            floor=simple["logistic"][place],
-            rival=max(both[place] for both in simple.values()),
+            floor=simple["logistic"][name],
+            rival=max(both[name] for both in simple.values()),
         )
-        for place, (name, bar) in enumerate({"accuracy": ACCURACY, "auc": AUC}.items())
+        for name, bar in {"accuracy": ACCURACY, "auc": AUC}.items()
     ]
     conclude_set("income", [*figures, found.figure("income, seconds", "seconds", MOST_S, less_is_better=True)])
 

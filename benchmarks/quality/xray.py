@@ -14,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.quality import Measured, arguments, conclude_set, measured
+from benchmarks.quality import Measured, arguments, conclude_set, measured, score, scores_of
 from benchmarks.quality.trained import train_workload
-from millrace.tasks import metrics
 
 SEEDS = (0, 1, 2)
 SHAPE = (28, 28)
@@ -78,17 +76,7 @@ def floors(path: Path) -> dict[str, dict[str, float]]:
         "logistic": LogisticRegression(max_iter=2000),
         "boosted trees": HistGradientBoostingClassifier(random_state=0),
     }
-    found = {}
-    for name, model in models.items():
-        model.fit(pixels[train], target[train])
-        found[name] = score(model.predict_proba(pixels[test])[:, 1], target[test])
-    return found
-
-
-def score(p_N: npt.NDArray[Any], target_N: npt.NDArray[Any]) -> dict[str, float]:
-    auc = metrics.auc(p_N, target_N)
-    assert auc is not None
-    return {"accuracy": round(float(((p_N >= 0.5) == (target_N > 0.5)).mean()), 4), "auc": round(auc, 4)}
+    return scores_of(models, pixels, target, train, test)
 
 
 def measure(name: str, rows: pa.Table) -> Measured:

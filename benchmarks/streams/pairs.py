@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from benchmarks.streams.electricity import stream, trees
 from millrace.evaluation.sequential import Pair
 
-SAMPLE = Path("workloads/electricity/sample/elec2.parquet")
-COLUMNS = ["day_of_week", "period", "nswprice", "nswdemand", "vicprice", "vicdemand", "transfer"]
 A_DAY, WARM_DAYS = 48, 140
 DIFFER, NEVER = 0.05, 0.2
 """The share of requests whose answers differ, and of labels that never come."""
@@ -34,14 +31,10 @@ class Day:
 
 def real_days() -> tuple[list[Day], float]:
     """The days after the warm-up, and the share of requests whose answers differ."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    table = pq.read_table(SAMPLE).to_pandas()
-    X, y, warm = table[COLUMNS].to_numpy(float), table["class"].to_numpy(np.int64), WARM_DAYS * A_DAY
+    (X, y), warm = stream(), WARM_DAYS * A_DAY
     shares = []
     for past in (slice(0, warm // 2), slice(warm // 2, warm)):
-        model = HistGradientBoostingClassifier(random_state=0, early_stopping=False, max_iter=60)
-        shares.append(model.fit(X[past], y[past]).predict_proba(X[warm:]))
+        shares.append(trees().fit(X[past], y[past]).predict_proba(X[warm:]))
     sure, right = [share.max(1) for share in shares], [share.argmax(1) == y[warm:] for share in shares]
     differ, days = right[0] != right[1], []
     for start in range(0, len(differ) - A_DAY + 1, A_DAY):

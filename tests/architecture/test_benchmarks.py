@@ -62,6 +62,7 @@ NEAR = Slice(
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
     "ages": {"cold": 1.1, "warm": 1.9},
+    "bulk": {"wall_s": 400.0, "peak_gb": 1.5, "again": 0.00098},
     "burst": {"simulated": BURST, "alone": replace(BURST, hours=5.0)},
     "company": {"found": [FAMILY]},
     "consumers": {"made": 10_000, "lost": 0, "twice": 0, "failed": 100},
@@ -98,6 +99,7 @@ HELD: dict[str, dict[str, Any]] = {
 MISSED: list[tuple[str, dict[str, Any]]] = [
     ("ages", {"cold": 2.1}),
     ("ages", {"warm": 2.1}),
+    *(("bulk", missed) for missed in ({"wall_s": 1501.0}, {"peak_gb": 4.1}, {"again": 0.0}, {"again": 0.0012})),
     ("burst", {"simulated": replace(BURST, effects=SIMULATED - 1)}),
     ("burst", {"simulated": replace(BURST, repeated=1)}),
     ("burst", {"simulated": replace(BURST, dead=1)}),

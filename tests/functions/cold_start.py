@@ -24,9 +24,9 @@ CONTEXT = SimpleNamespace(
 )
 
 
-def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAMES, **more: str) -> None:
+def variables(names: WorkloadNames = NAMES, **more: str) -> dict[str, str]:
     """The variables of every function, and `more`; credentials that no service of AWS's takes."""
-    for name, value in {
+    return {
         **KEYS,
         "AWS_DEFAULT_REGION": names.platform.region,
         "POWERTOOLS_SERVICE_NAME": names.workload,
@@ -37,7 +37,11 @@ def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAM
         "MILLRACE_WORKLOAD": names.workload,
         "MILLRACE_APPROVAL": "none",
         **more,
-    }.items():
+    }
+
+
+def set_variables(monkeypatch: pytest.MonkeyPatch, *, names: WorkloadNames = NAMES, **more: str) -> None:
+    for name, value in variables(names, **more).items():
         monkeypatch.setenv(name, value)
 
 
