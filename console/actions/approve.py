@@ -274,9 +274,14 @@ def decide(
         known = ", ".join(one.object.drop_id[:DROP_SHORT] for one in waiting) or "none waits"
         raise RunError(f"expected the id or the key of one held batch, got {wanted!r}: {known}")
     (batch,) = meant
-    at = environment.now()
+    at, by, drop_id = environment.now(), environment.identity(), batch.object.drop_id
     if batch.status == "waiting":
-        _keep(environment, names, batch, status, reason=reason, at=at)
+        if not held.decide(drop_id, status, by=by, reason=reason):
+            raise RunError(f"{drop_id}: expected a batch that waits, somebody has just decided on it")
+        event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
+        said = {"labels": batch.labels, "because": batch.because, "by": by, "reason": reason}
+        details = HeldLabelsDecided(drop=batch.object.key, drop_id=drop_id, **said)
+        record(environment, names, event, details, command="labels", by=by, at=at)
     if status == "refused":
         return batch, ""
     detail = {"feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
@@ -286,26 +291,6 @@ def decide(
         "ingest",
         as_of=at,
         more={"detail": detail},
-        name=f"held-{batch.object.drop_id}",  # learnt by one run, however often it is accepted
+        name=f"held-{drop_id}",  # learnt by one run, however often it is accepted
     )
     return batch, run.name
-
-
-def _keep(
-    environment: Environment,
-    names: WorkloadNames,
-    batch: HeldBatch,
-    status: Literal["accepted", "refused"],
-    *,
-    reason: str,
-    at: datetime,
-) -> None:
-    """Raises RunError if somebody else has decided meanwhile."""
-    by, drop_id = environment.identity(), batch.object.drop_id
-    if not HeldLabels(state_of(environment, names)).decide(drop_id, status, by=by, reason=reason):
-        raise RunError(f"{drop_id}: expected a batch that waits, somebody has just decided on it")
-    event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
-    details = HeldLabelsDecided(
-        drop=batch.object.key, drop_id=drop_id, labels=batch.labels, because=batch.because, by=by, reason=reason
-    )
-    record(environment, names, event, details, command="labels", by=by, at=at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,6 @@ from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.console.queries.stored import head_object
 from millrace.console.stages import declared_stages
-from millrace.contract.csv_form import CsvForm
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
@@ -240,9 +239,14 @@ def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
     """The columns of a file to score that hold the contract's label, by their names in the file.
 
     Empty for another feed, for a label that is also an input, and for a file whose columns cannot be read here."""
-    if not (unwanted := _label_names(contract, feed)):
-        return ()
-    return tuple(name for name in _names_in(file, contract.table(feed).csv) if name in unwanted)
+    unwanted, names = _label_names(contract, feed), list[str]()
+    with file.open("rb") as opened:
+        head = opened.read(HEAD_BYTES)
+    # Only a warning depends on the names. A file that cannot be read here is judged by ingestion.
+    with suppress(DropError, ValueError, OSError):
+        if unwanted and head.strip() and (known := TABLE_FILES.get(format_of(head))):
+            names = known.column_names(file, contract.table(feed).csv)
+    return tuple(name for name in names if name in unwanted)
 
 
 def _label_names(contract: Contract, feed: Feed) -> set[str]:
@@ -252,27 +256,6 @@ def _label_names(contract: Contract, feed: Feed) -> set[str]:
     return labels - {*contract.table(feed).name_of} if feed == "scoring" else set()
 
 
-def unwanted(labels: Sequence[str]) -> str:
-    """The warning for a file to score that has these label columns."""
-    column = "column" if len(labels) == 1 else "columns"
-    return (
-        f"the file has the label, {column} {', '.join(labels)}, which no file to score has: it is not ignored, the "
-        "rows will be quarantined without a prediction; drop the file without it (with it: --feed labels or training)"
-    )
-
-
-def _names_in(file: Path, form: CsvForm) -> list[str]:
-    """The file's column names; empty if they cannot be read."""
-    with file.open("rb") as opened:
-        head = opened.read(HEAD_BYTES)
-    try:
-        # Only a warning depends on the names. A file that cannot be read here is judged by ingestion.
-        known = TABLE_FILES.get(format_of(head)) if head.strip() else None
-        return known.column_names(file, form) if known else []
-    except (DropError, ValueError, OSError):
-        return []
-
-
 def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
     """The object's key, `<workload>/<feed>/<name>`. Raises RunError for a name that does not lead below the feed."""
     if not is_below(name):
@@ -280,14 +263,14 @@ def landing_key(names: WorkloadNames, feed: str, name: str) -> str:
     return f"{names.workload}/{feed}/{name}"
 
 
-def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, by: str = "") -> Dropped:
+def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, said: Mapping[str, str]) -> Dropped:
     """The object that the file became, encrypted as the bucket's default says. `s3` is boto3's client.
 
-    `by` is the identity of the person, for the object's metadata.
+    `said` are the object's metadata: `by`, the identity of the person, and `repairs`, the drop that it mends.
 
     Raises RunError if the bucket keeps no versions: the intake identifies an object by its version."""
     bucket = names.platform.bucket("landing")
-    metadata = {"by": by} if by else {}
+    metadata = dict(said)
     with file.open("rb") as body:
         if (size := file.stat().st_size) > MOST_PUT_BYTES:
             s3.upload_fileobj(body, bucket, key, ExtraArgs={"Metadata": metadata})
@@ -355,7 +338,8 @@ def warnings(
         yield from told_of_job(content.path.stat().st_size, workload, contract, **bulk)
     yield from content.notes
     if labels := labels_in(content.plain, contract, feed):
-        yield f"warning: {unwanted(labels)}"
+        what = f"the file has the label, {' and '.join(labels)}, which no file to score has: its rows get no prediction"
+        yield f"warning: {what}; drop it without the label (with it: --feed labels or training)"
     if before := head_object(s3, f"s3://{names.platform.bucket('landing')}/{key}"):
         was = f"{before['ContentLength']:,} bytes of {before['LastModified']:%Y-%m-%d %H:%M}"
         kept = ", whose good rows take the place of the earlier ones; another name keeps both" * (feed != "scoring")

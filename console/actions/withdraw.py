@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from millrace.aws.objects import keys_below
 from millrace.console.environment import Environment
-from millrace.console.files.catalogue import TABLE_FILES, TABLES
-from millrace.console.queries.drops import Row
 from millrace.console.queries.stored import object_of
-from millrace.contract.schema import Contract, Feed
+from millrace.contract.schema import Feed
 from millrace.datasets.table_versions import TableVersion
-from millrace.errors import DropError, RunError, WithdrawalError
-from millrace.files.catalogue import FORMATS, format_in, named, unpacked
-from millrace.files.parsed import Limits
+from millrace.errors import WithdrawalError
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.names import WorkloadNames
 
@@ -94,38 +88,3 @@ def withdraw(environment: Environment, names: WorkloadNames, request: Withdrawal
     if "FunctionError" in answer:
         raise WithdrawalError(str(document.get("errorMessage", document)))
     return Withdrawn.model_validate(document)
-
-
-def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:
-    """Write the refused rows to the file at `path`; returns how many rows it has.
-
-    The records come out of the dropped object, unpacked, in its order. A line of column names comes first if the
-    object has one.
-    If several versions of an object had refused rows, the version counts whose rows were refused last. `s3` is boto3's
-    client.
-    Raises RunError if the rows are of no file or of several, if the file was refused whole, and if it cannot be read by
-    the contract as it is now."""
-    rows = list(refused)
-    # In order of time, so the source that was refused last replaces the earlier ones of its key.
-    last = {row.drop: row.source for row in sorted(rows, key=lambda row: row.quarantined_at)}
-    rows = [row for row in rows if row.source == last[row.drop]]
-    if len(last) != 1:
-        came = ", ".join(sorted(last)[:3]) or "none"
-        raise RunError(f"--rows: expected refused rows of one dropped file, which --drop names, got {came}")
-    # A file that was refused whole is one row of the quarantine without a line.
-    if whole := [row for row in rows if row.line is None]:
-        came = whole[0].detail
-        raise RunError(f"{whole[0].drop}: expected a file with refused rows, got one that was refused whole: {came}")
-    source = object_of(rows[0].source)
-    table, wanted = contract.table(cast("Feed", rows[0].feed)), {cast("int", row.line) for row in rows}
-    with TemporaryDirectory() as temporary:
-        (dropped := Path(temporary) / "dropped").write_bytes(s3.get_object(**source)["Body"].read())
-        try:
-            with unpacked(dropped, Limits()) as plain:
-                form = format_in(plain, table)
-                if form not in TABLE_FILES:
-                    raise RunError(f"--rows: expected a drop of {TABLES}, got {named([FORMATS[form]])}")
-                TABLE_FILES[form].write_rows(plain, table, wanted, path)
-        except DropError as error:
-            raise RunError(f"{source['Key']}: expected a file that the contract takes now, got {error}") from None
-    return len(wanted)

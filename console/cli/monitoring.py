@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +17,6 @@ from millrace.errors import RunError
 from millrace.tasks.figures import short
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from millrace.console.queries.alarms import Limit, Receiver, Watched
     from millrace.console.queries.monitoring import MonitoredWindow, ServedWindow
     from millrace.names import WorkloadNames
@@ -122,7 +120,7 @@ def monitor(
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
     from millrace.console.queries.alarms import find_limits, find_unjudged, read_champion
-    from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, windows
+    from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, served_windows, windows
 
     if start:
         start_run("monitor", target, as_of=as_of, wait=wait, as_json=json)
@@ -140,41 +138,27 @@ def monitor(
         found = [asdict(window) | said for window, said in zip(shown, served, strict=True)]
         show_json({"windows": found, "limits": [asdict(one) for one in limits]})
         return
-    rejected = find_rejected(environment, names, judged)
-    _show_windows(names, judged, watched, limit=limit, rejected=rejected)
-    for run in runs:
-        if run.report.feedback:
-            print(f"\nRun of {run.report.as_of:%Y-%m-%d}: {run.report.feedback.sentence}.")
-    _show_limits(limits)
-
-
-def _show_windows(
-    names: WorkloadNames,
-    judged: tuple[MonitoredWindow, ...],
-    watched: Watched | None,
-    *,
-    limit: int,
-    rejected: Mapping[date, int] | None = None,
-) -> None:
-    """Print the newest `limit` windows with decisions (0: all), and one line on the windows without."""
-    from millrace.console.queries.monitoring import served_windows
-
     # Windows without decisions have no figures, so they are only counted.
     filled, empty = ([one for one in judged if bool(one.decisions) is is_filled] for is_filled in (True, False))
-    shown = filled[-limit:] if limit else filled
+    newest = filled[-limit:] if limit else filled
     nothing = NOTHING if empty else NONE_RAN.format(start=command(names, "monitor", "--start"))
-    served = {(one.window.start, one.window.end): one for one in served_windows(filled, rejected=rejected)}
-    rows = [_row(window, watched) | _served(served.get((window.start, window.end))) for window in shown]
+    rejected = find_rejected(environment, names, judged)
+    spans = {(one.window.start, one.window.end): one for one in served_windows(filled, rejected=rejected)}
+    rows = [_row(window, watched) | _served(spans.get((window.start, window.end))) for window in newest]
     show_rows(rows, as_json=False, nothing=nothing)
-    if left := len(filled) - len(shown):
+    if left := len(filled) - len(newest):
         typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
-    for window in shown:
-        found = served.get((window.start, window.end))
-        if told := (*window.shifts, *(found.unusual if found else ())):
+    for window in newest:
+        span = spans.get((window.start, window.end))
+        if told := (*window.shifts, *(span.unusual if span else ())):
             print(f"\n{window.start} to {window.end}: {'; '.join(told)}")
     if empty:
         many = count(len(empty), "window").capitalize()
         print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")
+    for run in runs:
+        if run.report.feedback:
+            print(f"\nRun of {run.report.as_of:%Y-%m-%d}: {run.report.feedback.sentence}.")
+    _show_limits(limits)
 
 
 def _row(window: MonitoredWindow, watched: Watched | None) -> dict[str, Any]:

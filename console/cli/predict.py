@@ -33,10 +33,7 @@ from millrace.workload.load import load_workload, workload_folders, workloads_fo
 if TYPE_CHECKING:
     from millrace.console.actions.drop import Dropped
     from millrace.console.actions.predict import RowAnswer
-    from millrace.console.environment import Environment
     from millrace.console.files.given import Given
-    from millrace.console.files.grid import Inside
-    from millrace.contract.schema import Contract, Feed
     from millrace.names import WorkloadNames
     from millrace.tasks.task import AnswerField
 
@@ -233,6 +230,9 @@ def drop(
         ),
     ],
     name: Annotated[str, typer.Option(help="The object's name below the feed.", show_default="the file's name")] = "",
+    repairs: Annotated[
+        str, typer.Option(metavar="DROP", help="The drop whose refused rows it mends, by `quarantine --rows`.")
+    ] = "",
     scale: Scale = False,
     wait: Annotated[
         bool,
@@ -255,10 +255,17 @@ def drop(
 
     Example: millrace drop photos --feed training, of photos/yes/1.png, photos/no/2.png …: the images go as one Parquet
     file. For the feed scoring they need no classes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from millrace.aws.objects import read_object
     from millrace.console.actions import drop
+    from millrace.console.actions.repair import repaired_drop
     from millrace.console.cli.follow import follow_drop, require_success
-    from millrace.console.cli.printing import check_ending
+    from millrace.console.cli.printing import check_ending, export
+    from millrace.console.queries.drops import find_rows, scored_rows
     from millrace.console.queries.reviews import check_model, check_taken, lacks_model, tried_again
+    from millrace.console.queries.stored import as_file
 
     known = drop.check(files, feed, target.stage)
     if output is not None and not (wait and known == "scoring"):
@@ -272,14 +279,27 @@ def drop(
     if wait and known == "scoring":
         check_model(environment, names)
     contract = load_contract(workloads_folder() / names.workload)
+    contract = contract.mending() if repairs else contract
+    s3, said = environment.client("s3"), {"by": environment.identity()} if known != "scoring" else {}
+
+    def upload(file: Given) -> tuple[Dropped, bytes]:
+        """Upload the file, or a temporary one of images or of rows; what was dropped, and its rows for the answers."""
+        if file.path.is_dir() and (left_out := find_images(file.path).left_out):
+            typer.echo(f"warning: {left_out}", err=True)
+        with drop.content_of(file, contract, known, inside, scale=scale, stage=target.stage) as content:
+            key = drop.landing_key(names, known, name or content.name)
+            for warning in drop.warnings(s3, names, contract, known, content, key):
+                typer.echo(warning, err=True)
+            if repairs:
+                said["repairs"] = repaired_drop(environment, names, contract, repairs, known, content.path, key)
+            done = drop.put(s3, names, content.path, feed=known, key=key, said=said)
+            return done, content.plain.read_bytes() if output else b""
+
     with given(files, inside) as opened:
         if len(opened) > 1 and (name or output):
             option = "--name" if name else "--output"
             raise typer.BadParameter(f"expected one file beside it, got {len(opened)}", param_hint=option)
-        sent = [
-            _upload(environment, names, contract, known, one, inside, name=name, scale=scale, keeps=bool(output))
-            for one in opened
-        ]
+        sent = [upload(one) for one in opened]
     dropped = [each for each, _ in sent]
     # A drop of the feed scoring waits in its queue until a model is live.
     waits = known == "scoring" and lacks_model(environment, names)
@@ -297,66 +317,14 @@ def drop(
     if output is not None:
         uri = next((each.outcome.uri for each in found[0] if each.outcome.uri), "")
         [(each, content)] = sent
-        _write_answers(environment, names, contract, content, uri=uri, drop_id=each.drop_id, output=output, long=long)
+        delivered = pq.read_table(io.BytesIO(read_object(s3, uri))) if uri else None
+        refused = list(find_rows(environment, names, runs={each.drop_id}))
+        prediction = load_workload(workloads_folder() / names.workload).prediction
+        fields = (*declare(prediction, contract.label).answer, *prediction.dates) if long else ()
+        with as_file(content, "sent") as path:
+            rows = scored_rows(path, contract, delivered, refused, long=fields)
+        # A file that was refused whole has no rows, and leaves none.
+        if rows:
+            count = export(rows, output, pa.schema([(name, pa.string()) for name in rows[0]]))
+            typer.echo(f"{output}: {count:,} rows, {len(refused):,} of them without an answer", err=True)
     require_success(names, [one for ended in found for one in ended])
-
-
-def _upload(
-    environment: Environment,
-    names: WorkloadNames,
-    contract: Contract,
-    feed: Feed,
-    file: Given,
-    inside: Inside,
-    *,
-    name: str,
-    scale: bool,
-    keeps: bool,
-) -> tuple[Dropped, bytes]:
-    """Upload the file, or a temporary one of images or of rows; what was dropped, and its rows if it `keeps` them."""
-    from millrace.console.actions import drop
-
-    if file.path.is_dir() and (left_out := find_images(file.path).left_out):
-        typer.echo(f"warning: {left_out}", err=True)
-    s3, by = environment.client("s3"), environment.identity() if feed == "labels" else ""
-    with drop.content_of(file, contract, feed, inside, scale=scale, stage=names.platform.stage) as content:
-        key = drop.landing_key(names, feed, name or content.name)
-        for said in drop.warnings(s3, names, contract, feed, content, key):
-            typer.echo(said, err=True)
-        done = drop.put(s3, names, content.path, feed=feed, key=key, by=by)
-        return done, content.plain.read_bytes() if keeps else b""
-
-
-def _write_answers(
-    environment: Environment,
-    names: WorkloadNames,
-    contract: Contract,
-    sent: bytes,
-    *,
-    uri: str,
-    drop_id: str,
-    output: Path,
-    long: bool,
-) -> None:
-    """Write the rows of the dropped file with their answers, the predictions at `uri` and the quarantine beside them.
-
-    A file that was refused whole has no rows, and leaves none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from millrace.aws.objects import read_object
-    from millrace.console.cli.printing import export
-    from millrace.console.queries.drops import find_rows, scored_rows
-    from millrace.console.queries.stored import as_file
-
-    delivered = pq.read_table(io.BytesIO(read_object(environment.client("s3"), uri))) if uri else None
-    refused = list(find_rows(environment, names, runs={drop_id}))
-    prediction = load_workload(workloads_folder() / names.workload).prediction
-    fields = (*declare(prediction, contract.label).answer, *prediction.dates) if long else ()
-    with as_file(sent, "sent") as path:
-        rows = scored_rows(path, contract, delivered, refused, long=fields)
-    if not rows:
-        return
-    schema = pa.schema([(name, pa.string()) for name in rows[0]])
-    count = export(rows, output, schema)
-    typer.echo(f"{output}: {count:,} rows, {len(refused):,} of them without an answer", err=True)

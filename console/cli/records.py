@@ -52,26 +52,32 @@ def quarantine(
 ) -> None:
     """Show quarantined rows: how many by reason, then reason, column, expected and actual value, line.
 
-    Example: millrace quarantine --drop week.csv. With --rows a file has the rows as the dropped file had them: mend
-    it, or the contract, and drop it. --json also has the rows as they came, each as text, where long cells are cut."""
+    Example: millrace quarantine --drop week.csv. With --rows a file has the rows as the dropped file had them, with
+    their lines: mend it, or the contract, and drop it with --repairs week.csv. --json also has the rows as they came,
+    each as text, where long cells are cut."""
     from millrace.console.queries import drops as refused
+    from millrace.console.queries.repairs import find_repairs
 
     refused.check_reason(reason)
     environment, names = target.find_deployed()
-    found = refused.find_rows(environment, names, drop=drop, reason=reason)
+    contract = load_contract(workloads_folder() / names.workload).mending()
+    repairs = find_repairs(environment, names, contract)
+    found = repairs.told(refused.find_rows(environment, names, drop=drop, reason=reason))
     if rows:
-        from millrace.console.actions.withdraw import write_refused_rows
+        from millrace.console.actions.repair import write_refused_rows
 
-        contract = load_contract(workloads_folder() / names.workload)
         count = write_refused_rows(environment.client("s3"), contract, found, rows)
-        print(f"{count:,} refused rows in {rows}: mend them or the contract, then millrace drop", file=sys.stderr)
+        then = command(names, "drop", str(rows), "--repairs", drop)
+        print(f"{count:,} refused rows in {rows}: mend them or the contract, then {then}", file=sys.stderr)
         return
     # The counts are of all rows. The table has `limit` of them.
-    counts, shown = refused.summarize(found, shown=limit or None)
+    counts, repaired, shown = refused.summarize(found, shown=limit or None)
     if as_json:
-        show_json({"reasons": dict(counts.most_common()), "rows": [asdict(row) for row in shown]})
+        told = {"reasons": dict(counts), "repaired": dict(+repaired)}
+        show_json(told | {"rows": [asdict(row) for row in shown]})
         return
-    reasons = [{"reason": name, "rows": count} for name, count in counts.most_common()]
+    columns = {"rows": counts, "repaired": +repaired}
+    reasons = [{"reason": one} | {name: rows[one] for name, rows in columns.items() if rows} for one in counts]
     whose = f" of a drop whose key ends with {drop}; `millrace runs` names the drops" if drop else ""
     show_rows(reasons, as_json=False, nothing=f"No row was refused{whose}.")
     if reasons:

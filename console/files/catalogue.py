@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.schema import LINE, Table
-from millrace.errors import RunError
+from millrace.contract.schema import LINE, Column, Table
+from millrace.errors import DropError, RunError
 from millrace.files import csv
 from millrace.files.catalogue import FORMATS, HEAD_BYTES, named, read_drop
-from millrace.files.lines import BOM, lines_of
-from millrace.files.parsed import Limits
+from millrace.files.lines import BOM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +27,15 @@ class TableFile:
     column_names: Callable[[Path, CsvForm], list[str]]
     """The names of a file's columns; of JSON lines only those of the first row. Raises DropError, ValueError or OSError
     if they cannot be read."""
-    write_rows: Callable[[Path, Table, Collection[int], Path], None]
-    """Called with a file, its table, lines counted from 1, and a path. Writes the rows that begin in these lines to the
-    path.
+    begun: Callable[[Path, Table], Sequence[int]]
+    """Called with a file and its table. The lines, from 1, in which its rows begin. Raises DropError if the table does
+    not accept the file."""
+    write_rows: Callable[[Path, Table, Collection[int], Path, bool], None]
+    """Called with a file, its table, lines counted from 1, a path and whether the rows get a number. Writes the rows
+    that begin in these lines to the path; with a number each has its line as LINE, since who mends the file may sort it
+    or leave rows out. A file that has LINE keeps its.
 
     Raises DropError if the table does not accept the file, and RunError if the lines cannot stand alone."""
-    write_pieces: Callable[[Path, Table, Path, int], Iterator[Path]]
-    """Called with a file, its table, a folder and a number. Yields so many new files in the folder, with the file's
-    rows in their order; at most one file for each row."""
 
 
 def _first_line(file: Path) -> bytes:
@@ -52,12 +53,16 @@ def _marked(file: Path) -> tuple[bytes, bytes]:
 
 
 def _write_records(
-    dropped: Path, begun: Sequence[int], wanted: Collection[int], path: Path, *, has_names: bool
+    dropped: Path,
+    begun: Sequence[int],
+    wanted: Collection[int],
+    path: Path,
+    beside: Callable[[bytes, object], bytes],
 ) -> list[bytes]:
     """Write the records that begin in the `wanted` lines to `path`; returns the texts that were written.
 
-    `begun` are the lines, from 1, in which the file's records begin. With `has_names`, what stands before the first
-    record comes first.
+    `begun` are the lines, from 1, in which the file's records begin. `beside` puts the line of a record into its text.
+    What stands before the first record comes first.
     Raises RunError if no record begins in a wanted line."""
     mark, data = _marked(dropped)
     lines = data.split(b"\n")
@@ -66,27 +71,24 @@ def _write_records(
     if other := sorted(set(wanted) - ends.keys()):
         expected = "records where they were when the file was dropped"
         raise RunError(f"--rows: expected {expected}, by the contract as it is now none begins in line {other[0]}")
-    records = [b"\n".join(lines[line - 1 : ends[line] - 1]) for line in sorted(wanted)]
+    records = [beside(b"\n".join(lines[line - 1 : ends[line] - 1]), line) for line in sorted(wanted)]
     # Blank lines before the names stay with them.
-    head = lines[: begun[0] - 1] if has_names and begun else []
+    head = [beside(text, LINE) if text.strip() else text for text in lines[: begun[0] - 1]] if begun else []
     # The last record of the file may have no line end.
     texts = [text.rstrip(b"\n") + b"\n" for text in [*head, *records]]
     path.write_bytes(mark + b"".join(texts))
     return texts
 
 
-def _pieces(source: Path, folder: Path, rows: int, count: int) -> Iterator[tuple[Path, slice]]:
-    """The path of each piece and its rows. The sizes of two pieces differ by one row at most."""
-    count = min(count, rows)
+def cut_into(source: Path, form: TableFile, table: Table, folder: Path, count: int) -> Iterator[Path]:
+    """Write the file's rows, in their order, as so many new files in the folder; at most one file for each row."""
+    begun = form.begun(source, table)
+    count = min(count, len(begun))
     for number in range(count):
         path = folder / f"{source.stem}-{number + 1:03}{source.suffix}"
-        yield path, slice(rows * number // count, rows * (number + 1) // count)
-
-
-def _write_pieces(source: Path, head: bytes, records: Sequence[bytes], folder: Path, count: int) -> Iterator[Path]:
-    """Write the records as files, each with `head` at its beginning."""
-    for path, part in _pieces(source, folder, len(records), count):
-        path.write_bytes(head + b"".join(records[part]))
+        # The sizes of two pieces differ by one row at most.
+        part = slice(len(begun) * number // count, len(begun) * (number + 1) // count)
+        form.write_rows(source, table, begun[part], path, False)
         yield path
 
 
@@ -94,9 +96,15 @@ def _csv_names(file: Path, form: CsvForm) -> list[str]:
     return csv.names_of(_first_line(file).decode(form.encoding).encode(), form)
 
 
-def _write_csv_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> None:
-    texts = _write_records(dropped, _begun(dropped, table), wanted, path, has_names=not table.csv.columns)
-    _check_apart(path, table, texts, sorted(wanted))
+def _write_csv_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path, is_numbered: bool) -> None:
+    has_line = not is_numbered or bool(table.csv.columns) or LINE in _csv_names(dropped, table.csv)
+
+    def beside(text: bytes, cell: object) -> bytes:
+        return text if has_line else f"{cell}{table.csv.delimiter}".encode() + text
+
+    texts = _write_records(dropped, _begun(dropped, table), wanted, path, beside)
+    if is_numbered:
+        _check_apart(path, table, texts, sorted(wanted))
 
 
 def _begun(dropped: Path, table: Table) -> list[int]:
@@ -124,42 +132,37 @@ def _check_apart(path: Path, table: Table, texts: Sequence[bytes], wanted: Seque
         )
 
 
-def _write_csv_pieces(source: Path, table: Table, folder: Path, count: int) -> Iterator[Path]:
-    mark, data = _marked(source)
-    records = list(_records(data, table))
-    # Blank lines before the names stay with them, so that line n of the first piece is line n of the file.
-    names = 0 if table.csv.columns else 1 + next(at for at, record in enumerate(records) if record.strip())
-    yield from _write_pieces(source, mark + b"".join(records[:names]), records[names:], folder, count)
+def first_lines(file: Path, table: Table) -> dict[int, int]:
+    """By the line of each row of a file that mends rows: the line in which its first file had it, as LINE says.
 
-
-def _records(data: bytes, table: Table) -> Iterator[bytes]:
-    """The records with their line ends; the lines of a quoted cell stay together."""
-    # `whole` keeps the line ends as they are in the file. `lines` has none and is only for finding the quotes.
-    whole = [line + b"\n" for line in data.split(b"\n")]
-    whole[-1] = whole[-1].removesuffix(b"\n")
-    lines, at, limits = lines_of(data), 0, Limits(line_bytes=len(data) + 1)
-    while at < len(lines):
-        # The span is 0 or -1 if a quote never closes. Then the line is taken alone.
-        span = max(1, csv.span_of(lines, at, table.csv, limits))
-        yield b"".join(whole[at : at + span])
-        at += span
+    Empty for a file without LINE."""
+    names = tuple(name for name in table.name_of if name != LINE)
+    # A workbook has whole numbers as floats. No column of a contract begins with `_`.
+    first = Column(name="_first", physical_name=LINE, kind="float64")
+    found = dict[int, float | None]()
+    with suppress(DropError):
+        for part in read_drop(file, Table(name=table.name, columns=(first,), csv=table.csv, ignored=names)):
+            found |= zip(part.rows[LINE].to_pylist(), part.rows["_first"].to_pylist(), strict=True)
+    return {own: int(line) for own, line in found.items() if line is not None}
 
 
 def _json_names(file: Path, _: CsvForm) -> list[str]:
     return list(json.loads(_first_line(file)))
 
 
-def _write_json_rows(dropped: Path, _: Table, wanted: Collection[int], path: Path) -> None:
-    lines = dropped.read_bytes().count(b"\n") + 1
-    _write_records(dropped, range(1, lines + 1), wanted, path, has_names=False)
+def _json_begun(file: Path, _: Table) -> list[int]:
+    return [line for line, text in enumerate(file.read_bytes().removeprefix(BOM).split(b"\n"), 1) if text.strip()]
 
 
-def _write_json_pieces(source: Path, _: Table, folder: Path, count: int) -> Iterator[Path]:
-    mark, data = _marked(source)
-    # What follows the last line end is a record only if it is not empty.
-    *lines, last = [line + b"\n" for line in data.split(b"\n")]
-    records = [*lines, *([last.removesuffix(b"\n")] if last != b"\n" else [])]
-    yield from _write_pieces(source, mark, records, folder, count)
+def _write_json_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path, is_numbered: bool) -> None:
+    def beside(text: bytes, cell: object) -> bytes:
+        # A line that is no object stays as it is: nobody knows where its fields begin.
+        has_fields = (
+            is_numbered and text.lstrip().startswith(b"{") and b'"' in text and f'"{LINE}"'.encode() not in text
+        )
+        return text.replace(b"{", f'{{"{LINE}": {cell}, '.encode(), 1) if has_fields else text
+
+    _write_records(dropped, _json_begun(dropped, table), wanted, path, beside)
 
 
 def _parquet_names(file: Path, _: CsvForm) -> list[str]:
@@ -168,11 +171,18 @@ def _parquet_names(file: Path, _: CsvForm) -> list[str]:
     return list(footer_of(file).schema.names)
 
 
-def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path) -> None:
-    """Write the wanted rows with the columns that the contract reads.
+def _parquet_begun(file: Path, _: Table) -> range:
+    from millrace.files.parquet import footer_of
+
+    return range(1, footer_of(file).rows + 1)
+
+
+def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], path: Path, is_numbered: bool) -> None:
+    """Write the wanted rows; those with a number with the columns that the contract reads.
 
     Ignored columns are left out: they say nothing, and Arrow may not be able to take rows of them."""
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     from millrace.files.parquet import footer_of
@@ -180,7 +190,8 @@ def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], pa
 
     footer_of(dropped)
     metadata = pq.read_metadata(dropped)
-    read = [name for name in metadata.schema.to_arrow_schema().names if table.name_of.get(name)]
+    names = metadata.schema.to_arrow_schema().names
+    read = [name for name in names if not is_numbered or table.name_of.get(name) or name == LINE]
     unit = unit_of_int96(dropped, metadata, read)
     rows = pq.ParquetFile(dropped, coerce_int96_timestamp_unit=unit).read(columns=read)
     for place, field in enumerate(rows.schema):
@@ -189,25 +200,16 @@ def _write_parquet_rows(dropped: Path, table: Table, wanted: Collection[int], pa
         elif pa.types.is_binary_view(field.type):
             rows = rows.set_column(place, field.name, rows[field.name].cast(pa.large_binary()))
     # Lines count from 1, rows of Arrow from 0.
-    kept = rows.take(pa.array([line - 1 for line in sorted(wanted)], pa.int64()))
+    lines = pa.array(sorted(wanted), pa.int64())
+    kept = rows.take(pc.subtract(lines, 1))
+    kept = kept if LINE in read or not is_numbered else kept.append_column(LINE, lines)
     pq.write_table(kept, path, write_page_checksum=True)
 
 
-def _write_parquet_pieces(source: Path, _: Table, folder: Path, count: int) -> Iterator[Path]:
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(source)
-    for path, part in _pieces(source, folder, rows.num_rows, count):
-        pq.write_table(rows.slice(part.start, part.stop - part.start), path, write_page_checksum=True)
-        yield path
-
-
 TABLE_FILES: Mapping[str, TableFile] = {
-    "csv": TableFile(column_names=_csv_names, write_rows=_write_csv_rows, write_pieces=_write_csv_pieces),
-    "jsonlines": TableFile(column_names=_json_names, write_rows=_write_json_rows, write_pieces=_write_json_pieces),
-    "parquet": TableFile(
-        column_names=_parquet_names, write_rows=_write_parquet_rows, write_pieces=_write_parquet_pieces
-    ),
+    "csv": TableFile(column_names=_csv_names, begun=_begun, write_rows=_write_csv_rows),
+    "jsonlines": TableFile(column_names=_json_names, begun=_json_begun, write_rows=_write_json_rows),
+    "parquet": TableFile(column_names=_parquet_names, begun=_parquet_begun, write_rows=_write_parquet_rows),
 }
 """By the names that `FORMATS` gives the formats."""
 TABLES = named(FORMATS[key] for key in TABLE_FILES)

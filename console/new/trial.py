@@ -252,7 +252,13 @@ def run_trial(
     candidate may take the encoder of `part`."""
     with TemporaryDirectory() as temporary:
         root = Path(temporary)
-        _write(root, documents, contract_yaml, rows, {MINUTES: str(minutes), USUAL: str(usual)}, part)
+        config, data = write_channels(root, {MINUTES: str(minutes), USUAL: str(usual)}, part)
+        (config / CANDIDATES).mkdir()
+        (config / "contract.yaml").write_text(contract_yaml)
+        for number, document in enumerate(documents):
+            (config / CANDIDATES / f"{number}.yaml").write_text(document)
+        with pa.OSFile(str(data / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
+            writer.write_table(rows)
         # Each process of the trial has one thread, so that two of them take two processors.
         out, problem = run_job("training", root, "try", longest_s=60 * LATE * minutes, OMP_NUM_THREADS="1")
     if problem:
@@ -293,21 +299,3 @@ def write_channels(root: Path, hyperparameters: dict[str, str], part: Path | Non
     (settings / "inputdataconfig.json").write_text(json.dumps({channel: {} for channel in channels}))
     (settings / "hyperparameters.json").write_text(json.dumps(hyperparameters))
     return given / CONFIG_CHANNEL, given / DATA_CHANNEL
-
-
-def _write(
-    root: Path,
-    documents: Sequence[str],
-    contract_yaml: str,
-    rows: pa.Table,
-    hyperparameters: dict[str, str],
-    part: Path | None,
-) -> None:
-    """Write what the trial finds below `root`."""
-    config, data = write_channels(root, hyperparameters, part)
-    (config / CANDIDATES).mkdir()
-    (config / "contract.yaml").write_text(contract_yaml)
-    for number, document in enumerate(documents):
-        (config / CANDIDATES / f"{number}.yaml").write_text(document)
-    with pa.OSFile(str(data / ROWS), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
-        writer.write_table(rows)

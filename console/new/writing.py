@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, json_rows
-from millrace.console.files.catalogue import TABLE_FILES
+from millrace.console.files.catalogue import TABLE_FILES, cut_into
 from millrace.console.files.given import Given
 from millrace.console.new.files import droppable
 from millrace.console.new.proposal import Proposal
@@ -55,7 +55,7 @@ def write_pieces(source: Given, table: Table, folder: Path, pieces: int, *, is_a
         form = format_of(file.read(HEAD_BYTES))
     if not is_alone:
         (folder := folder / source.name).mkdir(parents=True)
-    yield from TABLE_FILES[form].write_pieces(source.plain, table, folder, count)
+    yield from cut_into(source.plain, TABLE_FILES[form], table, folder, count)
 
 
 @dataclass(frozen=True, kw_only=True)

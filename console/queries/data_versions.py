@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
-from millrace.console.queries.labels import find_journal, find_trainings
-from millrace.console.queries.stored import head_object
+from millrace.console.queries.labels import find_trainings
+from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of
+from millrace.datasets.journal import Journal
 from millrace.datasets.table_versions import TableVersion, table_versions
 from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.audit import RowsWithdrawn
-from millrace.names import WorkloadNames
+from millrace.names import TABLES, WorkloadNames
 
 
-def find_table_versions(environment: Environment, names: WorkloadNames) -> dict[str, TableVersion]:
-    """The versions of both tables by their names, the newest first."""
-    found, trained = list[tuple[int, TableVersion]](), find_trainings(environment, names)
-    for table in ("rows", "labels"):
+def find_table_versions(
+    environment: Environment, names: WorkloadNames, *, has_learners: bool = True
+) -> dict[str, TableVersion]:
+    """The versions of both tables by their names, the newest first; with the model versions that learnt from them."""
+    found = list[tuple[int, TableVersion]]()
+    tables = {table: read_metadata(environment, names, table) for table in TABLES}
+    trained = find_trainings(environment, names, tables["rows"]) if has_learners else []
+    for table, metadata in tables.items():
         read = {str(version): pin.rows if table == "rows" else pin.labels for version, pin in trained}
-        if journal := find_journal(environment, names, table):
+        if metadata:
+            journal = Journal.of_metadata(metadata, partial(read_object, environment.client("s3")))
             found += table_versions(journal, table, f"{names.workload}/", read)
     return {one.version: one for _, one in sorted(found, key=lambda each: each[0], reverse=True)}
 
@@ -38,9 +46,6 @@ def with_people(
     environment: Environment, names: WorkloadNames, versions: Iterable[TableVersion]
 ) -> Iterator[dict[str, Any]]:
     """Each version with `by`: who dropped its file or withdrew its rows, "" if nobody knows."""
-    s3, records = environment.client("s3"), audit_of(environment, names)
+    records = audit_of(environment, names)
     people = {one.cause: one.details.by for one in records if isinstance(one.details, RowsWithdrawn)}
-    for version in versions:
-        head = head_object(s3, version.source) if version.source else None
-        dropper = head["Metadata"].get("by", "") if head else ""
-        yield asdict(version) | {"by": people.get(version.cause, dropper)}
+    yield from (asdict(version) | {"by": people.get(version.cause, version.by)} for version in versions)

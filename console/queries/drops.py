@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ class Row:
     got: str = words.column()
     also: str = words.column()
     """The further rules that the row breaks, with their columns: `range vicprice, missing transfer`."""
+    repaired: str = words.column(default="")
+    """The landing key and the line that brought the mended row into its table: `…/training/fixed.csv:3`; else empty."""
     detail: str
     """Every rule that the row breaks, in words."""
     raw: str
@@ -75,15 +78,21 @@ def find_rows(
     """The refused rows, read one file after another.
 
     `drop` is a key or the end of a key, `reason` the code of a reason, `runs` are ids of drops (all for None)."""
+    for feed, content in read_files(environment, names, runs):
+        yield from (row for row in read_file(content, feed=feed) if _is_wanted(row, drop=drop, reason=reason))
+
+
+def read_files(
+    environment: Environment, names: WorkloadNames, runs: Container[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The quarantine files of the drops with these ids, or all; each with its feed."""
     bucket, prefix = names.platform.bucket("lake"), f"{names.workload}/quarantine/"
     client = environment.client("s3")
     for key in keys_below(client, bucket, prefix):
         # A quarantine file is named `<drop's id>-<part>.parquet`.
-        if runs is not None and key.rpartition("/")[2].rpartition("-")[0] not in runs:
-            continue
-        feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
-        content = client.get_object(Bucket=bucket, Key=key)["Body"].read()
-        yield from (row for row in read_file(content, feed=feed) if _is_wanted(row, drop=drop, reason=reason))
+        if runs is None or key.rpartition("/")[2].rpartition("-")[0] in runs:
+            feed = key.removeprefix(prefix).partition("/")[0].removeprefix("feed=")
+            yield feed, client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
 
 def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
@@ -106,33 +115,27 @@ class ReasonCount:
     """The detail of one of these rows: column, expected value, actual value."""
 
 
-def count_reasons(rows: Iterable[Row]) -> dict[str, tuple[ReasonCount, ...]]:
-    """The reasons of each drop by its id, the most frequent reason first. No row is kept in memory."""
-    counts: Counter[tuple[str, str]] = Counter()
-    examples: dict[tuple[str, str], str] = {}
-    for row in rows:
-        counts[row.run, row.reason] += 1
-        examples.setdefault((row.run, row.reason), row.detail)
-    found: dict[str, tuple[ReasonCount, ...]] = {}
-    for (run, reason), number in counts.most_common():
-        one = ReasonCount(reason=reason, rows=number, example=examples[run, reason])
-        found[run] = (*found.get(run, ()), one)
-    return found
+def count_reasons(files: Iterable[bytes], *, by_drop: bool = True) -> dict[str, tuple[ReasonCount, ...]]:
+    """The reasons in these quarantine files by the drop's id, or by "" for all; the most frequent reason first.
+
+    The example of a reason is the first row in the column that was wrong most often."""
+    # The largest groups first: the first violation of a reason becomes its example.
+    found = sorted((one for content in files for one in _violations_in(content)), key=lambda one: one[2], reverse=True)
+    counts, examples = defaultdict[str, Counter[str]](Counter), dict[tuple[str, str], str]()
+    for run, violation, rows in found:
+        whose = run if by_drop else ""
+        counts[whose][violation.reason] += rows
+        examples.setdefault((whose, violation.reason), violation.sentence)
+    return {
+        whose: tuple(ReasonCount(reason=one, rows=n, example=examples[whose, one]) for one, n in of.most_common())
+        for whose, of in counts.items()
+    }
 
 
 def reasons_of(s3: Any, names: WorkloadNames, execution: Execution) -> tuple[ReasonCount, ...]:
-    """The reasons of the rows that one execution has quarantined, the most frequent first. `s3` is boto3's client.
-
-    The example of a reason is the first row in the column that was wrong most often."""
+    """The reasons of the rows that one execution has quarantined. `s3` is boto3's client."""
     files = (content for uri in _files_of(names, execution) if (content := find_object(s3, uri)))
-    # The largest groups first: the first violation of a reason becomes its example.
-    found = sorted((one for content in files for one in _violations_in(content)), key=lambda one: one[1], reverse=True)
-    counts: Counter[Reason] = Counter()
-    examples: dict[Reason, str] = {}
-    for violation, rows in found:
-        counts[violation.reason] += rows
-        examples.setdefault(violation.reason, violation.sentence)
-    return tuple(ReasonCount(reason=one, rows=rows, example=examples[one]) for one, rows in counts.most_common())
+    return count_reasons(files, by_drop=False).get("", ())
 
 
 def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
@@ -147,14 +150,14 @@ def _files_of(names: WorkloadNames, execution: Execution) -> Iterator[str]:
             yield f"s3://{names.platform.bucket('lake')}/{key}"
 
 
-def _violations_in(content: bytes) -> Iterator[tuple[RuleViolation, int]]:
-    """The first violation of each reason and column in a file, and how many rows have one."""
-    rows = pq.read_table(io.BytesIO(content), columns=list(FIELDS))
-    alike = rows.group_by(["reason", "column_name"], use_threads=False)  # in order: the first is the first
+def _violations_in(content: bytes) -> Iterator[tuple[str, RuleViolation, int]]:
+    """The drop's id, the first violation of each reason and column in a file, and how many rows have one."""
+    rows = pq.read_table(io.BytesIO(content), columns=["run", *FIELDS])
+    alike = rows.group_by(["run", "reason", "column_name"], use_threads=False)  # in order: the first is the first
     for one in alike.aggregate([("expected", "first"), ("got", "first"), ([], "count_all")]).to_pylist():
         reason, column = Reason(one["reason"]), one["column_name"]
         found = RuleViolation(reason=reason, column=column, expected=one["expected_first"], got=one["got_first"])
-        yield found, one["count_all"]
+        yield one["run"], found, one["count_all"]
 
 
 def check_reason(reason: str) -> None:
@@ -163,15 +166,18 @@ def check_reason(reason: str) -> None:
         raise EnvironmentNotFoundError(f"--reason: expected one of {', '.join(Reason)}, got {reason!r}")
 
 
-def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], list[Row]]:
-    """How many rows there are by reason, and the first `shown` rows (all for None). No other row is kept."""
-    counts: Counter[str] = Counter()
+def summarize(rows: Iterable[Row], *, shown: int | None) -> tuple[Counter[str], Counter[str], list[Row]]:
+    """The rows by reason, the most frequent first, how many of them are repaired, and the first `shown` rows.
+
+    All rows for None. No other row is kept."""
+    counts, repaired = Counter[str](), Counter[str]()
     kept: list[Row] = []
     for row in rows:
         counts[row.reason] += 1
+        repaired[row.reason] += bool(row.repaired)
         if shown is None or len(kept) < shown:
             kept.append(row)
-    return counts, kept
+    return Counter(dict(counts.most_common())), repaired, kept
 
 
 def _is_wanted(row: Row, *, drop: str, reason: str) -> bool:
@@ -208,35 +214,16 @@ class Drop:
 
 
 def find_drops(runs: Iterable[Execution], quarantined: Mapping[str, tuple[ReasonCount, ...]]) -> tuple[Drop, ...]:
-    """The drops by the start of their run. Drops of one feed that were processed at the same time are sorted by name.
+    """The drops in the order in which they came.
 
     `runs` are executions of `ingest` and `score`, `quarantined` is by the drop's id. A drop that was run again is one
-    drop, as its last run left it."""
-    # Groups of drops whose runs overlap. Which of them started first is chance, so a group is sorted by name.
-    beside: list[list[tuple[Execution, DropAnswer]]] = []
-    for run, drop in _last_of_each(runs):
-        last = beside[-1] if beside else []
-        if last and _feed(last[0][1]) == _feed(drop) and run.started <= max(each.stopped for each, _ in last):
-            last.append((run, drop))
-        else:
-            beside.append([(run, drop)])
-    ordered = [drop for group in beside for _, drop in sorted(group, key=lambda each: each[1].name)]
+    drop, as the last run that says what became of it left it; if no run says it, its last run."""
+    found: dict[str, DropAnswer] = {}
+    for drop in chain.from_iterable(map(drops_of, sorted(runs, key=lambda run: run.started))):
+        if drop.name and (drop.is_answered or not (drop.drop_id in found and found[drop.drop_id].is_answered)):
+            found[drop.drop_id] = drop
+    ordered = sorted(found.values(), key=lambda drop: (drop.as_of, drop.name))
     return tuple(_drop(drop, quarantined.get(drop.drop_id, ())) for drop in ordered)
-
-
-def _last_of_each(runs: Iterable[Execution]) -> Iterator[tuple[Execution, DropAnswer]]:
-    """Each drop once, by start, with the last run that says what became of it; if no run says it, with its last run."""
-    found: dict[str, tuple[Execution, DropAnswer]] = {}
-    for run in sorted(runs, key=lambda run: run.started):
-        for drop in drops_of(run):
-            if drop.name and (drop.is_answered or not (drop.drop_id in found and found[drop.drop_id][1].is_answered)):
-                found[drop.drop_id] = (run, drop)
-    return iter(sorted(found.values(), key=lambda each: each[0].started))
-
-
-def _feed(drop: DropAnswer) -> str:
-    """The feed is the first part of the name."""
-    return drop.name.partition("/")[0]
 
 
 def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
@@ -246,7 +233,7 @@ def _drop(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Drop:
     is_judged = not (drop.rejected or repeats or is_superseded)
     return Drop(
         name=drop.name,
-        feed=_feed(drop),
+        feed=drop.name.partition("/")[0],
         as_of=drop.as_of,
         accepted=committed.rows_accepted if committed else delivered.rows if delivered else 0,
         quarantined=sum(one.rows for one in reasons) if is_judged else 0,

@@ -21,7 +21,7 @@ from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.monitoring import find_monitor_runs
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.stored import data_files, read_metadata, rows_of_file
+from millrace.console.queries.stored import changed_rows, data_files, read_metadata, rows_of_file
 from millrace.console.queries.versions import registry_of
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
@@ -197,10 +197,8 @@ def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: 
 
 def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
     """The rows of the table's current snapshot; None if there are none."""
-    if metadata is None or metadata.current_snapshot_id is None:
-        return None
-    files = data_files(s3, metadata, metadata.current_snapshot_id, is_deleted=False)
-    found = [rows_of_file(s3, uri) for uri, _ in files]
+    files = data_files(s3, metadata, metadata.current_snapshot_id) if metadata else []
+    found = [rows_of_file(s3, uri) for uri in files]
     return pa.concat_tables(found, promote_options="permissive") if found else None
 
 
@@ -213,23 +211,18 @@ def _overwritten(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> list
     for snapshot in metadata.snapshots:
         notes = JournalEntry.of(snapshot).notes
         if rows and WITHDRAWN in notes:
-            # Withdrawn by their drop, or by their keys.
             drop = notes.get(WITHDRAWN_DROP, "")
-            gone = [] if drop else _withdrawn(s3, metadata, snapshot.snapshot_id, key)
+            # By keys: the rows of the files that left, without those of the files that took their place.
+            left, kept = changed_rows(s3, metadata, snapshot.parent_snapshot_id, snapshot.snapshot_id)
+            gone = [] if drop else [_without(each, kept, key) for each in left]
             rows = [_without(one.filter(pc.not_equal(one[SOURCE], drop)), gone, key) for one in rows]
         if (replaced := notes.get(REPLACED)) and snapshot.parent_snapshot_id is not None:
             # A file of the table that left may also have rows of other drops, which are in the file that took its
             # place.
-            left = _changed(s3, metadata, snapshot.parent_snapshot_id, is_deleted=True)
+            parent = metadata.snapshot_by_id(snapshot.parent_snapshot_id)
+            left, _ = changed_rows(s3, metadata, parent.parent_snapshot_id if parent else None, snapshot.snapshot_id)
             rows += [one.filter(pc.equal(one[SOURCE], replaced)) for one in left]
     return rows
-
-
-def _withdrawn(s3: Any, metadata: TableMetadata, snapshot_id: int, key: tuple[str, ...]) -> list[pa.Table]:
-    """The rows that left the table in this snapshot: those of the files that left, without those of the files that took
-    their place."""
-    left, kept = (list(_changed(s3, metadata, snapshot_id, is_deleted=is_deleted)) for is_deleted in (True, False))
-    return [_without(rows, kept, key) for rows in left]
 
 
 def _without(rows: pa.Table, others: Sequence[pa.Table], key: tuple[str, ...]) -> pa.Table:
@@ -239,13 +232,6 @@ def _without(rows: pa.Table, others: Sequence[pa.Table], key: tuple[str, ...]) -
     every = pa.concat_tables([each.select(key) for each in (rows, *others)], promote_options="permissive")
     keys = key_of(every, key)
     return rows.filter(pc.invert(pc.is_in(keys[: rows.num_rows], value_set=keys[rows.num_rows :])))
-
-
-def _changed(s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool) -> Iterator[pa.Table]:
-    """The rows of each file that left the table in this snapshot, or of each file that came in it."""
-    for uri, changed_in in data_files(s3, metadata, snapshot_id, is_deleted=is_deleted):
-        if changed_in == snapshot_id:
-            yield rows_of_file(s3, uri)
 
 
 def learnt_drops(environment: Environment, names: WorkloadNames, pin: Pin) -> Iterator[LearntDrop]:
@@ -270,13 +256,14 @@ def find_learners(
     if came is None:
         return [None] * len(labels)
     drops, places = {entry.key: entry for entry in _drops(came)}, _places(came)
-    trained = [(version, places.get(pin.labels, -1)) for version, pin in find_trainings(environment, names)]
+    rows = read_metadata(environment, names, "rows")
+    trained = [(version, places.get(pin.labels, -1)) for version, pin in find_trainings(environment, names, rows)]
     return learnt_from(labels, drops, trained)
 
 
-def find_trainings(environment: Environment, names: WorkloadNames) -> list[tuple[int, Pin]]:
-    """Each model version with what its training has read, as far as the table still pins it."""
-    if (rows := read_metadata(environment, names, "rows")) is None:
+def find_trainings(environment: Environment, names: WorkloadNames, rows: TableMetadata | None) -> list[tuple[int, Pin]]:
+    """Each model version with what its training has read, as far as the table `rows` still pins it."""
+    if rows is None:
         return []
     packages = registry_of(environment, names).all()
     pinned = ((int(each.version), Pin.of(rows, each.metadata.get("tag", ""))) for each in packages)

@@ -13,7 +13,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, read_watched
 from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, read_epochs
-from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, find_rows
+from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, read_files
 from millrace.console.queries.executions import Execution, drops_of, executions
 from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.lineage import trace_decision
@@ -142,7 +142,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     unjudged = read("monitoring", lambda: find_unjudged(s3, names, monitor_runs, is_whole=is_whole)) or ()
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     dropped = {drop.drop_id for run in intake for drop in drops_of(run)}
-    quarantined = read("drops", lambda: count_reasons(find_rows(environment, names, runs=dropped))) or {}
+    quarantined = read("drops", lambda: count_reasons(one for _, one in read_files(environment, names, dropped))) or {}
     decision = read("lineage", lambda: newest_decision(environment, names))
     records = read("timeline", lambda: audit_of(environment, names)) or ()
     first = min((run.started for run in runs), default=now)

@@ -135,22 +135,20 @@ def iceberg_table(environment: Environment, names: WorkloadNames, table: str) ->
     return Table((names.table(table),), metadata, metadata.location, io, NoopCatalog("")) if metadata else None
 
 
-def data_files(
-    s3: Any, metadata: TableMetadata, snapshot_id: int, *, is_deleted: bool
-) -> Iterator[tuple[str, int | None]]:
-    """The data files of a snapshot, each with the id of the snapshot that added it.
-
-    With `is_deleted`, the files that its manifests list as removed, each with the id of the snapshot that removed
-    it."""
-    from pyiceberg.manifest import ManifestEntryStatus
-
+def data_files(s3: Any, metadata: TableMetadata, snapshot_id: int | None) -> list[str]:
+    """The URIs of the data files of a snapshot; none for None."""
+    if (snapshot := metadata.snapshot_by_id(snapshot_id) if snapshot_id else None) is None:
+        return []
     files = _manifests(s3)
-    snapshot = next(one for one in metadata.snapshots if one.snapshot_id == snapshot_id)
-    for manifest in snapshot.manifests(files):
-        for entry in manifest.fetch_manifest_entry(files, discard_deleted=not is_deleted):
-            # A manifest also lists files that were removed, with the status DELETED.
-            if (entry.status == ManifestEntryStatus.DELETED) == is_deleted:
-                yield entry.data_file.file_path, entry.snapshot_id
+    entries = (one.fetch_manifest_entry(files, discard_deleted=True) for one in snapshot.manifests(files))
+    return [entry.data_file.file_path for some in entries for entry in some]
+
+
+def changed_rows(s3: Any, metadata: TableMetadata, before: int | None, after: int | None) -> list[list[pa.Table]]:
+    """The rows of the files that left the table between two snapshots, and those of the files that came."""
+    one, other = (data_files(s3, metadata, each) for each in (before, after))
+    pairs = ((one, {*other}), (other, {*one}))
+    return [[rows_of_file(s3, uri) for uri in uris if uri not in others] for uris, others in pairs]
 
 
 def rows_of_file(s3: Any, uri: str) -> pa.Table:

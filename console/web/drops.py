@@ -51,7 +51,7 @@ def take(environment: Environment, names: WorkloadNames, file: Path, feed: str, 
             if not reason:
                 return Taken(warnings=warnings, looked=looked, dropped=None)
             check_recording(environment, names)
-            dropped = drop.put(s3, names, content.path, feed=known, key=key, by=by)
+            dropped = drop.put(s3, names, content.path, feed=known, key=key, said={"by": by})
     details = FileDropped(drop=key, drop_id=dropped.drop_id, size=dropped.size, by=by, reason=reason)
     record(environment, names, AuditEvent.FILE_DROPPED, details, command="drop", by=by, at=at)
     return Taken(warnings=warnings, looked=looked, dropped=dropped)

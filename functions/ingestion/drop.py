@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from millrace.aws.objects import is_gone
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import MOST_BYTES
 from millrace.contract.schema import Table, parsed_schema
@@ -18,7 +17,7 @@ from millrace.datasets.quarantine import QuarantineFile
 from millrace.errors import DropError
 from millrace.files.catalogue import LARGER, read_drop
 from millrace.files.origin import RESOLUTION, Origin
-from millrace.files.parsed import Limits
+from millrace.files.parsed import Limits, read_version
 from millrace.messages.ingest import SMALL_BYTES, DropInWork, FileList
 from millrace.names import WorkloadNames
 
@@ -36,6 +35,8 @@ class DropVersion:
     """The version's id; empty for the newest version."""
     by: str = ""
     """What its metadata say of who has dropped it; known once it is read."""
+    repairs: str = ""
+    """What they say of the drop whose refused rows it mends."""
 
     @property
     def uri(self) -> str:
@@ -86,8 +87,8 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
 
 def told(source: DropVersion, answer: Mapping[str, Any]) -> DropVersion:
     """The version that S3 has answered with."""
-    version_id, by = source.version_id or answer.get("VersionId", ""), answer.get("Metadata", {}).get("by", "")
-    return replace(source, version_id=version_id, by=by)
+    said = {name: answer.get("Metadata", {}).get(name, "") for name in ("by", "repairs")}
+    return replace(source, version_id=source.version_id or answer.get("VersionId", ""), **said)
 
 
 def opened(s3: Any, source: DropVersion, *, most_bytes: int, more: str = "") -> dict[str, Any]:
@@ -96,18 +97,14 @@ def opened(s3: Any, source: DropVersion, *, most_bytes: int, more: str = "") -> 
     Raises DropError `missing` if the version is gone, and `too_large` for more than `most_bytes`, before any byte is
     read. If fewer bytes come than S3 announced, reading them raises botocore's IncompleteReadError, and the machine
     tries again."""
-    from botocore.exceptions import ClientError, ParamValidationError
+    from botocore.exceptions import ParamValidationError
 
     # A message may name what no object can have: an empty key, or a name that is no UTF-8. botocore refuses it itself.
     try:
-        answer: dict[str, Any] = s3.get_object(Bucket=source.bucket, Key=source.key, **source.version)
+        answer: dict[str, Any] = read_version(s3, source.uri, Bucket=source.bucket, Key=source.key, **source.version)
     except (ParamValidationError, UnicodeEncodeError):
         expected = "the name of an object and of a version, in UTF-8"
         raise DropError(Reason.MISSING, expected=expected, got=source.uri) from None
-    except ClientError as error:
-        if is_gone(error):
-            raise DropError(Reason.MISSING, expected=source.uri, got="nothing: it is gone") from None
-        raise
     if answer["ContentLength"] > most_bytes:
         answer["Body"].close()
         raise DropError(

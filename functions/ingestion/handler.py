@@ -75,8 +75,9 @@ def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | Rejec
                 # In any order: a query that is run again names its files anew.
                 digest = hashlib.sha256("".join(sorted(files.values())).encode()).hexdigest()
             origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
+            contract = CONTRACT.mending() if source.repairs else CONTRACT
             with quarantine(source=source.uri) as refused:
-                rows = parse(origins, CONTRACT.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
+                rows = parse(origins, contract.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
             # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
             staging, reasons = Staging(names=ROOM.names, of=drop.drop_id), refused.reasons
             S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
@@ -105,6 +106,7 @@ def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | Rejec
         source_digest=digest,
         sequencer=drop.object.sequencer if drop.object else "",
         by=cut(", ".join(filter(None, [source.by, drop.object.requester if drop.object else ""]))),
+        repairs=cut(source.repairs),
         rows=rows,
         unparsable=sum(reasons.values()),
         reasons=reasons,

@@ -18,7 +18,7 @@ from millrace.datasets.bulk.result import rows_of_job
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
-from millrace.datasets.notes import ARRIVAL, UNPARSABLE
+from millrace.datasets.notes import ARRIVAL, REPAIRS, SENT_BY, UNPARSABLE
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.decisions.portion import ConsumerQueues
@@ -190,9 +190,9 @@ class Commits:
             fetched.quarantine_staged("refused", sum(rows.quarantined.values()) if drop.bulk else 0)
             return rows
 
-        unparsable = {UNPARSABLE: str(drop.unparsable)} if drop.unparsable else {}
-        kept = judged.notes if judged else {}
-        return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **unparsable, **kept})
+        said = {UNPARSABLE: str(drop.unparsable or ""), SENT_BY: drop.by, REPAIRS: drop.repairs}
+        kept = {name: text for name, text in said.items() if text} | (judged.notes if judged else {})
+        return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **kept})
 
 
 def _outcome(

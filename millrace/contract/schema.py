@@ -370,6 +370,11 @@ class Contract:
 
         return replace(self, rows=marked(self.rows), labels=marked(self.labels))
 
+    def mending(self) -> Contract:
+        """The same contract, for a file that mends refused rows: LINE says in which line of its first file each was."""
+        rows, labels = (replace(table, ignored=(*table.ignored, LINE)) for table in (self.rows, self.labels))
+        return replace(self, rows=rows, labels=labels)
+
     def table(self, feed: Feed) -> Table:
         """The table of this feed. `scoring` has `rows` without the label, unless the label is an input too.
 

@@ -59,21 +59,6 @@ class NewDrop:
     """Further entries of the snapshot's summary."""
 
 
-def commit_once(
-    lake: Lake,
-    table: str,
-    source: Source,
-    write: Callable[[IcebergTable], NewRows],
-    *,
-    notes: Mapping[str, str] | None = None,
-) -> Commit:
-    """What became of one drop: its rows are in one snapshot of `table`, once, however often this is called.
-
-    As `commit_together`, for one drop."""
-    (done,) = commit_together(lake, table, [NewDrop(source=source, write=write, notes=notes or {})])
-    return done
-
-
 def commit_together(lake: Lake, table: str, drops: Sequence[NewDrop], *, turn: Turn = nullcontext) -> list[Commit]:
     """What became of each drop: each is in a snapshot of its own, all in one commit, once however often this is called.
 
@@ -111,7 +96,7 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
         earlier = None
     # The table has a later version of this object: the versions came in another order.
     if (later := find_later(journal, source)) is not None:
-        if not is_recorded(journal, source):
+        if not any(notes.SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key)):
             attempt.apply(Change(notes=summary | {notes.SUPERSEDED: later}))
         return _superseded(attempt.table, later)
     # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
@@ -155,12 +140,13 @@ def _counted(new: NewRows) -> dict[str, str]:
 
 
 def commit(lake: Lake, table: str, rows: pa.Table, source: Source, *, notes: Mapping[str, str] | None = None) -> Commit:
-    """As `commit_once`, for rows in memory: the contract's columns and `_line`.
+    """As `commit_together`, for one drop whose rows are in memory: the contract's columns and `_line`.
 
     Rows with a key that the table holds are left out."""
     with TemporaryDirectory() as folder:
         found = RowsInMemory(lake, table, rows, source, Path(folder, "rows.parquet"))
-        return commit_once(lake, table, source, found.write, notes=notes)
+        (done,) = commit_together(lake, table, [NewDrop(source=source, write=found.write, notes=notes or {})])
+    return done
 
 
 def find_commit(journal: Journal, digest: str, *, written_by: str = "") -> JournalEntry | None:
@@ -190,8 +176,7 @@ def find_own(journal: Journal, source: Source) -> Commit | None:
         return None
     duplicate_of = found.notes.get(notes.ALIAS)
     # The commit by which that object brought these bytes as new ones.
-    firsts = (entry for entry in journal.with_digest(source.digest) if entry.uri == duplicate_of and entry.is_first)
-    first = next(firsts, None) if duplicate_of else None
+    first = next((one for one in journal.with_digest(source.digest) if one.uri == duplicate_of and one.is_first), None)
     return replace(
         _own_result(found, rows_total=found.rows_total),
         snapshot_id=first.snapshot_id if first else found.snapshot_id,
@@ -227,11 +212,6 @@ def find_later(journal: Journal, source: Source) -> str | None:
 def _versions(journal: Journal, key: str) -> list[JournalEntry]:
     """The commits of all versions of the object that the table has taken, without the superseded ones."""
     return [entry for entry in journal.about(key) if entry.key == key and notes.SUPERSEDED not in entry.notes]
-
-
-def is_recorded(journal: Journal, source: Source) -> bool:
-    """Whether an entry of the table already says that this version is superseded."""
-    return any(notes.SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key))
 
 
 def rows_in(iceberg: IcebergTable) -> int:

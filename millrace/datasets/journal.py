@@ -76,13 +76,12 @@ class JournalEntry:
 
     def line(self) -> str:
         """The entry as a line of the file: our own notes and the numbers of rows."""
-        ours = {name: text for name, text in self.notes.items() if name.startswith("millrace.")}
-        rows = {name: self.notes[name] for name in (ADDED, TOTAL) if name in self.notes}
+        kept = {name: text for name, text in self.notes.items() if name.startswith(("millrace.", ADDED, TOTAL))}
         document = {
             "snapshot-id": self.snapshot_id,
             "sequence-number": self.place,
             "timestamp-ms": self.committed_ms,
-            "summary": ours | rows,
+            "summary": kept,
         }
         return json.dumps(document, separators=(",", ":"))
 

@@ -75,8 +75,8 @@ class QuarantineFile:
         import pyarrow.parquet as pq
 
         self._counts = Counter[Reason]()
-        self._drop_id, self._source = drop_id, source
-        self._as_of = as_of.astimezone(UTC).replace(tzinfo=None)
+        at = as_of.astimezone(UTC).replace(tzinfo=None)
+        self._origin = {"run": drop_id, "source": source, "quarantined_at": at}
         self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
 
     def __enter__(self) -> Self:
@@ -109,16 +109,13 @@ class QuarantineFile:
                     "violations": [_fields(violation) for violation in row.violations],
                     "detail": row.detail,
                     "raw": row.raw,
-                    **self._origin(),
+                    **self._origin,
                 }
                 for row in part
             ]
             self._writer.write_table(pa.Table.from_pylist(rows, schema=schema()))
             # A row counts once, by its first reason.
             self._counts.update(row.violations[0].reason for row in part)
-
-    def _origin(self) -> dict[str, object]:
-        return {"run": self._drop_id, "source": self._source, "quarantined_at": self._as_of}
 
 
 def together(*found: RowsByReason) -> RowsByReason:
@@ -130,9 +127,4 @@ def together(*found: RowsByReason) -> RowsByReason:
 
 
 def _fields(violation: RuleViolation) -> dict[str, str | None]:
-    return {
-        "reason": violation.reason,
-        "column_name": violation.column,
-        "expected": violation.expected,
-        "got": violation.got,
-    }
+    return dict(zip(FIELDS, (violation.reason, violation.column, violation.expected, violation.got), strict=True))

@@ -39,6 +39,10 @@ class TableVersion:
     """The version with which the rows that came have left; empty while the table has them."""
     source: str
     """The URI of the dropped object, with its version; empty without one."""
+    by: str
+    """Who has dropped it, "" if nobody knows."""
+    repairs: str
+    """The id of the drop whose refused rows it mends; empty for any other version."""
     cause: str
     """The drop's id, the name of the run, or the request of a withdrawal."""
     snapshot_id: int
@@ -51,6 +55,7 @@ def table_versions(
 
     `folder` is the workload's in the landing bucket. `trained` has the snapshot that each model version read."""
     places = {entry.snapshot_id: entry.place for entry in journal}
+    names = {entry.written_by: entry.key for entry in journal}
     taken = dict[str, JournalEntry]()
     for entry in reversed([*journal]):
         # Rows that leave for others leave in a snapshot before, which has no digest.
@@ -65,7 +70,7 @@ def table_versions(
             TableVersion(
                 version=f"{table}-{entry.place}",
                 at=parse_utc(arrived) if arrived else datetime.fromtimestamp(entry.committed_ms / 1000, UTC),
-                what=_what(entry, folder),
+                what=_what(entry, folder, names),
                 added=entry.rows_added,
                 left=int(entry.notes.get(notes.WITHDRAWN) or entry.rows_replaced),
                 refused=entry.rows_refused,
@@ -73,6 +78,8 @@ def table_versions(
                 learnt_by=tuple(learners) if entry.rows_added else (),
                 left_with=f"{table}-{last.place}" if last else "",
                 source=entry.uri if entry.key else "",
+                by=entry.notes.get(notes.SENT_BY, ""),
+                repairs=entry.notes.get(notes.REPAIRS, ""),
                 cause=entry.written_by,
                 snapshot_id=entry.snapshot_id,
             ),
@@ -81,7 +88,7 @@ def table_versions(
         taken |= {gone: entry} if gone else {}
 
 
-def _what(entry: JournalEntry, folder: str) -> str:
+def _what(entry: JournalEntry, folder: str, names: Mapping[str, str]) -> str:
     name = entry.key.removeprefix(folder)
     if notes.WITHDRAWN in entry.notes:
         return f"withdrawal of {entry.notes.get(notes.WITHDRAWN_DROP, 'a key').removeprefix(folder)}"
@@ -89,4 +96,6 @@ def _what(entry: JournalEntry, folder: str) -> str:
         return f"{name}: the bytes of {key_of_version(same).removeprefix(folder)}"
     if notes.SUPERSEDED in entry.notes:
         return f"{name}: an earlier version than the table's"
+    if mends := entry.notes.get(notes.REPAIRS):
+        return f"{name}, repairs {names.get(mends, mends).removeprefix(folder)}"
     return name or ("small files put together" if notes.COMPACTED in entry.notes else "rows of labelled decisions")

@@ -1,12 +1,13 @@
-"""What the readers of all formats share: a parsed part of a drop, the limits of a drop, the check of its columns."""
+"""What the readers of all formats share: a drop's bytes, a parsed part, its limits, the check of its columns."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from millrace.aws.objects import is_gone
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import MOST_VIOLATIONS, QuarantinedRow, RuleViolation, key_texts, truncate
@@ -78,6 +79,18 @@ class Limits:
     def rows_of(self, table: Table) -> int:
         """The most rows of the table that a part may have."""
         return max(1, min(self.batch_rows, self.batch_cells // max(1, len(table.columns))))
+
+
+def read_version(s3: Any, uri: str, **asked: str) -> Any:
+    """S3's answer to the call of `get_object` for the drop at the URI. Raises DropError `missing` if it is gone."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return s3.get_object(**asked)
+    except ClientError as error:
+        if is_gone(error):
+            raise DropError(Reason.MISSING, expected=uri, got="nothing: it is gone") from None
+        raise
 
 
 def check_header(names: Sequence[str], table: Table) -> list[str]:

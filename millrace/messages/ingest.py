@@ -147,6 +147,8 @@ class ParsedDrop(OfDrop):
     by: str = ""
     """Who has dropped it: who the object's metadata `by` says it was, which the sender writes, and what S3's event
     knows of him: `ann, account 123456789012 from 10.0.0.7`. EventBridge's event has no user."""
+    repairs: str = ""
+    """The id of the drop whose refused rows it mends, by the object's metadata `repairs`; empty for any other drop."""
     rows: int
     """Rows that could be parsed. The contract's rules have not judged them yet."""
     unparsable: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -33,33 +34,24 @@ MISTAKE = "1996-05-07T00:07:00"
 
 
 @pytest.fixture
-def rows(lived: Lived, catalog: GlueCatalog) -> Callable[[], list[dict[str, Any]]]:
-    """The rows of this moment in the table as it is now."""
+def rows(lived: Lived, catalog: GlueCatalog) -> Callable[..., list[dict[str, Any]]]:
+    """The rows of a moment in the table as it is now."""
 
-    def found() -> list[dict[str, Any]]:
+    def found(at: str = MISTAKE) -> list[dict[str, Any]]:
         table = catalog.load_table((lived.names.platform.database, lived.names.table("rows")))
-        return table.scan(row_filter=f"timestamp = '{MISTAKE}'").to_arrow().to_pylist()  # type: ignore[no-any-return]
+        return table.scan(row_filter=f"timestamp = '{at}'").to_arrow().to_pylist()  # type: ignore[no-any-return]
 
     return found
 
 
-def test_a_row_is_withdrawn_through_the_deployed_function(
-    lived: Lived, rows: Callable[[], list[dict[str, Any]]]
+def test_a_row_is_withdrawn_a_drop_undone_by_its_version_and_the_file_before_it_comes_back(
+    lived: Lived, rows: Callable[..., list[dict[str, Any]]]
 ) -> None:
     lived.put("training", "mistake.csv", ROW % MISTAKE.encode())
     lived.rest()
     assert len(rows()) == 1
-    withdrawn = typed("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
-    assert withdrawn == {"rows": 1, "labels": 0, "relabelled": 0}
+    typed("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
     assert rows() == []
-    items = lived.cloud.client("dynamodb").scan(TableName=lived.names.platform.audit_table)["Items"]
-    (record,) = [item for item in items if item["event"]["S"] == "rows.withdrawn"]
-    assert json.loads(record["details"]["S"])["reason"] == "the year is wrong"
-
-
-def test_a_drop_is_undone_by_its_version_and_the_file_before_it_comes_back(
-    lived: Lived, rows: Callable[[], list[dict[str, Any]]]
-) -> None:
     right, wrong = (ROW % MISTAKE.encode()).replace(b"0.3", b"0.4"), ROW % MISTAKE.replace("07:00", "08:00").encode()
     for body in (right, wrong):
         lived.put("training", "meter.csv", body)
@@ -80,6 +72,51 @@ def test_a_drop_is_undone_by_its_version_and_the_file_before_it_comes_back(
     history = next(one for one in others if one["source"] and one["learnt_by"])
     told = typed("data", "revert", history["version"], "--reason", "what if", "--preview")
     assert (told["rows"], told["learnt_by"]) == (history["added"], history["learnt_by"])
+
+
+def test_refused_rows_are_mended_and_dropped_again_and_each_is_there_once(
+    lived: Lived, rows: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    first, other, at = (MISTAKE.replace("07:00", minute) for minute in ("09:00", "10:00", "11:00"))
+    good, far, text = (ROW % each.encode() for each in (first, other, at))
+    body = good + far.replace(HEADER, b"").replace(b"0.2", b"17.5") + text.replace(HEADER, b"").replace(b"0.3", b"much")
+    lived.put("training", "meters.csv", body)
+    lived.rest()
+    told = typed("quarantine", "--drop", "meters.csv")
+    assert (told["reasons"], told["repaired"]) == ({"range": 1, "type": 1}, {})
+    assert {row["line"]: (row["reason"], row["column"], row["got"]) for row in told["rows"]} == {
+        3: ("range", "nswdemand", "17.5"),
+        4: ("type", "transfer", "'much'"),
+    }
+
+    # One row is mended, and one is still wrong: it is refused again.
+    mended = tmp_path / "mended.csv"
+    typed("quarantine", "--drop", "meters.csv", "--rows", str(mended))
+    mended.write_bytes(mended.read_bytes().replace(b"much", b"0.3").replace(b"17.5", b"18.5"))
+    drop = ("drop", str(mended), "--feed", "training", "--repairs", "meters.csv", "--wait")
+    typed(*drop)
+    assert [row["_source"] for row in rows(at)] == ["electricity/training/mended.csv"]
+    told = typed("quarantine", "--drop", "meters.csv")
+    assert {row["line"]: row["repaired"] for row in told["rows"]} == {3: "", 4: "electricity/training/mended.csv:3"}
+    (again,) = typed("quarantine", "--drop", "mended.csv")["rows"]
+    assert (again["line"], again["reason"], again["got"], again["repaired"]) == (2, "range", "18.5", "")
+
+    # What is mended is there once: under another name it is no repair, and as plain rows its key is known.
+    with pytest.raises(RunError, match="has repaired"):
+        typed(*drop, "--name", "once-more.csv")
+    lived.put("training", "twice.csv", text)
+    lived.rest()
+    assert [row["_source"] for row in rows(at)] == ["electricity/training/mended.csv"]
+
+    # The rest, out of the repair's own quarantine, is a repair of the first file too.
+    rest = tmp_path / "rest.csv"
+    typed("quarantine", "--drop", "mended.csv", "--rows", str(rest))
+    rest.write_bytes(rest.read_bytes().replace(b"18.5", b"0.2"))
+    typed("drop", str(rest), "--feed", "training", "--repairs", "mended.csv", "--wait")
+    told = typed("quarantine", "--drop", "meters.csv")
+    assert told["repaired"] == told["reasons"]
+    newest, *_ = typed("data", "log", "--limit", "1")
+    assert (newest["what"], bool(newest["by"])) == ("training/rest.csv, repairs training/meters.csv", True)
 
 
 def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accepts_them(lived: Lived) -> None:

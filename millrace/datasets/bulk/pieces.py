@@ -19,10 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING, Any
 
-from millrace.aws.objects import is_gone, key_of_version, split_uri
+from millrace.aws.objects import key_of_version, split_uri
 from millrace.contract.future import up_to
 from millrace.contract.load import contract_of
-from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Contract, Table
 from millrace.datasets.iceberg import s3_client, upload
 from millrace.datasets.quarantine import QuarantineFile
@@ -32,7 +31,7 @@ from millrace.files import csv, parquet
 from millrace.files.catalogue import FORMATS, format_at, packing_at, read_drop
 from millrace.files.lines import BOM, ByteStream, blocks_of, ended_lines_of
 from millrace.files.origin import Origin, fill_generated
-from millrace.files.parsed import Limits, Parsed
+from millrace.files.parsed import Limits, Parsed, read_version
 from millrace.messages.bulk import BulkPlan
 from millrace.packing import packed
 
@@ -88,20 +87,12 @@ class BulkJob:
 
     def read(self, start: int, end: int) -> bytes:
         """These bytes of the drop, fewer at its end. Raises DropError `missing` if it has been deleted meanwhile."""
-        from botocore.exceptions import ClientError
-
         if (end := min(end, self.plan.size)) <= start:
             return b""
         bucket, version = split_uri(self.plan.source)[0], self.plan.source.rpartition("?versionId=")[2]
-        part = {"VersionId": version, "Range": f"bytes={start}-{end - 1}"}
-        try:
-            answer = s3_client().get_object(Bucket=bucket, Key=key_of_version(self.plan.source), **part)
-        except ClientError as error:
-            if is_gone(error):
-                raise DropError(Reason.MISSING, expected=self.plan.source, got="nothing: it is gone") from None
-            raise
-        content: bytes = answer["Body"].read()
-        return content
+        part = {"Bucket": bucket, "Key": key_of_version(self.plan.source), "VersionId": version}
+        answer = read_version(s3_client(), self.plan.source, Range=f"bytes={start}-{end - 1}", **part)
+        return bytes(answer["Body"].read())
 
     def fetch(self, file: IO[bytes], start: int, end: int) -> None:
         """Write these bytes of the drop where the file is."""

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.actions.withdraw import find_drop, write_refused_rows
+from millrace.console.actions.repair import write_refused_rows
+from millrace.console.actions.withdraw import find_drop
 from millrace.console.environment import Environment
+from millrace.console.files.catalogue import first_lines
 from millrace.console.queries.drops import Row
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.schema import Column, Table
+from millrace.contract.schema import LINE, Column, Table
 from millrace.errors import RunError, WithdrawalError
 from millrace.names import WorkloadNames
 from tests.console.conftest import DEV, make_stores, stage_of
@@ -31,7 +33,7 @@ class Contract:
         self._form, self._ignored = CsvForm(**form), ignored
 
     def table(self, _: str) -> Table:
-        return Table(name=TABLE.name, columns=TABLE.columns, csv=self._form, ignored=self._ignored)
+        return Table(name=TABLE.name, columns=TABLE.columns, csv=self._form, ignored=(*self._ignored, LINE))
 
 
 class Bucket:
@@ -69,8 +71,9 @@ def written(content: bytes, lines: list[int], path: Path, **form: Any) -> bytes:
 def test_lines_of_csv_stand_behind_their_names(tmp_path: Path) -> None:
     content = b'\xef\xbb\xbf\r\nid,text\r\na,"one\r\ntwo"\r\nb,three\r\nc,four'
     found = written(content, [5, 3, 6, 3], tmp_path / "rows.csv")
-    assert found == content + b"\n", "the blank line and the mark too"
-    assert written(content, [3], tmp_path / "rows.csv") == b'\xef\xbb\xbf\r\nid,text\r\na,"one\r\ntwo"\r\n'
+    head, first = b"\xef\xbb\xbf\r\n_line,id,text\r\n", b'3,a,"one\r\ntwo"\r\n'
+    assert found == head + first + b"5,b,three\r\n6,c,four\n", "the blank line and the mark too"
+    assert written(content, [3], tmp_path / "rows.csv") == head + first
 
 
 def test_a_file_without_names_has_none(tmp_path: Path) -> None:
@@ -81,8 +84,8 @@ def test_a_file_without_names_has_none(tmp_path: Path) -> None:
 def test_a_stray_quote_joins_no_lines(tmp_path: Path) -> None:
     """What the reader takes for records of their own: by even quotes the lines 2 to 4 would be one."""
     content = b'id,text\na"b,1\nb,2\nc"d,3\n'
-    assert written(content, [2, 4], tmp_path / "rows.csv") == b'id,text\na"b,1\nc"d,3\n'
-    assert written(content, [3], tmp_path / "rows.csv") == b"id,text\nb,2\n"
+    assert written(content, [2, 4], tmp_path / "rows.csv") == b'_line,id,text\n2,a"b,1\n4,c"d,3\n'
+    assert written(content, [3], tmp_path / "rows.csv") == b"_line,id,text\n3,b,2\n"
 
 
 def test_a_stray_quote_that_would_join_two_refused_rows_is_an_error(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_stray_quote_that_would_join_two_refused_rows_is_an_error(tmp_path: Pa
     with pytest.raises(RunError, match="got a quote that takes in line 4 of the dropped file"):
         written(content, [2, 4], tmp_path / "rows.csv")
     assert not (tmp_path / "rows.csv").exists()
-    assert written(content, [4], tmp_path / "rows.csv") == b'id,text\n3,c"\n'
+    assert written(content, [4], tmp_path / "rows.csv") == b'_line,id,text\n4,3,c"\n'
 
 
 def test_a_contract_that_divides_the_file_otherwise_loses_nothing_silently(tmp_path: Path) -> None:
@@ -108,12 +111,11 @@ def test_of_two_versions_the_last_counts(tmp_path: Path) -> None:
     assert bucket.asked["VersionId"] == "v1"
 
 
-def test_json_lines_and_parquet_too(tmp_path: Path) -> None:
-    assert written(b'{"id": "a"}\n{"id": \n{"id": "c"}\n', [2, 3], tmp_path / "r.jsonl") == b'{"id": \n{"id": "c"}\n'
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"id": pa.array(["a", "b", "c"], pa.string_view()), "text": [1, 2, 3]}), sink)
-    written(sink.getvalue().to_pybytes(), [3, 1], tmp_path / "r.parquet")
-    assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "a", "text": 1}, {"id": "c", "text": 3}]
+def test_a_line_that_is_no_object_gets_no_number_and_that_of_a_workbook_is_a_float(tmp_path: Path) -> None:
+    path, mended = tmp_path / "r.jsonl", b'{"_line": 2, "id": \n{"_line": 3, "id": "c"}\nno object\n'
+    assert written(b'{"id": "a"}\n{"id": \n{"id": "c"}\nno object\n', [2, 3, 4], path) == mended
+    path.write_bytes(mended.replace(b"3", b"3.0"))
+    assert first_lines(path, TABLE) == {2: 3}
 
 
 def test_times_of_the_old_form_stay_those_that_they_are(tmp_path: Path) -> None:
@@ -132,11 +134,11 @@ def test_times_of_the_old_form_stay_those_that_they_are(tmp_path: Path) -> None:
 def test_columns_that_the_contract_ignores_are_left_out(tmp_path: Path) -> None:
     """Two of one name, and one of which Arrow takes no rows."""
     nested = pa.array([["x"], ["y"]], pa.list_(pa.string_view()))
-    columns = [pa.array(["a", "b"]), pa.array(["x", "y"]), pa.array([1, 2]), pa.array([3, 4]), nested]
+    columns = [pa.array(["a", "b"], pa.string_view()), pa.array(["x", "y"]), pa.array([1, 2]), pa.array([3, 4]), nested]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_arrays(columns, names=["id", "text", "old", "old", "tags"]), sink)
     written(sink.getvalue().to_pybytes(), [2], tmp_path / "r.parquet", ignored=("old", "tags"))
-    assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "b", "text": "y"}]
+    assert pq.read_table(tmp_path / "r.parquet").to_pylist() == [{"id": "b", "text": "y", "_line": 2}]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.files.catalogue import TABLE_FILES, TABLES
+from millrace.console.files.catalogue import TABLE_FILES, TABLES, cut_into, first_lines
 from millrace.console.new.read import READERS
 from millrace.contract.schema import Column, Table
 from millrace.files.catalogue import FORMATS, format_in, read_drop
@@ -43,8 +44,8 @@ def written(form: str, folder: Path) -> Path:
     return path
 
 
-def rows_of(paths: Sequence[Path]) -> list[tuple[object, ...]]:
-    parts = [part for path in paths for part in read_drop(path, TABLE)]
+def rows_of(paths: Sequence[Path], table: Table = TABLE) -> list[tuple[object, ...]]:
+    parts = [part for path in paths for part in read_drop(path, table)]
     assert not any(part.unparsable for part in parts)
     return [tuple(row[name] for name in NAMES) for part in parts for row in part.rows.to_pylist()]
 
@@ -68,7 +69,7 @@ def test_its_columns_are_known_before_it_is_sent(form: str, tmp_path: Path) -> N
 def test_its_pieces_have_every_row_once(form: str, count: int, sizes: list[int], tmp_path: Path) -> None:
     source = written(form, tmp_path)
     (folder := tmp_path / "pieces").mkdir()
-    paths = list(TABLE_FILES[form].write_pieces(source, TABLE, folder, count))
+    paths = list(cut_into(source, TABLE_FILES[form], TABLE, folder, count))
     assert [len(rows_of([path])) for path in paths] == sizes
     assert rows_of(paths) == rows_of([source]) == ROWS
 
@@ -77,6 +78,12 @@ def test_its_pieces_have_every_row_once(form: str, count: int, sizes: list[int],
 def test_some_of_its_rows_are_a_file_of_the_format(form: str, tmp_path: Path) -> None:
     source, path = written(form, tmp_path), tmp_path / "some.dat"
     wanted = [line for part in read_drop(source, TABLE) for line in part.rows["_line"].to_pylist()][1::3]
-    TABLE_FILES[form].write_rows(source, TABLE, wanted, path)
-    assert format_in(path, TABLE) == form
-    assert rows_of([path]) == ROWS[1::3]
+    mending = replace(TABLE, ignored=("_line",))
+    TABLE_FILES[form].write_rows(source, mending, wanted, path, True)
+    assert format_in(path, mending) == form
+    assert rows_of([path], mending) == ROWS[1::3]
+    own = [line for part in read_drop(path, mending) for line in part.rows["_line"].to_pylist()]
+    assert first_lines(path, mending) == dict(zip(own, wanted, strict=True))
+    # A file that has the lines of its first file keeps them.
+    TABLE_FILES[form].write_rows(path, mending, own[:1], again := tmp_path / "again.dat", True)
+    assert first_lines(again, mending) == {own[0]: wanted[0]}

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -92,13 +90,3 @@ def test_pieces_are_the_lines_of_the_file_behind_its_names(ends: str, tmp_path: 
     ]
     read = [row["a"] for piece in pieces for part in read_drop(piece, table) for row in part.rows.to_pylist()]
     assert read == list(range(10))
-
-
-def test_rows_of_json_lines_and_parquet_are_cut_too(tmp_path: Path) -> None:
-    table = Table(name="rows", columns=(Column(name="a", kind="int64"),))
-    (tmp_path / "rows.jsonl").write_text("".join(f'{{"a": {n}}}\n' for n in range(5)))
-    pq.write_table(pa.table({"a": list(range(5))}), tmp_path / "rows.parquet")
-    for name in ("rows.jsonl", "rows.parquet"):
-        pieces = list(write_pieces(given(tmp_path / name), table, tmp_path, 2))
-        rows = [part.rows["a"].to_pylist() for piece in pieces for part in read_drop(piece, table)]
-        assert rows == [[0, 1], [2, 3, 4]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from pyiceberg.types import NestedField
 
 from millrace.console.environment import Environment
 from millrace.console.pages.page import page
-from millrace.console.queries.drops import Drop, ReasonCount, Row, count_reasons, find_drops
-from millrace.console.queries.executions import Execution
+from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops
+from millrace.console.queries.executions import Execution, drops_of
 from millrace.console.queries.report import WorkloadReport, read_report
 from millrace.console.queries.stored import check_tables, read_metadata
 from millrace.console.queries.versions import registry_of
 from millrace.contract.load import load_contract
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import Contract
+from millrace.contract.violation import QuarantinedRow, of_line
+from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.errors import WorkloadError
 from millrace.names import MACHINES, WorkloadNames
@@ -31,14 +34,11 @@ from tests.console.conftest import DEV, make_machines, make_stores
 from tests.console.executions import together
 
 
-def test_files_that_were_processed_side_by_side_are_in_the_order_of_their_names(report: WorkloadReport) -> None:
+def test_drops_are_in_the_order_in_which_they_came_whatever_run_began_first(report: WorkloadReport) -> None:
     first, second = report.of("ingest")[:2]
     one, two = replace(first, started=second.started), replace(second, started=first.started)
-    assert [drop.name for drop in find_drops([one, two], {})] == [drop.name for drop in find_drops([first, second], {})]
-    later = replace(first, started=second.stopped + timedelta(seconds=2), stopped=second.stopped + timedelta(seconds=3))
-    assert [drop.name for drop in find_drops([later, second], {})] != [
-        drop.name for drop in find_drops([first, second], {})
-    ]
+    names = [drop.name for drop in find_drops([one, two], {})]
+    assert names == [drop.name for drop in find_drops([first, second], {})] == [drops_of(first)[0].name, *names[1:]]
 
 
 def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:
@@ -87,15 +87,17 @@ def test_a_drop_that_adds_no_row_for_another_quarantines_none(report: WorkloadRe
     assert found().quarantined == 429
 
 
-def test_reasons_are_counted_by_drop_and_the_most_frequent_is_first() -> None:
-    def row(run: str, reason: str, detail: str) -> Row:
-        fields = dict.fromkeys(Row.__dataclass_fields__)
-        return Row(**{**fields, "run": run, "reason": reason, "detail": detail})  # type: ignore[arg-type]
+def test_reasons_are_counted_by_drop_and_the_most_frequent_is_first(tmp_path: Path) -> None:
+    def file(run: str, *came: Reason) -> bytes:
+        at, said = datetime(2026, 1, 1, tzinfo=UTC), [of_line(one, "x", str(n)) for n, one in enumerate(came)]
+        with QuarantineFile(tmp_path / run, drop_id=run, source="s3://landing/w/a", as_of=at) as kept:
+            kept.add(QuarantinedRow(line=2, violations=(one,), raw="{}") for one in said)
+        return (tmp_path / run).read_bytes()
 
-    rows = [row("a", "range", "one"), row("a", "missing", "two"), row("a", "missing", "three"), row("b", "range", "x")]
-    found = count_reasons(rows)
-    assert [(one.reason, one.rows, one.example) for one in found["a"]] == [("missing", 2, "two"), ("range", 1, "one")]
-    assert [one.rows for one in found["b"]] == [1]
+    files = [file("a", Reason.RANGE, Reason.TYPE, Reason.TYPE), file("b", Reason.RANGE)]
+    said = [(one.reason, one.rows, one.example) for one in count_reasons(files)["a"]]
+    assert said == [("type", 2, "expected x, got 1"), ("range", 1, "expected x, got 0")]
+    assert {one.reason: one.rows for one in count_reasons(files, by_drop=False)[""]} == {"range": 2, "type": 2}
 
 
 NAMES = WorkloadNames(platform=DEV, workload="electricity")

@@ -15,7 +15,6 @@ from localcloud.kernel.cloud import Cloud
 from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError, WithdrawalError
-from millrace.messages.audit import RowsWithdrawn
 from millrace.names import WorkloadNames
 from millrace.state.pseudonyms import Pseudonyms
 from millrace.state.table import StateTable
@@ -42,26 +41,6 @@ def audit(cloud: Cloud, names: WorkloadNames) -> Any:
 def held(lake: Lake, table: str) -> int:
     found = lake.find(table)
     return 0 if found is None else found.scan().to_arrow().num_rows
-
-
-def test_a_drop_leaves_the_table_once(
-    ingest: Any, load: Any, lake: Lake, sample: pa.Table, audit: Any, asked: Any
-) -> None:
-    for number in (5, 6):
-        ingest.run("training", f"1996-0{number}.parquet", parquet(month(sample, 1996, number)))
-    before = held(lake, "rows")
-    gone = month(sample, 1996, 5).num_rows
-    handler = load("withdrawal")
-    assert handler(asked) == handler(asked) == {"rows": gone, "labels": 0, "relabelled": 0}
-    assert held(lake, "rows") == before - gone
-    (record,) = audit()
-    assert (record["event"], record["as_of"]) == ("rows.withdrawn", asked["as_of"])
-    details = json.loads(record["details"])
-    assert details == {
-        "by": asked["by"], "reason": asked["reason"], "drop": asked["drop"], "pseudonym": "", "rows": gone, "labels": 0,
-        "relabelled": 0,
-    }  # fmt: skip
-    assert set(details) == set(RowsWithdrawn.model_fields)
 
 
 def test_a_row_and_its_label_leave_together(
@@ -98,7 +77,9 @@ def test_a_label_file_is_taken_back_and_its_rows_have_their_labels_again(
     rows = lake.open("rows").scan().to_arrow().sort_by("timestamp")
     assert rows["class"].to_pylist() == may.sort_by("timestamp")["class"].to_pylist()
     (record,) = audit()
-    assert json.loads(record["details"])["relabelled"] == may.num_rows
+    assert (record["event"], record["as_of"]) == ("rows.withdrawn", asked["as_of"])
+    said = {name: asked[name] for name in ("by", "reason", "drop")} | {"pseudonym": ""} | expected
+    assert json.loads(record["details"]) == said
 
 
 def test_a_failure_half_way_is_healed_by_a_retry(

@@ -20,7 +20,7 @@ import pytest
 from millrace.aws.objects import download
 from millrace.contract.schema import parsed_schema
 from millrace.datasets import compaction, decision_rows, labelled_rows, labels, new_rows, read
-from millrace.datasets.commits import Commit, commit, commit_once
+from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
 from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.expiry import delete_unreachable, expire
 from millrace.datasets.journal import Journal
@@ -79,7 +79,8 @@ def drop_file(lake: Lake, name: str, folder: Path, rows: pa.Table, source: Sourc
             yield refused
 
     new = RowsInFile(lake, name, contract, parsed=folder / "parsed", source=source, quarantine=quarantine)
-    return commit_once(lake, name, source, new.write)
+    (done,) = commit_together(lake, name, [NewDrop(source=source, write=new.write)])
+    return done
 
 
 def drop_rows(lake: Lake, number: int, *, day: int) -> None:
