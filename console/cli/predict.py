@@ -133,7 +133,7 @@ def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str
     # A row has the model's answer, the declared fallback, or a refusal.
     answered = answers.rows - answers.fallbacks - answers.refused
     if answered < answers.rows:
-        fallbacks = f"{answers.fallbacks:,} only have the declared fallback"
+        fallbacks = f"{answers.fallbacks:,} by its fallback or not at all"
         counts = f"{answered:,} answered by the model, {fallbacks}, {answers.refused:,} refused"
         print(f"{answers.rows:,} rows: {counts}", file=sys.stderr)
     if answers.unlisted:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.new.marks import find_number_format, looks_marked
-from millrace.console.new.times import Reading, likeliest, looks_like_times, read_pattern, usual_patterns
+from millrace.console.new.times import likeliest, looks_like_times, read_pattern, usual_patterns
 from millrace.console.new.words import MISSING, taken_as_missing, without, words_of_no_amount
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import TIMES, Kind, arrow_type
@@ -245,7 +246,8 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Profi
         return times
     if marked := _marked(name, known, form):
         return marked
-    return _said(times, (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
+    nearly = _nearly("times in ISO 8601", known, values, few)
+    return _said(times, nearly or (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
 
 
 def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
@@ -256,7 +258,7 @@ def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
     number_format, unit, said = found
     values, misfits = numbers_in_format(known, Column(name=name, kind="float64", number_format=number_format))
     if len(misfits) > _most_misfits(known):
-        return None
+        return _observed(name, "string", known, _nearly("numbers with a mark", known, values, len(misfits)))
     if misfits:
         said += f"; {len(misfits):,} with no such number will be quarantined: {_shown(known.take(misfits))}"
     facts = {"number_format": number_format, "unit": unit}
@@ -339,7 +341,8 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Profile:
     ]
     found = [each for each in tried if pattern or each[2] <= _most_misfits(known)]
     if not found:
-        came = f"{pattern} does not read {known.drop_null()[0].as_py()!r}" if pattern else _nearly_times(known, tried)
+        near = (_nearly(f"times in {form.pattern}", known, *read) for form, *read in sorted(tried, key=itemgetter(2)))
+        came = f"{pattern} does not read {known.drop_null()[0].as_py()!r}" if pattern else next(filter(None, near), "")
         return _observed(name, "string", known, came)
     fewest = min(misfits for _, _, misfits in found)
     best = [each for each in found if each[2] == fewest]
@@ -365,18 +368,14 @@ def _most_misfits(known: pa.Array) -> float:
     return MOST_MISFITS * int(len(known) - known.null_count)
 
 
-def _nearly_times(known: pa.Array, tried: Sequence[Reading]) -> str:
-    """Why a column with many times is text: the cells that are no times. "" for other texts."""
+def _nearly(what: str, known: pa.Array, values: pa.Array, misfits: int) -> str:
+    """Why a column is text, if most of its cells are `what`: the others. "" for other texts."""
 
-    if not tried:
-        return ""
-    # Only the pattern that reads most cells is named.
-    form, values, misfits = min(tried, key=lambda each: each[2])
     cells = len(known) - known.null_count
     if misfits > (1 - MOST_NUMBERS) * cells:
         return ""
     others = known.filter(pc.and_(known.is_valid(), values.is_null()))
-    return f"text, as {misfits:,} of {cells:,} cells are no times in {form.pattern}: {_shown(others)}"
+    return f"text, as {misfits:,} of {cells:,} cells are no {what}: {_shown(others)}"
 
 
 def _no_times(known: pa.Array, values: pa.Array) -> str:

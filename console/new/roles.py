@@ -257,7 +257,7 @@ class Guesser:
                 return None
             reason = f"each {chosen.name} comes once{_but_for(repeated_cells(chosen))}"
             if not is_identifier(chosen.name):
-                reason += f"; a later row of the same {chosen.name} takes its place (--no-key keeps both)"
+                reason += f"; a later row of the same {chosen.name} is refused (--no-key keeps both)"
             return Guess(value=(chosen.name,), reason=reason, others=_without(_names(alone), chosen))
         # No column alone is different in each row. Tried in this order: a column that is so together with the event
         # time, a column called like an identifier that repeats few cells, a pair with the event time that repeats few.

@@ -70,12 +70,13 @@ class SeenKeys:
             self._lines[start : self._table.size] = -1
         return numbers
 
-    def accept(self, numbers: Numbers, lines: pa.Array) -> None:
-        """Keep the lines of the accepted rows, by the numbers of their keys."""
+    def accept(self, numbers: Numbers, lines: Numbers) -> None:
+        """Keep the lines of the accepted rows, by the numbers of their keys; of a key the first line."""
         import numpy as np
 
-        has_key = np.flatnonzero(numbers >= 0)
-        self._lines[numbers.take(has_key)] = lines.to_numpy(zero_copy_only=False).take(has_key)
+        at = np.flatnonzero(numbers >= 0)
+        at = at[self._lines.take(numbers[at]) < 0]
+        self._lines[numbers[at]] = lines[at]
 
     def before(self, numbers: Numbers) -> list[tuple[int, int]]:
         """The position and the earlier line of each key that has an accepted row already."""
@@ -245,13 +246,10 @@ def duplicates(
     known: Keys | None,
     seen: SeenKeys,
     numbers: Numbers,
-    *,
-    is_alone: bool = True,
 ) -> dict[int, RuleViolation]:
-    """The violation of each good row whose key the table holds or an earlier row has, by the position of the row.
+    """The violation of each good row whose key the table or a row of an earlier part has, by the position of the row.
 
-    `numbers` are the numbers that `seen` gave to the keys. If the table has several keys (not `is_alone`), only rows of
-    earlier parts count as earlier rows here; `repeated` then compares the rows of this part by all keys together."""
+    `numbers` are the numbers that `seen` gave to the keys."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -264,10 +262,7 @@ def duplicates(
         places = dict.fromkeys(np.flatnonzero(good)[_plain(held)].tolist(), HELD)
     for at, line in seen.before(numbers):
         places.setdefault(at, line)
-    kept = good.copy()
-    kept[list(places)] = False  # a refused row does not use up its key
-    found = repeated(rows, kept, {key: numbers}) if is_alone else {}
-    return found | {at: repeats(rows, at, key, line) for at, line in places.items()}
+    return {at: repeats(rows, at, key, line) for at, line in places.items()}
 
 
 def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbers]) -> dict[int, RuleViolation]:

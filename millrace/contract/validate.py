@@ -93,22 +93,21 @@ class Validator:
             problems[row].append(repeats(rows, row, *self._repeated[rows.column(LINE)[row].as_py()]))
             good[row] = False
         # Then the keys: first the rows with keys of the table and of earlier parts are refused, then repeats within the
-        # part. If there are several keys, `repeated` compares all of them in one walk over the rows: a row that is
-        # refused for one key must not use up another.
+        # part. `repeated` compares all keys in one walk over the rows: a row that is refused for one key must not use
+        # up another. A label that the table holds does: a second label of the key in this file corrects nothing.
         numbers = {key: seen.number(key_of(rows, key), good) for key, seen in self._seen.items()}
-        is_alone = len(numbers) <= 1
+        counts = good.copy()
         for key, seen in self._seen.items():
             known = self._held.get(key)
-            again = duplicates(rows, good, key, known, seen, numbers[key], is_alone=is_alone)
-            for row, violation in again.items():
+            for row, violation in duplicates(rows, good, key, known, seen, numbers[key]).items():
                 problems[row].append(violation)
-                good[row] = False
-        for row, violation in {} if is_alone else repeated(rows, good, numbers).items():
-            problems[row].append(violation)
-            good[row] = False
-        accepted = _take(rows, good)
+                good[row], counts[row] = False, counts[row] and known is not None and bool(known.beside)
+        for row, violation in repeated(rows, counts, numbers).items() if numbers else ():
+            problems[row] += [violation] if good[row] else []
+            good[row], counts[row] = False, False
+        accepted, lines = _take(rows, good), rows.column(LINE).to_numpy()
         for key, seen in self._seen.items():
-            seen.accept(numbers[key].take(np.flatnonzero(good)), accepted.column(LINE))
+            seen.accept(numbers[key][counts], lines[counts])
         return ValidationResult(accepted=decoded(accepted), refused=_refuse(rows, problems, self._table))
 
 

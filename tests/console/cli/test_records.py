@@ -43,10 +43,10 @@ def test_wrong_words_are_told_before_anything_is_asked(words: tuple[str, ...], t
     ("fallbacks", "refused", "told", "is_refused"),
     [
         ([False, False], 0, [], False),
-        ([True, False], 0, ["2 rows: 1 answered by the model, 1 only have the declared fallback, 0 refused"], False),
+        ([True, False], 0, ["2 rows: 1 answered by the model, 1 by its fallback or not at all, 0 refused"], False),
         ([True, True], 0, ["2 rows: 0 answered by", "A fallback: no model is live yet"], True),
-        ([False], 2, ["3 rows: 1 answered by the model, 0 only have the declared fallback, 2 refused"], False),
-        ([], 2, ["2 rows: 0 answered by the model, 0 only have the declared fallback, 2 refused"], True),
+        ([False], 2, ["3 rows: 1 answered by the model, 0 by its fallback or not at all, 2 refused"], False),
+        ([], 2, ["2 rows: 0 answered by the model, 0 by its fallback or not at all, 2 refused"], True),
         ([True], 1, ["2 rows: 0 answered by the model"], True),
         ([], 0, [], False),
     ],

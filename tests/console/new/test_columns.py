@@ -133,7 +133,7 @@ TEXTS: Cells = {
     "minutes ago": ["45 m", "3 h ago"],
     **{f"numbers and {word}": ["1", "2"] * 5 + [word] * 3
        for word in ("?", "NA", "n/a", "NULL", "-", "unknown", "Unknown", "NONE", "not available", "--", "unbekannt")},
-    "decimals and unknown": ["1.5", "-2"] * 5 + ["unknown"] * 3,
+    "decimals and unknown": ["1.5", "-2"] * 5 + ["unknown"] * 3, "times and tbd": ["2024-01-02", "2024-01-03", "tbd"],
     "days and unknown": ["2024-05-01", "2024-05-02"] * 5 + ["unknown"] * 3,
     "one unknown": [*map(str, range(4000)), "unknown"],
     "few unknown and a weight": [*map(str, range(996)), "unknown", "unknown", "NA", "4 kg"],

@@ -99,15 +99,16 @@ def test_a_text_column_may_have_a_dictionary(rows: list[dict[str, Any]]) -> None
     assert found.accepted.equals(expected.accepted)
 
 
-@pytest.mark.parametrize("parts", [1, 2])
-def test_a_label_that_says_the_same_keeps_no_key_from_its_correction(parts: int) -> None:
-    """It is refused as what the table holds; however the rows are divided, the next one is a correction."""
-    rows = table_of([{"k": 1, "x": x, "n": 1, "s": "a"} for x in (0.5, 0.25)])
-    known = key_beside(rows.slice(0, 1), ("k",), ("x",))
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_of_two_labels_of_a_key_the_first_counts_whether_or_not_the_table_holds_it(size: int) -> None:
+    """Each month's file may have all labels so far: one that was refused in May must not correct the first in June."""
+    rows = table_of([{"k": k, "x": x, "n": 1, "s": "a"} for k, x in ((1, 0.5), (1, 0.25), (2, 0.5), (2, 0.25), (3, 0))])
+    known = key_beside(rows.take([0, 3]), ("k",), ("x",))
     validator = Validator(TABLE, held=(Keys(columns=("k",), beside=("x",), values=known),))
-    found = [validator.judge(part) for part in ([rows] if parts == 1 else [rows.slice(0, 1), rows.slice(1)])]
-    assert [row.line for one in found for row in one.refused] == [1]
-    assert [line for one in found for line in one.accepted[LINE].to_pylist()] == [2]
+    found = [validator.judge(rows.slice(at, size)) for at in range(0, 5, size)]
+    told = [(row.line, row.violations[0].got) for one in found for row in one.refused]
+    assert told == [(1, "1, which the table holds"), (2, "1, first on line 1"), (4, "2, which the table holds")]
+    assert [line for one in found for line in one.accepted[LINE].to_pylist()] == [3, 5]
 
 
 def test_a_key_of_several_columns_keeps_them_apart() -> None:
