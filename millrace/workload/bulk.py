@@ -15,10 +15,10 @@ USUAL_VCPUS, DRIVER_VCPUS = 16, 4
 """Of a stage that names none; and of the driver among them, as of each executor."""
 GB_OF_VCPU, DISK_GB_OF_VCPU = 4, 50
 """Memory and disk of a worker."""
-START_S, DRIVER_S_PER_GB, VCPU_S_PER_GB = 180, 15, 100
+START_S, DRIVER_S_PER_GB, VCPU_S_PER_GB = 180, 15, 300
 """Until the first task begins; of the driver alone, which reads a text once before; and of the tasks, by a GB of the
-drop. Estimates: on a laptop a GB of CSV takes 5 s of a CPU in the driver and 20 s in the tasks (`benchmarks.bulk`);
-Spark's own way to Python and back, S3 and slower cores are given the rest."""
+drop. Estimates: on a laptop the tasks take 20 to 60 s of a CPU for a GB of CSV (`benchmarks.bulk`), and 140 s with
+quotes in every row, which are read row by row; Spark's own way to Python, S3 and slower cores are given the rest."""
 
 BILLED = {"vCPUHour": "spark vCPU hour", "memoryGBHour": "spark GB hour", "storageGBHour": "spark disk GB hour"}
 """The rate of each member of `billedResourceUtilization`, which has no disk below the 20 GB that a worker has free.
