@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_folder, write_archive
 from millrace.artefact.inference import Model
-from millrace.console.actions.predict import RowAnswer, class_names, open_file, refusal, schema, with_class
+from millrace.console.actions.predict import RowAnswer, open_file, refusal, schema, with_class
 from millrace.console.cli.new import NewOptions, ReadOptions, commands
 from millrace.console.files.grid import Inside
 from millrace.console.new.assessment import assess
@@ -161,9 +161,9 @@ class FittedModel:
             judged = judged.without(column.name) if column.is_generated else judged
         result = validate(rows, judged)
         found = [*opened.refused, *map(refusal, result.refused), *self._answers(result.accepted)]
-        classes = class_names(task, contract.label)
-        named = [with_class(each.row(task.answer), classes) for each in sorted(found, key=lambda each: each.line)]
-        answers = pa.Table.from_pylist(named, schema=schema(task.answer, named=bool(classes))).drop_columns([*NOT_HERE])
+        named = [with_class(each.row(task.answer), task.words) for each in sorted(found, key=lambda each: each.line)]
+        columns = schema(task.answer, named=bool(task.words))
+        answers = pa.Table.from_pylist(named, schema=columns).drop_columns([*NOT_HERE])
         return answers.to_pandas() if hasattr(frame, "iloc") else answers
 
     def _answers(self, rows: pa.Table) -> Iterator[RowAnswer]:

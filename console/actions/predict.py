@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, Row, json_rows, read_pasts
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
+from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator
 from millrace.contract.violation import QuarantinedRow, key_text
 from millrace.datasets.labelled_rows import columns_of
@@ -33,8 +33,7 @@ from millrace.files.image import is_image
 from millrace.files.origin import Origin
 from millrace.settings.prediction import ROWS_PER_CALL
 from millrace.tasks.answer import arrow_type
-from millrace.tasks.binary import Binary
-from millrace.tasks.task import AnswerField, Task
+from millrace.tasks.task import AnswerField
 
 CALL_BYTES = 4 * 2**20
 """The most bytes of rows in one call; Lambda takes 6 MB.
@@ -302,23 +301,11 @@ def _answer(row: SentRow, document: dict[str, Any], told: Sequence[tuple[str, st
     )
 
 
-def class_names(task: Task, label: Column) -> Mapping[int, str]:
-    """The name of each class by its answer, for example `{1: "Yes", 0: "No"}`.
-
-    Empty if the task has other answers than two classes, and if the label's own values are 0 and 1 already."""
-    if not isinstance(task, Binary):
-        return {}
-    classes = (False, True) if label.kind == "boolean" else label.allowed
-    [other] = [value for value in classes if value != task.positive]
-    names = {1: str(task.positive), 0: str(other)}
-    return {} if names == {1: "1", 0: "0"} else names
-
-
-def with_class(row: Mapping[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
-    """A copy of the row with a column `class` right after `value`. Without `names` the row stays as it is."""
+def with_class(row: Mapping[str, Any], words: Mapping[Any, str]) -> dict[str, Any]:
+    """A copy of the row with a column `class` right after `value`. Without `words` the row stays as it is."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         found[name] = value
-        if name == "value" and names:
-            found["class"] = None if value is None else names[value]
+        if name == "value" and words:
+            found["class"] = words.get(value)
     return found

@@ -193,7 +193,7 @@ def _cell(text: str, question: Question, name: str) -> Scalar:
     column = question.labels.column(name)
     if column.kind == "boolean" and text.lower() in TRUTHS:
         return TRUTHS[text.lower()]
-    allowed = {str(value): value for value in column.allowed}
+    allowed = {told: value for value in column.classes for told in (str(value), str(column.word(value)))}
     if text in allowed:
         return allowed[text]
     expected = f"one of {', '.join(allowed)}" if allowed else column.form

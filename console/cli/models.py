@@ -1,4 +1,4 @@
-"""The commands on a version: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`."""
+"""The commands on versions: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`, and `plan`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Json, Target, Version
+from millrace.console.cli.options import Build, Json, Stage, Target, Version, chosen_folders, several_workloads
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.stages import command
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 WORTH = ("r2", "auc", "recall", "macro_recall")
 """Figures that show that a model is hardly worth anything although its error is below that of its naive rule."""
+Workloads = Annotated[list[str] | None, several_workloads("all", "Only this folder of workloads/; may be repeated.")]
+Against = Annotated[
+    str, typer.Option(metavar="COMMIT", show_default="what is deployed", help="Compare with a commit, such as HEAD.")
+]
 
 
 def versions(target: Target, as_json: Json) -> None:
@@ -273,3 +277,26 @@ def register(folder: Folder, target: Target, json: Json, as_of: AsOf = "", wait:
     model = read_model(folder, workloads_folder() / names.workload)
     run = start(environment.client("s3"), environment.client("stepfunctions"), names, model, as_of=moment)
     end(environment, names, run, how="started", wait=wait, as_json=json)
+
+
+def plan(stage: Stage, build: Build, as_json: Json, workload: Workloads = None, against: Against = "") -> None:
+    """Tell what your edits of workloads/ lead to: trainings, judgements, deployments, with minutes and dollars.
+
+    It changes nothing. The exit status is 1 where an edit is refused, or where CloudFormation would make anew what is
+    there.
+
+    Example: millrace plan --stage dev; millrace plan --against origin/main. Against a stage the templates are compared,
+    too, and each model with what its version was trained by; a commit needs no cloud."""
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.plan import plan_deployed, plan_on_paper
+    from millrace.console.queries.upgrade import synthesized
+
+    folders = chosen_folders(workload)
+    if against:
+        steps = plan_on_paper(folders, against, stage)
+    else:
+        environment = find_environment(stage, build)
+        steps = plan_deployed(environment, folders, synthesized(environment, build))
+    show(steps, as_json=as_json, nothing=f"{workloads_folder()}/ has no workload.")
+    if any(one.step in ("refused", "replace") for one in steps):
+        raise typer.Exit(1)

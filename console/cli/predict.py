@@ -65,7 +65,7 @@ def predict(
     The exit status is 1 if the model answered no row."""
     from millrace.console.actions import predict
     from millrace.console.actions.drop import content_of, declares_scale
-    from millrace.console.actions.predict import class_names, with_class
+    from millrace.console.actions.predict import with_class
     from millrace.console.cli.printing import check_ending, export, json_line
     from millrace.console.presenters.drops import ADVICE
     from millrace.console.queries.drops import long_rows
@@ -100,10 +100,10 @@ def predict(
         if long:
             rows = (each for row in rows for each in long_rows(row, fields))
             fields = tuple(replace(field, length=0) for field in fields)
-        classes = class_names(task, contract.label)
-        named = (with_class(row, classes) for row in rows)
+        named = (with_class(row, task.words) for row in rows)
         if output:
-            count = export(named, output, predict.schema(fields, named=bool(classes), acted=acted, explained=explain))
+            schema = predict.schema(fields, named=bool(task.words), acted=acted, explained=explain)
+            count = export(named, output, schema)
             print(f"{count:,} answers in {output}", file=sys.stderr)
         elif as_json:
             for row in named:

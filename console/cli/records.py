@@ -1,4 +1,4 @@
-"""The commands on records: `millrace quarantine`, `decisions`, `why`, `cost`, `report`, `withdraw`."""
+"""The commands on records: `millrace quarantine`, `decisions`, `why`, `cost`, `report`, `withdraw`, `data`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.aws.objects import key_of_version
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Once, Target, grouped
 from millrace.console.cli.printing import show, show_json, show_rows, tell
 from millrace.console.stages import command
 from millrace.console.words import count, listed, table
@@ -36,6 +36,10 @@ Labels = Annotated[
 ]
 Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Only say what would become of the rows.")]
+data = typer.Typer(no_args_is_help=True, help="Show the versions of the tables, and undo a drop.")
+Name = Annotated[str, typer.Argument(metavar="VERSION", help="As `millrace data log` names it: rows-12.")]
+IN_JSON = ("source", "cause", "snapshot_id")
+"""What only programs are told of a version."""
 AT_ONCE = 100
 """Decisions whose reviews are looked up together."""
 
@@ -100,7 +104,7 @@ def decisions(
 
     Example: millrace decisions --from 1997-05-01 --to 1997-05-02 --limit 10. Days are days of the rows' event time."""
     from millrace.console.cli.printing import json_line
-    from millrace.console.queries.decisions import day_named, find_decision
+    from millrace.console.queries.decisions import day_named, find_decision, words_of
 
     environment, names = target.find_deployed()
     days = {
@@ -119,12 +123,16 @@ def decisions(
     # Days are read one after another as they are printed, so a limit also limits what is read. Labels are looked up for
     # all shown decisions at once.
     found = islice(found, limit) if limit else found
-    rows = _with_labels(environment, names, list(found)) if labels else _rows(environment, names, found)
+    rows = (_with_labels if labels else _rows)(environment, names, found)
     if as_json:
         for row in rows:
             print(json_line(row))
     else:
-        table = [{key: value for key, value in row.items() if key not in ("input", "key")} for row in rows]
+        word = words_of(names)[1].word
+        table = [
+            {key: word(value) if key == "label" else value for key, value in row.items() if key not in ("input", "key")}
+            for row in rows
+        ]
         show_rows(table, as_json=False, nothing="No decision about these days.")
 
 
@@ -163,20 +171,23 @@ def _decisions(environment: Environment, names: WorkloadNames, days: dict[str, d
 
 def _rows(environment: Environment, names: WorkloadNames, found: Iterator[Decision]) -> Iterator[dict[str, Any]]:
     """A row for each decision, some at a time. Those of a policy say what a person has decided."""
+    from millrace.console.actions.predict import with_class
+    from millrace.console.queries.decisions import words_of
     from millrace.console.queries.reviews import find_items
 
+    words, label = words_of(names)
     while some := list(islice(found, AT_ONCE)):
         items = find_items(environment, names, [one.id for one in some if one.action == "review"])
         for one in some:
-            reviewed = items[one.id].outcome if one.id in items else ""
-            yield _decision_row(one) | ({"person": reviewed} if one.has_policy else {})
+            reviewed = items[one.id].outcome(label) if one.id in items else ""
+            yield with_class(_decision_row(one), words) | ({"person": reviewed} if one.has_policy else {})
 
 
-def _with_labels(environment: Environment, names: WorkloadNames, found: list[Decision]) -> Iterator[dict[str, Any]]:
+def _with_labels(environment: Environment, names: WorkloadNames, some: Iterator[Decision]) -> Iterator[dict[str, Any]]:
     """A row for each decision, with the label that counts (a list if there are several) and the replaced ones."""
     from millrace.console.queries.labels import find_labels
 
-    known = find_labels(environment, names, found)
+    known = find_labels(environment, names, found := [*some])
     for decision, row in zip(found, _rows(environment, names, iter(found)), strict=True):
         labels = known.get(decision.id, ())
         counts = [label.value for label in labels if label.counts]
@@ -277,6 +288,43 @@ def take_out(
 def _counts(answer: Withdrawn) -> str:
     again = f"; {count(answer.relabelled, 'row')} get their earlier label" if answer.relabelled else ""
     return f"{count(answer.rows, 'row')} and {count(answer.labels, 'label')}{again}"
+
+
+@data.command(cls=Once)
+@grouped
+def log(target: Target, as_json: Json, limit: Limit = 20) -> None:
+    """List the versions of the tables, the newest first: what came or left, by whom, which models learnt from it.
+
+    Example: millrace data log --limit 5"""
+    from millrace.console.queries.data_versions import find_table_versions, with_people
+
+    environment, names = target.find_deployed()
+    versions = [*find_table_versions(environment, names).values()][: limit or None]
+    rows = [*with_people(environment, names, versions)]
+    shown = rows if as_json else [{key: row[key] for key in row if key not in IN_JSON} for row in rows]
+    show_rows(shown, as_json=as_json, nothing="No file was dropped yet.")
+
+
+@data.command(cls=Once)
+@grouped
+def revert(version: Name, target: Target, as_json: Json, reason: Reason, preview: Preview = False) -> None:
+    """Undo a drop: its rows leave as by `millrace withdraw`, and a file whose place it took is dropped again.
+
+    Example: millrace data revert rows-12 --reason "of another meter". The model versions that learnt from the rows are
+    named."""
+    from millrace.console.actions.withdraw import check_revertible, drop_again, request_of
+    from millrace.console.queries.data_versions import find_table_versions, require_version
+
+    environment, names = target.find_deployed()
+    versions = find_table_versions(environment, names)
+    found = require_version(versions, version)
+    check_revertible(found)
+    before = [one for one in versions.values() if one.left_with == version]
+    request = request_of(environment, reason=reason, key={}, drop=key_of_version(found.source))
+    take_out(environment, names, request, preview, as_json)
+    if before and not preview:
+        drop_again(environment.client("s3"), before[0])
+        typer.echo(f"Dropped again as it was before {version}: {request.drop}", err=True)
 
 
 def why(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -38,12 +38,14 @@ def review(
     """Decide what waits for a person: each item is shown, and your answer becomes a label.
 
     Example: millrace review. Type the answer or the number of a class; with --answer ID VALUE nothing is asked."""
+    from millrace.console.queries.decisions import words_of
     from millrace.console.queries.reviews import list_waiting
 
     environment, names = target.find_deployed()
     if listed:
         items = list_waiting(environment, names, limit=limit)
-        show_rows([_listed(item) for item in items], as_json=as_json, nothing="Nothing waits for a person.")
+        words = words_of(names)[0]
+        show_rows([_listed(item, words) for item in items], as_json=as_json, nothing="Nothing waits for a person.")
         return
     if mine:
         from millrace.console.queries.own_answers import find_own_answers
@@ -64,13 +66,13 @@ def review(
     tell(f"{item.id}: {answer[1]}; its label has been dropped", document, as_json=as_json)
 
 
-def _listed(item: ReviewItem) -> dict[str, object]:
+def _listed(item: ReviewItem, words: Mapping[Any, str]) -> dict[str, object]:
     from millrace.tasks.answer import in_words
 
     return {
         "id": item.id,
         "reason": item.reason,
-        "answer": in_words(item.output) if item.output else "",
+        "answer": in_words(item.output, words) if item.output else "",
         "version": item.model_version or "",
         "event_time": item.event_time,
         "opened_at": item.opened_at,
@@ -153,9 +155,8 @@ def _show(shown: ShownItem, *, waiting: int) -> None:
     show_rows([{"column": name, "value": cell} for name, cell in shown.row.items()], as_json=False, nothing="")
     for name, content in shown.images.items():
         print(f"{name}: an image of {len(content):,} bytes")
-    keys = {str(choice): key for key, choice in shown.question.keys.items()}
-    choices = [str(choice) for choice in shown.question.choices]
-    print("  ".join(f"{keys[each]}) {each}" if keys.get(each, each) != each else each for each in choices))
+    keys = {str(shown.question.label.word(choice)): key for key, choice in shown.question.keys.items()}
+    print("  ".join(f"{key}) {word}" if key != word else word for word, key in keys.items()))
     print(KEYS)
 
 
@@ -192,7 +193,7 @@ def labels(
     environment, names = target.find_deployed()
     if doubted:
         nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
-        show_rows(list(_doubted(environment, names)), as_json=as_json, nothing=nothing)
+        show_rows(list(_doubted(environment, names, as_json=as_json)), as_json=as_json, nothing=nothing)
         return
     if not (accept or refuse):
         rows = [
@@ -216,16 +217,18 @@ def labels(
     tell(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""), document, as_json=as_json)
 
 
-def _doubted(environment: Environment, names: WorkloadNames) -> Iterator[dict[str, Any]]:
+def _doubted(environment: Environment, names: WorkloadNames, *, as_json: bool) -> Iterator[dict[str, Any]]:
+    from millrace.console.queries.decisions import words_of
     from millrace.console.queries.labels import find_label_errors
 
+    column = words_of(names)[1]
     for one in find_label_errors(environment, names):
         yield {
             "decision": one.label.id,
             "about": one.label.event_time,
-            "label": one.label.label,
+            "label": one.label.label if as_json else column.word(one.label.label),
             "doubt": round(one.label.doubt, 4),
             "version": one.version,
             "status": one.outcome,
-            "answer": one.item.outcome if one.item and one.item.answer else "",
+            "answer": one.item.outcome(column) if one.item and one.item.answer else "",
         }

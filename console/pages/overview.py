@@ -165,8 +165,7 @@ def review_page(
 
     `asked` is the question that the model answers, `token` the secret of the forms. `explanation` is the answer taken
     apart, if the person has asked for it."""
-    label = question.labels.column(question.prediction.label_columns[0])
-    keys = {str(choice): key for key, choice in question.keys.items() if len(key) == 1}
+    label, keys = question.label, {choice: key for key, choice in question.keys.items() if len(key) == 1}
     return template("review.html.jinja", spelled=spelled).render(
         title=f"{names.workload}, review",
         names=names,
@@ -176,7 +175,7 @@ def review_page(
         unread=shown if isinstance(shown, Unread) else None,
         rows=list(_rows(shown, table)) if isinstance(shown, ShownItem) else [],
         asked=asked,
-        choices=[(choice, keys.get(str(choice), "")) for choice in question.choices],
+        choices=[(choice, str(label.word(choice)), keys.get(choice, "")) for choice in label.classes],
         most_buttons=MOST_BUTTONS,
         label=label,
         is_number=label.kind in NUMBERS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,11 @@ def decisions_path(workload: str, first: date, last: date) -> str:
     return f"/{workload}/decisions?first={first}&last={last}"
 
 
-def decisions_page(names: WorkloadNames, found: Sequence[Decision], *, first: date, last: date) -> str:
-    """The page as HTML, with the first MOST of the decisions."""
-    rows = [dict(_cells(one)) for one in found[:MOST]]
+def decisions_page(
+    names: WorkloadNames, found: Sequence[Decision], words: Mapping[Any, str], *, first: date, last: date
+) -> str:
+    """The page as HTML, with the first MOST of the decisions. `words` are the task's, for its classes."""
+    rows = [dict(_cells(one, words)) for one in found[:MOST]]
     filled = {name for row in rows for name, cell in row.items() if cell}
     rows = [{name: cell for name, cell in row.items() if name in filled} for row in rows]
     return template("decisions.html.jinja").render(
@@ -59,11 +61,11 @@ def decisions_page(names: WorkloadNames, found: Sequence[Decision], *, first: da
     )
 
 
-def _cells(decision: Decision) -> Iterator[tuple[str, str]]:
+def _cells(decision: Decision, words: Mapping[Any, str]) -> Iterator[tuple[str, str]]:
     yield "decision", decision.id
     yield "event time", f"{decision.event_time:%Y-%m-%d %H:%M}"
     yield "row", ", ".join(str(cell) for cell in decision.key.values())
-    yield "answer", in_words(decision.output)
+    yield "answer", in_words(decision.output, words)
     dates = decision.predicted_for or ()
     first_and_last = [dates] if isinstance(dates, str) else [*dates[:1], *dates[1:][-1:]]
     yield "predicted for", " to ".join(moment[:16].replace("T", " ") for moment in first_and_last)

@@ -26,13 +26,14 @@ from millrace.console.queries.stored import find_object, unpack
 from millrace.console.queries.versions import audit_of, registry_of, state_of
 from millrace.contract.kinds import FLOATS, from_base64
 from millrace.contract.load import load_contract
+from millrace.contract.schema import Column
 from millrace.decisions import captured, store
 from millrace.decisions.policy import Acted, Acting, act
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import MOST_ROWS
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import LocatedDecision
-from millrace.errors import EnvironmentNotFoundError
+from millrace.errors import EnvironmentNotFoundError, WorkloadError
 from millrace.explanations.requested import explanation_of
 from millrace.explanations.shapley import ROWS
 from millrace.features import catalogue as encoders
@@ -45,8 +46,21 @@ from millrace.state.audit import Record
 from millrace.state.held_out import KEY
 from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
-from millrace.workload.load import read_workload
+from millrace.tasks.catalogue import declare
+from millrace.workload.load import load_workload, read_workload, workloads_folder
 from millrace.workload.policy import Policy
+
+
+def words_of(names: WorkloadNames) -> tuple[Mapping[Any, str], Column]:
+    """What people call each class by an answer's `value`, and the label's column, which says it of a label's value.
+
+    Of a workload that is no longer declared no class has a name."""
+    folder = workloads_folder() / names.workload
+    try:
+        label = load_contract(folder).label
+        return declare(load_workload(folder).prediction, label).words, label
+    except WorkloadError:
+        return {}, Column(name="", kind="string")
 
 
 @dataclass(frozen=True, kw_only=True)

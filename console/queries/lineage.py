@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from millrace.artefact.artefact import digest as sha256
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.decisions import captured_uris, find_decision, require_decision
+from millrace.console.queries.decisions import captured_uris, find_decision, require_decision, words_of
 from millrace.console.queries.labels import (
     KnownLabel,
     LearntDrop,
@@ -37,6 +37,7 @@ from millrace.console.queries.link import (
     score_link,
 )
 from millrace.console.queries.live import FAILURES
+from millrace.console.queries.own_answers import value_in_words
 from millrace.console.queries.reviews import find_items
 from millrace.console.queries.stored import (
     Unread,
@@ -53,6 +54,7 @@ from millrace.console.queries.versions import audit_of, find_judgement, registry
 from millrace.consumers.catalogue import of_stage
 from millrace.consumers.next_workload import NextWorkload, before_chain, chained_id
 from millrace.contract.load import digest, read_document
+from millrace.contract.schema import Column
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.versions import Pin, data_digest
 from millrace.decisions.record import Decision
@@ -85,14 +87,14 @@ def trace(environment: Environment, names: WorkloadNames, decision: str) -> Iter
 
 def trace_decision(environment: Environment, names: WorkloadNames, kept: LocatedDecision) -> Iterator[Link]:
     """The same links for a decision that was read already."""
-    yield _decision(kept)
+    yield _decision(names, kept)
     if kept.decision.source == "workload":
         first, asker = before_chain(kept.decision.id)
         yield recorded("decision before", first, "", f"of {asker}: millrace why {first} --workload {asker}")
     actions: set[str] = {kept.decision.action}
     if kept.decision.action == "review":
         items = find_items(environment, names, [kept.decision.id])
-        yield review_link(kept.decision.id, items)
+        yield review_link(kept.decision.id, items, words_of(names)[1])
         # An item that is no longer in the queue may have been answered.
         actions |= {"answered"} if all(item.answer for item in items.values()) else set()
     yield from _readable("decision after", lambda: _became(environment, names, kept.decision.id, actions))
@@ -309,10 +311,10 @@ class Chain:
         return {verdict.name: verdict.passed for verdict in verdicts}
 
 
-def _decision(kept: LocatedDecision) -> Link:
+def _decision(names: WorkloadNames, kept: LocatedDecision) -> Link:
     """The link of the decision itself. Reading its line has compared the input with its digest."""
-    decision = kept.decision
-    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output)}; {kept.uri}"
+    decision, (words, _) = kept.decision, words_of(names)
+    detail = f"about {decision.event_time:%Y-%m-%d %H:%M}: answered {in_words(decision.output, words)}; {kept.uri}"
     return Link(what="decision", identity=decision.id, digest=decision.input_digest, state="checked", detail=detail)
 
 
@@ -327,17 +329,17 @@ def _became(environment: Environment, names: WorkloadNames, first: str, actions:
     then = chained_id(first, names.workload)
     for one in of_stage(load_workload(workloads_folder() / names.workload).consumers, names.platform.stage).values():
         if isinstance(one, NextWorkload) and actions & {*one.actions}:
-            after = find_decision(environment, replace(names, workload=one.workload), then)
-            link = _decision(after) if after else recorded("", then, "", "none yet")
+            after = find_decision(environment, of := replace(names, workload=one.workload), then)
+            link = _decision(of, after) if after else recorded("", then, "", "none yet")
             yield replace(link, what=f"decision of {one.workload}")
 
 
 def _labels(environment: Environment, names: WorkloadNames, decision: Decision) -> Iterable[Link]:
     labels = find_labels(environment, names, [decision]).get(decision.id, ())
-    return map(_label, labels, find_learners(environment, names, labels))
+    return map(partial(_label, words_of(names)[1]), labels, find_learners(environment, names, labels))
 
 
-def _label(label: KnownLabel, learnt: LearntDrop | None) -> Link:
+def _label(column: Column, label: KnownLabel, learnt: LearntDrop | None) -> Link:
     """The link of a label. No digest covers it: it is as its table holds it."""
     what = "label" if label.counts else "label, replaced"
     came = f"arrived {label.arrived:%Y-%m-%d %H:%M}" if label.arrived else "arrived before arrivals were kept"
@@ -345,7 +347,7 @@ def _label(label: KnownLabel, learnt: LearntDrop | None) -> Link:
     detail = f"{came}{ahead}, in {label.drop}"
     if learnt:
         detail = f"{detail} ({learnt.words}); {learnt.learners}"
-    return Link(what=what, identity=str(label.value), digest=None, state="recorded", detail=detail)
+    return Link(what=what, identity=value_in_words(label.value, column), digest=None, state="recorded", detail=detail)
 
 
 def _captured(client: Any, column: str, uri: str) -> Link:

@@ -11,6 +11,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.live import LivePeriod, live_periods
 from millrace.console.queries.versions import audit_of
 from millrace.console.words import brief, column
+from millrace.contract.schema import Column
 from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
@@ -111,7 +112,7 @@ def score_link(environment: Environment, names: WorkloadNames, decision: Decisio
     return checked(what, scored.run, f"by SageMaker's model {sharded.model_name}")
 
 
-def review_link(decision: str, items: Mapping[str, ReviewItem]) -> Link:
+def review_link(decision: str, items: Mapping[str, ReviewItem], label: Column) -> Link:
     """The link of the person's decision."""
     item = items.get(decision)
     if item is None:
@@ -119,7 +120,7 @@ def review_link(decision: str, items: Mapping[str, ReviewItem]) -> Link:
     answer = item.answer
     if answer is None:
         since = f"{item.reason}, since {item.opened_at:%Y-%m-%d %H:%M}, until {item.expires_at:%Y-%m-%d %H:%M}"
-        return recorded("review", item.outcome, "", since)
+        return recorded("review", item.outcome(label), "", since)
     dropped = f"label dropped {item.dropped_at:%Y-%m-%d %H:%M}" if item.dropped_at else "label not dropped yet"
     detail = f"{item.reason}; by {answer.source}, after {answer.seconds:.0f} s, {answer.at:%Y-%m-%d %H:%M}; {dropped}"
-    return recorded("review", item.outcome, "", detail)
+    return recorded("review", item.outcome(label), "", detail)

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from millrace.console.environment import Environment
+from millrace.console.queries.decisions import words_of
 from millrace.console.queries.labels import REVIEW, find_labels
 from millrace.console.queries.reviews import reviews_of
+from millrace.contract.schema import Column
 from millrace.decisions.record import Decision
 from millrace.decisions.review import OPINIONS, LabelValue, ReviewAnswer, ReviewItem
 from millrace.names import WorkloadNames
@@ -21,6 +23,8 @@ class OwnAnswer:
     answer: ReviewAnswer
     others: tuple[ReviewAnswer, ...]
     """What others have said who were asked the same, the first one first."""
+    column: Column
+    """Of the label: it names the classes."""
     truth: LabelValue | None
     """The row's label that came otherwise than by an answer; of several horizons those that are known."""
 
@@ -29,13 +33,13 @@ class OwnAnswer:
         """For people; ▲ is before what is another answer than the person's own."""
 
         def told(value: LabelValue) -> str:
-            return f"{'' if value == self.answer.value else '▲ '}{value_in_words(value)}"
+            return f"{'' if value == self.answer.value else '▲ '}{value_in_words(value, self.column)}"
 
         return {
             "answered_at": f"{self.answer.at:%Y-%m-%d %H:%M}",
             "about": ", ".join(map(str, self.item.key.values())),
             "reason": self.item.reason,
-            "answer": value_in_words(self.answer.value),
+            "answer": value_in_words(self.answer.value, self.column),
             "guideline": self.answer.guideline,
             "others": ", ".join(told(one.value) for one in self.others),
             "label": "" if self.truth is None else told(self.truth),
@@ -44,7 +48,7 @@ class OwnAnswer:
 
 def find_own_answers(environment: Environment, names: WorkloadNames, by: str, *, limit: int) -> Sequence[OwnAnswer]:
     """The newest `limit` answers of this person, the newest first."""
-    reviews = reviews_of(environment, names)
+    reviews, (_, column) = reviews_of(environment, names), words_of(names)
     ids = reviews.answers.of(by, most=limit)
     every = reviews.queue.find([f"{which}{name.rpartition('+')[2]}" for name in ids for which in ("", *OPINIONS)])
     decisions = {item.decision: _decision(names, item) for item in every.values()}
@@ -56,16 +60,16 @@ def find_own_answers(environment: Environment, names: WorkloadNames, by: str, *,
         # Of one horizon the last that came is the label, whatever has counted since.
         known = {one.hours: one.value for one in labels.get(item.decision, ()) if REVIEW not in one.drop}
         truth = tuple(known.values()) if isinstance(answer.value, tuple) else next(iter(known.values()), None)
-        return OwnAnswer(item=item, answer=answer, others=others, truth=truth if known else None)
+        return OwnAnswer(item=item, answer=answer, others=others, column=column, truth=truth if known else None)
 
     return [told(item, item.answer) for name in ids if (item := every.get(name)) and item.answer]
 
 
-def value_in_words(value: LabelValue) -> str:
-    """A label for people: `1`, `damp, mould`, `61.0, 64.5`."""
+def value_in_words(value: LabelValue, column: Column) -> str:
+    """A label for people: `late`, `damp, mould`, `61.0, 64.5`."""
     if isinstance(value, Mapping):
         return ", ".join(name for name, holds in value.items() if holds) or "none of the labels"
-    return ", ".join(map(str, value if isinstance(value, tuple) else (value,)))
+    return ", ".join(str(column.word(one)) for one in (value if isinstance(value, tuple) else (value,)))
 
 
 def _decision(names: WorkloadNames, item: ReviewItem) -> Decision:

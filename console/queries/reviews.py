@@ -20,7 +20,7 @@ from millrace.console.stages import command
 from millrace.console.words import count
 from millrace.contract.kinds import NUMBERS
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Table
+from millrace.contract.schema import Column, Table
 from millrace.decisions import captured, scored, store
 from millrace.decisions.answered import Reviews
 from millrace.decisions.record import Answered
@@ -30,6 +30,8 @@ from millrace.names import STARTING_QUEUES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.tasks.answer import in_words
+from millrace.tasks.catalogue import declare
+from millrace.tasks.task import Task
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.policy import Guideline, Policy
@@ -54,6 +56,7 @@ class Question:
     """What a person is asked: the label of a decision of this workload."""
 
     prediction: Prediction
+    task: Task
     labels: Table
     """The contract's table of the labels."""
     policy: Policy
@@ -69,25 +72,21 @@ class Question:
         return tuple(f"{hours:g} h" for hours in self.prediction.horizons_hours)
 
     @property
-    def choices(self) -> tuple[LabelValue, ...]:
-        """The values of which one is the answer, or each part of it; () if any number or text may be."""
-        column = self.labels.column(self.prediction.label_columns[0])
-        return (False, True) if column.kind == "boolean" else column.allowed
+    def label(self) -> Column:
+        """The column of the label, which names its classes; of several labels the first."""
+        return self.labels.column(self.prediction.label_columns[0])
 
     @property
     def tolerance(self) -> float | None:
         """By how much two people may differ who agree: 0 but for numbers; None for numbers that are not compared."""
-        is_number = not self.choices and self.labels.column(self.prediction.label_columns[0]).kind in NUMBERS
+        is_number = not self.label.classes and self.label.kind in NUMBERS
         return self.policy.review.tolerance if is_number else 0
 
     @property
     def keys(self) -> Mapping[str, LabelValue]:
-        """The choices by the number that picks each: a number picks itself, 0 is no and 1 is yes, words have places."""
-        if any(isinstance(choice, bool | int | float) for choice in self.choices):
-            texts = [str(int(choice)) if isinstance(choice, bool) else str(choice) for choice in self.choices]
-        else:
-            texts = [str(place) for place in range(1, len(self.choices) + 1)]
-        return dict(zip(texts, self.choices, strict=True))
+        """The classes by the number that picks each: a number itself, 0 for no and 1 for yes, a place for a word."""
+        placed = enumerate(self.label.classes, start=1)
+        return {str(place if isinstance(choice, str) else int(choice)): choice for place, choice in placed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,20 +105,15 @@ class ShownItem:
     @property
     def answer_in_words(self) -> str:
         """The model's answer for people; empty for a blind item."""
-        return in_words(self.answer) if self.answer else ""
+        return in_words(self.answer, self.question.task.words) if self.answer else ""
 
     @property
     def suggestion(self) -> LabelValue | None:
         """The label that the model's answer stands for, where it is one of the choices; None else."""
         if self.answer is None or self.question.parts:
             return None
-        value, spec = self.answer["value"], self.question.prediction
-        if spec.task == "binary":
-            is_positive = [(one == spec.positive and type(one) is type(spec.positive)) for one in self.question.choices]
-            return next(
-                (one for one, yes in zip(self.question.choices, is_positive, strict=True) if yes == value), None
-            )
-        return next((one for one in self.question.choices if str(one) == str(value)), None)
+        value, task = self.answer["value"], self.question.task
+        return next((one for one in self.question.label.classes if task.error(value, one) == 0), None)
 
 
 def reviews_of(environment: Environment, names: WorkloadNames) -> Reviews:
@@ -134,9 +128,9 @@ def question_of(names: WorkloadNames) -> Question:
     if workload.policy is None:
         where, expected = f"{names.workload}/workload.yaml", "which answers a person decides: automate or others"
         raise WorkloadError(where=where, field="policy", expected=expected, came="nothing")
-    guideline = workload.policy.review.read_guideline(folder)
-    labels = load_contract(folder).labels
-    return Question(prediction=workload.prediction, labels=labels, policy=workload.policy, guideline=guideline)
+    contract, prediction, policy = load_contract(folder), workload.prediction, workload.policy
+    task, guideline = declare(prediction, contract.label), policy.review.read_guideline(folder)
+    return Question(prediction=prediction, task=task, labels=contract.labels, policy=policy, guideline=guideline)
 
 
 def count_waiting(environment: Environment, names: WorkloadNames, *, most: int = COUNTED) -> Waiting:

@@ -32,7 +32,7 @@ from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page, template
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
 from millrace.console.queries.agreement import agreement_in_words
-from millrace.console.queries.decisions import day_named, find_days
+from millrace.console.queries.decisions import day_named, find_days, words_of
 from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.live import FAILURES, try_state
 from millrace.console.queries.own_answers import find_own_answers
@@ -162,7 +162,7 @@ class _Console:
         first, last = (day_named(name, request.query_params.get(name, "")) for name in ("first", "last"))
         found = find_days(self._environment, names, first=first, last=last, most_scored=MOST)
         newest = list(islice(chain.from_iterable(reversed(day.decisions) for day in found), MOST + 1))
-        return HTMLResponse(decisions_page(names, newest, first=first, last=last))
+        return HTMLResponse(decisions_page(names, newest, words_of(names)[0], first=first, last=last))
 
     def script(self, request: Request) -> Response:
         if (name := request.path_params["script"]) not in SCRIPTS:

@@ -135,7 +135,7 @@ def _answer(task: Task, output_1W: npt.NDArray[Any], at: int) -> str:
     answer = {name: value.tolist()[0] for name, value in task.answers(output_1W).items()}
     if (levels := task.objective.levels) > 1 and has_parts(task):
         answer = {name: cells[at // levels :][:1] for name, cells in answer.items()}
-    return in_words(answer)
+    return in_words(answer, task.words)
 
 
 def _picture(pixels: npt.NDArray[np.uint8]) -> str:

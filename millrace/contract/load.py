@@ -25,7 +25,7 @@ from millrace.contract.kinds import NUMBERS, TIMES, Kind
 from millrace.contract.number_format import read_number_format
 from millrace.contract.parts import read_part
 from millrace.contract.places import named_places
-from millrace.contract.rules.allowed import Allowed
+from millrace.contract.rules.allowed import Allowed, read_names
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
 from millrace.contract.rules.rule import Rule
@@ -79,6 +79,7 @@ COLUMN_PROPERTIES = (
     "numberFormat",
     "part",
     "missingValues",
+    "classNames",
     *RULE_PROPERTIES,
 )
 """The custom properties of a column that are read."""
@@ -182,9 +183,9 @@ class _Reader:
         Raises WorkloadError otherwise."""
         for table in (contract.rows, contract.labels):
             labels = [column for column in table.columns if column.label]
-            is_one = len(labels) == 1 or (labels and all(column.kind == "boolean" for column in labels))
+            is_one = len(labels) == 1 or (labels and all(c.kind == "boolean" and not c.names for c in labels))
             if not is_one:
-                expected = "one property with the custom property role: label, or several booleans"
+                expected = "one property with the custom property role: label, or several booleans without classNames"
                 self._stop(f"schema.{table.name}", expected, [column.name for column in labels])
             by_id = [column.name for column in table.columns if column.generated == PREDICTION_ID]
             if by_id and PREDICTION_ID not in table.names:
@@ -196,8 +197,10 @@ class _Reader:
             if label.name not in contract.labels.names:
                 self._stop("schema.labels", f"the label {label.name!r}", list(contract.labels.names))
         for column in contract.labels.columns:
-            if column.name in contract.rows.names and column.kind != (kind := contract.rows.column(column.name).kind):
-                self._stop(f"schema.labels, column `{column.name}`", f"a {kind}, as in schema.rows", f"a {column.kind}")
+            same = contract.rows.column(column.name) if column.name in contract.rows.names else column
+            came, expected = (f"a {one.kind} {', '.join(one.names)}".strip() for one in (column, same))
+            if came != expected:
+                self._stop(f"schema.labels, column `{column.name}`", f"{expected}, as in schema.rows", came)
 
     def _table(self, index: int, entry: dict[str, Any]) -> Table:
         custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
@@ -213,8 +216,9 @@ class _Reader:
         # The rules on rows together. A key may be declared in three ways, and the same one in several of them.
         table = Table(name=str(entry["name"]), columns=columns)
         table = self._with_row_rules(f"schema.{index}.quality", entry.get("quality") or (), table)
+        placed = sorted(properties, key=lambda prop: int(prop.get("primaryKeyPosition") or 1))
         keys = [
-            _primary_key(properties),
+            tuple(str(prop["name"]) for prop in placed if prop.get("primaryKey")),
             *((column.name,) for column in columns if column.unique),
             *table.keys,
         ]
@@ -318,7 +322,7 @@ class _Reader:
         # Each rule takes its words; `close` refuses the words that are left.
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
-        return Column(
+        column = Column(
             name=str(prop["name"]),
             kind=kind,
             required=bool(prop.get("required") or prop.get("primaryKey") or "nullValues" in metrics),
@@ -338,6 +342,8 @@ class _Reader:
             ahead=own("ahead", read_ahead),
             rules=rules,
         )
+        classes = column.classes if column.label else ()
+        return replace(column, names=own("classNames", lambda given: read_names(classes, given)) or ())
 
     def _custom(self, field: str, entry: Mapping[str, Any], known: Sequence[str]) -> dict[str, Any]:
         """The custom properties of an object or a column, by name.
@@ -438,8 +444,3 @@ def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("true or false")
     return value
-
-
-def _primary_key(properties: Sequence[dict[str, Any]]) -> tuple[str, ...]:
-    keys = [prop for prop in properties if prop.get("primaryKey")]
-    return tuple(str(prop["name"]) for prop in sorted(keys, key=lambda prop: int(prop.get("primaryKeyPosition") or 1)))

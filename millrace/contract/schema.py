@@ -81,6 +81,8 @@ class Column:
     """Which column's cell of a later row it holds (`ahead`); None of the row's own moment."""
     is_read_by_models: bool = False
     """Whether the column's numbers become tensors, which are float32. The workload says so, not the contract."""
+    names: tuple[str, ...] = ()
+    """What people call the `classes` of a label, in their order (`classNames`); empty: each is called by its value."""
     unit: str = ""
     """What a number counts, for people (property `unit`), for example µg/m³."""
     part: CellPart | None = None
@@ -134,9 +136,7 @@ class Column:
         return bool(self.generated)
 
     def first_time(self, at: datetime) -> datetime:
-        """`at`, the time at which the rows came, as a generated column of times holds it.
-
-        It is in UTC; without a zone if the column has none."""
+        """`at`, when the rows came, as a generated column holds it: in UTC, without a zone if the column has none."""
         utc = at.astimezone(UTC)
         return utc if self.kind == "timestamp_utc" else utc.replace(tzinfo=None)
 
@@ -197,6 +197,15 @@ class Column:
         found = self.find(Allowed)
         return found.values if found else ()
 
+    @property
+    def classes(self) -> tuple[str | int | bool, ...]:
+        """The values that a cell may have, those of a boolean too; () for any other column without a list."""
+        return (False, True) if self.kind == "boolean" else self.allowed
+
+    def word(self, value: Any) -> Any:
+        """What people call the value (`late` for 1): itself without names, a list or values by column too."""
+        return dict(zip(self.classes, self.names, strict=True)).get(value, value) if self.names else value
+
     def find(self, kind: type[R]) -> R | None:
         """The declared rule of this class, None if the column has none."""
         return next((rule for rule in self.rules if isinstance(rule, kind)), None)
@@ -240,9 +249,7 @@ class Table:
         return {column.name: column for column in self.columns}
 
     def with_missing_values(self) -> Table:
-        """The same table, with `missing_numbers` and `missing_times` of each column read from its `missing_words`.
-
-        Numbers are read as `csv` writes them."""
+        """The same table, with what `missing_words` mean as numbers, as `csv` writes them, and as times."""
         return replace(self, columns=tuple(map(self._with_missing_values, self.columns)))
 
     def _with_missing_values(self, column: Column) -> Column:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from millrace.contract.schema import PREDICTION_ID, Table
+from millrace.contract.schema import PREDICTION_ID, Column, Table
 from millrace.decisions.record import ActionReason, Answered, Decision, Scalar, Source, canonical
 from millrace.errors import ReviewError
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
@@ -159,13 +159,14 @@ class ReviewItem(Item, key="item#{id}"):
         found = (self.output or {}).get(CONFIDENCE)
         return found if isinstance(found, float) else None
 
-    @property
-    def outcome(self) -> str:
-        """For people: `waits`, `unanswered`, `1 by assumed-role/Operators/ann`."""
+    def outcome(self, label: Column) -> str:
+        """For people: `waits`, `unanswered`, `late by assumed-role/Operators/ann`."""
         if self.answer is None:
             return "waits" if self.status == "waiting" else self.status
         under = f", guideline {self.answer.guideline}" if self.answer.guideline else ""
-        return f"{value_to_json(self.answer.value)} by {self.answer.by.rpartition(':')[2]}{under}"
+        value = self.answer.value
+        said = value_to_json(value) if isinstance(value, Mapping | tuple) else label.word(value)
+        return f"{said} by {self.answer.by.rpartition(':')[2]}{under}"
 
 
 def item_of(

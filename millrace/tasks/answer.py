@@ -132,8 +132,8 @@ def empty_answer(fields: Sequence[AnswerField]) -> dict[str, Any]:
     return dict.fromkeys(field.name for field in fields)
 
 
-def in_words(answer: Mapping[str, Any]) -> str:
-    """An answer in words for a page: "1 with confidence 0.87", "61.2 between 41 and 88.3".
+def in_words(answer: Mapping[str, Any], words: Mapping[Any, str]) -> str:
+    """An answer in words for a page: "late with confidence 0.87", "61.2 between 41 and 88.3". `words` are the task's.
 
     A forecast is "1 h: 61.2 between 41 and 88.3, …, 24 h: 70.1 between 20.4 and 152". Several labels are the names of
     the labels that are answered with yes: "damp, mould"."""
@@ -141,7 +141,7 @@ def in_words(answer: Mapping[str, Any]) -> str:
     if not isinstance(value, list | tuple):
         confidence, lower, upper = (answer.get(name) for name in ("confidence", "lower", "upper"))
         sure = "" if confidence is None else f" with confidence {confidence:.2f}"
-        said = short(value) if isinstance(value, float) else value
+        said = short(value) if isinstance(value, float) else words.get(value, value)
         return f"{said}{sure}" + (
             "" if lower is None or upper is None else f" between {short(lower)} and {short(upper)}"
         )
@@ -150,7 +150,7 @@ def in_words(answer: Mapping[str, Any]) -> str:
     # Each horizon is an answer of its own: the cell of every list at its place.
     lists = {name: cells for name, cells in answer.items() if isinstance(cells, list | tuple)}
     parts = [
-        f"{hours:g} h: {in_words({name: cells[at] for name, cells in lists.items()})}"
+        f"{hours:g} h: {in_words({name: cells[at] for name, cells in lists.items()}, {})}"
         for at, hours in enumerate(answer.get("horizon_hours") or range(len(value)))
     ]
     return ", ".join(parts if len(parts) <= MOST_SAID else [parts[0], "…", parts[-1]])

@@ -6,7 +6,7 @@ answer costs least on average: `{"value": 1, "probability": 0.3, "confidence": 0
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 EVEN = 0.5
 """The threshold at which the answer is always the likelier class."""
@@ -42,6 +42,8 @@ class Binary(Task):
     """The answer is 1 if the probability is at least this."""
     costs: tuple[tuple[float, float], ...] = ()
     """What an answer costs: costs[label][answer]. Empty if nobody has said it."""
+    names: tuple[str, ...] = field(default=(), compare=False)
+    """What people call the classes 0 and 1; empty in a model from before they had names."""
 
     @property
     def answer(self) -> tuple[AnswerField, ...]:
@@ -53,25 +55,26 @@ class Binary(Task):
         )
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for a label that is a boolean or has two validValues, one of them the positive class.
 
         Raises WorkloadError for another label, and for a constant that is no probability."""
         # By type too: in Python True == 1, but a boolean label has no class 1.
-        classes = (False, True) if label.kind == "boolean" else label.allowed
-        positive = prediction.positive
+        classes, positive = label.classes, prediction.positive
         if len(classes) != 2 or positive not in [value for value in classes if type(value) is type(positive)]:
             expected = f"two validValues (or a boolean), one of them the positive class {positive!r} of workload.yaml"
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(classes))
         check_probability(prediction.constant)
+        [other] = [value for value in classes if value != positive]
+        names = (str(label.word(other)), str(label.word(positive)))
         if (costs := prediction.costs) is None:
-            return cls(positive=positive, threshold=prediction.threshold)
+            return cls(positive=positive, threshold=prediction.threshold, names=names)
         assert costs.false_positive is not None
         assert costs.false_negative is not None
         # With this probability both answers cost the same: (1 - p) · false_positive = p · false_negative.
         even = costs.false_positive / (costs.false_positive + costs.false_negative)
         amounts = ((0.0, costs.false_positive), (costs.false_negative, 0.0))
-        return cls(positive=positive, threshold=even, costs=amounts)
+        return cls(positive=positive, threshold=even, costs=amounts, names=names)
 
     @property
     def objective(self) -> Objective:
@@ -107,11 +110,15 @@ class Binary(Task):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        return (str(self.positive),)
+        return self.class_names[1:]
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return (f"not {self.positive}", str(self.positive))
+        return self.names or (f"not {self.positive}", str(self.positive))
+
+    @property
+    def words(self) -> Mapping[Any, str]:
+        return {} if self.class_names == ("0", "1") else dict(enumerate(self.class_names))
 
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         import numpy as np

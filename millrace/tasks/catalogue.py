@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
+    from millrace.workload.predicted_label import PredictedLabel
 
 TASKS: dict[str, type[Task]] = {
     "binary": Binary,
@@ -33,7 +33,7 @@ WRITTEN = {"horizons_hours": "label.horizon_hours", "labels": "label"}
 """The key in workload.yaml for each field of a task that has another name there."""
 
 
-def declare(prediction: DeclaredPrediction, label: Column) -> Task:
+def declare(prediction: PredictedLabel, label: Column) -> Task:
     """The task that a workload declares for its label.
 
     Raises WorkloadError if the label does not suit the task, and for a key that this task does not use."""

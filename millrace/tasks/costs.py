@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from millrace.tasks.declared import DeclaredCosts
     from millrace.tasks.task import Floats
+    from millrace.workload.policy import Costs
 
     Matrix = tuple[tuple[float, ...], ...]
 
@@ -28,7 +28,7 @@ def cost_field(costs: Matrix) -> tuple[AnswerField, ...]:
     return (AnswerField(name=EXPECTED_COST, kind="number", optional=True),) if costs else ()
 
 
-def cost_matrix(costs: DeclaredCosts | None, classes: Sequence[str]) -> Matrix:
+def cost_matrix(costs: Costs | None, classes: Sequence[str]) -> Matrix:
     """What each answer (second axis) to a row of each class (first axis) costs; empty without costs.
 
     Raises WorkloadError for a class that there is not."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Forecast(Task):
     """How many hours ahead of its row each part of an answer lies, rising."""
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for a column of numbers, with a list of horizons and two quantiles.
 
         Raises WorkloadError for another label, and without these."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 MEDIAN = 0.5
 LEVELS = 3
@@ -71,7 +71,7 @@ class Interval(Regression):
     """The lower and the upper quantile: with (0.05, 0.95), nine in ten labels lie between them."""
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for a column of numbers, with one quantile below the median and one above it.
 
         Raises WorkloadError for another label, and for other quantiles."""

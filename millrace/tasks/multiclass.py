@@ -7,7 +7,7 @@ numbers of an answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.errors import WorkloadError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,8 @@ class Multiclass(Task):
     """The classes in the order of the network's outputs. An answer names a class by its text: "3" for the class 3."""
     costs: tuple[tuple[float, ...], ...] = ()
     """What an answer costs: costs[label][answer], both in the order of the classes. Empty if nobody has said it."""
+    names: tuple[str, ...] = field(default=(), compare=False)
+    """What people call the classes, in their order; empty if each is called by its value."""
 
     @property
     def answer(self) -> tuple[AnswerField, ...]:
@@ -45,7 +47,7 @@ class Multiclass(Task):
         return (value, confidence, *cost_field(self.costs))
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for a column of text or integers with at least three validValues.
 
         Raises WorkloadError for another label, and for a constant that is none of the classes."""
@@ -54,7 +56,8 @@ class Multiclass(Task):
             raise WorkloadError(where="contract.yaml", field=label.name, expected=expected, came=list(label.allowed))
         classes = tuple(value for value in label.allowed if isinstance(value, str | int))
         check_constant(prediction.constant, f"one of {list(classes)}", lambda value: value in classes)
-        return cls(classes=classes, costs=cost_matrix(prediction.costs, [str(name) for name in classes]))
+        costs = cost_matrix(prediction.costs, [str(name) for name in classes])
+        return cls(classes=classes, costs=costs, names=label.names)
 
     @property
     def objective(self) -> Objective:
@@ -92,11 +95,15 @@ class Multiclass(Task):
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        return tuple(map(str, self.classes))
+        return self.names or tuple(map(str, self.classes))
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.output_names
+
+    @property
+    def words(self) -> Mapping[Any, str]:
+        return dict(zip(map(str, self.classes), self.names, strict=False))
 
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         return self.said(output_NW)

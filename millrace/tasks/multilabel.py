@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Multilabel(Task):
     """For each label, the probability from which on its answer is 1."""
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for at least two columns of booleans.
 
         `label` stands for all of them: the contract makes sure that all label columns are booleans. Raises

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
     from millrace.tasks.task import Floats
+    from millrace.workload.predicted_label import PredictedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Regression(Task):
     """An error above this many deviations of the label counts in proportion, a smaller one by its square."""
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task for a column of numbers.
 
         Raises WorkloadError for another label, and for a constant that is no number."""

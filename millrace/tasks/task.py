@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Column
-    from millrace.tasks.declared import DeclaredPrediction
+    from millrace.workload.predicted_label import PredictedLabel
 
     Floats = npt.NDArray[np.floating]
 
@@ -103,7 +103,7 @@ class Task(Protocol):
         return ""
 
     @classmethod
-    def declare(cls, prediction: DeclaredPrediction, label: Column) -> Self:
+    def declare(cls, prediction: PredictedLabel, label: Column) -> Self:
         """The task of a workload. Raises WorkloadError if the label's column or the constant does not suit it."""
         ...
 
@@ -160,6 +160,13 @@ class Task(Protocol):
 
         One output of the network stands for the second of two classes, several outputs for a class each."""
         return ()
+
+    @property
+    def words(self) -> Mapping[Any, str]:
+        """What people call each class, by the `value` that says so: `{0: "on time", 1: "late"}`.
+
+        Empty for other answers, and if each class is called by its value."""
+        return {}
 
     @property
     def part_names(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ policy:
 """
 GUIDELINE = Guideline(text=(HOME / "README.md").read_text())
 TWICE = 0.5
+WORDS = {0: "down", 1: "up"}
 ANN, BEN, CID = (f"arn:aws:sts::123456789012:assumed-role/Operators/{name}" for name in ("ann", "ben", "cid"))
 
 
@@ -131,19 +132,23 @@ def test_two_people_get_different_items_and_their_answers_become_labels(
 def test_why_and_decisions_say_what_the_person_has_decided(environment: Environment) -> None:
     item = next(one for one in find_items(environment, NAMES, [*decided(environment)]).values() if one.answer)
     links = {one["what"]: one for one in json.loads(runs("why", item.id, "--json"))}
-    assert links["review"]["identity"] == item.outcome
-    assert "labels/review/" in links["label"]["detail"]
+    assert item.answer
+    word = WORDS[item.answer.value]
+    assert links["review"]["identity"].startswith(f"{word} by assumed-role/Operators/")
+    assert (links["label"]["identity"], "labels/review/" in links["label"]["detail"]) == (word, True)
+    assert f"answered {WORDS[decided(environment)[item.id].output['value']]} with" in links["decision"]["detail"]
     rows = [json.loads(line) for line in runs("decisions", "--json").splitlines()]
     found = {row["id"]: row.get("person") for row in rows}
-    assert found[item.id] == item.outcome
+    assert found[item.id] == links["review"]["identity"]
+    assert all(row["class"] == WORDS.get(row["value"]) for row in rows)
     assert {"waits", ""} <= set(found.values())
 
 
 def test_a_person_works_in_the_terminal(environment: Environment, cloud: Electricity) -> None:
     waiting = firsts(environment)
-    said = runs("review", typed="?\ng\nneither\n1\n0\nu\n1\ns\np a holiday\nq\n")
+    said = runs("review", typed="?\ng\nneither\nup\n0\nu\n1\ns\np a holiday\nq\n")
     assert said.count("wait ·") == 7
-    assert "expected one of 0, 1, got 'neither'" in said
+    assert "expected one of 0, down, 1, up, got 'neither'" in said
     assert GUIDELINE.text in said
     assert "2 labels dropped" in said
     assert firsts(environment) == waiting - 2
@@ -191,8 +196,8 @@ def test_a_share_of_the_rows_is_put_before_a_second_person_whom_the_consumers_do
     cloud.drop("labels/truth", rows.filter(pc.equal(rows["timestamp"], at)))
     own = find_own_answers(environment, NAMES, ANN, limit=2)
     assert {one.item.id: (one.cells["others"], one.cells["label"]) for one in own} == {
-        asked[0]: (f"▲ {truths[asked[0]]}, ▲ {truths[asked[0]]}", ""),
-        asked[1]: (str(1 - truths[asked[1]]), f"▲ {truths[asked[1]]}"),
+        asked[0]: (f"▲ {WORDS[truths[asked[0]]]}, ▲ {WORDS[truths[asked[0]]]}", ""),
+        asked[1]: (WORDS[1 - truths[asked[1]]], f"▲ {WORDS[truths[asked[1]]]}"),
     }
 
 

@@ -63,10 +63,15 @@ def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_p
     assert found == {"entry.py", "millrace/__init__.py", "millrace/inner.py"}
 
 
-def test_a_changed_file_makes_another_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of the only function of a tree."""
     monkeypatch.chdir(tmp_path)
-    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
-    handler.parent.mkdir(parents=True)
+    (folder := tmp_path / "millrace" / "functions" / "one").mkdir(parents=True)
+    return folder / "handler.py"
+
+
+def test_a_changed_file_makes_another_bundle(tmp_path: Path, handler: Path) -> None:
     handler.write_text("A = 1\n")
     first = bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64")
     assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") == first
@@ -74,10 +79,7 @@ def test_a_changed_file_makes_another_bundle(tmp_path: Path, monkeypatch: pytest
     assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") != first
 
 
-def test_a_new_bundle_drops_those_that_nobody_used_for_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
-    handler.parent.mkdir(parents=True)
+def test_a_new_bundle_drops_those_that_nobody_used_for_days(tmp_path: Path, handler: Path) -> None:
     made = []
     for value in "ABC":
         handler.write_text(f"{value} = 1\n")
@@ -100,10 +102,7 @@ def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: 
     assert Path(changed, "workloads", "electricity", "workload.yaml").read_text() == "name: other\n"
 
 
-def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
-    handler.parent.mkdir(parents=True)
+def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, handler: Path) -> None:
     handler.write_text("A = 1\n")
     with ThreadPoolExecutor(8) as pool:
         made = {pool.submit(bundle, tmp_path, "one", workload=tmp_path / "none", platform="host") for _ in range(8)}
@@ -112,13 +111,8 @@ def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, monke
     assert (folder / "millrace" / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
 
 
-def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_path: Path, handler: Path) -> None:
     """An asset's zip keeps no times: bytecode that is checked against them would be thrown away at each start."""
-    monkeypatch.chdir(tmp_path)
-    handler = tmp_path / "millrace" / "functions" / "one" / "handler.py"
-    handler.parent.mkdir(parents=True)
     (tmp_path / "millrace" / "__init__.py").touch()
     handler.write_text("A = 1\n")
     asked = {"workload": tmp_path / "none", "platform": "manylinux2014_aarch64"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,3 +73,15 @@ class Allowed(Rule):
         first, last = min(self.values), max(self.values)
         gapless = last - first + 1 == len(set(self.values))  # type: ignore[operator]
         return bool(gapless and first <= low.as_py() and high.as_py() <= last)
+
+
+def read_names(classes: Sequence[str | int | bool], value: object) -> tuple[str, ...]:
+    """The names in the order of the classes. Raises ValueError unless each class has one that means no other class."""
+    given = value if isinstance(value, dict) else {}
+    # By type too: in Python True == 1, but a boolean has no class 1.
+    known = {(type(one), one) for one in classes} == {(type(one), one) for one in given}
+    meant = [text for one, name in given.items() for text in {str(one), name}]
+    if not known or not all(isinstance(name, str) and name.strip() for name in meant) or len({*meant}) < len(meant):
+        each = ", ".join(map(str, classes)) or "of a label with validValues, or of a boolean label"
+        raise ValueError(f"one name for each class ({each}), all different, none the value of another class")
+    return tuple(given[one] for one in classes)

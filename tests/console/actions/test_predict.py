@@ -5,19 +5,17 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.actions.predict import class_names, predict
+from millrace.console.actions.predict import predict
 from millrace.contract.load import load_contract
 from millrace.decisions.road import check_rows
 from millrace.errors import AnswerError, DropError
 from millrace.functions.prediction.request import read_rows
-from millrace.tasks.binary import Binary
 
 CONTRACT = load_contract(Path("workloads/electricity"))
 COLUMNS = CONTRACT.table("scoring").names
@@ -172,22 +170,3 @@ def test_a_file_that_is_none_asks_nothing(tmp_path: Path) -> None:
 def test_a_function_that_fails_is_an_error(tmp_path: Path, function: Function, told: str) -> None:
     with pytest.raises(AnswerError, match=told):
         list(predict(function, "f", parquet(tmp_path / "rows.parquet", rows(3)), CONTRACT))
-
-
-def label(*allowed: str | int, kind: str = "string") -> Any:
-    return SimpleNamespace(kind=kind, allowed=allowed)
-
-
-@pytest.mark.parametrize(
-    ("positive", "column", "names"),
-    [
-        ("Yes", label("No", "Yes"), {1: "Yes", 0: "No"}),
-        ("No", label("No", "Yes"), {1: "No", 0: "Yes"}),
-        (True, label(kind="boolean"), {1: "True", 0: "False"}),
-        (1, label(1, 2, kind="int32"), {1: "1", 0: "2"}),
-        (1, label(0, 1, kind="int32"), {}),
-        (0, label(0, 1, kind="int32"), {1: "0", 0: "1"}),
-    ],
-)
-def test_each_value_has_the_contracts_word(positive: str | int | bool, column: Any, names: dict[int, str]) -> None:
-    assert class_names(Binary(positive=positive), column) == names

@@ -237,7 +237,7 @@ def test_drops_that_wait_are_told(tmp_path: Path, cloud: Any, landing: str) -> N
     found = typed("drop", str(file), "--feed", "scoring")
     assert found.stdout.endswith("` lists its run once that has started\n")
     assert " starts score once a model is live, and none is yet; until then it waits, tried again after" in found.stdout
-    assert found.stderr.startswith("warning: the file has the label, column class, which no file to score has: it is ")
+    assert found.stderr.startswith("warning: the file has the label, class, which no file to score has: its ")
     assert json.loads(told("drop", str(file), "--feed", "scoring", "--json"))["waits_for_model"]
     before = len(cloud.client("s3").list_object_versions(Bucket=landing)["Versions"])
     wants_model = refused("drop", str(file), "--feed", "scoring", "--wait")

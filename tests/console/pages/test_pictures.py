@@ -137,9 +137,6 @@ def test_a_picture_is_recorded_and_its_words_are_escaped(name: str) -> None:
     drawn = PICTURES[name]()
     assert not re.search(r"<(price|od)\b", drawn)
     compare(RECORDED / f"{name}.svg", drawn.replace("><", ">\n<"))
-
-
-def test_each_recorded_picture_is_drawn() -> None:
     compare_folder(RECORDED, {f"{name}.svg" for name in PICTURES})
 
 

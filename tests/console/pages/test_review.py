@@ -13,6 +13,7 @@ from millrace.console.queries.reviews import Question, ShownItem, Waiting
 from millrace.console.queries.stored import Unread
 from millrace.contract.load import load_contract
 from millrace.names import WorkloadNames
+from millrace.tasks.catalogue import declare
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
 from tests.console.conftest import NAMES
@@ -29,8 +30,9 @@ def question(workload: str, **prediction: Any) -> Question:
     folder = WORKLOADS / workload
     declared = load_workload(folder)
     asked, review = declared.prediction.model_copy(update=prediction), (declared.policy or POLICY).review
-    labels, guideline = load_contract(folder).labels, review.read_guideline(folder)
-    return Question(prediction=asked, labels=labels, policy=POLICY, guideline=guideline)
+    contract, guideline = load_contract(folder), review.read_guideline(folder)
+    task = declare(asked, contract.label)
+    return Question(prediction=asked, task=task, labels=contract.labels, policy=POLICY, guideline=guideline)
 
 
 def html(

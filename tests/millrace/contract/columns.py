@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +17,9 @@ from PIL import Image as Picture
 from millrace.contract.kinds import Kind, to_base64
 from millrace.contract.load import TYPES_OF_KIND, load_contract
 from millrace.contract.rules.catalogue import RULES
+from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column
+from millrace.errors import WorkloadError
 
 
 def declared(kind: Kind, properties: Mapping[str, Any]) -> Column:
@@ -29,6 +33,14 @@ def declared(kind: Kind, properties: Mapping[str, Any]) -> Column:
     with TemporaryDirectory() as folder:
         (Path(folder) / "contract.yaml").write_text(yaml.safe_dump({"schema": tables}))
         return load_contract(Path(folder)).rows.column("c")
+
+
+def ruled() -> Iterator[tuple[type[Rule], int, Column]]:
+    """Each rule with each column that its examples declare, by the example's place."""
+    for rule in RULES:
+        for kind, (number, properties) in product(rule.kinds, enumerate(rule.examples)):
+            with suppress(WorkloadError):  # an example for columns of another kind
+                yield rule, number, declared(kind, properties)
 
 
 def _one_pixel(mode: str, encoding: str) -> bytes:

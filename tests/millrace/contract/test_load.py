@@ -109,6 +109,11 @@ def custom(value: dict[str, Any], **values: Any) -> None:
     value["customProperties"] = [{"property": name, "value": each} for name, each in values.items()]
 
 
+def name_classes(document: dict[str, Any], names: Any) -> None:
+    document["schema"][0]["properties"][8] = copy.deepcopy(column(document, 8))
+    custom(column(document, 8), role="label", classNames=names)
+
+
 def in_files(document: dict[str, Any], **values: Any) -> None:
     custom(document["schema"][0], **values)
 
@@ -221,6 +226,14 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             (lambda d, rule=rule: d["schema"][0].update(quality=[COMPARED | {"implementation": rule}]), "two columns")
             for rule in ("", "period", "period <= nope", "period < period", "period <= timestamp", {"a": 1})
         ),
+        *(
+            (lambda d, names=names: name_classes(d, names), r"classNames: expected one name for each class \(0, 1\)")
+            for names in (["down", "up"], {1: "up"}, {False: "down", True: "up"}, {0: 7, 1: "up"}, {0: " ", 1: "up"})
+        ),
+        (lambda d: name_classes(d, {0: "up", 1: "up"}), r"\(0, 1\), all different"),
+        (lambda d: name_classes(d, {0: "1", 1: "up"}), r"\(0, 1\), .* none the value of another class"),
+        (lambda d: name_classes(d, {0: "low", 1: "high"}), "a int32 low, high, as in schema.rows, got .* down, up"),
+        (lambda d: custom(column(d, 2), classNames={0: "night"}), r"for each class \(of a label with validValues"),
         (lambda d: list_columns(d, "class", "outcome"), r"csv: expected .* each once, .*twice: \['outcome'\]"),
     ],
 )

@@ -31,20 +31,14 @@ from millrace.contract.validate import validate
 from millrace.errors import WorkloadError
 from millrace.files.catalogue import read_drop
 from tests.fuzz import examples
-from tests.millrace.contract.columns import EDGES, declared
+from tests.millrace.contract.columns import EDGES, declared, ruled
 
 
 def cases() -> Iterator[Any]:
     """Each rule with each kind of column that it says it is for, as its examples declare it."""
-    for rule in RULES:
-        for kind in rule.kinds:
-            for number, properties in enumerate(rule.examples):
-                try:
-                    column = declared(kind, properties)
-                except WorkloadError:
-                    continue  # an example for columns of another kind
-                if any(isinstance(check, rule) for check in column.checks):
-                    yield pytest.param(rule, column, id=f"{rule.__name__}-{kind}-{number}")
+    for rule, number, column in ruled():
+        if any(isinstance(check, rule) for check in column.checks):
+            yield pytest.param(rule, column, id=f"{rule.__name__}-{column.kind}-{number}")
 
 
 CASES = list(cases())

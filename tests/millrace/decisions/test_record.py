@@ -23,7 +23,7 @@ from millrace.decisions.record import Decision, Withheld, canonical, from_line, 
 from millrace.errors import DecisionError
 from millrace.tasks.answer import empty_answer
 from millrace.tasks.catalogue import TASKS
-from millrace.workload.declaration import ConstantAnswer
+from millrace.workload.predicted_label import ConstantAnswer
 from tests import builders
 from tests.plant import plant_label, write_plant
 

@@ -16,13 +16,12 @@ from hypothesis import strategies as st
 
 from millrace.contract.kinds import KINDS, TIMES, Kind, arrow_type, as_json, parse_cell
 from millrace.contract.row import check_row
-from millrace.contract.rules.catalogue import RULES
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features.catalogue import ENCODERS, declared_by
 from millrace.features.encoder import Encoder
 from millrace.workload.declaration import Feature
-from tests.millrace.contract.columns import EDGES, declared
+from tests.millrace.contract.columns import EDGES, declared, ruled
 
 FLOAT32_MAX = 3.4028234663852886e38
 STEPS = 6
@@ -83,15 +82,9 @@ def _column_forms() -> Iterator[Form]:
         plain = declared(kind, {})
         for required in (True, False):
             yield _column_form(replace(plain, required=required))
-    for rule in RULES:
-        for kind in rule.kinds:
-            for properties in rule.examples:
-                try:
-                    column = declared(kind, properties)
-                except WorkloadError:
-                    continue  # an example for columns of another kind
-                for required in (True, False):
-                    yield _column_form(replace(column, required=required))
+    for _, _, column in ruled():
+        for required in (True, False):
+            yield _column_form(replace(column, required=required))
 
 
 def _column_form(plain: Column) -> Form:

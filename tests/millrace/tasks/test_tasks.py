@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +25,7 @@ from millrace.tasks.answer import (
     athena_type,
     cells,
     has_parts,
+    in_words,
     read_answer,
     template,
 )
@@ -200,6 +201,26 @@ def test_the_binary_figures_are_those_of_their_formulas() -> None:
     assert figures["auc"] == pytest.approx(rank / (is_positive.sum() * (~is_positive).sum()))
 
 
+def test_people_read_a_class_by_the_name_that_the_contract_gives_it() -> None:
+    for kind, classes, names, positive, words in (
+        ("string", ("No", "Yes"), (), "No", {0: "Yes", 1: "No"}),
+        ("boolean", (), ("on time", "late"), True, {0: "on time", 1: "late"}),
+        ("int32", (0, 1), (), 1, {}),
+        ("int32", (0, 1), ("on time", "late"), 0, {0: "late", 1: "on time"}),
+        ("int32", (1, 2, 3), ("low", "middle", "high"), None, {"1": "low", "2": "middle", "3": "high"}),
+    ):
+        label = Column(name="y", kind=kind, names=names, rules=(Allowed(classes),) * bool(classes))
+        said = ("multiclass", {}) if positive is None else ("binary", {"positive": positive})
+        task = catalogue.declare(prediction(said[0], **said[1]), label)
+        assert task.words == words
+        for value in words:
+            assert in_words({"value": value}, task.words) == words[value]
+        assert [task.error(value, one) for one in label.classes].count(0) == 1, "answers and labels keep the value"
+        kept = catalogue.from_document(json.loads(json.dumps(catalogue.to_document(task))))
+        assert (kept.words, kept) == (words, replace(task, names=())), "another name makes no other task"
+    assert Binary(positive="Yes").class_names == ("not Yes", "Yes"), "a model from before classes had names"
+
+
 def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
     declared = catalogue.declare(
         prediction("binary", threshold=0.2, positive=True, fallback=[{"constant": 0.3}]),
@@ -223,7 +244,6 @@ def test_a_threshold_moves_the_answer_and_not_the_probability() -> None:
     assert {name: figures[name] for name in ("log_loss", "auc", "ece")} == {
         name: plain[name] for name in ("log_loss", "auc", "ece")
     }
-    assert catalogue.from_document(catalogue.to_document(declared)) == declared
 
 
 @pytest.mark.parametrize("threshold", [at / 100 for at in range(1, 100)])

@@ -70,7 +70,7 @@ def valid(*values: object) -> Callable[[dict[str, Any]], None]:
         kind = {"logicalType": "string", "physicalType": "STRING"} if isinstance(values[0], str) else {}
         for column in columns(contract, "class"):
             column["quality"] = [column["quality"][0] | {"arguments": {"validValues": [*values]}}]
-            column |= kind
+            column |= kind | {"customProperties": [{"property": "role", "value": "label"}]}
 
     return change
 

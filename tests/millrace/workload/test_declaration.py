@@ -48,7 +48,7 @@ REFUSED: list[tuple[str, object, str]] = [
     (
         "prediction.kind",
         "binary",
-        "the keys task, label, positive, threshold, huber, quantiles, thresholds, key, event_time, f",
+        "the keys task, label, positive, threshold, huber, quantiles, thresholds, fallback, key, ev",
     ),
     ("prediction.label", ["a"], r"label: expected the names of two columns or more, each once, got \['a'\]$"),
     ("prediction.label_delay", 24, r"\(did you mean 'label'\?\), got 'label_delay'"),

@@ -25,11 +25,14 @@ def by_group(column: Any, **more: Any) -> dict[str, Any]:
     return {"training.split": {"by": "group", "column": column, **more}, "training.walk_forward_steps": 0, **NO_DAYS}
 
 
+NUMBERS = {"logicalType": "number", "physicalType": "DOUBLE"}
+
+
 def tasked(task: str, *classes: str) -> dict[str, Any]:
     """Electricity with another task: its label is text of these words, or a float."""
     if classes:
         return {"prediction.task": task, "contract": valid(*classes)}
-    number = {"logicalType": "number", "physicalType": "DOUBLE", "quality": GONE}
+    number = NUMBERS | {"quality": GONE, "customProperties": [{"property": "role", "value": "label"}]}
     return {"prediction.task": task, "column class": number, "gates.calibration": GONE}
 
 
@@ -58,7 +61,6 @@ TWO, THREE, AMOUNT = tasked("binary", "a", "b"), tasked("multiclass", "a", "b", 
 WORTH = {"true_positive": 5, "false_positive": -3, "false_negative": -4, "true_negative": 1}
 VALUE = {"unit": "EUR", "decisions": 100}
 IN_ORDER = "prediction.fallback: expected .* a constant answers every"
-NUMBERS = {"logicalType": "number", "physicalType": "DOUBLE"}
 AS_BYTES = {"logicalType": "string", "physicalType": "BINARY", "logicalTypeOptions": GONE}
 FITTING = {
     "simple": {"kind": "boosted_trees", "otherwise": "warn"},
