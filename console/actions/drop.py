@@ -84,10 +84,10 @@ def _scaled_file(path: Path, table: Table) -> Iterator[Path]:
 def _rows(folder: Path, contract: Contract, feed: Feed) -> pa.Table:
     """The folder's images as a table, with the column names that the feed has in files."""
     table = contract.table(feed)
-    label = contract.label.name if feed == "training" else ""
+    found = find_images(folder)
+    label = contract.label.name if feed == "training" and (found.in_classes or contract.label.required) else ""
     # From the names that an image folder gives its columns to the names of the contract.
     names = {**_key_and_image(table, feed), **({LABEL: label} if label else {}), SPLIT: SPLIT}
-    found = find_images(folder)
     if not (found.in_classes if label else found.paths):
         expected = f"images in a folder for each class: {folder}/<class>/a.png" if label else "images"
         came = f"{len(found.paths)} images beside each other" if found.paths else "no images"

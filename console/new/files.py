@@ -144,19 +144,15 @@ def droppable(source: Source, contract: Table) -> Iterator[tuple[Given, ...]]:
 def read_folder(folder: Path) -> Source:
     """The images below `folder` as rows of `id`, `image`, `label` and, for `train/<class>`, `split`.
 
-    An image lies in the folder of its class. Raises ConfigurationError if no image does."""
+    An image lies in the folder of its class. Images beside each other have no class: `id` and `image` alone."""
     found = find_images(folder)
     paths, inside = found.paths, found.in_classes
-    if not inside:
-        expected = f"images ({', '.join(SUFFIXES)}) in a folder for each class: {folder.name}/<class>/a.png"
-        came = f"{len(paths)} images beside each other" if paths else "no images"
-        stop(folder, "--from", expected, f"{came}; a CSV file may name them: file,label")
-    notes = [f"{len(inside):,} images of the folder {folder}; an image's class is the folder that it lies in"]
-    if len(paths) > len(inside):
-        notes.append(f"{len(paths) - len(inside):,} images that lie in no class's folder are left out")
-    if found.left_out:
-        notes.append(found.left_out)
-    return Source(path=folder, table=found.labelled(), has_typed_text=False, notes=tuple(notes))
+    said = "an image's class is the folder that it lies in" if inside else "none lies in the folder of a class"
+    there = f"{len(inside or paths):,} images of the folder {folder}; {said}"
+    left = len(paths) - len(inside) if inside else 0
+    without = f"{left:,} images that lie in no class's folder are left out" * bool(left)
+    table, notes = found.labelled() if inside else found.unlabelled(), (there, without, found.left_out)
+    return Source(path=folder, table=table, has_typed_text=False, notes=tuple(filter(None, notes)))
 
 
 def _with_images(source: Source) -> Source:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from millrace.console.image_folder import LABEL
 from millrace.console.new.columns import LeftOut, Profile, few_rows, observe
 from millrace.console.new.contract import as_in_file, column_of, observe_images, relaxed
 from millrace.console.new.event_times import find_event_time
@@ -145,6 +146,9 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     if choices.classes:
         cells = pa.array(drawn(choices.classes, source.table.num_rows), pa.string())
         source = replace(source, table=source.table.append_column(choices.label, cells))
+    elif source.path.is_dir() and LABEL not in source.table.column_names:
+        expected = f"images in a folder for each class ({where}/<class>/a.png), a CSV of file,label, or --classes"
+        raise ConfigurationError(where=where, field="--from", expected=expected, came="images beside each other")
     seen, images, left_out = _observe(source, choices)
     seen = tuple(one_of_several(column, where) if column.name in choices.labels else column for column in seen)
     guesses: dict[str, Guess[Any]] = {}

@@ -19,6 +19,7 @@ from millrace.console.new.remarks import notes_of, remarks
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
+from millrace.errors import ConfigurationError
 from millrace.files.catalogue import read_drop
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
@@ -105,22 +106,28 @@ def test_images_of_many_sizes_are_scaled(folder: Path) -> None:
     assert any("scaled to 12 x 20 pixels" in note for note in notes_of(found))
 
 
-def test_a_few_that_are_no_such_image_are_told(folder: Path) -> None:
-    picture(folder / "fine" / "large.png", 1, side=24)
-    (folder / "fine" / "broken.png").write_bytes(b"no image")
-    found = proposed(folder)
-    assert sorted(row.reason for row in found.refused) == ["image", "image"]
+def test_images_beside_each_other_wait_for_people(tmp_path: Path) -> None:
+    for number in range(COUNT):
+        picture(tmp_path / "photos" / f"{number}.png", number)
+    with pytest.raises(ConfigurationError, match=r"photos/<class>/a\.png"):
+        proposed(tmp_path / "photos")
+    found = proposed(tmp_path / "photos", label="crack", classes=("yes", "no"))
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    assert [pq.read_schema(drop).names for drop in here.drops] == [["id", "image"]]
+    assert "labels_before_model" in found.workload_yaml
 
 
-def test_an_image_that_is_cut_off_is_named_and_left_out_of_the_drop(
+def test_images_that_cannot_be_read_are_named_and_left_out_of_the_drop(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = next(folder.rglob("*.png"))
     first.write_bytes(first.read_bytes()[:-40])
+    picture(folder / "fine" / "large.png", 1, side=24)
+    (folder / "fine" / "broken.png").write_bytes(b"no image")
     found = proposed(folder)
-    assert [row.reason for row in found.refused] == ["image"]
-    assert found.refused[0].key.endswith(first.stem)
+    names = [row.key.rpartition("/")[2] for row in found.refused if row.reason == "image"]
+    assert sorted(names) == sorted([first.stem, "large", "broken"])
     monkeypatch.chdir(tmp_path)
     told = CliRunner().invoke(app, ["new", "photos", "--from", "photos"], catch_exceptions=False).stdout
-    assert f"{COUNT - 1:,} rows keep the contract, 1 left out of the drop\n" in told
+    assert f"{COUNT - 1:,} rows keep the contract, 3 left out of the drop\n" in told
     assert f"  {found.refused[0].key}: " in told

@@ -25,6 +25,7 @@ TABLE = Table(
         Column(name="at", kind="timestamp", required=True),
         Column(name="seen", kind="timestamp_utc"),
         Column(name="load", kind="float64"),
+        Column(name="sky", kind="string"),
     ),
 )
 
@@ -199,16 +200,6 @@ def test_a_past_of_another_form_is_refused(past: object) -> None:
         PAST.encode_one({"at": "2024-01-01T00:00:00", "load": 1, "heat": 1, "past": past})
 
 
-TABLE_HISTORY = Table(
-    name="rows",
-    columns=(
-        Column(name="at", kind="timestamp", required=True),
-        Column(name="load", kind="float64"),
-        Column(name="sky", kind="string"),
-    ),
-)
-
-
 @pytest.mark.parametrize(
     ("feature", "expected"),
     [
@@ -221,4 +212,4 @@ TABLE_HISTORY = Table(
 )
 def test_a_history_that_cannot_work_stops_at_synth(feature: Feature, expected: str) -> None:
     with pytest.raises(WorkloadError, match=expected):
-        catalogue.declare([feature], TABLE_HISTORY)
+        catalogue.declare([feature], TABLE)
