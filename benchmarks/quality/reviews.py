@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.quality import arguments, conclude_set, measured
+from benchmarks.quality import arguments, conclude_set, measured, score
 from benchmarks.quality.trained import Part, Trained, train_workload
 from millrace.features import catalogue as encoders
 
@@ -41,18 +40,12 @@ def table(path: Path, split: int) -> pa.Table:
     return pa.table(columns)
 
 
-def auc(score_N: npt.NDArray[Any], target_N: npt.NDArray[Any]) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(target_N, score_N))
-
-
 def without_texts(trained: Trained) -> float:
     """The area where no row has a text."""
     rows = trained.test
     tensors = encoders.encode(trained.model.description.features, rows.rows)
     tensors |= {name: np.zeros_like(tensors[name]) for name in TEXTS}
-    return auc(trained.model.outputs(tensors)[:, 0], rows.target_N)
+    return score(trained.model.outputs(tensors)[:, 0], rows.target_N)["auc"]
 
 
 def linear(train: pa.Table, test: Part) -> float:
@@ -80,7 +73,7 @@ def linear(train: pa.Table, test: Part) -> float:
         return hstack([words.transform(texts(rows)), scaler.transform(columns.transform(cells(rows)))]).tocsr()
 
     model = LogisticRegression(C=4, max_iter=300).fit(encoded(train), train["recommended_ind"].to_pylist())
-    return auc(model.decision_function(encoded(test.rows)), test.target_N)
+    return score(model.decision_function(encoded(test.rows)), test.target_N)["auc"]
 
 
 def main() -> None:
@@ -94,10 +87,10 @@ def main() -> None:
         named = pa.table({name: fused.test.rows[name] for name in TEXTS})
         tested = set(zip(*(named[name].to_pylist() for name in TEXTS), strict=True))
         kept = [pair not in tested for pair in zip(*(rows[name].to_pylist() for name in TEXTS), strict=True)]
-        area = auc(fused.test.output_NW[:, 0], fused.test.target_N)
+        area = score(fused.test.output_NW[:, 0], fused.test.target_N)["auc"]
         return {
             "linear": area - linear(rows.filter(pa.array(kept)), fused.test),
-            "text": area - auc(alone.test.output_NW[:, 0], alone.test.target_N),
+            "text": area - score(alone.test.output_NW[:, 0], alone.test.target_N)["auc"],
             "table": area - without_texts(fused),
             "seconds": fused.seconds,
         }

@@ -413,11 +413,7 @@ class _Reader:
                 case _ if rule.get("type") != "text":
                     self._stop(at, ROW_RULES, rule.get("metric") or rule.get("engine") or rule.get("type"))
         return replace(
-            table,
-            keys=tuple(keys),
-            comparisons=tuple(comparisons),
-            minimum_rows=minimum,
-            maximum_rows=maximum,
+            table, keys=tuple(keys), comparisons=tuple(comparisons), minimum_rows=minimum, maximum_rows=maximum
         )
 
     def _row_count(self, field: str, rule: dict[str, Any]) -> tuple[int, int | None]:

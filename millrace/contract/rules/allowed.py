@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -76,12 +77,14 @@ class Allowed(Rule):
 
 
 def read_names(classes: Sequence[str | int | bool], value: object) -> tuple[str, ...]:
-    """The names in the order of the classes. Raises ValueError unless each class has one that means no other class."""
-    given = value if isinstance(value, dict) else {}
-    # By type too: in Python True == 1, but a boolean has no class 1.
-    known = {(type(one), one) for one in classes} == {(type(one), one) for one in given}
-    meant = [text for one, name in given.items() for text in {str(one), name}]
-    if not known or not all(isinstance(name, str) and name.strip() for name in meant) or len({*meant}) < len(meant):
+    """The names in the order of the classes. Raises ValueError unless each class has one that means no other class.
+
+    A class may be written as JSON has it in a name: the contract of a large drop goes through JSON."""
+    told = value if isinstance(value, dict) else {}
+    given, texts = (json.loads(json.dumps(one)) for one in (told, dict.fromkeys(classes)))
+    meant = [text for pair in given.items() for text in {*pair}]
+    is_each = bool(texts) and len(told) == len(given) and given.keys() == texts.keys()
+    if not is_each or not all(isinstance(name, str) and name.strip() for name in meant) or len({*meant}) < len(meant):
         each = ", ".join(map(str, classes)) or "of a label with validValues, or of a boolean label"
         raise ValueError(f"one name for each class ({each}), all different, none the value of another class")
-    return tuple(given[one] for one in classes)
+    return tuple(given[text] for text in texts)

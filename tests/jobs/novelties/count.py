@@ -29,6 +29,7 @@ class Count:
     error_is_share: ClassVar[bool] = False
     part_names: ClassVar[tuple[str, ...]] = ()
     class_names: ClassVar[tuple[str, ...]] = ()
+    words: ClassVar[dict[int, str]] = {}
     error_unit: ClassVar[str] = ""
 
     @classmethod
