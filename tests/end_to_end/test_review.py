@@ -23,6 +23,7 @@ from millrace.console.queries.reviews import count_waiting, find_items, list_wai
 from millrace.decisions.record import Decision, canonical
 from millrace.decisions.review import is_drawn
 from millrace.errors import ReviewError
+from millrace.tasks.answer import in_words
 from millrace.workload.policy import Guideline
 from tests.electricity import CLOCK, HOME, KNOWN, NAMES, SAMPLE, Electricity, live_electricity, sample
 from tests.end_to_end.test_sweep import sweeping
@@ -132,11 +133,10 @@ def test_two_people_get_different_items_and_their_answers_become_labels(
 def test_why_and_decisions_say_what_the_person_has_decided(environment: Environment) -> None:
     item = next(one for one in find_items(environment, NAMES, [*decided(environment)]).values() if one.answer)
     links = {one["what"]: one for one in json.loads(runs("why", item.id, "--json"))}
-    assert item.answer
     word = WORDS[item.answer.value]
     assert links["review"]["identity"].startswith(f"{word} by assumed-role/Operators/")
     assert (links["label"]["identity"], "labels/review/" in links["label"]["detail"]) == (word, True)
-    assert f"answered {WORDS[decided(environment)[item.id].output['value']]} with" in links["decision"]["detail"]
+    assert f"answered {in_words(decided(environment)[item.id].output, WORDS)};" in links["decision"]["detail"]
     rows = [json.loads(line) for line in runs("decisions", "--json").splitlines()]
     found = {row["id"]: row.get("person") for row in rows}
     assert found[item.id] == links["review"]["identity"]
