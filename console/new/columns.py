@@ -244,21 +244,21 @@ def _typed(name: str, known: pa.Array, typed_text: bool, form: CsvForm) -> Profi
     times = _times(name, known)
     if times.kind != "string":
         return times
-    if marked := _marked(name, known, form):
+    if isinstance(marked := _marked(name, known, form), Profile):
         return marked
-    nearly = _nearly("times in ISO 8601", known, values, few)
+    nearly = marked or _nearly("times in ISO 8601", known, values, few)
     return _said(times, nearly or (typed_text and _nearly_numbers(known, form)) or looks_marked(known))
 
 
-def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | None:
-    """The column as numbers that have a unit, a currency or a clock beside them; None for other texts."""
+def _marked(name: str, known: pa.Array, form: CsvForm) -> Profile | str:
+    """The column as numbers that have a unit, a currency or a clock beside them, or why it is text; "" for others."""
     found = find_number_format(known, form)
     if found is None:
-        return None
+        return ""
     number_format, unit, said = found
     values, misfits = numbers_in_format(known, Column(name=name, kind="float64", number_format=number_format))
     if len(misfits) > _most_misfits(known):
-        return _observed(name, "string", known, _nearly("numbers with a mark", known, values, len(misfits)))
+        return _nearly("numbers with a mark", known, values, len(misfits))
     if misfits:
         said += f"; {len(misfits):,} with no such number will be quarantined: {_shown(known.take(misfits))}"
     facts = {"number_format": number_format, "unit": unit}

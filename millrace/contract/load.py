@@ -408,8 +408,7 @@ class _Reader:
                     minimum = max(minimum, least)
                     maximum = min((bound for bound in (maximum, most) if bound is not None), default=None)
                 case {"type": "custom", "engine": "millrace", "implementation": text}:
-                    read = partial(read_comparison, kinds=kinds)
-                    comparisons.append(self._read(f"{at}.implementation", text, read))
+                    comparisons.append(self._read(f"{at}.implementation", text, partial(read_comparison, kinds=kinds)))
                 case _ if rule.get("type") != "text":
                     self._stop(at, ROW_RULES, rule.get("metric") or rule.get("engine") or rule.get("type"))
         return replace(

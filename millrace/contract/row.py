@@ -68,8 +68,8 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
     A drop with this row would come to the same verdict with the same first reason, if `table` has the bound that
     `up_to` puts on the event time of both. So an unknown name is all that is said of a row, and after that cells of
     wrong types are: only a row that can be read is judged by the rules."""
-    if not table.comparisons and _keeps_all(row, table.quick_checks):
-        return ()
+    if _keeps_all(row, table.quick_checks):
+        return tuple(_compared(row, table))
     unknown = sorted(row.keys() - table.names)
     # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
     expected = one_of(unknown[0], table.names) if unknown else ""
@@ -85,10 +85,15 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
             for reason, expected, cell in _check(value, column)
         ]
-    for rule in () if violations else table.comparisons:
+    return tuple([one for one in violations if one.reason == Reason.TYPE] or violations or _compared(row, table))
+
+
+def _compared(row: Mapping[str, Any], table: Table) -> Iterator[RuleViolation]:
+    """Each comparison that the row breaks, whose cells keep the rules of their columns."""
+    for rule in table.comparisons:
         cells = [parse_cell(row.get(name), table.column(name).kind) for name in rule.columns]
-        violations += [] if rule.keeps(*cells) else [of_comparison(rule, *cells)]
-    return tuple([one for one in violations if one.reason == Reason.TYPE] or violations)
+        if not rule.keeps(*cells):
+            yield of_comparison(rule, *cells)
 
 
 def _keeps_all(row: Mapping[str, Any], checks: Mapping[str, QuickCheck]) -> bool:
@@ -167,8 +172,7 @@ def _check_past(row: Mapping[str, Any], table: Table, history: History) -> Itera
     # A row of the past has the event time, which it must have, and the columns of the history.
     time = replace(table.column(history.event_time), required=True)
     known = tuple(rule for rule in table.comparisons if {*rule.columns} <= {*history.history})
-    columns = (time, *(table.column(name) for name in history.history))
-    entries = Table(name="past", columns=columns, comparisons=known)
+    entries = Table(name="past", columns=(time, *map(table.column, history.history)), comparisons=known)
     for number, entry in enumerate(past):
         if found := check_row(entry, entries):
             yield replace(found[0], column=f"{history.name}[{number}].{found[0].column}")
