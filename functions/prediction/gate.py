@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import zlib
@@ -13,13 +14,17 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.errors import RefusedError
-from millrace.functions.prediction.request import refused
+from millrace.functions.prediction.request import KeyedRequest, refused
 from millrace.settings.prediction import PredictionSettings
-from millrace.state.answered_requests import MOST_BYTES, AnsweredRequests, KeyedRequest
 from millrace.state.callers import CallerBuckets
-from millrace.state.table import StateTable
+from millrace.state.table import DELETE_AFTER, StateTable
 
 KEY = "header Idempotency-Key"
+ITEM, KEPT_S = "request", 24 * 60 * 60
+"""The beginning of the sort key of an answered request, and for how long its answer is kept, in seconds."""
+MOST_BYTES = 290_000
+"""The most bytes of an answer. As base64 it is a third longer, and an item has 400 KB:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
 REFUSED = {
     "another body": refused("idempotency key", "the body that came with this key first", "another", KEY, 422),
     "under way": refused(
@@ -42,17 +47,19 @@ def refuse(why: str) -> RefusedError:
     return RefusedError(REFUSED[why].refusal)
 
 
-def pack(document: Mapping[str, Any]) -> bytes | None:
-    """The answer as it is kept; None if it is too long."""
+def pack(document: Mapping[str, Any]) -> str:
+    """The answer as it is kept. Raises RefusedError if it is too long."""
     packed = zlib.compress(json.dumps(document, separators=(",", ":"), allow_nan=False).encode())
-    return packed if len(packed) <= MOST_BYTES else None
+    if len(packed) > MOST_BYTES:
+        raise refuse("too large")
+    return base64.b64encode(packed).decode()
 
 
 class CallerGate:
     """The callers' buckets and the answered requests of one workload."""
 
     def __init__(self, table: StateTable, settings: PredictionSettings, logger: Logger) -> None:
-        self._answered, self._logger = AnsweredRequests(table), logger
+        self._table, self._logger = table, logger
         self._per_s, self._burst = settings.caller_requests_per_s, settings.caller_burst
         limited = self._per_s is not None and self._burst is not None
         self._buckets = (
@@ -75,27 +82,42 @@ class CallerGate:
             after_s = max(1, math.ceil(wait_s))
             raise refused("too many requests", expected, "more", "caller", 429, retry_after_s=after_s)
 
-    def once(self, request: KeyedRequest, now: datetime, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer that was given to the request before; else the one that `make` makes, which is kept.
+    def once(self, request: KeyedRequest, context: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer that was given to the request in the last day; else the one that `make` makes, which is kept.
 
-        A refusal of `make` is not kept. If `make` fails, the request may be repeated after ANSWER_S."""
+        A refusal of `make` is not kept. If the function ends before its answer, the request may be repeated when the
+        time of its invocation, whose `context` this is, is over."""
+        # Most requests have no key, and would wait for these imports at a cold start.
+        from aws_lambda_powertools.utilities.idempotency import (
+            DynamoDBPersistenceLayer,
+            IdempotencyConfig,
+            exceptions,
+            idempotent_function,
+        )
+
+        kept = {"table_name": self._table.name, "key_attr": "pk", "sort_key_attr": "sk", "expiry_attr": DELETE_AFTER}
+        store = DynamoDBPersistenceLayer(**kept, static_pk_value=self._table.workload, boto3_client=self._table.client)
+        config = IdempotencyConfig(
+            event_key_jmespath="id",
+            payload_validation_jmespath="body",
+            hash_function="sha256",
+            expires_after_seconds=KEPT_S,
+            lambda_context=context,
+        )
+        known: dict[str, Any] = {"data_keyword_argument": "asked", "persistence_store": store, "key_prefix": ITEM}
+
+        def answered(*, asked: Mapping[str, str]) -> str:  # noqa: ARG001 - by which powertools knows it
+            return pack(make())
+
+        answer = idempotent_function(answered, config=config, **known)
         try:
-            begun = self._answered.begin(request, now)
-        except (BotoCoreError, ClientError) as error:
-            self._logger.error("the answered requests cannot be read", extra={"reason": str(error)})
+            packed = answer(asked={"id": request.id, "body": request.body})
+        except exceptions.IdempotencyValidationError:
+            raise refuse("another body") from None
+        except exceptions.IdempotencyAlreadyInProgressError:
+            raise refuse("under way") from None
+        except exceptions.IdempotencyPersistenceLayerError as error:
+            self._logger.exception("the answered requests cannot be read or kept")
             raise refuse("unknown") from error
-        if isinstance(begun, bytes):
-            found: dict[str, Any] = json.loads(zlib.decompress(begun))
-            return found
-        if begun != "begun":
-            raise refuse(begun)
-        try:
-            answer = make()
-        except RefusedError:
-            self._answered.give_up(request, now)
-            raise
-        if packed := pack(answer):
-            self._answered.finish(request, packed, now)
-        else:
-            self._answered.give_up(request, now)
-        return answer
+        found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+        return found

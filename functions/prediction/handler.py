@@ -18,7 +18,7 @@ from millrace.decisions.online import Asked, OnlineRoad
 from millrace.errors import RefusedError
 from millrace.functions.prediction import gate, jobs, request
 from millrace.names import row_id_of
-from millrace.settings.prediction import PredictionSettings
+from millrace.settings.prediction import BROUGHT, PredictionSettings
 from millrace.state.callers import owner_of
 from millrace.timestamps import parse_utc
 
@@ -43,13 +43,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     now, caller = datetime.now(UTC), request.caller(event)
     try:
         # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
-        document, status = answer_to(event, context.aws_request_id, caller, now)
+        document, status = answer_to(event, context, caller, now)
         return request.answer(event, document, status=status)
     except RefusedError as error:
         return request.refuse(event, error.refusal)
 
 
-def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datetime) -> tuple[dict[str, Any], int]:
+def answer_to(
+    event: dict[str, Any], context: LambdaContext, caller: str | None, now: datetime
+) -> tuple[dict[str, Any], int]:
     """The document of the answer, and its status in HTTP.
 
     Raises RefusedError for what is no request of this workload, and if nobody may answer it."""
@@ -62,17 +64,21 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
         )
         return predict(passed_on(event, now)), 200
     GATE.check(caller, now)
-    if DESK and jobs.is_lookup(event):
-        return DESK.find(event, caller), 200
-    if request.is_lookup(event):
+    about = request.subject(event)
+    if about == "decisions":
         return lookups().answer(event, caller, now), 200
+    if DESK and about == "jobs" and event["httpMethod"] == "GET":
+        return DESK.find(event, caller), 200
     body = request.body(event)
     rows = request.read_rows(body)
-    explain = request.wants_explanations(body, len(rows), declared=ROAD.workload.explanations.rows > 0)
+    explains = ROAD.workload.explanations.rows > 0 and about not in BROUGHT
+    explain = request.wants_explanations(body, len(rows), declared=explains)
     repeatable = request.repeatable(event, caller)
-    own_id = repeatable.call_id if repeatable else own_id
+    own_id = repeatable.call_id if repeatable else context.aws_request_id
     call_id = request.call_id(body, own_id, caller)
-    if DESK and request.is_about_jobs(event):
+    if about in BROUGHT:
+        make, status = partial(lookups().drop, about, rows, call_id, caller or ""), 202
+    elif DESK and about == "jobs":
         of = {"owner": owner_of(caller or ""), "caller": caller, "at": now, "explain": explain}
         make = partial(DESK.accept, Job(id=own_id, call_id=call_id, rows=rows, **of))
         status = 202
@@ -81,7 +87,7 @@ def answer_to(event: dict[str, Any], own_id: str, caller: str | None, now: datet
         whole = ROAD.complete(rows, ids, now)
         asked = Asked(rows=whole, ids=ids, at=now, source="api", caller=caller, explain=explain)
         make, status = partial(predict, asked, is_kept=repeatable is not None), 200
-    return GATE.once(repeatable, now, make) if repeatable else make(), status
+    return GATE.once(repeatable, context, make) if repeatable else make(), status
 
 
 def passed_on(event: Mapping[str, Any], now: datetime) -> Asked:
@@ -106,8 +112,8 @@ def predict(asked: Asked, *, is_kept: bool = False) -> dict[str, Any]:
     `is_kept` says whether the answer is kept, for a caller who repeats the request."""
     decided = ROAD.decide(asked)
     document = decided.document()
-    if is_kept and gate.pack(document) is None:
-        raise gate.refuse("too large")
+    if is_kept:
+        gate.pack(document)
     ROAD.keep(decided)
     if asked.tells:
         ROAD.tell_refused(((asked.ids[one.row], one) for one in decided.rejected), asked)

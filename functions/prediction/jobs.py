@@ -32,7 +32,3 @@ class JobDesk:
             expected = "the id of a job of yours, as its answer had it"
             raise request.refused("no job", expected, job_id[:80], "path", 404)
         return found
-
-
-def is_lookup(event: Mapping[str, Any]) -> bool:
-    return request.is_about_jobs(event) and event.get("httpMethod") == "GET"

@@ -1,9 +1,10 @@
-"""Tells callers of the REST API what was decided for them."""
+"""What callers of the REST API alone have: they look up what was decided for them, and bring rows and labels."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from millrace.decisions.record import to_document
 from millrace.decisions.store import find_answered, stored_days
 from millrace.functions.prediction import request
 from millrace.names import WorkloadNames
-from millrace.settings.prediction import DAYS, MOST_DAYS
+from millrace.settings.prediction import BY_API, DAYS, MOST_DAYS
 from millrace.state.callers import owner_of
 
 DECISION_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -28,6 +29,15 @@ class Lookups:
     def answer(self, event: Mapping[str, Any], caller: str | None, now: datetime) -> dict[str, Any]:
         wanted = str(request.part(event, "pathParameters").get("id", ""))
         return self._decision(wanted, _days(request.part(event, "queryStringParameters"), now.date()), caller)
+
+    def drop(self, feed: str, rows: Sequence[Mapping[str, Any]], call_id: str, caller: str) -> dict[str, Any]:
+        """Drop the rows as a file of the feed. The same call again brings the same bytes, which count once."""
+        file = f"{feed}/{BY_API}/{call_id}.jsonl"
+        # A number beyond the range is written as Infinity, and ingestion refuses its row.
+        lines = "".join(f"{json.dumps(row, separators=(',', ':'))}\n" for row in rows)
+        bucket, key = self._names.platform.bucket("landing"), f"{self._names.workload}/{file}"
+        self._s3.put_object(Bucket=bucket, Key=key, Body=lines.encode(), Metadata={"by": caller})
+        return {"drop": file, "rows": len(rows)}
 
     def _decision(self, wanted: str, days: tuple[date, date], caller: str | None) -> dict[str, Any]:
         """The decision with this id about one of the days. Another caller's is as one that there is not."""

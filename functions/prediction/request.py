@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from millrace.decisions import strict_json
@@ -20,25 +20,41 @@ from millrace.decisions.road import Refusal
 from millrace.errors import RefusedError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.settings.prediction import CALL_ID, KEY, ROWS_PER_CALL
-from millrace.state.answered_requests import KeyedRequest
 from millrace.state.callers import owner_of
 
 CALLER_DIGITS = 16
 """Digits of the digest of caller and id: no id of a request without one, or of a file, has so many before its row."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyedRequest:
+    """A request with a key, which belongs to its caller."""
+
+    caller: str
+    key: str
+    body: str
+    """The SHA-256 of the body."""
+
+    @property
+    def id(self) -> str:
+        """The id of caller and key, 32 hexadecimal digits."""
+        return hashlib.sha256(f"{self.caller}\n{self.key}".encode()).hexdigest()[:32]
+
+    @property
+    def call_id(self) -> str:
+        """The id of caller, key and body, 32 hexadecimal digits: a key is free again after a day, and what it then
+        decides takes no earlier decision's place."""
+        return hashlib.sha256(f"{self.caller}\n{self.key}\n{self.body}".encode()).hexdigest()[:32]
+
+
 def is_http(event: Mapping[str, Any]) -> bool:
     return isinstance(event, Mapping) and "requestContext" in event
 
 
-def is_about_jobs(event: Mapping[str, Any]) -> bool:
-    """Whether it came by the path of jobs, which the REST API alone has."""
-    return is_http(event) and "/jobs" in str(event.get("resource", ""))
-
-
-def is_lookup(event: Mapping[str, Any]) -> bool:
-    """Whether it asks for a decision, by a path which the REST API alone has."""
-    return is_http(event) and str(event.get("resource", "")).endswith("/decisions/{id}")
+def subject(event: Mapping[str, Any]) -> str:
+    """What it is about, by its path `/<workload>/<subject>`, which requests of the REST API alone have: else empty."""
+    path = str(event.get("resource", "")).split("/") if is_http(event) else []
+    return path[2] if len(path) > 2 else ""
 
 
 def part(event: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
@@ -127,9 +143,9 @@ def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | N
     if not KEY.fullmatch(key):
         raise refused("idempotency key", "1 to 255 characters of ASCII without spaces", f"{key!r:.80}", "header")
     body = hashlib.sha256(str(event.get("body") or "").encode(errors="surrogatepass")).hexdigest()
-    # One key may stand for a request and for a job: no key has a space.
-    of = "jobs " if is_about_jobs(event) else ""
-    return KeyedRequest(caller=owner_of(caller or ""), key=f"{of}{key}", body=body)
+    # One key may stand for a request, a job and a drop: no key has a space.
+    of = subject(event).removeprefix("predictions")
+    return KeyedRequest(caller=owner_of(caller or ""), key=f"{of} {key}", body=body)
 
 
 def answer(

@@ -138,13 +138,14 @@ def with_integrations(document: Document, *, uri: str, request: Document) -> Doc
         path: {method: _bare(operation) | {_X + "integration": integration} for method, operation in methods.items()}
         for path, methods in document["paths"].items()
     }
+    bodies = [name for name in document["components"]["schemas"] if name.endswith("Request")]
     templates = {"responseTemplates": {"application/json": ERROR}}
     later = {"responseParameters": {"gatewayresponse.header.Retry-After": "'1'"}}
     return {
         "openapi": document["openapi"],
         "info": document["info"],
         "paths": paths,
-        "components": document["components"] | {"schemas": {"Request": request}},
+        "components": document["components"] | {"schemas": dict.fromkeys(bodies, request)},
         _X + "request-validators": {CHECKED: {"validateRequestBody": True, "validateRequestParameters": True}},
         _X + "request-validator": CHECKED,
         _X + "gateway-responses": {

@@ -19,14 +19,14 @@ from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.rest_api import RestApi
 from millrace.infra.constructs.row_stream import RowStream
 from millrace.infra.iam import bus, queues, sagemaker_endpoints, state_table
-from millrace.infra.iam.buckets import LAKE
+from millrace.infra.iam.buckets import LAKE, LANDING
 from millrace.infra.iam.resource import Statement, resource
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import JobDone, JobFailed
 from millrace.names import JOBS, LIVE
 from millrace.settings.consumer import ConsumerSettings
 from millrace.settings.environment import Environment
-from millrace.settings.prediction import JobsSettings, PredictionSettings
+from millrace.settings.prediction import BROUGHT, BY_API, JobsSettings, PredictionSettings
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import athena_type
 from millrace.tasks.task import AnswerField
@@ -133,9 +133,9 @@ class ServingStack(WorkloadStack):
             statements=[
                 *self._deciding(queue),
                 *self._telling(),
+                state_table.own_items(names).may("DeleteItem"),  # of a request with a key that was refused
                 *(self._accepting(waiting) if waiting else []),
-                # The API tells what was decided.
-                *([LAKE.read(names, "decisions"), LAKE.find(names, "decisions")] if options.api else []),
+                *(self._by_api() if options.api else []),
             ],
             timeout_s=30,
             memory_mb=PREDICTION_MEMORY_MB,
@@ -161,6 +161,12 @@ class ServingStack(WorkloadStack):
             function_arn = f"{names.function_arn('prediction')}:{LIVE}"
             api = RestApi(self, context=context, api=chosen, function=function_arn, ready=alias.resource)
             cdk.CfnOutput(self, "ApiUrl", value=api.url, description="Of the REST API, for signed calls")
+
+    def _by_api(self) -> list[Statement]:
+        """The rights of the function that tells what was decided, and drops what callers bring."""
+        names = self.context.names
+        brought = LANDING.write(names, *(f"{feed}/{BY_API}" for feed in BROUGHT))
+        return [LAKE.read(names, "decisions"), LAKE.find(names, "decisions"), brought]
 
     def _accepting(self, waiting: Queue) -> list[Statement]:
         """The rights of the function that takes jobs and tells what became of them."""

@@ -31,8 +31,6 @@ KILLED = -9
 """The return code of a process that SIGKILL ended."""
 ERROR = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception)\b")
 """A line of a log that names an error. A traceback ends with such a line."""
-LISTENING = "0A"
-"""TCP_LISTEN in the column `st` of /proc/net/tcp."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +91,7 @@ class Container:
         try:
             return str(self._exchange("GET", "/ping", PING_S)[0])
         except ConnectionRefusedError:
-            found = ", ".join(map(str, listening_ports(self.process.pid)))
-            return f"no connection: the container listens on {f'port {found}' if found else 'no port'}"
+            return "no connection: nothing listens there"
         except TimeoutError:
             return f"no answer in {PING_S:g} s"
         except (OSError, http.client.HTTPException) as error:
@@ -176,21 +173,3 @@ def last_words(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if ERROR.match(line)]
     return (errors or lines or ["it wrote nothing"])[-1].removeprefix("millrace.errors.")
-
-
-def listening_ports(pid: int) -> list[int]:
-    """The TCP ports on which the process itself listens, not its children; empty if it has ended."""
-    # `fd` links to `socket:[12345]` for each socket of the process. The tables of `net` have all sockets of the network
-    # namespace with the same number, the inode.
-    process = Path("/proc") / str(pid)
-    try:
-        own = {link.readlink().name for link in (process / "fd").iterdir()}
-        tables = [(process / "net" / name).read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
-    except OSError:
-        return []
-    # The columns of a row are sl, local_address (hexadecimal, as `0100007F:1F90`), rem_address, st, …; the tenth is the
-    # inode.
-    rows = [line.split() for table in tables for line in table]
-    return sorted(
-        {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING and f"socket:[{row[9]}]" in own}
-    )

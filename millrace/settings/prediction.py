@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ CALL_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """The id that a caller may give to a request."""
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
 """An Idempotency-Key: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/."""
+BROUGHT: tuple[Literal["training", "labels"], ...] = ("training", "labels")
+"""The feeds whose rows the REST API takes."""
+BY_API = "api"
+"""The folder of a feed with what came by the REST API."""
 
 DAYS, MOST_DAYS = 31, 366
 """The days of event time among which a caller's decision is looked for: without his own choice, and at most."""

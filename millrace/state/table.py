@@ -28,7 +28,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     pseudonym         `pseudonyms`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`
-    request#<digest>  `answered_requests`
+    request#<digest>  functions/prediction/gate.py, by powertools
     circuit#endpoint, circuit#challenger
                       the circuit breakers of functions that predict, by powertools
 
@@ -64,7 +64,7 @@ from millrace.timestamps import format_utc
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-The items of `claims`, `callers`, `answered_requests` and `wanted` have it, decisions of `reviews` that no longer wait,
+The items of `claims`, `callers` and `wanted` have it, answered requests, decisions of `reviews` that no longer wait,
 and keys of `known_keys` without rows.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 BATCH = 100
@@ -127,12 +127,12 @@ class StateTable:
 
     def __init__(self, client: Any, names: WorkloadNames, *, spread: Spread | None = None) -> None:
         """`spread` is of items whose pk is not the workload."""
-        self._client, self._table = client, names.platform.state_table
+        self.client, self.name = client, names.platform.state_table
         self.workload, self._spread = names.workload, spread
 
     def get(self, sort: str) -> dict[str, Attribute]:
         """The item with this sort key. {} without one."""
-        answer = self._client.get_item(TableName=self._table, Key=self._key(sort), ConsistentRead=True)
+        answer = self.client.get_item(TableName=self.name, Key=self._key(sort), ConsistentRead=True)
         item: dict[str, Attribute] = answer.get("Item", {})
         return item
 
@@ -182,18 +182,18 @@ class StateTable:
     def _read(self, keys: list[dict[str, Attribute]]) -> dict[str, dict[str, Attribute]]:
         # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
         found: dict[str, dict[str, Attribute]] = {}
-        wanted: dict[str, Any] = {self._table: {"Keys": keys, "ConsistentRead": True}}
+        wanted: dict[str, Any] = {self.name: {"Keys": keys, "ConsistentRead": True}}
         for number in range(READ_TRIES):
             if not wanted:
                 return found
             # An answer ends at 16 MB, and what a busy partition holds is left unread: botocore repeats neither.
             time.sleep(PAUSE_S * number)
-            answer = self._client.batch_get_item(RequestItems=wanted)
-            found |= {item["sk"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+            answer = self.client.batch_get_item(RequestItems=wanted)
+            found |= {item["sk"]["S"]: item for item in answer["Responses"].get(self.name, [])}
             wanted = answer.get("UnprocessedKeys", {})
         if not wanted:
             return found
-        left = f"{len(wanted[self._table]['Keys'])} of {len(keys)} items were left unread {READ_TRIES} times"
+        left = f"{len(wanted[self.name]['Keys'])} of {len(keys)} items were left unread {READ_TRIES} times"
         raise ClientError(
             {"Error": {"Code": "ProvisionedThroughputExceededException", "Message": left}}, "BatchGetItem"
         )
@@ -203,7 +203,7 @@ class StateTable:
 
         `values` are the `:value` of the condition."""
         written = self._key(sort) | _attributes(item)
-        return self._write(self._client.put_item, "", condition, values, Item=written)
+        return self._write(self.client.put_item, "", condition, values, Item=written)
 
     def put_new(self, items: Mapping[str, Mapping[str, Value]]) -> bool:
         """Write all items, given by sort key, in one transaction. At most 100.
@@ -215,7 +215,7 @@ class StateTable:
         written = [
             {
                 "Put": {
-                    "TableName": self._table,
+                    "TableName": self.name,
                     "Item": self._key(sort) | _attributes(item),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
@@ -223,13 +223,13 @@ class StateTable:
             for sort, item in items.items()
         ]
         try:
-            self._client.transact_write_items(TransactItems=written)
-        except self._client.exceptions.TransactionCanceledException as error:
+            self.client.transact_write_items(TransactItems=written)
+        except self.client.exceptions.TransactionCanceledException as error:
             # One reason for each item. "None" means that this item did not cancel the transaction.
             reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
             # A conflict decides nothing, since the other transaction may still fail: it is not "exists already".
             if "TransactionConflict" in reasons:
-                raise ConflictError(f"{self._table}: expected to be the only writer of {[*items]}") from None
+                raise ConflictError(f"{self.name}: expected to be the only writer of {[*items]}") from None
             if reasons <= {"None", "ConditionalCheckFailed"}:
                 return False
             raise
@@ -248,7 +248,7 @@ class StateTable:
 
         `values` are the `:value` of both expressions. A `#name` in them is the attribute `name`, or that of `names`."""
         return self._write(
-            self._client.update_item,
+            self.client.update_item,
             expression,
             condition,
             values,
@@ -261,7 +261,7 @@ class StateTable:
         """Delete the item. Returns False, and deletes nothing, if the condition fails.
 
         `values` are those of `update`."""
-        return self._write(self._client.delete_item, "", condition, values, Key=self._key(sort))
+        return self._write(self.client.delete_item, "", condition, values, Key=self._key(sort))
 
     def _write(
         self,
@@ -280,8 +280,8 @@ class StateTable:
         if meant:
             given["ExpressionAttributeNames"] = meant
         try:
-            call(TableName=self._table, **given)
-        except self._client.exceptions.ConditionalCheckFailedException:
+            call(TableName=self.name, **given)
+        except self.client.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
@@ -289,8 +289,8 @@ class StateTable:
         self, partition: str, prefix: str, values: Mapping[str, Attribute] | None = None, **given: Any
     ) -> Iterator[dict[str, Any]]:
         """The pages of a query of one partition."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
+        pages = self.client.get_paginator("query").paginate(
+            TableName=self.name,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
             ExpressionAttributeValues={":pk": {"S": partition}, ":prefix": {"S": prefix}, **(values or {})},
             ConsistentRead=True,

@@ -22,7 +22,7 @@ from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import requiring_known
 from millrace.names import API_STAGE
-from millrace.settings.prediction import CALL_ID, DAYS, KEY, MOST_DAYS, ROWS_PER_CALL
+from millrace.settings.prediction import BROUGHT, CALL_ID, DAYS, KEY, MOST_DAYS, ROWS_PER_CALL
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def openapi(workload: Workload, contract: Contract) -> Document:
             "schemas": {
                 "Request": request_schema(workload, row={"$ref": "#/components/schemas/Row"}),
                 "Row": _row(workload, contract),
+                **dict(_brought(contract)),
                 "Answer": _answer(),
                 "Prediction": _prediction(workload, contract),
                 "Refused": _object(row={"type": "integer"}, reason=TEXT, column=TEXT, expected=TEXT, came=TEXT),
@@ -96,20 +97,28 @@ def openapi(workload: Workload, contract: Contract) -> Document:
 
 
 def request_schema(workload: Workload, *, row: Document) -> Document:
-    """The schema of a request, whose rows have the schema `row`."""
-    rows = {"type": "array", "minItems": 1, "maxItems": ROWS_PER_CALL, "items": row}
-    told = "Your own id of the request, and yours alone: if you send it again, you repeat your decisions"
-    own = {"type": "string", "pattern": f"^{CALL_ID.pattern}$", "description": told}
+    """The schema of a request for predictions, whose rows have the schema `row`."""
     said = {"type": "boolean", "description": f"Whether each answer is explained, of {MOST_EXPLAINED} rows at most"}
-    explain = {"explain": said} if workload.explanations.rows else {}
-    return {"type": "object", "required": ["rows"], "properties": {"rows": rows, "id": own, **explain}}
+    return _request(row, **({"explain": said} if workload.explanations.rows else {}))
+
+
+def _request(row: Document, **more: Document) -> Document:
+    rows = {"type": "array", "minItems": 1, "maxItems": ROWS_PER_CALL, "items": row}
+    told = "Your own id of the request, and yours alone: if you send it again, you repeat your decisions, or your drop"
+    own = {"type": "string", "pattern": f"^{CALL_ID.pattern}$", "description": told}
+    return {"type": "object", "required": ["rows"], "properties": {"rows": rows, "id": own, **more}}
 
 
 def _paths(workload: Workload) -> Document:
     found: Document = {f"/{workload.name}/predictions": {"post": _predict()}}
     if workload.jobs:
-        found[f"/{workload.name}/jobs"] = {"post": _accept()}
+        job = ("Request", "Job", "The request is kept: come back with its id")
+        found[f"/{workload.name}/jobs"] = {"post": _later("accept", "Leave a request, whose result comes later", *job)}
         found[f"/{workload.name}/jobs/{{id}}"] = {"get": _find_job()}
+    for feed in BROUGHT:
+        drop = (f"{feed.title()}Request", "Drop", "The rows are a drop: the contract judges them with those of files")
+        bring = _later(f"bring{feed.title()}", f"Bring rows of the feed {feed}", *drop)
+        found[f"/{workload.name}/{feed}"] = {"post": bring}
     found[f"/{workload.name}/decisions/{{id}}"] = {"get": _find_decision()}
     # In each operation: API Gateway ignores a `security` of the whole document, and would answer everybody.
     for operation in (one for methods in found.values() for one in methods.values()):
@@ -117,11 +126,25 @@ def _paths(workload: Workload) -> Document:
     return found
 
 
-def _accept() -> Document:
-    accepted = {"description": "The request is kept: come back with its id", "content": _json("Job")}
-    refused = {status: said for status, said in _predict()["responses"].items() if status not in ("200", "503")}
-    summary = "Leave a request, whose result comes later"
-    return _predict() | {"operationId": "accept", "summary": summary, "responses": {"202": accepted, **refused}}
+def _later(operation: str, summary: str, body: str, answer: str, said: str) -> Document:
+    """An operation whose request is like that for predictions, and whose work is done after its answer."""
+    refused = {status: told for status, told in _predict()["responses"].items() if status not in ("200", "503")}
+    return {
+        **_predict(),
+        "operationId": operation,
+        "summary": summary,
+        "requestBody": {"required": True, "content": _json(body)},
+        "responses": {"202": {"description": said, "content": _json(answer)}, **refused},
+    }
+
+
+def _brought(contract: Contract) -> Iterator[tuple[str, Document]]:
+    """The schemas of the requests that bring rows, and of their answer."""
+    for feed in BROUGHT:
+        columns = contract.table(feed).columns
+        row = {"type": "object", "properties": {column.name: cell_schema(column) for column in columns}}
+        yield f"{feed.title()}Request", _request(row)
+    yield "Drop", _object(drop=TEXT, rows={"type": "integer"})
 
 
 def _find_job() -> Document:

@@ -370,6 +370,21 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: E
     assert (direct[0], len(direct[2]["predictions"])) == (200, 2)
 
 
+def test_rows_and_labels_that_callers_bring_are_drops_by_their_name(cloud: Electricity) -> None:
+    keeper, found = create_caller(cloud, NAMES, "keeper"), sample(KNOWN + 900, 4).to_pylist()
+    brought = [{name: as_json(cell) for name, cell in row.items()} for row in found]
+    rows, labels = [*brought[:2], brought[2] | {"nswprice": 7}], [{"timestamp": None}, *brought[2:]]
+    for feed, table, own in (("training", "rows", rows), ("labels", "labels", labels)):
+        own = [{name: row[name] for name in row if feed == "training" or name in ("timestamp", "class")} for row in own]
+        for _ in "ab":  # a repeated call is the same drop
+            status, _, said = keeper.send("POST", f"/{NAMES.workload}/{feed}", {"rows": own, "id": "day-1"})
+            assert (status, said["rows"]) == (202, 3)
+            cloud.rest()
+        (one,) = (one for one in typed("data", "log") if one["what"] == said["drop"])
+        assert (one["version"].split("-")[0], one["added"], one["refused"]) == (table, 2, 1)
+        assert ":assumed-role/keeper/" in one["by"]
+
+
 def test_records_that_were_given_up_go_back_into_the_stream(cloud: Electricity) -> None:
     """The function is switched off for longer than a record may wait."""
     functions, kinesis = cloud.client("lambda"), producer(cloud, "late-meter")

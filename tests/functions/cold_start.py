@@ -21,6 +21,7 @@ CONTEXT = SimpleNamespace(
     function_name="function",
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:function",
+    get_remaining_time_in_millis=lambda: 30_000,
 )
 
 

@@ -75,20 +75,12 @@ def test_another_event_about_the_same_version_is_a_quiet_duplicate(
     handler(event("intake"))
     assert handler(changed(event("intake"), id="other", time="1997-01-01T00:00:09Z")) == {"batchItemFailures": []}
     (name,) = running(states)
-    assert name
-    assert slots(aws) == [NAMES.execution_arn("ingest", name)], "it runs: its slot stays"
-
-
-def test_an_event_that_comes_when_its_execution_has_ended_keeps_no_slot(
-    states: Any, load: Any, event: Any, aws: Aws
-) -> None:
-    handler = load("intake")
-    handler(event("intake"))
-    arn = NAMES.execution_arn("ingest", running(states)[0])
+    arn = NAMES.execution_arn("ingest", name)
+    assert slots(aws) == [arn], "it runs: its slot stays"
     states.stop_execution(executionArn=arn)
     aws.slots.free(arn)
-    assert handler(changed(event("intake"), id="other")) == {"batchItemFailures": []}
-    assert (len(running(states)), slots(aws)) == (1, [])
+    assert handler(changed(event("intake"), id="third")) == {"batchItemFailures": []}
+    assert (len(running(states)), slots(aws)) == (1, []), "it has ended: an event takes no slot"
 
 
 class Sent:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 
 from millrace.decisions.record import from_line
+from millrace.functions.prediction.request import KeyedRequest
 from tests.functions.cold_start import NAMES, Handler
 from tests.functions.prediction.conftest import gone_live
 
@@ -103,6 +107,12 @@ def test_an_id_is_its_caller_s_own(predict: Handler) -> None:
     assert not {*made} & {*first, direct, *(f"{name}-{row}" for name in known for row in range(99))}
 
 
+def test_a_key_that_is_free_again_decides_under_another_id() -> None:
+    first, other = (KeyedRequest(caller=ARN, key="order-1", body=body) for body in "ab")
+    assert other.id == first.id
+    assert other.call_id != first.call_id
+
+
 def test_a_key_with_another_body_is_refused(predict: Handler, decisions: Callable[[], list[str]]) -> None:
     predict(event())
     body = json.loads(event()["body"])
@@ -128,6 +138,13 @@ def test_a_second_request_with_the_key_waits_for_the_first(predict: Handler, end
     endpoint.change = change
     assert said(predict(event()))[0] == 200
     assert (found[0]["statusCode"], found[0]["headers"]["retry-after"]) == (409, "1")
+
+
+def test_it_goes_on_when_the_first_must_be_over(predict: Handler) -> None:
+    gate = sys.modules["millrace.functions.prediction.handler"].GATE
+    over = SimpleNamespace(get_remaining_time_in_millis=lambda: -1_000)
+    once = partial(gate.once, KeyedRequest(caller=ARN, key="order-1", body="a"), over)
+    assert once(lambda: once(lambda: {"answer": 1})) == {"answer": 1}
 
 
 def test_a_refusal_is_not_kept(predict: Handler, endpoint: Any) -> None:

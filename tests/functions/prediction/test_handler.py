@@ -95,36 +95,25 @@ def test_only_bad_rows_ask_no_endpoint_and_ring(
     assert "RefusedCalls" not in capsys.readouterr().out, "a row was taken"
 
 
-def missing(endpoint: Any) -> None:
-    endpoint.status, endpoint.code = 400, "ValidationError"
-
-
-def broken(endpoint: Any) -> None:
-    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 500
-
-
-def one_short(endpoint: Any) -> None:
-    endpoint.change = lambda answer: {**answer, "predictions": answer["predictions"][1:]}
-
-
-def no_probability(endpoint: Any) -> None:
-    endpoint.change = lambda answer: {**answer, "predictions": [{"value": 1}] * len(answer["predictions"])}
-
-
-def nonsense(endpoint: Any) -> None:
-    endpoint.change = lambda answer: "ok"
-
-
-def denied(endpoint: Any) -> None:
-    endpoint.status, endpoint.code = 403, "AccessDeniedException"
+Fault = dict[str, Any]
+"""What the endpoint is changed to."""
+MISSING: Fault = {"status": 400, "code": "ValidationError"}
+DENIED: Fault = {"status": 403, "code": "AccessDeniedException"}
+BROKEN: Fault = {"status": 424, "code": "ModelError", "original": 500}
+REFUSED: Fault = {**BROKEN, "original": 400}
+NO_ANSWERS: list[Callable[[dict[str, Any]], Any]] = [
+    lambda answer: {**answer, "predictions": answer["predictions"][1:]},
+    lambda answer: {**answer, "predictions": [{"value": 1}] * len(answer["predictions"])},
+    lambda _: "ok",
+]
 
 
 @pytest.mark.parametrize(
     ("fault", "is_live"),
-    [(missing, False), (denied, False), (broken, True), (one_short, True), (no_probability, True), (nonsense, True)],
+    [(MISSING, False), (DENIED, False), (BROKEN, True), *(({"change": change}, True) for change in NO_ANSWERS)],
 )
 def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
-    fault: Callable[[Any], None],
+    fault: Fault,
     is_live: bool,
     predict: Predict,
     endpoint: Any,
@@ -134,7 +123,7 @@ def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
 ) -> None:
     if is_live:
         gone_live()
-    fault(endpoint)
+    vars(endpoint).update(fault)
     found = predict(request())["predictions"]
     assert len(found) == 48
     assert found[0] == found[0] | {
@@ -147,24 +136,20 @@ def test_before_a_model_was_live_or_for_a_model_that_fails_the_fallback_answers(
     assert published["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["Workload"]]
 
 
-def refused(endpoint: Any) -> None:
-    endpoint.status, endpoint.code, endpoint.original = 424, "ModelError", 400
-
-
 @pytest.mark.parametrize(
     ("calls", "asked"),
     [
-        ([(broken, 8)], 5),
-        ([(refused, 8)], 8),  # a container that refuses requests is not down
-        ([(broken, 4), (refused, 1), (broken, 4)], 9),  # these are not five in a row
-        ([(broken, 4), (refused, 1), (broken, 6)], 10),
+        ([(BROKEN, 8)], 5),
+        ([(REFUSED, 8)], 8),  # a container that refuses requests is not down
+        ([(BROKEN, 4), (REFUSED, 1), (BROKEN, 4)], 9),  # these are not five in a row
+        ([(BROKEN, 4), (REFUSED, 1), (BROKEN, 6)], 10),
     ],
 )
 def test_a_failing_endpoint_is_left_alone_after_five_calls(
-    calls: list[tuple[Callable[[Any], None], int]], asked: int, predict: Predict, endpoint: Any
+    calls: list[tuple[Fault, int]], asked: int, predict: Predict, endpoint: Any
 ) -> None:
     for fault, number in calls:
-        fault(endpoint)
+        vars(endpoint).update(fault)
         for _ in range(number):
             assert predict({"rows": request()["rows"][:1]})["predictions"][0]["fallback"]
     assert len(endpoint.requests) == asked
@@ -187,14 +172,14 @@ def test_a_row_that_the_live_version_does_not_take_is_rejected_beside_the_others
     assert len(decisions()) == 2
 
 
-@pytest.mark.parametrize("fault", [missing, denied])
+@pytest.mark.parametrize("fault", [MISSING, DENIED])
 def test_once_a_model_was_live_what_is_configured_wrong_is_a_503(
-    fault: Callable[[Any], None], predict: Predict, endpoint: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
+    fault: Fault, predict: Predict, endpoint: Any, decisions: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No time makes it well, so no circuit opens: each call asks again, and is served as soon as it is mended."""
     gone_live()
     healthy = (endpoint.status, endpoint.code)
-    fault(endpoint)
+    vars(endpoint).update(fault)
     event = request("prediction_http")
     for _ in range(6):
         answer = predict(event)

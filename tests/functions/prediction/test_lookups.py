@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -136,3 +137,23 @@ def test_days_that_are_none_or_too_many_are_refused(predict: Handler, queue_url:
     status, refusal = said(predict(of(**days)))
     assert (status, refusal["where"], str(MOST_DAYS) in refusal["expected"]) == (400, "query", True)
     assert refusal["came"] == ", ".join(f"{name}: {day}" for name, day in days.items())
+
+
+def test_what_callers_bring_is_a_file_of_their_own_that_may_come_again(predict: Handler, aws: Aws) -> None:
+    def bring(feed: str, caller: str, **body: object) -> tuple[int, dict[str, Any]]:
+        told = event(resource=f"/{OWN.workload}/{feed}", body=json.dumps({"rows": rows, **body}), headers={})
+        told["requestContext"]["identity"]["userArn"] = caller
+        return said(predict(told))
+
+    rows: list[dict[str, object]] = [{"id": 1, "age": 10**30, "why": "ä\n"}, {}]
+    status, first = bring("labels", ARN, id="day-1")
+    assert (status, first["rows"], is_of("Drop", first)) == (202, 2, True)
+    assert bring("labels", f"{ARN}0", id="day-1")[1] == first, "another session of his role"
+    others = [bring("training", ARN, id="day-1"), bring("labels", ARN.replace("shop", "bar"), id="day-1")]
+    others += [bring("labels", ARN), bring("labels", ARN)]
+    assert len({said["drop"] for _, said in others} | {first["drop"]}) == 4, "without an id a call is its own"
+    kept = aws.s3.get_object(Bucket=NAMES.platform.bucket("landing"), Key=f"{OWN.workload}/{first['drop']}")
+    assert [json.loads(line) for line in kept["Body"].read().splitlines()] == rows
+    assert kept["Metadata"] == {"by": f"{ARN}0"}
+    assert bring("labels", ARN, explain=True)[1]["error"] == "no explanations"
+    assert bring("scoring", ARN)[0] == 200, "there is no such operation, so the gateway sends none"

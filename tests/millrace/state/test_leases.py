@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 
 from millrace.errors import ConflictError
-from millrace.state.answered_requests import ANSWER_S, AnsweredRequests, KeyedRequest
 from millrace.state.budget import MonthlyBudget
 from millrace.state.callers import LEASE_S, CallerBuckets
 from millrace.state.claims import Claims, Start
@@ -154,47 +152,6 @@ def test_a_few_rows_are_no_share(table):
     refused = RefusedRows(table)
     assert [refused.ratio("labels", rows=rows, refused=rows, declared=0.5) for rows in (0, 19, 20)] == [0, 0, 2]
     assert refused.shares() == {}
-
-
-NOW_REQUESTS = datetime(2026, 11, 25, 12, tzinfo=UTC)
-REQUEST = KeyedRequest(caller="arn:ann", key="order-1", body="a" * 64)
-
-
-def test_the_first_answer_is_the_answer(table: StateTable) -> None:
-    answered = AnsweredRequests(table)
-    assert answered.begin(REQUEST, NOW_REQUESTS) == "begun"
-    answered.finish(REQUEST, b"yes", NOW_REQUESTS)
-    assert answered.begin(REQUEST, NOW_REQUESTS) == b"yes"
-    assert answered.begin(replace(REQUEST, body="b" * 64), NOW_REQUESTS) == "another body"
-
-
-def test_a_key_belongs_to_its_caller(table: StateTable) -> None:
-    answered, other = AnsweredRequests(table), replace(REQUEST, caller="arn:bob")
-    answered.begin(REQUEST, NOW_REQUESTS)
-    assert answered.begin(other, NOW_REQUESTS) == "begun"
-    assert REQUEST.id != other.id
-
-
-def test_one_copy_answers_and_another_one_goes_on_when_it_must_be_dead(table: StateTable) -> None:
-    answered, later = AnsweredRequests(table), NOW_REQUESTS + timedelta(seconds=ANSWER_S + 1)
-    answered.begin(REQUEST, NOW_REQUESTS)
-    assert answered.begin(REQUEST, NOW_REQUESTS + timedelta(seconds=ANSWER_S - 1)) == "under way"
-    assert answered.begin(replace(REQUEST, body="b" * 64), later) == "another body"
-    assert answered.begin(REQUEST, later) == "begun"
-    assert answered.begin(REQUEST, later) == "under way"
-
-
-def test_what_was_refused_may_be_asked_again_at_once(table: StateTable) -> None:
-    answered = AnsweredRequests(table)
-    answered.begin(REQUEST, NOW_REQUESTS)
-    answered.give_up(REQUEST, NOW_REQUESTS)
-    assert answered.begin(REQUEST, NOW_REQUESTS) == "begun"
-
-
-def test_a_key_that_is_free_again_decides_under_another_id() -> None:
-    other = KeyedRequest(caller=REQUEST.caller, key=REQUEST.key, body="b" * 64)
-    assert other.id == REQUEST.id
-    assert other.call_id != REQUEST.call_id
 
 
 ANN = "arn:aws:sts::123456789012:assumed-role/shop/ann"
