@@ -90,7 +90,8 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
     """What all workloads require together, by quota.
 
     A workload has one training at a time. `train`, `monitor` and `release` have one processing job each, at most all
-    three at once. Each run of `score` that has a slot has a transform job. While an endpoint is updated it has two
+    three at once. Each run of `score` that has a slot has a transform job, with as
+    many instances as its rows need. While an endpoint is updated it has two
     fleets and a challenger.
     Raises KeyError if a workload declares no instance for the stage."""
     found: dict[str, list[Need]] = defaultdict(list)
@@ -104,14 +105,14 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
     """What one workload requires."""
     rollout, name = workload.rollout, workload.name
     least, most = rollout.least_instances(production=is_production(stage)), rollout.max_instances
-    training, serving = workload.training.instance[stage], rollout.instance[stage]
-    count, fleets = workload.training.instances, f"two fleets of {least} to {most} in an update, and the challenger"
+    count, training, serving = workload.training.instances, workload.training.instance[stage], rollout.instance[stage]
+    scoring, fleets = workload.scoring.instances, f"two fleets of {least} to {most} in an update, and the challenger"
     # Two fleets during an update, and one instance for the challenger.
     rows = (
         (training, "spot training job", 0, count, f"{name} trains"),
         (training, "training job", count, count, f"{name} trains on demand when no spot instance comes"),
         (serving, "processing job", 1, len(PROCESSING), f"{name} {', '.join(PROCESSING.values())}"),
-        (serving, "transform job", 1, SCORING, f"{name} scores files, {SCORING} runs at once"),
+        (serving, "transform job", scoring, SCORING * scoring, f"{name} scores files, {SCORING} runs at once"),
         (serving, "endpoint", 2 * least + 1, 2 * most + 1, f"{name}: {fleets}"),
     )
     return tuple(

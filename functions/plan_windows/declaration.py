@@ -12,7 +12,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("state_table.own_items", may="GetItem Query")
     yield Grant("step_functions.machines", "ingest", may="StartExecution")
     yield Grant("iceberg.tables", *given.workload.prediction.label_tables, may="GetTable")
-    yield Grant("buckets.LAKE.find", "decisions")
+    yield Grant("buckets.LAKE.find", "decisions", "predictions")
     yield Grant("buckets.read_absorbed")
     yield Grant("buckets.LAKE.read", "iceberg", *(["monitor"] if asks else []))
     if policy is not None and policy.label_errors_a_day is not None:

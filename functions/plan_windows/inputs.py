@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from millrace.aws.objects import read_object
+from millrace.aws.objects import at_once, read_object
+from millrace.datasets.volume import volume_gb
 from millrace.decisions.standing import threshold_of
 from millrace.decisions.store import stored_objects
 from millrace.features.known_past import repeats_labels
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 
 NOTHING = "decisions/nothing.jsonl"
 """An empty file that every manifest names. SageMaker refuses an empty manifest, and a window may have no decision."""
+
+COPIES = 2
+"""The job's files: what it reads, and as much room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +82,31 @@ class Inputs:
             self._put("labels/labels.parquet", _parquet(labels))
         # Decisions are not copied: the manifest names the objects of all days that the windows touch.
         stored = stored_objects(self.s3, self._bucket, self.names.workload, dates(windows))
-        named = stored.with_files(self.names.workload)
-        self._put("manifest.json", json.dumps(self._manifest(named)).encode())
+        files = stored.files(self.names.workload)
+        self._put("manifest.json", json.dumps(self._manifest([*stored.keys, *files])).encode())
         return WindowsPlanned(
             count=len(windows),
             decisions=len(stored.keys),
             labels=labels.num_rows if labels else 0,
             model_version=champion.version,
+            volume_gb=volume_gb(COPIES * (stored.bytes + self._bytes(files))),
             manifest_uri=self._uri("manifest.json"),
             labels_uri=self._uri("labels/"),
             config_uri=self._uri("config/"),
             baseline_uri=champion.baseline_uri,
             report_uri=self.names.lake_uri("monitor", f"run={self.run}"),
         )
+
+    def _bytes(self, keys: list[str]) -> int:
+        """The size of these objects together. One that is gone is missed by the job, too."""
+        sizes = list[int]()
+
+        def look(key: str) -> None:
+            listed = self.s3.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+            sizes.extend(entry["Size"] for entry in listed.get("Contents", ()))
+
+        at_once(look, keys)
+        return sum(sizes)
 
     def _manifest(self, keys: list[str]) -> list[Any]:
         """A ManifestFile: a prefix, then the rest of each key.

@@ -10,15 +10,20 @@ from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import HELD, pin, pinned
+from millrace.datasets.volume import bytes_of_rows, volume_gb
+from millrace.features import catalogue as encoders
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import Corrections, DatasetPinned, TrainInput
 from millrace.settings.training import SnapshotSettings
+from millrace.workload.prices import gpus_of
 
 ROOM = WorkloadRoom(SnapshotSettings.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder).read_by_models(ROOM.workload.prediction.tensor_columns))
+SIGNATURE = encoders.signature(encoders.declare(ROOM.workload.prediction.features, LAKE.contract.rows))
+PROCESSES = max(map(gpus_of, ROOM.workload.training.instance.values()))
 S3 = boto3.client("s3")
 KNOWN = KnownRows(LAKE, ROOM.workload, ROOM.dynamodb)
 
@@ -33,9 +38,10 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     corrections = judge(call, trained_by=champion.run if champion else "", is_pinned=is_pinned)
     joined = JoinedLabels() if is_pinned else join_labels(LAKE, S3, ROOM.workload.prediction, run=call.run)
     KNOWN.refresh()
+    # Rows of a held run are no rows of its training: their tag has another name.
+    version = pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run)
     made = configure(
-        # Rows of a held run are no rows of its training: their tag has another name.
-        pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run),
+        version,
         ROOM.settings.folder,
         LAKE.contract,
         given=call.state,
@@ -51,6 +57,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         unmatched=joined.unmatched,
         refused=joined.refused,
         corrections=corrections,
+        volume_gb=volume_gb(bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)),
         manifest_uri=ROOM.names.run_uri(call.run, "manifest.json"),
         config_uri=ROOM.names.run_uri(call.run, "config", ""),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import ceil
 from typing import Any
 
 from millrace.artefact.batch import CONTENT_TYPE
@@ -20,6 +21,15 @@ from millrace.functions.validation.shards import Shards, stage, stage_with_past
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.settings.drop import ValidationSettings
+from millrace.workload.prices import Usage, projected_usd
+
+SHARDS_EACH = 100
+"""The shards of an instance, 500 MB of rows: it scores them in about the minutes that it takes to start."""
+
+
+def instances_for(shards: int, *, most: int) -> int:
+    """How many instances score so many shards."""
+    return max(1, min(most, ceil(shards / SHARDS_EACH)))
 
 
 class Scoring:
@@ -46,6 +56,9 @@ class Scoring:
 
         shards = Shards(put, self._spec.inputs, limit=self._room.settings.shard_bytes)
         done = tuple([self._shard(each, shards) for each in drops])
+        workload, stage = self._room.workload, self._room.settings.stage
+        instances = instances_for(shards.number, most=workload.scoring.instances)
+        hourly = Usage(instance=workload.rollout.instance[stage], count=instances, minutes=60)
         return Sharded(
             drops=done,
             accepted=sum(each.accepted for each in done),
@@ -53,6 +66,8 @@ class Scoring:
             transformed_uri=staging.uri(staging.transformed),
             model_name=champion.model_name,
             model_version=champion.version,
+            instances=instances,
+            usd_per_hour=round(projected_usd([hourly]), 2),
         )
 
     def _shard(self, fetched: FetchedDrop, shards: Shards) -> ShardedDrop:

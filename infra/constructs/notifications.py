@@ -16,7 +16,7 @@ from millrace.infra.constructs.alarm import Alarm
 from millrace.infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
 from millrace.infra.constructs.rule import of_stage, retry_policy
 from millrace.infra.constructs.webhook import Webhook
-from millrace.infra.iam.resource import policy
+from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.settings import StageSettings
 from millrace.monitoring.alarms import notifying
 from millrace.operations.alarms import COMPOSITE, SERVING, STAGE_ALARMS, UNDELIVERED, runbook
@@ -115,38 +115,23 @@ class Notifications(Construct):
 
     def _publishers(self) -> sns.CfnTopicPolicy:
         """The topic's policy: CloudWatch, Budgets and EventBridge publish, and nobody without TLS."""
-
-        def publish(service: str) -> dict[str, object]:
-            return {
-                "Effect": "Allow",
-                "Principal": {"Service": service},
-                "Action": "sns:Publish",
-                "Resource": self._topic.ref,
-            }
-
-        account = self._names.account
-        ours = {"Condition": {"StringEquals": {"aws:SourceAccount": account}}}
+        account, topic, publish = self._names.account, self._topic.ref, "sns:Publish"
+        ours = {"StringEquals": {"aws:SourceAccount": account}}
         # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
         budgets = f"arn:{self._names.partition}:budgets::{account}:*"
-        of_budgets = {"Condition": {**ours["Condition"], "ArnLike": {"aws:SourceArn": budgets}}}
+        of_budgets = {**ours, "ArnLike": {"aws:SourceArn": budgets}}
         return sns.CfnTopicPolicy(
             self,
             "Publishers",
-            topics=[self._topic.ref],
+            topics=[topic],
             policy_document=policy(
                 [
-                    publish("cloudwatch.amazonaws.com") | ours,
-                    publish("budgets.amazonaws.com") | of_budgets,
+                    let("cloudwatch.amazonaws.com", publish, topic, where=ours),
+                    let("budgets.amazonaws.com", publish, topic, where=of_budgets),
                     # No condition: "You can't use Condition blocks in Amazon SNS topic policies for EventBridge".
                     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
-                    publish("events.amazonaws.com"),
-                    {
-                        "Effect": "Deny",
-                        "Principal": {"AWS": "*"},
-                        "Action": "sns:Publish",
-                        "Resource": self._topic.ref,
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
+                    let("events.amazonaws.com", publish, topic),
+                    refuse_without_tls(publish, topic),
                 ]
             ),
         )
@@ -154,7 +139,7 @@ class Notifications(Construct):
     def _undelivered(self) -> sqs.CfnQueue:
         """The queue for events of all workloads that EventBridge, Scheduler or Lambda could not deliver."""
         name = self._names.queue(dead(EVENTS))
-        arn = self._names.arn("sqs", name)
+        arn, ours = self._names.arn("sqs", name), {"StringEquals": {"aws:SourceAccount": self._names.account}}
         queue = sqs.CfnQueue(
             self,
             "Undelivered",
@@ -176,20 +161,8 @@ class Notifications(Construct):
             queues=[queue.ref],
             policy_document=policy(
                 [
-                    {
-                        "Effect": "Deny",
-                        "Principal": {"AWS": "*"},
-                        "Action": "sqs:*",
-                        "Resource": arn,
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "events.amazonaws.com"},
-                        "Action": "sqs:SendMessage",
-                        "Resource": arn,
-                        "Condition": {"StringEquals": {"aws:SourceAccount": self._names.account}},
-                    },
+                    refuse_without_tls("sqs:*", arn),
+                    let("events.amazonaws.com", "sqs:SendMessage", arn, where=ours),
                 ]
             ),
         )

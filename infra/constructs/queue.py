@@ -11,7 +11,7 @@ from constructs import Construct
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.function import Function
 from millrace.infra.context import Context
-from millrace.infra.iam.resource import policy
+from millrace.infra.iam.resource import let, policy, refuse_without_tls
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest retention, in seconds. So there is as much time for a redrive."""
@@ -88,25 +88,10 @@ def _queue(
         **properties,  # type: ignore[arg-type]
     )
     # Roles say who may use the queue. Its policy refuses calls without TLS, and lets services send.
-    statements = [
-        {
-            "Effect": "Deny",
-            "Principal": {"AWS": "*"},
-            "Action": "sqs:*",
-            "Resource": arn,
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-    ]
+    statements = [refuse_without_tls("sqs:*", arn)]
     if senders:
-        statements.append(
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": list(senders)},
-                "Action": "sqs:SendMessage",
-                "Resource": arn,
-                "Condition": {"StringEquals": {"aws:SourceAccount": context.platform.account}},
-            }
-        )
+        ours = {"StringEquals": {"aws:SourceAccount": context.platform.account}}
+        statements.append(let(list(senders), "sqs:SendMessage", arn, where=ours))
     sqs.CfnQueuePolicy(scope, f"{construct_id}Policy", queues=[queue.ref], policy_document=policy(statements))
     return queue
 

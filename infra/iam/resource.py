@@ -94,6 +94,26 @@ def trusted(services: Sequence[str], account: str) -> dict[str, Any]:
     }
 
 
+def let(
+    service: str | list[str],
+    action: str | list[str],
+    resource: str = "*",
+    *,
+    where: Mapping[str, Mapping[str, Any]] | None = None,
+    sid: str = "",
+) -> dict[str, Any]:
+    """The statement of a resource's own policy that lets services of AWS do this."""
+    named, condition = {"Sid": sid} if sid else {}, {"Condition": where} if where else {}
+    allowed = {"Effect": "Allow", "Principal": {"Service": service}, "Action": action, "Resource": resource}
+    return {**named, **allowed, **condition}
+
+
+def refuse_without_tls(action: str, resource: str | list[str]) -> dict[str, Any]:
+    """The statement of a resource's own policy that refuses calls without TLS, whoever makes them."""
+    refused = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": action, "Resource": resource}
+    return {**refused, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+
+
 def policy(statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A policy document of these statements."""
     return {"Version": "2012-10-17", "Statement": list(statements)}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.artefact.artefact import ARCHIVE
+from millrace.datasets.volume import LEAST_GB
 from millrace.infra.context import Context
 from millrace.infra.instances import has_own_disk
 from millrace.infra.machines import states
@@ -78,15 +79,18 @@ def instance(context: Context) -> str:
     return context.workload.rollout.instance[stage(context)]
 
 
-def cluster(context: Context, instance: str, *, count: int, volume_gb: int) -> dict[str, Any]:
-    """Instances with volumes of this size."""
-    return {**instances(context, instance, count=count), "VolumeSizeInGB": volume_gb}
+def cluster(context: Context, instance: str, *, count: int, volume_gb: str) -> dict[str, Any]:
+    """Instances with volumes of so many GB as the path `volume_gb` says, or with disks of their own."""
+    size: dict[str, Any] = {"VolumeSizeInGB.$": volume_gb}
+    if has_own_disk(instance) or not volume_gb:
+        size = {"VolumeSizeInGB": LEAST_GB}
+    return {"InstanceCount": count, **size, **instances(instance, context.key_arn)}
 
 
-def instances(context: Context, instance: str, *, count: int) -> dict[str, Any]:
+def instances(instance: str, key_arn: str) -> dict[str, Any]:
     """Instances with volumes under the customer key, if the family takes a key."""
-    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": context.key_arn}
-    return {"InstanceCount": count, "InstanceType": instance, **key}
+    key = {} if has_own_disk(instance) else {"VolumeKmsKeyId": key_arn}
+    return {"InstanceType": instance, **key}
 
 
 def channel(name: str, uri: str, *, manifest: bool = False) -> dict[str, Any]:
@@ -132,10 +136,12 @@ def processing(
     environment: Mapping[str, str] | None = None,
     name: str = states.NAME,
     image: str = "",
+    volume_gb: str = "",
 ) -> dict[str, State]:
     """Run `python -m <module>` in a processing job and wait for it. The job's name is then at `$.<result>.job`.
 
-    It runs in the processing image, or in the image that the path `image` names. A second processing job of an
+    It runs in the processing image, or in the image that the path `image` names, with the volume that the path
+    `volume_gb` says, else with the least. A second processing job of an
     execution needs a `name` of its own."""
     parameters: dict[str, Any] = {
         "ProcessingJobName.$": name,
@@ -146,62 +152,24 @@ def processing(
         },
         "ProcessingInputs": [dict(one) for one in inputs],
         "ProcessingOutputConfig": {"KmsKeyId": context.key_arn, "Outputs": [dict(one) for one in outputs]},
-        "ProcessingResources": {"ClusterConfig": cluster(context, instance(context), count=1, volume_gb=30)},
+        "ProcessingResources": {"ClusterConfig": cluster(context, instance(context), count=1, volume_gb=volume_gb)},
         "NetworkConfig": {"EnableNetworkIsolation": True, "VpcConfig": vpc(context)},
         "StoppingCondition": {"MaxRuntimeInSeconds": minutes * 60},
         "Tags": tags(context),
     }
     if environment:
         parameters["Environment"] = dict(environment)
-    return {state: _task(state, "Processing", comment, parameters, result), **_completed(state, result, next_state)}
-
-
-def transform(
-    context: Context,
-    state: str,
-    *,
-    comment: str,
-    model_name: str,
-    input_uri: str,
-    output_uri: str,
-    content_type: str,
-    payload_mb: int,
-    result: str,
-    next_state: str,
-) -> dict[str, State]:
-    """Send each object below `input_uri` through the model as a whole, and wait for the transform job.
-
-    `model_name`, `input_uri` and `output_uri` are paths into the state. The job's name is then at `$.<result>.job`."""
-    parameters = {
-        "TransformJobName.$": states.NAME,
-        "ModelName.$": model_name,
-        "BatchStrategy": "SingleRecord",
-        "MaxPayloadInMB": payload_mb,
-        "TransformInput": {
-            "ContentType": content_type,
-            "SplitType": "None",
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri.$": input_uri}},
-        },
-        "TransformOutput": {
-            "S3OutputPath.$": output_uri,
-            "Accept": content_type,
-            "AssembleWith": "None",
-            "KmsKeyId": context.key_arn,
-        },
-        "TransformResources": instances(context, instance(context), count=1),
-        "Tags": tags(context),
-    }
-    return {state: _task(state, "Transform", comment, parameters, result), **_completed(state, result, next_state)}
+    return waited(state, "Processing", comment, parameters, result, next_state)
 
 
 def training(
-    context: Context, state: str, *, comment: str, result: str, next_state: str, pretrained: str
+    context: Context, state: str, *, comment: str, result: str, next_state: str, pretrained: str, volume_gb: str
 ) -> dict[str, State]:
     """Train on the snapshot of this run and wait. Job and artefact are then at `$.<result>.job` and `.model_data_url`.
 
     If no spot instance comes or the job dies, a second job follows on demand. It finds the checkpoints of the first.
     Step Functions cannot tell a dead instance from wrong code, so the budget reserves both jobs beforehand."""
-    spot, second = _training(context, pretrained), f"{state} on demand"
+    spot, second = _training(context, pretrained, volume_gb), f"{state} on demand"
     on_demand = {
         **spot,
         "TrainingJobName.$": states.name_of("on-demand"),
@@ -225,7 +193,7 @@ def training(
     }
 
 
-def _training(context: Context, pretrained: str) -> dict[str, Any]:
+def _training(context: Context, pretrained: str, volume_gb: str) -> dict[str, Any]:
     """The parameters of a training job on spot instances."""
     workload = context.workload.training
     seconds = workload.max_runtime_minutes * 60
@@ -246,7 +214,9 @@ def _training(context: Context, pretrained: str) -> dict[str, Any]:
         ],
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},
-        "ResourceConfig": cluster(context, workload.instance[stage(context)], count=workload.instances, volume_gb=50),
+        "ResourceConfig": cluster(
+            context, workload.instance[stage(context)], count=workload.instances, volume_gb=volume_gb
+        ),
         # The time of the training and as much to wait for an instance.
         "StoppingCondition": {"MaxRuntimeInSeconds": seconds, "MaxWaitTimeInSeconds": 2 * seconds},
         "EnableManagedSpotTraining": True,
@@ -256,6 +226,13 @@ def _training(context: Context, pretrained: str) -> dict[str, Any]:
         "VpcConfig": vpc(context),
         "Tags": tags(context),
     }
+
+
+def waited(
+    state: str, kind: str, comment: str, parameters: Mapping[str, Any], result: str, next_state: str
+) -> dict[str, State]:
+    """Start a job and wait for its end; the execution ends if it was stopped. Its name is then at `$.<result>.job`."""
+    return {state: _task(state, kind, comment, parameters, result), **_completed(state, result, next_state)}
 
 
 def _task(

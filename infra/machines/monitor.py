@@ -33,15 +33,7 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **states.defaults(
-                {
-                    "cause": "console",
-                    "as_of.$": "$$.Execution.StartTime",
-                    "started.$": "$$.Execution.StartTime",
-                    "detail": {},
-                },
-                next_state="Windows",
-            ),
+            **states.defaults("Windows", **{"started.$": states.STARTED, "detail": {}}),
             "Windows": states.invoke(context, WINDOWS, next_state="Anything new?"),
             "Anything new?": states.choice(
                 "Is there a champion, and a window that is not judged yet?",
@@ -85,6 +77,7 @@ def _drift(context: Context) -> dict[str, State]:
         ],
         outputs=[jobs.made("report", WINDOWS.path("report_uri"))],
         minutes=JOB_MINUTES,
+        volume_gb=WINDOWS.path("volume_gb"),
         result="drift",
         next_state="Publish metrics",
     )

@@ -72,10 +72,7 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {"schedule": ""}},
-                next_state="Which query?",
-            ),
+            **states.defaults("Which query?", detail={"schedule": ""}),
             "Which query?": states.choice("Which one is due?", due, otherwise="No query"),
             **{state: body for name, query in queries.items() for state, body in _query(context, name, query)},
             **dict(_drops(context)),

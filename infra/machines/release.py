@@ -101,9 +101,7 @@ def _start_release(context: Context) -> dict[str, State]:
         )
     )
     return {
-        **states.defaults(
-            {"cause": "console", "as_of.$": "$$.Execution.StartTime", "rollout": rollout}, next_state="Start release"
-        ),
+        **states.defaults("Start release", rollout=rollout),
         "Start release": start,
         "Open?": states.choice(
             "Is it this release's turn?",

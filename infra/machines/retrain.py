@@ -23,9 +23,7 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=int((longest_hours(context.workload) + 1) * 3600),
         states={
-            **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Guard"
-            ),
+            **states.defaults("Guard", detail={}),
             "Guard": states.invoke(context, GUARD, next_state="Accepted?"),
             "Accepted?": states.whether("May it start?", GUARD.path("accepted"), yes="Accepted", no="Refused"),
             **_decision(context, "Accepted", RetrainAccepted, next_state="Train"),

@@ -9,7 +9,7 @@ from millrace.infra.iam.resource import Statement
 from millrace.infra.machines import jobs, states
 from millrace.infra.machines.ingest import INGESTION, told_of_rejected
 from millrace.infra.machines.paths import Result
-from millrace.infra.machines.states import Definition
+from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DropRejected, ScoresDelivered
 from millrace.messages.score import DeliveredDrops, Sharded
 
@@ -33,9 +33,7 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "detail": {}}, next_state="Feed"
-            ),
+            **states.defaults("Feed", detail={}),
             "Feed": {
                 "Type": "Pass",
                 "Comment": "Whatever the input says: its rows are scored, and never committed to a table",
@@ -62,18 +60,7 @@ def definition(context: Context) -> Definition:
                 [({"Variable": VALIDATION.path("accepted"), "NumericEquals": 0}, "Delivery")],
                 otherwise="Transform",
             ),
-            **jobs.transform(
-                context,
-                "Transform",
-                comment="The champion's model over every shard; its container has no network",
-                model_name=VALIDATION.path("model_name"),
-                input_uri=VALIDATION.path("shards_uri"),
-                output_uri=VALIDATION.path("transformed_uri"),
-                content_type=CONTENT_TYPE,
-                payload_mb=PAYLOAD_MB,
-                result="transform",
-                next_state="Delivery",
-            ),
+            **_transform(context),
             "Delivery": states.invoke(context, DELIVERY, next_state="ScoresDelivered"),
             **states.put_events(
                 context,
@@ -86,6 +73,34 @@ def definition(context: Context) -> Definition:
             "Delivered": states.succeed("Every good row has one prediction, every bad row its reason"),
         },
     )
+
+
+def _transform(context: Context) -> dict[str, State]:
+    """Send each shard through the model as a whole, on as many instances as the validation says."""
+    parameters = {
+        "TransformJobName.$": states.NAME,
+        "ModelName.$": VALIDATION.path("model_name"),
+        "BatchStrategy": "SingleRecord",
+        "MaxPayloadInMB": PAYLOAD_MB,
+        "TransformInput": {
+            "ContentType": CONTENT_TYPE,
+            "SplitType": "None",
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri.$": VALIDATION.path("shards_uri")}},
+        },
+        "TransformOutput": {
+            "S3OutputPath.$": VALIDATION.path("transformed_uri"),
+            "Accept": CONTENT_TYPE,
+            "AssembleWith": "None",
+            "KmsKeyId": context.key_arn,
+        },
+        "TransformResources": {
+            "InstanceCount.$": VALIDATION.path("instances"),
+            **jobs.instances(jobs.instance(context), context.key_arn),
+        },
+        "Tags": jobs.tags(context),
+    }
+    comment = "The champion's model over every shard; its container has no network"
+    return jobs.waited("Transform", "Transform", comment, parameters, "transform", "Delivery")
 
 
 def statements(context: Context) -> list[Statement]:

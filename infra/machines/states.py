@@ -28,7 +28,8 @@ NAME = (
 The name of a job is unique in an account until the job is deleted. SHA-1 leaves room within its 63 characters. Code
 that looks for a job computes `millrace.names.hash_of_run`."""
 
-
+STARTED = "$$.Execution.StartTime"
+"""The path of the moment at which the execution started, by the machine's clock."""
 NOT_PUT = "$.not_put"
 """The path of the error of an event that the bus did not take."""
 
@@ -109,16 +110,20 @@ def to(next_state: str | None) -> State:
     return {"End": True} if next_state is None else {"Next": next_state}
 
 
-def defaults(values: Mapping[str, Any], *, next_state: str) -> dict[str, State]:
+def defaults(next_state: str, **values: Any) -> dict[str, State]:
     """The states `Defaults` and `Input`: they fill in what the execution's input leaves out, so `{}` is enough.
 
-    A key of the input replaces the whole default of that key (level one only). These are two states, since in a literal
-    inside an intrinsic function every brace would have to be escaped."""
+    That is who asks, the time that counts as now, and the `values`. A key of the input replaces the whole default of
+    that key (level one only). These are two states, since in a literal inside an intrinsic function every brace would
+    have to be escaped."""
     return {
         "Defaults": {
             "Type": "Pass",
             "Comment": "What holds when the input says nothing",
-            "Parameters": {"defaults": dict(values), "input.$": "$$.Execution.Input"},
+            "Parameters": {
+                "defaults": {"cause": "console", "as_of.$": STARTED, **values},
+                "input.$": "$$.Execution.Input",
+            },
             "Next": "Input",
         },
         "Input": {

@@ -39,9 +39,7 @@ def definition(context: Context) -> Definition:
         start="Defaults",
         timeout_s=TIMEOUT_S,
         states={
-            **states.defaults(
-                {"cause": "console", "as_of.$": "$$.Execution.StartTime", "confirm": ""}, next_state="Confirmed?"
-            ),
+            **states.defaults("Confirmed?", confirm=""),
             "Confirmed?": states.choice(
                 "Does the input name what is to be torn down?",
                 [(states.equals("$.confirm", context.names.prefix), "Starters")],

@@ -59,15 +59,7 @@ def definition(context: Context, *, pretrained: str = "") -> Definition:
 
 def _beginning(context: Context) -> dict[str, State]:
     return {
-        **states.defaults(
-            {
-                "cause": "console",
-                "as_of.$": "$$.Execution.StartTime",
-                "started.$": "$$.Execution.StartTime",
-                "detail": {},
-            },
-            next_state="Who requested it?",
-        ),
+        **states.defaults("Who requested it?", **{"started.$": states.STARTED, "detail": {}}),
         "Who requested it?": states.choice(
             "retrain says why; the first training is started by a committed dataset; else it is a person",
             [
@@ -115,6 +107,7 @@ def _training(context: Context, pretrained: str) -> dict[str, State]:
             result="training",
             next_state="Champion?",
             pretrained=pretrained,
+            volume_gb=SNAPSHOT.path("volume_gb"),
         ),
         **_external_model(context),
         "External model archived": {
@@ -174,6 +167,7 @@ def _external_model(context: Context) -> dict[str, State]:
         outputs=[jobs.made("model", jobs.run_uri(context, "training"))],
         environment={"MILLRACE_EXTERNAL_DIGEST.$": path(TrainInput, "external_model", "digest")},
         minutes=EXTERNAL_MINUTES,
+        volume_gb=SNAPSHOT.path("volume_gb"),
         name=states.name_of("external"),
         result="external",
         next_state="External model archived",
@@ -206,6 +200,7 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
         if beside
         else {},
         minutes=EVALUATION_MINUTES,
+        volume_gb=SNAPSHOT.path("volume_gb"),
         result="evaluation",
         next_state="Gating",
     )

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.iam import sharing
-from millrace.infra.iam.resource import policy
+from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
@@ -107,35 +107,19 @@ class Buckets:
         ]
 
     def _bucket_statements(self, arn: str, purpose: str) -> list[dict[str, Any]]:
-        statements: list[dict[str, Any]] = [
-            {
-                "Effect": "Deny",
-                "Principal": {"AWS": "*"},
-                "Action": "s3:*",
-                "Resource": [arn, f"{arn}/*"],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            }
-        ]
+        statements = [refuse_without_tls("s3:*", [arn, f"{arn}/*"])]
         if purpose == "artefacts":
             statements += sharing.read_runs(self._settings)
         if purpose == "audit":
             statements += audit.only_appended(self._names, arn)
         if purpose == "access-logs":
             ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
-            for service, actions, resource in (
-                ("logging.s3.amazonaws.com", ["s3:PutObject"], f"{arn}/*"),
-                ("delivery.logs.amazonaws.com", ["s3:PutObject"], f"{arn}/{FLOW_LOGS}*"),
-                ("delivery.logs.amazonaws.com", ["s3:GetBucketAcl", "s3:ListBucket"], arn),
-            ):
-                statements.append(
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": service},
-                        "Action": actions,
-                        "Resource": resource,
-                        "Condition": ours,
-                    }
-                )
+            delivery = "delivery.logs.amazonaws.com"
+            statements += [
+                let("logging.s3.amazonaws.com", ["s3:PutObject"], f"{arn}/*", where=ours),
+                let(delivery, ["s3:PutObject"], f"{arn}/{FLOW_LOGS}*", where=ours),
+                let(delivery, ["s3:GetBucketAcl", "s3:ListBucket"], arn, where=ours),
+            ]
         return statements
 
 

@@ -9,7 +9,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from millrace.infra.iam import sharing
-from millrace.infra.iam.resource import policy
+from millrace.infra.iam.resource import let, policy
 from millrace.infra.settings import StageSettings
 from millrace.names import Platform
 
@@ -45,51 +45,21 @@ def _account(names: Platform) -> dict[str, Any]:
 
 
 def _statements(names: Platform) -> list[dict[str, Any]]:
+    ours, use = {"StringEquals": {"aws:SourceAccount": names.account}}, ["kms:Decrypt", "kms:GenerateDataKey"]
+    # "Producers" lets EventBridge send to queues. For topics its condition "is not supported for
+    # EventBridge-to-encrypted topics", so the condition is the encrypted topic instead.
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    topic = {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": names.alarm_topic_arn}}
+    every = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom",
+             "kms:ReEncryptTo"]  # fmt: skip
+    logs = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}}
     return [
         _account(names),
-        {
-            "Sid": "Producers",
-            "Effect": "Allow",
-            "Principal": {"Service": list(PRODUCERS)},
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": "*",
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        },
-        {
-            # "Producers" lets EventBridge send to queues. For topics its condition "is not supported for
-            # EventBridge-to-encrypted topics", so the condition is the encrypted topic instead.
-            # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-            "Sid": "Notices",
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": "*",
-            "Condition": {"StringEquals": {"kms:EncryptionContext:aws:sns:topicArn": names.alarm_topic_arn}},
-        },
-        {
-            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
-            "Sid": "Bus",
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "kms:DescribeKey",
-            "Resource": "*",
-            "Condition": {"StringEquals": {"aws:SourceAccount": names.account}},
-        },
-        {
-            "Sid": "Logs",
-            "Effect": "Allow",
-            "Principal": {"Service": f"logs.{names.region}.amazonaws.com"},
-            "Action": [
-                "kms:Decrypt",
-                "kms:DescribeKey",
-                "kms:Encrypt",
-                "kms:GenerateDataKey",
-                "kms:ReEncryptFrom",
-                "kms:ReEncryptTo",
-            ],
-            "Resource": "*",
-            "Condition": {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}},
-        },
+        let(list(PRODUCERS), use, where=ours, sid="Producers"),
+        let("events.amazonaws.com", use, where=topic, sid="Notices"),
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html
+        let("events.amazonaws.com", "kms:DescribeKey", where=ours, sid="Bus"),
+        let(f"logs.{names.region}.amazonaws.com", every, where=logs, sid="Logs"),
     ]
 
 

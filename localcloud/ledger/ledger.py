@@ -65,9 +65,11 @@ LIMITS = """\
   sandbox or container.
 - **Encryption.** The right to use a customer key is checked; no byte is encrypted with it.
 - **Images and hardware.** No image is built or pulled: what the Dockerfile copies runs on the host's Python, with its
-  packages, on its processor. Of an instance type only its memory counts; GPUs and volumes mean nothing. The instances
-  of a training job are processes of this machine, at 127.0.0.1, 127.0.0.2 and so on, other jobs have one; `/opt/ml` is
-  mounted where the kernel lets (`unshare`), not for jobs that are forks, and `MILLRACE_ML_ROOT` names the folder.
+  packages, on its processor. Of an instance type only its memory counts, and GPUs mean nothing. The inputs of a job
+  must fit its volume; what it writes there is not held against it, nor is a disk of the instance's own. The instances
+  of a training or a transform job are processes of this machine, those of a training at 127.0.0.1, 127.0.0.2 and so on;
+  a processing job has one. `/opt/ml` is mounted where the kernel lets (`unshare`), not for jobs that are forks, and
+  `MILLRACE_ML_ROOT` names the folder.
 - **Other accounts.** One account is deployed. Another one has the buckets, keys and versions that its operator makes by
   calls; a call across needs the rights of both, as on AWS.
 - **Scarcity.** Spot is never interrupted, and refused where a test says so; capacity is never short, no quota or rate

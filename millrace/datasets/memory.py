@@ -16,7 +16,6 @@ import os
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ import pyarrow.parquet as pq
 
 from millrace.datasets.read import FIELD_ID, PinnedFiles, read_columns
 from millrace.datasets.row_files import RowFiles
+from millrace.datasets.volume import FILES, TENSORS, tensor_bytes
 from millrace.errors import SnapshotError, TrainingError
 
 if TYPE_CHECKING:
@@ -34,14 +34,10 @@ if TYPE_CHECKING:
 
 COPIES = 4
 """How often columns and histories are in memory at the peak."""
-FILES, TENSORS = 2, 3
-"""How often they are in files, if rows lie in files: each file is written from the one before it. And how often tensors
-are in files: for the model, for a model of earlier days, and for the rows that it is judged on."""
 PLACES_BYTES = 64
 """The bytes in memory of a row that lies in a file: numbers of eight bytes for its places in some orders."""
 LIMIT = Path("/sys/fs/cgroup/memory.max")
 """The container's own limit: bytes, or the word `max`. https://docs.kernel.org/admin-guide/cgroup-v2.html#memory"""
-ITEM_BYTES = {"float32": 4, "int64": 8, "uint8": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +142,7 @@ def row_memory(
             # A row without a label may get one that is pinned beside it.
             known = count if pinned.labels else count - _missing(file, own, labels)
             sizes = {known_as: _column_bytes(file, name) for name, known_as in own.items()}
-        whole, tensors = sum(sizes.values()) + count * _tensor_bytes(histories), known * _tensor_bytes(signature)
+        whole, tensors = sum(sizes.values()) + count * tensor_bytes(histories), known * tensor_bytes(signature)
         rows += count
         needed += COPIES * whole + tensors
         kept += COPIES * sum(sizes.get(name, 0) for name in {*index, *labels}) + count * PLACES_BYTES
@@ -192,8 +188,3 @@ def _chunks(file: pq.ParquetFile) -> list[pq.ColumnChunkMetaData]:
         for group in range(metadata.num_row_groups)
         for column in range(metadata.num_columns)
     ]
-
-
-def _tensor_bytes(signature: Signature) -> int:
-    """The bytes of one row in these tensors."""
-    return sum(prod(size or 0 for size in spec.shape) * ITEM_BYTES[spec.dtype] for spec in signature)

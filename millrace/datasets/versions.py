@@ -58,6 +58,8 @@ class DatasetVersion:
     snapshot_id: int
     tag: str
     rows: int
+    bytes: int
+    """The size of all data files."""
     data_digest: str
     """SHA-256 of all that was committed up to these snapshots, in order: the sources' digests and numbers of rows."""
     manifest: str
@@ -115,18 +117,19 @@ def _describe(lake: Lake, rows: IcebergTable, pin: Pin, tag: str) -> DatasetVers
     if not files:
         raise SnapshotError(f"{rows.name()}: expected data files in snapshot {pin.rows}, found none")
     labels = lake.find("labels") if pin.labels is not None else None
-    of_labels: list[tuple[str, int]] = []
+    of_labels: list[tuple[str, int, int]] = []
     document: dict[str, Any] = {"schema": None, "files": []}
     if labels is not None and pin.labels is not None:
         of_labels = _data_files(labels, pin.labels)
-        names = [path.rpartition("/")[2] for path, _ in of_labels]
+        names = [path.rpartition("/")[2] for path, *_ in of_labels]
         document = {"schema": json.loads(_schema(labels, pin.labels)), "files": names}
     return DatasetVersion(
         snapshot_id=pin.rows,
         tag=tag,
-        rows=sum(count for _, count in files),
+        rows=sum(count for _, count, _ in files),
+        bytes=sum(size for *_, size in (*files, *of_labels)),
         data_digest=data_digest(Journal.of(rows), Journal.of(labels) if labels is not None else None, pin),
-        manifest=manifest([path for path, _ in (*files, *of_labels)]),
+        manifest=manifest([path for path, *_ in (*files, *of_labels)]),
         schema=schema,
         labels=json.dumps(document),
     )
@@ -137,15 +140,15 @@ def _schema(iceberg: IcebergTable, snapshot_id: int) -> str:
     return iceberg.scan(snapshot_id=snapshot_id).projection().model_dump_json()
 
 
-def _data_files(iceberg: IcebergTable, snapshot_id: int) -> list[tuple[str, int]]:
-    """Each data file of the snapshot, with its number of rows.
+def _data_files(iceberg: IcebergTable, snapshot_id: int) -> list[tuple[str, int, int]]:
+    """Each data file of the snapshot, with its number of rows and its bytes.
 
     Raises SnapshotError for a snapshot with delete files, since a job reads whole files."""
-    files: list[tuple[str, int]] = []
+    files: list[tuple[str, int, int]] = []
     for task in iceberg.scan(snapshot_id=snapshot_id).plan_files():
         if task.delete_files:
             raise SnapshotError(f"{task.file.file_path}: expected no delete files, found {len(task.delete_files)}")
-        files.append((task.file.file_path, task.file.record_count))
+        files.append((task.file.file_path, task.file.record_count, task.file.file_size_in_bytes))
     return sorted(files)
 
 

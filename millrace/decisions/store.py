@@ -66,6 +66,8 @@ class StoredObjects:
     """The references to files of absorbed lines, by key."""
     scored: tuple[str, ...]
     """The keys of references to scored files."""
+    bytes: int
+    """The size of all objects of these days."""
 
     @property
     def keys(self) -> list[str]:
@@ -82,11 +84,11 @@ class StoredObjects:
             known |= absorbed.keys_taken(name, found)
         return dict(sorted(known.items()))
 
-    def with_files(self, workload: str) -> list[str]:
-        """All of them, then the keys of the files that they name, each once."""
+    def files(self, workload: str) -> list[str]:
+        """The keys of the files that they name, each once."""
         drops = dict.fromkeys(named[1] for key in self.scored if (named := scored.referenced(key)))
         delivered = (scored.delivered_key(workload, drop) for drop in drops)
-        return [*self.keys, *map(absorbed.file_of, self.absorbed), *delivered]
+        return [*map(absorbed.file_of, self.absorbed), *delivered]
 
 
 def read_lines(lines: Iterable[str | bytes]) -> StoredDecisions:
@@ -187,7 +189,7 @@ def stored_days(client: Any, bucket: str, workload: str) -> Iterator[date]:
 
 def stored_objects(client: Any, bucket: str, workload: str, days: Collection[date]) -> StoredObjects:
     """The objects of these days. Every reference to absorbed lines is read, and nothing else."""
-    keys = list(_stored_keys(client, bucket, workload, days))
+    keys = dict(_stored_keys(client, bucket, workload, days))
     names = [key for key in keys if absorbed.is_reference(key)]
     read = map(AbsorbedLines.model_validate_json, bodies_of(client, bucket, names))
     references = {key: found for key, found in zip(names, read, strict=True) if found.absorbed_at}
@@ -196,11 +198,12 @@ def stored_objects(client: Any, bucket: str, workload: str, days: Collection[dat
         lines=tuple(key for key in keys if key.endswith(".jsonl") and key not in taken),
         absorbed=references,
         scored=tuple(key for key in keys if scored.referenced(key)),
+        bytes=sum(keys.values()),
     )
 
 
-def _stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[str]:
-    """The keys of all objects below the dates of these days, in order.
+def _stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]) -> Iterator[tuple[str, int]]:
+    """The key and the size of each object below the dates of these days, in order.
 
     One listing begins at the first day and ends behind the last one. It takes a call for a thousand objects, and none
     for a day without decisions."""
@@ -218,7 +221,7 @@ def _stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]
         if folder > last:
             return
         if folder in wanted:
-            yield entry["Key"]
+            yield entry["Key"], entry["Size"]
 
 
 def rows_of(key: str, body: bytes) -> int:

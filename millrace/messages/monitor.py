@@ -66,6 +66,8 @@ class WindowsPlanned(Message):
     """Days with decisions before the first window of all. No run ever judges them."""
     model_version: str = ""
     """The champion's version."""
+    volume_gb: int = 0
+    """The volume of the job."""
     manifest_uri: str = ""
     """SageMaker's manifest of the objects with decisions."""
     labels_uri: str = ""

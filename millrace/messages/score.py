@@ -49,7 +49,8 @@ class Sharded(Message):
     {"drops": [{"drop_id": "5b5c7a4e1f", "accepted": 100, "quarantined": 1, "reasons": {"type": 1}, "first_shard": 0,
      "shards": 3, …}], "accepted": 100, "shards_uri": "s3://…/electricity/staging/5b5c7a4e1f/shards/",
      "transformed_uri": "s3://…/electricity/staging/5b5c7a4e1f/transformed/",
-     "model_name": "millrace-local-electricity-v3-1f0e4a-0-0", "model_version": "3"}"""
+     "model_name": "millrace-local-electricity-v3-1f0e4a-0-0", "model_version": "3",
+     "instances": 1, "usd_per_hour": 0.14}"""
 
     drops: tuple[ShardedDrop, ...]
     accepted: int
@@ -61,6 +62,10 @@ class Sharded(Message):
     """SageMaker's model of the champion."""
     model_version: str
     """The champion's version when the rows were validated. Every answer must come from this version."""
+    instances: int = 1
+    """Of the transform job."""
+    usd_per_hour: float = 0.0
+    """What they cost at most. Nothing bounds the time of a transform job, so no budget can reserve it."""
 
 
 class Delivered(Message):

@@ -115,6 +115,8 @@ class DatasetPinned(PinnedRun):
     refused: int = 0
     """Late labels whose row the contract refuses."""
     corrections: Corrections = Corrections()
+    volume_gb: int
+    """The volume of each instance that reads the rows."""
     manifest_uri: str
     """SageMaker's manifest of the snapshot's data files."""
     config_uri: str

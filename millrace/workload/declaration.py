@@ -310,6 +310,13 @@ class Budget(Section):
     """The most that all trainings and searches of a month (UTC) may reserve, in US dollars."""
 
 
+class BatchScoring(Section):
+    """How large files are scored."""
+
+    instances: Annotated[int, Field(ge=1, le=100)] = 4
+    """The most instances of one batch transform. It has one for each 100 shards of 5 MB."""
+
+
 class Explanations(Section):
     """How a model is explained: on test rows in its report, and on request row by row at the endpoint."""
 
@@ -361,6 +368,7 @@ class Workload(Section):
     """Rows come by scheduled queries, too, by name."""
     known_keys: KnownKeys | None = None
     """What is known of each key. None: a request sends the past of its rows."""
+    scoring: BatchScoring = BatchScoring()
     explanations: Explanations = Explanations()
     card: Card | None = None
     """Every version needs it, except in the stage `local`."""

@@ -346,6 +346,7 @@ def costs() -> str:
     rows = {
         "a training run, at most": [projected_usd(training_cost.usages(workload, stage)) for stage in stages],
         "the endpoint's smallest fleet, a month": fleet,
+        "an hour of a batch transform, at most": [workload.scoring.instances * usd for usd in hourly],
         "two monitor runs, at most": [2 * usd for usd in hourly],
         "the preflight of a release, at most": [usd * PREFLIGHT_MINUTES / 60 for usd in hourly],
     }

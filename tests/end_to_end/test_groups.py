@@ -4,7 +4,10 @@ The rows are those of the sample's January, a year later."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
+
+import pyarrow.parquet as pq
 
 from millrace.console.demo.months import SAMPLE, file_to_score, months
 from millrace.names import drop_id_of
@@ -17,18 +20,19 @@ def ids_of(lived: Lived, feed: str, uris: Mapping[str, str]) -> dict[str, str]:
     return {name: drop_id_of(bucket, f"{prefix}{name}", uri.rpartition("=")[2]) for name, uri in uris.items()}
 
 
+def transforms(lived: Lived) -> set[str]:
+    """The names of all transform jobs."""
+    jobs = lived.cloud.client("sagemaker").get_paginator("list_transform_jobs")
+    return {job["TransformJobName"] for page in jobs.paginate() for job in page["TransformJobSummaries"]}
+
+
 def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
     """The predictions of each are in a file of its own."""
     lines = file_to_score(months(SAMPLE, "1997-01", "1997-01")[0]).splitlines(keepends=True)
     bodies = {"a.csv": b"".join(lines[:30]), "b.csv": b"\x89PNG\r\n\x1a\n", "c.csv": lines[0] + b"".join(lines[95:110])}
-    jobs = lived.cloud.client("sagemaker").get_paginator("list_transform_jobs")
-
-    def job_names() -> set[str]:
-        return {job["TransformJobName"] for page in jobs.paginate() for job in page["TransformJobSummaries"]}
-
-    before = job_names()
+    before = transforms(lived)
     uris = lived.put_together("scoring", bodies)
-    assert len(job_names() - before) == 1
+    assert len(transforms(lived) - before) == 1
 
     ids = ids_of(lived, "scoring", uris)
     events = {event["detail"]["drop_id"]: event["detail"] for event in lived.witness.told("scores.delivered")}
@@ -43,3 +47,26 @@ def test_small_drops_to_score_are_one_transform_job(lived: Lived) -> None:
     assert (refused["source"], refused["line"], refused["reason"]) == (uris["c.csv"], 8, "range")
     (foreign,) = lived.quarantine(ids["b.csv"])
     assert (foreign["source"], foreign["reason"]) == (uris["b.csv"], "foreign")
+
+
+def test_a_large_file_is_scored_by_several_instances_and_delivered_in_order(lived: Lived) -> None:
+    """In shards of 4 kB, of which an instance has a hundred; one object for each, and one delivery."""
+    functions, name = lived.cloud.client("lambda"), lived.names.function("validation")
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    rows, body = pq.read_table(SAMPLE).slice(0, 9_000).drop_columns(["class"]), io.BytesIO()
+    pq.write_table(rows, body)
+    before = transforms(lived)
+    try:
+        small = {"Variables": variables | {"MILLRACE_SHARD_BYTES": "4096"}}
+        functions.update_function_configuration(FunctionName=name, Environment=small)
+        lived.put("scoring", "large.parquet", body.getvalue())
+        lived.rest()
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+    [job] = transforms(lived) - before
+    described = lived.cloud.client("sagemaker").describe_transform_job(TransformJobName=job)
+    assert described["TransformResources"]["InstanceCount"] == 3
+    [event] = [told["detail"] for told in lived.witness.told("scores.delivered") if told["detail"]["rows"] == 9_000]
+    delivered = lived.parquet(event["uri"])
+    assert delivered["row_number"].to_pylist() == list(range(1, 9_001))
+    assert delivered["timestamp"].equals(rows["timestamp"].cast(delivered["timestamp"].type))

@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,19 @@ def templates(assemblies: dict[str, Path]) -> dict[str, dict[str, dict[str, Any]
         }
         for stage, folder in assemblies.items()
     }
+
+
+def of_type(templates: Mapping[str, dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    """The properties of every resource of a type, in templates by their names."""
+    every = [one for template in templates.values() for one in template["Resources"].values()]
+    return [one["Properties"] for one in every if one["Type"] == kind]
+
+
+def role_statements(templates: Mapping[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The name of a role and a statement of its policies, for each."""
+    for role in of_type(templates, "AWS::IAM::Role"):
+        for policy in role.get("Policies", ()):
+            yield from ((role.get("RoleName", ""), part) for part in policy["PolicyDocument"]["Statement"])
 
 
 def statements_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> dict[str, list[dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from localcloud.awslambda.workers import runtime_root
+from millrace.infra.rules.assembly import text
+from tests.infra.conftest import of_type
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
 for declared in ("consumers", "jobs", "pull", "stream"):
@@ -99,8 +101,7 @@ def plain(value: Any) -> str:
 
 
 def test_every_function_of_the_template_is_started_here(templates: dict[str, Any]) -> None:
-    resources = [one for template in templates["local"].values() for one in template["Resources"].values()]
-    names = [one["Properties"]["FunctionName"] for one in resources if one["Type"] == "AWS::Lambda::Function"]
+    names = [one["FunctionName"] for one in of_type(templates["local"], "AWS::Lambda::Function")]
     assert {name.rpartition("-")[2] for name in names} == set(FUNCTIONS)
 
 
@@ -149,19 +150,10 @@ def lint(*templates: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
 
-def machines(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def machines(templates: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Definition by machine name; a deploy-time value stands as a plain word."""
-    return {
-        resource["Properties"]["StateMachineName"]: json.loads(_plain(resource["Properties"]["DefinitionString"]))
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::StepFunctions::StateMachine"
-    }
-
-
-def _plain(text: Any) -> str:
-    if isinstance(text, str):
-        return text
-    return "".join(part if isinstance(part, str) else "value" for part in text["Fn::Join"][1])
+    found = of_type(templates, "AWS::StepFunctions::StateMachine")
+    return {one["StateMachineName"]: json.loads(text(one["DefinitionString"])) for one in found}
 
 
 def validate(definitions: dict[str, dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -189,8 +181,8 @@ def test_cfn_lint_is_clean(assemblies: dict[str, Path], stage: str) -> None:
 def test_another_workload_is_clean_too(other_workloads: Path, tmp_path: Path) -> None:
     done = lint(*sorted(other_workloads.glob("*.template.json")))
     assert done.returncode == 0, done.stdout
-    templates = [json.loads(path.read_text()) for path in other_workloads.glob("*.template.json")]
-    done = validate({name: text for one in templates for name, text in machines(one).items()}, tmp_path)
+    templates = {path.name: json.loads(path.read_text()) for path in other_workloads.glob("*.template.json")}
+    done = validate(machines(templates), tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -206,7 +198,7 @@ def test_cfn_lint_sees_a_wrong_template(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_every_machine_is_valid(templates: dict[str, dict[str, dict[str, Any]]], stage: str, tmp_path: Path) -> None:
-    found = {name: text for template in templates[stage].values() for name, text in machines(template).items()}
+    found = machines(templates[stage])
     assert found
     done = validate(found, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

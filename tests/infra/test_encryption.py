@@ -15,6 +15,7 @@ import pytest
 
 from localcloud.iam.identity import GLOBAL_KEYS
 from localcloud.iam.policies import Request, verdict
+from millrace.infra.rules.assembly import listed
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 Templates = dict[str, dict[str, Any]]
@@ -157,10 +158,6 @@ def refused(use: Use, key: Mapping[str, Any]) -> list[str]:
     return [one.action for one in requests if verdict([json.dumps(key)], one, with_principal=True) != "Allow"]
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 @pytest.fixture(params=["dev", "prod"])
 def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Templates:
     found: Templates = templates[request.param]
@@ -253,7 +250,7 @@ def fewer(key: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         if "AWS" in statement["Principal"]:
             continue
         for part in ("Action", "Principal"):
-            values = _listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
+            values = listed(statement["Action"] if part == "Action" else next(iter(statement["Principal"].values())))
             for value in values:
                 less = copy.deepcopy(dict(key))
                 left = [one for one in values if one != value]

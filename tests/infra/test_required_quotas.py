@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from millrace.console.doctor import quotas
 from millrace.console.doctor.quotas import required_instances
-from millrace.infra.rules.assembly import Stack, read, text
+from millrace.infra.rules.assembly import Stack, Task, machines, read, tasks, text
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.load import SUITE, load_workload, workload_folders
-from tests.infra.test_cold_starts import machines
-
-Templates = dict[str, dict[str, dict[str, Any]]]
 
 
-def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Action and parameters of each task."""
-    for state in machine["States"].values():
-        if state["Type"] == "Task":
-            yield state["Resource"].rpartition(":")[2].removesuffix(".sync"), state.get("Parameters", {})
-        for inner in ("Iterator", "ItemProcessor"):
-            yield from tasks(state[inner]) if inner in state else ()
-
-
-def started(action: str, asked: dict[str, Any]) -> str | None:
+def started(task: Task) -> str | None:
     """The quota that a task's instances count against."""
-    match action:
+    asked = task.parameters
+    match task.action:
         case "createTrainingJob":
             use = "spot training job" if asked["EnableManagedSpotTraining"] else "training job"
             return f"{asked['ResourceConfig']['InstanceType']} for {use} usage"
@@ -44,29 +32,26 @@ def started(action: str, asked: dict[str, Any]) -> str | None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_no_more_and_no_fewer(templates: Templates, stage: str) -> None:
+def test_no_more_and_no_fewer(assemblies: dict[str, Path], stage: str) -> None:
     workloads = [load_workload(SUITE / "workloads" / "electricity")]
-    definitions = [each for template in templates[stage].values() for each in machines(template).values()]
-    found = {started(*task) for definition in definitions for task in tasks(definition)} - {None}
+    found = {started(task) for task in tasks(read(assemblies[stage]))} - {None}
     assert found == {need.quota for need in required_instances(workloads, stage)}
 
 
-def test_the_most_is_what_the_machines_start_at_once(templates: Templates) -> None:
-    """A machine has one run at once, and in it one job after the other; `score` as many runs as drops have slots."""
-    needs = required_instances([load_workload(SUITE / "workloads" / "electricity")], "prod")
+def test_the_most_is_what_the_machines_start_at_once(assemblies: dict[str, Path]) -> None:
+    """A machine has one run at once, and in it one job after the other; `score` as many runs as drops have slots, each
+    with as many instances as are declared."""
+    workload = load_workload(SUITE / "workloads" / "electricity")
+    needs = required_instances([workload], "prod")
     for use, runs in (
         ("spot training job", 1),
         ("processing job", 1),
-        ("transform job", IntakeSettings.model_fields["slots"].default),
+        ("transform job", IntakeSettings.model_fields["slots"].default * workload.scoring.instances),
     ):
-        starting = [
-            name
-            for template in templates["prod"].values()
-            for name, definition in machines(template).items()
-            if any(f" for {use} usage" in str(started(*task)) for task in tasks(definition))
-        ]
+        each = [[started(task) for task in machine.tasks()] for machine in machines(read(assemblies["prod"]))]
+        starting = sum(any(f" for {use} usage" in str(quota) for quota in of_machine) for of_machine in each)
         (need,) = (one for one in needs if f" for {use} usage" in one.quota)
-        assert need.most == runs * len(starting), use
+        assert need.most == runs * starting, use
 
 
 def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:

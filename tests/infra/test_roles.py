@@ -16,7 +16,7 @@ from millrace.infra import job_logs
 from millrace.names import JOB_LOGS, QUERY
 from tests.credentials import set_credentials
 from tests.end_to_end.test_permissions import ON_AWS, Reason
-from tests.infra.conftest import statements_of
+from tests.infra.conftest import role_statements, statements_of
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -27,10 +27,7 @@ def test_no_role_reaches_a_job_of_another_stage(templates: Templates, stage: str
     """A job's name is a digest, so a condition on its tag is what tells it from one of the same workload elsewhere."""
     asked = [
         part
-        for template in templates[stage].values()
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::IAM::Role"
-        for part in resource["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        for _, part in role_statements(templates[stage])
         if "-job/*" in json.dumps(part["Resource"]) and part["Action"] != ["sagemaker:ListTags"]
     ]
     assert len(asked) > 10
@@ -43,15 +40,10 @@ def test_what_only_aws_asks_for_is_allowed(templates: Templates, stage: str, ent
     """No run of the local cloud would miss these rights."""
     asked = {
         action
-        for template in templates[stage].values()
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::IAM::Role"
-        for part in resource["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        for role, part in role_statements(templates[stage])
         if part["Effect"] == "Allow" and any(fnmatchcase(place, entry.resource) for place in _listed(part["Resource"]))
         for action in _listed(part["Action"])
-        for owner in [
-            resource["Properties"]["RoleName"].removeprefix(f"millrace-{stage}-").removeprefix("electricity-")
-        ]
+        for owner in [role.removeprefix(f"millrace-{stage}-").removeprefix("electricity-")]
         if any(fnmatchcase(owner, pattern) for pattern in entry.roles)
     }
     assert set(entry.actions) <= asked

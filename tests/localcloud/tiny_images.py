@@ -115,6 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(422, b"not understood")
         elif body.startswith(b"broken") or os.environ.get("BROKEN"):
             self.answer(500, b"oops")
+        elif body == b"where":
+            self.answer(200, root.name.encode())
         elif os.environ.get("SAGEMAKER_BATCH"):
             lines = body.splitlines()
             self.answer(200, b"\\n".join(b"%d:%s" % (len(lines), line) for line in lines))

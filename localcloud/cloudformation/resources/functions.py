@@ -57,9 +57,8 @@ def _put_alias(wanted: Wanted) -> Made:
     function = wanted.properties["FunctionName"].split(":function:")[-1].split(":")[0]
     if unknown := wanted.get("RoutingConfig", "ProvisionedConcurrencyConfig"):
         raise ValueError(f"AWS::Lambda::Alias: {sorted(unknown)} is not known to the local cloud")
-    operation = "CreateAlias" if wanted.before is None else "UpdateAlias"
     settings = wanted.get("Name", "FunctionVersion", "Description")
-    made = wanted.call("lambda", operation, FunctionName=function, **settings)
+    made = wanted.settle("lambda", "Alias", FunctionName=function, **settings)
     return Made(ref=made["AliasArn"], attributes={"AliasArn": made["AliasArn"]})
 
 
@@ -118,11 +117,10 @@ def _put_mapping(wanted: Wanted) -> Made:
 
 
 def _put_url(wanted: Wanted) -> Made:
-    operation = "CreateFunctionUrlConfig" if wanted.before is None else "UpdateFunctionUrlConfig"
     function, qualifier = _qualified(wanted.properties["TargetFunctionArn"])
     qualifier = wanted.properties.get("Qualifier", qualifier)
     settings = wanted.rest("TargetFunctionArn", "Qualifier")
-    made = wanted.call("lambda", operation, FunctionName=function, Qualifier=qualifier, **settings)
+    made = wanted.settle("lambda", "FunctionUrlConfig", FunctionName=function, Qualifier=qualifier, **settings)
     own = made["FunctionArn"]
     return Made(ref=own, attributes={"FunctionUrl": made["FunctionUrl"], "FunctionArn": own})
 

@@ -59,6 +59,10 @@ class Wanted:
         answer: dict[str, Any] = client._make_api_call(operation, conformed)
         return answer
 
+    def settle(self, service: str, what: str, **parameters: Any) -> dict[str, Any]:
+        """The answer of `Create<what>`, or of `Update<what>` for a resource that is there."""
+        return self.call(service, f"{'Create' if self.before is None else 'Update'}{what}", **parameters)
+
     def name(self, key: str, *, longest: int = 64, lower: bool = False) -> str:
         """The name in the property `key`, or a name as CloudFormation makes one: `<stack>-<logical id>-0A1B2C3D4E5F`.
 

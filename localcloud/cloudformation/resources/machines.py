@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
@@ -15,24 +14,13 @@ def _put_machine(wanted: Wanted) -> Made:
             f"AWS::StepFunctions::StateMachine: the local cloud covers a DefinitionString, got {elsewhere}"
         )
     own = arn("states", wanted, f"stateMachine:{name}")
-    settings: dict[str, Any] = {
-        "definition": wanted.properties["DefinitionString"],
-        "loggingConfiguration": wanted.properties.get("LoggingConfiguration"),
-        "tracingConfiguration": wanted.properties.get("TracingConfiguration"),
-        "encryptionConfiguration": wanted.properties.get("EncryptionConfiguration"),
-    }
+    settings = wanted.get("RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration")
+    settings["definition"] = wanted.properties["DefinitionString"]
     if wanted.before is None:
-        wanted.call(
-            "stepfunctions",
-            "CreateStateMachine",
-            name=name,
-            type=wanted.properties.get("StateMachineType", "STANDARD"),
-            tags=wanted.properties.get("Tags"),
-            **settings,
-            **wanted.get("RoleArn"),
-        )
+        kind = wanted.properties.get("StateMachineType", "STANDARD")
+        wanted.call("stepfunctions", "CreateStateMachine", name=name, type=kind, **settings, **wanted.get("Tags"))
     else:
-        wanted.call("stepfunctions", "UpdateStateMachine", stateMachineArn=own, **settings, **wanted.get("RoleArn"))
+        wanted.call("stepfunctions", "UpdateStateMachine", stateMachineArn=own, **settings)
     return Made(ref=own, attributes={"Arn": own, "Name": name, "StateMachineRevisionId": "INITIAL"})
 
 

@@ -19,8 +19,7 @@ def _put_queue(wanted: Wanted) -> Made:
     name = wanted.name("QueueName", longest=80)
     attributes = _attributes(wanted, "QueueName", "Tags")
     if wanted.before is None:
-        tags = {tag["Key"]: tag["Value"] for tag in wanted.properties.get("Tags", [])}
-        url = wanted.call("sqs", "CreateQueue", QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"]
+        url = wanted.call("sqs", "CreateQueue", QueueName=name, Attributes=attributes, **wanted.get("Tags"))["QueueUrl"]
     else:
         url = wanted.before.ref
         wanted.call("sqs", "SetQueueAttributes", QueueUrl=url, Attributes=attributes)
@@ -70,10 +69,9 @@ def _put_subscription(wanted: Wanted) -> Made:
 
 def _put_bus(wanted: Wanted) -> Made:
     name = wanted.properties["Name"]
-    operation = "CreateEventBus" if wanted.before is None else "UpdateEventBus"
     without = ("Policy",) if wanted.before is None else ("Policy", "Tags")
     if wanted.before is None or wanted.changed("Description", "KmsKeyIdentifier", "DeadLetterConfig"):
-        wanted.call("events", operation, **wanted.rest(*without))
+        wanted.settle("events", "EventBus", **wanted.rest(*without))
     if "Policy" in wanted.properties:
         wanted.call("events", "PutPermission", EventBusName=name, Policy=json.dumps(wanted.properties["Policy"]))
     return Made(ref=name, attributes={"Arn": arn("events", wanted, f"event-bus/{name}"), "Name": name})
@@ -111,8 +109,7 @@ def _drop_rule(wanted: Wanted, made: Made) -> None:
 def _put_schedule(wanted: Wanted) -> Made:
     name = wanted.name("Name")
     group = wanted.properties.get("GroupName", "default")
-    operation = "CreateSchedule" if wanted.before is None else "UpdateSchedule"
-    wanted.call("scheduler", operation, Name=name, **wanted.rest("Name"))
+    wanted.settle("scheduler", "Schedule", Name=name, **wanted.rest("Name"))
     return Made(ref=name, attributes={"Arn": arn("scheduler", wanted, f"schedule/{group}/{name}")})
 
 
@@ -121,18 +118,15 @@ def _drop_schedule(wanted: Wanted, made: Made) -> None:
     wanted.call("scheduler", "DeleteSchedule", Name=made.ref, GroupName=group)
 
 
-def _put_connection(wanted: Wanted) -> Made:
-    operation = "CreateConnection" if wanted.before is None else "UpdateConnection"
-    name = wanted.name("Name")
-    made = wanted.call("events", operation, Name=name, **wanted.rest("Name"))
-    return Made(ref=name, attributes={"Arn": made["ConnectionArn"]})
+def _named(what: str) -> Kind:
+    """A connection or an API destination."""
 
+    def put(wanted: Wanted) -> Made:
+        name = wanted.name("Name")
+        made = wanted.settle("events", what, Name=name, **wanted.rest("Name"))
+        return Made(ref=name, attributes={"Arn": made[f"{what}Arn"]})
 
-def _put_api_destination(wanted: Wanted) -> Made:
-    operation = "CreateApiDestination" if wanted.before is None else "UpdateApiDestination"
-    name = wanted.name("Name")
-    made = wanted.call("events", operation, Name=name, **wanted.rest("Name"))
-    return Made(ref=name, attributes={"Arn": made["ApiDestinationArn"]})
+    return Kind(put=put, drop=by_ref("events", f"Delete{what}", "Name"), fixed=("Name",))
 
 
 def _put_stream(wanted: Wanted) -> Made:
@@ -150,12 +144,8 @@ def _put_stream(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::Events::ApiDestination": Kind(
-        put=_put_api_destination, drop=by_ref("events", "DeleteApiDestination", "Name"), fixed=("Name",)
-    ),
-    "AWS::Events::Connection": Kind(
-        put=_put_connection, drop=by_ref("events", "DeleteConnection", "Name"), fixed=("Name",)
-    ),
+    "AWS::Events::ApiDestination": _named("ApiDestination"),
+    "AWS::Events::Connection": _named("Connection"),
     "AWS::Kinesis::Stream": Kind(
         put=_put_stream, drop=by_ref("kinesis", "DeleteStream", "StreamName"), fixed=("Name",)
     ),

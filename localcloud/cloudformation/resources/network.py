@@ -116,20 +116,13 @@ def _permission(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put_endpoint(wanted: Wanted) -> Made:
-    settings = wanted.rest("Tags", "SubnetIds", "SecurityGroupIds", "RouteTableIds", "PolicyDocument")
-    listed = {
-        "SubnetIds": wanted.properties.get("SubnetIds"),
-        "SecurityGroupIds": wanted.properties.get("SecurityGroupIds"),
-        "RouteTableIds": wanted.properties.get("RouteTableIds"),
-        "PolicyDocument": wanted.properties.get("PolicyDocument"),
-    }
     if wanted.before is not None:
-        policy = wanted.get("PolicyDocument")
         if wanted.changed("PolicyDocument"):
+            policy = wanted.get("PolicyDocument")
             wanted.call("ec2", "ModifyVpcEndpoint", VpcEndpointId=wanted.before.ref, **policy)
         return wanted.before
     tags = _tags(wanted, "vpc-endpoint")
-    made = wanted.call("ec2", "CreateVpcEndpoint", TagSpecifications=tags, **settings, **listed)["VpcEndpoint"]
+    made = wanted.call("ec2", "CreateVpcEndpoint", TagSpecifications=tags, **wanted.rest("Tags"))["VpcEndpoint"]
     return Made(ref=made["VpcEndpointId"], attributes={"Id": made["VpcEndpointId"]})
 
 

@@ -48,9 +48,7 @@ def _put_database(wanted: Wanted) -> Made:
 def _put_table(wanted: Wanted) -> Made:
     if "OpenTableFormatInput" in wanted.properties:
         raise ValueError("AWS::Glue::Table: Iceberg tables are made in code, an update here drops their metadata")
-    operation = "CreateTable" if wanted.before is None else "UpdateTable"
-    place = wanted.get("DatabaseName", "TableInput")
-    wanted.call("glue", operation, **place)
+    wanted.settle("glue", "Table", **wanted.get("DatabaseName", "TableInput"))
     return Made(ref=wanted.properties["TableInput"]["Name"])
 
 

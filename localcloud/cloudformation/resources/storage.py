@@ -185,9 +185,8 @@ def _put_key(wanted: Wanted) -> Made:
 
 
 def _put_key_alias(wanted: Wanted) -> Made:
-    operation = "CreateAlias" if wanted.before is None else "UpdateAlias"
     target = wanted.properties["TargetKeyId"].rpartition("/")[2]
-    wanted.call("kms", operation, AliasName=wanted.properties["AliasName"], TargetKeyId=target)
+    wanted.settle("kms", "Alias", AliasName=wanted.properties["AliasName"], TargetKeyId=target)
     return Made(ref=wanted.properties["AliasName"])
 
 

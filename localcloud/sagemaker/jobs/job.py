@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from localcloud.sagemaker.jobs.forked import forked
 
 STOP_GRACE_S = 120.0
 """Seconds between SIGTERM and SIGKILL when a job is stopped."""
+MOST = 8
+"""The largest number of instances of a job: each is a process of this machine."""
 
 
 class JobError(Exception):
@@ -48,6 +51,8 @@ class Job:
     """The secondary status of a job whose time was over."""
     memory_mb: float = float("inf")
     """What the processes of an instance may hold, in MiB."""
+    volume_bytes: float = float("inf")
+    """The size of the volume of each instance."""
 
     @property
     def name(self) -> str:
@@ -58,6 +63,21 @@ class Job:
     def log(self) -> Path:
         """The file with the output of the container."""
         return self.cloud.workspace / "logs" / "jobs" / self.kind.lower() / f"{self.name}.log"
+
+    def roots(self, count: int) -> list[Path]:
+        """The folder that stands for `/opt/ml` of each instance: the job's own, then `<name>.2` and so on."""
+        others = [self.root.with_name(f"{self.name}.{number}") for number in range(2, count + 1)]
+        for root in others:
+            shutil.rmtree(root, ignore_errors=True)
+        return [self.root, *others]
+
+    def check_volume(self, root: Path) -> None:
+        """Raise JobError if the inputs below `root` do not fit the volume.
+
+        https://github.com/aws/sagemaker-python-sdk/issues/128"""
+        used = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        if used > self.volume_bytes:
+            raise JobError("ClientError: Data download failed:Insufficient disk space")
 
     def set(self, status: str, **fields: Any) -> None:
         """Change the job's status and fields, and put the event of the change on the bus."""

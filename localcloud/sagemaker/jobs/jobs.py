@@ -40,6 +40,8 @@ SHARE = 0.75
 JOB_MB = 2048
 """What a job needs, roughly: no more jobs run at once than this machine has memory for. Others wait."""
 _TYPE = re.compile(r"ml\.(?P<family>[a-z]+)\d+[a-z0-9-]*\.(?P<times>\d*)(?P<size>medium|large|xlarge)")
+_OWN_DISK = re.compile(r"ml\.(g[567]|p[56]|trn|[a-z]+\d+[a-z]*d)")
+"""The families whose instances have a disk of their own: `g5`, `m5d`, `c6id`, `g4dn`."""
 _UNITS = {"medium": 1, "large": 2, "xlarge": 4}
 _GIB = {"c": 2, "r": 8, "x": 16, "p": 8}
 """GiB for each virtual processor of a family, the least that one of its types has; 4 of the others.
@@ -53,6 +55,14 @@ def instance_mb(kind: str) -> float:
     if parts is None:
         return float("inf")
     return 1024.0 * _GIB.get(parts["family"][0], 4) * _UNITS[parts["size"]] * int(parts["times"] or 1)
+
+
+def volume_gb(cluster: Fields) -> float:
+    """The size of the volume of each instance. One that is not asked for, or is the instance's own disk, has no bound.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ResourceConfig.html"""
+    has_own = _OWN_DISK.match(cluster.get("InstanceType", ""))
+    return float("inf") if has_own else cluster.get("VolumeSizeInGB", float("inf"))
 
 
 def most_mb() -> float:
@@ -99,6 +109,8 @@ class Jobs:
     """Whether no spot instance ever comes. A test sets it."""
     most_mb: float = field(default_factory=most_mb)
     """What one job may hold on this machine, in MiB. A test sets it."""
+    gb_bytes: float = 2**30
+    """What a GB of a volume holds. A test sets it."""
     slots: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(most_jobs()))
     """One for each job that may run at once on this machine."""
 
@@ -221,6 +233,7 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     root = cloud.workspace / "jobs" / kind.name.lower() / name
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
+    cluster = _cluster(request)
     job = Job(
         cloud=cloud,
         kind=kind.name,
@@ -228,7 +241,8 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
         root=root,
         role_arn=role_arn,
         limit_s=limit_s,
-        memory_mb=min(jobs(cloud).most_mb, instance_mb(_instance(request))),
+        memory_mb=min(jobs(cloud).most_mb, instance_mb(cluster.get("InstanceType", ""))),
+        volume_bytes=volume_gb(cluster) * jobs(cloud).gb_bytes,
     )
     begin(job, lambda: kind.run(job))
     return {f"{kind.name}JobArn": job_arn}
@@ -244,11 +258,10 @@ def begin(job: Job, run: Callable[[], None]) -> None:
     job.cloud.background(f"{job.kind}-{job.name}", lambda: _live(job, run))
 
 
-def _instance(request: Fields) -> str:
-    """The type of the instances of a request of any kind of job."""
-    resources = request.get("ResourceConfig") or request.get("TransformResources")
-    found: str = (resources or request.get("ProcessingResources", {}).get("ClusterConfig", {})).get("InstanceType", "")
-    return found
+def _cluster(request: Fields) -> Fields:
+    """The instances of a request of any kind of job."""
+    resources: Fields | None = request.get("ResourceConfig") or request.get("TransformResources")
+    return resources or request.get("ProcessingResources", {}).get("ClusterConfig", {})
 
 
 @contextmanager

@@ -51,6 +51,7 @@ def run(job: Job) -> None:
     _write_configuration(job)
     for one in request.get("ProcessingInputs", []):
         download(s3, one["S3Input"], inside(job.root, one["S3Input"]["LocalPath"]))
+    job.check_volume(job.root)
     for one in _outputs(request):
         inside(job.root, one["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
     arguments = image.arguments(

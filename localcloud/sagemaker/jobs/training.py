@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,17 @@ from localcloud.sagemaker.api import Fields, invalid
 from localcloud.sagemaker.channels import MoveError, download, keys, pack, put, s3_of, split, upload
 from localcloud.sagemaker.containers import images
 from localcloud.sagemaker.jobs.instances import address
-from localcloud.sagemaker.jobs.job import Job, JobError
+from localcloud.sagemaker.jobs.job import MOST, Job, JobError
 
 _DAY_S = 86_400.0
-_MOST = 8
-"""The largest number of instances of a job: each is a process of this machine."""
 
 
 def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
     """Role ARN and time limit in seconds. Raises RefusedError for what AWS would refuse or what is not covered."""
     resources = request.get("ResourceConfig", {})
     count = int(resources.get("InstanceCount", 1))
-    if count > _MOST or resources.get("InstanceGroups"):
-        raise invalid(f"the local cloud covers training on {_MOST} instances at most, without instance groups")
+    if count > MOST or resources.get("InstanceGroups"):
+        raise invalid(f"the local cloud covers training on {MOST} instances at most, without instance groups")
     if "TrainingImage" not in request["AlgorithmSpecification"]:
         raise invalid("the local cloud does not cover algorithms without a TrainingImage")
     for channel in request.get("InputDataConfig", []):
@@ -75,6 +72,7 @@ def run(job: Job) -> None:
         for channel in request.get("InputDataConfig", []):
             download(s3, channel["DataSource"]["S3DataSource"], root / "input" / "data" / channel["ChannelName"])
         _restore_checkpoints(job, s3, root)
+        job.check_volume(root)
         for folder in ("model", "output/data"):
             (root / folder).mkdir(parents=True, exist_ok=True)
     checkpoints = _checkpoints(job, job.root)
@@ -110,12 +108,7 @@ def _hosts(job: Job) -> dict[str, Path]:
     The first folder is the job's own. One instance has the name `algo-1`; several have addresses, as `instances.py`
     says: `{"127.0.0.1": …/nightly, "127.0.0.2": …/nightly.2}`."""
     count = int(job.fields.get("ResourceConfig", {}).get("InstanceCount", 1))
-    if count == 1:
-        return {"algo-1": job.root}
-    others = {address(number): job.root.with_name(f"{job.name}.{number}") for number in range(2, count + 1)}
-    for root in others.values():
-        shutil.rmtree(root, ignore_errors=True)
-    return {address(1): job.root, **others}
+    return {"algo-1" if count == 1 else address(number): root for number, root in enumerate(job.roots(count), 1)}
 
 
 def _write_configuration(job: Job, root: Path, current: str, names: list[str]) -> None:

@@ -1,25 +1,29 @@
 """Runs a batch transform job as SageMaker does: posts each object of the prefix to the model, puts the answers back.
 
 Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-batch-code.html
-Refused by name, as not covered: several instances, RecordIO and TFRecord, compressed input, filters and joins
-(DataProcessing). Data capture is accepted and captures nothing. The container is not cut off from the network, since it
-listens on the host's loopback interface.
+Refused by name, as not covered: RecordIO and TFRecord, compressed input, filters and joins (DataProcessing). Data
+capture is accepted and captures nothing. Each instance is a container, which is not cut off from the network, since it
+listens on the host's loopback interface. Whole objects are dealt to the instances in turn, where AWS deals them by key:
+an instance too many has none. If one fails, the job fails.
+https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sagemaker.api import Fields, invalid
 from localcloud.sagemaker.channels import download, put, s3_of
 from localcloud.sagemaker.containers import images
 from localcloud.sagemaker.endpoints.serving import Server, UnansweredError
-from localcloud.sagemaker.jobs.job import Job, JobError
+from localcloud.sagemaker.jobs.job import MOST, Job, JobError
 from localcloud.sagemaker.models import artefact, served
 
 _MB = 1024 * 1024
@@ -31,8 +35,8 @@ def prepare(cloud: Cloud, request: Fields) -> tuple[str, float]:
     """Role ARN and an infinite time limit. The role is the model's: a transform job has none of its own.
 
     Raises RefusedError for what AWS would refuse or what is not covered."""
-    if int(request["TransformResources"]["InstanceCount"]) != 1:
-        raise invalid("the local cloud does not cover batch transform on more than one instance")
+    if int(request["TransformResources"]["InstanceCount"]) > MOST:
+        raise invalid(f"the local cloud covers batch transform on {MOST} instances at most")
     source = request["TransformInput"]
     if source.get("SplitType", "None") not in {"None", "Line"}:
         raise invalid(f"the local cloud does not cover SplitType {source['SplitType']}")
@@ -50,21 +54,30 @@ def run(job: Job) -> None:
     """Run the job to its end. If a request fails the job fails, as in SageMaker.
 
     Raises JobError if the container does not come up or a request fails, MoveError if files cannot be moved."""
-    # Inputs down, container up, then object by object: post its records, put the answers under its name and `.out`.
-    one = served(job.cloud, job.fields["ModelName"])
-    image = images(job.cloud).find(one.image)
+    # Inputs down, containers up, then object by object: post its records, put the answers under its name and `.out`.
     s3 = s3_of(job.cloud, job.role_arn)
     names = download(s3, job.fields["TransformInput"]["DataSource"]["S3DataSource"], job.root / "batch" / "input")
+    roots, failed = job.roots(int(job.fields["TransformResources"]["InstanceCount"])), threading.Event()
+    with ThreadPoolExecutor(len(roots)) as pool:
+        parts = (names[number :: len(roots)] for number in range(len(roots)))
+        started = [pool.submit(_answer, job, s3, root, part, failed) for root, part in zip(roots, parts, strict=True)]
+    for instance in started:
+        instance.result()
+
+
+def _answer(job: Job, s3: Any, root: Path, names: Sequence[str], failed: threading.Event) -> None:
+    """Run one instance over its objects, until another one has `failed`."""
+    one = served(job.cloud, job.fields["ModelName"])
     server = Server(
         cloud=job.cloud,
-        image=image,
+        image=images(job.cloud).find(one.image),
         model=artefact(job.cloud, one),
-        root=job.root,
+        root=root,
         environment={**one.environment, **job.fields.get("Environment", {}), **_batch_variables(job.fields)},
         log=job.log,
     )
-    server.start()
     try:
+        server.start()
         if not server.ready(_START_LIMIT_S, job.stop):
             raise JobError("AlgorithmError: the container did not pass the ping health check")
         settings = _settings(job.fields, server)
@@ -72,10 +85,13 @@ def run(job: Job) -> None:
             output = job.root / "batch" / "output" / f"{name}.out"
             output.parent.mkdir(parents=True, exist_ok=True)
             _transform(job, server, settings, job.root / "batch" / "input" / name, output)
-            if job.stop.is_set():
+            if job.stop.is_set() or failed.is_set():
                 return
             target = job.fields["TransformOutput"]
             put(s3, output, f"{target['S3OutputPath'].rstrip('/')}/{name}.out", kms_key=target.get("KmsKeyId"))
+    except Exception:
+        failed.set()
+        raise
     finally:
         server.end()
 

@@ -17,6 +17,7 @@ from millrace.aws.objects import read_object
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.decisions.record import prefix
+from millrace.decisions.scored import delivered_key, reference_key
 from millrace.messages.monitor import MonitorRequest, WindowsPlanned
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
@@ -99,6 +100,16 @@ def test_complete_windows_from_the_first_decision_on(aws: Aws, load: Load, event
     assert request.as_of == datetime(1997, 2, 1, 6, tzinfo=UTC)
     for name in ("workload.yaml", "contract.yaml"):
         assert read(aws, planned.config_uri + name)
+
+
+def test_the_job_s_volume_counts_the_files_that_decisions_lie_in(aws: Aws, load: Load, event: Event) -> None:
+    aws.pointers.move(Pointers(champion=CHAMPION))
+    lake = aws.names.platform.bucket("lake")
+    decide(aws, date(1997, 1, 1))
+    aws.put(f"s3://{lake}/{reference_key('electricity', date(1997, 1, 2), 'a')}", "")
+    assert load("plan_windows")(event("plan_windows"))["volume_gb"] == 30, "the objects are empty, and the file is gone"
+    aws.put(f"s3://{lake}/{delivered_key('electricity', 'a')}", "rows")
+    assert load("plan_windows")(event("plan_windows"))["volume_gb"] == 31
 
 
 def test_days_before_the_first_window_are_counted_once(aws: Aws, load: Load, event: Event) -> None:

@@ -37,6 +37,7 @@ def test_a_run_gets_its_rows_and_its_rules(ingest: Any, sample: Any, event: Any)
     committed = ingest.run("training", "a.parquet", parquet(sample.slice(0, 96)))
     answer = ingest.load("snapshot")(event)
     assert (answer["rows"], answer["tag"], answer["gate"]) == (96, "first-run", "baseline")
+    assert answer["volume_gb"] == 31
     assert answer["snapshot_id"] == committed["snapshot_id"]
     run = Run.model_validate_json(read(ingest, f"{answer['config_uri']}run.json"))
     assert (run.run, run.rows, run.reason, run.code_digest) == ("first-run", 96, "first", "c0de")

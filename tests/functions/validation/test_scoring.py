@@ -17,6 +17,7 @@ import pytest
 from millrace.artefact.batch import ROW
 from millrace.console.demo.months import file_to_score, months
 from millrace.contract.load import load_contract
+from millrace.functions.validation.scoring import instances_for
 from millrace.functions.validation.shards import Shards
 from millrace.state.pointers import Pointers
 from tests.builders import version
@@ -98,6 +99,8 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score, aws: Aws) -> Non
         "transformed_uri": f"s3://{LAKE}/{STAGING}transformed/",
         "model_name": "millrace-local-electricity-3",
         "model_version": "3",
+        "instances": 1,
+        "usd_per_hour": 0.14,
     }
     objects = aws.objects()
     shards = [objects[f"{STAGING}shards/{number:05d}.arrow"] for number in range(4)]
@@ -108,6 +111,11 @@ def test_every_row_is_in_a_shard_or_in_quarantine(score: Score, aws: Aws) -> Non
     assert rows["row_number"].to_pylist() == [line for line in range(2, 338) if line != 102]
     assert set(rows.column_names) == {"row_number", *TABLE_SCORING.names} - {"timestamp"}
     assert rows["nswprice"].equals(accepted["nswprice"])
+
+
+@pytest.mark.parametrize(("shards", "instances"), [(0, 1), (100, 1), (101, 2), (400, 4), (10_000, 4)])
+def test_a_large_file_has_several_instances_and_no_more_than_declared(shards: int, instances: int) -> None:
+    assert instances_for(shards, most=4) == instances
 
 
 @pytest.mark.usefixtures("champion")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import Field
 
-from millrace.infra.machines import release, states, teardown
+from millrace.infra.machines import release, states
 from millrace.infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput, Message
 from tests.infra.machines.contexts import states_before
@@ -22,16 +22,6 @@ def test_a_state_without_a_comment_is_refused():
 def test_a_null_is_refused_for_it_would_be_left_out(value):
     with pytest.raises(ValueError, match="got null in"):
         states.machine("m", start="A", states={"A": {"Type": "Pass", "Comment": "c", **value}}, timeout_s=1)
-
-
-def test_a_whole_definition_is_taken():
-    made = states.machine("m", start="A", states={"A": states.succeed("done")}, timeout_s=7)
-    assert made == {
-        "Comment": "m",
-        "StartAt": "A",
-        "TimeoutSeconds": 7,
-        "States": {"A": {"Type": "Succeed", "Comment": "done"}},
-    }
 
 
 class Champion(Message):
@@ -92,12 +82,3 @@ def test_nothing_is_made_before_the_version_has_passed(context):
         if one.get("Next") == "Model"
     }
     assert ways == {"Preflighted?", "Preflight completed?"}
-
-
-def test_nothing_is_touched_before_the_input_names_the_workload(context):
-    states = teardown.definition(context("prod"))["States"]
-    assert states["Input"]["Next"] == "Confirmed?"
-    (confirmed,) = states["Confirmed?"]["Choices"]
-    assert confirmed == {"Variable": "$.confirm", "StringEquals": "millrace-prod-electricity", "Next": "Starters"}
-    assert states["Defaults"]["Parameters"]["defaults"]["confirm"] == ""
-    assert states[states["Confirmed?"]["Default"]]["Type"] == "Fail"

@@ -65,7 +65,6 @@ def deployed(templates: Templates, stage: str) -> dict[str, Template]:
             for alarm in of_type(template, kind).values():
                 name = alarm["AlarmName"].removeprefix(f"{names.prefix}-").removeprefix(f"{names.platform.prefix}-")
                 found[name] = alarm
-    for template in templates[stage].values():
         found |= {"budget": {} for _ in of_type(template, "AWS::Budgets::Budget")}  # noqa: B035 - there is one
     platform = templates[stage][f"millrace-{stage}-platform"]
     for rule in of_type(platform, "AWS::Events::Rule").values():

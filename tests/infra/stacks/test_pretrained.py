@@ -14,6 +14,7 @@ from millrace.artefact.artefact import digest
 from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.workload.training import Pretrained
+from tests.infra.conftest import of_type
 from tests.minilm import small
 
 INTENTS = Path(__file__).resolve().parents[3] / "workloads" / "intents"
@@ -45,11 +46,7 @@ def test_the_job_reads_the_file_and_no_other(tmp_path: Path, source: str, bucket
     deployed = Pretrained(source=source, digest=f"sha256:{digest(PART)}", licence="MIT").deployed
     key = deployed.removeprefix(f"s3://{bucket}/")
     assert f"s3://{bucket}/{key}" in text
-    roles = {
-        name: json.dumps(one)
-        for name, one in resources.items()
-        if one["Type"] == "AWS::IAM::Role" and bucket in str(one)
-    }
-    [role] = roles.values()
+    roles = of_type({"training": {"Resources": resources}}, "AWS::IAM::Role")
+    [role] = [json.dumps(one) for one in roles if bucket in str(one)]
     assert f"{bucket}/{key}" in role
     assert "role/millrace-dev-intents-job" in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 from millrace.infra.retention import RETENTION, SHARED_RETENTION
 from millrace.infra.rules.assembly import read
 from millrace.workload.load import SUITE, workload_folders
+from tests.infra.conftest import of_type, role_statements
 
 BY_PEOPLE = (
     "landing/training/",
@@ -30,13 +30,11 @@ Templates = dict[str, dict[str, Any]]
 
 def rules(templates: Templates) -> dict[str, list[dict[str, Any]]]:
     """The lifecycle rules by what a bucket is for (`lake`)."""
-    (platform,) = (one for name, one in templates.items() if name.endswith("-platform"))
-    found = [one["Properties"] for one in platform["Resources"].values() if one["Type"] == "AWS::S3::Bucket"]
     return {
         one["BucketName"].removeprefix("millrace-prod-").removesuffix("-123456789012-eu-west-1"): one[
             "LifecycleConfiguration"
         ]["Rules"]
-        for one in found
+        for one in of_type(templates, "AWS::S3::Bucket")
     }
 
 
@@ -44,21 +42,12 @@ def written(templates: Templates) -> set[str]:
     """`<bucket>/<path below the workload>` of all that a role may put; the audit's chain is locked, and stays."""
     arns = {
         arn
-        for template in templates.values()
-        for resource in template["Resources"].values()
-        if resource["Type"] == "AWS::IAM::Role"
-        for arn in puts(resource["Properties"])
+        for _, statement in role_statements(templates)
+        if "s3:PutObject" in statement["Action"]
+        for arn in statement["Resource"]
         if not arn.startswith("arn:aws:s3:::millrace-prod-audit-")
     }
     return {re.sub(r"^arn:aws:s3:::millrace-[a-z]+-([a-z]+)-123456789012-eu-west-1/\w+/", r"\1/", arn) for arn in arns}
-
-
-def puts(role: dict[str, Any]) -> Iterator[str]:
-    for policy in role.get("Policies", []):
-        for statement in policy["PolicyDocument"]["Statement"]:
-            if "s3:PutObject" in statement["Action"]:
-                named = statement["Resource"]
-                yield from [named] if isinstance(named, str) else named
 
 
 def kept(templates: Templates) -> set[str]:

@@ -17,6 +17,7 @@ from millrace.names import ROOMS
 from millrace.workload.ends import Query
 from millrace.workload.load import SUITE, load_workload
 from millrace.workload.openapi import openapi
+from tests.infra.conftest import role_statements
 
 Templates = dict[str, dict[str, Any]]
 CALLED = re.compile(r"arn:aws:(?:(?:lambda|iam):[^:]*:\d+):((?:function:|role/)[a-z0-9_-]+)")
@@ -64,14 +65,11 @@ def test_a_function_in_another_room_is_found(templates: dict[str, Templates]) ->
 
 
 def test_only_the_upkeep_may_delete_more_than_manifests(templates: dict[str, Templates]) -> None:
-    resources = templates["prod"]["millrace-prod-electricity-ingestion"]["Resources"].values()
+    room = "millrace-prod-electricity-ingestion"
     deletable = [
         resource
-        for role in (one["Properties"] for one in resources if one["Type"] == "AWS::IAM::Role")
-        if not role["RoleName"].endswith("-upkeep")
-        for policy in role["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        if "s3:DeleteObject" in statement["Action"]
+        for role, statement in role_statements({room: templates["prod"][room]})
+        if not role.endswith("-upkeep") and "s3:DeleteObject" in statement["Action"]
         for resource in statement["Resource"]
     ]
     assert deletable

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from millrace.messages.events import EVENTS
+from tests.infra.conftest import of_type
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 
 
-def patterns(stacks: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    for template in stacks.values():
-        for resource in template["Resources"].values():
-            if resource["Type"] == "AWS::Events::Rule":
-                pattern = resource["Properties"].get("EventPattern", {})
-                if "millrace" in pattern.get("source", ()):
-                    yield pattern
+def patterns(stacks: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    found = [rule.get("EventPattern", {}) for rule in of_type(stacks, "AWS::Events::Rule")]
+    return [pattern for pattern in found if "millrace" in pattern.get("source", ())]
 
 
 def unknown(pattern: dict[str, Any]) -> list[str]:
@@ -31,7 +27,7 @@ def unknown(pattern: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_rules_match_events_of_the_catalogue(templates: Templates, stage: str) -> None:
-    found = list(patterns(templates[stage]))
+    found = patterns(templates[stage])
     started_on = {"dataset.committed", "model.registered", "retrain.requested"}
     assert started_on <= {kind for pattern in found for kind in pattern["detail-type"]}
     assert [wrong for pattern in found for wrong in unknown(pattern)] == []
@@ -40,12 +36,7 @@ def test_rules_match_events_of_the_catalogue(templates: Templates, stage: str) -
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_a_rule_on_awss_events_is_of_its_own_stage(templates: Templates, stage: str) -> None:
     """The default bus is that of the account: what it tells of another stage must start and call nothing here."""
-    rules = [
-        one["Properties"]
-        for template in templates[stage].values()
-        for one in template["Resources"].values()
-        if one["Type"] == "AWS::Events::Rule" and "EventBusName" not in one["Properties"]
-    ]
+    rules = [one for one in of_type(templates[stage], "AWS::Events::Rule") if "EventBusName" not in one]
     assert rules
     assert [one["Name"] for one in rules if f"millrace-{stage}-" not in json.dumps(one["EventPattern"])] == []
 

@@ -9,6 +9,7 @@ import pytest
 
 from localcloud.iam.decision import Case, why_not
 from localcloud.iam.policies import Request
+from tests.infra.conftest import of_type
 
 ACCOUNT = "123456789012"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/k"
@@ -18,8 +19,7 @@ Template = dict[str, Any]
 
 @pytest.fixture
 def signing_key(templates: dict[str, dict[str, Template]]) -> dict[str, Any]:
-    resources = templates["dev"]["millrace-dev-platform"]["Resources"].values()
-    [key] = [one for one in resources if one["Type"] == "AWS::KMS::Key" and "KeySpec" in one["Properties"]]
+    [key] = [one for one in of_type(templates["dev"], "AWS::KMS::Key") if "KeySpec" in one]
     return key
 
 
@@ -32,7 +32,7 @@ def refused(key: dict[str, Any], action: str, role: str) -> str | None:
         context={"aws:principalarn": (principal,), "aws:principalaccount": (ACCOUNT,)},
         principal=(principal,),
     )
-    policy = json.dumps(key["Properties"]["KeyPolicy"])
+    policy = json.dumps(key["KeyPolicy"])
     return why_not(Case(request=request, of_role=(ADMINISTRATOR,), of_resource=(policy,)))
 
 

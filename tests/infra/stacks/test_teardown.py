@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from millrace.names import MACHINES, QUERY, STARTING_QUEUES
+from tests.infra.conftest import of_type, role_statements
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -20,14 +21,7 @@ and looks, jobs (told apart by their role), a mapping (by its function), a targe
 
 
 def statements(templates: Templates, stage: str) -> list[dict[str, Any]]:
-    template = templates[stage][f"millrace-{stage}-electricity-teardown"]
-    return [
-        statement
-        for one in template["Resources"].values()
-        if one["Type"] == "AWS::IAM::Role" and one["Properties"]["RoleName"].endswith("-teardown-machines")
-        for policy in one["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
+    return [part for role, part in role_statements(templates[stage]) if role.endswith("-teardown-machines")]
 
 
 def texts(value: Any) -> list[str]:
@@ -59,13 +53,8 @@ def test_no_right_reaches_objects(templates: Templates, stage: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_it_knows_every_machine_that_is_deployed(templates: Templates, stage: str) -> None:
     """A machine that it does not know would go on while everything is torn down."""
-    deployed = {
-        one["Properties"]["StateMachineName"].removeprefix(f"millrace-{stage}-electricity-")
-        for template in templates[stage].values()
-        for one in template["Resources"].values()
-        if one["Type"] == "AWS::StepFunctions::StateMachine"
-        and "-electricity-" in one["Properties"]["StateMachineName"]
-    }
+    machines = [one["StateMachineName"] for one in of_type(templates[stage], "AWS::StepFunctions::StateMachine")]
+    deployed = {name.rpartition("-electricity-")[2] for name in machines if "-electricity-" in name}
     assert deployed == {*MACHINES, "teardown"} - {QUERY}
 
 

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.datasets.memory import RowMemory, check_memory, machine_memory, row_files, rows_of
+from millrace.datasets.volume import bytes_of_rows, volume_gb
 from millrace.errors import SnapshotError, TrainingError
+from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.jobs.training.setting import read_setting
 from tests.jobs.conftest import REPOSITORY, Snapshot
@@ -77,6 +79,15 @@ def test_of_real_rows_it_is_less_than_was_measured(
     )
     assert found.rows == 11_472
     assert 250 < found.bytes / found.rows < 317
+    stored = sum(path.stat().st_size for path in places.channel("data").rglob("*.parquet"))
+    volume = bytes_of_rows(stored, found.rows, encoders.signature(setting.features), processes=2)
+    assert stored + 2 * found.file_bytes < volume < 6 * found.file_bytes
+
+
+def test_a_volume_grows_with_what_a_job_reads_to_the_most_there_is() -> None:
+    assert [volume_gb(size) for size in (0, 1, 2**30, 10 * 2**30 + 1)] == [30, 31, 31, 41]
+    with pytest.raises(SnapshotError, match=r"volume of 16,384 GB, got what needs 17,030 GB"):
+        volume_gb(17_000 * 2**30)
 
 
 def test_a_training_says_so_before_it_reads(training_at: Callable[..., Path], run_job: Any, tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) 
     several(lake, "a")
     lake.night()
     several(lake, "b", objects=1)
-    for key in lake.stored.with_files(WORKLOAD):
+    for key in [*lake.stored.keys, *lake.stored.files(WORKLOAD)]:
         path = tmp_path / key.removeprefix(f"{WORKLOAD}/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(lake.read(key))

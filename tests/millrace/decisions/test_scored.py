@@ -134,7 +134,8 @@ def test_a_job_reads_what_its_manifest_names(delivered: Any, tmp_path: Path) -> 
     keys = [reference_key(WORKLOAD, TODAY, DROP)]
     line = f"{prefix(WORKLOAD, TODAY)}x.jsonl"
     delivered.put_object(Bucket=BUCKET, Key=line, Body=b"")
-    named = stored_objects(delivered, BUCKET, WORKLOAD, [TODAY]).with_files(WORKLOAD)
+    stored = stored_objects(delivered, BUCKET, WORKLOAD, [TODAY])
+    named = [*stored.keys, *stored.files(WORKLOAD)]
     assert named == [*keys, line, delivered_key(WORKLOAD, DROP)]
     for key in (keys[0], named[-1]):
         path = tmp_path / key.removeprefix(f"{WORKLOAD}/")

@@ -7,6 +7,7 @@ import json
 import queue
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,23 @@ def test_a_job_that_needs_more_memory_than_it_may_take_is_killed(cloud: Any, tra
     assert {kind: instance_mb(kind) / 1024 for kind in sizes} == sizes
 
 
+def test_what_does_not_fit_the_volume_fails_the_job(
+    cloud: Any, training: Any, train: Any, client: Any, bucket: str
+) -> None:
+    """An instance with a disk of its own has no volume."""
+    client("s3").put_object(Bucket=bucket, Key="many/rows", Body=bytes(10_001))
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/many/"}}
+    jobs(cloud).gb_bytes, before = 1_000, jobs(cloud).gb_bytes
+    found = []
+    for instance, size in (("ml.m5.large", 10), ("ml.m5.large", 11), ("ml.r5d.large", 10)):
+        resources = {"InstanceType": instance, "InstanceCount": 1, "VolumeSizeInGB": size}
+        channels = [{"ChannelName": "rows", "DataSource": source}]
+        done = train(training(more={"InputDataConfig": channels, "ResourceConfig": resources}))
+        found.append(done.get("FailureReason", done["TrainingJobStatus"]))
+    jobs(cloud).gb_bytes = before
+    assert found == ["ClientError: Data download failed:Insufficient disk space", "Completed", "Completed"]
+
+
 def test_a_channel_without_objects_fails_the_job(training: Any, train: Any, bucket: str) -> None:
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/nothing/"}}
     done = train(training(more={"InputDataConfig": [{"ChannelName": "a", "DataSource": source}]}))
@@ -212,7 +230,7 @@ def transform(
 ) -> Callable[..., dict[str, Any]]:
     """Run a transform of the given objects (by name below the prefix); returns Describe at its end."""
 
-    def run(objects: dict[str, bytes], split: str = "Line", **more: Any) -> dict[str, Any]:
+    def run(objects: dict[str, bytes], split: str = "Line", instances: int = 1, **more: Any) -> dict[str, Any]:
         model, name = fresh("model"), fresh("transform")
         for key, body in objects.items():
             client("s3").put_object(Bucket=bucket, Key=f"{name}/in/{key}", Body=body)
@@ -230,7 +248,7 @@ def transform(
                 "ContentType": "application/jsonlines",
             },
             TransformOutput={"S3OutputPath": f"s3://{bucket}/{name}/out", "AssembleWith": split},
-            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+            TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": instances},
             **more,
         )
         return ended(sagemaker.describe_transform_job, "TransformJobStatus", TransformJobName=name)
@@ -258,16 +276,22 @@ def test_a_transform_that_splits_nothing_sends_each_object_whole(transform: Any,
     assert found == [b"2:x\n2:y", b"1:z"]
 
 
+def test_the_instances_of_a_transform_share_its_objects(transform: Any, client: Any, bucket: str) -> None:
+    """Each object is one instance's; one that fails ends the job."""
+    asked = {"split": "None", "instances": 3, "BatchStrategy": "SingleRecord"}
+    done = transform({f"{number}.bin": b"where" for number in range(5)}, **asked)
+    assert done["TransformJobStatus"] == "Completed", done
+    s3, name = client("s3"), done["TransformJobName"]
+    found = [s3.get_object(Bucket=bucket, Key=f"{name}/out/{number}.bin.out")["Body"].read() for number in range(5)]
+    assert Counter(found) == {name.encode(): 2, f"{name}.2".encode(): 2, f"{name}.3".encode(): 1}
+    failed = transform({"0.bin": b"where", "1.bin": b"bad"}, **asked)
+    assert "422: not understood" in failed["FailureReason"]
+
+
 def test_an_object_above_the_payload_fails_where_nothing_splits_it(transform: Any) -> None:
     done = transform({"a.bin": bytes(2**20 + 1)}, "None", BatchStrategy="SingleRecord", MaxPayloadInMB=1)
     assert done["TransformJobStatus"] == "Failed"
     assert "larger than MaxPayloadInMB" in done["FailureReason"]
-
-
-def test_a_record_that_the_model_refuses_fails_the_transform(transform: Any) -> None:
-    done = transform({"a.jsonl": b"bad\n"})
-    assert done["TransformJobStatus"] == "Failed"
-    assert "422: not understood" in done["FailureReason"]
 
 
 @pytest.fixture
@@ -310,6 +334,7 @@ def training_machine(training: Any, machine_of: Any) -> Callable[..., str]:
             result="training",
             next_state="Done",
             pretrained="",
+            volume_gb="$.gb",
         )
         own = ("TrainingJobName.$", "EnableManagedSpotTraining", "StoppingCondition")
         for state in steps.values():
