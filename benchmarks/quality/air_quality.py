@@ -2,7 +2,7 @@
 
 `python -m benchmarks.quality.air_quality --data FOLDER`; the folder has `beijing_pm25/beijing_pm25.parquet`.
 Rows count where dust was measured both now and then. The recipe is that of workload.yaml; it was chosen on 2013 alone,
-and the last eight weeks of 2013 choose the epoch. `--family gru` shows another family at its own defaults.
+and the last eight weeks of 2013 choose the epoch.
 
 The floor is the better one of "as it is now" and ridge regression on the last 24 hours of every number.
 """
@@ -61,15 +61,14 @@ def floor(rows: pa.Table, ahead: int) -> dict[str, dict[str, float]]:
     }
 
 
-def reached(rows: pa.Table, ahead: int, family: str) -> list[Figure]:
+def reached(rows: pa.Table, ahead: int) -> list[Figure]:
     """Over the seeds, beside floor and bar."""
     prediction: dict[str, Any] = {"label": {"column": "pm2.5", "horizon_hours": ahead}}
     prediction |= {"huber": 0.1} if ahead == 1 else {}
-    training = DAYS | ({"family": family, "parameters": {}} if family else {})
-    recipe = SHORT if ahead == 1 and not family else {}
+    recipe = SHORT if ahead == 1 else {}
 
     def measure(seed: int) -> dict[str, float]:
-        given: dict[str, Any] = {"parameters": {"seed": seed} | recipe, "prediction": prediction, "training": training}
+        given: dict[str, Any] = {"parameters": {"seed": seed} | recipe, "prediction": prediction, "training": DAYS}
         trained = train_workload("air_quality", rows, **given)
         return judged(trained.test) | {"seconds": trained.seconds}
 
@@ -84,11 +83,9 @@ def reached(rows: pa.Table, ahead: int, family: str) -> list[Figure]:
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--family", default="")
-    given = parser.parse_args()
+    given = arguments(__doc__).parse_args()
     rows = pq.read_table(given.data / "beijing_pm25" / "beijing_pm25.parquet")
-    conclude_set("air_quality", [one for ahead in BARS for one in reached(rows, ahead, given.family)])
+    conclude_set("air_quality", [one for ahead in BARS for one in reached(rows, ahead)])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import yaml
 
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
-from millrace.contract.load import load_contract
+from millrace.contract.load import contract_of, load_contract
 from millrace.datasets.examples import LABEL, read_examples
 from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
@@ -65,7 +65,10 @@ def train_workload(
     document["training"] |= training or {}
     document["training"]["parameters"] |= parameters
     document["prediction"] |= prediction or {}
-    return train_document(rows, yaml.safe_load((WORKLOADS / name / "contract.yaml").read_text()), document)
+    declared = yaml.safe_load((WORKLOADS / name / "contract.yaml").read_text())
+    for column, expression in contract_of(declared, where=name).rows.derived.items():
+        rows = rows.append_column(column, expression.of_rows(rows))
+    return train_document(rows, declared, document)
 
 
 def train_document(rows: pa.Table, declared: dict[str, Any], document: dict[str, Any]) -> Trained:

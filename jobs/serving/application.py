@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, PREDICTION, write_answers
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from millrace.artefact.inference import Model
     from millrace.features.signature import Signature
 
-JSON, LINES = "application/json", "application/jsonlines"
+METHODS = {"/ping": "GET", "/invocations": "POST", "/execution-parameters": "GET"}
 ALIVE = Response(status=200, body=b"")
 FAILED = Response(status=500, body=b'{"error":"the server failed"}')
 
@@ -51,14 +51,11 @@ class Application:
         self._reader = RowReader(self._features, arrow=settings.batch)
         self._is_measured = bool(encoders.measured(self._features)) or model.measures_likeness
         self._version = settings.model_version
-        # Templates of text, each filled by one `%` for each row. The version comes from outside: where it is part of a
-        # template, its own `%` are doubled.
+        # `_prediction` is a template of text, filled by one `%` for each row.
         self._fields = self._task.answer
         self._bounds = self._task.objective.bounds
-        version, fields = json.dumps(self._version), template(self._fields)
-        self._start = f'{{"model_version":{version},"predictions":['
-        self._prediction = f"{{{fields}}}"
-        self._line = f'{{"id":%s,{fields},"model_version":{version.replace("%", "%%")}}}'
+        self._start = f'{{"model_version":{json.dumps(self._version)},"predictions":['
+        self._prediction = f"{{{template(self._fields)}}}"
         parameters = {
             "MaxConcurrentTransforms": settings.workers,
             "BatchStrategy": "MULTI_RECORD",
@@ -157,50 +154,35 @@ class Application:
     def _read(self, request: Request) -> Response | RequestRows:
         """The rows of a request that wants predictions; the answer to any other request."""
         head = request.head
-        if head.path == "/invocations":
-            if head.method != "POST":
-                return _refusal("method", expected="POST", came=head.method[:20], where=head.path, status=405)
-            try:
-                return self._reader.read(request.body, head.content_type)
-            except Refused as refused:
-                return _refusal(
-                    refused.error,
-                    expected=refused.expected,
-                    came=refused.came,
-                    where=refused.where,
-                    status=refused.status,
-                )
-            except Exception:
-                # A defect in reading must not take down the worker, and other requests with it.
-                traceback.print_exc()
-                return FAILED
-        if head.path in ("/ping", "/execution-parameters"):
-            if head.method != "GET":
-                return _refusal("method", expected="GET", came=head.method[:20], where=head.path, status=405)
+        if (method := METHODS.get(head.path)) is None:
+            return _refusal("path", expected=" or ".join(METHODS), came=head.path[:80], where="request", status=404)
+        if head.method != method:
+            return _refusal("method", expected=method, came=head.method[:20], where=head.path, status=405)
+        if method == "GET":
             return ALIVE if head.path == "/ping" else self._parameters
-        expected = "/ping, /invocations or /execution-parameters"
-        return _refusal("path", expected=expected, came=head.path[:80], where="request", status=404)
+        try:
+            return self._reader.read(request.body, head.content_type)
+        except Refused as refused:
+            return _refusal(**vars(refused))
+        except Exception:
+            # A defect in reading must not take down the worker, and other requests with it.
+            traceback.print_exc()
+            return FAILED
 
     def _write(self, rows: RequestRows, answered: Cells, watched: Sequence[str], why: Sequence[str]) -> Response:
-        """The answer in JSON or JSON lines: for each row, in order, its prediction or why it was rejected.
+        """The answer in JSON: for each row, in order, its prediction or why it was rejected.
 
-        In JSON, a prediction also has what is watched of its images and texts, and its explanation if one is wanted."""
-        if rows.ids is None:
-            parts = [self._prediction % one for one in answered]
-            # Each part is a whole object already. To add a field, its closing brace comes off.
-            if watched:
-                parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
-            if rows.explained is not None:
-                parts = [f'{part[:-1]},"explanation":{one}}}' for part, one in zip(parts, why, strict=True)]
-            if rows.rejected:
-                parts = _with_rejected(parts, rows.rejected, lambda _, reason: f'{{"rejected":{reason}}}')
-            return Response(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
-        given = [json.dumps(one) for one in rows.ids]
-        ids = [one for place, one in enumerate(given) if place not in rows.rejected]
-        # No newline at the end: batch transform puts one behind each answer (AssembleWith: Line).
-        lines = [self._line % (name, *one) for name, one in zip(ids, answered, strict=True)]
-        lines = _with_rejected(lines, rows.rejected, lambda at, reason: f'{{"id":{given[at]},"rejected":{reason}}}')
-        return Response(status=200, body="\n".join(lines).encode(), content_type=LINES)
+        A prediction also has what is watched of its images and texts, and its explanation if one is wanted."""
+        parts = [self._prediction % one for one in answered]
+        # Each part is a whole object already. To add a field, its closing brace comes off.
+        if watched:
+            parts = [f'{part[:-1]},"watched":{one}}}' for part, one in zip(parts, watched, strict=True)]
+        if rows.explained is not None:
+            parts = [f'{part[:-1]},"explanation":{one}}}' for part, one in zip(parts, why, strict=True)]
+        # The places rise, so at each insert all rows in front of it are there already.
+        for place, reason in sorted(rows.rejected.items()):
+            parts.insert(place, json.dumps({"rejected": reason}, separators=(",", ":")))
+        return Response(status=200, body=f"{self._start}{','.join(parts)}]}}".encode())
 
     def _write_arrow(self, rows: RequestRows, answers: Mapping[str, npt.NDArray[Any]]) -> Response:
         body = write_answers(
@@ -217,16 +199,6 @@ def _reject(requests: Sequence[RequestRows], usable_N: npt.NDArray[np.bool_]) ->
         is_usable = usable_N[start : start + len(rows)]
         start += len(rows)
         rows.reject([place for place, ok in enumerate(is_usable) if not ok], UNUSABLE)
-
-
-def _with_rejected(
-    answered: list[str], rejected: Mapping[int, Rejection], write: Callable[[int, str], str]
-) -> list[str]:
-    """The answers of all rows: those that the model answered, with the rejected rows put in at their places."""
-    # The places rise, so at each insert all rows in front of it are there already.
-    for place, reason in sorted(rejected.items()):
-        answered.insert(place, write(place, json.dumps(reason)))
-    return answered
 
 
 def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:

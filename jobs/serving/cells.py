@@ -27,10 +27,9 @@ Values = tuple[Any, ...]
 class RequestRows:
     """The rows of one request. Its body decides which fields are set:
 
-    body            ids     values   tensors, numbers
-    JSON            None    set      None
-    JSON lines      set     set      None
-    Arrow stream    None    empty    set
+    body            values   tensors, numbers
+    JSON            set      None
+    Arrow stream    empty    set
     """
 
     values: list[Values] = field(default_factory=list)
@@ -38,8 +37,6 @@ class RequestRows:
     rejected: dict[int, Rejection] = field(default_factory=dict)
     """Why a row is not answered, by its place in the request, counted from 0: the model does not take one of its cells,
     or its answer is not finite or not in its range."""
-    ids: list[Any] | None = None
-    """The id of each row, which is sent back."""
     tensors: Mapping[str, npt.NDArray[Any]] | None = None
     """The rows that are not rejected, as the model takes them (N, …)."""
     numbers: pa.Array | None = None
@@ -65,8 +62,8 @@ class RequestRows:
 class Cells(Protocol):
     """Reads rows in JSON for a model with certain features."""
 
-    def read(self, row: Any, where: str, number: int) -> Values:
-        """The encoded features of a row. `where` is a template for its place in the body, as `rows[{}]`.
+    def read(self, row: Any, number: int) -> Values:
+        """The encoded features of the row with this number, counted from 0.
 
         Raises Untaken for a cell that the model does not take, and Refused for anything that is no row of these
         features."""
@@ -93,9 +90,9 @@ class NumberCells:
         pick = itemgetter(*columns)
         self._pick = pick if len(columns) > 1 else lambda row: (pick(row),)
 
-    def read(self, row: Any, where: str, number: int) -> Values:
+    def read(self, row: Any, number: int) -> Values:
         if type(row) is not dict or row.keys() != self._names:
-            refuse(row, self._columns, where.format(number))
+            refuse(row, self._columns, f"rows[{number}]")
         values: Values = self._pick(row)
         for value in values:
             kind = type(value)
@@ -119,9 +116,9 @@ class EncodedCells:
         self._columns = encoders.inputs(features)
         self._names = frozenset(self._columns)
 
-    def read(self, row: Any, where: str, number: int) -> Values:
+    def read(self, row: Any, number: int) -> Values:
         if type(row) is not dict or row.keys() != self._names:
-            refuse(row, self._columns, where.format(number))
+            refuse(row, self._columns, f"rows[{number}]")
         values = []
         for encoder in self._features:
             try:

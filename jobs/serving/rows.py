@@ -5,8 +5,7 @@ Axes: N rows."""
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.artefact.batch import CONTENT_TYPE
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 MAX_ROWS = 20_000
-"""The most rows of one body in JSON or JSON lines. An Arrow stream may have more."""
+"""The most rows of one body in JSON. An Arrow stream may have more."""
 
 
 class RowReader:
@@ -54,21 +53,17 @@ class RowReader:
         """The rows of a body. Raises Refused, which says what was expected, what came and where."""
         if content_type == "application/json":
             return self._read_json(body)
-        if content_type == "application/jsonlines":
-            return self._read_lines(body)
         if content_type == CONTENT_TYPE and self._arrow:
             # To import pyarrow takes a third of a second. Endpoints, which get JSON, never do it.
             from millrace.jobs.serving.arrow import read
 
             return read(body, self._features)
-        expected = "application/json or application/jsonlines"
-        if self._arrow:
-            expected = f"{expected} or {CONTENT_TYPE}"
+        expected = f"application/json or {CONTENT_TYPE}" if self._arrow else "application/json"
         raise Refused("content type", expected=expected, came=content_type or "none", where="content-type", status=415)
 
     def _read_json(self, body: bytes) -> RequestRows:
         """The rows of `{"rows": [{…}, …]}`, which may have `others` and `explain` beside them."""
-        document = self._decode(body, "body")
+        document = self._decode(body)
         rows = document.get("rows") if type(document) is dict else None
         if type(rows) is not list:
             raise Refused("no rows", expected="an object with a list 'rows'", came=describe(document), where="body")
@@ -77,7 +72,15 @@ class RowReader:
             rows = self._chosen(rows, document["others"])
         wanted = "explain" in document and _is_explained(document["explain"], len(rows))
         found = RequestRows(explained=[] if wanted else None)
-        self._add(found, rows, "rows[{}]", first=0)
+        read, values = self._cells.read, found.values
+        for number, row in enumerate(rows):
+            try:
+                values.append(read(row, number))
+            except Untaken as untaken:
+                found.rejected[number] = untaken.reason
+                continue
+            if found.explained is not None:
+                found.explained.append(row)
         return found
 
     def _chosen(self, rows: list[Any], others: Any) -> list[Any]:
@@ -98,37 +101,7 @@ class RowReader:
             chosen.append({name: whole[name] for name in self._columns if name in whole})
         return chosen
 
-    def _read_lines(self, body: bytes) -> RequestRows:
-        """The rows of JSON lines: `{"id": "a17", "price": 1.5}`. The id may be missing."""
-        lines = body.split(b"\n")
-        # A body of batch transform ends with a line feed, and a file may end with several.
-        while lines and not lines[-1].strip():
-            lines.pop()
-        _count(len(lines))
-        found = RequestRows(ids=(ids := []))
-        rows = []
-        for number, line in enumerate(lines, start=1):
-            row = self._decode(line, f"line {number}")
-            if type(row) is not dict:
-                raise Refused("a row is no object", expected="an object", came=describe(row), where=f"line {number}")
-            ids.append(_id(row.pop("id", None), f"line {number}"))
-            rows.append(row)
-        self._add(found, rows, "line {}", first=1)
-        return found
-
-    def _add(self, found: RequestRows, rows: Iterable[Any], where: str, *, first: int) -> None:
-        """Read the rows into `found`. `first` is the number of the first row in error messages, 0 or 1."""
-        read, values = self._cells.read, found.values
-        for number, row in enumerate(rows, first):
-            try:
-                values.append(read(row, where, number))
-            except Untaken as untaken:
-                found.rejected[number - first] = untaken.reason
-                continue
-            if found.explained is not None:
-                found.explained.append(row)
-
-    def _decode(self, text: bytes, where: str) -> Any:
+    def _decode(self, text: bytes) -> Any:
         try:
             whole = text.decode()
             try:
@@ -138,7 +111,7 @@ class RowReader:
             # Nearly every body is one document without spaces around it, for which `decode` would look.
             return document if end == len(whole) else self._json.decode(whole)
         except (ValueError, RecursionError) as error:
-            raise Refused("no JSON", expected="JSON in UTF-8", came=str(error)[:200], where=where) from None
+            raise Refused("no JSON", expected="JSON in UTF-8", came=str(error)[:200], where="body") from None
 
 
 def _count(rows: int) -> None:
@@ -155,14 +128,6 @@ def _is_explained(wanted: Any, rows: int) -> bool:
         expected = f"at most {MOST_EXPLAINED} rows with explain"
         raise Refused("number of rows", expected=expected, came=str(rows), where="body", status=413)
     return wanted
-
-
-def _id(value: Any, where: str) -> Any:
-    """The id as it will be sent back. Raises Refused for a list, an object or a number that is not finite."""
-    # JSON reads 1e999 as infinity, and could not write it back.
-    if isinstance(value, list | dict) or (isinstance(value, float) and not math.isfinite(value)):
-        raise Refused("no id", expected="text, a finite number or null", came=describe(value), where=f"{where}.id")
-    return value
 
 
 def _refuse_constant(text: str) -> NoReturn:

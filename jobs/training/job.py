@@ -19,13 +19,14 @@ from millrace.artefact.artefact import Artefact, Description, Digests, FrozenMod
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.datasets.examples import horizon_of
 from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
+from millrace.errors import TrainingError
 from millrace.explanations.reference import Reference, fit_reference
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training import checkpoint, loop
 from millrace.jobs.training.beside import beside
 from millrace.jobs.training.choice import choose, settle
-from millrace.jobs.training.likeness import check_held_out, measure_held_out
+from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
 from millrace.jobs.training.processes import ALONE, Processes
 from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
@@ -38,6 +39,7 @@ from millrace.messages.training_job import (
     printed,
 )
 from millrace.models.export import Exporter, exporter
+from millrace.models.likeness import MOST_FITTED, kept, states
 from millrace.models.predictor import Predictor
 from millrace.tasks.task import Task
 
@@ -107,6 +109,26 @@ def _trained(
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
     return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, reference)
+
+
+def check_held_out(share: float, rows: int) -> None:
+    """Raise TrainingError if so few validation rows cannot tell a row that is among the `share` farthest ones."""
+    if (least := int(1 / share)) > rows:
+        expected = f"at least {least} validation rows, so that {share:g} of them is one row"
+        raise TrainingError(f"policy.unlike_training: expected {expected}, got {rows}")
+
+
+def measure_held_out(predictor: Predictor, *, train: Resident, validation: Resident) -> tuple[float, ...]:
+    """Fit the predictor's distance on the training rows. Returns the distances of validation rows, in order.
+
+    The predictor is on the CPU and in evaluation mode. () for one that measures no distance."""
+    if predictor.likeness is None:
+        return ()
+    pieces = train.spread(MOST_FITTED).pieces()
+    predictor.likeness.fit(states(predictor.network, (piece.tensors for piece in pieces)))
+    held = states(predictor.network, (piece.tensors for piece in validation.pieces()))
+    with torch.no_grad():
+        return kept(predictor.likeness(held)[:, 0].tolist())
 
 
 def _walk_forward(

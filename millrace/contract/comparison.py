@@ -33,6 +33,10 @@ class CellComparison:
     columns: tuple[str, str]
     sign: str
 
+    @property
+    def text(self) -> str:
+        return f" {self.sign} ".join(self.columns)
+
     def of_cells(self, left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
         """A mask of the rows that break the rule; null counts as False."""
         import pyarrow as pa

@@ -20,6 +20,7 @@ import yaml
 from millrace.contract.ahead import read_ahead
 from millrace.contract.comparison import CellComparison, read_comparison
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
+from millrace.contract.expression import read_expression
 from millrace.contract.freshness import read_freshness
 from millrace.contract.kinds import NUMBERS, TIMES, Kind
 from millrace.contract.number_format import read_number_format
@@ -83,6 +84,8 @@ COLUMN_PROPERTIES = (
     *RULE_PROPERTIES,
 )
 """The custom properties of a column that are read."""
+NOT_DERIVED = ("physicalName", "primaryKey", "unique", "role", "generated", "input", "ahead", "numberFormat", "part")
+"""What a derived column cannot have."""
 TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
 """The custom properties of an object that are read: how the files of its feeds are written."""
 GENERATED: dict[Generated, tuple[Kind, ...]] = {
@@ -209,7 +212,9 @@ class _Reader:
         at = f"schema.{index}.customProperties"
         # The columns; a column without words of its own for missing cells takes those of its table.
         missing = self._words(f"{at}.missingValues", custom.get("missingValues", []))
-        columns = tuple(self._column(f"{field}.{i}", prop, missing) for i, prop in enumerate(properties))
+        columns: tuple[Column, ...] = ()
+        for i, prop in enumerate(properties):
+            columns = (*columns, self._column(f"{field}.{i}", prop, missing, columns))
         names = [column.name for column in columns]
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
             self._stop(field, "names that differ and do not start with '_'", names)
@@ -291,7 +296,7 @@ class _Reader:
             self._stop(field, NOT_ALLOWED, both)
         return words
 
-    def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...]) -> Column:
+    def _column(self, field: str, prop: dict[str, Any], missing: tuple[str, ...], before: Sequence[Column]) -> Column:
         # `timezone` and `format` leave the options here; all that remain are words of rules.
         options = dict(prop.get("logicalTypeOptions") or {})
         kind = self._kind(field, prop, options)
@@ -319,6 +324,14 @@ class _Reader:
 
         if custom.get("role", "label") not in ROLES:
             self._stop(f"{field}.customProperties.role", " or ".join(ROLES), custom["role"])
+        # Of columns before it alone, so none goes in a circle. A request lacks the label, and a drop what is ahead.
+        kinds = {column.name: column.kind for column in before if not (column.label or column.ahead)}
+        derived = None
+        if (logic := prop.get("transformLogic")) is not None:
+            read = partial(read_expression, kind=kind, kinds=kinds)
+            derived = self._read(f"{field}.transformLogic", logic, read)
+            if others := [word for word in NOT_DERIVED if prop.get(word) or word in custom]:
+                self._stop(field, "a derived column, which no file need have", others)
         # Each rule takes its words; `close` refuses the words that are left.
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
@@ -340,6 +353,7 @@ class _Reader:
             is_input=bool(own("input", _truth)),
             unit=str(custom.get("unit", "")),
             ahead=own("ahead", read_ahead),
+            derived=derived,
             rules=rules,
         )
         classes = column.classes if column.label else ()

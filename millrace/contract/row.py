@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.kinds import as_json, parse_cell
-from millrace.contract.quick_check import QuickCheck
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table
 from millrace.contract.violation import RuleViolation, of_comparison, shown, truncate
@@ -60,16 +59,24 @@ def _as_json(value: Any, column: Column) -> Any:
         return value
 
 
+def derived(row: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """The row with its derived cells: where it has none of its own, which `check_row` compares."""
+    cells = dict(row)
+    for name, expression in table.derived.items():
+        if cells.get(name) is None:
+            cells[name] = expression.of_row(cells)
+    return cells
+
+
 def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]:
     """Every rule that the JSON row breaks, in the order of the columns; () for a good row.
 
-    Times are ISO text, binary cells are base64 text. Keys across rows are not compared.
+    Times are ISO text, binary cells are base64 text. Keys across rows are not compared. A derived cell may be left out.
 
     A drop with this row would come to the same verdict with the same first reason, if `table` has the bound that
     `up_to` puts on the event time of both. So an unknown name is all that is said of a row, and after that cells of
     wrong types are: only a row that can be read is judged by the rules."""
-    if _keeps_all(row, table.quick_checks):
-        return tuple(_compared(row, table))
+    brought, row = row, derived(row, table) if table.derived else row
     unknown = sorted(row.keys() - table.names)
     # A spelling is proposed for the first unknown name alone: a caller may send any number of them.
     expected = one_of(unknown[0], table.names) if unknown else ""
@@ -85,23 +92,22 @@ def check_row(row: Mapping[str, Any], table: Table) -> tuple[RuleViolation, ...]
             RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
             for reason, expected, cell in _check(value, column)
         ]
-    return tuple([one for one in violations if one.reason == Reason.TYPE] or violations or _compared(row, table))
+    return tuple(
+        [one for one in violations if one.reason == Reason.TYPE] or violations or _compared(row, table, brought)
+    )
 
 
-def _compared(row: Mapping[str, Any], table: Table) -> Iterator[RuleViolation]:
-    """Each comparison that the row breaks, whose cells keep the rules of their columns."""
+def _compared(row: Mapping[str, Any], table: Table, brought: Mapping[str, Any]) -> Iterator[RuleViolation]:
+    """Each comparison that the row breaks, whose cells keep the rules of their columns, and each wrong derived cell."""
     for rule in table.comparisons:
         cells = [parse_cell(row.get(name), table.column(name).kind) for name in rule.columns]
         if not rule.keeps(*cells):
-            yield of_comparison(rule, *cells)
-
-
-def _keeps_all(row: Mapping[str, Any], checks: Mapping[str, QuickCheck]) -> bool:
-    """Whether the row surely breaks no rule."""
-    for name, keeps in checks.items():
-        if not keeps(row.get(name)):
-            return False
-    return row.keys() <= checks.keys()
+            yield of_comparison(rule.columns, rule.text, *cells)
+    for name, expression in table.derived.items():
+        if brought.get(name) is not None and (cell := parse_cell(row[name], expression.kind)) != (
+            made := expression.of_row(row)
+        ):
+            yield of_comparison([name], f"{name} == {expression.text}", cell, made)
 
 
 def _check(value: Any, column: Column) -> Iterator[tuple[Reason, str, Any]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from millrace.contract.ahead import Ahead
 from millrace.contract.comparison import CellComparison
 from millrace.contract.csv_form import CsvForm
+from millrace.contract.expression import Expression
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import CellPart, cells_of
-from millrace.contract.quick_check import QuickCheck, quick_check
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.required import Required
@@ -75,6 +75,8 @@ class Column:
     """In a column of times: the times among `missing_words`.
 
     1900-01-01 stands for a missing cell also as a time of Parquet, or in ISO 8601."""
+    derived: Expression | None = None
+    """How the cell is computed of others of its row (`transformLogic`); a file or a request need not bring it."""
     is_input: bool = False
     """Of a label: whether its value is known with the row, since the label of a later row is predicted (`input`)."""
     ahead: Ahead | None = None
@@ -135,6 +137,11 @@ class Column:
     def is_generated(self) -> bool:
         return bool(self.generated)
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether an empty cell gets a value: it is generated or derived."""
+        return bool(self.generated or self.derived)
+
     def first_time(self, at: datetime) -> datetime:
         """`at`, when the rows came, as a generated column holds it: in UTC, without a zone if the column has none."""
         utc = at.astimezone(UTC)
@@ -153,7 +160,7 @@ class Column:
         """Whether a file without the column is refused whole.
 
         A label that is also an input is such a column: later rows need it as their past."""
-        return (self.required or self.is_input) and not self.is_generated
+        return (self.required or self.is_input) and not self.is_filled
 
     @cached_property
     def checks(self) -> tuple[Rule, ...]:
@@ -165,11 +172,6 @@ class Column:
         rules = (rule for rule in self.rules if not (self.takes_unlisted and isinstance(rule, Allowed)))
         return (*required, *finite, *rules)
 
-    @cached_property
-    def quick_check(self) -> QuickCheck:
-        """Whether a value of JSON surely keeps all `checks`."""
-        return quick_check(self.kind, self.checks)
-
     @property
     def has_own_words(self) -> bool:
         """Whether a value of JSON may stand for another one: by a missing word, a format, or as 0 and 1 for a truth."""
@@ -178,9 +180,8 @@ class Column:
 
     @property
     def name_in_file(self) -> str:
-        if self.part:
-            return self.part.of
-        return self.name if self.physical_name is None else self.physical_name
+        own = self.name if self.physical_name is None else self.physical_name
+        return self.part.of if self.part else own
 
     @property
     def form(self) -> str:
@@ -231,18 +232,14 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @cached_property
-    def quick_checks(self) -> dict[str, QuickCheck]:
-        """The `quick_check` of each column, by its name."""
-        return {column.name: column.quick_check for column in self.columns}
-
-    @cached_property
     def plain_names(self) -> frozenset[str]:
         """The columns whose cells of a request stay as they are."""
         return frozenset(column.name for column in self.columns if not column.has_own_words)
 
     @cached_property
-    def generated(self) -> tuple[Column, ...]:
-        return tuple(column for column in self.columns if column.is_generated)
+    def derived(self) -> Mapping[str, Expression]:
+        """How each derived column is computed, in an order in which each reads none that comes later."""
+        return {column.name: column.derived for column in self.columns if column.derived}
 
     @cached_property
     def _by_name(self) -> dict[str, Column]:
@@ -303,14 +300,17 @@ class Table:
         return self._by_name[name]
 
     def without(self, name: str) -> Table:
-        """The same table without this column, and without the keys and comparisons that name it."""
-        in_file = self.column(name).name_in_file
+        """The same table without this column and those derived of it, and without the keys and comparisons of them."""
+        gone = {name}
+        for other, expression in self.derived.items():
+            gone |= {other} if gone & {*expression.sources} else set()
+        in_files = {self.column(each).name_in_file for each in gone}
         return replace(
             self,
-            columns=tuple(column for column in self.columns if column.name != name),
-            keys=tuple(key for key in self.keys if name not in key),
-            comparisons=tuple(rule for rule in self.comparisons if name not in rule.columns),
-            csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each != in_file)),
+            columns=tuple(column for column in self.columns if column.name not in gone),
+            keys=tuple(key for key in self.keys if not gone & {*key}),
+            comparisons=tuple(rule for rule in self.comparisons if not gone & {*rule.columns}),
+            csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each not in in_files)),
         )
 
 

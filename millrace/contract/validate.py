@@ -76,14 +76,14 @@ class Validator:
         A text column may be dictionary-encoded; its rules are then cheaper."""
         import numpy as np
 
-        rows = rows.select(parsed_schema(self._table).names).combine_chunks()
+        rows, made = derived(rows.select(parsed_schema(self._table).names).combine_chunks(), self._table)
         problems: Problems = defaultdict(list)
         # The rules on cells come first: a row that breaks one does not use up its key.
         for found in check_columns(rows, self._table):
             _note(problems, rows, found)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
-        for row, violation in compared(rows, good, self._table):
+        for row, violation in compared(rows, good, self._table, made):
             problems[row].append(violation)
         good[list(problems)] = False
         for row, violation in undecodable(rows, good, self._table) if self._decodes else ():
@@ -150,15 +150,37 @@ def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[Co
                 yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
 
 
-def compared(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int, RuleViolation]]:
-    """The position and each violation of the good rows whose cells do not compare as the contract says."""
+def derived(rows: pa.Table, table: Table) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """The rows with derived cells where they have none, and what each derived column must hold."""
+    import pyarrow.compute as pc
+
+    made: dict[str, pa.Array] = {}
+    for name, expression in table.derived.items():
+        place, made[name] = rows.column_names.index(name), expression.of_rows(rows)
+        rows = rows.set_column(place, rows.schema.field(place), pc.coalesce(rows.column(name), made[name]))
+    return rows, made
+
+
+def compared(
+    rows: pa.Table, good: Mask, table: Table, made: Mapping[str, pa.Array]
+) -> Iterator[tuple[int, RuleViolation]]:
+    """The position and each violation of the good rows whose cells do not compare as the contract says.
+
+    `made` is what the derived columns must hold."""
     import numpy as np
+    import pyarrow.compute as pc
 
     for rule in table.comparisons:
         cells = decoded(rows.select(rule.columns))
         at = np.flatnonzero(_rows(rule.of_cells(*cells.columns)) & good)
         for row, sides in zip(at.tolist(), cells.take(at).to_pylist(), strict=True):
-            yield row, of_comparison(rule, *sides.values())
+            yield row, of_comparison(rule.columns, rule.text, *sides.values())
+    for name, cells in made.items():
+        brought = rows.column(name)
+        is_unlike = pc.invert(pc.fill_null(pc.equal(brought, cells), False))
+        for row in np.flatnonzero(_rows(pc.and_(pc.is_valid(brought), is_unlike)) & good).tolist():
+            expected = f"{name} == {table.derived[name].text}"
+            yield row, of_comparison([name], expected, brought[row].as_py(), cells[row].as_py())
 
 
 def unlisted(rows: pa.Table, table: Table) -> Counter[str]:
@@ -256,9 +278,11 @@ def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: 
     order = sorted(problems)
     bad = decoded(rows.take(order))
     lines, keys = bad.column(LINE).to_pylist(), key_texts(bad, table)
+    # Without derived cells, which whoever mends the row would have to mend too.
+    bad = bad.drop_columns([LINE, *table.derived])
     return tuple(
         QuarantinedRow(line=line, violations=tuple(problems[at]), key=key, raw=raw)
-        for at, line, key, raw in zip(order, lines, keys, raw_rows(bad.drop_columns([LINE])), strict=True)
+        for at, line, key, raw in zip(order, lines, keys, raw_rows(bad), strict=True)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from millrace.contract.reasons import Reason
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from millrace.contract.comparison import CellComparison
     from millrace.contract.schema import Table
     from millrace.errors import DropError
 
@@ -79,10 +78,10 @@ class QuarantinedRow:
         return "; ".join(violation.sentence for violation in self.violations)
 
 
-def of_comparison(rule: CellComparison, left: object, right: object) -> RuleViolation:
-    """The violation of a row whose cells do not compare as the rule says."""
-    expected, got = f" {rule.sign} ".join(rule.columns), f"{truncate(left)} and {truncate(right)}"
-    return RuleViolation(reason=Reason.COMPARISON, column=", ".join(rule.columns), expected=expected, got=got)
+def of_comparison(columns: Sequence[str], expected: str, left: object, right: object) -> RuleViolation:
+    """The violation of a row whose cells do not compare as expected: `opened <= closed`."""
+    got = f"{truncate(left)} and {truncate(right)}"
+    return RuleViolation(reason=Reason.COMPARISON, column=", ".join(columns), expected=expected, got=got)
 
 
 def whole_drop(error: DropError) -> QuarantinedRow:

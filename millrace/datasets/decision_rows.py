@@ -194,7 +194,7 @@ def _rows_of(lake: Lake, prediction_spec: Prediction, labels: pa.Table, part: pa
         known = document | json.loads(key)
         row = {}
         for column in lake.contract.rows.columns:
-            cell = known.get(column.name)
+            cell = None if column.derived else known.get(column.name)
             try:
                 row[column.name] = None if isinstance(cell, dict) else parse_cell(cell, column.kind)
             except ValueError:

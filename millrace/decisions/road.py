@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.row import as_declared, check_row_with_past, repeated, unlisted
+from millrace.contract.row import as_declared, check_row_with_past, derived, repeated, unlisted
 from millrace.decisions.policy import Acting, act
 from millrace.decisions.record import Answered, AnsweredBy, Decision, Source, Withheld, canonical
 from millrace.timestamps import parse_utc
@@ -142,15 +142,15 @@ def complete(
 
     A generated time becomes `at`, as a row of a drop gets the time of its object. A generated id becomes the id of the
     decision, which the caller reads in the answer."""
-    found = []
+    found, generated = [], [column for column in table.columns if column.is_generated]
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
-        for column in table.generated:
+        for column in generated:
             # With a `time_step` the rows of a request keep their order in time.
             if cells.get(column.name) is None:
                 time = column.first_time(at) + number * column.time_step
                 cells[column.name] = ids[number] if column.generated == "row_id" else time.isoformat()
-        found.append(cells)
+        found.append(derived(cells, table) if table.derived else cells)
     return tuple(found)
 
 

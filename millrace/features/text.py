@@ -83,32 +83,29 @@ class Text(FreeText):
         return np.unpackbits(packed).astype(np.bool_)
 
     def ids(self, text: str) -> list[int]:
-        # The prefix keeps kinds of n-grams apart: the pair "a b" must not have the id of the pair with a gap "a b".
-        words = words_of(text)
-        grams = [_hashed(f"1 {word}", 1, WORD_BUCKETS) for word in words]
-        grams += [_hashed(f"2 {a} {b}") for a, b in pairwise(words)]
-        if self.is_short:
-            grams += [_hashed(f"3 {a} {b}") for a, b in zip(words, words[2:], strict=False)]
-            grams += [one for word in words for one in _characters(word)]
-        return list(dict.fromkeys(grams))[: self.length or MOST_IDS]
+        return [*dict(self._grams(words_of(text)))][: self.length or MOST_IDS]
 
     def origins(self, text: str) -> tuple[list[str], list[int]]:
         """The words of a text, and for each of its `ids` the place of the word that it comes from.
 
         An id of several words comes from the first of them. A word that comes twice has one id, so it is one word
         here."""
-        # The n-grams and their order are those of `ids`: entry by entry, both must be the same.
         words = words_of(text)
         place = {word: at for at, word in enumerate(dict.fromkeys(words))}
+        first: dict[int, int] = {}
+        for one, word in self._grams(words):
+            first.setdefault(one, place[word])
+        return list(place), list(first.values())[: self.length or MOST_IDS]
+
+    def _grams(self, words: list[str]) -> list[tuple[int, str]]:
+        """The id of each n-gram of a text with these words, and its first word."""
+        # The prefix keeps kinds of n-grams apart: the pair "a b" must not have the id of the pair with a gap "a b".
         grams = [(_hashed(f"1 {word}", 1, WORD_BUCKETS), word) for word in words]
         grams += [(_hashed(f"2 {a} {b}"), a) for a, b in pairwise(words)]
         if self.is_short:
             grams += [(_hashed(f"3 {a} {b}"), a) for a, b in zip(words, words[2:], strict=False)]
             grams += [(one, word) for word in words for one in _characters(word)]
-        first: dict[int, int] = {}
-        for one, word in grams:
-            first.setdefault(one, place[word])
-        return list(place), list(first.values())[: self.length or MOST_IDS]
+        return grams
 
 
 @lru_cache(maxsize=2**15)

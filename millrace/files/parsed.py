@@ -110,7 +110,7 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
         raise DropError(Reason.FOREIGN, expected=f"the columns {expected}", got=f"{len(names)} other names, {shown}")
     there = {name for name in found if name}
     there |= {column.name for name in there & table.shared.keys() for column in table.shared[name]}
-    absent = [column for column in table.columns if column.name not in there and not column.is_generated]
+    absent = [column for column in table.columns if column.name not in there and not column.is_filled]
     missing = [*dict.fromkeys(column.name_in_file for column in absent if column.is_expected)]
     # Beside a name that is not known, a column that may be left out may be missing by its spelling alone.
     left_out = [column.name_in_file for column in absent if not column.is_expected]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from millrace.features.signature import JOINED, Signature
 from millrace.models.moments import moments, pieces
-from millrace.models.numbers import Numbers
+from millrace.models.numbers import PiecewiseLinear
 from millrace.models.standardise import standardised
 
 MOST_COLUMNS = 64
@@ -34,7 +34,7 @@ class Columns(nn.Module):
     """1 / deviation; 0 for a column that never varies in training."""
 
     def __init__(
-        self, signature: Signature, *, numbers: Numbers | None = None, most_columns: int = MOST_COLUMNS
+        self, signature: Signature, *, numbers: PiecewiseLinear | None = None, most_columns: int = MOST_COLUMNS
     ) -> None:
         """Make the columns, with `numbers` as the embedding of all numbers, if it is given.
 

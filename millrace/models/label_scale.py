@@ -1,4 +1,4 @@
-"""The scale on which a number is learnt: the label itself, its logarithm or its root, and then standardised.
+"""The scale on which a number is learnt: the label itself or its logarithm, and then standardised.
 
 Axes: N rows, W numbers of an answer."""
 
@@ -74,18 +74,14 @@ class LabelScale(nn.Module):
         if self.kind == "identity":
             return self._bounded(raw_NW * self.scale + self.location)
         scaled_NW = torch.minimum(torch.maximum(raw_NW, self.least), self.most) * self.scale + self.location
-        if self.kind == "log":
-            return self._bounded((scaled_NW.exp() - self.offset) * factor)
-        return self._bounded(torch.relu(scaled_NW).square() * factor)
+        return self._bounded((scaled_NW.exp() - self.offset) * factor)
 
     def on_scale(self, target_N: Tensor) -> Tensor:
         """Labels on the scale, not standardised."""
         if self.kind == "identity":
             return target_N
         # A validation row may be below all training rows: its place is that of the least possible answer.
-        if self.kind == "log":
-            return (target_N + self.offset).clamp(min=torch.finfo(torch.float32).tiny).log()
-        return target_N.clamp(min=0).sqrt()
+        return (target_N + self.offset).clamp(min=torch.finfo(torch.float32).tiny).log()
 
     def _bounded(self, answer_NW: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(answer_NW, self.lowest), self.highest)

@@ -4,7 +4,7 @@ What is fitted on the training rows lies in buffers. Their sizes follow from the
 before the rows are known. A column that never varies in training has no effect. A missing cell becomes all zeros, and a
 column beside it (`columns.py`) says that it is missing.
 
-Axes: N rows, A numbers, T pieces or frequencies per number, D numbers of a vector.
+Axes: N rows, A numbers, T pieces per number.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from millrace.models.moments import moments, pieces
-from millrace.models.standardise import bounded, standardised
+from millrace.models.standardise import bounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,18 +27,10 @@ LEAST_SHARE = 0.002
 """Each leaf of such a tree has at least this share of the known rows."""
 
 
-class Numbers(nn.Module):
-    """The numbers (N, A) in, with NaN for missing ones; (N, `width`) out."""
+class PiecewiseLinear(nn.Module):
+    """The numbers (N, A) in, with NaN for missing ones; (N, `width`) out.
 
-    width: int
-
-    def fit(self, numbers_NA: Tensor, target_N: Tensor) -> None:
-        """Take from the training rows whatever is not a learnt weight."""
-        raise NotImplementedError
-
-
-class PiecewiseLinear(Numbers):
-    """Each number as T lengths: how far it reaches through each of T intervals, from 0 to 1.
+    Each number becomes T lengths: how far it reaches through each of T intervals, from 0 to 1.
 
     Example with the intervals 0 to 2, 2 to 4 and 4 to 8: the number 3 becomes 1, 0.5, 0. The intervals end where a
     small decision tree of that column alone splits the targets. With intervals of equal counts, a network reached an
@@ -57,6 +48,7 @@ class PiecewiseLinear(Numbers):
         self.register_buffer("slope_AT", torch.zeros(len(optional), pieces))
 
     def fit(self, numbers_NA: Tensor, target_N: Tensor) -> None:
+        """Take from the training rows whatever is not a learnt weight."""
         # The buffers keep 0 behind the last interval, so a tree with fewer leaves than T leaves intervals unused.
         every = math.ceil(len(numbers_NA) / MOST_ROWS)
         numbers, target = numbers_NA[::every].cpu().numpy(), target_N[::every].cpu().numpy()
@@ -72,41 +64,6 @@ class PiecewiseLinear(Numbers):
             numbers_NA = numbers_NA.nan_to_num()
         lengths = (bounded(numbers_NA[:, :, None] - self.low_AT) * self.slope_AT).clamp(0, 1)  # (N, A, T)
         return (torch.where(missing, 0.0, lengths) if self.may_miss else lengths).flatten(1)
-
-
-class Periodic(Numbers):
-    """Each number as sines and cosines of learnt frequencies, then through a small layer of its own (PLR)."""
-
-    mean_A: Tensor
-    scale_A: Tensor
-    WIDTH = 16
-
-    def __init__(self, optional: tuple[bool, ...], frequencies: int, deviation: float) -> None:
-        """Make the layers; `deviation` is the standard deviation of the frequencies before training."""
-        super().__init__()
-        columns, self.width, self.may_miss = len(optional), len(optional) * self.WIDTH, any(optional)
-        # As `nn.Linear` begins: within 1 / sqrt of the number of its inputs.
-        bound = (2 * frequencies) ** -0.5
-        self.frequencies_AT = nn.Parameter(torch.randn(columns, frequencies) * deviation)
-        self.weights_ATD = nn.Parameter(torch.empty(columns, 2 * frequencies, self.WIDTH).uniform_(-bound, bound))
-        self.bias_AD = nn.Parameter(torch.empty(columns, self.WIDTH).uniform_(-bound, bound))
-        self.register_buffer("mean_A", torch.zeros(columns))
-        self.register_buffer("scale_A", torch.ones(columns))
-
-    def fit(self, numbers_NA: Tensor, target_N: Tensor) -> None:
-        found = moments(lambda: (piece["numbers"] for piece in pieces({"numbers": numbers_NA})))
-        self.mean_A.copy_(found.mean_F)
-        self.scale_A.copy_(found.scale_F)
-
-    def forward(self, numbers_NA: Tensor) -> Tensor:
-        missing = numbers_NA.isnan()
-        x_NA = standardised(numbers_NA, self.mean_A, self.scale_A)
-        if self.may_miss:
-            x_NA = torch.where(missing, 0.0, x_NA)
-        angles = 2 * math.pi * self.frequencies_AT * x_NA[:, :, None]  # (N, A, T)
-        waves = torch.cat([angles.sin(), angles.cos()], dim=2)  # (N, A, 2 T)
-        found = torch.relu((waves[:, :, None, :] @ self.weights_ATD)[:, :, 0] + self.bias_AD)  # (N, A, D)
-        return (torch.where(missing[:, :, None], 0.0, found) if self.may_miss else found).flatten(1)
 
 
 def _edges(

@@ -22,7 +22,7 @@ Schedule = Literal["constant", "cosine"]
 
 `cosine` falls to 0 over `epochs`, whether or not `patience` ends the training before."""
 
-Scale = Literal["identity", "log", "sqrt"]
+Scale = Literal["identity", "log"]
 """The scale on which a number is learnt. Answers are in the label's unit whatever it is."""
 Beside = Literal["none", "mean", "best", "alone"]
 """Whether boosted trees answer too.

@@ -185,8 +185,8 @@ class Registry:
             ModelApprovalStatus=PENDING,
             InferenceSpecification={
                 "Containers": [{"Image": candidate.image, "ModelDataUrl": candidate.model_data_url}],
-                "SupportedContentTypes": ["application/json", "application/jsonlines"],
-                "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
+                "SupportedContentTypes": ["application/json"],
+                "SupportedResponseMIMETypes": ["application/json"],
                 "SupportedRealtimeInferenceInstanceTypes": list(candidate.instances),
                 "SupportedTransformInstanceTypes": list(candidate.instances),
             },

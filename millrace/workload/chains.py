@@ -92,6 +92,6 @@ def _misfits(
     for number, row in enumerate(map(consumer.cells, known)):
         of = ", also of a person, who gives a value alone" if number else ""
         for one in check_row(row, table) if table else ():
-            is_due = one.column in row or (table and not table.column(str(one.column)).generated)
+            is_due = one.column in row or (table and not table.column(str(one.column)).is_filled)
             if one.reason in OF_ALL_ROWS and is_due:
                 yield f"row.{one.column}", one.expected + of, str(consumer.row.get(str(one.column), "nothing"))

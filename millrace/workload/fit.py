@@ -267,7 +267,7 @@ def _cases(workload: Workload, contract: Contract, declared: features.Features) 
     table, gate = contract.table("scoring"), workload.gates.cases
     if gate and (pasts := features.histories(declared)):
         yield DECLARATION, "gates.cases", "features that are in the row itself", f"the history {pasts[0].name}"
-    generated = {column.name for column in table.columns if column.is_generated}
+    generated = {column.name for column in table.columns if column.is_filled}
     for case in gate.rows if gate else ():
         for wrong in check_row(as_declared(case.row, table), table):
             if wrong.column not in generated:

@@ -226,7 +226,7 @@ def _predict() -> Document:
 def _row(workload: Workload, contract: Contract) -> Document:
     prediction = workload.prediction
     table = requiring_known(contract.read_by_models(prediction.tensor_columns).table("scoring"))
-    properties = {column.name: cell_schema(column) for column in table.columns}
+    properties = {column.name: cell_schema(column) for column in table.columns if not column.derived}
     for history in encoders.histories(encoders.declare(prediction.features, table)):
         properties[history.name] = {
             "type": "array",
@@ -237,7 +237,7 @@ def _row(workload: Workload, contract: Contract) -> Document:
     return {
         "type": "object",
         "description": "A cell by column. A row that breaks a rule is refused, and the others are answered",
-        "required": [column.name for column in table.columns if column.required and not column.is_generated],
+        "required": [column.name for column in table.columns if column.required and not column.is_filled],
         "properties": properties,
     }
 
@@ -252,7 +252,7 @@ def cell_schema(column: Column) -> Document:
     Every cell that keeps it keeps the type and the listed rules of the contract, but for what a float rounds."""
     unit = f", in {column.unit}" if column.unit else ""
     said = "; ".join([f"{column.form}{unit}", *_in_words(column)])
-    empty = {} if column.required and not column.is_generated else {"nullable": True}
+    empty = {} if column.required and not column.is_filled else {"nullable": True}
     return {**CELLS[column.kind], **dict(_limits(column)), "description": said, **empty}
 
 

@@ -4,6 +4,7 @@ own. The months are those of the demo, shortened: two files to learn from, Janua
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyiceberg.catalog.glue import GlueCatalog
 from typer.testing import CliRunner
 
 from millrace.aws.objects import keys_below, read_object
@@ -175,12 +178,17 @@ def test_the_worst_air_alarms_and_a_model_with_its_hours_is_trained(lived: Lived
     assert versions == (["1", "2"] if second["gating"]["answer"]["passed"] else ["1", None])
 
 
-def test_a_decision_is_answered_again_with_its_past(lived: Lived) -> None:
+def test_a_decision_is_answered_again_with_its_past(lived: Lived, catalog: GlueCatalog) -> None:
     """A request has brought its past; that of a file's row is in the shard, and missing without it."""
     place = local_environment(lived.cloud)
     client, bucket = place.client("s3"), NAMES.platform.bucket("lake")
     day = list(find_days(place, NAMES, first=JANUARY.date(), last=JANUARY.date()))
     some = {one.source: one for found in day for one in found.decisions}
+    # No file and no request has the derived column: table, files to score and requests hold the same number.
+    rows = catalog.load_table((NAMES.platform.database, NAMES.table("rows"))).scan().to_arrow()
+    assert rows["dew_spread"].equals(pc.subtract(rows["TEMP"], rows["DEWP"]))
+    for cells in (json.loads(one.input) for one in some.values()):
+        assert cells["dew_spread"] == cells["TEMP"] - cells["DEWP"]
     kept = [find_decision(client, bucket, NAMES.workload, one.id, [JANUARY.date()]) for one in some.values()]
     assert some.keys() == {"api", "batch"}
     with archived(place, NAMES, "1") as version:

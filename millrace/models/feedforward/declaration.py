@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from millrace.errors import WorkloadError
-from millrace.models.parameters import Parameters
+from millrace.features.signature import JOINED
+from millrace.models.parameters import Parameters, refuse
 
 if TYPE_CHECKING:
     from millrace.features.signature import Signature
     from millrace.tasks.task import Task
-
-TENSORS = ("numbers", "categories")
 
 
 class Feedforward(Parameters):
@@ -25,18 +23,12 @@ class Feedforward(Parameters):
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64, 64)
     """The units of each hidden layer; `[]` is a linear model."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    numbers: Literal["plain", "piecewise_linear", "periodic"] = "plain"
+    numbers: Literal["plain", "piecewise_linear"] = "plain"
     """How a number enters the network.
 
-    `plain`: standardised. `piecewise_linear`: as lengths of intervals that a tree finds. `periodic`: as waves of learnt
-    frequencies."""
+    `plain`: standardised. `piecewise_linear`: as lengths of intervals that a tree finds."""
     pieces: Annotated[int, Field(ge=1, le=256)] = 32
     """With `piecewise_linear`: the most intervals of a number."""
-    frequencies: Annotated[int, Field(ge=1, le=256)] = 24
-    """With `periodic`: the frequencies of a number."""
-    frequency_deviation: Annotated[float, Field(gt=0, le=10)] = 0.1
-    """With `periodic`: the deviation of the frequencies before training, in periods per standard deviation of the
-    number."""
     embed_categories: bool = False
     """Whether categories with few values get an embedding too, instead of a column for each value."""
     heads: Annotated[int, Field(ge=1, le=64)] = 1
@@ -48,6 +40,5 @@ class Feedforward(Parameters):
 
     def accepts(self, signature: Signature, task: Task) -> None:
         """The family takes numbers and categories, for every task. Raises WorkloadError for other inputs."""
-        if others := [spec.name for spec in signature if spec.name not in TENSORS]:
-            expected, came = "numbers and categories for the family feedforward", ", ".join(others)
-            raise WorkloadError(where="workload.yaml", field="prediction.features", expected=expected, came=came)
+        if any(spec.name not in JOINED for spec in signature):
+            refuse("feedforward", "numbers and categories", signature)

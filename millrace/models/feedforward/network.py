@@ -14,7 +14,7 @@ from torch.nn import functional
 from millrace.features.signature import Signature
 from millrace.models.columns import MOST_COLUMNS, Columns
 from millrace.models.feedforward.declaration import Feedforward
-from millrace.models.numbers import Numbers, Periodic, PiecewiseLinear
+from millrace.models.numbers import PiecewiseLinear
 
 
 class FeedforwardNetwork(Columns):
@@ -93,11 +93,9 @@ class _HeadsLinear(nn.Module):
         return functional.linear(x_NKI.flatten(1), weight_OI, self.bias_KO.mean(0))
 
 
-def _numbers(parameters: Feedforward, signature: Signature) -> Numbers | None:
+def _numbers(parameters: Feedforward, signature: Signature) -> PiecewiseLinear | None:
     """The embedding of the numbers; None if they are plain, or if there are none."""
     for spec in signature:
         if spec.name == "numbers" and parameters.numbers == "piecewise_linear":
             return PiecewiseLinear(spec.optional, parameters.pieces)
-        if spec.name == "numbers" and parameters.numbers == "periodic":
-            return Periodic(spec.optional, parameters.frequencies, parameters.frequency_deviation)
     return None

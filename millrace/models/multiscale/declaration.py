@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, refuse
 
@@ -25,8 +24,6 @@ class Multiscale(Parameters):
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
-    scales: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """How many of the last steps each mean is taken over, rising. Empty for 1, 2, 3, 4, 6, 8, 12, … and all steps."""
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64,)
     """The units of each hidden layer; empty for the linear path alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
@@ -35,18 +32,10 @@ class Multiscale(Parameters):
     def accepts(self, signature: Signature, task: Task) -> None:
         """The family takes one history, with or without numbers and categories, for every task.
 
-        Raises WorkloadError for other inputs, and for scales that do not rise or are longer than the history."""
+        Raises WorkloadError for other inputs."""
         own = [spec for spec in signature if spec.name not in JOINED]
         if [spec.kind for spec in own] != ["history"]:
             refuse("multiscale", "one history, and numbers and categories beside it", signature)
-        longest = own[0].shape[0] or 1
-        if self.scales and (list(self.scales) != sorted(set(self.scales)) or self.scales[-1] > longest):
-            raise WorkloadError(
-                where="workload.yaml",
-                field="training.parameters.scales",
-                expected=f"ascending numbers of steps, at most the {longest} of the history",
-                came=list(self.scales),
-            )
 
 
 def default_scales(steps: int) -> tuple[int, ...]:

@@ -38,7 +38,7 @@ class MultiscaleNetwork(nn.Module):
         super().__init__()
         self.dropout = parameters.dropout
         self.steps, self.columns = Steps(signature), Columns(signature)
-        self.scales = parameters.scales or default_scales(self.steps.steps)
+        self.scales = default_scales(self.steps.steps)
         summary = 3 * self.steps.features * len(self.scales)
         self.register_buffer("mean_F", torch.zeros(summary))
         self.register_buffer("scale_F", torch.ones(summary))

@@ -64,12 +64,12 @@ def test_each_row_is_sent_with_the_rows_before_it(name: str, tmp_path: Path) -> 
     assert [answer.line for answer in found] == list(range(1, 61))
     assert {place for place, answer in zip(order, found, strict=True) if answer.reason == "history"} == set(range(23))
     assert len(function.rows) == 37
-    whole = catalogue.encode(FEATURES, catalogue.add_histories(FEATURES, SAMPLE))
+    [history] = HISTORIES
+    whole = history.encode(history.add_steps(SAMPLE))
     place = {row["timestamp"].isoformat(): number for number, row in enumerate(SAMPLE.to_pylist())}
     for row in function.rows:
         number = place[row["timestamp"]]
-        [*_, past] = (encoder.encode_one(row) for encoder in FEATURES)
-        np.testing.assert_array_equal(past, whole["history"][number])
+        np.testing.assert_array_equal(history.encode_one(row), whole[number])
         assert row["pm2.5"] == SAMPLE["pm2.5"][number].as_py(), "what is predicted ahead is an input too"
 
 

@@ -27,6 +27,7 @@ FOLDER = Path(__file__).resolve().parents[3] / "workloads" / "air_quality"
 WORKLOAD = load_workload(FOLDER)
 FEATURES = catalogue.declare(WORKLOAD.prediction.features, load_contract(FOLDER).rows)
 SAMPLE = pq.read_table(FOLDER / "sample" / "beijing_pm25.parquet")
+SAMPLE = SAMPLE.append_column("dew_spread", [SAMPLE["TEMP"].to_numpy() - SAMPLE["DEWP"].to_numpy()])
 LIVE = datetime(2013, 3, 1)  # noqa: DTZ001 the contract's time has no zone
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 WEEKS = 2

@@ -15,8 +15,6 @@ from millrace.jobs.serving.application import Application
 from millrace.jobs.serving.settings import Settings
 from tests import builders
 
-JSON, LINES = "application/json", "application/jsonlines"
-
 
 @pytest.fixture(scope="module")
 def model(model_1996: Path) -> Model:
@@ -78,14 +76,7 @@ def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, ro
     application = Application(Overflowing(), Settings(model_version="3", workers=2))  # type: ignore[arg-type]
     name = model.description.columns[0]
     given = [row(0), row(1) | {name: 1e38}, row(2)]
-    lines = "\n".join(json.dumps({"id": at} | one) for at, one in enumerate(given)).encode()
-    first, second, third = application.answer(
-        [
-            builders.invocation(rows(*given)),
-            builders.invocation(lines, content_type=LINES),
-            builders.invocation(rows(given[2])),
-        ]
-    )
+    first, second = application.answer([builders.invocation(rows(*given)), builders.invocation(rows(given[2]))])
     alone = json.loads(
         Application(model, Settings(model_version="3", workers=2)).answer([builders.invocation(rows(given[2]))])[0].body
     )
@@ -93,21 +84,17 @@ def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, ro
     predictions = json.loads(first.body)["predictions"]
     assert predictions[1] == {"rejected": reason}
     assert predictions[2].items() >= alone["predictions"][0].items()
-    assert [predictions[2]] == json.loads(third.body)["predictions"]
-    found = [json.loads(line) for line in second.body.decode().splitlines()]
-    assert [line["id"] for line in found] == [0, 1, 2]
-    assert found[1] == {"id": 1, "rejected": reason}
-    assert found[2]["probability"] == predictions[2]["probability"]
+    assert [predictions[2]] == json.loads(second.body)["predictions"]
 
 
 def test_requests_of_one_turn_do_not_mix(application: Application, row: Any) -> None:
-    """Good and bad ones of both kinds, each as when it is asked alone."""
+    """Good and bad ones, each as when it is asked alone."""
     requests = [
         builders.invocation(rows(row(1))),
         builders.invocation(b"{"),
         builders.invocation(rows(row(2), row(3), row(4))),
         builders.invocation(method="GET", path="/ping"),
-        builders.invocation(json.dumps({"id": 1} | row(5)).encode(), content_type=LINES),
+        builders.invocation(rows(row(5))),
         builders.invocation(rows({"a": 1})),
         builders.invocation(rows(*[row(number) for number in range(MOST + 5)])),
     ]
@@ -149,12 +136,8 @@ def test_paths_and_methods(application: Application, method: str, path: str, sta
 
 
 def test_ping_has_an_empty_body_and_batch_transform_is_told_what_suits(application: Application) -> None:
-    ping, parameters = application.answer(
-        [
-            builders.invocation(method="GET", path="/ping"),
-            builders.invocation(method="GET", path="/execution-parameters"),
-        ]
-    )
+    asked = [builders.invocation(method="GET", path=path) for path in ("/ping", "/execution-parameters")]
+    ping, parameters = application.answer(asked)
     assert ping.body == b""
     assert json.loads(parameters.body) == {
         "MaxConcurrentTransforms": 2,
@@ -175,11 +158,7 @@ def test_an_engine_that_fails_is_our_fault_and_costs_only_its_turn(
 
     with monkeypatch.context() as patch:
         patch.setattr(model, "outputs", fail)
-        asked = [
-            builders.invocation(rows(row(1))),
-            builders.invocation(b"{"),
-            builders.invocation(method="GET", path="/ping"),
-        ]
+        asked = [*map(builders.invocation, (rows(row(1)), b"{")), builders.invocation(method="GET", path="/ping")]
         assert [answer.status for answer in application.answer(asked)] == [500, 400, 200]
     assert "no memory" in capsys.readouterr().err
     assert application.answer([builders.invocation(rows(row(1)))])[0].status == 200

@@ -11,13 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import strategies as st
 from PIL import Image as Picture
 
-from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
-from millrace.artefact.inference import Model
-from millrace.contract.kinds import FLOAT32_MAX
 from millrace.contract.rules.pixels import decode
 from millrace.features import catalogue as encoders
 from millrace.features.boolean import Boolean
@@ -35,7 +31,7 @@ from tests import builders
 
 SCAN = Image(name="scan", encoding="png", shape=(1, 4, 4))
 FEATURES = (SCAN, Number(name="age"))
-JSON, LINES = "application/json", "application/jsonlines"
+JSON = "application/json"
 
 
 def scan(brightness: int) -> bytes:
@@ -78,32 +74,24 @@ def as_json(*cells: bytes) -> Request:
 
 
 def as_stream(*cells: bytes) -> Request:
-    columns = {
-        "row_number": pa.array(range(5, 5 + len(cells)), pa.int64()),
-        "scan": pa.array(cells, pa.binary()),
-        "age": pa.array([3.0] * len(cells)),
-    }
-    return builders.invocation(write_stream(pa.table(columns).to_batches()), CONTENT_TYPE)
+    schema = pa.schema([("row_number", pa.int64()), ("scan", pa.binary()), ("age", pa.float64())])
+    return builders.invocation(stream(*({"scan": cell, "age": 3.0} for cell in cells), schema=schema), CONTENT_TYPE)
 
 
 def test_a_request_with_a_corrupt_image_has_an_answer_to_every_other_row(application: Application) -> None:
+    """An answer says what is watched of its image."""
     [answer] = application.answer([as_json(GOOD[0], CUT, GOOD[2])])
     assert answer.status == 200
     first, second, third = json.loads(answer.body)["predictions"]
-    assert [round(one["probability"] * 255) for one in (first, third)] == [50, 200]
-    assert second["rejected"]["column"] == "scan"
-    assert second["rejected"]["expected"] == "PNG data of 4 x 4 pixels"
-    assert second["rejected"]["came"] == CUT_IS
+    assert second["rejected"] == {"column": "scan", "expected": "PNG data of 4 x 4 pixels", "came": CUT_IS}
+    for one, brightness in ((first, 50), (third, 200)):
+        assert round(one["probability"] * 255) == brightness
+        assert one["watched"] == {"scan.brightness": brightness, "scan.contrast": 0}
 
 
-def test_an_answer_says_what_is_watched_of_its_image(application: Application) -> None:
-    [answer] = application.answer([as_json(GOOD[0], CUT, GOOD[2])])
-    found = json.loads(answer.body)["predictions"]
-    assert [one.get("watched") for one in found] == [
-        {"scan.brightness": 50, "scan.contrast": 0},
-        None,
-        {"scan.brightness": 200, "scan.contrast": 0},
-    ]
+def test_a_stream_and_a_request_of_one_turn_do_not_mix(application: Application) -> None:
+    asked = [as_json(GOOD[0], CUT), as_stream(CUT, GOOD[1])]
+    assert application.answer(asked) == [answer for one in asked for answer in application.answer([one])]
 
 
 def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
@@ -149,18 +137,6 @@ SCHEMA = pa.schema(
 )
 READER = RowReader(FEATURES_ARROW, arrow=True)
 ROW = {"whole": 3, "price": 0.1, "load": None, "word": "a", "open": True}
-rows = st.lists(
-    st.fixed_dictionaries(
-        {
-            "whole": st.integers(-(2**63), 2**63 - 1),
-            "price": st.floats(-FLOAT32_MAX, FLOAT32_MAX),
-            "load": st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32),
-            "word": st.none() | st.sampled_from(["a", "b", "é"]),
-            "open": st.booleans(),
-        }
-    ),
-    min_size=1,
-)
 
 
 def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
@@ -250,24 +226,3 @@ def test_only_a_transform_job_reads_streams() -> None:
     assert refused.value.status == 415
     assert Settings.read({"SAGEMAKER_BATCH": "true"}).batch
     assert not Settings.read({}).batch
-
-
-def test_a_stream_is_answered_as_json_is_also_in_one_turn(model_1996: Any) -> None:
-    model = Model(read_folder(model_1996))
-    application = Application(model, Settings(model_version="3", batch=True))
-    names = model.description.columns
-    values = np.random.default_rng(1).random((1500, len(names)))
-    found = [dict(zip(names, row, strict=True)) for row in values.tolist()]
-    schema = pa.schema([("row_number", pa.int64()), *((name, pa.float64()) for name in names)])
-    arrow = builders.invocation(stream(*found, schema=schema), CONTENT_TYPE)
-    text = builders.invocation(json.dumps({"rows": found}).encode(), "application/json")
-    (alone,) = application.answer([arrow])
-    together = application.answer([text, arrow])
-    assert [answer.status for answer in together] == [200, 200]
-    assert together[1].body == alone.body
-    assert alone.content_type == CONTENT_TYPE
-    table = read_answers(alone.body, model_version="3", fields=Binary().answer)
-    assert table["row_number"].to_pylist() == list(range(5, 1505))
-    predictions = json.loads(together[0].body)["predictions"]
-    for name in ("value", "probability", "confidence"):
-        assert table[name].to_pylist() == [one[name] for one in predictions]

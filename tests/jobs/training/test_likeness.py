@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from millrace.errors import TrainingError
-from millrace.jobs.training.likeness import check_held_out, measure_held_out
+from millrace.jobs.training.job import check_held_out, measure_held_out
 from millrace.jobs.training.loader import Resident
 from millrace.models.catalogue import FAMILIES
 from millrace.models.export import export, with_weights

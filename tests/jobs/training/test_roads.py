@@ -112,24 +112,19 @@ def test_a_model_learns_what_was_planted_and_passes_its_gates(trained: Trained, 
     assert all(one.rise is not None for one in found.explanations.columns)
 
 
-def test_the_container_answers_rows_of_a_table_alike_in_json_lines_and_arrow(trained: Trained) -> None:
+def test_the_container_answers_rows_of_a_table_alike_in_json_and_arrow(trained: Trained) -> None:
     model, rows, task = Model(trained.artefact), trained.test.slice(0, 40), trained.artefact.description.task
     application = Application(model, Settings(model_version="3", batch=True))
     expected = task.answers(model.outputs(encoders.encode(trained.features, rows)))
     requests = [as_request(row, trained) for row in rows.to_pylist()]
     of_json = json.loads(answered(application, json.dumps({"rows": requests}).encode()))["predictions"]
-    lines = "\n".join(json.dumps({"id": number, **row}) for number, row in enumerate(requests)).encode()
-    of_lines = [json.loads(line) for line in answered(application, lines, "application/jsonlines").splitlines()]
     stream = answered(application, as_stream(requests, trained.features), CONTENT_TYPE)
     of_arrow = read_answers(stream, model_version="3", fields=task.answer)
-    assert [line["id"] for line in of_lines] == list(range(40))
-    assert {line["model_version"] for line in of_lines} == {"3"}
     for field in task.answer:
         whole = expected[field.name].tolist()
         assert of_arrow[field.name].to_pylist() == whole
-        for found in (of_json, of_lines):
-            cells = [one[field.name] for one in found]
-            assert cells == (whole if field.kind == "text" else pytest.approx(np.array(whole), rel=1e-8))
+        cells = [one[field.name] for one in of_json]
+        assert cells == (whole if field.kind == "text" else pytest.approx(np.array(whole), rel=1e-8))
 
 
 def as_request(row: dict[str, Any], trained: Trained) -> dict[str, Any]:

@@ -227,6 +227,28 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             for rule in ("", "period", "period <= nope", "period < period", "period <= timestamp", {"a": 1})
         ),
         *(
+            (
+                lambda d, logic=logic: more(d, 0, name="ratio", logicalType="number", transformLogic=logic),
+                f"column `ratio`, transformLogic: expected .*{message}",
+            )
+            for logic, message in {
+                "": "debt / income",
+                "period ** 2": r"not period \*\* 2",
+                "ratio + 1": "day_of_week, .*; not ratio",
+                "timestamp + 1": "not timestamp, a timestamp",
+                "timestamp - period": "another timestamp, not minus period",
+                "exec(period)": r"not exec\(period\)",
+                "log(period, 2)": r"not log\(period, 2\)",
+                "1e999 * period": "not 1e309",
+                "1": "one of timestamp",
+            }.items()
+        ),
+        (lambda d: column(d, 1).update(transformLogic="1"), "no transformLogic on a int"),
+        (
+            lambda d: column(d, 3).update(transformLogic="period", unique=True),
+            r"which no file need have, got \['unique",
+        ),
+        *(
             (lambda d, names=names: name_classes(d, names), r"classNames: expected one name for each class \(0, 1\)")
             for names in (["down", "up"], {1: "up"}, {False: "down", True: "up"}, {0: 7, 1: "up"}, {0: " ", 1: "up"})
         ),

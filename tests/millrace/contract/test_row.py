@@ -155,31 +155,23 @@ def keys_of(kind: str, part: list[int | None]) -> pa.Array:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=examples(60), deadline=None)
 @given(parts=PARTS, refused=st.sets(st.integers(0, 30)))
-def test_each_key_is_found_with_the_line_of_the_row_that_was_accepted(
+def test_equal_keys_have_one_number_and_the_line_of_the_row_that_was_accepted(
     kind: str, parts: list[list[int | None]], refused: set[int]
 ) -> None:
-    seen, first, line = SeenKeys(), {}, 0
-    for part in parts:
-        numbers = seen.number(keys_of(kind, part), np.ones(len(part), dtype=bool))
+    seen, first, number_of, line = SeenKeys(), {}, {}, 0
+    for cells in parts:
+        good = np.arange(len(cells)) % 5 != 3
+        numbers = seen.number(keys_of(kind, cells), good)
+        part = [n if is_good else None for n, is_good in zip(cells, good, strict=True)]
+        for n, number in zip(part, numbers.tolist(), strict=True):
+            assert number_of.setdefault(n, number) == number
+            assert (number < 0) == (n is None)
         assert seen.before(numbers) == [(at, first[n]) for at, n in enumerate(part) if n in first]
         # As the validator does it: of rows with new keys the first of each is accepted, or none.
         new = [at for at, n in enumerate(part) if n is not None and n not in {*first, *refused, *part[:at]}]
         first |= {part[at]: line + at for at in new}
         seen.accept(numbers[new], np.array([line + at for at in new], np.int64))
         line += len(part)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=examples(60), deadline=None)
-@given(parts=PARTS)
-def test_equal_keys_have_the_same_number(kind: str, parts: list[list[int | None]]) -> None:
-    seen, number_of = SeenKeys(), {}
-    for part in parts:
-        good = np.arange(len(part)) % 5 != 3
-        numbers = seen.number(keys_of(kind, part), good).tolist()
-        for n, is_good, number in zip(part, good, numbers, strict=True):
-            assert (number >= 0) == (is_good and n is not None)
-            assert number < 0 or number_of.setdefault(n, number) == number
     assert len(set(number_of.values())) == len(number_of)
 
 

@@ -226,7 +226,8 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
     commit(air, "labels", labels, Source(uri="s3://landing/x", key=key, digest="x", written_by="x"))
     taken = join_labels(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
     assert taken == JoinedLabels(rows=len(late), unmatched=0, refused=0)
-    assert rows(air).drop_columns(["_source", "_arrived"]).to_pylist() == [row | {"pm2.5": None} for row in late]
+    made = [row | {"pm2.5": None, "dew_spread": row["TEMP"] - row["DEWP"]} for row in late]
+    assert rows(air).drop_columns(["_source", "_arrived"]).to_pylist() == made
     found = labelled_rows.join(air, LabelColumns.of(load_workload(AIR).prediction, "air_quality"), rows(air)).joined()
     assert found["pm2.5"].to_pylist() == [row["pm2.5"] for row in late]
 

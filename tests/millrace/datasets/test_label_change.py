@@ -131,6 +131,7 @@ def made(features: catalogue.Features, *, is_changed: bool) -> Examples:
         later = pc.greater(table["timestamp"], pa.scalar(CUT.astype("datetime64[us]").astype(datetime)))
         cells = pc.if_else(later, OTHER, table[name]) if is_changed else table[name]
         table = table.set_column(table.column_names.index(name), name, cells)
+    table = table.append_column("dew_spread", pc.subtract(table["TEMP"], table["DEWP"]))
     return examples(table, workload=WORKLOAD, features=features)
 
 

@@ -363,7 +363,7 @@ def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
 
 
 REFUSED: Sequence[tuple[str, tuple[TensorSpec, ...], str]] = (
-    ("feedforward", (IMAGE,), "numbers and categories for the family feedforward, got 'scan"),
+    ("feedforward", (IMAGE,), "numbers and categories, for the family feedforward, got 'scan"),
     ("cnn", (NUMBERS,), "one image or one history, and numbers and categories beside it, for the family cnn"),
     ("cnn", (IMAGE, PAST), "one image or one history"),
     ("cnn", (WORDS,), "one image or one history"),

@@ -106,7 +106,7 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     (
         "electricity",
         {"prediction.features": ["period", {"name": "load", "history": ["nswdemand"], "hours": 24}]},
-        "numbers and categories for the family feedforward, got 'load'",
+        "numbers and categories, for the family feedforward, got 'numbers",
     ),
     ("xray", {"tuning": {"parameters": {"channels": [[8, 16], [16]]}, "max_jobs": 2, "budget_usd": 9}}, None),
     (
