@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.comparison import SIGNS, read_comparison
@@ -137,7 +137,7 @@ def test_a_request_and_a_drop_compare_two_cells_alike(kinds: tuple[Kind, Kind], 
 
 NUMBER_KINDS = st.sampled_from(NUMBERS)
 HOSTILE = st.sampled_from([None, 0, -0.0, 1, 0.1, 1e308, -1e308, 5e-324, 2**53 + 1, -(2**63), "x"]) | st.floats(
-    width=32
+    -(2.0**127), 2.0**127, width=32
 )
 PARTS = st.recursive(
     st.sampled_from(["a", "b", "c", "0.1", "2", "1e308"]),
@@ -168,8 +168,7 @@ MOMENTS: dict[str, tuple[Kind, object]] = {
         "max(-x, 2, abs(-x))": 12.5,
         "min(x, 3 / 2) - 1": 0.5,
         "log(x / 0.01)": math.log(1250),
-        "x / (x - x)": None,
-        "log(-x)": None,
+        "log(-x) + x / (x - x)": None,
         "x + none": None,
         "1 / (x * 1e308 * 1e308)": None,
     }.items(),
@@ -182,8 +181,11 @@ def test_an_expression_gives_a_number_or_nothing(text: str, expected: float | No
     assert found == [expected if expected is None else pytest.approx(expected, rel=1e-15)]
 
 
-def is_json(cell: object) -> bool:
-    return not isinstance(cell, float) or math.isfinite(cell)
+def test_a_logarithm_has_the_same_bits_in_a_table_and_alone() -> None:
+    """numpy's and the system's differ from each other in the last bit of some of these."""
+    draw, log = Random(0), read_expression("log(x)", "float64", {"x": "float64"})
+    cells = [draw.lognormvariate(0, 20) for _ in range(5_000)]
+    assert log.of_rows(pa.table({"x": cells})).to_pylist() == [log.of_row({"x": cell}) for cell in cells]
 
 
 def bits(number: float | None) -> bytes | None:
@@ -200,8 +202,7 @@ def test_a_request_and_a_drop_compute_the_same_bits(text: str, kinds: tuple[Kind
     columns = [Column(name=name, kind=kind) for name, kind in zip("abc", kinds, strict=False)]
     expression = read_expression(text, kinds[3], dict(zip("abc", kinds, strict=False)))
     table = Table(name="t", columns=(*columns, Column(name="d", kind=kinds[3], derived=expression)))
-    rows: list[dict[str, Any]] = [dict(zip("abcd", row, strict=True)) for row in cells if all(map(is_json, row))]
-    assume(rows)
+    rows: list[dict[str, Any]] = [dict(zip("abcd", row, strict=True)) for row in cells]
     broken = assert_both_forms_agree(rows, table)
     with TemporaryDirectory() as folder:
         path = Path(folder, "drop.jsonl")
