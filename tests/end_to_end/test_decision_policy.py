@@ -31,15 +31,25 @@ policy:
   held_out: 0.1
 """
 
+TWO = {"  max_runtime_minutes:": "  instances: 2\n  max_runtime_minutes:"}
+"""Two instances train together."""
+
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
-    with live_electricity(tmp_path_factory.mktemp("policy"), added=POLICY) as cloud:
+    with live_electricity(tmp_path_factory.mktemp("policy"), added=POLICY, changes=TWO) as cloud:
         yield cloud
 
 
 def ask(cloud: Electricity, call: str, count: int = ASKED) -> list[dict[str, Any]]:
     return cloud.predict(call, sample(KNOWN, count))
+
+
+def test_two_instances_have_trained_what_is_live(cloud: Electricity) -> None:
+    sagemaker = cloud.client("sagemaker")
+    [job] = sagemaker.list_training_jobs(StatusEquals="Completed")["TrainingJobSummaries"]
+    trained = sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
+    assert trained["ResourceConfig"]["InstanceCount"] == 2
 
 
 def test_sure_answers_act_and_the_others_go_to_a_person(cloud: Electricity) -> None:

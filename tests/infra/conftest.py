@@ -21,7 +21,7 @@ from filelock import FileLock
 from millrace.infra.app import build
 from millrace.infra.deployer.__main__ import deployer
 from millrace.infra.options import Options, options_of
-from millrace.infra.rules.assembly import read
+from millrace.infra.rules.assembly import listed, read
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE
 from tests.consumers import with_consumers
@@ -151,6 +151,11 @@ def role_statements(templates: Mapping[str, dict[str, Any]]) -> Iterator[tuple[s
     for role in of_type(templates, "AWS::IAM::Role"):
         for policy in role.get("Policies", ()):
             yield from ((role.get("RoleName", ""), part) for part in policy["PolicyDocument"]["Statement"])
+
+
+def texts(value: Any) -> list[str]:
+    """The values of a policy as texts, also where CloudFormation puts them together."""
+    return [str(one) for one in listed(value)]
 
 
 def statements_of(templates: dict[str, dict[str, dict[str, Any]]], stage: str) -> dict[str, list[dict[str, Any]]]:

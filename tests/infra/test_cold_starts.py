@@ -81,12 +81,8 @@ def find(
     resources = {key: one for template in templates["local"].values() for key, one in template["Resources"].items()}
 
     def function(name: str) -> Function:
-        (found,) = [
-            resource["Properties"]
-            for resource in resources.values()
-            if resource["Type"] == "AWS::Lambda::Function"
-            and resource["Properties"]["FunctionName"] in (f"{PREFIX}{name}", f"{PREFIX}electricity-{name}")
-        ]
+        functions, named = of_type(templates["local"], "AWS::Lambda::Function"), (name, f"electricity-{name}")
+        (found,) = [one for one in functions if one["FunctionName"].removeprefix(PREFIX) in named]
         layers = [resources[layer["Ref"]]["Properties"]["Content"]["S3Key"] for layer in found["Layers"]]
         folders = [assets[found["Code"]["S3Key"]], *(assets[key] / "python" for key in layers), runtime]
         variables = {key: plain(value) for key, value in found["Environment"]["Variables"].items()}

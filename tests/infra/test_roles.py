@@ -16,7 +16,7 @@ from millrace.infra import job_logs
 from millrace.names import JOB_LOGS, QUERY
 from tests.credentials import set_credentials
 from tests.end_to_end.test_permissions import ON_AWS, Reason
-from tests.infra.conftest import role_statements, statements_of
+from tests.infra.conftest import role_statements, statements_of, texts
 from tests.infra.machines.contexts import DEFINITIONS, all_states, context_of
 
 Templates = dict[str, dict[str, dict[str, Any]]]
@@ -41,17 +41,12 @@ def test_what_only_aws_asks_for_is_allowed(templates: Templates, stage: str, ent
     asked = {
         action
         for role, part in role_statements(templates[stage])
-        if part["Effect"] == "Allow" and any(fnmatchcase(place, entry.resource) for place in _listed(part["Resource"]))
-        for action in _listed(part["Action"])
+        if part["Effect"] == "Allow" and any(fnmatchcase(place, entry.resource) for place in texts(part["Resource"]))
+        for action in texts(part["Action"])
         for owner in [role.removeprefix(f"millrace-{stage}-").removeprefix("electricity-")]
         if any(fnmatchcase(owner, pattern) for pattern in entry.roles)
     }
     assert set(entry.actions) <= asked
-
-
-def _listed(value: Any) -> list[str]:
-    """As texts, also where CloudFormation puts them together."""
-    return [one if isinstance(one, str) else json.dumps(one) for one in (value if isinstance(value, list) else [value])]
 
 
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction", "s3:ListObjectsV2": "s3:ListBucket"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from millrace.names import MACHINES, QUERY, STARTING_QUEUES
-from tests.infra.conftest import of_type, role_statements
+from tests.infra.conftest import of_type, role_statements, texts
 
 Templates = dict[str, dict[str, dict[str, Any]]]
 STAGES = ("local", "dev", "prod")
@@ -22,10 +22,6 @@ and looks, jobs (told apart by their role), a mapping (by its function), a targe
 
 def statements(templates: Templates, stage: str) -> list[dict[str, Any]]:
     return [part for role, part in role_statements(templates[stage]) if role.endswith("-teardown-machines")]
-
-
-def texts(value: Any) -> list[str]:
-    return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
 @pytest.mark.parametrize("stage", STAGES)

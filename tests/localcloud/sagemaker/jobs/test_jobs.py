@@ -147,19 +147,18 @@ def test_a_job_that_needs_more_memory_than_it_may_take_is_killed(cloud: Any, tra
 
 
 def test_what_does_not_fit_the_volume_fails_the_job(
-    cloud: Any, training: Any, train: Any, client: Any, bucket: str
+    cloud: Any, training: Any, train: Any, client: Any, bucket: str, monkeypatch: Any
 ) -> None:
     """An instance with a disk of its own has no volume."""
     client("s3").put_object(Bucket=bucket, Key="many/rows", Body=bytes(10_001))
-    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/many/"}}
-    jobs(cloud).gb_bytes, before = 1_000, jobs(cloud).gb_bytes
+    rows = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{bucket}/many/"}}
+    monkeypatch.setattr(jobs(cloud), "gb_bytes", 1_000)
     found = []
     for instance, size in (("ml.m5.large", 10), ("ml.m5.large", 11), ("ml.r5d.large", 10)):
         resources = {"InstanceType": instance, "InstanceCount": 1, "VolumeSizeInGB": size}
-        channels = [{"ChannelName": "rows", "DataSource": source}]
-        done = train(training(more={"InputDataConfig": channels, "ResourceConfig": resources}))
+        more = {"InputDataConfig": [{"ChannelName": "a", "DataSource": rows}], "ResourceConfig": resources}
+        done = train(training(more=more))
         found.append(done.get("FailureReason", done["TrainingJobStatus"]))
-    jobs(cloud).gb_bytes = before
     assert found == ["ClientError: Data download failed:Insufficient disk space", "Completed", "Completed"]
 
 
