@@ -76,9 +76,10 @@ class History:
         if feature.name in JOINED or feature.name in table.names:
             expected, field = "a name that no column and no other tensor has", "prediction.features"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came=feature.name)
+        # The past that a request brings lacks a derived column.
         for name in feature.history:
-            if table.column(name).kind not in NUMBERS:
-                came = f"a {table.column(name).kind}"
+            if (column := table.column(name)).kind not in NUMBERS or column.derived:
+                came = f"a {'derived ' if column.derived else ''}{column.kind}"
                 raise WorkloadError(where="contract.yaml", field=name, expected="a number in a history", came=came)
         return cls(
             name=feature.name,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millrace.contract.expression import read_expression
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
@@ -26,6 +27,7 @@ TABLE = Table(
         Column(name="seen", kind="timestamp_utc"),
         Column(name="load", kind="float64"),
         Column(name="sky", kind="string"),
+        Column(name="twice", kind="float64", derived=read_expression("load * 2", "float64", {"load": "float64"})),
     ),
 )
 
@@ -206,6 +208,7 @@ def test_a_past_of_another_form_is_refused(past: object) -> None:
         (Feature(name="past", history=("load",), hours=1), "2 to 4096 whole steps"),
         (Feature(name="past", history=("load",), hours=5, every_hours=2), "2 to 4096 whole steps"),
         (Feature(name="past", history=("sky",), hours=4), "sky: expected a number in a history, got 'a string'"),
+        (Feature(name="past", history=("twice",), hours=4), "a number in a history, got 'a derived float64'"),
         (Feature(name="load", history=("load",), hours=4), "a name that no column"),
         (Feature(name="numbers", history=("load",), hours=4), "a name that no column"),
     ],
