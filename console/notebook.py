@@ -158,7 +158,7 @@ class FittedModel:
         # What the cloud makes itself, such as a row's id, no row can break.
         judged = up_to(table, prediction, arrived=datetime.now(UTC))
         for column in table.columns:
-            judged = judged.without(column.name) if column.is_generated else judged
+            judged = judged.without(column.name) if column.generated else judged
         result = validate(rows, judged)
         found = [*opened.refused, *map(refusal, result.refused), *self._answers(result.accepted)]
         named = [with_class(each.row(task.answer), task.words) for each in sorted(found, key=lambda each: each.line)]

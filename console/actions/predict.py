@@ -177,7 +177,7 @@ def open_file(
     # The function fills generated columns: none of them is judged here.
     judged = table
     for column in table.columns:
-        judged = judged.without(column.name) if column.is_generated else judged
+        judged = judged.without(column.name) if column.generated else judged
     validator, refused, known = Validator(judged), list[RowAnswer](), [parsed_schema(table).empty_table()]
     with pq.ParquetWriter(typed, parsed_schema(table), compression="zstd") as writer:
         for part in read_drop(path, read, origin=_origin(path)):

@@ -289,7 +289,7 @@ def _labels(prediction: ProposedPrediction, rows: Table) -> Table:
         Column(
             name="prediction_id",
             kind="string",
-            required=rows.column(prediction.event_time).is_generated,
+            required=bool(rows.column(prediction.event_time).generated),
             rules=(Length(maximum=128),),
             missing_words=_missing_words(rows),
         ),
@@ -302,7 +302,7 @@ def _generated_of_label(column: Column) -> Generated:
 
     A generated event time is that of the labels' own drop. A generated row id is the prediction's, by which a label
     names its row."""
-    return ("prediction_id" if column.kind == "string" else "event_time") if column.is_generated else ""
+    return ("prediction_id" if column.kind == "string" else "event_time") if column.generated else ""
 
 
 def _of_files(table: Table) -> Iterator[tuple[str, Any]]:

@@ -172,7 +172,7 @@ def _write_rows(proposal: Proposal, histories: Sequence[History], path: Path) ->
     prediction, rows = proposal.prediction, proposal.accepted
     rows = rows if prediction.is_in_time else rows.sort_by(LINE)
     unknown = [LINE] if prediction.horizon_hours else [LINE, *prediction.label_columns]
-    unknown += [column.name for column in proposal.contract.columns if column.is_generated]
+    unknown += [column.name for column in proposal.contract.columns if column.generated]
     # With histories, the last rows that have a whole past; else simply the last rows.
     last = rows.drop_columns(unknown)
     for column in proposal.contract.columns:

@@ -239,7 +239,7 @@ def acted_then(
     secret = state_of(environment, names).get(KEY).get("secret", {"S": ""})["S"]
     acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=secret)
     return act(
-        replace(acting, float_keys=floats, is_timeless=table.column(workload.prediction.event_time).is_generated),
+        replace(acting, float_keys=floats, is_timeless=bool(table.column(workload.prediction.event_time).generated)),
         output=output,
         cells=json.loads(decision.input),
         event_time=decision.event_time,

@@ -40,7 +40,7 @@ class Predictions:
         self._contract, self._spec = load_contract(room.settings.folder), room.workload.prediction
         self._scoring, self._policy = self._contract.table("scoring"), room.workload.policy
         self.task = tasks.declare(self._spec, self._contract.label)
-        is_timeless = self._scoring.column(self._spec.event_time).is_generated
+        is_timeless = bool(self._scoring.column(self._spec.event_time).generated)
         self._standing = Standing(self._policy, room.state, is_timeless=is_timeless) if self._policy else None
         histories = encoders.histories(encoders.declare(self._spec.features, self._scoring))
         given = StoredKeys(room.dynamodb, room.names), room.workload, self._scoring, histories, self.task

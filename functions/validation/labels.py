@@ -231,7 +231,7 @@ class LabelJudge:
         from millrace.decisions.outcome_columns import join, times_of
 
         spec, contract = self._workload.prediction, self._lake.contract
-        if contract.labels.column(spec.event_time).is_generated or not rows.num_rows:
+        if contract.labels.column(spec.event_time).generated or not rows.num_rows:
             yield None, 0
             return
         times, has_time = times_of(rows, spec.event_time)

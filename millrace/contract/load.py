@@ -407,7 +407,7 @@ class _Reader:
         """The table with the rules on its rows: its keys, comparisons and bounds on the rows' number."""
         keys: list[tuple[str, ...]] = []
         comparisons: list[CellComparison] = []
-        kinds = {column.name: column.kind for column in table.columns if not column.is_generated}
+        kinds = {column.name: column.kind for column in table.columns if not column.generated}
         minimum, maximum = 0, None
         for i, rule in enumerate(quality):
             at = f"{field}.{i}"

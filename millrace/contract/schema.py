@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from millrace.contract.ahead import Ahead
 from millrace.contract.comparison import CellComparison
@@ -19,6 +19,7 @@ from millrace.contract.number_format import NumberFormat
 from millrace.contract.parts import CellPart, cells_of
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
+from millrace.contract.rules.range import usual_numbers
 from millrace.contract.rules.required import Required
 from millrace.contract.rules.rule import Rule
 from millrace.contract.time_format import TimeFormat
@@ -98,11 +99,9 @@ class Column:
         """Whether the text or the number of JSON stands for a missing cell."""
         if isinstance(value, str):
             return value in self.missing_words or self._is_missing_time(value)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not self.missing_numbers:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.missing_numbers:
             return False
-        number = cast("float", value)
-        return (number if self.kind in INTEGERS else to_float(number)) in self.missing_numbers
+        return (value if self.kind in INTEGERS else to_float(value)) in self.missing_numbers
 
     def number_of(self, value: object) -> object:
         """The number that a text stands for in this column, and of a boolean the truth of 0 and 1.
@@ -132,10 +131,6 @@ class Column:
         with suppress(ValueError):
             return self.time_of(text) in self.missing_times
         return False
-
-    @property
-    def is_generated(self) -> bool:
-        return bool(self.generated)
 
     @property
     def is_filled(self) -> bool:
@@ -171,6 +166,11 @@ class Column:
         finite = (Finite(largest=FLOAT32_MAX) if bounded else Finite(),) if self.kind in FLOATS else ()
         rules = (rule for rule in self.rules if not (self.takes_unlisted and isinstance(rule, Allowed)))
         return (*required, *finite, *rules)
+
+    @cached_property
+    def usual(self) -> tuple[Any, float, float]:
+        """See `usual_numbers`."""
+        return usual_numbers(self.kind, self.checks)
 
     @property
     def has_own_words(self) -> bool:

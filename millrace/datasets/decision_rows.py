@@ -150,7 +150,7 @@ def _join(lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, f
     bucket, workload = lake.names.platform.bucket("lake"), lake.names.workload
     # A decision lies in the folder of the day of its row, which is the day of its label.
     days: Collection[date] = rows_by_day(waiting.column(prediction_spec.event_time))
-    if lake.contract.labels.column(prediction_spec.event_time).is_generated:
+    if lake.contract.labels.column(prediction_spec.event_time).generated:
         days = _days_before(days, stored_days(s3, bucket, workload))
     # With a horizon, a label's id names the prediction of an earlier row: here it is the label of the row of its own
     # time.
@@ -179,7 +179,7 @@ def _rows_of(lake: Lake, prediction_spec: Prediction, labels: pa.Table, part: pa
     inputs = [json.loads(text) for text in part.column("input").to_pylist()]
     references = [captured.references(document, long) for document in inputs]
     contents = captured.read_all(s3, (uri for named in references for uri in named.values()))
-    is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
+    is_generated = lake.contract.labels.column(prediction_spec.event_time).generated
     kept = (
         *prediction_spec.key,
         *prediction_spec.label_columns,

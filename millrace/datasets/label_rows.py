@@ -66,7 +66,7 @@ def _labels_of(
     )
     # The labels of rows in [start, end) lie between the nearest horizon of the first and the farthest of the last row.
     nearest, farthest = (timedelta(hours=prediction_spec.horizons[at]) for at in (0, -1))
-    is_generated = lake.contract.labels.column(prediction_spec.event_time).is_generated
+    is_generated = lake.contract.labels.column(prediction_spec.event_time).generated
     until = None if is_generated or end is None else end + farthest
     inside = _inside(table.schema(), prediction_spec.event_time, start + nearest, until)
     beside = (ARRIVED, SOURCE) if name == "labels" else ()

@@ -127,7 +127,7 @@ class OnlineRoad:
         self.state = StateTable(dynamodb, settings.names)
         self._pointers = ReleasePointers(self.state)
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
-        is_timeless = self._table.column(self._spec.event_time).is_generated
+        is_timeless = bool(self._table.column(self._spec.event_time).generated)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys, is_timeless=is_timeless)
         self.invoke = endpoint.connect(settings, self.task)
         asks_both = workload.rollout.asks_challenger

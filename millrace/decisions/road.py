@@ -142,7 +142,7 @@ def complete(
 
     A generated time becomes `at`, as a row of a drop gets the time of its object. A generated id becomes the id of the
     decision, which the caller reads in the answer."""
-    found, generated = [], [column for column in table.columns if column.is_generated]
+    found, generated = [], [column for column in table.columns if column.generated]
     for number, row in enumerate(rows):
         cells = as_declared(row, table, histories)
         for column in generated:

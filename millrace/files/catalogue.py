@@ -91,7 +91,7 @@ def read_drop(path: Path, table: Table, limits: Limits | None = None, origin: Or
 def _read(path: Path, table: Table, limits: Limits, origin: Origin | None) -> Iterator[Parsed]:
     """The parts of a file that is not packed."""
     form = FORMATS[format_in(path, table)]
-    has_generated = any(column.is_generated for column in table.columns)
+    has_generated = any(column.generated for column in table.columns)
     # Rows are counted while they are read: a small compressed file may unpack to any size.
     rows = 0
     for read in form.read(path, table, limits, origin):

@@ -190,7 +190,7 @@ class Sent:
 @st.composite
 def sent(draw: st.DrawFn, subject: Subject) -> Sent:
     """Rows of the sample, some with other cells. The first is good: a file without a good row is refused whole."""
-    names = [column.name for column in subject.table.columns if not column.is_generated]
+    names = [column.name for column in subject.table.columns if not column.generated]
     changes = st.dictionaries(st.sampled_from([*names, "surprise"]), st.sampled_from(WRONG), max_size=2)
     places = st.lists(st.integers(2, len(subject.rows) // APART - 1), max_size=12, unique=True).map(lambda at: [1, *at])
     rows = subject.rows.take(pa.array([place * APART for place in draw(places)], pa.int64()))
@@ -203,7 +203,8 @@ def sent(draw: st.DrawFn, subject: Subject) -> Sent:
         past = pasts.of(row)
         found.lines.append(line)
         found.rows.append(line | past)
-        found.before.extend({**cells, **entry} for entries in past.values() for entry in entries)
+        plain = {name: cell for name, cell in cells.items() if name not in subject.table.derived}
+        found.before.extend({**plain, **entry} for entries in past.values() for entry in entries)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from millrace.contract.kinds import FLOATS, INTEGERS, TIMES, Kind, has_json_type, parse_cell
 from millrace.contract.reasons import Reason
+from millrace.contract.rules.finite import Finite
+from millrace.contract.rules.required import Required
 from millrace.contract.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -120,3 +122,16 @@ def _read_bound(declaration: Declaration, word: str) -> Bound | None:
     except (ValueError, OverflowError):
         pass
     return declaration.refuse(word, f"a bound of a {kind}", value)
+
+
+def usual_numbers(kind: Kind, rules: Sequence[Rule]) -> tuple[Any, float, float]:
+    """The type of most numbers of JSON that keep all of the rules, and two numbers between which they lie.
+
+    No type if more is to be looked at: other rules, or float32, which rounds a number onto a bound."""
+    most: float = min(INTEGERS.get(kind, 0), EXACT)
+    if {type(rule) for rule in rules} - {Required, Finite, Range} or not (most or kind == "float64"):
+        return None, 0.0, 0.0
+    limits = [rule.limits for rule in rules if isinstance(rule, Range)]
+    largest = min((rule.largest for rule in rules if isinstance(rule, Finite)), default=most)
+    lows, highs = zip((-largest, largest), *limits, strict=True)
+    return int if most else float, max(lows), min(highs)

@@ -21,7 +21,6 @@ from millrace.evaluation.gates.gate import Gate, GateSection, Verdict
 from millrace.evaluation.gates.leakage import Leakage
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.gates.parts import Parts
-from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective
 from millrace.evaluation.gates.simple import Simple
@@ -62,7 +61,6 @@ class Gates(GateSection):
     robustness: Robustness | None = None
     memorisation: Memorisation | None = None
     leakage: Leakage | None = None
-    plausibility: Plausibility | None = None
     cases: Cases | None = None
     stability: Stability | None = None
     freshness: Freshness | None = None

@@ -36,7 +36,7 @@ ANSWERS: dict[str, Any] = {
     "multiclass": {"confidence": {"at_least": 0.34, "at_most": 1}},
     "regression": {"value": {"at_least": 0}},
 }
-SAME = {"calibration", "latency", "memorisation", "leakage", "plausibility", "freshness"}
+SAME = {"calibration", "latency", "memorisation", "leakage", "freshness"}
 GATES: dict[str, Any] = {
     **DECLARED.model_dump(mode="json", include=SAME, exclude_none=True),
     "simple": {"kind": "linear"},

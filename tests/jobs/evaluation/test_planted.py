@@ -102,13 +102,13 @@ def exchanged(task: str) -> Graph:
 
 BAD = {
     "random": Planted(gate="baseline", graph=only_extra),
-    "constant": Planted(gate="plausibility", graph=lambda _: linear([0], [1.0])),
+    "constant": Planted(gate="baseline", graph=lambda _: linear([0], [1.0])),
     "infinite weights": Planted(gate="finite_weights", graph=lambda _: linear([np.inf], [0])),
     "leaked label": Planted(gate="leakage", rows=leaked),
     "worse on one slice": Planted(gate="slices", rows=bad_for_fans),
-    "wrong class order": Planted(gate="plausibility", graph=lambda _: linear([-8.0], [0])),
+    "wrong class order": Planted(gate="baseline", graph=lambda _: linear([-8.0], [0])),
     "wrong order of several classes": Planted(
-        gate="plausibility", task="multiclass", graph=lambda _: exchanged("multiclass")
+        gate="recall", task="multiclass", graph=lambda _: exchanged("multiclass")
     ),
     "worth nothing": Planted(gate="value", graph=only_extra),
     "no better than a line": Planted(gate="simple", graph=only_extra),
@@ -131,7 +131,7 @@ BAD = {
         gate="calibration", rows=lambda rows: flipped(rows, 0.2), graph=lambda _: linear([800.0], [0])
     ),
     "wrong unit": Planted(
-        gate="plausibility", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=1000)
+        gate="baseline", task="regression", graph=lambda _: linear(*plant_label("regression").weights, times=1000)
     ),
 }
 

@@ -71,7 +71,6 @@ FITTING = {
     "robustness": {"noise": 0.1, "max_rise": 0.1},
     "memorisation": {"max_gap": 0.1},
     "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
-    "plausibility": {},
     "freshness": {"max_age_days": 30},
 }
 CASES: list[tuple[str, dict[str, Any], str | None]] = [

@@ -22,12 +22,11 @@ from millrace.evaluation.gates.catalogue import Gates, judge_all
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
 from millrace.evaluation.gates.leakage import Leakage
-from millrace.evaluation.gates.plausibility import Plausibility
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective
 from millrace.evaluation.gates.slices import Slices
 from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value
-from millrace.evaluation.measures import leakage, plausibility
+from millrace.evaluation.measures import leakage
 from millrace.evaluation.measures.case import AnsweredCase, Case
 from millrace.evaluation.measures.catalogue import measure, measure_of
 from millrace.evaluation.measures.contenders import contenders
@@ -392,19 +391,3 @@ def test_an_image_that_was_saved_anew_is_a_duplicate() -> None:
     near = leakage._near_images(seen, np.concatenate([again, fresh]))
     assert near[:10].all()
     assert not near[10:].any()
-
-
-# Plausibility
-
-
-def look(case: Case) -> Any:
-    return plausibility.measure(Plausibility(), case)
-
-
-@pytest.mark.parametrize("factor", [1.0, 1000.0, 0.4536, -1.0])
-def test_the_factor_between_answers_and_labels_is_found(factor: float) -> None:
-    rows = table()
-    target = (rows["x"].to_numpy() + 5).astype(np.float32)
-    answers = (target[PARTS.test] * np.random.default_rng(0).normal(1, 0.1, TEST) / factor).astype(np.float32)
-    found = look(case_of(rows, target, Regression(), output=answers[:, None]))
-    assert found.scale == pytest.approx(factor, rel=0.02)
