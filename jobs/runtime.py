@@ -16,10 +16,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from millrace.errors import MillraceError, SettingsError
 
+ALONE = "localhost"
 FAILURE_CHARACTERS = 1024
 """SageMaker keeps so many characters of `output/failure` and `output/message`."""
 STOPPED = 143
@@ -62,9 +63,9 @@ class TrainingPlaces:
 
     @property
     def hosts(self) -> Hosts:
-        """The job's machines: from resourceconfig.json, else from SM_HOSTS and SM_CURRENT_HOST, else this one alone."""
+        """The job's machines: from resourceconfig.json, which the platform always writes, else this one alone."""
         path = self.root / "input" / "config" / "resourceconfig.json"
-        said = json.loads(path.read_bytes()) if path.exists() else _hosts_of_toolkit()
+        said = json.loads(path.read_bytes()) if path.exists() else {"hosts": [ALONE], "current_host": ALONE}
         return Hosts(
             # Sorted, so that all machines agree which one is the first.
             names=tuple(sorted(said["hosts"])),
@@ -113,12 +114,6 @@ class ProcessingPlaces:
 
     def _at(self, name: str) -> Path:
         return self.root / "processing" / name
-
-
-def _hosts_of_toolkit() -> dict[str, Any]:
-    """The hosts as AWS's training toolkit tells the programs that it starts. The platform itself sets none of this."""
-    names = json.loads(os.environ.get("SM_HOSTS", '["localhost"]'))
-    return {"hosts": names, "current_host": os.environ.get("SM_CURRENT_HOST", names[0])}
 
 
 class StopSignal:

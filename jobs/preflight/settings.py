@@ -33,9 +33,7 @@ class PreflightSettings:
             if not variables.get(f"MILLRACE_{name}"):
                 raise SettingsError(where="environment", field=f"MILLRACE_{name}", expected="a text", came="nothing")
         return cls(
-            model_version=variables["MILLRACE_MODEL_VERSION"],
-            model_digest=variables["MILLRACE_MODEL_DIGEST"],
-            instance=variables["MILLRACE_INSTANCE"],
+            **{name.lower(): variables[f"MILLRACE_{name}"] for name in NAMES},
             sample_digest=variables.get("MILLRACE_SAMPLE_DIGEST", ""),
             memory_mb=int(variables.get("MILLRACE_MEMORY_MB", "0")),
             port=int(variables.get("SAGEMAKER_BIND_TO_PORT", cls.port)),

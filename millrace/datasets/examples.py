@@ -90,16 +90,21 @@ def read_rows(
     # What is known of later moments lies in later rows, in columns that may be no features.
     ahead = KnownAhead.of(contract.rows, prediction)
     beside += [name for name in ahead.reads if name not in (*names, *beside)]
+    # Computed anew, so that another expression counts for older rows, too.
+    derived = contract.rows.derived if {*names, *extra, *beside} & contract.rows.derived.keys() else {}
+    beside += [name for one in derived.values() for name in one.sources]
     table = read_snapshot(
         folder,
         schema,
-        columns=[*names, *prediction.label_columns, *extra, *beside],
+        columns=[name for name in (*names, *prediction.label_columns, *extra, *beside) if name not in derived],
         event_time=prediction.event_time,
         key=prediction.key,
         optional=[*later, *extra, *beside, *(name for name in names if name not in required)],
         labels=LabelColumns.of(prediction, workload.name),
         files=files,
     )
+    for name, expression in derived.items():
+        table = table.append_column(name, expression.of_rows(table))
     return ahead.fill(table, table)
 
 

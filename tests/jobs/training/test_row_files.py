@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from millrace.artefact.artefact import Artefact, description_document, read_folder
@@ -253,26 +254,32 @@ def test_of_a_long_history_the_newest_steps_count() -> None:
 UNLABELLED = 300
 
 
-def examples_of(folder: Path, *, required: bool) -> Examples:
-    declared, rows = contract("regression"), make_rows("regression")
+def examples_of(folder: Path, *, required: bool = False, derived: str = "") -> Examples:
+    """Of rows without some labels, and without the column that the contract derives by now."""
+    declared, rows, document = contract("regression"), make_rows("regression"), workload("regression")
     for entry in declared["schema"]:
         for column in entry["properties"]:
             if column["name"] == "sold":
                 column["required"] = required
+    if derived:
+        numbers = {"logicalType": "number", "physicalType": "DOUBLE", "required": False}
+        declared["schema"][0]["properties"].append({"name": "twice", **numbers, "transformLogic": derived})
+        document["prediction"]["features"].append("twice")
     labels = rows["sold"].to_pylist()
     labels[:UNLABELLED] = [None] * UNLABELLED
     place = rows.column_names.index("sold")
     rows = rows.set_column(place, rows.schema.field(place), pa.array(labels, rows.schema.field(place).type))
-    snapshot = write_snapshot(folder, rows, declared, workload("regression"))
-    config = snapshot.config
+    config = (snapshot := write_snapshot(folder, rows, declared, document)).config
     declaration, known = read_workload(config / "workload.yaml"), load_contract(config)
-    return read_examples(
-        snapshot.data,
-        config / "schema.json",
-        workload=declaration,
-        contract=known,
-        features=encoders.declare(declaration.prediction.features, known.rows),
-    )
+    features = encoders.declare(declaration.prediction.features, known.rows)
+    given = {"workload": declaration, "contract": known, "features": features}
+    return read_examples(snapshot.data, config / "schema.json", **given)
+
+
+def test_a_column_is_derived_in_older_rows_too(tmp_path: Path) -> None:
+    table = examples_of(tmp_path, derived="load + load").table
+    assert table["twice"].null_count == table["load"].null_count > 0
+    assert pc.all(pc.equal(table["twice"], pc.multiply(table["load"], 2))).as_py()
 
 
 def test_they_are_left_out_where_the_contract_does_not_require_a_label(tmp_path: Path) -> None:
