@@ -16,11 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from millrace.errors import MillraceError, SettingsError
 
-ALONE = "localhost"
 FAILURE_CHARACTERS = 1024
 """SageMaker keeps so many characters of `output/failure` and `output/message`."""
 STOPPED = 143
@@ -64,8 +63,8 @@ class TrainingPlaces:
     @property
     def hosts(self) -> Hosts:
         """The job's machines: from resourceconfig.json, which the platform always writes, else this one alone."""
-        path = self.root / "input" / "config" / "resourceconfig.json"
-        said = json.loads(path.read_bytes()) if path.exists() else {"hosts": [ALONE], "current_host": ALONE}
+        path, here = self.root / "input" / "config" / "resourceconfig.json", "localhost"
+        said: Any = json.loads(path.read_bytes()) if path.exists() else {"hosts": [here], "current_host": here}
         return Hosts(
             # Sorted, so that all machines agree which one is the first.
             names=tuple(sorted(said["hosts"])),

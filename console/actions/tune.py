@@ -27,7 +27,7 @@ from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.tuning import METRICS, SearchRange, Tuning, one_try, tuning_usd, usual_tuning
 
-COPIED = ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation",
+COPIED = ("AlgorithmSpecification", "RoleArn", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
 """Fields of the machine's training job that every other training job of the workload has too."""
 STRATEGIES = {"bayesian": "Bayesian", "random": "Random"}
@@ -123,10 +123,8 @@ def deployed_training(environment: Environment, names: WorkloadNames) -> dict[st
         raise RunError(f"expected the machine {names.machine('train')}, got none: is it deployed?") from None
     # One state of the machine creates a training job: its resource is `arn:…:sagemaker:createTrainingJob.sync`.
     steps = json.loads(described["definition"])["States"].values()
-    found: dict[str, Any] = next(
-        step["Parameters"] for step in steps if "createTrainingJob" in str(step.get("Resource", ""))
-    )
-    return found
+    found: list[dict[str, Any]] = [one["Parameters"] for one in steps if "createTraining" in str(one.get("Resource"))]
+    return found[0]
 
 
 def _cost(tuning: Tuning, training: dict[str, Any]) -> float:
@@ -179,8 +177,10 @@ def job_parts(names: WorkloadNames, training: dict[str, Any], *, name: str, sour
     `name`.
 
     There are no checkpoints and no spot instances."""
+    resources = {name: value for name, value in training["ResourceConfig"].items() if name != "VolumeSizeInGB.$"}
     return {
         **{key: training[key] for key in COPIED if key in training},
+        "ResourceConfig": {"VolumeSizeInGB": source.volume_gb, **resources},
         "InputDataConfig": [_channel(one, names, name=name, source=source) for one in training["InputDataConfig"]],
         "OutputDataConfig": {
             "S3OutputPath": names.run_uri(name, "training"),

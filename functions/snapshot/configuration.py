@@ -19,7 +19,7 @@ from millrace.aws.objects import split_uri
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
 from millrace.datasets.versions import DatasetVersion
-from millrace.messages.train import GateBaseline, TrainInput
+from millrace.messages.train import TrainInput
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames
 
@@ -45,12 +45,12 @@ def configure(
     run: str,
     code_digest: str,
     champion: bool,
+    volume_gb: int,
 ) -> Configuration:
     """The configuration of the run on the pinned dataset version. `folder` has the declaration.
 
     With a champion the run's model must be no worse than it (`non_inferiority`), else better than the naive rule
     (`baseline`)."""
-    gate: GateBaseline = "non_inferiority" if champion else "baseline"
     described = Run(
         run=run,
         snapshot_id=pin.snapshot_id,
@@ -60,10 +60,11 @@ def configure(
         config_digest=digest(read_document(folder / "workload.yaml")),
         code_digest=code_digest,
         rows=pin.rows,
+        volume_gb=volume_gb,
         as_of=given.as_of,
         reason=given.reason,
         pulled=given.pulled,
-        gate=gate,
+        gate="non_inferiority" if champion else "baseline",
     )
     files = [(name, (folder / name).read_bytes()) for name in FILES]
     files += [("schema.json", pin.schema.encode()), ("labels.json", pin.labels.encode())]

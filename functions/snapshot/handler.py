@@ -48,6 +48,7 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         run=call.run,
         code_digest=ROOM.settings.code_digest,
         champion=champion is not None,
+        volume_gb=volume_gb(bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)),
     )
     write(S3, ROOM.names, made)
     answer = DatasetPinned(
@@ -57,7 +58,6 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
         unmatched=joined.unmatched,
         refused=joined.refused,
         corrections=corrections,
-        volume_gb=volume_gb(bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)),
         manifest_uri=ROOM.names.run_uri(call.run, "manifest.json"),
         config_uri=ROOM.names.run_uri(call.run, "config", ""),
     )

@@ -92,6 +92,8 @@ class PinnedRun(Message):
     """SHA-256 of the training container's image, or of its sources where no image is built."""
     rows: int
     """Rows in the snapshot."""
+    volume_gb: int = 30
+    """The volume of each instance that reads the rows."""
     as_of: Moment
     """The time that counted as now when the run started."""
     reason: TrainingReason
@@ -115,8 +117,6 @@ class DatasetPinned(PinnedRun):
     refused: int = 0
     """Late labels whose row the contract refuses."""
     corrections: Corrections = Corrections()
-    volume_gb: int
-    """The volume of each instance that reads the rows."""
     manifest_uri: str
     """SageMaker's manifest of the snapshot's data files."""
     config_uri: str

@@ -86,6 +86,7 @@ SELDOM = [Reason(*row) for row in (
     ("*", "sqs:SendMessage", "*-dead",
      "a dead letter: of a function that failed thrice, of a schedule that was refused, of no drop, of an event that "
      "the bus did not take from a machine"),
+    ("prediction", "dynamodb:DeleteItem", "*", "a request with a key was refused, which a repetition may not be"),
     ("*-audit_chain", "s3:GetObjectVersion", "*", "the function started anew, and the newest link is not its own"),
     ("training",
      "dynamodb:DeleteItem sagemaker:DeleteEndpoint sagemaker:DescribeEndpoint cloudwatch:DescribeAlarms "

@@ -71,8 +71,10 @@ def test_a_tuning_trains_as_the_machine_does(deployed: dict[str, Any]) -> None:
     assert not ParamValidator().validate(request, operation).generate_report()
     assert len(request["HyperParameterTuningJobName"]) <= 32
     definition, config = request["TrainingJobDefinition"], request["HyperParameterTuningJobConfig"]
-    for key in ("AlgorithmSpecification", "RoleArn", "ResourceConfig", "VpcConfig", "EnableNetworkIsolation"):
+    for key in ("AlgorithmSpecification", "RoleArn", "VpcConfig", "EnableNetworkIsolation"):
         assert definition[key] == deployed[key]
+    of_run = {"VolumeSizeInGB.$": "$.snapshot.answer.volume_gb"}
+    assert definition["ResourceConfig"] | of_run == deployed["ResourceConfig"] | {"VolumeSizeInGB": SOURCE.volume_gb}
     assert not {"CheckpointConfig", "EnableManagedSpotTraining"} & definition.keys()
     assert "MaxWaitTimeInSeconds" not in definition["StoppingCondition"]
     uris = [one["DataSource"]["S3DataSource"]["S3Uri"] for one in definition["InputDataConfig"]]

@@ -105,8 +105,10 @@ def test_a_line_that_is_no_row_takes_its_number_along(drive: Ingest, table: Any)
     assert [row["line"] for row in drive.quarantined()] == [3]
 
 
-def test_rows_to_score_have_such_ids_too(drive: Ingest, cloud: Cloud) -> None:
+def test_rows_to_score_have_such_ids_too(drive: Ingest, cloud: Cloud, folder: Path) -> None:
     ReleasePointers(StateTable(cloud.client("dynamodb"), drive.names)).move(Pointers(champion=version()))
+    text, declared = (home := folder / "workload.yaml").read_text(), f"{drive.names.platform.stage}: ml"
+    home.write_text(text.replace("local: ml", declared))
     body = b"\n".join(line.rpartition(b",")[0] for line in lines(range(20)).splitlines()) + b"\n"
     payload = drive.drop("scoring", "week.csv", body)
     answers = [[drive.step(function, payload) for function in ("ingestion", "validation")] for _ in range(2)]

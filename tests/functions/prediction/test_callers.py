@@ -6,7 +6,6 @@ import json
 import random
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,8 +108,7 @@ def test_an_id_is_its_caller_s_own(predict: Handler) -> None:
 
 def test_a_key_that_is_free_again_decides_under_another_id() -> None:
     first, other = (KeyedRequest(caller=ARN, key="order-1", body=body) for body in "ab")
-    assert other.id == first.id
-    assert other.call_id != first.call_id
+    assert (other.id == first.id, other.call_id == first.call_id) == (True, False)
 
 
 def test_a_key_with_another_body_is_refused(predict: Handler, decisions: Callable[[], list[str]]) -> None:
@@ -141,10 +139,9 @@ def test_a_second_request_with_the_key_waits_for_the_first(predict: Handler, end
 
 
 def test_it_goes_on_when_the_first_must_be_over(predict: Handler) -> None:
-    gate = sys.modules["millrace.functions.prediction.handler"].GATE
     over = SimpleNamespace(get_remaining_time_in_millis=lambda: -1_000)
-    once = partial(gate.once, KeyedRequest(caller=ARN, key="order-1", body="a"), over)
-    assert once(lambda: once(lambda: {"answer": 1})) == {"answer": 1}
+    gate, asked = sys.modules["millrace.functions.prediction.handler"].GATE, KeyedRequest(caller=ARN, key="k", body="a")
+    assert gate.once(asked, over, lambda: gate.once(asked, over, lambda: {"answer": 1})) == {"answer": 1}
 
 
 def test_a_refusal_is_not_kept(predict: Handler, endpoint: Any) -> None:

@@ -156,4 +156,3 @@ def test_what_callers_bring_is_a_file_of_their_own_that_may_come_again(predict: 
     assert [json.loads(line) for line in kept["Body"].read().splitlines()] == rows
     assert kept["Metadata"] == {"by": f"{ARN}0"}
     assert bring("labels", ARN, explain=True)[1]["error"] == "no explanations"
-    assert bring("scoring", ARN)[0] == 200, "there is no such operation, so the gateway sends none"
