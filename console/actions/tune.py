@@ -123,8 +123,8 @@ def deployed_training(environment: Environment, names: WorkloadNames) -> dict[st
         raise RunError(f"expected the machine {names.machine('train')}, got none: is it deployed?") from None
     # One state of the machine creates a training job: its resource is `arn:…:sagemaker:createTrainingJob.sync`.
     steps = json.loads(described["definition"])["States"].values()
-    found: list[dict[str, Any]] = [one["Parameters"] for one in steps if "createTraining" in str(one.get("Resource"))]
-    return found[0]
+    jobs: list[dict[str, Any]] = [one["Parameters"] for one in steps if "createTrainingJob" in str(one.get("Resource"))]
+    return jobs[0]
 
 
 def _cost(tuning: Tuning, training: dict[str, Any]) -> float:
@@ -177,7 +177,7 @@ def job_parts(names: WorkloadNames, training: dict[str, Any], *, name: str, sour
     `name`.
 
     There are no checkpoints and no spot instances."""
-    resources = {name: value for name, value in training["ResourceConfig"].items() if name != "VolumeSizeInGB.$"}
+    resources = {key: value for key, value in training["ResourceConfig"].items() if key != "VolumeSizeInGB.$"}
     return {
         **{key: training[key] for key in COPIED if key in training},
         "ResourceConfig": {"VolumeSizeInGB": source.volume_gb, **resources},

@@ -90,9 +90,8 @@ def required_instances(workloads: Iterable[Workload], stage: str) -> tuple[Need,
     """What all workloads require together, by quota.
 
     A workload has one training at a time. `train`, `monitor` and `release` have one processing job each, at most all
-    three at once. Each run of `score` that has a slot has a transform job, with as
-    many instances as its rows need. While an endpoint is updated it has two
-    fleets and a challenger.
+    three at once. Each run of `score` that has a slot has a transform job, with as many instances as its rows need.
+    While an endpoint is updated it has two fleets and a challenger.
     Raises KeyError if a workload declares no instance for the stage."""
     found: dict[str, list[Need]] = defaultdict(list)
     for workload in workloads:

@@ -141,7 +141,7 @@ def _later(operation: str, summary: str, body: str, answer: str, said: str) -> D
 def _brought(contract: Contract) -> Iterator[tuple[str, Document]]:
     """The schemas of the requests that bring rows, and of their answer."""
     for feed in BROUGHT:
-        columns = contract.table(feed).columns
+        columns = [column for column in contract.table(feed).columns if not column.derived]
         row = {"type": "object", "properties": {column.name: cell_schema(column) for column in columns}}
         yield f"{feed.title()}Request", _request(row)
     yield "Drop", _object(drop=TEXT, rows={"type": "integer"})
