@@ -8,7 +8,6 @@ from functools import partial
 from millrace.infra.rules import (
     calls,
     customer_key,
-    endpoints,
     functions,
     history,
     network_reach,
@@ -36,7 +35,6 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "network-isolation": partial(values.check, values.NETWORK_ISOLATION),
     "network-reach": network_reach.check,
     "pass-role": policies.check_pass_role,
-    "private-names": endpoints.check_private_names,
     "private-network": partial(values.check, values.PRIVATE_NETWORK),
     "quotas": sizes.check_quotas,
     "recursive-loop": functions.check_loops,

@@ -1,37 +1,41 @@
-"""Rule: everything in a VPC reaches what it calls: by its subnets' routes, past its security groups, through endpoints.
+"""Rules: the stage's own network has room for its instances, and its jobs and models reach S3 in it.
 
-jobs and models -> subnets -> route table -> gateway endpoint of S3, its policy allows what the role does
+jobs and models -> subnets -> route table -> gateway endpoint of S3
                 -> security groups -> out on 443
-functions       -> the same, and an interface endpoint for each other service that their role calls
 
-A gateway endpoint has no address in the VPC, and routes to S3's public addresses. So a security group that only lets
-out to the VPC cuts a job off from its inputs, its outputs and its model.
+S3 is all that they call: SageMaker fetches and stores their data, and the containers have no network. No function is in
+a network. A gateway endpoint has no address in the VPC, and routes to S3's public addresses. So a security group that
+only lets out to the VPC cuts a job off from its inputs, its outputs and its model.
 https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-s3.html
 
-A stage in a network of the account is checked by `millrace doctor`, as the templates have no part of that network."""
+A workload's templates read the network's ids from SSM parameters, which the platform's template writes. References are
+followed through these parameters, so all templates of a stage are one graph. A stage in a network of the account is
+checked by `millrace doctor`, as the templates have no part of that network."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from typing import Any, Literal
+from typing import Any
 
-from millrace.infra.rules.assembly import Finding, Resource, Stack, given, resources, tasks, text
-from millrace.infra.rules.endpoints import leads_to, refused
-from millrace.infra.rules.network import Resident, StageNetwork
-from millrace.infra.rules.security_groups import EVERYWHERE, id_of, leads_among, lets, ways
+from millrace.infra.rules.assembly import Finding, Resource, Stack, given, listed, resources, tasks, text
+from millrace.infra.rules.security_groups import EVERYWHERE, lets, ways
+from millrace.infra.rules.values import VPC
 
 HTTPS = 443
-BY_LAMBDA = ("ec2", "logs", "xray")
-"""Services that Lambda itself calls in the name of a function, from outside of the VPC."""
-BY_SERVICES = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
-"""Actions on a key that S3 and other services call in the name of a function."""
-GATEWAYS = ("s3", "dynamodb")
 SUBNET, GROUP = "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup"
 OF_AN_INSTANCE = 2
 """Private addresses of an instance."""
 RESERVED = 5
 """Addresses of a subnet that AWS keeps: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
+REFERENCE = re.compile(r"<([\w:]+)(\.\w+)?>")
+READ_AT_DEPLOYMENT = re.compile(r"\{\{resolve:ssm:([^:}]+)(:\d+)?\}\}")
+OWN_REGION = "<AWS::Region>"
+REGION = "MILLRACE_REGION"
+"""The environment variable that tells every function of a stage its region."""
 
 
 def check_addresses(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -47,167 +51,139 @@ def check_addresses(stacks: Sequence[Stack]) -> Iterator[Finding]:
         yield Finding(where=subnets[0].where, expected=expected, came=addresses)
 
 
+@dataclass(frozen=True)
+class StageNetwork:
+    """The templates of one stage, as a graph of their network. A place in it is `<stack>/<logical id>`."""
+
+    stacks: Sequence[Stack]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Stack]:
+        return {stack.name: stack for stack in self.stacks}
+
+    @cached_property
+    def _published(self) -> Mapping[str, Resource]:
+        return {text(one.properties.get("Name", "")): one for one in self.all("AWS::SSM::Parameter")}
+
+    @cached_property
+    def regions(self) -> frozenset[str]:
+        """The stage's region; empty if the templates tell it to no function."""
+        functions = self.all("AWS::Lambda::Function")
+        told = [given(one.properties, "Environment", "Variables", REGION) for one in functions]
+        return frozenset(text(region) for region in told if region)
+
+    def all(self, kind: str) -> Iterator[Resource]:
+        """The resources of one type."""
+        return resources(self.stacks, kind)
+
+    def find(self, kind: str, place: str) -> Resource | None:
+        """The resource of this type at the place; None if no template has one there."""
+        return next((one for one in self.all(kind) if f"{one.stack}/{one.logical_id}" == place), None)
+
+    def place(self, stack: str, value: Any) -> str:
+        """The place of the resource that the value names; else the value as text.
+
+        A reference to an SSM parameter that another template publishes is followed to the published resource."""
+        # Three forms: a reference to a resource, a parameter of the template with the type of an SSM parameter, and a
+        # `{{resolve:ssm:…}}`. A parameter's default is the name of the SSM parameter.
+        written = text(value)
+        reference, read = REFERENCE.fullmatch(written), READ_AT_DEPLOYMENT.fullmatch(written)
+        name = reference[1] if reference else ""
+        parameter = self.by_name[stack].template.get("Parameters", {}).get(name, {})
+        is_read = str(parameter.get("Type", "")).startswith("AWS::SSM::Parameter::Value<")
+        published = read[1] if read else str(parameter.get("Default", "")) if is_read else ""
+        if published in self._published:
+            found = self._published[published]
+            return self.place(found.stack, found.properties.get("Value", ""))
+        return published or (f"{stack}/{name}" if name else written)
+
+    def places(self, resource: Resource, *path: str) -> tuple[str, ...]:
+        """The places that a property of the resource names, one or a list; empty without such a property."""
+        values = given(resource.properties, *path)
+        return () if values is None else tuple(self.place(resource.stack, one) for one in listed(values))
+
+
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each missing way, once for everyone who would take it."""
     network = StageNetwork(stacks)
     if not any(network.all(SUBNET)):
         return
     said: set[str] = set()
-    for resident in network.residents():
-        for finding in _of(network, resident):
-            if str(finding) not in said:
-                said.add(str(finding))
-                yield finding
+    for stack in stacks:
+        for task in tasks([stack], *VPC):
+            for finding in _of(network, stack.name, task.where, given(task.parameters, *VPC[task.action])):
+                if str(finding) not in said:
+                    said.add(str(finding))
+                    yield finding
 
 
-def _of(network: StageNetwork, resident: Resident) -> Iterator[Finding]:
-    subnets = [network.find(SUBNET, place) for place in resident.subnets]
-    groups = [network.find(GROUP, place) for place in resident.groups]
+def _of(network: StageNetwork, stack: str, where: str, vpc: Any) -> Iterator[Finding]:
+    """The findings of a job or a model with this `VpcConfig`."""
+    in_subnets = [network.place(stack, one) for one in listed(given(vpc, "Subnets") or [])]
+    in_groups = [network.place(stack, one) for one in listed(given(vpc, "SecurityGroupIds") or [])]
+    subnets = [network.find(SUBNET, place) for place in in_subnets]
+    groups = [network.find(GROUP, place) for place in in_groups]
     if None in subnets:
-        yield Finding(where=resident.where, expected="subnets of the stage's network", came=list(resident.subnets))
+        yield Finding(where=where, expected="subnets of the stage's network", came=in_subnets)
     if None in groups or not groups:
-        yield Finding(where=resident.where, expected="a security group of its network", came=list(resident.groups))
-    # What the templates have of its network is in one VPC. Then each service that it calls must be within reach.
+        yield Finding(where=where, expected="a security group of its network", came=in_groups)
+    # What the templates have of its network is in one VPC. Then S3 must be within reach.
     known, own = [one for one in subnets if one], [one for one in groups if one]
     vpcs = {place for one in [*known, *own] for place in network.places(one, "VpcId")}
     if len(vpcs) > 1:
-        yield Finding(where=resident.where, expected="subnets and groups of one VPC", came=sorted(vpcs))
+        yield Finding(where=where, expected="subnets and groups of one VPC", came=sorted(vpcs))
     elif known and own:
-        for service in _services(resident):
-            yield from _reach(network, resident, service, known, own)
+        yield from _reach(network, known, own)
 
 
-def _services(resident: Resident) -> list[str]:
-    """The services that a job, a model or a function calls from its VPC.
-
-    For a job or a model that is only S3: SageMaker fetches and stores its data, and the container has no network."""
-    if not resident.is_function:
-        return ["s3"]
-    asked = {call.service for call in resident.calls if call.action not in BY_SERVICES}
-    return sorted(asked - set(BY_LAMBDA))
-
-
-def _reach(
-    network: StageNetwork, resident: Resident, service: str, subnets: Sequence[Resource], groups: Sequence[Resource]
-) -> Iterator[Finding]:
-    # An interface endpoint that answers is enough. S3 and DynamoDB may have a gateway endpoint instead.
-    offered = [one for _, one in network.all("AWS::EC2::VPCEndpoint") if leads_to(one, service, network.regions)]
-    interfaces = [one for one in offered if _is_interface(network, one, subnets, groups)]
-    if interfaces:
-        yield from _held_back(network, resident, service, interfaces)
-    elif service in GATEWAYS:
-        yield from _reach_gateway(network, resident, service, offered, subnets, groups)
-    else:
-        expected = f"an interface endpoint of {service} in its VPC with private DNS, that its groups lead to"
-        yield Finding(where=resident.where, expected=expected, came=_described(network))
-
-
-def _reach_gateway(
-    network: StageNetwork,
-    resident: Resident,
-    service: str,
-    offered: Sequence[Resource],
-    subnets: Sequence[Resource],
-    groups: Sequence[Resource],
-) -> Iterator[Finding]:
-    # Findings are compared by their text: without a name, one for the subnet stands for all jobs and models in it.
-    who = resident.where if resident.is_function else "the jobs and models in it"
+def _reach(network: StageNetwork, subnets: Sequence[Resource], groups: Sequence[Resource]) -> Iterator[Finding]:
+    lets_out = list(chain.from_iterable(ways(network.by_name[one.stack], one, "Egress") for one in groups))
+    endpoints = list(network.all("AWS::EC2::VPCEndpoint"))
     for subnet in subnets:
         tables = _tables(network, subnet)
-        taken = [one for one in offered if _is_gateway(network, one, subnet, tables)]
-        if not taken:
+        if not any(_is_gateway(network, one, subnet, tables) for one in endpoints):
             regions = f" in {', '.join(sorted(network.regions))}" if network.regions else ""
-            expected = f"a route table with a gateway endpoint of {service}{regions}, for {who}"
-            yield Finding(where=subnet.where, expected=expected, came={"tables": tables, **_described(network)})
-        yield from _held_back(network, resident, service, taken)
-        yield from _other_routes(network, tables, groups)
-    if not any(_leads_to_gateway(way) for way in _ways(network, groups, "Egress")):
-        expected = f"egress on {HTTPS} to the prefix list of {service} or to {EVERYWHERE}"
-        yield Finding(where=groups[0].where, expected=expected, came=list(_ways(network, groups, "Egress")))
-
-
-def _held_back(
-    network: StageNetwork, resident: Resident, service: str, endpoints: Sequence[Resource]
-) -> Iterator[Finding]:
-    """A finding for each endpoint with a policy that refuses calls of this role."""
-    calls = [call for call in resident.calls if call.service == service]
-    # Policies refer to a bucket of the template by its logical id. With its name instead, patterns can be compared.
-    names = {
-        f"<{one.logical_id}.Arn>": f"arn:aws:s3:::{text(one.properties.get('BucketName', place))}"
-        for place, one in network.all("AWS::S3::Bucket")
-    }
-    for endpoint in endpoints:
-        if held := refused(endpoint, calls, names):
-            yield Finding(where=endpoint.where, expected=f"a policy for {resident.where}, with {held}", came="none")
+            expected = f"a route table with a gateway endpoint of s3{regions}, for the jobs and models in it"
+            routed = {
+                text(one.properties.get("ServiceName", "")): list(network.places(one, "RouteTableIds"))
+                for one in endpoints
+            }
+            yield Finding(where=subnet.where, expected=expected, came={"tables": tables, **routed})
+        # A group that lets out to everywhere only reaches S3 as long as the route to the endpoint is the only one.
+        if any(way.get("CidrIp") == EVERYWHERE for way in lets_out):
+            expected = f"no route beside the endpoint's, since {groups[0].logical_id} lets out to {EVERYWHERE}"
+            for route in network.all("AWS::EC2::Route"):
+                if not set(tables).isdisjoint(network.places(route, "RouteTableId")):
+                    came = route.properties.get("DestinationCidrBlock")
+                    yield Finding(where=route.where, expected=expected, came=came)
+    if not any(_leads_to_gateway(way) for way in lets_out):
+        expected = f"egress on {HTTPS} to the prefix list of s3 or to {EVERYWHERE}"
+        yield Finding(where=groups[0].where, expected=expected, came=lets_out)
 
 
 def _tables(network: StageNetwork, subnet: Resource) -> list[str]:
     """The subnet's route tables. None if it uses the VPC's main table: no endpoint of a template can be in that one."""
     place = f"{subnet.stack}/{subnet.logical_id}"
-    associated = (one for _, one in network.all("AWS::EC2::SubnetRouteTableAssociation"))
     return [
         table
-        for one in associated
+        for one in network.all("AWS::EC2::SubnetRouteTableAssociation")
         if place in network.places(one, "SubnetId")
         for table in network.places(one, "RouteTableId")
     ]
 
 
 def _is_gateway(network: StageNetwork, endpoint: Resource, subnet: Resource, tables: Sequence[str]) -> bool:
+    """Whether the endpoint is the gateway to S3 of this region, and the subnet's route tables lead to it."""
+    # A template has the region as text, as a Ref, or within an Fn::Sub.
+    name = text(endpoint.properties.get("ServiceName", "")).replace("${AWS::Region}", OWN_REGION).strip("<>")
+    region = "|".join(map(re.escape, [*network.regions, OWN_REGION])) if network.regions else ".+"
+    is_s3 = re.fullmatch(rf"(cn\.)?com\.amazonaws\.({region})\.s3", name) is not None
     is_there = network.places(endpoint, "VpcId") == network.places(subnet, "VpcId")
     # Without a type CloudFormation makes a gateway endpoint.
     kind = endpoint.properties.get("VpcEndpointType", "Gateway")
-    return kind == "Gateway" and is_there and not set(tables).isdisjoint(network.places(endpoint, "RouteTableIds"))
-
-
-def _is_interface(
-    network: StageNetwork, endpoint: Resource, subnets: Sequence[Resource], groups: Sequence[Resource]
-) -> bool:
-    """Whether the endpoint answers by the service's own name in this VPC, and all groups let the traffic through.
-
-    `groups` must let it out to the endpoint, and the endpoint's own groups must let it in."""
-    asked = endpoint.properties
-    if asked.get("VpcEndpointType") != "Interface" or str(asked.get("PrivateDnsEnabled")).lower() != "true":
-        return False
-    if network.places(endpoint, "VpcId") != network.places(subnets[0], "VpcId") or not asked.get("SubnetIds"):
-        return False
-    # The groups let out to the endpoint's groups, and the endpoint's groups let in from these.
-    doors = [one for place in network.places(endpoint, "SecurityGroupIds") if (one := network.find(GROUP, place))]
-    out = any(_leads_among(network, way, doors) for way in _ways(network, groups, "Egress"))
-    return out and any(_leads_among(network, way, groups) for way in _ways(network, doors, "Ingress"))
-
-
-def _ways(
-    network: StageNetwork, groups: Sequence[Resource], direction: Literal["Ingress", "Egress"]
-) -> Iterator[Mapping[str, Any]]:
-    return chain.from_iterable(ways(network.stack_of(group), group, direction) for group in groups)
+    is_routed = not set(tables).isdisjoint(network.places(endpoint, "RouteTableIds"))
+    return is_s3 and is_there and kind == "Gateway" and is_routed
 
 
 def _leads_to_gateway(way: Mapping[str, Any]) -> bool:
     return lets(way, "tcp", "6", port=HTTPS) and ("DestinationPrefixListId" in way or way.get("CidrIp") == EVERYWHERE)
-
-
-def _leads_among(network: StageNetwork, way: Mapping[str, Any], others: Sequence[Resource]) -> bool:
-    """Whether the way leads to or from one of these groups, their whole VPC or everywhere, on port 443."""
-    vpcs = [vpc for one in others for vpc in network.places(one, "VpcId")]
-    cidrs = {one.properties.get("CidrBlock") for place, one in network.all("AWS::EC2::VPC") if place in vpcs}
-    return lets(way, "tcp", "6", port=HTTPS) and leads_among(way, map(id_of, others), cidrs)
-
-
-def _other_routes(network: StageNetwork, tables: Sequence[str], groups: Sequence[Resource]) -> Iterator[Finding]:
-    """A finding for each other route, if a group lets out to everywhere.
-
-    Such a group only reaches S3 as long as the route to the endpoint is the only one."""
-    if any(way.get("CidrIp") == EVERYWHERE for way in _ways(network, groups, "Egress")):
-        expected = f"no route beside the endpoint's, since {groups[0].logical_id} lets out to {EVERYWHERE}"
-        for _, route in network.all("AWS::EC2::Route"):
-            if not set(tables).isdisjoint(network.places(route, "RouteTableId")):
-                yield Finding(where=route.where, expected=expected, came=route.properties.get("DestinationCidrBlock"))
-
-
-def _described(network: StageNetwork) -> dict[str, Any]:
-    """The route tables of each endpoint in the templates, by the endpoint's service."""
-    return {
-        text(one.properties.get("ServiceName", "")): list(network.places(one, "RouteTableIds"))
-        for _, one in network.all("AWS::EC2::VPCEndpoint")
-    }

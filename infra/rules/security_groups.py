@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from millrace.infra.rules.assembly import Finding, Resource, Stack, given, tasks, text
@@ -42,12 +42,6 @@ def lets(way: Mapping[str, Any], *protocols: str, port: int = 0) -> bool:
     return str(way["IpProtocol"]) == "-1" or (str(way["IpProtocol"]) in protocols and ports)
 
 
-def leads_among(way: Mapping[str, Any], groups: Iterable[str], networks: Iterable[Any]) -> bool:
-    """Whether the way leads to or from one of these groups, by their ids, one of these blocks, or everywhere."""
-    named = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
-    return not named.isdisjoint(groups) or way.get("CidrIp") in {EVERYWHERE, *networks}
-
-
 def check_inter_container(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each job without encryption on several instances, or on a number that is only known at run time.
 
@@ -81,4 +75,5 @@ def _is_among(way: Mapping[str, Any], stack: Stack, group: Resource) -> bool:
     networks = {
         one.properties.get("CidrBlock") for one in stack.resources("AWS::EC2::VPC") if f"<{one.logical_id}>" == vpc
     }
-    return leads_among(way, [id_of(group)], networks)
+    named = {text(way[key]) for key in ("SourceSecurityGroupId", "DestinationSecurityGroupId") if key in way}
+    return id_of(group) in named or way.get("CidrIp") in {EVERYWHERE, *networks}
