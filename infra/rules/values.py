@@ -340,9 +340,6 @@ TRANSFORM_PAYLOAD = (Check(kinds=TRANSFORM, find=_payload),)
 
 DROP_LIMIT = "MILLRACE_DROP_MB"
 """The environment variable with a function's limit for a drop, in MB."""
-COPIES, DEFAULT_DISK_MB = 4, 512
-"""The drop, what it unpacks to, its rows and its refused rows are in /tmp at once. Lambda gives 512 MB unless more is
-asked for, and a full disk would take the place of a refusal."""
 BESIDE_MB = 512
 """Memory beside the drop: twice what was measured, since a part with columns of text has more bytes.
 
@@ -351,18 +348,10 @@ for one of 502 MB. About 200 MB of that are Python, the libraries and the part i
 for a CSV of 154 MB, 270 MB for one of 308 MB."""
 
 
-def _disk(function: Values) -> Found:
-    limit_mb = int(given(function, "Environment", "Variables", DROP_LIMIT) or 0)
-    room_mb = given(function, "EphemeralStorage", "Size") or DEFAULT_DISK_MB
-    if limit_mb * COPIES > int(room_mb):
-        yield f"EphemeralStorage of {limit_mb * COPIES} MB at least, {COPIES} × {DROP_LIMIT}", room_mb
-
-
 def _memory(function: Values) -> Found:
     limit_mb, memory_mb = given(function, "Environment", "Variables", DROP_LIMIT), given(function, "MemorySize")
     if limit_mb is not None and int(memory_mb or 0) < int(limit_mb) + BESIDE_MB:
         yield f"MemorySize of {int(limit_mb) + BESIDE_MB} MB at least, {DROP_LIMIT} and {BESIDE_MB} MB", memory_mb
 
 
-EPHEMERAL_STORAGE = (Check(kinds=("AWS::Lambda::Function",), find=_disk),)
 DROP_MEMORY = (Check(kinds=("AWS::Lambda::Function",), find=_memory),)

@@ -14,7 +14,6 @@ import yaml
 from millrace.infra.app import NOT_ON_THE_LAPTOP
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import TEMPLATE_RULES, findings
-from millrace.infra.rules.sizes import QUOTAS
 
 HERE = Path(__file__).parent
 LONGEST_WORKLOAD = "w" * 24
@@ -22,9 +21,8 @@ LONGEST_WORKLOAD = "w" * 24
 
 
 def stack(fixture: dict[str, Any]) -> Stack:
-    """The fixture's resources, so many copies of each, and its states as a machine."""
-    copies, listed = fixture.get("copies", 1), fixture.get("resources", {})
-    resources = {f"{name}{number or ''}": one for number in range(copies) for name, one in listed.items()}
+    """The fixture's resources, and its states as a machine."""
+    resources = dict(fixture.get("resources", {}))
     if states := fixture.get("states"):
         definition = {"StartAt": next(iter(states)), "States": states}
         if (timeout := fixture.get("timeout", 3600)) is not None:
@@ -114,23 +112,12 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("AWS::SSM::Parameter::Value", "network-reach"),
         ("CidrIp", "inter-container"),
         (".sync", "sagemaker-integration"),
-        ("EphemeralStorage", "ephemeral-storage"),
         ("MemorySize", "drop-memory"),
         ("RecursiveLoop", "recursive-loop"),
         ("RoleArn", "refused-values"),
         ("MaximumWindowInMinutes", "refused-values"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
-
-
-def test_the_quotas_count_what_a_stage_takes(assemblies: dict[str, Path]) -> None:
-    """Against a quota that counts nothing; kept functions are of a stage whose `prediction_starts` says so."""
-    roles, rules, lifecycle, kept = (quota.taken(read(assemblies["dev"])) for quota in QUOTAS)
-    assert roles == {"account": 21}
-    assert set(rules) == {"bus default", "bus millrace-dev"}
-    assert min(lifecycle.values()) > 0
-    assert max(lifecycle.values()) > 10, "the lake has a rule for each folder of a workload"
-    assert kept == {"account": 0}
 
 
 def without(stack: Stack, key: str) -> Stack:
