@@ -110,22 +110,25 @@ class Looks:
 
     def _errors(self, climb: Climb, pairs: Sequence[TwoAnswers]) -> dict[str, tuple[float, float]]:
         """How wrong the two answers to each pair were whose label was wanted and has come."""
-        from millrace.decisions.outcome_columns import join_decisions
+        from millrace.decisions.columns import ColumnShape, of_decisions
+        from millrace.decisions.outcome_columns import join
 
         names, spec, contract = {place.id for place in wanted(climb)}, self._workload.prediction, self._lake.contract
         asked = [pair for pair in pairs if pair.id in names]
         if not asked:
             return {}
         times = [pair.event_time for pair in asked]
-        rows = labels_between(self._lake, spec, min(times), max(times) + timedelta(seconds=1))
-        if rows is None:
+        labels = labels_between(self._lake, spec, min(times), max(times) + timedelta(seconds=1))
+        if labels is None:
             return {}
-        labels, task = rows.to_pylist(), self._copies.task
+        task = self._copies.task
+        shape = ColumnShape(cells={}, answer=task.answer)
 
         def errors(role: Role) -> dict[str, float]:
-            decisions = [self._decision(pair, role, climb) for pair in asked]
-            outcomes = join_decisions(decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
-            return {one.decision.id: one.error for one in outcomes if one.error is not None}
+            decisions = of_decisions([self._decision(pair, role, climb) for pair in asked], shape)
+            outcomes = join(decisions, labels, prediction_spec=spec, table=contract.labels, task=task)
+            known = outcomes.take(outcomes.known)
+            return dict(zip(known.column("id").to_pylist(), known.errors.tolist(), strict=True))
 
         champion, challenger = errors("champion"), errors("challenger")
         return {name: (champion[name], challenger[name]) for name in champion.keys() & challenger.keys()}

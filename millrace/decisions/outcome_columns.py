@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, lru_cache
@@ -22,18 +22,15 @@ import pyarrow.compute as pc
 
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID, Table
-from millrace.decisions.columns import INPUT, OUTPUT, ColumnShape, as_said, objects, of_decisions
+from millrace.decisions.columns import INPUT, OUTPUT, as_said, objects
 from millrace.timestamps import MICROSECOND, micros, parse_utc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from millrace.decisions.record import Decision
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
 
-    Label = Mapping[str, Any]
-    """One row of the labels: the key's columns, the event time, the label and perhaps `prediction_id`."""
     Places = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
@@ -45,17 +42,6 @@ Not all need be known: one hour that is missing in a series is a label of every 
 CELLS = ("places", "labels", "errors", "weights", "labelled_at")
 """The fields of Outcomes that have a cell for each outcome."""
 NEVER, ALWAYS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A decision that a model made, and the truth once it is known."""
-
-    decision: Decision
-    label: Any | None
-    """As in `Outcomes`."""
-    error: float | None
-    """The error as the task counts it; None without a label, or if too few of several are known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,26 +107,6 @@ def merge(parts: Sequence[Outcomes]) -> Outcomes:
     whole = {name: np.concatenate([getattr(one, name) for one in parts]) for name in CELLS}
     found = Outcomes(decisions=parts[0].decisions, **whole)
     return found.take(np.argsort(found.times, kind="stable"))
-
-
-def join_decisions(
-    decisions: Sequence[Decision], labels: Sequence[Label], *, prediction_spec: Prediction, table: Table, task: Task
-) -> list[Outcome]:
-    """The same as `join` for decisions that are at hand, each with what the model said."""
-    shape = ColumnShape(cells={}, answer=task.answer)
-    rows = pa.Table.from_pylist([dict(label) for label in labels], schema=_schema_of(labels))
-    found = join(of_decisions(decisions, shape), rows, prediction_spec=prediction_spec, table=table, task=task)
-    triples = zip(found.places.tolist(), found.labels.tolist(), found.errors.tolist(), strict=True)
-    return [
-        Outcome(decision=decisions[place].as_said, label=label, error=None if math.isnan(error) else error)
-        for place, label, error in triples
-    ]
-
-
-def _schema_of(labels: Sequence[Label]) -> pa.Schema:
-    """All columns that some label has."""
-    names = dict.fromkeys(name for label in labels for name in label)
-    return pa.schema([(name, pa.array([label.get(name) for label in labels]).type) for name in names])
 
 
 def join(decisions: pa.Table, labels: pa.Table, *, prediction_spec: Prediction, table: Table, task: Task) -> Outcomes:

@@ -16,9 +16,9 @@ import pytest
 from millrace.contract.kinds import Kind, arrow_type
 from millrace.datasets.label_evidence import answers_of
 from millrace.decisions import labelled
-from millrace.decisions.columns import ColumnShape, of_decisions
+from millrace.decisions.columns import OUTPUT, ColumnShape, of_decisions
 from millrace.decisions.labelled import SHAPE, LabelledDecisions
-from millrace.decisions.outcome_columns import join, join_decisions
+from millrace.decisions.outcome_columns import join
 from millrace.decisions.record import Decision, Withheld, canonical, to_line
 from millrace.tasks.binary import Binary
 from tests import builders
@@ -162,14 +162,15 @@ def test_the_answers_to_labels_are_those_of_decisions_at_hand(tmp_path: Path, mo
             found.add(part)
         outcomes = join(found.known(), labels, **joined, task=task)
         answers = answers_of(outcomes, found.inputs, is_share=True, but_of=["b"])
-        told = [
-            one
-            for one in join_decisions(history.latest(), labels.to_pylist(), **joined, task=task)
-            if one.error is not None
+        told = join(of_decisions(history.latest(), shape), labels, **joined, task=task)
+        told = told.take(told.known)
+        values, sure = (told.column(OUTPUT + name).to_pylist() for name in ("value", "confidence"))
+        said = [
+            (str(value), error, one or None)
+            for value, error, one in zip(values, told.errors.tolist(), sure, strict=True)
         ]
-        said = [(str(one.decision.value), one.error, one.decision.output["confidence"] or None) for one in told]
         if answers is None:
-            assert not told
+            assert not said
             continue
         answered += 1
         confidences = [None if np.isnan(one) else one for one in answers.confidence.tolist()]

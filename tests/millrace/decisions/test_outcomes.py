@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from millrace.aws.queues import MESSAGE_BYTES
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract
-from millrace.decisions.outcome_columns import join_decisions
+from millrace.decisions.columns import ColumnShape, of_decisions
+from millrace.decisions.outcome_columns import join
 from millrace.decisions.portion import MOST, bodies
 from millrace.decisions.record import Decision
 from millrace.tasks.binary import Binary
@@ -58,6 +61,14 @@ def labels(*rows: tuple[datetime, int], ids: tuple[str | None, ...] = ()) -> lis
     return [row | {"prediction_id": name} for row, name in zip(found, ids, strict=True)] if ids else found
 
 
+def joined(decisions: list[Decision], rows: Any, spec: Prediction, contract: Contract, task: Any) -> dict[str, Any]:
+    """By id the label and the error of each outcome; None for what is not known."""
+    said = of_decisions(decisions, ColumnShape(cells={}, answer=task.answer))
+    found = join(said, pa.Table.from_pylist(rows), prediction_spec=spec, table=contract.labels, task=task)
+    errors = [None if math.isnan(error) else error for error in found.errors.tolist()]
+    return dict(zip(found.column("id").to_pylist(), zip(found.labels.tolist(), errors, strict=True), strict=True))
+
+
 @pytest.mark.parametrize(
     ("decisions", "rows", "expected"),
     [
@@ -76,8 +87,7 @@ def labels(*rows: tuple[datetime, int], ids: tuple[str | None, ...] = ()) -> lis
 def test_a_label_belongs_to_the_first_decision_on_its_row(
     decisions: list[Decision], rows: Any, expected: Any, workload: Workload, contract: Contract
 ) -> None:
-    found = join_decisions(decisions, rows, prediction_spec=workload.prediction, table=contract.labels, task=Binary())
-    assert {one.decision.id: (one.label, one.error) for one in found} == expected
+    assert joined(decisions, rows, workload.prediction, contract, Binary()) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,14 +103,8 @@ def test_the_error_is_the_tasks(
     task: Any, value: Any, label: Any, error: float, workload: Workload, contract: Contract
 ) -> None:
     row = {"timestamp": NOON.replace(tzinfo=None), "class": label}
-    (outcome,) = join_decisions(
-        [decision("a", output={"value": value})],
-        [row],
-        prediction_spec=workload.prediction,
-        table=contract.labels,
-        task=task,
-    )
-    assert (outcome.label, outcome.error) == (label, error)
+    found = joined([decision("a", output={"value": value})], [row], workload.prediction, contract, task)
+    assert found == {"a": (label, error)}
 
 
 @pytest.mark.parametrize(("hours", "found"), [(24, True), (23, False), (0, False)])
@@ -115,10 +119,8 @@ def test_a_label_at_a_horizon_is_about_the_row_that_many_hours_before(
         ({"prediction_id": "a", "class": 1}, True),
         ({"prediction_id": "a", "timestamp": later, "class": 1}, found or not hours),
     ):
-        [outcome] = join_decisions(
-            [decision("a")], [label], prediction_spec=prediction_spec, table=contract.labels, task=Binary()
-        )
-        assert outcome.label == (1 if known else None)
+        came, _ = joined([A], [label], prediction_spec, contract, Binary())["a"]
+        assert came == (1 if known else None)
 
 
 FORECAST = Forecast(quantiles=(0.1, 0.9), horizons_hours=tuple(float(hours) for hours in range(1, 11)))
@@ -128,8 +130,7 @@ TIMED = {"column": "class", "horizon_hours": list(FORECAST.horizons_hours)}
 def forecast(value: list[float], rows: Any, workload: Workload, contract: Contract) -> Any:
     declared = workload.prediction.model_dump(exclude={"label", "horizon_hours"}) | {"label": TIMED}
     spec, said = Prediction.model_validate(declared), decision("a", output={"value": value})
-    (outcome,) = join_decisions([said], rows, prediction_spec=spec, table=contract.labels, task=FORECAST)
-    return outcome
+    return joined([said], rows, spec, contract, FORECAST)["a"]
 
 
 @pytest.mark.parametrize(
@@ -140,14 +141,13 @@ def test_the_labels_of_a_forecast_come_hour_by_hour(
 ) -> None:
     """Nine of ten are enough; each is 1 too high but the last, which is right."""
     rows = labels(*((NOON + timedelta(hours=hours), hours - (hours < 10)) for hours in come))
-    outcome = forecast([float(hours) for hours in range(1, 11)], rows, workload, contract)
-    assert outcome.error == (None if error is None else pytest.approx(error))
-    assert (outcome.label or []).count(None) == (10 - len(come) if len(come) else 0)
+    label, came = forecast([float(hours) for hours in range(1, 11)], rows, workload, contract)
+    assert came == (None if error is None else pytest.approx(error))
+    assert (label or []).count(None) == (10 - len(come) if len(come) else 0)
 
 
 def test_a_label_of_a_forecast_without_a_time_is_of_no_horizon(workload: Workload, contract: Contract) -> None:
-    outcome = forecast([1.0] * 10, [{"prediction_id": "a", "class": 1}], workload, contract)
-    assert (outcome.label, outcome.error) == (None, None)
+    assert forecast([1.0] * 10, [{"prediction_id": "a", "class": 1}], workload, contract) == (None, None)
 
 
 def read(body: str) -> list[Any]:
