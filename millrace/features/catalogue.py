@@ -209,11 +209,11 @@ def stack(features: Features, encoded: Sequence[Sequence[Any]]) -> dict[str, npt
     `encoded[row][feature]` is the part of one feature of one row."""
     import numpy as np
 
-    parts: dict[str, list[npt.NDArray[Any]]] = {}
-    for place, encoder in enumerate(features):
-        part = np.array([row[place] for row in encoded], np.dtype(encoder.spec.dtype))
-        parts.setdefault(encoder.spec.name, []).append(part)
-    return {name: found[0] if len(found) == 1 else np.concatenate(found, axis=1) for name, found in parts.items()}
+    parts = [
+        np.array([row[place] for row in encoded], np.dtype(encoder.spec.dtype))
+        for place, encoder in enumerate(features)
+    ]
+    return _together(features, parts)
 
 
 def columns(features: Features) -> tuple[str, ...]:
@@ -239,7 +239,7 @@ def summarise(features: Features, rows: pa.Table) -> pa.Table:
 
 def to_documents(features: Features) -> list[dict[str, Any]]:
     """The fitted encoders as JSON for model.json: `[{"encoder": "number", "name": "a", "optional": false}, …]`."""
-    return [{"encoder": encoder.kind, **asdict(encoder)} for encoder in features]  # type: ignore[call-overload]
+    return [{"encoder": encoder.kind, **asdict(encoder)} for encoder in features]
 
 
 def from_documents(documents: Sequence[Mapping[str, Any]]) -> Features:

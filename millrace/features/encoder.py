@@ -1,10 +1,10 @@
-"""The interface of encoders: an encoder turns one feature of a workload into a part of a tensor."""
+"""The base classes of encoders: an encoder turns one feature of a workload into a part of a tensor."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.features.parts import Meaning, Part, written
 
@@ -22,103 +22,97 @@ if TYPE_CHECKING:
     Rows = Sequence[Mapping[str, Any]]
 
 
-class Encoder(Protocol):
-    """An encoder is a frozen dataclass. Its fields are all that it needs to encode; the artefact keeps them as JSON.
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The base class of encoders. By default they learn nothing, and the columns themselves are watched.
 
-    Encoders only cast, look up and decode. Standardisation and embeddings are weights of the network. So training,
-    evaluation, serving, batch and monitoring make the same bits of a row."""
+    An encoder's fields are all that it needs to encode; the artefact keeps them as JSON. Encoders only cast, look up
+    and decode. Standardisation and embeddings are weights of the network. So training, evaluation, serving, batch and
+    monitoring make the same bits of a row."""
 
     kind: ClassVar[str]
     """The encoder's name in the catalogue."""
     takes_features: ClassVar[str]
     """The features that it can encode, in words for an error: `a column of text`."""
-    forms: ClassVar[tuple[FeatureForm | None, ...]]
+    forms: ClassVar[tuple[FeatureForm | None, ...]] = (None,)
     """The forms of features that `declare` is asked about: `history`, `calendar`; None stands for a plain column."""
-    default_for: ClassVar[tuple[FeatureKind, ...]]
+    default_for: ClassVar[tuple[FeatureKind, ...]] = ()
     """The kinds of columns and the forms of features that it encodes if workload.yaml names no encoder.
 
     No two encoders share one of them."""
-    examples: ClassVar[tuple[Any, ...]]
+    examples: ClassVar[tuple[Any, ...]] = ()
     """Cells as JSON holds them, for the tests. An encoder that refuses some cells of its columns needs them."""
 
-    @property
-    def name(self) -> str:
-        """The feature's name; for a plain column it is the column's name."""
-        ...
+    name: str
+    """The feature's name; for a plain column it is the column's name."""
 
     @classmethod
     def declare(cls, feature: Feature, table: Table) -> Self | None:
         """The encoder of `feature`, not fitted yet; None if this encoder cannot encode the feature.
 
         Raises WorkloadError for a feature that is meant for this encoder but cannot work."""
-        ...
+        raise NotImplementedError
 
     def fit(self, rows: pa.Table) -> Self:
-        """The encoder with what it has learnt from the training rows.
-
-        Most encoders learn nothing and return themselves."""
-        ...
+        """The encoder with what it has learnt from the training rows."""
+        return self
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The contract's columns that it reads."""
-        ...
+        return (self.name,)
 
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of what a row carries to a model: columns, and what was looked up in other rows."""
-        ...
+        return self.columns
 
     @property
     def spec(self) -> TensorSpec:
         """Its part of the signature. Parts with the same name of tensor are joined along their first axis."""
-        ...
+        raise NotImplementedError
 
     def encode(self, rows: pa.Table) -> npt.NDArray[Any]:
         """The encoded cells of all rows, (N, *spec.shape). Only for rows that `takes` allows."""
-        ...
+        raise NotImplementedError
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
         """Whether `encode_one` would take each row (N)."""
-        ...
+        raise NotImplementedError
 
     def encode_one(self, row: Mapping[str, Any]) -> npt.NDArray[np.generic] | list[float] | list[int]:
         """The encoded cells of one JSON row, in `spec.shape`, with the same bits as those of `encode`.
 
         Raises ValueError for a row that it does not take; the message says what was expected."""
-        ...
+        raise NotImplementedError
 
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
         """One of its `inputs` from JSON rows, as a column of the type in which a batch transform sends it."""
-        ...
+        raise NotImplementedError
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """The parts of a row that an explanation names, and which entry of the tensor comes from which part.
 
         The row must be one that `encode_one` takes."""
-        ...
+        raise NotImplementedError
 
     @property
     def watched(self) -> tuple[str, ...]:
         """The columns whose distributions the monitors watch, also summary columns such as `<name>.brightness`."""
-        ...
+        return self.columns
 
     def summarise(self, rows: pa.Table) -> pa.Table:
         """The watched columns of these rows: numbers, text or booleans."""
-        ...
+        return rows.select(self.watched)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneColumn:
-    """The base class of encoders of one column. By default they learn nothing, and the column itself is watched."""
+class OneColumn(Encoder):
+    """The base class of encoders of one column."""
 
-    forms: ClassVar[tuple[FeatureForm | None, ...]] = (None,)
-    default_for: ClassVar[tuple[FeatureKind, ...]] = ()
-    examples: ClassVar[tuple[Any, ...]] = ()
     arrow: ClassVar[str]
     """Arrow's alias of the type in which a batch transform sends the column's cells: `float64`."""
 
-    name: str
     optional: bool = False
 
     @classmethod
@@ -126,21 +120,6 @@ class OneColumn:
         """The encoder for a column of the kinds that it is the default for; None for any other column."""
         column = table.column(feature.name)
         return cls(name=feature.name, optional=not column.required) if column.kind in cls.default_for else None
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        return self.columns
-
-    @property
-    def spec(self) -> TensorSpec:
-        raise NotImplementedError
 
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
         import pyarrow as pa
@@ -157,13 +136,6 @@ class OneColumn:
         shape = tuple(size or 0 for size in self.spec.shape)
         [column] = self.columns
         return Meaning(parts=(Part(column=column, value=written(row[column])),), of_entry=np.zeros(shape, np.int64))
-
-    @property
-    def watched(self) -> tuple[str, ...]:
-        return self.columns
-
-    def summarise(self, rows: pa.Table) -> pa.Table:
-        return rows.select(self.watched)
 
 
 def as_floats(cells: Iterable[float | None]) -> list[float | None]:

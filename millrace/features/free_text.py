@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import NOWHERE, Meaning, Part
-from millrace.features.signature import JOINED, TensorSpec
+from millrace.features.signature import JOINED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,9 @@ def words_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class FreeText(OneColumn):
-    """The ids of each text (L), 0 beyond its end. Subclasses say how a text becomes ids."""
+    """The ids of each text (L), 0 beyond its end. Subclasses say how a text becomes ids.
+
+    The one cardinality of the tensor is the number of different ids, 0 included."""
 
     arrow: ClassVar[str] = "string"
     takes_features: ClassVar[str] = "a column of text without validValues"
@@ -71,11 +73,6 @@ class FreeText(OneColumn):
         They are read a batch at a time, as the rows may lie in a file that is larger than the memory."""
         for batch in rows.select([self.name]).to_batches(ROWS_AT_ONCE):
             yield from filter(None, batch[0].to_pylist())
-
-    @property
-    def spec(self) -> TensorSpec:
-        """The tensor (L) of int64; its one cardinality is the number of different ids, 0 included."""
-        raise NotImplementedError
 
     def encode(self, rows: pa.Table) -> npt.NDArray[np.int64]:
         import numpy as np

@@ -13,7 +13,7 @@ from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
 from millrace.features.as_of import time_us
 from millrace.features.calendar import times_to_arrow
-from millrace.features.encoder import as_floats
+from millrace.features.encoder import Encoder, as_floats
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 
@@ -35,7 +35,7 @@ STRETCHES = 24
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class History(Encoder):
     """A tensor of its own (N, T, F), float32, with the name of the feature; NaN where nothing was known.
 
     The last step is the row itself. The past comes in two ways:
@@ -48,8 +48,6 @@ class History:
     takes_features: ClassVar[str] = "a feature with history and hours"
     forms: ClassVar[tuple[FeatureForm | None, ...]] = ("history",)
     default_for: ClassVar[tuple[FeatureKind, ...]] = ("history",)
-    examples: ClassVar[tuple[Any, ...]] = ()
-    name: str
     history: tuple[str, ...]
     entity: tuple[str, ...]
     """The columns of the key without the event time."""
@@ -89,9 +87,6 @@ class History:
             steps=steps,
             every_hours=float(feature.every_hours),
         )
-
-    def fit(self, rows: pa.Table) -> Self:
-        return self
 
     @property
     def columns(self) -> tuple[str, ...]:
