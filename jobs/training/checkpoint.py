@@ -84,11 +84,7 @@ def save(folder: Path, at: Progress, losses_S: Tensor, state: State, *, identity
     words = {
         "identity": identity,
         "groups": [group | {"lr": float(group["lr"])} for group in known["param_groups"]],
-        "epoch": at.epoch,
-        "step": at.step,
-        "best_epoch": at.best_epoch,
-        "best_loss": at.best_loss,
-        "history": at.history,
+        "at": {name: value for name, value in vars(at).items() if name != "best"},
     }
     tensors = {name: value.cpu().contiguous() for name, value in tensors.items()}
     metadata = {"progress": (said := json.dumps(words)), "digest": _digest(said, tensors)}
@@ -207,15 +203,7 @@ def _set(words: dict[str, Any], tensors: dict[str, Tensor], state: State, of: Pr
     torch.set_rng_state(drawn.cpu())
     if (drawn := mine["cuda"]) is not None and torch.cuda.is_available():
         torch.cuda.set_rng_state(drawn.cpu())
-    progress = Progress(
-        best=_part(tensors, "best."),
-        best_loss=words["best_loss"],
-        best_epoch=words["best_epoch"],
-        epoch=words["epoch"],
-        step=words["step"],
-        history=words["history"],
-    )
-    return progress, tensors["losses"]
+    return Progress(best=_part(tensors, "best."), **words["at"]), tensors["losses"]
 
 
 def _states(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:

@@ -8,7 +8,7 @@ Axes: N rows, B rows of a step, S steps of an epoch."""
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -33,6 +33,11 @@ class Batch:
     tensors: Mapping[str, Tensor]
     target_B: Tensor
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with what `change` makes of each of its tensors and of its targets."""
+        tensors = {name: change(value) for name, value in self.tensors.items()}
+        return Batch(tensors=tensors, target_B=change(self.target_B))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resident:
@@ -51,8 +56,8 @@ class Resident:
         return sum(value.nbytes for value in (*self.tensors.values(), self.target_N))
 
     def to(self, device: torch.device) -> Resident:
-        moved = {name: value.to(device) for name, value in self.tensors.items()}
-        return Resident(tensors=moved, target_N=self.target_N.to(device))
+        moved = _moved(self.batch(slice(None)), device)
+        return Resident(tensors=moved.tensors, target_N=moved.target_B)
 
     def order(self, *, seed: int, size: int) -> Tensor:
         """The places (S, B) of the rows of each step of an epoch, shuffled by `seed`.
@@ -63,10 +68,8 @@ class Resident:
         steps = len(self) // size
         return rows_N[: steps * size].view(steps, size).to(self.target_N.device)
 
-    def batch(self, rows_B: Tensor) -> Batch:
-        return Batch(
-            tensors={name: value[rows_B] for name, value in self.tensors.items()}, target_B=self.target_N[rows_B]
-        )
+    def batch(self, rows: Tensor | slice) -> Batch:
+        return Batch(tensors={name: value[rows] for name, value in self.tensors.items()}, target_B=self.target_N[rows])
 
     def batches(self, order_SB: Tensor) -> Iterator[Batch]:
         """The batches with these rows, one for each step."""
@@ -74,18 +77,14 @@ class Resident:
 
     def spread(self, most: int) -> Resident:
         """Rows evenly spread over all of them, about `most` at most."""
-        step = 1 + (len(self) - 1) // most
-        tensors = {name: value[::step] for name, value in self.tensors.items()}
-        return Resident(tensors=tensors, target_N=self.target_N[::step])
+        some = self.batch(slice(None, None, 1 + (len(self) - 1) // most))
+        return Resident(tensors=some.tensors, target_N=some.target_B)
 
     def pieces(self) -> Iterator[Batch]:
         """All rows in their order, in pieces that a network has room for: PIECE rows and PIECE_BYTES at most."""
         size = max(1, min(PIECE, len(self) * PIECE_BYTES // max(self.bytes, 1)))
         for at in range(0, len(self), size):
-            yield self._piece(slice(at, at + size))
-
-    def _piece(self, rows: slice) -> Batch:
-        return Batch(tensors={name: value[rows] for name, value in self.tensors.items()}, target_B=self.target_N[rows])
+            yield self.batch(slice(at, at + size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +119,8 @@ class Streamed(Resident):
             while coming:
                 yield coming.popleft().result()
 
-    def _piece(self, rows: slice) -> Batch:
-        return self._sent(super()._piece(rows), None)
+    def pieces(self) -> Iterator[Batch]:
+        return (self._sent(piece, None) for piece in super().pieces())
 
     def _sent(self, batch: Batch, beside: torch.cuda.Stream | None) -> Batch:
         """The batch on the device. On the stream `beside` its copy has only begun."""
@@ -147,8 +146,7 @@ def _moved(batch: Batch, device: torch.device, *, is_pinned: bool = False) -> Ba
     def move(value: Tensor) -> Tensor:
         return (value.pin_memory() if is_pinned else value).to(device, non_blocking=is_pinned)
 
-    tensors = {name: move(value) for name, value in batch.tensors.items()}
-    return Batch(tensors=tensors, target_B=move(batch.target_B))
+    return batch.each(move)
 
 
 def place(rows: Resident, device: torch.device, *, room: int | None = None) -> Resident:

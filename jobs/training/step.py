@@ -62,9 +62,7 @@ class CudaGraph:
     def record(self, compute: Compute, batch: Batch) -> Compute:
         # A graph reads and writes the memory of its capture, so each batch is copied to the same place. `found` is such
         # a place too: each replay overwrites the loss of the one before.
-        place = Batch(
-            tensors={name: value.clone() for name, value in batch.tensors.items()}, target_B=batch.target_B.clone()
-        )
+        place = batch.each(torch.clone)
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):

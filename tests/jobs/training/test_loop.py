@@ -195,7 +195,7 @@ def test_weights_that_are_no_numbers_are_in_no_checkpoint(inputs: TrainingInputs
         train(inputs, checkpoints=tmp_path, checkpoint_every_s=0)
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
     with safe_open(tmp_path / checkpoint.NAME, "pt") as file:
-        assert json.loads(file.metadata()["progress"])["step"] == 0
+        assert json.loads(file.metadata()["progress"])["at"]["step"] == 0
 
 
 def test_a_checkpoint_of_every_step_changes_nothing(inputs: TrainingInputs, tmp_path: Path) -> None:

@@ -68,9 +68,7 @@ class Recorder:
     def record(self, compute: Compute, batch: Batch) -> Compute:
         if self.failure:
             raise RuntimeError(self.failure)
-        held = Batch(
-            tensors={name: value.clone() for name, value in batch.tensors.items()}, target_B=batch.target_B.clone()
-        )
+        held = batch.each(torch.clone)
 
         def replay(given: Batch) -> Tensor:
             self.replayed += 1
