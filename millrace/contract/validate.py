@@ -118,21 +118,6 @@ def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table)
     return ValidationResult(accepted=result.accepted.slice(0, 0), refused=tuple(refused))
 
 
-def refuse_known(rows: pa.Table, table: Table, held: tuple[Keys, ...]) -> ValidationResult:
-    """The result for rows that were valid before the table got the keys `held`; only these keys are compared."""
-    import numpy as np
-
-    good = np.ones(rows.num_rows, dtype=bool)
-    problems: Problems = defaultdict(list)
-    for keys in held:
-        seen = SeenKeys()
-        numbers = seen.number(key_of(rows, keys.columns), good)
-        for row, violation in duplicates(rows, good, keys.columns, keys, seen, numbers).items():
-            problems[row].append(violation)
-            good[row] = False
-    return ValidationResult(accepted=_take(rows, good), refused=_refuse(rows, problems, table))
-
-
 def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
     """The violation of a drop with this number of good rows; None if the contract allows the number."""
     most = table.maximum_rows

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 from millrace.datasets.changes import Attempt, Change, change
 from millrace.datasets.notes import COMPACTED
-from millrace.datasets.tables import Lake, NewDataFile
+from millrace.datasets.tables import Lake, NewDataFile, rows_of
 from millrace.errors import SnapshotError
 from millrace.packing import packed
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
 
@@ -106,21 +105,13 @@ def _write(iceberg: IcebergTable, former: Sequence[DataFile], path: Path) -> Com
     import pyarrow as pa
 
     new = NewDataFile(iceberg, path)
-    for batches in packed(_batches(iceberg, former), (attrgetter("nbytes"), GROUP_BYTES)):
+    # In the table's present columns, whatever columns it had when the files were written.
+    names = iceberg.schema().column_names
+    each = (batch for file in former for batch in rows_of(iceberg, [file], names).to_batches())
+    for batches in packed(each, (attrgetter("nbytes"), GROUP_BYTES)):
         new.add(pa.Table.from_batches(batches))
     file = new.store()
     expected = sum(each.record_count for each in former)
     if file is None or file.record_count != expected:
         raise SnapshotError(f"{iceberg.name()}: expected {expected} rows in the new file, wrote {new.rows}")
     return Compacted(former=former, file=file)
-
-
-def _batches(iceberg: IcebergTable, files: Iterable[DataFile]) -> Iterator[pa.RecordBatch]:
-    """The rows of the files in the table's present columns, whatever columns it had when they were written."""
-    from pyiceberg.expressions import AlwaysTrue
-    from pyiceberg.io.pyarrow import ArrowScan
-    from pyiceberg.table import FileScanTask
-
-    scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema(), AlwaysTrue())
-    for file in files:
-        yield from scan.to_record_batches([FileScanTask(data_file=file)])

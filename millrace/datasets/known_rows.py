@@ -23,7 +23,7 @@ import numpy as np
 from millrace.contract.kinds import as_finite_json
 from millrace.datasets.labelled_rows import join
 from millrace.datasets.labels import LabelColumns
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import Lake, rows_of
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import entity_times
 from millrace.features.known_past import KeyedColumns
@@ -268,18 +268,6 @@ def files_since(iceberg: IcebergTable, before: int | None) -> list[tuple[int, in
         parent, step = snapshot.parent_snapshot_id, step + 1
         snapshot = None if parent is None else iceberg.snapshot_by_id(parent)
     return None if snapshot is None and before is not None else found
-
-
-def rows_of(
-    iceberg: IcebergTable, files: Iterable[DataFile], names: Iterable[str], which: BooleanExpression | None = None
-) -> pa.Table:
-    """The rows of the files that the filter finds, in the table's present columns."""
-    from pyiceberg.expressions import AlwaysTrue
-    from pyiceberg.io.pyarrow import ArrowScan
-    from pyiceberg.table import FileScanTask
-
-    scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema().select(*names), which or AlwaysTrue())
-    return scan.to_table([FileScanTask(data_file=file) for file in files])
 
 
 def _unbalanced(rows: pa.Table, names: Iterable[str]) -> pa.Table:

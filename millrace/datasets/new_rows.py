@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from millrace.contract.deduplicate import Keys, Repeated, key_beside, key_of
-from millrace.contract.reasons import RowsByReason
+from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import ARRIVED, SOURCE, Table
-from millrace.contract.validate import ValidationResult, Validator, refuse_all, refuse_known, wrong_row_count
+from millrace.contract.validate import ValidationResult, Validator, refuse_all, wrong_row_count
 from millrace.datasets.iceberg import may_hold
 from millrace.datasets.labels import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake, NewDataFile
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyiceberg.expressions import BooleanExpression
@@ -104,7 +105,7 @@ class RowsInFile:
         def accept(part: pa.Table) -> None:
             nonlocal labelled_before
             file.add(with_source(part, self._source))
-            labelled_before += _count_among(part, labelled)
+            labelled_before += int(_among(part, labelled).sum())
 
         with self._quarantine() as refused:
             rows = screen(self._parsed, self._contract, accept, refused, held=self._held)
@@ -156,20 +157,21 @@ class RowsInMemory:
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file, and the number of rows with a known key, which are left out."""
+        import pyarrow as pa
+
         but_of = self._source.replaceable
         held = existing_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
-        result = refuse_known(self._rows, self._lake.contract_of(self._table), held)
+        is_known = _among(self._rows, held)
         # Their number says which rows are new: a table only gains keys, so between two attempts there can be fewer new
         # rows, never others.
-        new = result.accepted
+        new = self._rows.filter(pa.array(~is_known))
         if new.num_rows not in self._written:
             file = NewDataFile(iceberg, self._path)
             file.add(with_source(new, self._source))
             self._written[new.num_rows] = file.store()
         stored = self._written[new.num_rows]
-        return NewRows(
-            files=(stored,) if stored else (), quarantined=Counter(row.violations[0].reason for row in result.refused)
-        )
+        known = {Reason.DUPLICATE_KEY: int(is_known.sum())} if is_known.any() else {}
+        return NewRows(files=(stored,) if stored else (), quarantined=known)
 
 
 def screen(
@@ -317,15 +319,15 @@ def rows_within(
     return iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
 
 
-def _count_among(rows: pa.Table, held: Sequence[Keys]) -> int:
-    """How many of the rows have one of these keys."""
+def _among(rows: pa.Table, held: Sequence[Keys]) -> npt.NDArray[np.bool_]:
+    """Whether each of the rows has one of these keys."""
     import pyarrow.compute as pc
 
     found = np.zeros(rows.num_rows, dtype=bool)
     for keys in held:
-        own = key_of(rows, keys.columns).cast(keys.values.type)
-        found |= pc.is_in(own, value_set=keys.values).to_numpy(zero_copy_only=False)
-    return int(found.sum())
+        own = key_beside(rows, keys.columns, keys.beside).cast(keys.values.type)
+        found |= pc.is_in(own, value_set=keys.values, skip_nulls=True).to_numpy(zero_copy_only=False)
+    return found
 
 
 def extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:

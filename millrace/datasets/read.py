@@ -94,11 +94,8 @@ def read_snapshot(
     joins = labels is not None and bool(found.label_columns)
     asked = [known[name] for name in (*wanted, *((SOURCE, ARRIVED) if joins else ()))]
     optional = (*optional, SOURCE, ARRIVED)
-    if files is not None:
-        table = _in_files(found.rows, asked, optional, files=files)
-    else:
-        parts = [_read_part(path, asked, optional) for path in found.rows]
-        table = pa.concat_tables(parts, promote_options="permissive")
+    pieces = _of_one_type(found.rows, asked, optional)
+    table = files.write(pieces) if files else pa.concat_tables(pieces)
     if labels is not None and joins:
         table = _labelled(table, labels, found).select(wanted)
     _refuse_nulls(table, optional)
@@ -127,15 +124,12 @@ def _labelled(table: pa.Table, columns: LabelColumns, files: PinnedFiles) -> pa.
     return table if stays.all() else table.filter(pa.array(stays))
 
 
-def _in_files(
-    paths: Sequence[Path], columns: Sequence[SchemaColumn], optional: Sequence[str], *, files: RowFiles
-) -> pa.Table:
-    """The rows of the files in the order in which they are read, as a table with its cells in a file."""
+def _of_one_type(paths: Sequence[Path], columns: Sequence[SchemaColumn], optional: Sequence[str]) -> Iterator[pa.Table]:
+    """The rows of the files in the order in which they are read, in pieces of the same types."""
     none = pa.concat_tables([_read_none(path, columns, optional) for path in paths], promote_options="permissive")
-    pieces = chain([none], *(_read_pieces(path, columns, optional) for path in paths))
-    # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types, so
-    # that all pieces have the same types.
-    return files.write(pa.concat_tables([none, piece], promote_options="permissive") for piece in pieces)
+    # A file may lack a column or hold a narrower type. Each piece is put behind an empty table of the common types.
+    for piece in chain([none], *(_read_pieces(path, columns, optional) for path in paths)):
+        yield pa.concat_tables([none, piece], promote_options="permissive")
 
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
@@ -143,12 +137,6 @@ def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     moments = table[name].combine_chunks().cast(pa.timestamp("us"), safe=False).cast(pa.int64())
     found: npt.NDArray[np.datetime64] = np.from_dlpack(moments).view(np.dtype("datetime64[us]"))
     return found
-
-
-def _read_part(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        own = _own_names(path, file, columns, optional)
-        return _renamed(file.read(columns=list(own.values())), own, columns)
 
 
 def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:

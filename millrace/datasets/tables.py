@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyiceberg.catalog.glue import GlueCatalog
+    from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
@@ -236,6 +237,18 @@ def _data_file(iceberg: IcebergTable, location: str, size: int, footer: pq.FileM
     )
     file.spec_id = iceberg.metadata.default_spec_id  # the constructor leaves it out
     return file
+
+
+def rows_of(
+    iceberg: IcebergTable, files: Iterable[DataFile], names: Iterable[str], which: BooleanExpression | None = None
+) -> pa.Table:
+    """The rows of the files that the filter finds, in the table's present columns."""
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.io.pyarrow import ArrowScan
+    from pyiceberg.table import FileScanTask
+
+    scan = ArrowScan(iceberg.metadata, iceberg.io, iceberg.schema().select(*names), which or AlwaysTrue())
+    return scan.to_table([FileScanTask(data_file=file) for file in files])
 
 
 # A table follows a contract that has changed: columns are added and widened, none is taken away.

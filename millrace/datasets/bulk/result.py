@@ -11,9 +11,9 @@ from millrace.aws.objects import split_uri
 from millrace.contract.deduplicate import key_of
 from millrace.contract.reasons import Reason
 from millrace.datasets.expiry import GRACE
-from millrace.datasets.known_rows import files_since, rows_of
+from millrace.datasets.known_rows import files_since
 from millrace.datasets.new_rows import NewRows, comparable, extremes, unlabelled, within
-from millrace.datasets.tables import Lake, stored_file
+from millrace.datasets.tables import Lake, rows_of, stored_file
 from millrace.errors import TableMovedError
 from millrace.messages.bulk import BulkResult
 

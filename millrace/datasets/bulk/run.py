@@ -29,10 +29,9 @@ from millrace.contract.violation import RuleViolation, of_line
 from millrace.datasets.bulk.keys import Runs, RunWriter, compare, partitions, repeated
 from millrace.datasets.bulk.pieces import BulkJob, DropStream, Piece, cut, job_of, read
 from millrace.datasets.iceberg import s3_client
-from millrace.datasets.known_rows import rows_of
 from millrace.datasets.new_rows import Source, comparable, footer_bounds, screen, with_source, within
 from millrace.datasets.quarantine import schema, together
-from millrace.datasets.tables import NewDataFile
+from millrace.datasets.tables import NewDataFile, rows_of
 from millrace.errors import DropError
 from millrace.messages.bulk import Bounds, BulkPlan, BulkResult
 
