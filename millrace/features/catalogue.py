@@ -248,7 +248,9 @@ def from_documents(documents: Sequence[Mapping[str, Any]]) -> Features:
 
 
 def _from_document(document: Mapping[str, Any]) -> Encoder:
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
+    }
     kind = fields.pop("encoder", None)
     if kind not in ENCODERS:
         raise ArtefactError(f"model.json: features: expected an encoder of {', '.join(ENCODERS)}, got {kind!r}")

@@ -81,5 +81,5 @@ def read_encoder(content: bytes, declared: Pretrained, family: str, features: Fe
 
 
 def _declared(features: Features, file: PretrainedFile) -> Features:
-    given = {"pretrained": file.sizes} | ({"pieces": file.pieces} if file.pieces else {})
-    return tuple(replace(one, **given) if one.kind == file.reads else one for one in features)  # type: ignore[type-var]
+    given: dict[str, Any] = {"pretrained": file.sizes} | ({"pieces": file.pieces} if file.pieces else {})
+    return tuple(replace(one, **given) if one.kind == file.reads else one for one in features)
