@@ -41,10 +41,12 @@ LEFT_OUT = frozenset(
 """Actions that the schemas name and that no template needs."""
 UNUSED = frozenset(
     {
-        "autoscaling", "elasticfilesystem", "firehose", "lakeformation", "s3files", "s3tables", "vpc-lattice", "vpce",
+        "autoscaling", "elasticfilesystem", "firehose", "lakeformation", "s3files", "s3tables", "sso", "vpc-lattice",
+        "vpce",
     }
 )  # fmt: skip
-"""Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation."""
+"""Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation,
+Identity Center."""
 WITHOUT_RESOURCE = frozenset(
     {
         # Of composite alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
@@ -85,8 +87,11 @@ PASSED_FOR = {
 """Services to which templates pass a role only for one type of resource, by that type."""
 PASSED_TO = tuple(f"{one}.amazonaws.com" for one in ("codedeploy", "events", "lambda", "scheduler", "states"))
 """Services to which every stage's templates pass roles."""
-LINKED = ("apidestinations.events.amazonaws.com", "delivery.logs.amazonaws.com", "ops.apigateway.amazonaws.com")
-"""Services that make a role of their own at first use: for the webhook, for the flow log, and for a REST API."""
+LINKED = tuple(
+    f"{one}.amazonaws.com"
+    for one in ("apidestinations.events", "delivery.logs", "ops.apigateway", "ops.emr-serverless")
+)
+"""Services that make a role of their own at first use: for the webhook, the flow log, a REST API, and Spark."""
 BOUNDED = frozenset({"iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"})
 """Actions that need the boundary as a condition: without it they can give a role every right.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
@@ -199,6 +204,7 @@ def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
         "dynamodb": named("dynamodb", f"table/{prefix}-*"),
         "ec2": resource("ec2", arn("ec2", "*"), because=f"Of a part of a network. {NAMELESS}"),
         "ecr": named("ecr", f"repository/{prefix}-*"),
+        "emr-serverless": resource("emr-serverless", arn("emr-serverless", "/*"), because=f"Of Spark. {NAMELESS}"),
         "events": named("events", *buses, f"connection/{prefix}-*", f"api-destination/{prefix}-*"),
         "glue": named("glue", "catalog", *(f"{part}{platform.database}{rest}" for part, rest in GLUE)),
         "kinesis": named("kinesis", f"stream/{prefix}-*"),

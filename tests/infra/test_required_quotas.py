@@ -55,12 +55,15 @@ def test_the_most_is_what_the_machines_start_at_once(assemblies: dict[str, Path]
 
 
 def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:
-    """How many each workload has of the kind, on its fullest bus where it has one, and how many all share."""
+    """How many each workload has of the kind, on its fullest bus where it has one, and how many all share.
+
+    The role of Spark, which a stage with `bulk` has beside, is not counted."""
     found: Counter[tuple[str, str]] = Counter()
     for stack in stacks:
         owner = stack.name.removeprefix("millrace-dev-").rpartition("-")[0]
         for one in stack.resources(kind):
-            found[owner, text(one.properties.get("EventBusName", "default"))] += 1
+            if not text(one.properties.get("RoleName", "")).endswith("-bulk"):
+                found[owner, text(one.properties.get("EventBusName", "default"))] += 1
     fullest = {owner: max(count for (one, _), count in found.items() if one == owner) for owner, _ in found}
     shared = fullest.pop("", 0)
     return Counter(fullest), shared
