@@ -38,15 +38,6 @@ class Boolean(OneColumn):
         # null, false, true: -1, 0, 1, then 0, 1, 2.
         return np.from_dlpack(cells.fill_null(-1)).view(np.int64)[:, None] + 1
 
-    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        import numpy as np
-        import pyarrow as pa
-
-        cells = rows[self.name].combine_chunks()
-        if cells.type != pa.bool_():
-            return np.zeros(len(cells), np.bool_)
-        return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_) | self.optional
-
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         cell = row[self.name]
         if cell is None and self.optional:

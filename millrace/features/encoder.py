@@ -121,6 +121,19 @@ class OneColumn(Encoder):
         column = table.column(feature.name)
         return cls(name=feature.name, optional=not column.required) if column.kind in cls.default_for else None
 
+    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
+        """Whether each cell is of the type `arrow`, and there or allowed to be missing (N)."""
+        import numpy as np
+        import pyarrow as pa
+
+        cells = rows[self.name].combine_chunks()
+        # Text is large in the lake and plain in a file.
+        if cells.type != pa.type_for_alias(self.arrow) and not (
+            self.arrow == "string" and pa.types.is_large_string(cells.type)
+        ):
+            return np.zeros(len(cells), np.bool_)
+        return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_) | self.optional
+
     def to_arrow(self, name: str, rows: Rows) -> pa.Array:
         import pyarrow as pa
 

@@ -85,16 +85,6 @@ class FreeText(OneColumn):
                 ids_NL[row, : len(ids)] = ids
         return ids_NL
 
-    def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        import numpy as np
-        import pyarrow as pa
-
-        cells = rows[self.name].combine_chunks()
-        if cells.type not in (pa.string(), pa.large_string()):
-            return np.zeros(len(cells), np.bool_)
-        missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
-        return ~missing_N | self.optional
-
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         cell = row[self.name]
         if not isinstance(cell, str) and not (cell is None and self.optional):

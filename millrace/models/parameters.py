@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
-from millrace.features.signature import Signature, TensorKind
+from millrace.features.signature import JOINED, Signature, TensorKind
 from millrace.tasks.answer import has_parts
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Parameters(BaseModel):
     """How many rows the graph may answer at once, so that an answer's bits do not depend on the other rows."""
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "hidden", "head")
     """The network's modules that belong to one workload. All others are its trunk: another model can start from it."""
+    takes_one: ClassVar[tuple[TensorKind, ...]] = ()
+    """The family takes one tensor of one of these kinds; each other one checks its tensors itself."""
     example: ClassVar[Signature] = ()
     """Tensors that the default hyperparameters take beside `numbers` and `categories`. The tests fill them."""
 
@@ -102,9 +104,13 @@ class Parameters(BaseModel):
     def accepts(self, signature: Signature, task: Task) -> None:
         """Check that a network with these hyperparameters can take the tensors and serve the task.
 
+        By default it takes one tensor of the kinds `takes_one`, with or without numbers and categories, for every task.
         In `signature` a size is None if only the training rows determine it. Raises WorkloadError with field, expected
         and came if the network cannot."""
-        raise NotImplementedError
+        own = [spec.kind for spec in signature if spec.name not in JOINED]
+        if len(own) != 1 or own[0] not in self.takes_one:
+            expected = f"{' or '.join(f'one {kind}' for kind in self.takes_one)}, and numbers and categories beside it"
+            refuse(type(self).__name__.lower(), expected, signature)
 
 
 def refuse(family: str, expected: str, signature: Signature) -> NoReturn:

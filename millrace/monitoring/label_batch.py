@@ -62,7 +62,7 @@ EARLY_SHARE = 0.1
 share of the batch on, and of UNIT_LABELS with those before it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class BatchFigure:
     """One figure of a batch: a share of its labels, or a mean."""
 
@@ -76,7 +76,7 @@ class BatchFigure:
         return BatchFigure(value=value, rows=rows, is_share=self.is_share)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SureAnswers:
     """Answers of which the model was sure, and how many of them the labels contradict."""
 
@@ -130,18 +130,9 @@ class LabelBatch:
     def parse(cls, note: str) -> Self:
         """The batch of a note."""
         kept = json.loads(note)
-        return cls(
-            labels=kept["labels"],
-            contradicting=kept.get("contradicting", 0),
-            unanswered=kept.get("unanswered", 0),
-            figures={
-                name: BatchFigure(value=value, rows=rows, is_share=is_share)
-                for name, (value, rows, is_share) in kept.get("figures", {}).items()
-            },
-            sure={name: SureAnswers(rows=rows, wrong=wrong) for name, (rows, wrong) in kept.get("sure", {}).items()},
-            by=kept.get("by", ""),
-            accepted_by=kept.get("accepted_by", ""),
-        )
+        figures = {name: BatchFigure(*cells) for name, cells in kept.get("figures", {}).items()}
+        sure = {name: SureAnswers(*cells) for name, cells in kept.get("sure", {}).items()}
+        return cls(**kept | {"figures": figures, "sure": sure})
 
     def note(self) -> str:
         """The batch as JSON, for the summary of its snapshot; without what is empty."""

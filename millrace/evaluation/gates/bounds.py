@@ -14,7 +14,7 @@ from millrace.evaluation.gates.gate import (
     Positive,
     Share,
     Verdict,
-    at_most,
+    held_to,
     scaled,
     unknown,
     worst,
@@ -46,7 +46,7 @@ class Latency(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         measured, rows = report.latency_ms.p99, report.latency_ms.rows
         sentence = f"p99 {measured:.3f} ms for {rows} row(s); at most {self.max_p99_ms} ms allowed"
-        return at_most(measured, self.max_p99_ms, figure="p99 of one call", unit="ms", sentence=sentence)
+        return held_to(self.max_p99_ms, measured, figure="p99 of one call", unit="ms", sentence=sentence)
 
 
 class Size(Gate):
@@ -58,7 +58,7 @@ class Size(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         measured = report.size_mb if report.size_mb > 0 else math.nan  # there is no empty archive
         sentence = f"model.tar.gz is {report.size_mb:.3f} MB; at most {self.max_mb} MB allowed"
-        return at_most(measured, self.max_mb, figure="model.tar.gz", unit="MB", sentence=sentence)
+        return held_to(self.max_mb, measured, figure="model.tar.gz", unit="MB", sentence=sentence)
 
 
 class Freshness(Gate):
@@ -70,7 +70,7 @@ class Freshness(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         age = math.nan if report.age_days is None else report.age_days
         sentence = f"the test days ended {age:.1f} days before the training; at most {self.max_age_days:g} allowed"
-        return at_most(age, self.max_age_days, figure="age of the test days", unit="days", sentence=sentence)
+        return held_to(self.max_age_days, age, figure="age of the test days", unit="days", sentence=sentence)
 
 
 class Calibration(Gate):
@@ -88,7 +88,7 @@ class Calibration(Gate):
         figure, ece = "expected calibration error", report.metrics.get("ece")
         measured = math.nan if ece is None else ece
         sentence = f"{figure} {measured:.4f}; at most {self.max_ece} allowed"
-        return at_most(measured, self.max_ece, figure=figure, sentence=sentence)
+        return held_to(self.max_ece, measured, figure=figure, sentence=sentence)
 
 
 class Stability(Gate):
@@ -109,9 +109,9 @@ class Stability(Gate):
         if len(errors) <= self.seeds:
             return unknown(bar, f"the report holds no errors of {self.seeds} other seeds")
         amount, spread = report.error.amount, errors[-1] - errors[0]
-        return at_most(
-            spread,
+        return held_to(
             bar,
+            spread,
             figure="errors of other seeds apart",
             unit=report.error.unit,
             sentence=f"{report.error.name} {amount(errors[0])} to {amount(errors[-1])} with {len(errors)} seeds, "

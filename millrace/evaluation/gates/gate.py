@@ -5,8 +5,8 @@ A gate holds its bounds as workload.yaml declares them, and judges an evaluation
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,33 +50,17 @@ class Verdict:
     direction: Direction = "at_most"
 
 
-def at_most(
-    measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
+def held_to(
+    bound: float, measured: float, *, direction: Direction = "at_most", warns: bool = False, **words: str
 ) -> Verdict:
-    """The verdict that passes if `measured` ≤ `bound`; `warns` makes it a warning if it passes."""
+    """The verdict that passes if `measured` is on the right side of the bound; `warns` makes a pass a warning.
+
+    `words` are the verdict's sentence, figure and unit."""
     # False for NaN: every comparison with NaN is.
-    passed = measured <= bound
-    verdict = Verdict(passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
-    return replace(verdict, is_warning=passed and warns, unit=unit)
-
-
-def all_at_most(judged: Sequence[tuple[float, float, str]]) -> Verdict:
-    """The verdict that passes if every figure is at most its bound; `judged` has figure, bound and sentence of each.
-
-    It has the numbers of the first bound that is broken, else of the first one."""
-    # `not <=` instead of `>` counts NaN as broken.
-    measured, bound, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
-    sentence = "; ".join(sentence for _, _, sentence in judged)
-    return Verdict(passed=measured <= bound, measured=measured, bound=bound, sentence=sentence)
-
-
-def at_least(
-    measured: float, bound: float, *, sentence: str, figure: str, unit: str = "", warns: bool = False
-) -> Verdict:
-    """The verdict that passes if `measured` ≥ `bound`; `warns` makes it a warning if it passes."""
-    passed = measured >= bound
-    verdict = Verdict(passed=passed, measured=measured, bound=bound, sentence=sentence, figure=figure)
-    return replace(verdict, is_warning=passed and warns, unit=unit, direction="at_least")
+    passed = measured <= bound if direction == "at_most" else measured >= bound
+    return Verdict(
+        passed=passed, measured=measured, bound=bound, is_warning=passed and warns, direction=direction, **words
+    )
 
 
 def unknown(bound: float, sentence: str) -> Verdict:
@@ -150,9 +134,8 @@ class IntervalGate(Gate):
 
         `words` are the verdict's sentence, figure and unit."""
         held, doubted = self.held(found, at_most=is_most), self.doubted(found, at_most=is_most)
-        if is_most:
-            return at_most(held, bar, warns=doubted > bar, **words)
-        return at_least(held, bar, warns=doubted < bar, **words)
+        warns = doubted > bar if is_most else doubted < bar
+        return held_to(bar, held, direction="at_most" if is_most else "at_least", warns=warns, **words)
 
     def held(self, figure: Estimate, *, at_most: bool) -> float:
         """The end of the figure's interval that `refuse` holds against the bar.

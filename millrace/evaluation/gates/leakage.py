@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import model_validator
 
 from millrace.evaluation.evidence import Figures, GateEvidence
-from millrace.evaluation.gates.gate import Gate, Share, Verdict, all_at_most, unknown
+from millrace.evaluation.gates.gate import Gate, Share, Verdict, held_to, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.answer import has_parts
 
@@ -73,4 +73,6 @@ class Leakage(Gate):
             )
             if bar is not None
         ]
-        return all_at_most(judged)
+        # The first bar that is broken, NaN among these, else the first one.
+        measured, bar, _ = next((each for each in judged if not each[0] <= each[1]), judged[0])
+        return held_to(bar, measured, sentence="; ".join(sentence for *_, sentence in judged))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import FEWEST_BLOCKS, Measure
-from millrace.evaluation.gates.gate import Gate, Verdict, at_least, unsuited, words_of
+from millrace.evaluation.gates.gate import Gate, Verdict, held_to, unsuited, words_of
 from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
 
 if TYPE_CHECKING:
@@ -48,9 +48,10 @@ class NonInferiority(Gate):
         bar = self.bar(champion.error if champion else 1.0, is_share=report.error.is_share)
         # Without rows, or with an error that is no finite number, `measured` is NaN and the gate refuses.
         is_known = champion and champion.rows and math.isfinite(champion.challenger_error)
-        return at_least(
-            champion.lower_bound if champion and is_known else math.nan,
+        return held_to(
             bar,
+            champion.lower_bound if champion and is_known else math.nan,
+            direction="at_least",
             figure="lower bound of the improvement"
             + (" in log loss" if self.measure == "log_loss" else "")
             + (f", candidate {champion.candidates} on these days" if champion and champion.candidates > 1 else ""),

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from millrace.evaluation.evidence import Measure
-from millrace.evaluation.gates.gate import Verdict, at_least
+from millrace.evaluation.gates.gate import Verdict, held_to
 from millrace.evaluation.naive.rule import (
     LabelledRows,
     NaiveAnswer,
@@ -29,12 +29,8 @@ class BaseRate(NaiveGate):
     class is rare, a good model and no model are right equally often."""
 
     measure: ClassVar[Measure] = "log_loss"
+    is_of_shares: ClassVar[bool | None] = True
     kind: Literal["base_rate"]
-
-    @classmethod
-    def suits(cls, task: Task) -> bool:
-        """Whether the task's error is a share of answers: such a task has a log loss."""
-        return task.error_is_share
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
         return mean_answer(rows, task)
@@ -48,7 +44,7 @@ class BaseRate(NaiveGate):
             f"{self.margin:.1%} required"
         )
         figure = "log loss saved against the base rate"
-        return at_least(measured, self.margin, figure=figure, unit="%", sentence=sentence)
+        return held_to(self.margin, measured, direction="at_least", figure=figure, unit="%", sentence=sentence)
 
 
 class Median(NaiveGate):
@@ -58,12 +54,8 @@ class Median(NaiveGate):
     forecast is absolute. If a few labels are very large, the mean is far above most labels: a model that beats the mean
     may still be worse than the median."""
 
+    is_of_shares: ClassVar[bool | None] = False
     kind: Literal["median"]
-
-    @classmethod
-    def suits(cls, task: Task) -> bool:
-        """Whether the task predicts a number."""
-        return not task.error_is_share
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
         import numpy as np
@@ -76,12 +68,8 @@ class Mean(NaiveGate):
 
     It is easy to beat if a few labels are very large."""
 
+    is_of_shares: ClassVar[bool | None] = False
     kind: Literal["mean"]
-
-    @classmethod
-    def suits(cls, task: Task) -> bool:
-        """Whether the task predicts a number."""
-        return not task.error_is_share
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
         return mean_answer(rows, task)

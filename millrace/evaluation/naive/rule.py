@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field
 
 from millrace.evaluation.evidence import Measure
-from millrace.evaluation.gates.gate import Gate, Verdict, at_most
+from millrace.evaluation.gates.gate import Gate, Verdict, held_to
 from millrace.evaluation.report import Evaluation
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class NaiveGate(Gate):
 
     measure: ClassVar[Measure] = "error"
     """What a model and the rule are compared by."""
+    is_of_shares: ClassVar[bool | None] = None
+    """Whether it is for tasks whose error is a share of answers, which have a log loss, or for numbers; None: both."""
     kind: str
     margin: Margin
     """By how much the model's error must lie below the rule's.
@@ -95,9 +97,9 @@ class NaiveGate(Gate):
         return tuple(hours - age * max(math.ceil(hours / age), 1) for hours in horizons)
 
     @classmethod
-    def suits(cls, task: Task) -> bool:  # noqa: ARG003 - a rule that suits every task looks at none
+    def suits(cls, task: Task) -> bool:
         """Whether the rule makes sense for the task."""
-        return True
+        return cls.is_of_shares in (None, task.error_is_share)
 
     def answer(self, rows: LabelledRows, task: Task) -> NaiveAnswer:
         """The rule's answers to the test rows. Raises SnapshotError if it can answer none of them."""
@@ -115,7 +117,7 @@ class NaiveGate(Gate):
             f"{report.error.name} {report.error.amount(measured)} on {report.rows.test} rows; at most "
             f"{report.error.amount(bound)} allowed, {below} ({report.error.amount(naive)})"
         )
-        return at_most(measured, bound, figure=report.error.name, unit=report.error.unit, sentence=sentence)
+        return held_to(bound, measured, figure=report.error.name, unit=report.error.unit, sentence=sentence)
 
 
 def number(value: float | None) -> float:

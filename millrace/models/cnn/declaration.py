@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from millrace.errors import WorkloadError
-from millrace.features.signature import JOINED, Signature, TensorSpec
+from millrace.features.signature import JOINED, Signature, TensorKind, TensorSpec
 from millrace.models.parameters import Parameters, Schedule, refuse
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Cnn(ImageParameters):
 
     network: ClassVar[str] = "millrace.models.cnn.network:build"
     behind_trunk: ClassVar[tuple[str, ...]] = ("columns", "brightness", "hidden", "head")
+    takes_one: ClassVar[tuple[TensorKind, ...]] = ("image", "history")
     example: ClassVar[Signature] = (TensorSpec(name="scan", dtype="uint8", shape=(1, 16, 16)),)
 
     channels: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=6)] = (
@@ -85,9 +86,8 @@ class Cnn(ImageParameters):
 
         Raises WorkloadError for other inputs, for an image that is too small for the blocks, and for a parameter of
         images beside a history."""
+        super().accepts(signature, task)
         own = tuple(spec for spec in signature if spec.name not in JOINED)
-        if len(own) != 1 or own[0].kind not in ("image", "history"):
-            refuse("cnn", "one image or one history, and numbers and categories beside it", signature)
         if own[0].kind == "image":
             self._check_sides(own)
         elif given := sorted(self.model_fields_set & OF_IMAGES):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.features.signature import Signature, TensorKind, TensorSpec
+from millrace.models.parameters import Parameters
 
 
 class Multiscale(Parameters):
@@ -22,20 +19,13 @@ class Multiscale(Parameters):
 
     network: ClassVar[str] = "millrace.models.multiscale.network:MultiscaleNetwork"
     behind_trunk: ClassVar[tuple[str, ...]] = ("head", "linear")
+    takes_one: ClassVar[tuple[TensorKind, ...]] = ("history",)
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=8192)], ...], Field(max_length=16)] = (64,)
     """The units of each hidden layer; empty for the linear path alone."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
-
-    def accepts(self, signature: Signature, task: Task) -> None:
-        """The family takes one history, with or without numbers and categories, for every task.
-
-        Raises WorkloadError for other inputs."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if [spec.kind for spec in own] != ["history"]:
-            refuse("multiscale", "one history, and numbers and categories beside it", signature)
 
 
 def default_scales(steps: int) -> tuple[int, ...]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.features.signature import Signature, TensorKind, TensorSpec
+from millrace.models.parameters import Parameters
 
 
 class Recurrent(Parameters):
@@ -22,6 +19,7 @@ class Recurrent(Parameters):
     """The engine multiplies the state of one row with another kernel than the states of several: so two rows at least.
 
     With one row, a bit differed in 1 of 30 answers."""
+    takes_one: ClassVar[tuple[TensorKind, ...]] = ("history",)
     example: ClassVar[Signature] = (TensorSpec(name="past", dtype="float32", shape=(6, 2)),)
 
     layers: Annotated[int, Field(ge=1, le=8)] = 1
@@ -30,15 +28,6 @@ class Recurrent(Parameters):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     batch_size: Annotated[int, Field(ge=8, le=65536)] = 256
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 2e-3
-
-    def accepts(self, signature: Signature, task: Task) -> None:
-        """The family takes one history, with or without numbers and categories, for every task.
-
-        Raises WorkloadError for other inputs."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if [spec.kind for spec in own] != ["history"]:
-            family = type(self).__name__.lower()
-            refuse(family, "one history, and numbers and categories beside it", signature)
 
 
 class Gru(Recurrent):

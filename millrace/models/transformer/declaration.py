@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import FieldError
-from millrace.features.signature import JOINED, Signature, TensorSpec
-from millrace.models.parameters import Parameters, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.features.signature import Signature, TensorKind, TensorSpec
+from millrace.models.parameters import Parameters
 
 
 class Transformer(Parameters):
@@ -23,6 +20,7 @@ class Transformer(Parameters):
     """The engine multiplies one row with another kernel than several rows: so two rows at least.
 
     The attention of 32 rows of 256 pieces takes 32 MB."""
+    takes_one: ClassVar[tuple[TensorKind, ...]] = ("text", "history")
     example: ClassVar[Signature] = (TensorSpec(name="pieces", dtype="int64", shape=(10,), cardinalities=(50,)),)
 
     dimension: Annotated[int, Field(ge=2, le=2048)] = 64
@@ -39,11 +37,3 @@ class Transformer(Parameters):
         if self.dimension % self.heads:
             raise FieldError(field="dimension", expected=f"a multiple of heads ({self.heads})", came=self.dimension)
         return self
-
-    def accepts(self, signature: Signature, task: Task) -> None:
-        """The family takes one text or one history, with or without numbers and categories, for every task.
-
-        Raises WorkloadError for other inputs."""
-        own = [spec for spec in signature if spec.name not in JOINED]
-        if len(own) != 1 or own[0].kind not in ("text", "history"):
-            refuse("transformer", "one text or one history, and numbers and categories beside it", signature)

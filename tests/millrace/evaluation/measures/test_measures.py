@@ -20,7 +20,7 @@ from millrace.evaluation.evidence import Estimate, GateEvidence
 from millrace.evaluation.gates.bounds import Memorisation
 from millrace.evaluation.gates.catalogue import Gates, judge_all
 from millrace.evaluation.gates.fairness import Fairness
-from millrace.evaluation.gates.gate import Gate, Positive, Verdict, at_most
+from millrace.evaluation.gates.gate import Gate, Positive, Verdict, held_to
 from millrace.evaluation.gates.leakage import Leakage
 from millrace.evaluation.gates.robustness import Robustness
 from millrace.evaluation.gates.selective import Selective
@@ -132,7 +132,7 @@ class Sure(Gate):
     def judge(self, report: Evaluation) -> Verdict:
         found = report.of(SureEvidence)
         measured = math.nan if found is None else found.share.value
-        return at_most(measured, self.at_most, figure="sure answers", sentence=f"{measured:.1%} are sure")
+        return held_to(self.at_most, measured, figure="sure answers", sentence=f"{measured:.1%} are sure")
 
 
 class MoreGates(Gates):
