@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from millrace.console.image_folder import data_uri
-from millrace.console.pages.plot import Scale, element, places, together
+from millrace.console.pages.plot import Scale, element, together, trace
 from millrace.console.pages.template import template
 from millrace.console.pages.version import version_path, waits
 from millrace.console.presenters.catalogue import titled
@@ -237,8 +237,7 @@ def _curve(name: str, values: Sequence[float | None]) -> Markup:
     low, high = min(numbers), max(numbers)
     x = Scale(low=0, high=max(len(values) - 1, 1), start=2, stop=WIDTH - 2)
     y = Scale(low=low, high=high if high > low else low + 1, start=HEIGHT - 4, stop=4)
-    points = places((x(at), y(value)) for at, value in known)
     said = f"{name}: {len(values)} values from {figure(low)} to {figure(high)}, the last {figure(numbers[-1])}"
-    picture = element("polyline", points=points, class_="curve validation")
+    picture = trace(((x(at), y(value)) for at, value in known), "curve validation")
     svg = element("svg", picture, viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}", role="img", aria_label=said)
     return together(svg, element("span", said.partition(": ")[2], class_="detail"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Frame, Scale, apart, element, places, short, together
+from millrace.console.pages.plot import Frame, Scale, dot, element, names_at_ends, places, short, together, trace
 from millrace.console.queries.documents import Epoch
 from millrace.evaluation.evidence import AnswerBin, ForecastExample, TruthByAnswer
 from millrace.tasks.metrics import ReliabilityBin
@@ -26,32 +26,23 @@ def curves(epochs: Sequence[Epoch]) -> Markup:
     x = LOSSES.across(epochs[0].epoch, max(epochs[-1].epoch, epochs[0].epoch + 1))
     y = LOSSES.upward(min(losses) - room, max(losses) + room)
     best = min(epochs, key=lambda epoch: epoch.validation_loss)
+    last, place = epochs[-1], LOSSES.end + 8
     return LOSSES.picture(
         *(LOSSES.level(y(value), short(value)) for value in y.ticks(3)),
         *(LOSSES.below(x(value), f"{value:.0f}") for value in x.ticks(5) if value == int(value)),
-        _line(epochs, x, y, lambda epoch: epoch.train_loss, "train"),
-        _line(epochs, x, y, lambda epoch: epoch.validation_loss, "validation"),
-        *_names(epochs[-1], y),
+        trace(((x(epoch.epoch), y(epoch.train_loss)) for epoch in epochs), "curve train"),
+        trace(((x(epoch.epoch), y(epoch.validation_loss)) for epoch in epochs), "curve validation"),
+        *names_at_ends(
+            [
+                (place, y(last.train_loss), "training", "train"),
+                (place, y(last.validation_loss), "validation", "validation"),
+            ]
+        ),
         *(_spot(epoch, x) for epoch in epochs),
         _best(best, x, y),
-        element("text", "epoch", x=LOSSES.end + 8, y=LOSSES.height - 8, class_="axis"),
+        element("text", "epoch", x=place, y=LOSSES.height - 8, class_="axis"),
         element("text", "loss", x=0, y=LOSSES.top - 3, class_="axis"),
         label=f"Losses of {len(epochs)} epochs; the best is epoch {best.epoch}",
-    )
-
-
-def _line(epochs: Sequence[Epoch], x: Scale, y: Scale, of: Callable[[Epoch], float], kind: str) -> Markup:
-    points = places((x(epoch.epoch), y(of(epoch))) for epoch in epochs)
-    return element("polyline", points=points, class_=f"curve {kind}")
-
-
-def _names(last: Epoch, y: Scale) -> tuple[Markup, Markup]:
-    """The names of both lines at their ends."""
-    train, validation = apart(y(last.train_loss), y(last.validation_loss))
-    place = LOSSES.end + 8
-    return (
-        element("text", "training", x=place, y=train + 4, class_="name train"),
-        element("text", "validation", x=place, y=validation + 4, class_="name validation"),
     )
 
 
@@ -103,8 +94,7 @@ def fan(example: ForecastExample) -> Markup:
     # Hours of the past are 0 or below, hours of the forecast above 0.
     x = FORECAST.across(min(example.past_hours, default=0.0), example.hours[-1])
     y = FORECAST.upward(low, high if high > low else low + 1)
-    upper = [(x(hours), y(value)) for hours, value in zip(example.hours, example.upper, strict=True)]
-    lower = [(x(hours), y(value)) for hours, value in zip(example.hours, example.lower, strict=True)]
+    upper, lower = ([*zip(map(x, example.hours), map(y, ends), strict=True)] for ends in (example.upper, example.lower))
     title = f"{example.at.replace('T', ' ')[:16]}{', ' if example.entity else ''}{example.entity}"
     return FORECAST.picture(
         *(FORECAST.level(y(value), short(value), gap=6) for value in y.ticks(3)),
@@ -112,27 +102,16 @@ def fan(example: ForecastExample) -> Markup:
         element("line", x1=x(0), x2=x(0), y1=FORECAST.top, y2=FORECAST.foot, class_="diagonal"),
         # Along the upper ends and back along the lower ends: the outline of the interval.
         element("polygon", points=places([*upper, *reversed(lower)]), class_="fan"),
-        element("polyline", points=places(_along(example.past_hours, example.past, x, y)), class_="trace"),
-        element("polyline", points=places(_along(example.hours, example.value, x, y)), class_="answered"),
+        trace(zip(map(x, example.past_hours), map(y, example.past), strict=True), "trace"),
+        trace(zip(map(x, example.hours), map(y, example.value), strict=True), "answered"),
         *(
-            element(
-                "circle",
-                element("title", f"{hours:g} h: {value:.4g}"),
-                cx=x(hours),
-                cy=y(value),
-                r=FORECAST_DOT,
-                class_="came",
-            )
+            dot(x(hours), y(value), FORECAST_DOT, f"{hours:g} h: {value:.4g}", "came")
             for hours, value in zip(example.hours, example.truth, strict=True)
         ),
         element("text", title, x=0, y=10, class_="axis"),
         label=f"Forecast of {title} up to {example.hours[-1]:g} hours: answer with interval, and what came",
         kind="forecast",
     )
-
-
-def _along(hours: tuple[float, ...], values: tuple[float, ...], x: Scale, y: Scale) -> list[tuple[float, float]]:
-    return [(x(hour), y(value)) for hour, value in zip(hours, values, strict=True)]
 
 
 ANSWERED = Frame(width=260, height=220, left=48, right=12, top=26, bottom=34)
@@ -187,7 +166,7 @@ def _answers(one: AnswerBin, found: TruthByAnswer, x: Scale, y: Scale) -> Markup
     )
     return together(
         element("line", x1=place, x2=place, y1=y(one.truth_low), y2=y(one.truth_high), class_="spread"),
-        element("circle", element("title", tip), cx=place, cy=y(one.truth), r=ANSWERED_DOT, class_="came"),
+        dot(place, y(one.truth), ANSWERED_DOT, tip, "came"),
     )
 
 
@@ -221,10 +200,10 @@ def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
 def _confidence(one: ReliabilityBin, most: int, x: Scale, y: Scale) -> Markup:
     """The mark of one bin, and a line to the diagonal that shows how far accuracy and confidence are apart."""
     place = x(one.confidence)
-    tip = element("title", f"{one.rows} rows\nsays {one.confidence:.0%}\nright {one.accuracy:.0%}")
+    tip = f"{one.rows} rows\nsays {one.confidence:.0%}\nright {one.accuracy:.0%}"
     # The root, so that the area grows with the rows; 2 pixels at least, to be seen.
     radius = max(LARGEST * (one.rows / most) ** 0.5, 2.0)
     return together(
         element("line", x1=place, x2=place, y1=y(one.confidence), y2=y(one.accuracy), class_="gap"),
-        element("circle", tip, cx=place, cy=y(one.accuracy), r=radius, class_="mark"),
+        dot(place, y(one.accuracy), radius, tip, "mark"),
     )

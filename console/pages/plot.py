@@ -92,13 +92,26 @@ def _round_step(rough: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * 0.999)
 
 
-def apart(one: float, other: float) -> tuple[float, float]:
-    """The heights of two names at the ends of their lines, moved apart if they would cover each other."""
+def trace(points: Iterable[tuple[float, float]], kind: str) -> Markup:
+    """A line through the points."""
+    return element("polyline", points=places(points), class_=kind)
+
+
+def dot(x: float, y: float, radius: float, tip: str, kind: str) -> Markup:
+    """A circle; a pointer on it shows the `tip`."""
+    return element("circle", element("title", tip), cx=x, cy=y, r=radius, class_=kind)
+
+
+def names_at_ends(ends: Sequence[tuple[float, float, str, str]]) -> Iterator[Markup]:
+    """The names of one or two lines, each (end of its line, height, name, kind); two that would cover each other are
+    moved apart."""
+    heights = [y for _, y, *_ in ends]
     # 15 units are about the height of a line of text.
-    if abs(one - other) >= 15:
-        return one, other
-    middle, side = (one + other) / 2, 7.5 if one >= other else -7.5
-    return middle + side, middle - side
+    if len(ends) == 2 and abs(heights[0] - heights[1]) < 15:
+        middle, side = sum(heights) / 2, 7.5 if heights[0] >= heights[1] else -7.5
+        heights = [middle + side, middle - side]
+    for (x, _, name, kind), y in zip(ends, heights, strict=True):
+        yield element("text", name, x=x, y=y + 4, class_=f"name {kind}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Frame, Scale, apart, element, places, short, ticks, together
+from millrace.console.pages.plot import Frame, Scale, dot, element, names_at_ends, short, ticks, together, trace
 from millrace.console.pages.template import template
 from millrace.console.presenters.presenter import Tone
 from millrace.console.queries.live import reviewed_in_words
@@ -112,29 +112,16 @@ def _picture(lines: Sequence[Line], *, most: int, what: str, are_shares: bool) -
     figures = [figure for line in drawn for figure in line.figures]
     low, top = (0.0, 1.0) if are_shares else (min(*figures, max(figures) - 1), max(figures))
     x, y = FRAME.across(first, max(most, first + 1)), FRAME.upward(low, top)
+    traced = [(line, [(x(first + at), y(figure)) for at, figure in enumerate(line.figures)]) for line in drawn]
     return FRAME.picture(
         *(FRAME.level(y(value), short(value)) for value in y.ticks(3)),
         *(FRAME.below(x(value), short(value)) for value in x.ticks(4) if value == int(value)),
         None if are_shares else element("line", x1=FRAME.left, x2=FRAME.end, y1=y(0), y2=y(0), class_="best"),
-        *(_line(line, x, y, first) for line in drawn),
-        *_names(drawn, x, y, first),
+        *(trace(points, f"curve {line.kind}") for line, points in traced),
+        *names_at_ends([(points[-1][0] + 6, points[-1][1], line.name, line.kind) for line, points in traced]),
         element("text", what, x=FRAME.end + 8, y=FRAME.height - 8, class_="axis"),
         label="; ".join(f"{line.name}: {short(line.figures[-1])} after {len(line.figures)}" for line in drawn),
     )
-
-
-def _line(line: Line, x: Scale, y: Scale, first: int) -> Markup:
-    points = places((x(first + number), y(figure)) for number, figure in enumerate(line.figures))
-    return element("polyline", points=points, class_=f"curve {line.kind}")
-
-
-def _names(lines: Sequence[Line], x: Scale, y: Scale, first: int) -> Iterator[Markup]:
-    """The names of one or two lines at their ends."""
-    ends = [y(line.figures[-1]) for line in lines]
-    heights = apart(*ends) if len(ends) == 2 else ends
-    for line, height in zip(lines, heights, strict=True):
-        across = x(first + len(line.figures) - 1)
-        yield element("text", line.name, x=across + 6, y=height + 4, class_=f"name {line.kind}")
 
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 16.0
@@ -183,25 +170,14 @@ def picture(found: PolicyComparison) -> Markup:
 def _line_of_policy(row: Row, curve: Curve, days: Sequence[int], time: Scale, top: float, highest: float) -> Markup:
     """The line of one policy. `days` are those of the decisions."""
     scale = Scale(low=0.0, high=highest, start=top + LINE, stop=top + 10)
-    points = places((time(day), scale(error)) for day, error in curve)
-    marks = [
-        element(
-            "circle",
-            element("title", f"retraining of {date.fromordinal(day)}"),
-            cx=time(day),
-            cy=top + LINE,
-            r=4.0,
-            class_="mark",
-        )
-        for day in (days[decision] for decision in row.course.retrainings)
-    ]
+    retrained = [days[decision] for decision in row.course.retrainings]
     tone = "validation" if row.kind in ("proposed", "declared") else "train"
     return together(
         element("text", f"{row.name} ({row.kind})", x=LEFT, y=top - 4, class_="note"),
         element("line", x1=LEFT, x2=WIDTH - RIGHT, y1=top + LINE, y2=top + LINE, class_="grid"),
         element("text", short(highest), x=LEFT - 8, y=top + 14, class_="axis end"),
-        element("polyline", points=points, class_=f"curve {tone}"),
-        *marks,
+        trace(((time(day), scale(error)) for day, error in curve), f"curve {tone}"),
+        *(dot(time(day), top + LINE, 4.0, f"retraining of {date.fromordinal(day)}", "mark") for day in retrained),
     )
 
 

@@ -131,17 +131,8 @@ def summary(report: WorkloadReport) -> str:
     return " ".join([*_live(report), *changes(report), *_guarded(report)])
 
 
-def facts(report: WorkloadReport) -> tuple[Fact, ...]:
+def facts(report: WorkloadReport) -> Iterator[Fact]:
     """The figures at the head of the page, as far as there is anything to count."""
-    return tuple(_facts(report))
-
-
-def notes(report: WorkloadReport) -> tuple[str, ...]:
-    """Limits of the figures that a reader must know."""
-    return tuple(_notes(report))
-
-
-def _facts(report: WorkloadReport) -> Iterator[Fact]:
     passed = sum(model.is_passed for model in report.models)
     if report.models:
         yield Fact(figure=f"{passed} of {len(report.models)}", what="trained models passed their gates")
@@ -246,7 +237,8 @@ def _guarded(report: WorkloadReport) -> Iterator[str]:
         yield f"{many} for a retraining {'was' if len(refusals) == 1 else 'were'} refused."
 
 
-def _notes(report: WorkloadReport) -> Iterator[str]:
+def notes(report: WorkloadReport) -> Iterator[str]:
+    """Limits of the figures that a reader must know."""
     if report.names.platform.stage == "local":
         yield (
             "Functions, jobs and the model's container ran for real, as processes of this machine. SageMaker's waiting "

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from millrace.console.pages.plot import Frame, Scale, element, is_on, middle, places, short, ticks, time_axis, together
+from millrace.console.pages.plot import Frame, Scale, element, is_on, middle, short, ticks, time_axis, together, trace
 from millrace.console.pages.template import decisions_path
 from millrace.console.presenters.monitor import monitor_run_before, worst_window
 from millrace.console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
@@ -226,7 +226,7 @@ def _panel(panel: Panel, windows: Sequence[MonitoredWindow], time: Scale) -> Mar
         element("text", panel.title, x=LEFT, y=panel.top - 12, class_="title"),
         *(FRAME.level(scale(value), f"{short(value)} ×") for value in scale.ticks() if abs(value - 1) > 1e-9),
         _bound(scale),
-        *(_line([(middle(window, time), scale(value)) for window, value in row]) for row in _rows(known)),
+        *(trace(((middle(window, time), scale(value)) for window, value in row), "trace") for row in _rows(known)),
         *(_ring(window, value, time, scale) for window, value in beside),
         *(_mark(panel, window, value, time, scale) for window, value in known),
         _loudest(panel, known, time, scale) if known else None,
@@ -267,10 +267,6 @@ def _rows(known: Sequence[tuple[MonitoredWindow, float]]) -> list[list[tuple[Mon
         else:
             rows.append([(window, value)])
     return rows
-
-
-def _line(points: Sequence[tuple[float, float]]) -> Markup:
-    return element("polyline", points=places(points), class_="trace")
 
 
 def _mark(panel: Panel, window: MonitoredWindow, value: float, time: Scale, scale: Scale) -> Markup:
