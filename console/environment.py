@@ -13,14 +13,12 @@ from typing import Any
 
 import boto3
 
+from millrace.console.local_cloud.lifecycle import UP_FILE, find_instance
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.stages import ACT_AS, declared_bus, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.workload.load import workload_folders, workloads_folder
-
-UP_FILE = "up.json"
-"""`millrace up` writes this file to the build folder: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,25 +144,10 @@ def local_environment(cloud: LocalCloud) -> Environment:
 
 def _running(build: Path) -> LocalCloud:
     """The cloud that `millrace up` started. Raises EnvironmentNotFoundError if none was, or its process has ended."""
+    if instance := find_instance(build):
+        return instance.cloud
     path = build / UP_FILE
+    came = f"the process of {path} has gone: `millrace up`"
     if not path.is_file():
-        raise EnvironmentNotFoundError(
-            f"expected a running local cloud, got none ({path} is not there): start one with `millrace up`"
-        )
-    noted = json.loads(path.read_text())
-    pid = noted.get("pid")
-    if pid and not _is_there(pid):
-        raise EnvironmentNotFoundError(
-            f"expected a running local cloud, but process {pid} of {path} has gone: `millrace up`"
-        )
-    return LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
-
-
-def _is_there(pid: int) -> bool:
-    """Whether a process with this id exists."""
-    try:
-        # Signal 0 is sent to nobody: it only checks that the process exists.
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        came = f"got none ({path} is not there): start one with `millrace up`"
+    raise EnvironmentNotFoundError(f"expected a running local cloud, {came}")

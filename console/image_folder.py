@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millrace.console.words import count
+from millrace.console.words import count, first_few
 from millrace.contract.rules.image import ImageFormat, read_png
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ class ImageFolder:
         """A sentence about the files that are left out; empty if there are none."""
         if not self.others:
             return ""
-        first = ", ".join(str(path.relative_to(self.folder)) for path in self.others[:SHOWN])
-        more = f" and {len(self.others) - SHOWN:,} more" if len(self.others) > SHOWN else ""
-        read = ", ".join(SUFFIXES)
-        return f"{count(len(self.others), 'file')} left out, of no format that is read ({read}): {first}{more}"
+        first, read = (
+            first_few([str(path.relative_to(self.folder)) for path in self.others], SHOWN),
+            ", ".join(SUFFIXES),
+        )
+        return f"{count(len(self.others), 'file')} left out, of no format that is read ({read}): {first}"
 
     @property
     def in_classes(self) -> tuple[Path, ...]:

@@ -30,6 +30,11 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(spoken[:-1]), spoken[-1]] if len(spoken) > 1 else spoken)
 
 
+def first_few(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """The first names: `a.csv, b.csv, c.csv and 21 more`."""
+    return between.join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
 def spelled(identifier: str) -> str:
     """An identifier in words: `non-inferiority`, `input drift`, `cool-down`."""
     return {"non_inferiority": "non-inferiority", "cool_down": "cool-down"}.get(identifier) or (

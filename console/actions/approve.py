@@ -78,9 +78,7 @@ def release(environment: Environment, names: WorkloadNames, version: str, *, rea
 
 
 def _never_live(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
-    if not reason.strip():
-        where = "approve, refuse or release"
-        raise ConfigurationError(where=where, field="--reason", expected="a sentence for the audit table", came=reason)
+    check_reason("approve, refuse or release", reason)
     package = find_package(environment, names, version)
     pointers = ReleasePointers(state_of(environment, names)).read()
     if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
@@ -97,6 +95,12 @@ def _undecided(environment: Environment, names: WorkloadNames, version: str, *, 
     if not needs_approval(environment, names):
         raise ConflictError(f"version {version}: nobody has to approve it (rollout.approval of {names.workload})")
     return package
+
+
+def check_reason(where: str, reason: str) -> None:
+    """Raises ConfigurationError for an empty reason of the command `where`."""
+    if not reason.strip():
+        raise ConfigurationError(where=where, field="--reason", expected="a sentence for the audit table", came=reason)
 
 
 def releases(environment: Environment, names: WorkloadNames) -> set[str]:
@@ -140,10 +144,7 @@ def roll_back(
     machine checks the same again.
     Raises ConfigurationError for an empty reason and for a version given together with `restores`, and
     EnvironmentNotFoundError for one that does not exist."""
-    if not reason.strip():
-        raise ConfigurationError(
-            where=COMMAND, field="--reason", expected="a sentence for the audit table", came=reason
-        )
+    check_reason(COMMAND, reason)
     if restores and to is not None:
         raise ConfigurationError(
             where=COMMAND, field="--to", expected="no version with --restore: it is the live one", came=to
@@ -262,9 +263,9 @@ def decide(
 
     `wanted` is the beginning of the drop's id, or its key or the end of it. An accepted batch whose run did not start
     may be accepted again.
-    Raises RunError if not exactly one waiting batch is meant, for an empty reason, and if its run was started."""
-    if not reason.strip():
-        raise RunError("--reason: expected a sentence for the audit table, got an empty one")
+    Raises RunError if not exactly one waiting batch is meant, and if its run was started, ConfigurationError for an
+    empty reason."""
+    check_reason("labels", reason)
     held = HeldLabels(state_of(environment, names))
     every = held.every()
     waiting = [one for one in every if one.status == "waiting"]

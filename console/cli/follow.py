@@ -70,7 +70,9 @@ class Progress:
 
 @contextmanager
 def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> Iterator[Follower]:
-    """A follower while the block runs, with a status line if stderr is a terminal. `said` prints its sentences."""
+    """A follower while the block runs, with a status line if stderr is a terminal. `said` prints its sentences.
+
+    If a signal ends the block, it says that only the waiting ends."""
     states = environment.client("stepfunctions")
     console = Console(stderr=True)
     say = partial(typer.echo, err=True) if said else lambda _: None
@@ -81,19 +83,12 @@ def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> 
         # Runs of the local cloud take seconds and its events arrive at once: look more often, wait less.
         local = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
         pauses = local if environment.platform.stage == "local" else {}
-        yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
-
-
-@contextmanager
-def _goes_on(names: WorkloadNames) -> Iterator[None]:
-    """If a signal ends the block, say that only the waiting ends."""
-    try:
-        yield
-    except SystemExit:
-        typer.echo(
-            f"\nmillrace: no longer waits, what was started goes on: look with `{command(names, 'runs')}`", err=True
-        )
-        raise
+        try:
+            yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
+        except SystemExit:
+            look = f"look with `{command(names, 'runs')}`"
+            typer.echo(f"\nmillrace: no longer waits, what was started goes on: {look}", err=True)
+            raise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +106,12 @@ class EndedRun:
 
 def follow(environment: Environment, names: WorkloadNames, arn: str, *, said: bool) -> list[EndedRun]:
     """The run and the runs that it caused, when all have ended. With `said` each is a line on stderr."""
-    with _follower(environment, names, said=said) as follower, _goes_on(names):
-        return [_ended(environment, names, detail, said=said) for detail in follower.follow(arn)]
+    return _followed(environment, names, lambda _: arn, said=said)
 
 
 def follow_run(environment: Environment, names: WorkloadNames, find: Callable[[], Named | None]) -> list[EndedRun]:
     """The run that an event starts, as soon as `find` names it, and those that it caused, when all have ended."""
-    with _follower(environment, names, said=True) as follower, _goes_on(names):
-        run = follower.wait_for(find, limit_s=INTAKE_S)
-        return [_ended(environment, names, detail, said=True) for detail in follower.follow(run.arn)]
+    return _followed(environment, names, lambda follower: follower.wait_for(find, limit_s=INTAKE_S).arn, said=True)
 
 
 def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *, said: bool) -> list[EndedRun]:
@@ -127,10 +119,20 @@ def follow_drop(environment: Environment, names: WorkloadNames, drop_id: str, *,
 
     The first run may work on several drops together: its title and its outcome are those of this drop alone. If such a
     run failed, the drop's own run, which comes after it, counts in its place."""
-    claims = claims_of(environment, names)
-    with _follower(environment, names, said=said) as follower, _goes_on(names):
-        run = follower.run_of_drop(partial(claims.find, drop_id), drop_id, limit_s=INTAKE_S)
-        found = follower.follow(run.arn)
+    find = partial(claims_of(environment, names).find, drop_id)
+
+    def first(follower: Follower) -> str:
+        return follower.run_of_drop(find, drop_id, limit_s=INTAKE_S).arn
+
+    return _followed(environment, names, first, said=said, drop_id=drop_id)
+
+
+def _followed(
+    environment: Environment, names: WorkloadNames, first: Callable[[Follower], str], *, said: bool, drop_id: str = ""
+) -> list[EndedRun]:
+    """The run whose ARN `first` finds, and those that it caused, when all have ended."""
+    with _follower(environment, names, said=said) as follower:
+        found = follower.follow(first(follower))
         return [_ended(environment, names, detail, said=said, drop_id=drop_id) for detail in found]
 
 

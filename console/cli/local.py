@@ -287,7 +287,6 @@ def clock(
 def _target(now: datetime, forward: str, to: str) -> datetime | None:
     """The time to move to; None if the clock is only to be shown. Raises RunError for a time that is not to come."""
     from millrace.console.cli.follow import when
-    from millrace.errors import RunError
 
     if forward and to:
         raise typer.BadParameter("expected --forward or --to, got both", param_hint="--to")

@@ -61,8 +61,9 @@ def runs(
     Example: millrace runs --machine train --status failed"""
     from millrace.console.cli.follow import outcome_of
     from millrace.console.presenters.catalogue import outcome, run_title
-    from millrace.console.queries.reviews import find_waiting_drops
+    from millrace.console.queries.reviews import WaitingDrops, read_waiting
     from millrace.console.queries.runs import list_runs, read_execution, short_names
+    from millrace.console.queries.stored import part
     from millrace.console.queries.tunings import list_tunings
 
     environment, names = target.find()
@@ -93,10 +94,10 @@ def runs(
     wanted = " ".join(word for word in (status.upper(), machine) if word)
     # A drop that waits for a slot or a model has no run yet. It is named where such a run would be listed.
     may_wait = not status and machine in ("", *MACHINE_OF_FEED.values())
-    waiting = find_waiting_drops(environment, names) if may_wait else None
+    waiting = part(lambda: read_waiting(environment, names)) if may_wait else None
     nothing = f"No {f'{wanted} ' if wanted else ''}run of {names.workload} yet"
     show_rows(rows, as_json=json, nothing=f"{nothing}." if wanted or waiting else f"{nothing}: drop a file.")
-    if waiting:
+    if isinstance(waiting, WaitingDrops):  # of a queue that cannot be read nothing is said
         typer.echo(f"\n{waiting.sentence}.", err=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -88,13 +87,12 @@ def tune(
 
 def _parameter(text: str) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`. A value that is no JSON is a word. Raises RunError if the text has no `=`."""
+    from millrace.console.queries.tunings import value_of
+
     name, equals, value = text.partition("=")
     if not equals:
         raise RunError(f"--parameter: expected NAME=VALUE, got {text!r}")
-    try:
-        return name, json_text.loads(value)
-    except ValueError:
-        return name, value
+    return name, value_of(value)
 
 
 def _wait(sagemaker: Any, names: Any, name: str) -> TuningJob:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from millrace.console.demo.driver import TWICE_A_MONTH, WORKLOADS, Action, Driver, Story
+from millrace.console.demo.months import parquet
 
 SAMPLE = WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -44,9 +45,7 @@ class Hours:
 
     def parquet(self, first: datetime, end: datetime) -> bytes:
         """A Parquet file of whole rows, for the feed `training`."""
-        sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(self.between(first, end), self._schema), sink, write_page_checksum=True)
-        return sink.getvalue()
+        return parquet(pa.Table.from_pylist(self.between(first, end), self._schema))
 
     def measured(self, first: datetime, end: datetime) -> bytes:
         """A CSV file with time and concentration of each measured hour, for the feed `labels`."""

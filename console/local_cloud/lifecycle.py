@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from millrace.console.environment import UP_FILE
 from millrace.console.local_cloud.local_cloud import (
     ACCOUNT,
     PLATFORM,
@@ -32,6 +31,8 @@ from millrace.console.stages import declared_webhook
 from millrace.errors import LocalCloudError
 from millrace.workload.load import SUITE
 
+UP_FILE = "up.json"
+"""`millrace up` writes this file to the build folder: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
 FOLDER = "up"
 """Its folder below the build folder. A demo that runs at the same time writes elsewhere."""
 CDK = (Path("node_modules/.bin/cdk"), SUITE / "build/node/node_modules/.bin/cdk")
@@ -77,7 +78,7 @@ def find_instance(build: Path) -> Instance | None:
     # The process id may belong to another process by now. The cloud's command line names its workspace.
     if str(_workspace(build)) not in _command(noted["pid"]):
         return None
-    cloud = LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted.get("secret", ""))
+    cloud = LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"])
     return Instance(cloud=cloud, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import BytesIO
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.console.image_folder import scaled_to
 from millrace.console.new.columns import LeftOut, Profile
 from millrace.console.new.keys import rank_of_names
 from millrace.console.new.numbers import finite_bounds, usual_bounds
@@ -176,7 +178,7 @@ def observe_images(
     flat = cells.combine_chunks().cast(pa.binary())
     changed = ""
     if size is not None:
-        flat = pa.array(_scaled(flat.to_pylist(), size), pa.binary())
+        flat = _scaled(flat, size)
         changed = (
             f"{of}scaled to {size[0]} x {size[1]} pixels, as PNG; `scale: true` in the contract lets `millrace drop` "
             "and `millrace predict` do so with later ones"
@@ -208,28 +210,21 @@ def _say(header: tuple[Encoding, ImageSize]) -> str:
     return f"{encoding.upper()} of {found.height} x {found.width} pixels, {'grey' if found.channels == 1 else 'colour'}"
 
 
-def _scaled(cells: Sequence[bytes | None], size: tuple[int, int]) -> Iterator[bytes | None]:
+def _scaled(cells: pa.Array, size: tuple[int, int]) -> pa.Array:
     """The images in that size, as PNG, grey if all are grey. A cell that is no image stays as it is."""
+    known = cells.to_pylist()
+    rule = ImageFormat(encoding="png", shape=(1 if all(map(_is_grey, known)) else 3, *size))
+    return pa.array([cell and scaled_to(cell, rule) for cell in known], pa.binary())
+
+
+def _is_grey(cell: bytes | None) -> bool:
+    """Whether the cell makes no picture one of colours: it is grey, or no image that is scaled."""
     from PIL import Image
 
-    # All images are opened before the first is written: one in colour makes all of them colour.
-    pictures: list[Image.Image | None] = []
-    for cell in cells:
-        try:
-            opened = Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"])
-            opened.load()
-            pictures.append(None if opened.has_transparency_data else opened)
-        # A damaged file may raise any error: it is a cell that is no image, and stays.
-        except Exception:
-            pictures.append(None)
-    mode = "L" if all(picture is None or picture.mode in ("1", "L") for picture in pictures) else "RGB"
-    for cell, picture in zip(cells, pictures, strict=True):
-        if picture is None:
-            yield cell
-            continue
-        written = BytesIO()
-        picture.convert(mode).resize((size[1], size[0])).save(written, "PNG")
-        yield written.getvalue()
+    # A damaged file may raise any error.
+    with suppress(Exception), Image.open(BytesIO(cell or b""), formats=["PNG", "JPEG"]) as opened:
+        return opened.has_transparency_data or opened.mode in ("1", "L")
+    return True
 
 
 def as_in_file(table: Table, seen: Sequence[Profile], source: Source) -> Table:

@@ -189,7 +189,8 @@ class Guesser:
             return Guess(value=choice, reason="you said so")
         likely = likely_kind(label)
         if likely is None:
-            return self._stop("--label", f"{_kinds_wanted('')}{said}", came)
+            wanted = "; or ".join(f"{each.wanted} (kind {each.name})" for each in LABEL_KINDS.values())
+            return self._stop("--label", f"{wanted}{said}", came)
         others = tuple(name for name in suited if name != likely.name)
         return Guess(value=likely.name, reason=f"{likely.reason(label)} (--kind says otherwise)", others=others)
 
@@ -346,11 +347,6 @@ def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: 
         reason += "some day (for a series: --key with the time)"
         return Guess(value=(name,), reason=reason, others=(event_time.name, *_without(others, names[0])))
     return Guess(value=(event_time.name,), reason=reason, others=others)
-
-
-def _kinds_wanted(kind: str) -> str:
-    kinds = [LABEL_KINDS[kind]] if kind else list(LABEL_KINDS.values())
-    return "; or ".join(f"{each.wanted} (kind {each.name})" for each in kinds)
 
 
 def _but_for(repeated: int) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.console.new.words import words_of_name
+from millrace.console.words import first_few
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import ConfigurationError
 
@@ -239,9 +240,7 @@ def _moment(hour: np.int64) -> str:
 
 def _places(place_N: Places) -> str:
     """The rows in words, as in `data rows 1,395, 1,396`. They are counted from 1, without the line of names."""
-    numbers = [f"{int(place) + 1:,}" for place in place_N[:SHOWN]]
-    more = f" and {len(place_N) - SHOWN:,} more" if len(place_N) > SHOWN else ""
-    return f"data rows {', '.join(numbers)}{more}"
+    return f"data rows {first_few([f'{int(place) + 1:,}' for place in place_N], SHOWN)}"
 
 
 def micros(cells: pa.Array) -> pa.Array:

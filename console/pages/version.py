@@ -22,10 +22,9 @@ from millrace.console.pages.rungs import rungs
 from millrace.console.pages.template import template
 from millrace.console.presenters.gates import compared, mark
 from millrace.console.queries.plan import edits_of
-from millrace.console.queries.report import JudgedModel
+from millrace.console.queries.report import ComparedVersion, JudgedModel
 from millrace.console.queries.runs import SHORT
 from millrace.console.queries.stored import Unread
-from millrace.console.queries.two_versions import ComparedVersion
 from millrace.console.queries.versions import ModelVersion, WaitingVersion
 from millrace.console.stages import command
 from millrace.console.words import age, days, figure, spelled

@@ -10,7 +10,7 @@ from millrace.console.presenters.train import extent, warnings_of
 from millrace.console.queries.audit import what_of
 from millrace.console.queries.executions import failure_of
 from millrace.console.queries.runs import short_name
-from millrace.console.words import count, day
+from millrace.console.words import count, day, first_few
 from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
@@ -72,8 +72,7 @@ def _retraining(details: RetrainingDecided) -> str:
 
 
 def _removed(details: ResourcesRemoved) -> str:
-    left = len(details.found) - MOST_NAMED
-    return f"{details.step}: {', '.join(details.found[:MOST_NAMED])}{f' and {left} more' if left > 0 else ''}"
+    return f"{details.step}: {first_few(details.found, MOST_NAMED)}"
 
 
 def _withdrawn(details: RowsWithdrawn) -> str:

@@ -11,7 +11,7 @@ from millrace.console.presenters.presenter import Document, Outcome, Presenter, 
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import DropAnswer, Execution, drops_of, objects_of
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import brief, count, listed, spelled_number
+from millrace.console.words import brief, count, first_few, listed, spelled_number
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.datasets.quarantine import together
 from millrace.messages.ingest import Committed, RejectedDrop
@@ -54,7 +54,9 @@ def of_several(result: str, outcomes: Sequence[tuple[str, Outcome]]) -> Outcome:
     of its drops is. It names the refused drops and says what the first was refused for."""
     refused = [(name, one) for name, one in outcomes if one.is_refused]
     warned = [(name, one.warning) for name, one in outcomes if one.warning]
-    whom = f"{spelled_number(len(refused))} refused: {_first([name for name, _ in refused])}" if refused else ""
+    whom = (
+        f"{spelled_number(len(refused))} refused: {first_few([name for name, _ in refused], SHOWN)}" if refused else ""
+    )
     return Outcome(
         text=f"{count(len(outcomes), 'drop')}: {'; '.join(filter(None, (result, whom)))}",
         detail=f"{refused[0][0]}: {refused[0][1].text}" if refused else "",
@@ -63,12 +65,6 @@ def of_several(result: str, outcomes: Sequence[tuple[str, Outcome]]) -> Outcome:
         # Several drops have no command in common that shows only their rows.
         look=("quarantine",) if any(one.look for _, one in outcomes) else (),
     )
-
-
-def _first(names: Sequence[str]) -> str:
-    """The first names: `a.csv, b.csv, c.csv and 21 more`."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def quarantined_counts(rows: int, reasons: RowsByReason) -> str:

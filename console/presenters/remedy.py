@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from millrace.console.queries.executions import error_type, is_of_child
 from millrace.console.queries.runs import RunDetail
 from millrace.console.queries.steps import Step
-from millrace.messages.execution import ENDED
+from millrace.messages.execution import UNWANTED
 
 START_NEW = ", then start a new run"
 DECLARATION = (
@@ -41,8 +41,6 @@ PURPOSE = "the machine ended it on purpose, and a redrive ends the same way: men
 """The remedy for a run that the machine itself ended as failed."""
 WAITED = "the run that it waited for failed, and redriven it starts a new one: {why}"
 """The remedy for a run that waited for another run, which failed."""
-NOT_SUCCEEDED = tuple(status for status in ENDED if status != "SUCCEEDED")
-"""The statuses of a run that has ended without success."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
     """What a person can do about the run; None if it has not failed.
 
     `broken` is the state that failed, if there is one. `short` is the name by which commands find the run."""
-    if detail.run.status not in NOT_SUCCEEDED:
+    if detail.run.status not in UNWANTED:
         return None
     new = ("rerun", short, "--new")
     # The state says more than the execution, whose error may be the machine's own.

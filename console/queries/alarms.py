@@ -16,7 +16,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.monitoring import MonitoringBounds, MonitorRun
 from millrace.console.queries.stored import as_file, find_object, manifest_uris
 from millrace.console.queries.versions import state_of
-from millrace.console.words import column
+from millrace.console.words import column, first_few
 from millrace.decisions.absorbed import keys_taken
 from millrace.decisions.record import day_of
 from millrace.decisions.store import StoredObjects, rows_of, stored_days, stored_objects
@@ -297,9 +297,7 @@ def _without_rows(watched: Watched) -> str:
     gaps = sorted({(one.to[:10], two.from_[:10]) for one, two in pairs if one.to != two.from_})
     if not gaps:
         return ""
-    named = ", ".join(f"{first} to {last}" for first, last in gaps[:GAPS])
-    more = f" and {len(gaps) - GAPS} more" if len(gaps) > GAPS else ""
-    return f"; no rows from {named}{more}"
+    return f"; no rows from {first_few([f'{first} to {last}' for first, last in gaps], GAPS)}"
 
 
 def find_unjudged(s3: Any, names: WorkloadNames, runs: Sequence[MonitorRun], *, is_whole: bool) -> tuple[Limit, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain, islice
 from typing import Any, TypeVar
@@ -130,10 +130,6 @@ class Execution:
     started: datetime
     stopped: datetime
     """The start if the execution still runs."""
-    events: list[str] = field(default_factory=list)
-    """The ids of the events that it put."""
-    children: list[str] = field(default_factory=list)
-    """The ARNs of the executions that it started."""
     transitions: int = 0
     """As Step Functions bills them: states entered, and redrives."""
     failure: str = ""
@@ -242,8 +238,6 @@ def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Executio
         output=_detail(history, "executionSucceededEventDetails", "output"),
         started=listed["startDate"],
         stopped=listed.get("stopDate") or listed["startDate"],
-        events=put_events(history),
-        children=started_executions(history),
         transitions=sum(event["type"].endswith(("StateEntered", "ExecutionRedriven")) for event in history),
         failure=_failure(listed["status"], history),
     )

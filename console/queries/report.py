@@ -1,8 +1,8 @@
-"""Everything that the report page shows of one workload at one stage, as typed values."""
+"""Everything that the report page shows of one workload at one stage, and what is recorded of versions to compare."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import islice
@@ -12,31 +12,36 @@ from typing import Any, TypeVar
 from millrace.console.environment import Environment
 from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, read_watched
 from millrace.console.queries.decisions import newest_decision
-from millrace.console.queries.documents import Epoch, read_epochs
+from millrace.console.queries.documents import Epoch, find_package, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, read_files
 from millrace.console.queries.executions import Execution, drops_of, executions
 from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
-from millrace.console.queries.live import live_periods, read_climbs
+from millrace.console.queries.live import FAILURES, live_periods, read_climbs
 from millrace.console.queries.money.month import find_usage
-from millrace.console.queries.money.work import CostLine, find_jobs
+from millrace.console.queries.money.work import CostLine, Job, find_jobs
 from millrace.console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,
     MonitoredWindow,
     MonitorRun,
+    find_monitor_runs,
     find_rejected,
     raised_alarms,
     read_monitor_runs,
     windows,
 )
+from millrace.console.queries.plan import Declared, declared_of_run
 from millrace.console.queries.stored import Unread, part
 from millrace.console.queries.versions import (
+    NEVER,
+    CallTimes,
     ModelVersion,
     audit_of,
     describe_version,
     find_versions,
+    read_call_times,
     read_evaluation,
 )
 from millrace.evaluation.report import ErrorMeaning, Evaluation
@@ -207,4 +212,43 @@ def _judged(
         evaluation=read_evaluation(s3, names, version.run),
         epochs=read_epochs(s3, names, version.run) if version.run else (),
         climbs=climbs.get(version.version or "", ()),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedVersion:
+    """One of the versions."""
+
+    model: JudgedModel
+    call_times: tuple[CallTimes, ...]
+    jobs: tuple[Job, ...]
+    """Those of its training run that have ended."""
+    windows: tuple[MonitoredWindow, ...]
+    """The monitors' windows in which it was live, the oldest first."""
+    declared: Declared | Unread
+    """What it was trained by."""
+
+    @property
+    def number(self) -> str:
+        return self.model.version.version or ""
+
+
+def read_versions(environment: Environment, names: WorkloadNames, numbers: Sequence[str]) -> list[ComparedVersion]:
+    """The versions of these numbers. Raises EnvironmentNotFoundError if there is no such version."""
+    packages = [find_package(environment, names, number) for number in numbers]
+    monitored = windows(find_monitor_runs(environment, names, limit=MOST_RUNS)[0])
+    return [_read(environment, names, package, monitored) for package in packages]
+
+
+def _read(
+    environment: Environment, names: WorkloadNames, package: Package, monitored: Sequence[MonitoredWindow]
+) -> ComparedVersion:
+    model = read_judged(environment, names, package)
+    run, since = model.version.run, model.version.trained_at or NEVER
+    return ComparedVersion(
+        model=model,
+        call_times=read_call_times(environment.client("s3"), names, run) if run else (),
+        jobs=tuple(find_jobs(environment, [run] if run else [], since=since)),
+        windows=tuple(window for window in monitored if window.version == package.version),
+        declared=part(lambda: declared_of_run(environment, names, run, where=f"run {run}"), FAILURES),
     )

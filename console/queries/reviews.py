@@ -256,14 +256,6 @@ def tried_again(names: WorkloadNames) -> str:
     )
 
 
-def find_waiting_drops(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
-    """The drops that wait; None if none does, or if the queue cannot be read."""
-    try:
-        return read_waiting(environment, names)
-    except ClientError:
-        return None
-
-
 def read_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops | None:
     """The drops that wait; None if none does. Raises ClientError if the queue cannot be read."""
     sqs = environment.client("sqs")

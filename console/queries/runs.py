@@ -21,6 +21,7 @@ from millrace.console.queries.executions import (
     started_executions,
 )
 from millrace.console.queries.steps import Step, read_steps
+from millrace.console.words import first_few
 from millrace.errors import RunError
 from millrace.names import EVERY_MACHINE, MACHINES, TUNE, WorkloadNames
 from millrace.release.askers import STARTED_BY
@@ -132,9 +133,8 @@ def find_run(states: Any, names: WorkloadNames, word: str) -> Run:
     if not found:
         raise RunError(f"RUN: expected the ARN, the name or the beginning of the name of a run, or the id of a drop of "
                        f"the last 30 days, got {word!r}; `millrace runs` lists them")  # fmt: skip
-    few = "; ".join(f"{run.machine} {run.name} ({run.status}, {run.started:%Y-%m-%d %H:%M})" for run in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    raise RunError(f"RUN: expected one run, {word!r} fits {len(found)}: {few}{more}")
+    named = [f"{run.machine} {run.name} ({run.status}, {run.started:%Y-%m-%d %H:%M})" for run in found]
+    raise RunError(f"RUN: expected one run, {word!r} fits {len(found)}: {first_few(named, SHOWN, '; ')}")
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:

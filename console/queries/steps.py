@@ -214,32 +214,25 @@ class Log:
     lines: list[Line]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LogSource:
-    group: str
-    stream: str = ""
-    request: str = ""
-    """The id of the invocation; lines of other invocations are left out."""
-
-
 def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
     """The last lines that the step's function or job wrote. `logs` is boto3's CloudWatch Logs client."""
     source = _log_source(step)
     if source is None or step.call is None:
         return Log(group="", stream="", lines=[])
-    query: dict[str, Any] = {"logGroupName": source.group, "startTime": _milliseconds(step.call.started - BEFORE)}
+    group, stream, request = source
+    query: dict[str, Any] = {"logGroupName": group, "startTime": _milliseconds(step.call.started - BEFORE)}
     if step.ended is not None:
         query["endTime"] = _milliseconds(step.ended + AFTER)
-    if source.stream:
-        query["logStreamNamePrefix"] = source.stream
+    if stream:
+        query["logStreamNamePrefix"] = stream
     try:
         pages = logs.get_paginator("filter_log_events").paginate(**query)
         events = list(islice((event for page in pages for event in page["events"]), READ))
     except logs.exceptions.ResourceNotFoundException:
         events = []
     # A line that names no invocation is kept: it may belong to this one.
-    found = [event for event in events if not source.request or _request_of(event["message"]) in ("", source.request)]
-    return Log(group=source.group, stream=source.stream, lines=[_line(event) for event in found[-most:]])
+    found = [event for event in events if not request or _request_of(event["message"]) in ("", request)]
+    return Log(group=group, stream=stream, lines=[_line(event) for event in found[-most:]])
 
 
 def read_function(logs: Any, function: str, *, most: int) -> Log | None:
@@ -297,17 +290,19 @@ def plainly(text: str) -> str:
     return "\n".join(part for part in (line, str(trace or "")) if part)
 
 
-def _log_source(step: Step) -> _LogSource | None:
-    """Where the log of the step's call lies; None if the called service writes none."""
+def _log_source(step: Step) -> tuple[str, str, str] | None:
+    """Log group, stream and invocation of the step's call, "" for all; None if the called service writes no log.
+
+    Lines of other invocations are left out."""
     call = step.call
     if call is None:
         return None
     if call.service == "lambda":
         name = str(call.parameters.get("FunctionName", "")).rpartition("function:")[2].partition(":")[0]
-        return _LogSource(group=f"/aws/lambda/{name}", request=_request_that_failed(step.cause))
+        return f"/aws/lambda/{name}", "", _request_that_failed(step.cause)
     group, parameter = GROUPS.get(call.action.partition(".")[0], ("", ""))
     name = str(call.parameters.get(parameter, ""))
-    return _LogSource(group=group, stream=f"{name}/") if call.service == "sagemaker" and group and name else None
+    return (group, f"{name}/", "") if call.service == "sagemaker" and group and name else None
 
 
 def _request_that_failed(cause: str) -> str:

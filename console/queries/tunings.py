@@ -110,7 +110,7 @@ def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
             yield TunedTraining(
                 job=job["TrainingJobName"],
                 status=job["TrainingJobStatus"],
-                hyperparameters={key: _value(text) for key, text in job["TunedHyperParameters"].items()},
+                hyperparameters={key: value_of(text) for key, text in job["TunedHyperParameters"].items()},
                 # A training that was stopped early counts with its value, a failed one does not.
                 value=objective.get("Value") if job["TrainingJobStatus"] in {"Completed", "Stopped"} else None,
                 seconds=(ended - begun).total_seconds() if begun and ended else None,
@@ -118,7 +118,7 @@ def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
             )
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """A hyperparameter's value, which is written as JSON; the text itself if it is not JSON."""
     try:
         return json.loads(text)

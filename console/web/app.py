@@ -36,11 +36,10 @@ from millrace.console.queries.decisions import day_named, find_days, words_of
 from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.live import FAILURES, try_state
 from millrace.console.queries.own_answers import find_own_answers
-from millrace.console.queries.report import question_of, read_judged, read_report
+from millrace.console.queries.report import question_of, read_judged, read_report, read_versions
 from millrace.console.queries.reviews import count_waiting, explain_item
 from millrace.console.queries.reviews import question_of as review_question_of
 from millrace.console.queries.stored import Unread, part, part_in_words, unread
-from millrace.console.queries.two_versions import read_versions
 from millrace.console.queries.versions import find_versions, registry_of, state_of, waiting
 from millrace.console.web.acts import ACTS
 from millrace.console.web.drops import MOST_BYTES as MOST_FILE_BYTES

@@ -66,7 +66,7 @@ EVERY_EVENT = tuple(
 
 
 class StoredExecution(MotoExecution):
-    """An execution that has ended, with a history of its states, its events and its children."""
+    """An execution that has ended, with a history of its states."""
 
     def __init__(self, run: Execution) -> None:
         names = {"state_machine_name": NAMES.machine(run.machine), "execution_name": run.name}
@@ -82,7 +82,6 @@ class StoredExecution(MotoExecution):
 
     def get_execution_history(self, roleArn: str) -> list[dict[str, Any]]:
         states = [f"State {number}" for number in range(1, self.run.transitions + 1)]
-        put = [{"Entries": [{"EventId": event}]} for event in self.run.events]
         bodies = [
             ("ExecutionStarted", {"executionStartedEventDetails": {"input": self.execution_input}}),
             *(
@@ -90,21 +89,12 @@ class StoredExecution(MotoExecution):
                 for name in states
                 for what in ("Entered", "Exited")
             ),
-            *(("TaskSucceeded", _answer("taskSucceeded", "events", entries)) for entries in put),
-            *(
-                ("TaskSubmitted", _answer("taskSubmitted", "states", {"ExecutionArn": arn}))
-                for arn in self.run.children
-            ),
             ("ExecutionSucceeded", {"executionSucceededEventDetails": {"output": self.output}}),
         ]
         return [
             {"id": number, "previousEventId": number - 1, "timestamp": self.run.started, "type": kind, **details}
             for number, (kind, details) in enumerate(bodies, 1)
         ]
-
-
-def _answer(event: str, service: str, output: dict[str, Any]) -> dict[str, Any]:
-    return {f"{event}EventDetails": {"resourceType": service, "resource": "x", "output": json.dumps(output)}}
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """Which environment a command works in, and what is said when there is none."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from moto import mock_aws
@@ -22,9 +24,16 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
-    noted = {"endpoint_url": "http://localhost:5999", "secret": "hush"}  # pragma: allowlist secret
-    (tmp_path / "up.json").write_text(json.dumps(noted))
-    environment = find_environment("local", tmp_path)
+    # The command line of a cloud names its workspace; another process that has its id by now does not.
+    with subprocess.Popen([sys.executable, "-c", "input()", tmp_path / "up" / "local"], stdin=PIPE) as process:
+        noted = {
+            "endpoint_url": "http://localhost:5999",
+            "secret": "hush",
+            "pid": process.pid,
+        }  # pragma: allowlist secret
+        (tmp_path / "up.json").write_text(json.dumps(noted))
+        environment = find_environment("local", tmp_path)
+        process.kill()
     assert environment.client("s3").meta.endpoint_url == "http://localhost:5999"
     assert environment.cloud == LocalCloud(endpoint_url="http://localhost:5999", secret="hush")
     assert environment.names("electricity").workload == "electricity"
@@ -103,8 +112,7 @@ def test_no_place_is_told(tmp_path: Path, stage: str, told: str) -> None:
 
 
 def test_a_cloud_whose_process_has_gone_is_told(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "pid": process.pid}))
-    with pytest.raises(EnvironmentNotFoundError, match=rf"process {process.pid} of .*up\.json has gone: `millrace up`"):
+    # The id is another process's by now: this one's.
+    (tmp_path / "up.json").write_text(json.dumps({"endpoint_url": "http://localhost:5999", "pid": os.getpid()}))
+    with pytest.raises(EnvironmentNotFoundError, match=r"process of .*up\.json has gone: `millrace up`"):
         find_environment("local", tmp_path)

@@ -15,15 +15,16 @@ from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
 from millrace.console.queries.executions import Execution, answers_of, list_executions, read_history
-from millrace.console.queries.money.endpoint import endpoint_lines, live_fleet
 from millrace.console.queries.money.work import (
     CostLine,
     Job,
     by_price,
+    endpoint_lines,
     find_jobs,
     find_monthly,
     function_lines,
     job_lines,
+    live_fleet,
     priced,
 )
 from millrace.console.queries.query import price

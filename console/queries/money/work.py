@@ -1,4 +1,4 @@
-"""What AWS bills at list prices: the work of jobs, functions and state machines, and what a month costs anyway.
+"""What AWS bills at list prices: jobs, functions, state machines and the endpoint, and what a month costs anyway.
 
 All figures are estimates: the time that SageMaker and Lambda report, times the prices of `millrace.workload.prices`."""
 
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.endpoints import find_endpoint
 from millrace.aws.objects import entries_below
 from millrace.console.environment import Environment
 from millrace.console.words import column, units
@@ -342,3 +343,52 @@ def mlflow_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLi
             what=kind.replace("-", " "), which=which, count=hours, unit="hours", usd=usd, billed="monthly for all"
         ),
     )
+
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """The instances of the live endpoint."""
+
+    instance: str
+    count: int
+    created: datetime
+    """When the endpoint was made; updates do not change it."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        return usd_per_hour(self.instance) * self.count
+
+
+def live_fleet(environment: Environment, names: WorkloadNames) -> Fleet | None:
+    """The instances of the live endpoint; None if there is none."""
+    sagemaker = environment.client("sagemaker")
+    described = find_endpoint(sagemaker, names.endpoint)
+    if described is None:
+        return None
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=described["EndpointConfigName"])
+    return Fleet(
+        instance=config["ProductionVariants"][0]["InstanceType"],
+        count=sum(variant["CurrentInstanceCount"] for variant in described["ProductionVariants"]),
+        created=described["CreationTime"],
+    )
+
+
+def endpoint_lines(fleet: Fleet | None, first: datetime, end: datetime) -> tuple[CostLine, ...]:
+    """The endpoint from `first`, or from its creation, to `end`, as if it had always had its present instances.
+
+    Empty without an endpoint, or if it was made after `end`. What an endpoint before it cost is not known here."""
+    if fleet is None or (hours := (end - max(first, fleet.created)) / HOUR) <= 0:
+        return ()
+    line = CostLine(
+        what="endpoint",
+        which=f"{fleet.count} × {fleet.instance}",
+        count=fleet.count * hours,
+        unit="instance hours",
+        usd=fleet.usd_per_hour * hours,
+        since=fleet.created if fleet.created > first else None,
+        source=source_of(fleet.instance),
+    )
+    return (line,)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
 from millrace.console.queries.live import lost_endpoint
-from millrace.console.queries.money.endpoint import Fleet, endpoint_lines
+from millrace.console.queries.money.work import Fleet, endpoint_lines
 from millrace.console.queries.reviews import OPEN, SAID, UNKNOWN, why_fallback
 from millrace.names import WorkloadNames
 from millrace.state.pointers import Pointers, ReleasePointers, Version
