@@ -24,6 +24,7 @@ from millrace.console.queries.report import JudgedModel, WorkloadReport
 from millrace.names import Platform, WorkloadNames
 from millrace.timestamps import parse_utc
 from tests.credentials import set_credentials
+from tests.localcloud.resources import allow, make_role
 from tests.state_table import create_table
 
 if TYPE_CHECKING:
@@ -146,11 +147,7 @@ def states(cloud: Cloud) -> Any:
 @pytest.fixture(scope="module")
 def machine(cloud: Cloud, states: Any) -> Callable[..., str]:
     """The ARN of the workload's machine of this name, made or changed to the given states."""
-    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = cloud.client("iam").create_role(RoleName="machines", AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    cloud.client("iam").put_role_policy(RoleName="machines", PolicyName="all", PolicyDocument=json.dumps(everything))
+    role = make_role(cloud.client("iam"), "machines", "states", allow("*"))
     made: set[str] = set()
 
     def make(name: str, steps: dict[str, Any]) -> str:

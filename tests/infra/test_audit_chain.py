@@ -24,6 +24,7 @@ from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.names import AUDIT_CHAIN, Platform
 from millrace.state.audit import Record, append
 from millrace.state.audit_chain import AuditChain, link_key
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
@@ -123,9 +124,4 @@ def test_nobody_else_writes_and_nothing_is_written_twice_or_hidden(cloud: Cloud,
 def _administrator(environment: Environment, cloud: Cloud) -> Any:
     """S3 under a role that may do everything."""
     iam, name = environment.client("iam"), f"administrator-{time.time_ns()}"
-    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    document = {"Version": "2012-10-17", "Statement": [trust]}
-    made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(document))["Role"]["Arn"]
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    _put_policy(iam, name, {"Version": "2012-10-17", "Statement": [everything]})
-    return as_role(cloud, made, "s3")
+    return as_role(cloud, make_role(iam, name, "lambda", allow("*")), "s3")

@@ -16,6 +16,7 @@ from millrace.infra.settings import settings_for
 from tests.infra.conftest import EVERY_OPTION, every_section, synthesized
 from tests.localcloud.cdk_account import account_below, lighten
 from tests.localcloud.control import control
+from tests.localcloud.resources import make_role
 
 pytestmark = pytest.mark.night("by day its policies are compared with what CloudFormation's handlers need")
 
@@ -28,17 +29,11 @@ def test_the_pipelines_role_deploys_all_that_can_be_declared(tmp_path_factory: p
     platform = settings_for("local", account=ACCOUNT, region=REGION, options=options).platform
     with account_below(folder) as account:
         iam = account.client("iam")
-        trust = {
-            "Effect": "Allow",
-            "Principal": {"Service": "cloudformation.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-        made = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=json.dumps(policy([trust])))
+        arn = make_role(iam, "execution", "cloudformation")
         for number, statements in enumerate(policies(platform, stacks, options, secret="")):
             text = json.dumps(policy([one.document() for one in statements]))
             own = iam.create_policy(PolicyName=f"execution-{number}", PolicyDocument=text)
             iam.attach_role_policy(RoleName="execution", PolicyArn=own["Policy"]["Arn"])
-        arn = made["Role"]["Arn"]
         deployed = deploy(account.endpoint_url, folder / "light", secret=account.secret, role_arn=arn)
         assert {one.status for one in deployed} == {"CREATE_COMPLETE"}
         assert len(deployed) == len(stacks)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from localcloud.sagemaker.containers import images
+from tests.localcloud.resources import allow, make_role
 
 DOCKERFILE = """\
 FROM public.ecr.aws/example/base:1
@@ -146,30 +146,13 @@ def uri(name: str) -> str:
     return f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-{name}@sha256:{'0' * 64}"
 
 
-def trust(service: str) -> str:
-    return json.dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}],
-        }
-    )
-
-
-IN_ITS_NAME = {
-    "Effect": "Allow",
-    "Action": ["ecr:*", "ec2:*", "logs:*", "cloudwatch:PutMetricData", "kms:CreateGrant"],
-    "Resource": "*",
-}
+IN_ITS_NAME = allow(["ecr:*", "ec2:*", "logs:*", "cloudwatch:PutMetricData", "kms:CreateGrant"])
 """What SageMaker does in the name of a role that runs a container."""
 
 
 def role(iam: Any, name: str, *actions: str) -> str:
     """The ARN of a new role that SageMaker may have; besides what is done in its name it may make these calls."""
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("sagemaker.amazonaws.com"))["Role"]["Arn"]
-    own = [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}] if actions else []
-    document = json.dumps({"Version": "2012-10-17", "Statement": [*own, IN_ITS_NAME]})
-    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=document)
-    return arn
+    return make_role(iam, name, "sagemaker", *[allow(list(actions))] * bool(actions), IN_ITS_NAME)
 
 
 def training(bucket: str, role: str) -> dict[str, Any]:

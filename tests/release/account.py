@@ -44,6 +44,7 @@ from tests.challenger import answering
 from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
 from tests.infra.machines.contexts import context_of
+from tests.localcloud.resources import make_role
 from tests.release import interpreter
 from tests.release.sagemaker import HandCloud, serve
 from tests.release.world import FUNCTIONS, World, serve_executions
@@ -270,11 +271,7 @@ def account(
 
 def _make(made: Account) -> None:
     iam, s3 = boto3.client("iam"), boto3.client("s3")
-    trust = {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    iam.create_role(
-        RoleName=NAMES.role_arn(MODEL_ROLE).rpartition("/")[2],
-        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
-    )
+    make_role(iam, NAMES.role_arn(MODEL_ROLE).rpartition("/")[2], "sagemaker")
     for person in ("ann", "bob"):
         iam.create_user(UserName=person)
         keys = iam.create_access_key(UserName=person)["AccessKey"]

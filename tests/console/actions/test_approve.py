@@ -8,41 +8,20 @@ from millrace.console.actions.approve import approve, refuse, release
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, EnvironmentNotFoundError
-from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
 from tests.console.actions.test_rollback import NAMES, NOW, candidate
 from tests.console.actions.test_rollback import environment as environment
+from tests.console.web.waiting_version import deploy_start_release
 
 
 @pytest.fixture(autouse=True)
 def _a_person_approves(environment: Environment) -> None:
     """As a stack with `rollout.approval: person` deploys the function that starts releases."""
-    deploy(environment, approval="person")
-
-
-def deploy(environment: Environment, *, approval: str) -> None:
-    settings = ReleaseSettings(
-        stage="dev", account=NAMES.platform.account, region="eu-west-1", workload="orders", approval=approval
-    )
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-    name = NAMES.function("start_release")
-    role = environment.client("iam").create_role(RoleName=approval, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
-    functions = environment.client("lambda")
-    if any(one["FunctionName"] == name for one in functions.list_functions()["Functions"]):
-        functions.delete_function(FunctionName=name)
-    functions.create_function(
-        FunctionName=name, Runtime="python3.13", Role=role["Arn"], Handler="h.handler", Code={"ZipFile": b"zip"},
-        Environment={"Variables": settings.render()},
-    )  # fmt: skip
+    deploy_start_release(NAMES, approval="person")
 
 
 def test_where_nobody_has_to_approve_there_is_nothing_to_decide(environment: Environment) -> None:
-    deploy(environment, approval="none")
+    deploy_start_release(NAMES, approval="none")
     registry_of(environment, NAMES).register(candidate("r3"))
     with pytest.raises(ConflictError, match="nobody has to approve it"):
         approve(environment, NAMES, "3", reason="all the same")
@@ -96,7 +75,7 @@ def test_what_does_not_wait_is_not_decided(
 @pytest.mark.parametrize("approval", ["person", "none"])
 def test_a_version_on_a_phase_is_refused_and_released_again(environment: Environment, approval: str) -> None:
     if approval == "none":
-        deploy(environment, approval=approval)
+        deploy_start_release(NAMES, approval=approval)
     registry, state = registry_of(environment, NAMES), state_of(environment, NAMES)
     package = registry.register(candidate("r3"))
     if approval == "person":

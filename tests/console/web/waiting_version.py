@@ -1,6 +1,6 @@
 """Version 3 of the stored run's workload, which waits for a person: registered, judged, signed."""
 
-import json
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import boto3
@@ -12,6 +12,7 @@ from millrace.console.queries.versions import registry_of
 from millrace.evaluation.gates.cases import CaseAnswer, CasesEvidence
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged
+from millrace.names import WorkloadNames
 from millrace.release.registry import ASKED_BY, Package
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.release import ReleaseSettings
@@ -19,6 +20,7 @@ from millrace.state import audit
 from tests import builders
 from tests.console import stored_cloud
 from tests.console.conftest import read_stored
+from tests.localcloud.resources import make_role
 from tests.signing_key import create_signing_key
 
 NAMES, RUN = stored_cloud.NAMES, "3c1b2f0e-asked"
@@ -31,27 +33,29 @@ NIGHT = CaseAnswer(
     came="value 0",
     is_right=True,
 )
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
-}
 
 
-def let_wait(environment: Environment, *, asked_by: str = ASKER) -> Package:
+def deploy_start_release(names: WorkloadNames, *, approval: str) -> None:
+    """As a stack with this `rollout.approval` deploys it, in place of one that is there."""
+    settings = ReleaseSettings(
+        stage=names.platform.stage, account=names.platform.account, region=names.platform.region,
+        workload=names.workload, approval=approval,
+    )  # fmt: skip
+    functions, name = boto3.client("lambda"), names.function("start_release")
+    with suppress(functions.exceptions.ResourceNotFoundException):
+        functions.delete_function(FunctionName=name)
+    functions.create_function(
+        FunctionName=name, Runtime="python3.13", Handler="h.handler", Code={"ZipFile": b"zip"},
+        Role=make_role(boto3.client("iam"), approval, "lambda"), Environment={"Variables": settings.render()},
+    )  # fmt: skip
+
+
+def let_wait(environment: Environment) -> Package:
     """Register and sign it, in a stage where a person approves."""
     live = read_stored(stage="dev").live
     assert live is not None
     assert live.evaluation is not None
-    role = boto3.client("iam").create_role(RoleName="any", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    where = {"stage": "dev", "account": NAMES.platform.account, "region": "eu-west-1", "workload": "electricity"}
-    boto3.client("lambda").create_function(
-        FunctionName=NAMES.function("start_release"),
-        Runtime="python3.13",
-        Role=role,
-        Handler="h.handler",
-        Code={"ZipFile": b"zip"},
-        Environment={"Variables": ReleaseSettings(**where, approval="person").render()},
-    )
+    deploy_start_release(NAMES, approval="person")
     evaluation = live.evaluation.model_copy(update={"cases": CasesEvidence(cases=(NIGHT,))})
     s3 = boto3.client("s3")
     put_object(s3, NAMES.run_uri(RUN, "evaluation", "evaluation.json"), evaluation.to_json().encode())
@@ -72,7 +76,7 @@ def let_wait(environment: Environment, *, asked_by: str = ASKER) -> Package:
         "rows": "12000",
         "as_of": "1997-07-01T00:00:00Z",
         "reason": "command",
-        ASKED_BY: asked_by,
+        ASKED_BY: ASKER,
         **{f"{name}_digest": value for name, value in live.version.digests.items()},
         "data_digest": "da" * 32,
     }

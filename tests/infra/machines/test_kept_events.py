@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from millrace.infra.context import Context
-from millrace.infra.iam.resource import policy
 from millrace.infra.machines import states
 from millrace.infra.machines.states import State
 from millrace.messages.events import DropRejected, ReleaseUntidy
 from tests.infra.machines.contexts import context_of
+from tests.localcloud.resources import make_role
 from tests.localcloud.waiting import until
 
 EVENTS = (ReleaseUntidy, DropRejected)
@@ -41,11 +41,8 @@ def run(client: Any, context: Context, steps: dict[str, State], given: Any, *, a
     """The execution of these states when it has ended; of the machine's statements its role has those that allow the
     action."""
     iam, machines, name = client("iam"), client("stepfunctions"), f"kept-{uuid.uuid4()}"
-    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy([trust])))["Role"]["Arn"]
     own = [one.document() for one in states.put_event_statements(context, *EVENTS) if allowed in one.actions]
-    if own:
-        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy(own)))
+    role = make_role(iam, name, "states", *own)
     definition = {"StartAt": next(iter(steps)), "States": {**steps, "Live": {"Type": "Succeed"}}}
     made = machines.create_state_machine(name=name, definition=json.dumps(definition), roleArn=role)
     arn = machines.start_execution(stateMachineArn=made["stateMachineArn"], input=json.dumps(given))["executionArn"]

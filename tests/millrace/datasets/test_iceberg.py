@@ -23,6 +23,7 @@ from millrace.datasets.read import read_snapshot
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import manifest, pin, pinned
 from millrace.errors import SnapshotError
+from tests.localcloud.resources import allow, make_role
 from tests.millrace.datasets.test_commits import committed, rows, source
 
 METADATA = "s3://lake/table/metadata/"
@@ -94,12 +95,7 @@ def throttle(
     cloud: Cloud, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[dict[str, int]], Throttles]]:
     """`throttle({"glue:GetTable": 3})`: the next so many calls of the lake are refused; it has a function's keys."""
-    iam, service = cloud.client("iam"), {"Service": "lambda.amazonaws.com"}
-    trust = policy({"Effect": "Allow", "Principal": service, "Action": "sts:AssumeRole"})
-    name = lake.names.platform.stage
-    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-    everything = policy({"Effect": "Allow", "Action": "*", "Resource": "*"})
-    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=everything)
+    arn = make_role(cloud.client("iam"), lake.names.platform.stage, "lambda", allow("*"))
     for key, value in cloud.role_environment(arn, "throttled").items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # one of another file has that file's keys
@@ -111,10 +107,6 @@ def throttle(
 
     yield begin
     throttles.throttle({})
-
-
-def policy(statement: dict[str, Any]) -> str:
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @pytest.mark.parametrize("call", ["GetTable", "CreateTable", "UpdateTable"])
