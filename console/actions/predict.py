@@ -203,8 +203,13 @@ def open_file(
 
 def ask(client: Any, function: str, opened: Opened, *, explain: bool = False) -> Iterator[RowAnswer]:
     """The answers to the typed rows, in their order."""
-    for piece in _pieces(_sendable(opened), most=MOST_EXPLAINED if explain else ROWS_PER_CALL):
+    for piece in _pieces(_sendable(opened), most=most_rows(explain=explain)):
         yield from _call(client, function, piece, explain=explain)
+
+
+def most_rows(*, explain: bool) -> int:
+    """The most rows of one call."""
+    return MOST_EXPLAINED if explain else ROWS_PER_CALL
 
 
 def _origin(path: Path) -> Origin | None:

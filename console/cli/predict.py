@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -62,7 +64,7 @@ def predict(
     Example: millrace predict rows.csv --output answers.parquet. Rows go in pieces of at most 1,000 through the
     prediction function; every predicted row has its decision's id, the order is the file's. A label is left out.
     With two classes, `class` is the contract's word for the value 0 or 1. With --explain a piece has at most 8 rows.
-    The exit status is 1 if the model answered no row."""
+    The exit status is 1 if the model answered no row. Ctrl-C gives the answers that have come by then."""
     from millrace.console.actions import predict
     from millrace.console.actions.drop import content_of, declares_scale
     from millrace.console.actions.predict import with_class
@@ -110,6 +112,11 @@ def predict(
                 print(json_line(row))
         else:
             _show_answers(named)
+    if answers.stopped:
+        told = f"stopped behind {answers.rows:,} rows. The call that was under way may have decided"
+        most = f"{predict.most_rows(explain=explain):,} more at most: look with `{command(names, 'decisions')}`"
+        print(f"millrace: {told} {most}", file=sys.stderr)
+        raise typer.Exit(answers.stopped)
     scales = scale or declares_scale(contract.table("scoring"))
     for reason, said in ((Reason.IMAGE, "Refused images"), (Reason.HISTORY, "Refused without a past")):
         if answers.reasons[reason] and not (scales and reason == Reason.IMAGE):
@@ -148,25 +155,42 @@ def _summarize(names: WorkloadNames, answers: _Counted, *, why: Callable[[], str
 
 
 class _Counted:
-    """The answers, counted as they are read."""
+    """The answers, counted as they are read. A signal ends them: at once during a call, else behind the row."""
 
     def __init__(self, answers: Iterable[RowAnswer]) -> None:
         self._answers = answers
         self.rows = self.fallbacks = self.repeated = 0
+        self.stopped, self._asks = 0, True
+        """128 and the number of the signal, 0 if none came; whether answers are asked for now."""
         self.reasons = Counter[str]()
         """How many rows were refused for each reason."""
         self.unlisted = Counter[str]()
         """By column, how many rows have a value outside of the contract's list."""
 
     def __iter__(self) -> Iterator[RowAnswer]:
-        for answer in self._answers:
-            self.rows += 1
-            self.fallbacks += bool(answer.fallback)
-            self.repeated += answer.repeated
-            self.unlisted.update(answer.unlisted)
-            if answer.reason is not None:
-                self.reasons[answer.reason] += 1
-            yield answer
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        with suppress(SystemExit):
+            for answer in self._answers:
+                self._asks = False
+                self.rows += 1
+                self.fallbacks += bool(answer.fallback)
+                self.repeated += answer.repeated
+                self.unlisted.update(answer.unlisted)
+                if answer.reason is not None:
+                    self.reasons[answer.reason] += 1
+                yield answer
+                if self.stopped:
+                    break
+                self._asks = True
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, _: object) -> None:
+        """Between two answers the signal is only noted, so that each answer that came is shown or written."""
+        self.stopped = 128 + number
+        if self._asks:
+            self._asks = False
+            sys.exit(self.stopped)
 
     @property
     def refused(self) -> int:
@@ -191,7 +215,7 @@ def _show_answers(rows: Iterator[dict[str, Any]]) -> None:
     show_rows(
         [{name: value for name, value in row.items() if name in filled} for row in shown],
         as_json=False,
-        nothing="The file has no rows.",
+        nothing="No rows.",
     )
     if left:
         Console(stderr=True).print(f"and {left:,} more: --output FILE or --json gives all")

@@ -1,15 +1,23 @@
 """What the commands on models and records say of words that they cannot use; a whole cloud tests what they do."""
 
+import os
+import signal
 from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer import Exit
 from typer.testing import CliRunner
 
 from millrace.console.actions.predict import RowAnswer
 from millrace.console.cli.app import app
+from millrace.console.cli.options import Target
 from millrace.console.cli.predict import _Counted, _summarize
 from millrace.console.demo.electricity import STORY
+from tests.console.actions.test_predict import Function, parquet, rows
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +70,24 @@ def test_rows_that_no_model_answered_are_counted(
     printed = capsys.readouterr().err
     assert all(words in printed for words in told)
     assert bool(printed) == bool(told)
+
+
+@pytest.mark.parametrize(("number", "answered"), [(signal.SIGINT, 1000), (signal.SIGTERM, 0)])
+def test_a_signal_leaves_the_answers_that_came(
+    number: signal.Signals, answered: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call under way is cut off; what it may have decided is told."""
+
+    class Cut(Function):
+        def invoke(self, **asked: Any) -> dict[str, Any]:
+            if 1000 * len(self.calls) == answered:
+                os.kill(os.getpid(), number)
+            return super().invoke(**asked)
+
+    function = Cut()
+    here = SimpleNamespace(client=lambda _: function)
+    monkeypatch.setattr(Target, "find_deployed", lambda _: (here, STORY.names))
+    file, output = parquet(tmp_path / "rows.parquet", rows(2500)), tmp_path / "answers.parquet"
+    done = CliRunner().invoke(app, ["predict", str(file), "--output", str(output)])
+    assert (done.exit_code, pq.read_table(output).num_rows) == (128 + number, answered)
+    assert f"stopped behind {answered:,} rows. The call that was under way may have decided 1,000 more" in done.stderr
