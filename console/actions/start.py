@@ -29,6 +29,7 @@ from millrace.console.queries.runs import (
     parent_of,
     read_execution,
 )
+from millrace.console.stages import command
 from millrace.contract.load import load_contract
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.messages.execution import FAILURES
@@ -212,6 +213,8 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+WATCHES = ("Watch ", "A version climbs")
+"""How the states of a release begin in which a version gathers labels or traffic."""
 OPEN = ("RUNNING", "PENDING_REDRIVE")
 """Statuses of a run that has not ended."""
 
@@ -285,12 +288,16 @@ class Follower:
     def end_of(self, arn: str) -> RunDetail:
         """The run when it has ended; raises RunError if it has not ended within the follower's `limit_s`."""
         run = find_run(self.states, self.names, arn)
-        end = time.monotonic() + self.limit_s
+        end, told = time.monotonic() + self.limit_s, set[str]()
         while run.status in OPEN:
             if time.monotonic() > end:
                 raise RunError(f"{run.machine} {run.name}: expected its end within {self.limit_s:.0f} s, it still runs")
             state, job = self._state(arn)
             self.moving(f"{run.machine}: {state}".removesuffix(": "), job)
+            if state.startswith(WATCHES) and state not in told:
+                told.add(state)
+                look = f"`{command(self.names, 'versions')}` says how it stands; Ctrl-C ends this waiting alone"
+                self.said(f"release {run.name[:SHORT]} is at {state!r}, for hours or weeks: {look}")
             time.sleep(self.poll_s)
             run = find_run(self.states, self.names, arn)
         return describe_run(self.states, self.names, run)

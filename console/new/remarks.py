@@ -148,8 +148,8 @@ def hardly_right(it: Proposal) -> str:
     more = "columns that tell more of it, or more rows"
     lower = "a lower `threshold` under `prediction` of workload.yaml, which finds more of the rarer class, or "
     return (
-        f"warning: on the rows that validate the model is right on {1 - wrong:.1%}, and so is always answering the "
-        f"class of most rows ({usual:.1%}). Next: {lower if kind == 'binary' else ''}{more}"
+        f"warning: on the rows that validate the model is right on {1 - wrong:.1%}, no more often than who always "
+        f"answers the class of most rows ({usual:.1%}). Next: {lower if kind == 'binary' else ''}{more}"
     )
 
 

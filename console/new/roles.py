@@ -370,6 +370,8 @@ def one_of_several(column: Profile, where: str) -> Profile:
 
 
 def _describe(column: Profile) -> str:
+    if column.distinct == 1 and not column.cells.null_count:
+        return f"{column.cells[0].as_py()!r} in all {len(column.cells):,} rows: nothing can be learnt of it"
     if column.distinct <= MOST_SHOWN and not column.is_time and column.kind != "binary":
         return ", ".join(f"{value!r} {rows:,}×" for value, rows in counted(column.cells)) or "holds nothing"
     return f"a {column.kind} with {column.distinct:,} values"

@@ -92,6 +92,13 @@ def test_a_new_run_takes_the_new_definition(machine: Callable[..., str], ran: Ca
     assert refused("rerun", arn, "--keep-definition", "--wait").startswith("1 of 1 runs did not succeed")
 
 
+def test_a_release_that_watches_its_version_says_so_once(machine: Callable[..., str], ran: Callable[..., str]) -> None:
+    machine("release", {"Watch shadow": {"Type": "Wait", "Seconds": 2, "End": True}})
+    shown = typed("rerun", ran(NAMES.machine_arn("release")), "--new", "--wait").stderr
+    assert shown.count(" is at 'Watch shadow', for hours or weeks: `millrace versions` says how it stands") == 1
+    machine("release", {"A": PASS})
+
+
 def check_start(command: str, *words: str, title: str) -> None:
     """The run of a command that waits, as of a moment: what it says, and the input that it gives."""
     done = typed(command, *words, "--as-of", "1997-05-15T06:00:00Z", "--wait")

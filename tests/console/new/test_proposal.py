@@ -81,6 +81,7 @@ UNEVEN: dict[str, Callable[[int], Any]] = {"price_day": lambda at: f"d{at * at %
         ({"keep": ("meter",)}, {}, "--keep: expected columns of the file"),
         ({"name": "My Market"}, {}, "NAME: expected 2 to 24 small letters"),
         ({"label": "trend"}, {}, r"--label: expected one of .*'Trend'"),
+        ({"label": "price"}, {"price": lambda _: "up"}, r"--label: .* got .price, 'up' in all 1,920 rows: nothing"),
         ({"positive": "sideways"}, {}, r"--positive: expected one of Trend's values \['down', 'up'\]"),
         ({"event_time": "price"}, {}, "--event-time: expected a column of times"),
         ({"key": ("price",)}, {}, "--key: expected columns that always hold"),
