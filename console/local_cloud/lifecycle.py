@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -10,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from millrace.console.alone import alone_in
 from millrace.console.local_cloud.local_cloud import (
     ACCOUNT,
     PLATFORM,
@@ -90,7 +90,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
     folder = build.resolve() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     processes = Processes(folder=folder)
-    with _alone(build):
+    with alone_in(build):
         try:
             instance = find_instance(build)
             if instance is None:
@@ -120,7 +120,7 @@ def end_instance(build: Path, said: Said) -> None:
     nothing = f"No local cloud ran for {build}."
     if not build.is_dir():
         return said(nothing)
-    with _alone(build):
+    with alone_in(build):
         instance, noted = find_instance(build), (build / UP_FILE).exists()
         if instance is None:
             _tell_of_dead(build, said)
@@ -134,19 +134,6 @@ def end_instance(build: Path, said: Said) -> None:
     if instance is not None:
         return said(f"The local cloud has ended, process {instance.pid}.")
     return None if noted else said(nothing)
-
-
-@contextmanager
-def _alone(build: Path) -> Iterator[None]:
-    """A file lock: while the block runs, no other command starts or stops the cloud of this build folder."""
-    # The lock is on the build folder itself, so there is no lock file to remove. The system frees it when the process
-    # ends.
-    folder = os.open(build, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said, workloads: Sequence[str]) -> Instance:

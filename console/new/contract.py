@@ -272,10 +272,8 @@ def read_rows(path: Path, table: Table, *, at: datetime) -> tuple[pa.Table, tupl
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     # The digest of the file is a part of the row ids that ingestion generates.
     origin = Origin(name=path.name, at=at, digest=digest, fetch=_no_object)
-    size = path.stat().st_size
-    limits = Limits(file_bytes=max(size, 1), line_bytes=max(size, 2**20))
     try:
-        parts = list(read_drop(path, table, limits, origin))
+        parts = list(read_drop(path, table, Limits(file_bytes=max(path.stat().st_size, 1)), origin))
     except DropError as error:
         raise ConfigurationError(where=path.name, field="rows", expected=error.expected, came=error.got) from None
     rows = pa.concat_tables([parsed_schema(table).empty_table(), *(part.rows for part in parts)])

@@ -17,8 +17,9 @@ from millrace.console.files.given import Given
 from millrace.console.files.grid import Grid, stop
 from millrace.console.new.words import first_of, without, words_of_no_amount
 from millrace.console.words import count
-from millrace.contract.csv_form import DELIMITERS, CsvForm
+from millrace.contract.csv_form import DELIMITERS, CsvForm, numbered
 from millrace.contract.parts import CellPart
+from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
@@ -148,9 +149,9 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     cells = tuple(Column(name=at, kind="string", physical_name=old) for at, old in zip(places, in_file, strict=True))
     text = Table(name=path.name, columns=cells, csv=replace(form, columns=places if columns else ()))
     try:
-        parts = list(csv.read(path, text, Limits(line_bytes=max(path.stat().st_size, 2**20))))
+        parts = list(csv.read(path, text, Limits()))
     except DropError as error:
-        stop(path, f"line {line}", error.expected, error.got)
+        stop(path, "rows" if error.reason == Reason.TOO_LARGE else f"line {line}", error.expected, error.got)
     rows = pa.concat_tables([part.rows for part in parts]).combine_chunks()
     lines, rows = rows[LINE], rows.drop_columns([LINE])
     unparsable = tuple(row for part in parts for row in part.unparsable)
@@ -282,7 +283,7 @@ def _first(path: Path, form: CsvForm) -> tuple[int, list[str]]:
     number, line = next(((number, line) for number, line in lines if line.strip()), (0, b""))
     if not number:
         stop(path, "rows", "labelled rows", "blank lines")
-    names = csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form)
+    names = numbered(csv.names_of(line.decode(form.encoding, errors="backslashreplace").encode(), form))
     places = [f"column_{place}" for place in range(1, len(names) + 1)]
     if not form.columns and names != places and [*names[1:]] == places[1:] != []:
         stop(path, "columns", f"names in line {number}; if it is a title, take it out", names[0])

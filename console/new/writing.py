@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, json_rows
+from millrace.console.alone import alone_in
 from millrace.console.files.catalogue import TABLE_FILES, cut_into
 from millrace.console.files.given import Given
 from millrace.console.new.files import droppable
@@ -32,6 +33,7 @@ from millrace.workload.fit import check_fit
 from millrace.workload.load import WHY_NOT, load_workload, overlaps, workload_folders
 
 FILES = ("workload.yaml", "contract.yaml")
+TO_PREDICT = "to_predict.jsonl"
 MOST_BYTES = 64 * 2**20
 """Size of a drop of images, about."""
 PREDICTED = 5
@@ -88,26 +90,31 @@ def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, forc
     """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
 
     Raises ConfigurationError as `check_free` does, and WorkloadError if synthesis would not take the files."""
-    check_free(proposal.prediction.name, workloads, drops, force=force)
     folder = workloads / proposal.prediction.name
-    # Checked in a temporary folder first: files that synthesis refuses never reach `workloads/`.
-    with TemporaryDirectory() as temporary:
-        draft = Path(temporary) / proposal.prediction.name
+    for path in (workloads, drops.parent):
+        path.mkdir(parents=True, exist_ok=True)
+    # All is written beside the drops first, and moved at the end: what synthesis refuses or a signal cuts off never
+    # reaches `workloads/` or `drops`, and of two commands with one name the second finds the first one's files.
+    with TemporaryDirectory(prefix=f".{drops.name}.", dir=drops.parent) as temporary, alone_in(workloads):
+        check_free(proposal.prediction.name, workloads, drops, force=force)
+        draft, made = Path(temporary) / proposal.prediction.name, Path(temporary) / "drops"
         draft.mkdir()
         (draft / "workload.yaml").write_text(proposal.workload_yaml)
         (draft / "contract.yaml").write_text(proposal.contract_yaml)
         histories = _histories(checked(draft, proposal), load_workload(draft))
-        folder.mkdir(parents=True, exist_ok=True)
+        written = [path.relative_to(made) for path in _write_drops(proposal, made, pieces)]
+        predicted = _write_rows(proposal, histories, made / TO_PREDICT)
+        shutil.rmtree(drops / "training", ignore_errors=True)
+        shutil.copytree(made, drops, copy_function=shutil.move, dirs_exist_ok=True)
+        folder.mkdir(exist_ok=True)
         for name in FILES:
             shutil.copyfile(draft / name, folder / name)
         write_schemas(workloads)
         if part := proposal.trial.chosen.family.part:
             (folder / "parts").mkdir(exist_ok=True)
             shutil.copyfile(part.path, folder / part.declared["from"])
-    written = tuple(_write_drops(proposal, drops, pieces))
-    to_predict = drops / "to_predict.jsonl"
-    predicted = _write_rows(proposal, histories, to_predict)
-    return Written(folder=folder, drops=written, to_predict=to_predict, predicted=predicted)
+    kept = tuple(drops / path for path in written)
+    return Written(folder=folder, drops=kept, to_predict=drops / TO_PREDICT, predicted=predicted)
 
 
 def _check_name(name: str, workloads: Path) -> None:
@@ -130,12 +137,11 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
 
 
 def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path]:
-    """Write the first drops into `training/` of the folder, which is emptied before; the path of each.
+    """Write the first drops into `training/` of the folder; the path of each.
 
     A file of rows is dropped as it is, those of a workbook or a database as JSON lines. Images are put into Parquet
     files, with the accepted rows alone."""
     training, prediction = folder / "training", proposal.prediction
-    shutil.rmtree(training, ignore_errors=True)
     training.mkdir(parents=True)
     if not proposal.reading.source.path.is_dir() and not prediction.image_side:
         with droppable(proposal.reading.source, proposal.contract) as files:

@@ -132,9 +132,10 @@ def _is_of_names(line: bytes, header: list[str], table: Table) -> bool:
 
 
 def check_names(names: Sequence[str], table: Table) -> list[str]:
-    """As `check_header`. Spaces around a name do not count, neither in the file nor in the contract."""
-    trimmed = {name.strip(): name for name in table.name_of}
-    return check_header([name if name in table.name_of else trimmed.get(name, name) for name in names], table)
+    """As `check_header`. Spaces around a name do not count; one that comes again is `a_2` if the contract says so."""
+    known = {name.strip(): name for name in table.name_of} | {name: name for name in table.name_of}
+    both = zip(names, numbered(names), strict=True)
+    return check_header([known.get(again, known.get(name, name or again)) for name, again in both], table)
 
 
 def _wrong_delimiter(header: bytes, table: Table) -> DropError | None:
@@ -176,16 +177,14 @@ def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
 
 
 def names_of(line: bytes, form: CsvForm) -> list[str]:
-    """The cells of a header, without the spaces around them; a name that comes again has a number behind it.
-
-    Raises DropError `columns` if the line cannot be read as one record."""
+    """The cells of a header, without the spaces around them. Raises DropError `columns` if it is not one record."""
     try:
         cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
     except csv.Error as error:
         # A file with lines that end in carriage returns alone is one line.
         got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
         raise DropError(Reason.COLUMNS, expected="a header in one line", got=got) from None
-    return numbered([cell.strip() for cell in cells])
+    return [cell.strip() for cell in cells]
 
 
 def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:

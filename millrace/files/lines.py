@@ -32,14 +32,12 @@ def blocks_of(file: ByteStream, limits: Limits, *, most_lines: int) -> Iterator[
 
     Blocks are not cut by bytes alone: a refused row takes a kilobyte of memory, even if its line has two bytes.
     Raises DropError `too_large` for a line of more than `limits.line_bytes`."""
-    rest = b""
-    if (start := file.read(len(BOM))) != BOM:
-        rest = start
+    rest, line = file.read(len(BOM)).removeprefix(BOM), 1
     while data := file.read(limits.block_bytes):
         # Bytes behind the last line end are the beginning of a line: they go before the next block.
         whole, end, rest = (rest + data).rpartition(b"\n")
-        _check_lines(whole, limits)
-        _check_lines(rest, limits)
+        _check_lines(whole, line, limits)
+        _check_lines(rest, line := line + whole.count(b"\n") + len(end), limits)
         if end:
             yield from _parts(whole + end, most_lines)
     if rest:
@@ -60,15 +58,16 @@ def _parts(block: bytes, most_lines: int) -> Iterator[bytes]:
         start = end
 
 
-def _check_lines(block: bytes, limits: Limits) -> None:
-    """Raise DropError for a line that is too long.
+def _check_lines(block: bytes, line: int, limits: Limits) -> None:
+    """Raise DropError for a line that is too long. `line` is the number of the first one.
 
     It looks for one line end in each stretch of `line_bytes`, not for each line."""
     most, at = limits.line_bytes, 0
     while len(block) - at > most:
         end = block.rfind(b"\n", at, at + most + 1)
         if end < 0:
-            raise DropError(Reason.TOO_LARGE, expected=f"lines of {most} bytes at most", got="a longer one")
+            line += block.count(b"\n", 0, at)
+            raise DropError(Reason.TOO_LARGE, expected=f"lines of {most} bytes at most", got=f"a longer line {line}")
         at = end + 1
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from millrace.console.new.read import find_form, read_source
+from millrace.contract.schema import Column, Table
+from millrace.errors import ConfigurationError, DropError
+from millrace.files.catalogue import read_drop
 
 
 @pytest.mark.parametrize(
@@ -34,3 +37,14 @@ def test_numbers_with_two_decimal_marks_are_told_with_the_lines_of_each(tmp_path
     path.write_text('id,amount,y\n1,"3,4",a\n2,3.4,b\n3,5,a\n4,"5,1",b\n')
     (note,) = read_source(path).notes
     assert all(said in note for said in ("amount", "'3.4'", "(3)", "'3,4'", "(2, 5)"))
+
+
+def test_a_line_that_a_drop_is_refused_for_is_refused_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text(f"id,note,y\n1,a,yes\n2,{'b' * 2**20},no\n")
+    told = "lines of 1048576 bytes at most, got .?a longer line 3"
+    with pytest.raises(ConfigurationError, match=f"rows: expected {told}"):
+        read_source(path)
+    table = Table(name="rows", columns=tuple(Column(name=name, kind="string") for name in ("id", "note", "y")))
+    with pytest.raises(DropError, match=told):
+        list(read_drop(path, table))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from millrace.console.files.given import Given
+from millrace.console.new import writing
 from millrace.console.new.writing import write, write_pieces
 from millrace.contract.schema import Column, Table
 from millrace.errors import ConfigurationError
@@ -90,3 +94,24 @@ def test_pieces_are_the_lines_of_the_file_behind_its_names(ends: str, tmp_path: 
     ]
     read = [row["a"] for piece in pieces for part in read_drop(piece, table) for row in part.rows.to_pylist()]
     assert read == list(range(10))
+
+
+def test_of_two_at_once_one_is_refused_and_nothing_is_mixed(market: list[Row], as_csv: Writer, tmp_path: Path) -> None:
+    proposals = [proposed(as_csv(market, name=name)) for name in ("a.csv", "b.csv")]
+    with ThreadPoolExecutor(2) as pool:
+        make = partial(write, workloads=tmp_path / "workloads", drops=tmp_path / "drops", pieces=0, force=False)
+        done = [pool.submit(make, proposal) for proposal in proposals]
+    [told] = filter(None, [one.exception() for one in done])
+    assert isinstance(told, ConfigurationError)
+    [kept] = [one.result() for one in done if not one.exception()]
+    assert tuple((tmp_path / "drops" / "training").iterdir()) == kept.drops
+
+
+def test_a_signal_in_the_last_step_leaves_nothing(
+    market: list[Row], as_csv: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proposal = proposed(as_csv(market))
+    monkeypatch.setattr(writing, "_write_rows", lambda *_: sys.exit(130))
+    with pytest.raises(SystemExit):
+        write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["market.csv", "workloads"]

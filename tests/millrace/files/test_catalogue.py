@@ -146,6 +146,14 @@ def test_what_is_no_file_of_the_table_is_refused_whole(data: bytes, reason: str)
     assert refused(data) == reason
 
 
+@pytest.mark.parametrize(
+    ("head", "told"), [(b"at,n,x,s,n\n", "once: 'n', 'n'"), (b"at,n,x,s,z,z\n", "unknown: 'z', 'z'")]
+)
+def test_a_name_that_comes_twice_is_told_as_the_file_has_it(head: bytes, told: str) -> None:
+    with pytest.raises(DropError, match=told):
+        parse(head)
+
+
 def test_limits_hold() -> None:
     assert refused(HEAD + GOOD * 10, limits=Limits(file_bytes=100)) == "too_large"
     assert refused(HEAD + GOOD * 10, limits=Limits(rows=9)) == "too_large"
