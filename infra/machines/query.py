@@ -91,7 +91,7 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
     # The template of States.Format holds no text of the statement: quotes, braces and line ends would be escaped there.
     # A comment at the end of the SQL must not swallow the bracket that follows.
     folder = f"s3://{context.platform.bucket('lake')}/{context.workload.name}/{STAGING}"
-    sql = query.sql.replace(AS_OF, f"from_iso8601_timestamp('{AS_OF}')")
+    sql = query.statement.replace(AS_OF, f"from_iso8601_timestamp('{AS_OF}')")
     parts = f"UNLOAD ({sql}\n) TO '{folder}/".split(AS_OF)
     values = ", $.as_of, ".join(f"$.parts.p{place}" for place in range(len(parts)))
     template = "{}" * (2 * len(parts) + 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from millrace.workload.section import Section
 
@@ -18,6 +18,38 @@ class EndJobs(Section):
 
 class Stream(Section):
     """Rows come as records of a stream, one in each."""
+
+
+Name = Annotated[str, Field(pattern=r'^[^"{}]+$')]
+"""Of a column, as Athena has it."""
+
+
+class Join(Section):
+    """What another table knew of each row at the row's time: its newest row of the same key that is not later.
+
+    `{table: shop.customers, key: [customer], at: placed_at, since: changed_at, columns: [rating]}`. A row whose key the
+    table does not know, or only later, gets empty cells."""
+
+    table: Annotated[str, Field(pattern=r"^([a-z0-9_]+\.)?[a-z0-9_]+$")]
+    """A table of the workload, or one of `tables`."""
+    key: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Columns of the query's rows and of the table, by which they belong together."""
+    at: Name
+    """The column of the query's rows with their time, which is the event time of `prediction`."""
+    since: Name
+    """The column of the table with the time from which its row was known, of the same type as `at`."""
+    columns: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """The columns that it adds to the query's rows."""
+
+    def clause(self, name: str) -> str:
+        """The join to `asked`, the query's rows, under this name. Each row of the table holds until the key's next."""
+        held = ", ".join(f'"{column}"' for column in dict.fromkeys((*self.key, self.since, *self.columns)))
+        keys = ", ".join(f'"{column}"' for column in self.key)
+        order = ", ".join(f'"{column}"' for column in (self.since, *self.columns))
+        then = f'lead("{self.since}") OVER (PARTITION BY {keys} ORDER BY {order}) AS "its end"'
+        same = " AND ".join(f'asked."{column}" = {name}."{column}"' for column in self.key)
+        known = f'{name}."{self.since}" <= asked."{self.at}" AND coalesce(asked."{self.at}" < {name}."its end", true)'
+        return f"LEFT JOIN (SELECT {held}, {then} FROM {self.table}) AS {name} ON {same} AND {known}"  # noqa: S608 # nosec B608 # names that the owner declares
 
 
 class Query(Section):
@@ -37,6 +69,23 @@ class Query(Section):
         Field(default_factory=dict),
     ]
     """Tables of others that it reads, each `database.table` with the folder of its files, `s3://lake/orders/`."""
+    joins: tuple[Join, ...] = ()
+    """What other tables knew of its rows at their time, which its SQL then need not join."""
+
+    @model_validator(mode="after")
+    def _may_read_what_it_joins(self) -> Self:
+        for join in self.joins:
+            if "." in join.table and join.table not in self.tables:
+                raise ValueError(f"expected {join.table} of joins in tables, with the folder of its files")
+        return self
+
+    @property
+    def statement(self) -> str:
+        """The SQL of the rows that are dropped. A comment at the end of the declared SQL swallows no bracket."""
+        names = {f"join{place}": join for place, join in enumerate(self.joins)}
+        added = "".join(f', {name}."{column}"' for name, join in names.items() for column in join.columns)
+        clauses = "\n".join(join.clause(name) for name, join in names.items())
+        return f"SELECT asked.*{added} FROM ({self.sql}\n) AS asked\n{clauses}" if self.joins else self.sql  # noqa: S608 # nosec B608 # his SQL
 
 
 Queries = Annotated[

@@ -59,6 +59,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
             _known_keys(workload, declared),
             _gates(workload, contract, task, tensors),
             _cases(workload, contract, declared),
+            _joins(workload, contract),
         ),
     )
     return contract
@@ -272,6 +273,27 @@ def _cases(workload: Workload, contract: Contract, declared: features.Features) 
         for wrong in check_row(as_declared(case.row, table), table):
             if wrong.column not in generated:
                 yield DECLARATION, f"gates.cases, {case.name}: row.{wrong.column}", wrong.expected, wrong.got
+
+
+def _joins(workload: Workload, contract: Contract) -> Iterator[Misfit]:
+    """What a query's rows would be told of the future, and columns that nobody reads."""
+    named = {column.name: column.name_in_file for column in contract.rows.columns}
+    ahead = {named[column.name] for column in contract.label_columns if not column.is_input}
+    event_time = workload.prediction.event_time
+    for name, query in workload.queries.items():
+        for place, join in enumerate(query.joins):
+            field = f"queries.{name}.joins.{place}"
+            if query.feed == "labels":
+                yield DECLARATION, field, "no join in the feed labels: a label is known after its row", join.table
+            if contract.rows.column(event_time).generated or join.at != named[event_time]:
+                expected = f"the event time of the rows, {named[event_time]}, in {CONTRACT}: later values look ahead"
+                yield DECLARATION, f"{field}.at", expected, join.at
+            for column in join.columns:
+                if column in ahead:
+                    expected = "columns known at the row's time: labels come by a query of the feed labels"
+                    yield DECLARATION, f"{field}.columns", expected, column
+                if column not in named.values():
+                    yield CONTRACT, f"rows, for {field}.columns", one_of(column, [*named.values()]), column
 
 
 def _missing(field: str, wanted: set[str], held: set[str]) -> Iterator[Misfit]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -39,11 +41,20 @@ QUERIES: dict[str, Any] = {
         "schedule": "cron(0 6 * * ? *)",
         "feed": "training",
         "sql": f"""
-SELECT {", ".join(f'"{name}"' for name in COLUMNS)} -- as the contract says
+SELECT {", ".join(f'"{name}"' for name in COLUMNS if name != "nswdemand")} -- as the contract says
 FROM market.half_hours
 WHERE "timestamp" < cast(:as_of AS timestamp) AND "timestamp" >= cast(:as_of - interval '1' day AS timestamp)
 -- of a day""",
-        "tables": {"market.half_hours": f"s3://{LAKE}/half-hours/"},
+        "tables": {f"market.{name}": f"s3://{LAKE}/{name.replace('_', '-')}/" for name in ("half_hours", "demand")},
+        "joins": [
+            {
+                "table": "market.demand",
+                "key": ["day_of_week"],
+                "at": "timestamp",
+                "since": "seen",
+                "columns": ["nswdemand"],
+            }
+        ],
     },
     "broken": {"schedule": "cron(0 7 * * ? *)", "feed": "labels", "sql": "SELECT clas FROM electricity_rows"},
     "foreign": {"schedule": "cron(0 8 * * ? *)", "feed": "labels", "sql": "SELECT * FROM market.secrets"},
@@ -70,8 +81,13 @@ def make_table(cloud: LocalCloud) -> None:
     s3.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for folder in ("half-hours", "secret"):
         s3.upload_file(str(SAMPLE), LAKE, f"{folder}/part-0.parquet")
+    body = io.BytesIO()
+    pq.write_table(demand(), body)
+    s3.put_object(Bucket=LAKE, Key="demand/part-0.parquet", Body=body.getvalue())
     glue.create_database(DatabaseInput={"Name": "market"})
-    for name, folder in (("half_hours", "half-hours"), ("secrets", "secret")):
+    seen = {"day_of_week": "int", "seen": "timestamp", "nswdemand": "double"}
+    tables = {"half_hours": ("half-hours", COLUMNS), "secrets": ("secret", COLUMNS), "demand": ("demand", seen)}
+    for name, (folder, columns) in tables.items():
         glue.create_table(
             DatabaseName="market",
             TableInput={
@@ -79,13 +95,30 @@ def make_table(cloud: LocalCloud) -> None:
                 "TableType": "EXTERNAL_TABLE",
                 "StorageDescriptor": {
                     "Location": f"s3://{LAKE}/{folder}/",
-                    "Columns": [{"Name": column, "Type": kind} for column, kind in COLUMNS.items()],
+                    "Columns": [{"Name": column, "Type": kind} for column, kind in columns.items()],
                     "SerdeInfo": {
                         "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
                     },
                 },
             },
         )
+
+
+def demand() -> pa.Table:
+    """The demand by a clock of its own: it is known a quarter of an hour after its half hour began."""
+    rows = pq.read_table(SAMPLE, columns=["day_of_week", "timestamp", "nswdemand"])
+    seen = pc.add(rows["timestamp"], timedelta(minutes=15))
+    return rows.set_column(1, "seen", seen)
+
+
+def known() -> list[tuple[Any, float | None]]:
+    """Each time of the sample with what was known then: the demand of the last half hour of that day of the week."""
+    sample, last, found = pq.read_table(SAMPLE), dict[int, float](), []
+    columns = (sample[name].to_pylist() for name in ("timestamp", "day_of_week", "nswdemand"))
+    for at, day, now in zip(*columns, strict=True):
+        found.append((at, last.get(day)))
+        last[day] = now
+    return found
 
 
 def runs(cloud: LocalCloud, query: str) -> list[dict[str, Any]]:
@@ -115,8 +148,7 @@ def test_the_rows_of_each_day_are_drops_like_any_other(cloud: LocalCloud) -> Non
     assert (len(lists), len(keys)) == (2, 2 + 2 * FILES), "each run has a folder of its own"
     assert all(key.startswith(f"{NAMES.workload}/training/half-hours/") for key in lists)
     assert len(states.list_executions(stateMachineArn=NAMES.machine_arn("ingest"))["executions"]) == 2
-    times = pq.read_table(SAMPLE)["timestamp"].to_pylist()
-    assert rows_of(cloud) == [at for at in times if last - timedelta(days=2) <= at < last]
+    assert rows_of(cloud) == [row for row in known() if last - timedelta(days=2) <= row[0] < last]
 
 
 def test_a_query_that_fails_is_told_to_a_person_with_its_reason(cloud: LocalCloud) -> None:
@@ -147,17 +179,18 @@ def test_a_day_is_asked_again_by_hand(cloud: LocalCloud) -> None:
         assert (found["status"], found["error"]) == ("FAILED", "UnknownQuery")
 
 
-def rows_of(cloud: LocalCloud) -> list[Any]:
-    """The times of the rows in the table, as Athena reads it."""
+def rows_of(cloud: LocalCloud) -> list[tuple[Any, float]]:
+    """The rows in the table, each with its time and demand, as Athena reads it."""
     athena, platform = cloud.client("athena"), NAMES.platform
-    asked = f"SELECT timestamp FROM {NAMES.table('rows')} ORDER BY 1"
+    asked = f"SELECT timestamp, nswdemand FROM {NAMES.table('rows')} ORDER BY 1"
     context = {"Database": platform.database}
     name = athena.start_query_execution(QueryString=asked, WorkGroup=platform.workgroup, QueryExecutionContext=context)
     query = {"QueryExecutionId": name["QueryExecutionId"]}
     state = until(lambda: ended(athena.get_query_execution(**query)["QueryExecution"]["Status"]["State"]))
     assert state == "SUCCEEDED"
-    cells = [row["Data"][0]["VarCharValue"] for row in athena.get_query_results(**query)["ResultSet"]["Rows"][1:]]
-    return pa.array(cells).cast(pa.timestamp("us")).to_pylist()
+    rows = athena.get_query_results(**query)["ResultSet"]["Rows"][1:]
+    cells = [[cell["VarCharValue"] for cell in row["Data"]] for row in rows]
+    return [(datetime.fromisoformat(at), float(demand)) for at, demand in cells]
 
 
 def ended(state: str) -> str:

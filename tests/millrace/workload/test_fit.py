@@ -57,6 +57,13 @@ def looking_back(lag_hours: float, **known: Any) -> dict[str, Any]:
     return {"gates.baseline": baseline, "prediction.fallback": ["rule"], **known}
 
 
+def joining(feed: str = "training", **changes: Any) -> dict[str, Any]:
+    """A query whose rows are told what was known of Victoria."""
+    join = {"table": "power.vic", "key": ["day_of_week"], "at": "timestamp", "since": "seen", "columns": ["vicprice"]}
+    query = {"schedule": "rate(1 day)", "feed": feed, "sql": "SELECT 1", "tables": {"power.vic": "s3://power/vic/"}}
+    return {"queries": {"day": query | {"joins": [join | changes]}}}
+
+
 TWO, THREE, AMOUNT = tasked("binary", "a", "b"), tasked("multiclass", "a", "b", "c"), tasked("regression")
 WORTH = {"true_positive": 5, "false_positive": -3, "false_negative": -4, "true_negative": 1}
 VALUE = {"unit": "EUR", "decisions": 100}
@@ -185,6 +192,15 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", looking_back(24, known_keys={"hours": 24}, policy={"floor": {"labels": 96}}), None),
     ("multilabel", looking_back(24, known_keys={"hours": 24}), "prediction.fallback: expected .* single label"),
     ("forecast", looking_back(24, known_keys={"hours": 24}), None),
+    # What a query joins was known at the row's time.
+    ("electricity", joining(), None),
+    ("electricity", joining(at="period"), "joins.0.at: expected the event time of the rows, timestamp, .* look ahead"),
+    ("electricity", joining(columns=["class"]), "columns known at the row's time: .* feed labels, got 'class'"),
+    ("electricity", joining("labels"), "no join in the feed labels"),
+    ("electricity", joining(columns=["vicprce"]), "did you mean 'vicprice'"),
+    ("electricity", joining(since=""), "joins.0.since: "),
+    ("electricity", joining(table="power.tas"), "expected power.tas of joins in tables"),
+    ("xray", joining(at="at", columns=["view"]), "joins.0.at: expected the event time of the rows"),
 ]
 
 
