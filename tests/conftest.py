@@ -35,7 +35,6 @@ OWN_CLOUD = tuple(
     for name in (
         "air_quality",
         "bulk",
-        "first_month",
         "interrupt",
         "kinds",
         "own_workload",

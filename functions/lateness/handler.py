@@ -72,7 +72,7 @@ def put(age: Age, *, cause: str) -> None:
         run=ROOM.names.function_arn("lateness"),
         cause=cause,
         of=age.of,
-        newest=age.newest,
+        newest=age.newest or "none",
         allowed_hours=age.allowed_hours,
     )
     put_event(EVENTS, ROOM.names.platform, event)

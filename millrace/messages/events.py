@@ -55,8 +55,8 @@ class DataLate(BusEvent, detail_type="data.late"):
     `run` is the ARN of the function `lateness`."""
 
     of: Literal["rows", "labels"]
-    newest: Moment | None
-    """The event time of the newest row or label. None if there is none."""
+    newest: Moment | Literal["none"]
+    """The event time of the newest row or label, if there is one."""
     allowed_hours: float
 
 

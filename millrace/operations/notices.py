@@ -85,7 +85,7 @@ def _ours(
 
 
 def _late(of: str, description: str, *, look: str) -> Notice:
-    sentence = f"LATE: {of} of <workload>, the newest of <newest>, <hours> hours allowed. "
+    sentence = f"LATE: {of} of <workload>, newest: <newest>, allowed: <hours> hours. "
     sentence += f"Look: millrace {look} --workload <workload>"
     return _ours(DataLate, only={"of": [of]}, description=description, sentence=sentence, hours="allowed_hours")
 

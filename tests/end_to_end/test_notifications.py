@@ -176,6 +176,13 @@ def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment:
     assert (found["fallbacks"], found["serving"], found["prediction-errors"]) == ("ALARM", "ALARM", "OK")
 
 
+def test_labels_that_do_not_come_are_mailed(cloud: LocalCloud) -> None:
+    """After five weeks, on the first of a month, when the local cloud looks; January's predictions wait for theirs."""
+    cloud.move_clock((cloud.now().replace(day=1) + timedelta(days=64)).replace(day=1, hour=5, minute=1))
+    mail = mailed(cloud, "LATE: labels of electricity, newest: none, allowed: 840.0 hours.")
+    assert mail.endswith("(look; docs/runbooks.md#late-labels)")
+
+
 def test_no_state_was_set_by_hand(cloud: LocalCloud) -> None:
     cloud.wait(timeout_s=REST_S)
     assert control(cloud, "api-calls")["by_operation"].get("cloudwatch:SetAlarmState", 0) == 0

@@ -82,7 +82,7 @@ def test_an_event_is_put_for_labels_that_are_late(
             "run": aws.names.function_arn("lateness"),
             "cause": "d32c5kddcf5bb8c3",
             "of": "labels",
-            "newest": None,
+            "newest": "none",
             "allowed_hours": 840,
         }
     ] * is_late
