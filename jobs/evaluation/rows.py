@@ -49,7 +49,7 @@ def read_rows(
         more_columns=(*workload.gates.columns_read, *names_of_entities(workload, contract)),
     )
     target_N = model.description.task.targets(found.table[LABEL])
-    return SplitRows(table=found.table, times_N=found.times_N, target_N=target_N, parts=found.parts)
+    return SplitRows(**vars(found), target_N=target_N)
 
 
 def names_of_entities(workload: Workload, contract: Contract) -> tuple[str, ...]:
@@ -116,17 +116,9 @@ def answered(
             problem = f"expected a champion with the task {own}, version {version} has {other}"
             raise ArtefactError(f"{problem}: their errors cannot be compared")
         # The champion answers every test row; a naive rule may leave some out.
-        output_TW, target_T = outputs(champion, rows.test), before.targets(rows.test[LABEL])
-        everywhere_T = np.ones(len(target_T), np.bool_)
+        targets_T = before.targets(rows.test[LABEL])
         found.append(
-            AnsweredCase(
-                who="champion",
-                name=f"version {version}",
-                task=before,
-                output_TW=output_TW,
-                target_T=target_T,
-                rows_T=everywhere_T,
-            )
+            AnsweredCase.of_all("champion", f"version {version}", before, outputs(champion, rows.test), targets_T)
         )
     return found
 
@@ -134,13 +126,10 @@ def answered(
 def case_of(model: Model, rows: SplitRows, output_TW: Output, today: AnsweredCase, workload: Workload) -> Case:
     """All that the measures look at. `today` is what decides now: the champion, or the naive rule."""
     return Case(
+        **vars(rows),
         task=model.description.task,
         features=model.description.features,
         outputs=model.outputs,
-        table=rows.table,
-        times_N=rows.times_N,
-        target_N=rows.target_N,
-        parts=rows.parts,
         output_TW=output_TW,
         today=today,
         block_T=blocks_of(rows, rows.parts.test, workload),

@@ -22,6 +22,7 @@ from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets.labels import LabelColumns, RowLabels
 from millrace.datasets.row_files import RowFiles, rows_at_once
 from millrace.errors import SnapshotError
+from millrace.features.as_of import times_us
 
 LABELS_AT_ONCE = 2**19
 """The labels that are in memory at a time: rows are looked up once for each such part."""
@@ -134,9 +135,7 @@ def _of_one_type(paths: Sequence[Path], columns: Sequence[SchemaColumn], optiona
 
 def times(table: pa.Table, name: str) -> npt.NDArray[np.datetime64]:
     """The cells of a column without nulls as datetime64[us]; in UTC if the column has a time zone."""
-    moments = table[name].combine_chunks().cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-    found: npt.NDArray[np.datetime64] = np.from_dlpack(moments).view(np.dtype("datetime64[us]"))
-    return found
+    return times_us(table[name]).view("datetime64[us]")
 
 
 def _read_none(path: Path, columns: Sequence[SchemaColumn], optional: Sequence[str]) -> pa.Table:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field, TypeAdapter, ValidationError
 
 from millrace.datasets.examples import entities_of
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
+from millrace.features.as_of import times_us
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.answers import HeldAnswers
 from millrace.monitoring.calibration import (
@@ -144,7 +144,7 @@ def build(
     with fewer than FEWEST_WINDOWS complete windows."""
     monitors = workload.monitors
     _require(table, [workload.prediction.event_time, *encoders.columns(features)])
-    seconds_N = _seconds(table.column(workload.prediction.event_time))
+    seconds_N = times_us(table.column(workload.prediction.event_time)) // 1_000_000
     # `window_N` has the number of each row's window, `complete` the numbers of the windows that bounds may rest on.
     if is_in_time:
         order_N, (window_N, complete) = seconds_N, windows_of(seconds_N, monitors.window_days)
@@ -304,11 +304,6 @@ def _at_random(entity_N: NDArray[np.int64]) -> NDArray[np.int64]:
 def rows_of_random_window(rows: int) -> int:
     """The rows of one of the `random_windows`, rounded down."""
     return rows // min(PROMISED_WINDOWS, max(rows, 1))
-
-
-def _seconds(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """The times as seconds since 1970 (UTC). Times without a zone are UTC."""
-    return np.asarray(pc.cast(pc.cast(column, pa.timestamp("s"), safe=False), pa.int64()).to_numpy())
 
 
 def _moment(seconds: np.int64) -> datetime:

@@ -11,7 +11,7 @@ A column that had only one value has an exact rule instead: a histogram shows no
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -129,16 +129,8 @@ class CategoricalSketch:
 
     def count(self, column: pa.ChunkedArray) -> Counts:
         """The rows of a column in these bins."""
-        tally = pc.value_counts(plain(column))
-        bins_B, missing = np.zeros(len(self.shares)), 0.0
-        place = {value: index for index, value in enumerate(self.values)}
-        for entry in tally.to_pylist():
-            if entry["values"] is None:
-                missing += entry["counts"]
-            else:
-                # An unknown value counts in the last bin.
-                bins_B[place.get(str(entry["values"]), -1)] += entry["counts"]
-        return Counts(bins=bins_B, missing=np.asarray(missing), widths=np.empty(0))
+        whole = self.count_windows(column, np.zeros(len(column), np.int64), 1)
+        return replace(whole, bins=whole.bins[0], missing=whole.missing[0])
 
     def count_windows(self, column: pa.ChunkedArray, window_N: NDArray[np.int64], windows: int) -> Counts:
         """The rows of each window in these bins (K, B). `window_N` has the number of each row's window, 0 to K-1."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from millrace.evaluation.evidence import Estimate, GateEvidence, Measure
 from millrace.evaluation.report import ErrorMeaning, Evaluation
@@ -107,11 +107,19 @@ class Gate(GateSection):
 
     evidence: ClassVar[type[GateEvidence] | None] = None
     """What the gate judges by, if `measures/<its name>.py` finds it; None for a gate on the report's own figures."""
+    needs_one_of: ClassVar[tuple[str, ...]] = ()
+    """Its bounds of which one at least must be declared; none for a gate whose bounds are all required."""
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if self.needs_one_of and all(getattr(self, name) is None for name in self.needs_one_of):
+            raise ValueError(f"expected one at least of {', '.join(self.needs_one_of)}")
+        return self
 
     @property
     def columns_read(self) -> tuple[str, ...]:
         """The contract's columns that the gate reads, besides the columns of the features."""
-        return ()
+        return getattr(self, "columns", ())
 
     def misfit(self, task: Task, features: Signature) -> str:
         """What the gate would expect instead of this task or these tensors; empty if it can judge them.

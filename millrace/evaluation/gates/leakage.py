@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, ClassVar
 
 from millrace.evaluation.evidence import Figures, GateEvidence
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, held_to, unknown
@@ -38,6 +36,7 @@ class Leakage(Gate):
     """Refuses a model that is too good to be true: leaked rows make its figures wrong. One bar at least is declared."""
 
     evidence = LeakageEvidence
+    needs_one_of: ClassVar[tuple[str, ...]] = ("max_feature", "max_duplicates")
 
     max_feature: Share | None = None
     """How much of the best constant answer's error a rule of one column alone may remove.
@@ -45,12 +44,6 @@ class Leakage(Gate):
     A column that removes 0.95 of it is nearly the label itself."""
     max_duplicates: Share | None = None
     """Share of the test rows that may equal a training row in every feature, up to rounding."""
-
-    @model_validator(mode="after")
-    def _has_a_bar(self) -> Leakage:
-        if self.max_feature is None and self.max_duplicates is None:
-            raise ValueError("expected max_feature, max_duplicates or both")
-        return self
 
     def misfit(self, task: Task, features: Signature) -> str:
         if self.max_feature is not None and has_parts(task):

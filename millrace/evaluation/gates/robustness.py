@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from pydantic import model_validator
+from typing import TYPE_CHECKING, ClassVar
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, scaled, unknown, worst
@@ -39,6 +37,7 @@ class Robustness(IntervalGate):
     the labels are not."""
 
     evidence = RobustnessEvidence
+    needs_one_of: ClassVar[tuple[str, ...]] = ("noise", "missing")
 
     noise: Positive | None = None
     """Normal noise that is added to numbers and pixels.
@@ -50,12 +49,6 @@ class Robustness(IntervalGate):
     """The largest rise of the error.
 
     It is a difference of two shares; for an error that is an amount, a share of the error of the undamaged rows."""
-
-    @model_validator(mode="after")
-    def _has_a_damage(self) -> Robustness:
-        if self.noise is None and self.missing is None:
-            raise ValueError("expected noise, missing or both")
-        return self
 
     def misfit(self, task: Task, features: Signature) -> str:
         # Noise needs a tensor of amounts, and emptying needs cells that may be missing.

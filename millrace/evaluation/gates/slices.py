@@ -43,10 +43,6 @@ class Slices(IntervalGate):
     refuse: Refusal = "when_certain"
     """More lenient than the default of other gates, since the worst of many slices is bad by chance, too."""
 
-    @property
-    def columns_read(self) -> tuple[str, ...]:
-        return self.columns
-
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the worst slice's error is at most `max_error`; without a slice of enough rows the gate refuses."""
         found = evidence.slices if (evidence := report.of(SlicesEvidence)) else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from millrace.datasets.examples import Examples
 from millrace.evaluation.bootstrap import Bootstrap
@@ -39,6 +39,14 @@ class AnsweredCase:
     """The targets of the same rows, as `task` takes them."""
     rows_T: npt.NDArray[np.bool_]
     """Which of all test rows are answered."""
+
+    @classmethod
+    def of_all(cls, who: Who, name: str, task: Task, output_TW: Floats, target_T: npt.NDArray[Any]) -> Self:
+        """The answers to all test rows."""
+        import numpy as np
+
+        rows_T = np.ones(len(output_TW), np.bool_)
+        return cls(who=who, name=name, task=task, output_TW=output_TW, target_T=target_T, rows_T=rows_T)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,9 +99,4 @@ class Case(SplitRows):
 
     def answered(self, who: Who, name: str, output_TW: Floats) -> AnsweredCase:
         """Another's answers to all test rows, by the candidate's task."""
-        import numpy as np
-
-        rows_T = np.ones(len(output_TW), np.bool_)
-        return AnsweredCase(
-            who=who, name=name, task=self.task, output_TW=output_TW, target_T=self.test_targets, rows_T=rows_T
-        )
+        return AnsweredCase.of_all(who, name, self.task, output_TW, self.test_targets)
