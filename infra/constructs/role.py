@@ -50,10 +50,9 @@ class Role(Construct):
     def write(self) -> None:
         """Write everybody's statements into the policy, each permission once, and acknowledge its wildcards."""
         services = sorted(self._services)
-        statements = merged(self._statements)
         self.resource.assume_role_policy_document = trusted(services, self._account)
-        self.resource.policies = [_statements(statements)]
-        acknowledge(self.resource, wildcards(statements, services))
+        self.resource.policies = [_statements(merged(self._statements))]
+        acknowledge(self.resource, wildcards(self._statements, services))
 
     def add(self, service: str, statements: Sequence[Statement]) -> None:
         """Let the service take the role, and allow what the statements say."""
