@@ -104,7 +104,6 @@ def main() -> None:
     """List what nothing needs in the named stage; with `--yes` delete it."""
     import boto3
 
-    from millrace.names import Platform
     from millrace.workload.load import SUITE
 
     parser = argparse.ArgumentParser(prog="python -m millrace.infra.prune", description=__doc__)

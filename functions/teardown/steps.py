@@ -20,7 +20,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from millrace.aws.deletion import delete_each, is_absent
-from millrace.aws.endpoints import CHANGING
+from millrace.aws.endpoints import CHANGING, find_endpoint
 from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, STARTING_QUEUES, TABLES, WorkloadNames
@@ -131,8 +131,13 @@ def delete_endpoints(client: Callable[[str], Any], names: WorkloadNames) -> list
     """Delete the endpoints and their scaling. Returns what still existed."""
     # Scalable targets go first: one that outlives its endpoint cannot be told from the target of a new endpoint.
     found = list(_scaling(client("application-autoscaling"), names.endpoint))
+    sagemaker = client("sagemaker")
     for name in (names.endpoint, names.challenger):
-        found += _endpoint(client("sagemaker"), name)
+        if endpoint := find_endpoint(sagemaker, name):
+            # One that is changing cannot be deleted yet, or is being deleted. The machine repeats the step.
+            if endpoint["EndpointStatus"] not in CHANGING:
+                sagemaker.delete_endpoint(EndpointName=name)
+            found.append(f"endpoint {name}")
     return found
 
 
@@ -144,20 +149,6 @@ def _scaling(scaling: Any, endpoint: str) -> Iterator[str]:
             named = {key: target[key] for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
             scaling.deregister_scalable_target(**named)
             yield f"scalable target {target['ResourceId']}"
-
-
-def _endpoint(sagemaker: Any, name: str) -> list[str]:
-    """Delete the endpoint. Returns it as long as it exists.
-
-    One that is changing cannot be deleted yet, or is being deleted. The machine repeats the step."""
-    try:
-        if sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] not in CHANGING:
-            sagemaker.delete_endpoint(EndpointName=name)
-    except ClientError as error:
-        if is_absent(error):
-            return []
-        raise
-    return [f"endpoint {name}"]
 
 
 AT_MOST = 100

@@ -187,13 +187,3 @@ def test_what_is_young_stays_and_another_stages_machine_keeps_nothing(client: Ca
     machine(client, "millrace-prod-electricity-train", push(client, "training", "forgotten"))
     assert prune.unused(client, PLATFORM, root=SUITE, now=datetime.now(UTC)) == []
     assert len(prune.unused(client, PLATFORM, root=SUITE, now=LATER)) == 1
-
-
-def test_the_repositorys_own_lifecycle_takes_no_image_with_a_tag(assemblies: dict[str, Path]) -> None:
-    from millrace.infra.rules.assembly import read
-
-    repositories = [one for stack in read(assemblies["prod"]) for one in stack.resources("AWS::ECR::Repository")]
-    assert len(repositories) == len(IMAGES)
-    for one in repositories:
-        rules = json.loads(one.properties["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-        assert {rule["selection"]["tagStatus"] for rule in rules} == {"untagged"}

@@ -8,9 +8,8 @@ from datetime import timedelta
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.artefact.artefact import digests_of, read_members
 from millrace.artefact.signing import SIGNATURE_FILE
-from millrace.aws.objects import download, read_object
+from millrace.aws.objects import read_object
 from millrace.console.queries.documents import invalid
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages.envelope import DELIVERED_WITHIN
@@ -200,23 +199,6 @@ def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, ev
     with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
         load("registration")(event("registration"))
     assert not versions(aws)
-
-
-def test_a_version_is_signed_with_its_members_and_all_its_digests(aws, trained_run, register, event, tmp_path):
-    run = trained_run()
-    answer = register(event("registration"))
-    package = aws.sagemaker.describe_model_package(ModelPackageName=answer["package_arn"])
-    key = SigningKey(aws.kms, aws.names.platform.signing_key_alias)
-    signed = key.open(read_object(aws.s3, aws.names.run_uri(run, SIGNATURE_FILE)))
-    archive = tmp_path / "signed.tar.gz"
-    download(aws.s3, event("registration")["state"]["training"]["model_data_url"], archive)
-    assert signed.name == f"{aws.names.package_group}/{run}"
-    assert signed.members == digests_of(read_members(archive))
-    metadata = package["CustomerMetadataProperties"]
-    asker = hashlib.sha256(metadata["asked_by"].encode()).hexdigest()
-    digests = {name: value for name, value in metadata.items() if name.endswith("_digest")}
-    assert signed.digests == digests | {"asked_by": asker}
-    assert {"bom_digest", "card_digest", "model_digest", "artefact_digest"} <= signed.digests.keys()
 
 
 def test_what_cannot_be_signed_is_not_registered(aws, trained_run, register, event):
