@@ -237,7 +237,7 @@ def _column_alone(it: Proposal) -> str:
         return ""
     what = f"whether {name} is filled" if is_presence else name
     right = f"right on {1 - error:.1%} of the test rows" if is_class else f"off by {error:.3g} on average"
-    plain = f"the usual answer on {1 - usual:.1%}" if is_class else f"the usual answer by {usual:.3g}"
+    plain = f"the class of most training rows on {1 - usual:.1%}" if is_class else f"the usual answer by {usual:.3g}"
     return f"{what} alone is {right}, {plain}: is it known at prediction time? (--leave-out {quote(name)})"
 
 
@@ -262,7 +262,7 @@ def _of_people(it: Proposal) -> Iterator[str]:
     usd, hours = projected_usd(usages(workload, "prod")), it.learnt * SECONDS / 3600
     yield (
         f"no row has the label {it.prediction.label} yet: people are asked about {ASKED} rows at a time, drawn by "
-        f"chance, and {it.learnt} answers start the first training: {hours:.1g} hours of work at {SECONDS} s each, and "
+        f"chance, and {it.learnt} answers start the first training: {hours:.1f} hours of work at {SECONDS} s each, and "
         f"{usd:.2f} USD at most; no endpoint runs before its version is live. Where the gates refuse it, each further "
         "quarter of so many answers trains again"
     )
