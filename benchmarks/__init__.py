@@ -18,8 +18,10 @@ WORSE = 1.1
 
 
 def conclude(result: Mapping[str, Any]) -> None:
-    """Print the result as one line of JSON; exits with 1 where a bar is missed, or a record by more than a tenth."""
-    print(json.dumps(result))
+    """Print the result as one line of JSON; exits with 1 where a bar is missed, or a record by more than a tenth.
+
+    Raises ValueError for a figure that is no number, on which side of a bar it may seem to be."""
+    print(json.dumps(result, allow_nan=False))
     if not result["holds"]:
         sys.exit(1)
     known = json.loads(RECORD.read_text())

@@ -215,14 +215,13 @@ def verdict(
     contradicted: Mapping[str, float],
 ) -> dict[str, Any]:
     """The figures, and whether they hold."""
-    quiet = max(contradicted["none"], contradicted["covariate"])
     holds = (
         (late_days is None or late_days <= WITHIN_DAYS)
         and false_a_year <= FALSE_A_YEAR
         and fewer >= FEWER
         and min(covered.values()) >= COVERED
         and contradicted["concept"] >= WITHDRAWN
-        and quiet <= 1 - KEPT
+        and max(contradicted["none"], contradicted["covariate"]) <= 1 - KEPT
     )
     return {
         "name": "labels",

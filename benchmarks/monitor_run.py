@@ -214,7 +214,7 @@ def verdict(*, rows: int, young: Run, old: Run) -> dict[str, Any]:
         "bar": MOST_S,
         "times_with_age": times,
         "memory_with_age": memory,
-        "peak_mb": max(young.peak_mb, old.peak_mb),
+        "peak_mb": [young.peak_mb, old.peak_mb],
         "calls": [young.calls, old.calls],
         "holds": slower <= MOST_S and max(times, memory) <= MOST_TIMES and is_same,
     }

@@ -75,7 +75,7 @@ def verdict(*, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
     beside_ms, alone_ms = (round(median(one), 3) for one in zip(*pairs, strict=True))
     unit = "p99 of live answers with a shadow's looks over p99 without"
     result = {"name": "shadow", "figure": figure, "unit": unit, "bar": BAR_RATIO, "holds": figure <= BAR_RATIO}
-    return {**result, "with_ms": beside_ms, "without_ms": alone_ms}
+    return {**result, "with_ms": beside_ms, "without_ms": alone_ms, "pairs": pairs}
 
 
 def main() -> None:

@@ -214,7 +214,8 @@ def verdict(*, judge_s: Mapping[str, float], whole_s: Mapping[str, float], peak_
     over = round(judge_s["great_expectations"] / judge_s["ours"], 1)
     holds = figure > 1 and over >= BAR_GREAT_EXPECTATIONS and peak_mb < BAR_MB
     result = {"name": "validation", "figure": figure, "unit": f"x {best} (CPU to judge)", "bar": 1.0, "holds": holds}
-    return {**result, "with_reading": with_reading, "great_expectations": over, "peak_mb": round(peak_mb)}
+    told = {"with_reading": with_reading, "great_expectations": over, "peak_mb": round(peak_mb)}
+    return {**result, **told, "judge_s": dict(judge_s), "whole_s": dict(whole_s)}
 
 
 def measure() -> None:

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from millrace.contract.comparison import FORM
-from millrace.contract.kinds import Kind
-from millrace.contract.load import COLUMN_PROPERTIES, DECLARED_TYPES, GENERATED, ROLES, TABLE_PROPERTIES
+from millrace.contract.drop_rules import MEANS, UPPER
+from millrace.contract.kinds import DECLARED_TYPES, Kind
+from millrace.contract.load import CELL_METRICS, COLUMN_PROPERTIES, GENERATED, ROLES, TABLE_PROPERTIES
 from millrace.contract.odcs import API_VERSIONS
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.declaration import Declaration
@@ -29,7 +30,7 @@ from millrace.workload.places import models_in
 Schema = dict[str, Any]
 FORMS = {"date": ("format",), "timestamp": ("format", "timezone")}
 """The options of a type that are no words of rules."""
-COMPARED = {"type": "string", "pattern": FORM.pattern}
+COMPARED = {"type": "string", "pattern": f"{FORM.pattern}|{MEANS.pattern}"}
 OTHERS = "^must(?!Be$)"
 """The operators of a rule that `mustBe: 0` may not stand beside."""
 
@@ -85,7 +86,7 @@ def contract_schema() -> Schema:
         "required": ["name", "logicalType"],
         "properties": {
             "logicalType": {"enum": [*DECLARED_TYPES]},
-            "quality": _quality("invalidValues", "nullValues", "duplicateValues", of_cells=True),
+            "quality": _quality(*CELL_METRICS, of_cells=True),
             "customProperties": _custom(COLUMN_PROPERTIES),
         },
         "allOf": [_if("logicalType", name, _options(name, kinds)) for name, kinds in DECLARED_TYPES.items()],
@@ -145,6 +146,7 @@ def _custom(names: Sequence[str]) -> Schema:
 
 def _quality(*metrics: str, of_cells: bool) -> Schema:
     none = {"required": ["mustBe"], "properties": {"mustBe": {"const": 0}}, "patternProperties": {OTHERS: False}}
+    few = {"anyOf": [none, *({"required": [word]} for word in UPPER)]}
     metric = {"required": ["metric"], "properties": {"metric": {"enum": [*metrics]}}}
     described = {"required": ["type"], "properties": {"type": {"const": "text"}}}
     compared = {
@@ -152,7 +154,7 @@ def _quality(*metrics: str, of_cells: bool) -> Schema:
         "properties": {"type": {"const": "custom"}, "engine": {"const": "millrace"}, "implementation": COMPARED},
     }
     of_rows = [] if of_cells else [compared]
-    return {"items": {"anyOf": [described, *of_rows, {"allOf": [metric, none if of_cells else {}]}]}}
+    return {"items": {"anyOf": [described, *of_rows, {"allOf": [metric, few if of_cells else {}]}]}}
 
 
 def _if(key: str, value: str, then: Schema) -> Schema:

@@ -23,8 +23,8 @@ from safetensors.numpy import save
 
 from millrace.artefact.artefact import Artefact, Digests, digest
 from millrace.artefact.inference import Model
-from millrace.contract.kinds import arrow_type
-from millrace.contract.load import DECLARED_TYPES, load_contract
+from millrace.contract.kinds import DECLARED_TYPES, arrow_type
+from millrace.contract.load import load_contract
 from millrace.datasets.examples import label_of
 from millrace.features import catalogue as encoders
 from millrace.tasks import catalogue as tasks

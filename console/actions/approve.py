@@ -19,7 +19,7 @@ from millrace.console.queries.documents import find_package
 from millrace.console.queries.runs import Run, input_of, list_runs
 from millrace.console.queries.versions import climbing_version, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, RunError
-from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwitched, HeldLabelsDecided, RunRedriven
+from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwitched, HeldDropDecided, RunRedriven
 from millrace.messages.envelope import Message
 from millrace.messages.release import Rollback
 from millrace.names import LIVE, WorkloadNames
@@ -28,7 +28,7 @@ from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.audit import Record, append
 from millrace.state.automation import Automation
 from millrace.state.climbing import Climbing
-from millrace.state.held_labels import HeldBatch, HeldLabels
+from millrace.state.held_drops import HeldDrop
 from millrace.state.holdings import Leases
 from millrace.state.pointers import ReleasePointers
 from millrace.state.unanswered import UnansweredAlarm
@@ -246,9 +246,10 @@ DROP_SHORT = 12
 """So many characters of a drop's id name it in a table."""
 
 
-def find_held(environment: Environment, names: WorkloadNames) -> list[HeldBatch]:
-    """The batches of labels that were held, those that wait first."""
-    return HeldLabels(state_of(environment, names)).every()
+def find_held(environment: Environment, names: WorkloadNames) -> list[HeldDrop]:
+    """The drops that were held, those that wait first."""
+    held = HeldDrop.every(state_of(environment, names)).values()
+    return sorted(held, key=lambda one: (one.status != "waiting", one.held_at))
 
 
 def decide(
@@ -258,40 +259,38 @@ def decide(
     status: Literal["accepted", "refused"],
     *,
     reason: str,
-) -> tuple[HeldBatch, str]:
-    """The batch and, if it is accepted, the name of the run that lets it be learnt.
+) -> tuple[HeldDrop, str]:
+    """The drop and, if it is accepted, the name of the run that takes it into its table.
 
-    `wanted` is the beginning of the drop's id, or its key or the end of it. An accepted batch whose run did not start
+    `wanted` is the beginning of the drop's id, or its key or the end of it. An accepted drop whose run did not start
     may be accepted again.
-    Raises RunError if not exactly one waiting batch is meant, and if its run was started, ConfigurationError for an
+    Raises RunError if not exactly one waiting drop is meant, and if its run was started, ConfigurationError for an
     empty reason."""
-    check_reason("labels", reason)
-    held = HeldLabels(state_of(environment, names))
-    every = held.every()
+    check_reason("held", reason)
+    every = find_held(environment, names)
     waiting = [one for one in every if one.status == "waiting"]
     named = [one for one in every if one.object.drop_id.startswith(wanted) or one.object.key.endswith(wanted)]
     meant = [one for one in named if one in waiting] or [one for one in named if one.status == status == "accepted"]
     if len(meant) != 1:
         known = ", ".join(one.object.drop_id[:DROP_SHORT] for one in waiting) or "none waits"
-        raise RunError(f"expected the id or the key of one held batch, got {wanted!r}: {known}")
+        raise RunError(f"expected the id or the key of one held drop, got {wanted!r}: {known}")
     (batch,) = meant
     at, by, drop_id = environment.now(), environment.identity(), batch.object.drop_id
     if batch.status == "waiting":
-        if not held.decide(drop_id, status, by=by, reason=reason):
-            raise RunError(f"{drop_id}: expected a batch that waits, somebody has just decided on it")
-        event = AuditEvent.LABELS_ACCEPTED if status == "accepted" else AuditEvent.LABELS_REFUSED
-        said = {"labels": batch.labels, "because": batch.because, "by": by, "reason": reason}
-        details = HeldLabelsDecided(drop=batch.object.key, drop_id=drop_id, **said)
-        record(environment, names, event, details, command="labels", by=by, at=at)
+        if not batch.decide(state_of(environment, names), status, by=by, reason=reason):
+            raise RunError(f"{drop_id}: expected a drop that waits, somebody has just decided on it")
+        event = AuditEvent(f"{batch.group.table}.{status}")
+        said = {"rows": batch.rows, "because": batch.because, "by": by, "reason": reason}
+        details = HeldDropDecided(drop=batch.object.key, drop_id=drop_id, **said)
+        record(environment, names, event, details, command="held", by=by, at=at)
     if status == "refused":
         return batch, ""
-    detail = {"feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
     run = start(
         environment.client("stepfunctions"),
         names,
         "ingest",
         as_of=at,
-        more={"detail": detail},
-        name=f"held-{drop_id}",  # learnt by one run, however often it is accepted
+        more={"detail": batch.group.model_dump(mode="json")},
+        name=f"held-{drop_id}",  # taken by one run, however often it is accepted
     )
     return batch, run.name

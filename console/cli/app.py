@@ -24,7 +24,7 @@ from millrace.console.cli.new import new
 from millrace.console.cli.options import Once, grouped
 from millrace.console.cli.predict import drop, openapi, predict
 from millrace.console.cli.records import cost, data, decisions, quarantine, report, why, withdraw
-from millrace.console.cli.review import labels, review
+from millrace.console.cli.review import held, labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
 from millrace.console.cli.status import approve, automate, live, logs, pull, refuse, release, rollback, status
 from millrace.console.cli.tuning import simulate, tune
@@ -46,6 +46,7 @@ PANELS = {
         clock,
         automate,
         review,
+        held,
         labels,
         consumers,
         dead,

@@ -169,38 +169,27 @@ def _explain(found: dict[str, object] | None) -> None:
     show_rows(contribution_rows(found), as_json=False, nothing="")
 
 
-def labels(
+def held(
     target: Target,
     as_json: Json,
-    accept: Annotated[str, typer.Option(metavar="DROP", help="Let this batch be learnt.")] = "",
-    refuse: Annotated[str, typer.Option(metavar="DROP", help="Never learn from this batch.")] = "",
+    accept: Annotated[str, typer.Option(metavar="DROP", help="Let this drop into its table.")] = "",
+    refuse: Annotated[str, typer.Option(metavar="DROP", help="Never take this drop.")] = "",
     reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
-    doubted: Annotated[
-        bool, typer.Option("--doubted", help="Show the labels that a model contradicts instead.")
-    ] = False,
 ) -> None:
-    """Show the batches of labels that were held since they do not fit what is known; accept or refuse one.
+    """Show the drops that were held, for a rule of the contract or for labels that do not fit; accept or refuse one.
 
-    `--doubted` shows the labels that contradict the model most, and what people said who were asked about them.
-
-    Example: millrace labels --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
+    Example: millrace held --accept june.csv --reason "a new tariff". DROP is its id, or the end of its key."""
     from millrace.console.actions.approve import DROP_SHORT, decide, find_held
 
     if accept and refuse:
         raise typer.BadParameter("expected one of --accept and --refuse, got both", param_hint="--accept")
-    if doubted and (accept or refuse):
-        raise typer.BadParameter("expected no --accept and no --refuse beside it, got one", param_hint="--doubted")
     environment, names = target.find_deployed()
-    if doubted:
-        nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
-        show_rows(list(_doubted(environment, names, as_json=as_json)), as_json=as_json, nothing=nothing)
-        return
     if not (accept or refuse):
         rows = [
             {
                 "drop": one.object.drop_id if as_json else one.object.drop_id[:DROP_SHORT],
                 "key": one.object.key,
-                "labels": one.labels,
+                "rows": one.rows,
                 "came": one.held_at,
                 "because": "; ".join(one.because),
                 "status": one.status,
@@ -209,12 +198,21 @@ def labels(
             }
             for one in find_held(environment, names)
         ]
-        show_rows(rows, as_json=as_json, nothing="No labels were held.")
+        show_rows(rows, as_json=as_json, nothing="No drop was held.")
         return
     status: Literal["accepted", "refused"] = "accepted" if accept else "refused"
-    batch, run = decide(environment, names, accept or refuse, status, reason=reason)
-    document = {"drop": batch.object.drop_id, "key": batch.object.key, "status": status, "run": run}
-    tell(f"{batch.object.key}: {status}" + (f"; run {run} learns it" if run else ""), document, as_json=as_json)
+    drop, run = decide(environment, names, accept or refuse, status, reason=reason)
+    document = {"drop": drop.object.drop_id, "key": drop.object.key, "status": status, "run": run}
+    tell(f"{drop.object.key}: {status}" + (f"; run {run} takes it" if run else ""), document, as_json=as_json)
+
+
+def labels(target: Target, as_json: Json) -> None:
+    """Show the labels that contradict the model most, and what people said who were asked about them.
+
+    Example: millrace labels"""
+    environment, names = target.find_deployed()
+    nothing = "No monitor run has found a label to doubt; without policy.label_errors_a_day none looks for one."
+    show_rows(list(_doubted(environment, names, as_json=as_json)), as_json=as_json, nothing=nothing)
 
 
 def _doubted(environment: Environment, names: WorkloadNames, *, as_json: bool) -> Iterator[dict[str, Any]]:

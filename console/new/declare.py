@@ -16,7 +16,7 @@ from millrace.console.new.families import Family, suited
 from millrace.console.new.kinds import LABEL_KINDS, label_scale
 from millrace.console.new.spans import CONFIDENCE, FIRST_SHARE, Naive, Spans, least, margin
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.load import TYPES_OF_KIND
+from millrace.contract.kinds import TYPES_OF_KIND
 from millrace.contract.number_format import NumberFormat
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.length import Length

@@ -15,7 +15,7 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     FloorMoved,
-    HeldLabelsDecided,
+    HeldDropDecided,
     ReleaseFailed,
     ResourcesRemoved,
     RowsWithdrawn,
@@ -86,8 +86,8 @@ def _corrected(details: Corrections) -> str:
     return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({extent(details)}){held}"
 
 
-def _held_labels(details: HeldLabelsDecided) -> str:
-    return f"{count(details.labels, 'label')} of {details.drop}: {details.reason}"
+def _held(details: HeldDropDecided) -> str:
+    return f"{count(details.rows, 'row')} of {details.drop}: {details.reason}"
 
 
 def _moved(details: AutomationMoved) -> str:
@@ -126,8 +126,9 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
     AuditEvent.LABELS_CORRECTED: _corrected,
-    AuditEvent.LABELS_ACCEPTED: _held_labels,
-    AuditEvent.LABELS_REFUSED: _held_labels,
+    **dict.fromkeys(
+        (AuditEvent(f"{table}.{status}") for table in ("rows", "labels") for status in ("accepted", "refused")), _held
+    ),
     AuditEvent.AUTOMATION_PAUSED: "{0.reason}",
     AuditEvent.AUTOMATION_RESUMED: "{0.reason}",
     AuditEvent.AUTOMATION_MOVED: _moved,

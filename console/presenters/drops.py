@@ -140,7 +140,8 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         return Outcome()
     until_training = _until_training(committed) if waits else ""
     if committed.held:
-        return Outcome(text=f"held for a person: {committed.held_for}", is_refused=True, look=("labels",))
+        said = "refused by" if committed.held == "refused" else "held for a person:"
+        return Outcome(text=f"{said} {committed.held_for}", is_refused=True, look=("held",))
     # No row was added in the next two cases: a later version came first, or the bytes are known already.
     if committed.superseded_by:
         return Outcome(text="no row added: a later version of the same object came before")

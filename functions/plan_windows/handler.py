@@ -19,7 +19,7 @@ from millrace.monitoring.windows import Cursors, plan
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.cursors import Cursor
-from millrace.state.held_labels import HeldLabels
+from millrace.state.held_drops import HeldDrop
 
 MOST_EARLY = 25
 """The most batches of early labels of which a run has the decisions looked for."""
@@ -70,9 +70,9 @@ def look_again(call: StepInput[MonitorInput]) -> None:
     """Have the labels judged that came before their decisions: by now these may be there.
 
     The newest MOST_EARLY batches are looked at: what waits beyond them waits for a person."""
-    early = [batch for batch in HeldLabels(ROOM.state).every() if batch.status == "waiting" and batch.is_early]
+    early = [batch for batch in HeldDrop.every(ROOM.state).values() if batch.status == "waiting" and batch.is_early]
     for batch in sorted(early, key=lambda each: each.held_at)[-MOST_EARLY:]:
-        detail = {"workload": ROOM.names.workload, "feed": "labels", "objects": [batch.object.model_dump(mode="json")]}
+        detail = {"workload": ROOM.names.workload, **batch.group.model_dump(mode="json")}
         document = {"cause": call.state.cause, "as_of": call.state.as_of.isoformat(), "detail": detail}
         try:
             STATES.start_execution(

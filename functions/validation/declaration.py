@@ -17,7 +17,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("buckets.LAKE.write", "staging", "iceberg", *REFUSED)
     yield Grant("iceberg.tables", *TABLES, may="GetTable CreateTable UpdateTable")
     yield Grant("iceberg.remove_manifests", *TABLES)
-    yield Grant("state_table.own_items", may="GetItem UpdateItem")
+    yield Grant("state_table.own_items", may="GetItem UpdateItem PutItem Query")
     yield Grant("state_table.write_known_keys", given.workload.known_keys)
     if given.workload.policy and given.workload.policy.labels_before_model:
         # Rows wait for people; the image of one lies where decisions' images lie.

@@ -18,19 +18,19 @@ from millrace.datasets.bulk.result import rows_of_job
 from millrace.datasets.commits import Commit, NewDrop, commit_together
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import NewRows, RowsInFile, Source
-from millrace.datasets.notes import ARRIVAL, REPAIRS, SENT_BY, UNPARSABLE
+from millrace.datasets.notes import ARRIVAL, LABELS, REPAIRS, SENT_BY, UNPARSABLE
 from millrace.datasets.quarantine import QuarantineFile, object_key, together
 from millrace.datasets.tables import Lake
 from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
-from millrace.functions.validation.labels import JudgedBatch, LabelJudge
+from millrace.functions.validation.holding import HeldJudge
+from millrace.functions.validation.labels import JudgedDrop
 from millrace.messages.bulk import RESULT
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
 from millrace.settings.drop import ValidationSettings
-from millrace.state.held_labels import Contradictions, HeldLabels
 from millrace.state.reviews import ReviewQueue
 from millrace.state.turns import Turns
 from millrace.tasks import catalogue as tasks
@@ -106,18 +106,19 @@ class Commits:
         self._known = KnownRows(lake, room.workload, room.dynamodb) if room.workload.known_keys else None
         hear = hearing(room.workload.consumers, room.settings.stage, room.workload.policy)
         self._consumers = ConsumerQueues.of(room.names, hear, boto3.client)
-        self._judge = LabelJudge(lake, room.workload, s3, HeldLabels(room.state), Contradictions(room.state))
+        self._judge = HeldJudge(lake, room.workload, s3, room.state)
         policy = room.workload.policy
         self._first = FirstLabels(room, lake, s3, policy) if policy and policy.labels_before_model else None
 
     def commit(self, drops: Sequence[FetchedDrop], call: StepInput[IngestState]) -> CommittedDrops:
         """What became of each drop: all good rows come into the table by one commit.
 
-        The rows of bytes that the table has already are not added, nor labels that are held for a person."""
-        detail, judged = call.state.detail, dict[str, JudgedBatch]()
-        if detail.table == "labels":
-            named = {each.drop_id or call.run: each for each in detail.objects}
-            judged = self._judge.judge([(each.drop, named.get(each.drop.drop_id), each.parsed) for each in drops])
+        The rows of bytes that the table has already are not added, nor those of a drop that is held for a person."""
+        detail = call.state.detail
+        named = {each.drop_id or call.run: each for each in detail.objects}
+        judged = self._judge.judge(
+            detail.table, [(each.drop, named.get(each.drop.drop_id), each.parsed) for each in drops]
+        )
         is_held = {drop_id for drop_id, one in judged.items() if one.because}
         taken = [each for each in drops if each.drop.drop_id not in is_held]
         # A group of small drops comes with others of its kind, and is judged in seconds. A drop that goes alone may
@@ -167,7 +168,7 @@ class Commits:
         items = [item for each in drops for item in queue.dropped(each.drop.source_key) if item.action == "review"]
         self._consumers.send_answered(items, spec, tasks.declare(spec, self._lake.contract.label))
 
-    def _new_drop(self, fetched: FetchedDrop, table: str, judged: JudgedBatch | None) -> NewDrop:
+    def _new_drop(self, fetched: FetchedDrop, table: str, judged: JudgedDrop | None) -> NewDrop:
         """The drop for `commit_together`; its rows are judged when the table has said which keys it holds."""
         drop = fetched.drop
         source = Source(
@@ -191,14 +192,16 @@ class Commits:
             return rows
 
         said = {UNPARSABLE: str(drop.unparsable or ""), SENT_BY: drop.by, REPAIRS: drop.repairs}
-        kept = {name: text for name, text in said.items() if text} | (judged.notes if judged else {})
+        kept = {name: text for name, text in said.items() if text} | (
+            {LABELS: judged.batch.note()} if judged and judged.batch else {}
+        )
         return NewDrop(source=source, write=write, notes={ARRIVAL: drop.as_of.isoformat(), **kept})
 
 
 def _outcome(
-    fetched: FetchedDrop, done: Commit | None, judged: JudgedBatch | None, *, first_rows: int
+    fetched: FetchedDrop, done: Commit | None, judged: JudgedDrop | None, *, first_rows: int
 ) -> dict[str, Any]:
-    """What became of the rows: they were compared with the table, or are labels that wait for a person (no `done`).
+    """What became of the rows: they were compared with the table, or wait for a person (no `done`).
 
     A first training starts at `first_rows` of the table; 0: none does."""
     drop = fetched.drop
@@ -208,7 +211,7 @@ def _outcome(
             **dict.fromkeys(("rows_accepted", "rows_quarantined", "rows_total"), 0),
             "snapshot_id": "",
             "duplicate": False,
-            "held": "again" if judged.is_told else "held",
+            "held": judged.held,
             "held_for": judged.held_for,
             "sent_by": drop.by or "nobody who is named",
         }
@@ -229,5 +232,5 @@ def _outcome(
         "duplicate_of": done.duplicate_of or "",
         "refused_before": done.refused_before,
         "superseded_by": done.superseded_by or "",
-        "unanswered": judged.batch.unanswered if judged else 0,
+        "unanswered": judged.batch.unanswered if judged and judged.batch else 0,
     }

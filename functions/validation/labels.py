@@ -5,27 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from millrace.contract.future import up_to
-from millrace.contract.schema import parsed_schema
-from millrace.contract.validate import Validator
 from millrace.datasets import label_evidence
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import compare_known
 from millrace.datasets.labels import places
-from millrace.datasets.new_rows import extremes, parts, rows_within
-from millrace.datasets.notes import ARRIVAL, LABELS, WITHDRAWN_DROP
+from millrace.datasets.new_rows import extremes, rows_within
+from millrace.datasets.notes import LABELS, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.decisions.review import doubted_labels
 from millrace.decisions.scored import EPOCH, MOST_ROWS
-from millrace.messages.ingest import DropObject, ParsedDrop, cut
+from millrace.messages.ingest import ParsedDrop, cut
 from millrace.monitoring.label_batch import ERROR, BatchFigure, LabelBatch, is_early, judge_batch, quota_of
-from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
+from millrace.state.held_drops import DAY, Contradiction, HeldDrop
+from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.timestamps import MICROSECOND
 
@@ -46,137 +44,87 @@ MOST_LABELS = 5 * 285_000
 EARLY = "{batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
 REMEMBERED = 2000
 """The newest batches that are looked at, of one label too."""
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedBatch:
-    """A drop of labels with what was found."""
+class JudgedDrop:
+    """A drop with what was found before it enters its table."""
 
-    batch: LabelBatch
     because: tuple[str, ...] = ()
     """Why it is held, a sentence for each reason; () if it may be learnt."""
+    rows: int = 0
+    batch: LabelBatch | None = None
+    """Of labels, what they say."""
     is_early: bool = False
     """Whether it is held until its decisions come."""
-    is_told: bool = False
-    """Whether people know that it is held: it waits for its decisions, and has been looked at again."""
+    told: HeldDrop | None = None
+    """As it was held before, if people have been told of it."""
 
     @property
     def held_for(self) -> str:
-        """The reasons together, as the state of the machine may have them."""
-        return cut("; ".join(self.because))
+        """The reasons together, as the state of the machine may have them; of a refused drop the person's."""
+        return cut(
+            f"{self.told.by}: {self.told.reason}" if self.told and self.held == "refused" else "; ".join(self.because)
+        )
 
     @property
-    def notes(self) -> dict[str, str]:
-        """The note of the snapshot by which it is learnt."""
-        return {LABELS: self.batch.note()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearntBatch:
-    """A batch that the table has."""
-
-    drop_id: str
-    at: datetime
-    """When its drop came."""
-    batch: LabelBatch
-
-    @property
-    def contradiction(self) -> Contradiction:
-        return Contradiction(drop_id=self.drop_id, by=self.batch.by, labels=self.batch.contradicting, at=self.at)
+    def held(self) -> Literal["held", "again", "refused"]:
+        """As `Committed.held`."""
+        return "held" if self.told is None else "refused" if self.told.status == "refused" else "again"
 
 
 class LabelJudge:
-    """Judges the drops of one workload."""
+    """Judges the drops of labels of one call, each beside those before it too."""
 
-    def __init__(
-        self, lake: Lake, workload: Workload, s3: Any, held: HeldLabels, contradictions: Contradictions
-    ) -> None:
-        """`s3` is boto3's client."""
+    def __init__(self, lake: Lake, workload: Workload, s3: Any, state: StateTable, *, rate: float) -> None:
+        """`s3` is boto3's client. A batch that is like the earlier ones is held with a probability of `rate`."""
         self._lake, self._workload, self._s3 = lake, workload, s3
-        self._held, self._contradictions = held, contradictions
+        self._state, self._rate = state, rate
+        found = {name: lake.find(name) for name in ("labels", "rows")}
+        self._tables = {name: one for name, one in found.items() if one is not None and one.current_snapshot()}
+        self._journal = Journal.of(self._tables["labels"]) if "labels" in self._tables else None
+        self._learnt = _learnt(self._journal) if self._journal else []
+        self._quota = quota_of(workload.monitors.corrections_a_day, sum(one.labels for one in self._learnt))
+        self._together: list[pa.Table] = []
 
-    def judge(self, drops: Sequence[tuple[ParsedDrop, DropObject | None, Path]]) -> dict[str, JudgedBatch]:
-        """By drop id; each drop is compared with those before it too. A drop that the table has already is left out.
+    def judge(self, drop: ParsedDrop, rows: pa.Table, *, accepted_by: str) -> JudgedDrop:
+        """What the labels say, and whether they may be learnt; a person's word counts.
 
-        Each comes with its object and its file of typed rows."""
-        rate = self._workload.monitors.held_labels
-        if rate is None:
-            return {}
-        found = {name: self._lake.find(name) for name in ("labels", "rows")}
-        tables = {name: table for name, table in found.items() if table is not None and table.current_snapshot()}
-        journal = Journal.of(tables["labels"]) if "labels" in tables else None
-        learnt = _learnt(journal) if journal else []
-        quota = quota_of(self._workload.monitors.corrections_a_day, sum(one.batch.labels for one in learnt))
-        judged: dict[str, JudgedBatch] = {}
-        together: list[pa.Table] = []
-        for drop, named, parsed in drops:
-            # A repeated call: the drop is in the table, and is not compared with itself.
-            if journal and any(entry.written_by == drop.drop_id for entry in journal.with_digest(drop.source_digest)):
-                continue
-            rows = self._accepted(drop, parsed)
-            earlier = self._held.find(drop.drop_id)
-            accepted_by = earlier.by if earlier and earlier.status == "accepted" else ""
-            looks = self._describe(rows, [*reversed(together), *tables.values()], journal, drop.drop_id)
-            for batch in (replace(look, by=drop.by, accepted_by=accepted_by) for look in looks):
-                became = JudgedBatch(batch=batch)
-                if not accepted_by:
-                    became = self._judge(drop, batch, learnt, rate=rate, quota=max(quota, self._doubted(drop)))
-                if not became.because or became.is_early:
-                    break
+        The `rows` keep the contract, and have each key once."""
+        import pyarrow.compute as pc
+
+        quota, columns = max(self._quota, self._doubted(drop)), self._workload.prediction.label_columns
+        rows = rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in columns)))
+        looks = self._describe(rows, [*reversed(self._together), *self._tables.values()], self._journal, drop.drop_id)
+        for batch in (replace(look, by=drop.by, accepted_by=accepted_by) for look in looks):
+            became = JudgedDrop(batch=batch, rows=batch.labels)
             if not accepted_by:
-                self._keep(drop, named, became, earlier)
-                became = replace(became, is_told=bool(earlier and {*earlier.because} == {*became.because}))
-            judged[drop.drop_id] = became
-            if not became.because:
-                learnt.append(LearntBatch(drop_id=drop.drop_id, at=drop.as_of, batch=became.batch))
-                together.append(rows)
-        return judged
+                became = self._judge(drop, batch, quota=quota)
+            if not became.because or became.is_early:
+                break
+        if not became.because:
+            self._learnt.append(batch)
+            self._together.append(rows)
+        return became
 
     def _doubted(self, drop: ParsedDrop) -> int:
         """How many labels people are asked to correct a day, for a drop of such corrections."""
         policy, folder = self._workload.policy, doubted_labels(self._workload.name)
         return (policy.label_errors_a_day or 0) if policy and drop.source_key.startswith(folder) else 0
 
-    def _judge(
-        self, drop: ParsedDrop, batch: LabelBatch, learnt: Sequence[LearntBatch], *, rate: float, quota: int
-    ) -> JudgedBatch:
-        """What is found of the batch. What it takes of the day's quota is taken, if it may be learnt.
-
-        Raises ConflictError if other writers win every time."""
-        before = [one.batch for one in learnt]
-        if is_early(batch, before):
-            return JudgedBatch(batch=batch, because=(EARLY.format(batch=batch),), is_early=True)
+    def _judge(self, drop: ParsedDrop, batch: LabelBatch, *, quota: int) -> JudgedDrop:
+        """What is found of the batch. What it takes of the day's quota is taken, if it may be learnt."""
+        if is_early(batch, self._learnt):
+            return JudgedDrop(batch=batch, rows=batch.labels, because=(EARLY.format(batch=batch),), is_early=True)
         mine = Contradiction(drop_id=drop.drop_id, by=batch.by, labels=batch.contradicting, at=drop.as_of)
-        committed = {one.drop_id: one.contradiction for one in learnt if not one.batch.accepted_by}
 
-        def judge(running: Mapping[str, Contradiction]) -> tuple[str, ...]:
-            day = [one for one in {**running, **committed}.values() if one.at > drop.as_of - DAY and one != mine]
+        def judge(day: Collection[Contradiction]) -> tuple[str, ...]:
             today = sum(one.labels for one in day if one.by == batch.by)
             others = sum(one.labels for one in day) - today
-            return judge_batch(batch, before, rate=rate, today=today, others=others, quota=quota)
+            return judge_batch(batch, self._learnt, rate=self._rate, today=today, others=others, quota=quota)
 
-        return JudgedBatch(batch=batch, because=self._contradictions.take(mine, judge) if mine.labels else judge({}))
-
-    def _keep(self, drop: ParsedDrop, named: DropObject | None, became: JudgedBatch, earlier: HeldBatch | None) -> None:
-        """Keep a batch that is held; one whose decisions have come, and that fits them, waits no more."""
-        if not became.because:
-            if earlier:
-                self._held.decide(drop.drop_id, "judged", by="", reason="its decisions have come, and it fits them")
-            return
-        version = drop.source.rpartition("?versionId=")[2]
-        known = named or DropObject(key=drop.source_key)
-        held = known.model_copy(update={"version_id": version, "drop_id": drop.drop_id, "as_of": drop.as_of})
-        self._held.hold(
-            HeldBatch(
-                object=held,
-                because=became.because,
-                labels=became.batch.labels,
-                held_at=drop.as_of,
-                sent_by=drop.by,
-                is_early=became.is_early,
-            )
-        )
+        because = mine.take(self._state, judge) if mine.labels else judge(())
+        return JudgedDrop(batch=batch, rows=batch.labels, because=because)
 
     def _describe(
         self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, seed: str
@@ -204,17 +152,6 @@ class LabelJudge:
                 sure=label_evidence.sure_answers(answers) if answers else {},
                 parts=label_evidence.sure_parts(answers) if answers else {},
             )
-
-    def _accepted(self, drop: ParsedDrop, parsed: Path) -> pa.Table:
-        """The labels of the drop that keep the contract, each key once."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        spec = self._workload.prediction
-        contract = up_to(self._lake.contract.labels, spec, arrived=drop.as_of)
-        validator, none = Validator(contract), parsed_schema(contract).empty_table()
-        rows = pa.concat_tables([none, *(validator.judge(part).accepted for part in parts(parsed, contract))])
-        return rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in spec.label_columns)))
 
     def _answers(
         self, rows: pa.Table, contradicts: npt.NDArray[np.bool_], *, seed: str
@@ -297,9 +234,9 @@ class LabelJudge:
             return int(labels.num_rows) - sum(map(len, found.parts()))
 
 
-def _learnt(journal: Journal) -> list[LearntBatch]:
+def _learnt(journal: Journal) -> list[LabelBatch]:
     """The newest batches of the table, the oldest first; without those of drops that were withdrawn."""
-    learnt: list[LearntBatch] = []
+    learnt: list[LabelBatch] = []
     withdrawn = set[str]()
     for entry in journal.newest():
         if len(learnt) == REMEMBERED:
@@ -307,9 +244,7 @@ def _learnt(journal: Journal) -> list[LearntBatch]:
         if WITHDRAWN_DROP in entry.notes:
             withdrawn.add(entry.notes[WITHDRAWN_DROP])
         elif LABELS in entry.notes and entry.rows_added and entry.key not in withdrawn:
-            batch = LabelBatch.parse(entry.notes[LABELS])
-            at = datetime.fromisoformat(entry.notes[ARRIVAL])
-            learnt.append(LearntBatch(drop_id=entry.written_by, at=at, batch=batch))
+            learnt.append(LabelBatch.parse(entry.notes[LABELS]))
     return learnt[::-1]
 
 

@@ -17,7 +17,7 @@ from millrace.features import catalogue as encoders
 from millrace.features.known_ahead import KnownAhead
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.drops import FetchedDrop
-from millrace.functions.validation.shards import Shards, stage, stage_with_past
+from millrace.functions.validation.shards import Shards, stage
 from millrace.messages.ingest import Staging
 from millrace.messages.score import Sharded, ShardedDrop
 from millrace.settings.drop import ValidationSettings
@@ -75,12 +75,9 @@ class Scoring:
         drop, first, accepted = fetched.drop, shards.number, fetched.folder / "accepted"
         fetched.quarantine_staged("unparsable", drop.unparsable)
         table = up_to(self._table, self._spec, arrived=drop.as_of)
+        before = partial(read_past, self._lake, self._spec, self._histories)
         given = fetched.parsed, table, accepted, shards, fetched.quarantine
-        if self._histories or self._ahead.columns:
-            before = partial(read_past, self._lake, self._spec, self._histories)
-            done = stage_with_past(*given, histories=self._histories, ahead=self._ahead, read_before=before)
-        else:
-            done = stage(*given)
+        done = stage(*given, histories=self._histories, ahead=self._ahead, read_before=before)
         self._s3.upload_file(str(accepted), fetched.bucket, fetched.staging.accepted)
         return ShardedDrop(
             drop_id=drop.drop_id,
@@ -92,6 +89,5 @@ class Scoring:
             reasons=together(done.refused, drop.reasons),
             unlisted=done.unlisted,
             first_shard=first,
-            # Without an accepted row, shards that were put before the number of rows was known to be wrong count not.
-            shards=shards.number - first if done.rows else 0,
+            shards=shards.number - first,
         )

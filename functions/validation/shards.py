@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
-from millrace.contract.validate import unlisted
-from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, raw_row
+from millrace.contract.validate import refuse, unlisted
+from millrace.contract.violation import RuleViolation
 from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.quarantine import QuarantineFile
@@ -88,7 +89,7 @@ class Staged:
     """By column, how many cells of accepted rows have a value outside of the contract's list."""
 
 
-def stage_with_past(
+def stage(
     parsed: Path,
     table: Table,
     accepted: Path,
@@ -99,33 +100,40 @@ def stage_with_past(
     ahead: KnownAhead,
     read_before: Callable[[pa.Table], pa.Table | None],
 ) -> Staged:
-    """As `stage`, for a model that reads the past of rows, or what is known of later moments.
+    """The numbers of accepted and of refused rows. The accepted rows are in the file `accepted` and in `shards`.
 
-    The past is in the drop's own good rows, and in the table's rows that `read_before` returns for them. A row with a
-    past that is too short is refused, as `history`; one without a cell that is known ahead, of its own or of a later
-    row of the drop, as `required`."""
+    A model may read the past of rows, or what is known of later moments. The past is in the drop's own good rows, and
+    in the table's rows that `read_before` returns for them. A row with a past that is too short is refused, as
+    `history`; one without a cell that is known ahead, of its own or of a later row of the drop, as `required`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema, good = parsed_schema(table), accepted.with_name("good")
-    rows, others, read = 0, Counter[str](), columns_of(histories)
-    with quarantine() as refused, pq.ParquetWriter(accepted, schema, compression="zstd") as writer:
-        # Good rows go into a file first: the past of a row may be in any of them, also in a later part.
-        with pq.ParquetWriter(good, schema, compression="zstd", write_page_checksum=True) as first:
-            enough = screen(parsed, table, first.write_table, refused)
-        # Of the good rows and of the table's, only the columns that are looked up are held in memory.
-        later, own = pq.read_table(good, columns=ahead.reads), pq.read_table(good, columns=read)
-        known = [part for part in (read_before(own), own) if part is not None]
-        before = pa.concat_tables(known, promote_options="permissive")
-        for part in parts(good, table, is_decoded=True) if enough else ():
-            kept = _refuse_unknown(ahead.fill(part, later), table, ahead, refused)
-            kept = _refuse_short(kept, table, before, histories, refused)
-            others += unlisted(kept, table)
-            writer.write_table(kept)
+    good, rows, others = accepted.with_name("good"), 0, Counter[str]()
+    create = partial(pq.ParquetWriter, schema=parsed_schema(table), compression="zstd", write_page_checksum=True)
+    with quarantine() as refused, create(accepted) as writer:
+
+        def accept(part: pa.Table, before: pa.Table | None = None) -> None:
+            others.update(unlisted(part, table))
+            writer.write_table(part)
             for history in histories:
-                kept = history.add_steps(kept, before)
-            shards.add(kept)
-            rows += kept.num_rows
+                part = history.add_steps(part, before)
+            shards.add(part)
+
+        if histories or ahead.columns:
+            # Good rows go into a file first: the past of a row may be in any of them, also in a later part.
+            with create(good) as first:
+                screen(parsed, table, first.write_table, refused)
+            # Of the good rows and of the table's, only the columns that are looked up are held in memory.
+            later, own = pq.read_table(good, columns=ahead.reads), pq.read_table(good, columns=columns_of(histories))
+            known = [part for part in (read_before(own), own) if part is not None]
+            before = pa.concat_tables(known, promote_options="permissive")
+            for part in parts(good, table, is_decoded=True):
+                kept = _refuse_unknown(ahead.fill(part, later), table, ahead, refused)
+                kept = _refuse_short(kept, table, before, histories, refused)
+                accept(kept, before)
+                rows += kept.num_rows
+        else:
+            rows = screen(parsed, table, accept, refused)
         shards.finish()
     return Staged(rows=rows, refused=refused.reasons, unlisted=others)
 
@@ -168,33 +176,8 @@ def _refuse(
     part: pa.Table, bad_N: npt.NDArray[np.bool_], violation: RuleViolation, table: Table, refused: QuarantineFile
 ) -> pa.Table:
     """The rows without the bad ones, which go to `refused`."""
+    import numpy as np
     import pyarrow as pa
 
-    for row in part.filter(pa.array(bad_N)).to_pylist():
-        line = row.pop(LINE)
-        found = QuarantinedRow(line=line, violations=(violation,), key=key_text(row, table), raw=raw_row(row))
-        refused.add([found])
+    refused.add(refuse(part, {at: [violation] for at in np.flatnonzero(bad_N).tolist()}, table))
     return part.filter(pa.array(~bad_N))
-
-
-def stage(parsed: Path, table: Table, accepted: Path, shards: Shards, quarantine: Quarantine) -> Staged:
-    """The numbers of accepted and of refused rows.
-
-    The accepted rows are in the file `accepted` and in `shards`. If the contract refuses their number, `accepted` is
-    empty, and the shards of this drop must not be used."""
-    import pyarrow.parquet as pq
-
-    schema, others = parsed_schema(table), Counter[str]()
-    with pq.ParquetWriter(accepted, schema, compression="zstd", write_page_checksum=True) as writer:
-
-        def accept(part: pa.Table) -> None:
-            others.update(unlisted(part, table))
-            writer.write_table(part)
-            shards.add(part)
-
-        with quarantine() as refused:
-            rows = screen(parsed, table, accept, refused)
-        shards.finish()
-    if not rows:  # the file may have rows that were accepted before their number was known to be wrong
-        pq.write_table(schema.empty_table(), accepted)
-    return Staged(rows=rows, refused=refused.reasons, unlisted=others if rows else {})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract.drop_rules import MEAN_FORM
 from millrace.contract.kinds import NUMBERS, Kind
 
 if TYPE_CHECKING:
@@ -64,5 +65,5 @@ def read_comparison(text: object, kinds: Mapping[str, Kind]) -> CellComparison:
     sides = ["number" if kinds[name] in NUMBERS else kinds[name] for name in names if name in kinds]
     if form is None or form[1] == form[3] or len(sides) < 2 or len({*sides} - {"binary", "boolean"}) != 1:
         expected = "two columns of numbers, of one kind of time or of text, which are not generated"
-        raise ValueError(f"{expected}, and one of {' '.join(SIGNS)} between them: opened <= closed")
+        raise ValueError(f"{expected}, and one of {' '.join(SIGNS)} between them: opened <= closed; or {MEAN_FORM}")
     return CellComparison(columns=(form[1], form[3]), sign=form[2])

@@ -34,6 +34,33 @@ FLOAT32_END: float = 2.0**128 - 2.0**103
 """The smallest number that float32 rounds to infinity; below it numbers are rounded to FLOAT32_MAX."""
 NUMBERS: tuple[Kind, ...] = (*INTEGERS, *FLOATS)
 TIMES: tuple[Kind, ...] = ("date", "timestamp", "timestamp_utc")
+DECLARED_TYPES: dict[str, dict[str, Kind]] = {
+    "integer": {
+        "": "int64",
+        "INTEGER": "int32",
+        "INT": "int32",
+        "SMALLINT": "int32",
+        "BIGINT": "int64",
+        "LONG": "int64",
+    },
+    "number": {"": "float64", "DOUBLE": "float64", "FLOAT": "float32", "REAL": "float32"},
+    "string": {"": "string", "STRING": "string", "VARCHAR": "string", "TEXT": "string", "BINARY": "binary"},
+    "boolean": {"": "boolean", "BOOLEAN": "boolean"},
+    "date": {"": "date", "DATE": "date"},
+    "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
+}
+"""The kind of a column by `logicalType`, then by `physicalType`; "" stands for a column without a `physicalType`."""
+# Read from the end, so that of several physical types of one kind the first in the table remains.
+TYPES_OF_KIND: dict[Kind, tuple[str, str]] = {
+    kind: (logical, physical)
+    for logical, kinds in DECLARED_TYPES.items()
+    for physical, kind in reversed(kinds.items())
+    if physical
+}
+TYPES_OF_KIND["timestamp_utc"] = TYPES_OF_KIND["timestamp"]
+"""`logicalType` and `physicalType` of a column by its kind: `{"int64": ("integer", "BIGINT"), …}`.
+
+A `timestamp_utc` has `logicalTypeOptions: {timezone: true}` beside them."""
 FORMS: dict[Kind, str] = {
     "int32": f"a whole number from {-(2**31):,} to {2**31 - 1:,}",
     "int64": "a whole number",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any, NoReturn, TypeVar
 
 import yaml
 
+from millrace.contract import drop_rules
 from millrace.contract.ahead import read_ahead
 from millrace.contract.comparison import CellComparison, read_comparison
 from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
+from millrace.contract.drop_rules import INVALID, MEANS, MISSING, NULL, DropRule
 from millrace.contract.expression import read_expression
 from millrace.contract.freshness import read_freshness
-from millrace.contract.kinds import NUMBERS, TIMES, Kind
+from millrace.contract.kinds import DECLARED_TYPES, NUMBERS, TIMES, Kind
 from millrace.contract.number_format import read_number_format
 from millrace.contract.parts import read_part
 from millrace.contract.places import named_places
@@ -34,35 +36,8 @@ from millrace.contract.schema import PREDICTION_ID, Column, Contract, Generated,
 from millrace.contract.time_format import TimeFormat
 from millrace.errors import WorkloadError
 
-DECLARED_TYPES: dict[str, dict[str, Kind]] = {
-    "integer": {
-        "": "int64",
-        "INTEGER": "int32",
-        "INT": "int32",
-        "SMALLINT": "int32",
-        "BIGINT": "int64",
-        "LONG": "int64",
-    },
-    "number": {"": "float64", "DOUBLE": "float64", "FLOAT": "float32", "REAL": "float32"},
-    "string": {"": "string", "STRING": "string", "VARCHAR": "string", "TEXT": "string", "BINARY": "binary"},
-    "boolean": {"": "boolean", "BOOLEAN": "boolean"},
-    "date": {"": "date", "DATE": "date"},
-    "timestamp": {"": "timestamp", "TIMESTAMP": "timestamp"},
-}
-"""The kind of a column by `logicalType`, then by `physicalType`; "" stands for a column without a `physicalType`."""
-# Read from the end, so that of several physical types of one kind the first in the table remains.
-TYPES_OF_KIND: dict[Kind, tuple[str, str]] = {
-    kind: (logical, physical)
-    for logical, kinds in DECLARED_TYPES.items()
-    for physical, kind in reversed(kinds.items())
-    if physical
-}
-TYPES_OF_KIND["timestamp_utc"] = TYPES_OF_KIND["timestamp"]
-"""`logicalType` and `physicalType` of a column by its kind: `{"int64": ("integer", "BIGINT"), …}`.
-
-A `timestamp_utc` has `logicalTypeOptions: {timezone: true}` beside them."""
-
 ROW_RULES = "rowCount, duplicateValues with arguments.properties, or the engine millrace"
+CELL_METRICS = (INVALID, NULL, MISSING, "duplicateValues")
 ODCS = "what the Open Data Contract Standard allows"
 Value = TypeVar("Value")
 Found = TypeVar("Found")
@@ -221,6 +196,9 @@ class _Reader:
         # The rules on rows together. A key may be declared in three ways, and the same one in several of them.
         table = Table(name=str(entry["name"]), columns=columns)
         table = self._with_row_rules(f"schema.{index}.quality", entry.get("quality") or (), table)
+        of_cells = (
+            rule for i, prop in enumerate(properties) for rule in self._drop_rules(f"{field}.{i}", prop, columns[i])
+        )
         placed = sorted(properties, key=lambda prop: int(prop.get("primaryKeyPosition") or 1))
         keys = [
             tuple(str(prop["name"]) for prop in placed if prop.get("primaryKey")),
@@ -230,6 +208,7 @@ class _Reader:
         table = replace(
             table,
             keys=tuple(dict.fromkeys(key for key in keys if key)),
+            drop_rules=(*table.drop_rules, *of_cells),
             csv=self._read(f"{at}.csv", custom.get("csv", {}), read_csv_form),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
         )
@@ -338,7 +317,7 @@ class _Reader:
         column = Column(
             name=str(prop["name"]),
             kind=kind,
-            required=bool(prop.get("required") or prop.get("primaryKey") or "nullValues" in metrics),
+            required=bool(prop.get("required") or prop.get("primaryKey") or metrics & {NULL, MISSING}),
             unique=bool(prop.get("unique") or "duplicateValues" in metrics),
             label=custom.get("role") == "label",
             is_protected=custom.get("role") == "protected",
@@ -386,29 +365,40 @@ class _Reader:
         return "timestamp_utc" if zoned else kinds[physical]
 
     def _metrics(self, field: str, quality: Sequence[dict[str, Any]], declaration: Declaration) -> set[str]:
-        """The names of the metrics on the column's cells; the arguments of `invalidValues` go into `declaration`."""
+        """The names of the metrics that no cell may break; the arguments of `invalidValues` go into `declaration`."""
         metrics = set()
         for i, rule in enumerate(quality):
             at = f"{field}.quality.{i}"
             if rule.get("type") == "text":
                 continue
             metric, arguments = rule.get("metric"), rule.get("arguments") or {}
-            if metric == "invalidValues" and set(arguments) <= {"validValues", "pattern"} and arguments:
+            if metric == INVALID and set(arguments) <= {"validValues", "pattern"} and (arguments or _is_of_drop(rule)):
                 for word, value in arguments.items():
                     declaration.add(word, f"{at}.arguments.{word}", value)
-            elif metric not in ("nullValues", "duplicateValues"):
-                expected = "the metric invalidValues, nullValues or duplicateValues with mustBe: 0"
-                self._stop(at, expected, metric or rule.get("type"))
-            self._check_none(at, rule)
-            metrics.add(metric)
+            elif metric not in CELL_METRICS[1:] or arguments:
+                expected = f"a metric of {', '.join(CELL_METRICS)}; arguments of {INVALID}: validValues or pattern"
+                self._stop(at, expected, rule)
+            if not _is_of_drop(rule):
+                self._check_none(at, rule)
+                metrics.add(metric)
         return metrics
 
+    def _drop_rules(self, field: str, prop: dict[str, Any], column: Column) -> Iterator[DropRule]:
+        """The rules on how many cells of the column a drop may have that are missing or invalid."""
+        for i, rule in enumerate(prop.get("quality") or ()):
+            if not _is_of_drop(rule):
+                continue
+            at = f"{field}.quality.{i}"
+            if column.required and rule["metric"] != INVALID:
+                self._stop(at, "a column that is not required: a row without it is quarantined", column.name)
+            yield self._read(at, rule, partial(drop_rules.of_cells, column=column.name))
+
     def _with_row_rules(self, field: str, quality: Sequence[dict[str, Any]], table: Table) -> Table:
-        """The table with the rules on its rows: its keys, comparisons and bounds on the rows' number."""
+        """The table with the rules on its rows: its keys, comparisons and what a drop as a whole must be."""
         keys: list[tuple[str, ...]] = []
         comparisons: list[CellComparison] = []
         kinds = {column.name: column.kind for column in table.columns if not column.generated}
-        minimum, maximum = 0, None
+        of_drop: list[DropRule] = []
         for i, rule in enumerate(quality):
             at = f"{field}.{i}"
             match rule:
@@ -417,25 +407,15 @@ class _Reader:
                     if len(set(key) & set(table.names)) < len(key):
                         self._stop(at, f"some of {', '.join(table.names)}, each once", key)
                     keys.append(tuple(key))
-                case {"metric": "rowCount"}:
-                    least, most = self._row_count(at, rule)
-                    minimum = max(minimum, least)
-                    maximum = min((bound for bound in (maximum, most) if bound is not None), default=None)
+                case {"metric": "rowCount"} if "arguments" not in rule:
+                    of_drop.append(self._read(at, rule, drop_rules.of_rows))
+                case {"type": "custom", "engine": "millrace", "implementation": str(text)} if MEANS.fullmatch(text):
+                    of_drop.append(self._read(f"{at}.implementation", text, partial(drop_rules.read_mean, kinds=kinds)))
                 case {"type": "custom", "engine": "millrace", "implementation": text}:
                     comparisons.append(self._read(f"{at}.implementation", text, partial(read_comparison, kinds=kinds)))
                 case _ if rule.get("type") != "text":
                     self._stop(at, ROW_RULES, rule.get("metric") or rule.get("engine") or rule.get("type"))
-        return replace(
-            table, keys=tuple(keys), comparisons=tuple(comparisons), minimum_rows=minimum, maximum_rows=maximum
-        )
-
-    def _row_count(self, field: str, rule: dict[str, Any]) -> tuple[int, int | None]:
-        """The lowest and the highest number of rows; None without an upper bound."""
-        minimum = rule.get("mustBeGreaterOrEqualTo", rule.get("mustBeGreaterThan", -1) + 1)
-        maximum = rule["mustBeLessThan"] - 1 if "mustBeLessThan" in rule else rule.get("mustBeLessOrEqualTo")
-        if {"mustBe", "mustNotBe", "mustBeBetween", "mustNotBeBetween"} & set(rule):
-            self._stop(field, "a lower bound, an upper bound or both", sorted(rule))
-        return minimum, maximum
+        return replace(table, keys=tuple(keys), comparisons=tuple(comparisons), drop_rules=tuple(of_drop))
 
     def _check_none(self, field: str, rule: dict[str, Any]) -> None:
         """Raise WorkloadError unless the rule says `mustBe: 0`.
@@ -447,6 +427,11 @@ class _Reader:
 
     def _stop(self, field: str, expected: str, came: object) -> NoReturn:
         raise WorkloadError(where=self.where, field=field, expected=expected, came=came)
+
+
+def _is_of_drop(rule: Mapping[str, Any]) -> bool:
+    """Whether the rule on cells bounds how many of a drop may break it."""
+    return rule.get("metric") in CELL_METRICS[:3] and rule.get("mustBe") != 0
 
 
 def _truth(value: object) -> bool:

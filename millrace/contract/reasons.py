@@ -75,8 +75,6 @@ class Reason(StrEnum):
     """Nothing is known of the entity at the oldest step of a history, or before it."""
     DUPLICATE_KEY = "duplicate_key"
     """The table, or an earlier row of the file, has the row's key."""
-    ROW_COUNT = "row_count"
-    """Fewer or more good rows than the contract allows; it refuses all rows of the file."""
 
 
 RowsByReason = Mapping[Reason, int]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from millrace.contract.ahead import Ahead
 from millrace.contract.comparison import CellComparison
 from millrace.contract.csv_form import CsvForm
+from millrace.contract.drop_rules import DropRule
 from millrace.contract.expression import Expression
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
@@ -221,8 +222,7 @@ class Table:
     keys: tuple[tuple[str, ...], ...] = ()
     """Each key is one or more columns; two rows never have equal cells in all of them."""
     comparisons: tuple[CellComparison, ...] = ()
-    minimum_rows: int = 0
-    maximum_rows: int | None = None
+    drop_rules: tuple[DropRule, ...] = ()
     csv: CsvForm = field(default_factory=CsvForm)
     ignored: tuple[str, ...] = ()
     """The names of columns in files that are not read."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.deduplicate import Keys, Repeated, SeenKeys, decoded, duplicates, key_of, repeated, repeats
+from millrace.contract.drop_rules import INVALID, MEAN, NULL, Totals
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
@@ -27,17 +28,6 @@ Problems = defaultdict[int, list[RuleViolation]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ColumnViolation:
-    """The rows of one batch that break one rule."""
-
-    reason: Reason
-    column: str
-    expected: str
-    rows: Mask
-    """One value per row of the batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class ValidationResult:
     """Every row of a part of a drop: a part has `accepted.num_rows + len(refused)` rows."""
 
@@ -51,9 +41,7 @@ def validate(rows: pa.Table, table: Table, *, held: tuple[Keys, ...] = (), decod
 
     `held` are keys that the table has already. Of several rows with the same key the first is accepted. A row that
     breaks a rule on its cells does not use up its key: the next row with that key may be accepted."""
-    result = Validator(table, held=held, decodes=decodes).judge(rows)
-    violation = wrong_row_count(result.accepted.num_rows, table)
-    return refuse_all(result, violation, table) if violation else result
+    return Validator(table, held=held, decodes=decodes).judge(rows)
 
 
 class Validator:
@@ -71,7 +59,7 @@ class Validator:
         self._seen = {key: SeenKeys() for key in table.keys} if repeated is None else {}
 
     def judge(self, rows: pa.Table) -> ValidationResult:
-        """The result for the next part. The number of rows is checked at the end, by `wrong_row_count`.
+        """The result for the next part.
 
         A text column may be dictionary-encoded; its rules are then cheaper."""
         import numpy as np
@@ -79,8 +67,8 @@ class Validator:
         rows, made = derived(rows.select(parsed_schema(self._table).names).combine_chunks(), self._table)
         problems: Problems = defaultdict(list)
         # The rules on cells come first: a row that breaks one does not use up its key.
-        for found in check_columns(rows, self._table):
-            _note(problems, rows, found)
+        for row, violation in _broken(rows, self._table):
+            problems[row].append(violation)
         good = np.ones(rows.num_rows, dtype=bool)
         good[list(problems)] = False
         for row, violation in compared(rows, good, self._table, made):
@@ -108,31 +96,35 @@ class Validator:
         accepted, lines = _take(rows, good), rows.column(LINE).to_numpy()
         for key, seen in self._seen.items():
             seen.accept(numbers[key][counts], lines[counts])
-        return ValidationResult(accepted=decoded(accepted), refused=_refuse(rows, problems, self._table))
+        return ValidationResult(accepted=decoded(accepted), refused=refuse(rows, problems, self._table))
 
 
-def refuse_all(result: ValidationResult, violation: RuleViolation, table: Table) -> ValidationResult:
-    """The same rows, all of them refused: the accepted ones for the violation that `wrong_row_count` found."""
-    problems = {row: [violation] for row in range(result.accepted.num_rows)}
-    refused = sorted((*result.refused, *_refuse(result.accepted, problems, table)), key=lambda row: row.line or 0)
-    return ValidationResult(accepted=result.accepted.slice(0, 0), refused=tuple(refused))
+def totals_of(result: ValidationResult, table: Table) -> Totals:
+    """The totals of a part of a drop for the table's rules."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows, refused = result.accepted, result.refused
+    totals = Totals({"good": rows.num_rows, "every": rows.num_rows + len(refused)})
+    for column in {rule.column for rule in table.drop_rules} - {""}:
+        totals[f"{NULL} {column}"] = rows[column].null_count
+        totals[f"{INVALID} {column}"] = sum(any(one.column == column for one in row.violations) for row in refused)
+    for column in {rule.column for rule in table.drop_rules if rule.metric == MEAN}:
+        totals[f"sum {column}"] = pc.sum(pc.cast(rows[column], pa.float64())).as_py() or 0
+    return totals
 
 
-def wrong_row_count(accepted: int, table: Table) -> RuleViolation | None:
-    """The violation of a drop with this number of good rows; None if the contract allows the number."""
-    most = table.maximum_rows
-    if accepted >= table.minimum_rows and (most is None or accepted <= most):
-        return None
-    bounds = f"{table.minimum_rows} rows or more" if most is None else f"{table.minimum_rows} to {most} rows"
-    return RuleViolation(reason=Reason.ROW_COUNT, column=None, expected=bounds, got=f"{accepted} good rows")
+def _broken(rows: pa.Table, table: Table) -> Iterator[tuple[int, RuleViolation]]:
+    """The position of each row and each rule of a column that it breaks, in the order of the columns."""
+    import numpy as np
 
-
-def check_columns(batch: pa.Table | pa.RecordBatch, table: Table) -> Iterator[ColumnViolation]:
-    """Each rule that some rows of `batch` break, in the order of the columns; none for a good batch."""
-    for column in table.columns if batch.num_rows else ():
-        for reason, expected, rows in _check(batch.column(column.name), column):
-            if rows.any():
-                yield ColumnViolation(reason=reason, column=column.name, expected=expected, rows=rows)
+    for column in table.columns if rows.num_rows else ():
+        cells = rows.column(column.name)
+        for reason, expected, mask in _check(cells, column):
+            at = np.flatnonzero(mask)
+            for row, cell in zip(at.tolist(), cells.take(at).to_pylist(), strict=True):
+                got = shown(reason, cell)
+                yield row, RuleViolation(reason=reason, column=column.name, expected=expected, got=got)
 
 
 def derived(rows: pa.Table, table: Table) -> tuple[pa.Table, dict[str, pa.Array]]:
@@ -243,20 +235,8 @@ def _rows(mask: Any) -> Mask:
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _note(problems: Problems, rows: pa.Table, found: ColumnViolation) -> None:
-    """Add the violation to each row that has it, with the cell that came."""
-    import numpy as np
-
-    at = np.flatnonzero(found.rows)
-    for row, cell in zip(at.tolist(), rows.column(found.column).take(at).to_pylist(), strict=True):
-        problems[row].append(
-            RuleViolation(
-                reason=found.reason, column=found.column, expected=found.expected, got=shown(found.reason, cell)
-            )
-        )
-
-
-def _refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: Table) -> tuple[QuarantinedRow, ...]:
+def refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: Table) -> tuple[QuarantinedRow, ...]:
+    """The rows at the positions that have violations, as the quarantine keeps them."""
     if not problems:
         return ()
     # Only the refused rows are decoded and written as text.

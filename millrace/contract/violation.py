@@ -86,8 +86,7 @@ def of_comparison(columns: Sequence[str], expected: str, left: object, right: ob
 
 def whole_drop(error: DropError) -> QuarantinedRow:
     """The record of an object that cannot be read as rows. The object's bytes stay in the landing bucket."""
-    violation = RuleViolation(reason=error.reason, column=None, expected=error.expected, got=error.got)
-    return QuarantinedRow(line=None, violations=(violation,), raw="")
+    return QuarantinedRow(line=None, violations=(of_line(error.reason, error.expected, error.got),), raw="")
 
 
 def shown(reason: Reason, cell: object) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from millrace.contract.deduplicate import Keys, Repeated, key_beside, key_of
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import ARRIVED, SOURCE, Table
-from millrace.contract.validate import ValidationResult, Validator, refuse_all, wrong_row_count
+from millrace.contract.validate import Validator
 from millrace.datasets.iceberg import may_hold
 from millrace.datasets.labels import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
@@ -182,26 +182,14 @@ def screen(
     *,
     held: tuple[Keys, ...] = (),
     repeated: Repeated | None = None,
-    good: int | None = None,
 ) -> int:
-    """The number of rows that went to `accept`, a part at a time and in order. All other rows went to `refused`.
-
-    0 if there are too few or too many good rows for the contract: then all rows are in `refused`, and the caller must
-    drop what went to `accept`. `good` is their number in the whole drop if `parsed` is a piece of it."""
+    """The number of rows that went to `accept`, a part at a time and in order. All other rows went to `refused`."""
     rows, validator = 0, Validator(table, held=held, decodes=True, repeated=repeated)
     for part in parts(parsed, table):
         result = validator.judge(part)
         accept(result.accepted)
         refused.add(result.refused)
         rows += result.accepted.num_rows
-    # Whether there are too few or too many good rows is known only after the last row. They are then read again to be
-    # quarantined, since all of them were never in memory at once.
-    if violation := wrong_row_count(rows if good is None else good, table):
-        again = Validator(table, held=held, decodes=True, repeated=repeated)
-        for part in parts(parsed, table):
-            accepted = again.judge(part).accepted
-            refused.add(refuse_all(ValidationResult(accepted=accepted, refused=()), violation, table).refused)
-        return 0
     return rows
 
 

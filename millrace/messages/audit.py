@@ -108,13 +108,14 @@ class RowsWithdrawn(Withdrawn, ByPerson):
     """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
 
 
-class HeldLabelsDecided(ByPerson):
-    """A person has let labels be learnt that were held, or has refused them."""
+class HeldDropDecided(ByPerson):
+    """A person has let a drop into its table that was held, or has refused it."""
 
     drop: str
-    """The landing key of the labels."""
+    """The landing key."""
     drop_id: str
-    labels: int
+    rows: int
+    """New labels, or rows that keep the contract."""
     because: tuple[str, ...]
     """Why they were held."""
 
@@ -217,9 +218,11 @@ class AuditEvent(StrEnum):
     RETRAIN_REFUSED = "retrain.refused", RetrainingDecided
     TEARDOWN_STEP = "teardown.step", ResourcesRemoved
     ROWS_WITHDRAWN = "rows.withdrawn", RowsWithdrawn
+    ROWS_ACCEPTED = "rows.accepted", HeldDropDecided
+    ROWS_REFUSED = "rows.refused", HeldDropDecided
     LABELS_CORRECTED = "labels.corrected", Corrections
-    LABELS_ACCEPTED = "labels.accepted", HeldLabelsDecided
-    LABELS_REFUSED = "labels.refused", HeldLabelsDecided
+    LABELS_ACCEPTED = "labels.accepted", HeldDropDecided
+    LABELS_REFUSED = "labels.refused", HeldDropDecided
     AUTOMATION_PAUSED = "automation.paused", AutomationSwitched
     AUTOMATION_RESUMED = "automation.resumed", AutomationSwitched
     AUTOMATION_MOVED = "automation.moved", AutomationMoved

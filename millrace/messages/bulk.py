@@ -79,3 +79,5 @@ class BulkResult(Message):
     """The URIs of the data files."""
     bounds: tuple[Bounds | None, ...] = ()
     """For each key of the contract the bounds of its first column; None if they cannot be compared."""
+    totals: dict[str, float] = Field(default_factory=dict)
+    """As `millrace.contract.drop_rules.Totals`, by which a drop as a whole is judged."""

@@ -220,9 +220,9 @@ class Committed(OfDrop):
     """How many rows of the earlier drop were refused when it came."""
     superseded_by: str = ""
     """The source of a later version of the same object, if that version came first. Then this drop added no row."""
-    held: Literal["held", "again", ""] = ""
-    """`held`: nothing of it is in the table until a person accepts it; only of the feed `labels`. `again`: for the same
-    reason as when it was held before, so that nobody is told again."""
+    held: Literal["held", "again", "refused", ""] = ""
+    """`held`: nothing of it is in the table until a person accepts it. `again`: for the same reason as when it was held
+    before, so that nobody is told again. `refused`: a person has refused it."""
     held_for: str = ""
     """Why, in words."""
     sent_by: str = ""

@@ -10,13 +10,14 @@ A real change of the world looks like that too. Then a person accepts the batch,
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from statistics import median_low
-from typing import Self, TypeVar
+from typing import NamedTuple, TypeVar
+
+from pydantic import TypeAdapter
 
 from millrace.evaluation.reuse import student
 
@@ -62,22 +63,20 @@ EARLY_SHARE = 0.1
 share of the batch on, and of UNIT_LABELS with those before it."""
 
 
-@dataclass(frozen=True)
-class BatchFigure:
+class BatchFigure(NamedTuple):
     """One figure of a batch: a share of its labels, or a mean."""
 
     value: float
     rows: int
     is_share: bool = True
 
-    def __add__(self, other: BatchFigure) -> BatchFigure:
+    def joined(self, other: BatchFigure) -> BatchFigure:
         rows = self.rows + other.rows
         value = (self.value * self.rows + other.value * other.rows) / rows
         return BatchFigure(value=value, rows=rows, is_share=self.is_share)
 
 
-@dataclass(frozen=True)
-class SureAnswers:
+class SureAnswers(NamedTuple):
     """Answers of which the model was sure, and how many of them the labels contradict."""
 
     rows: int
@@ -100,7 +99,7 @@ class SureAnswers:
         )
         return sum(map(math.exp, logs))
 
-    def __add__(self, other: SureAnswers) -> SureAnswers:
+    def joined(self, other: SureAnswers) -> SureAnswers:
         return SureAnswers(rows=self.rows + other.rows, wrong=self.wrong + other.wrong)
 
 
@@ -127,26 +126,14 @@ class LabelBatch:
     """Who has accepted it after it was held."""
 
     @classmethod
-    def parse(cls, note: str) -> Self:
+    def parse(cls, note: str) -> LabelBatch:
         """The batch of a note."""
-        kept = json.loads(note)
-        figures = {name: BatchFigure(*cells) for name, cells in kept.get("figures", {}).items()}
-        sure = {name: SureAnswers(*cells) for name, cells in kept.get("sure", {}).items()}
-        return cls(**kept | {"figures": figures, "sure": sure})
+        return _ADAPTER.validate_json(note)
 
     def note(self) -> str:
         """The batch as JSON, for the summary of its snapshot; without what is empty."""
-        figures = {name: (round(one.value, 6), one.rows, one.is_share) for name, one in self.figures.items()}
-        kept = {
-            "labels": self.labels,
-            "contradicting": self.contradicting,
-            "unanswered": self.unanswered,
-            "figures": figures,
-            "sure": {name: (one.rows, one.wrong) for name, one in {**self.sure, **self._worst}.items()},
-            "by": self.by,
-            "accepted_by": self.accepted_by,
-        }
-        return json.dumps({name: value for name, value in kept.items() if value or name == "labels"})
+        kept = replace(self, sure={**self.sure, **self._worst}, parts={}, contradicted="")
+        return _ADAPTER.dump_json(kept, exclude_defaults=True).decode()
 
     @property
     def _worst(self) -> Mapping[str, SureAnswers]:
@@ -161,6 +148,9 @@ class LabelBatch:
             figures=_merged(self.figures, other.figures),
             sure=_merged(self.sure, other.sure),
         )
+
+
+_ADAPTER = TypeAdapter(LabelBatch)
 
 
 def judge_batch(
@@ -239,7 +229,7 @@ def _sure(judged: LabelBatch, batch: LabelBatch, earlier: Sequence[LabelBatch], 
     """The answers, or the part of the rows, whose sure answers the labels contradict more than in recent batches."""
     accepted = [one for one in earlier if one.accepted_by]
     answers = {name: one for name, one in judged.sure.items() if name not in (WORST, EVERY)}
-    whole = {"all": sum(answers.values(), SureAnswers(rows=0, wrong=0))} if answers else {}
+    whole = {"all": reduce(SureAnswers.joined, answers.values())} if answers else {}
     every = {EVERY: judged.sure[EVERY]} if EVERY in judged.sure else {}
     for looked_at in ({**every, **whole, **answers}, batch.parts):
         for name, one in looked_at.items():
@@ -257,7 +247,7 @@ def _worst_share(accepted: Sequence[LabelBatch], name: str) -> float:
             one for key, one in batch.sure.items() if key == name or (name == "all" and key not in (WORST, EVERY))
         ]
         if answers:
-            shares.append(sum(answers, SureAnswers(rows=0, wrong=0)).share)
+            shares.append(reduce(SureAnswers.joined, answers).share)
     return min(max(shares), MOST_WRONG)
 
 
@@ -347,5 +337,5 @@ One = TypeVar("One", BatchFigure, SureAnswers)
 
 
 def _merged(first: Mapping[str, One], second: Mapping[str, One]) -> dict[str, One]:
-    both = {name: first[name] + second[name] for name in first if name in second}
+    both = {name: first[name].joined(second[name]) for name in first if name in second}
     return {**first, **second, **both}

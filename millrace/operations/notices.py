@@ -137,11 +137,11 @@ NOTICES: dict[str, Notice] = {
         sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
         key="source",
     ),
-    "held-labels": _ours(
+    "held-drop": _ours(
         DatasetCommitted,
         only={"held": ["held"]},
-        description="a drop of labels does not fit what is known; nothing is learnt from it until a person accepts it",
-        sentence="HELD: labels of <workload>, sent by <sender>, <because>. Look: millrace labels --workload <workload>",
+        description="a drop breaks a rule of the contract on drops, or its labels do not fit; a person decides on it",
+        sentence="HELD: <feed> of <workload>, sent by <sender>, <because>. Look: millrace held --workload <workload>",
         because="held_for",
         sender="sent_by",
     ),

@@ -21,8 +21,8 @@ Only the module named beside a key reads or writes its items. pk is the workload
     change#<version>  `versions`
     climb             `climbing`
     held-out          `held_out`
-    held-labels#<id>  `held_labels`
-    contradicting     `held_labels`
+    held#<id>         `held_drops`
+    contradicting#<id> `held_drops`
     audit-chain       functions/sweep/findings.py
     orphan-notice     functions/sweep/findings.py
     pseudonym         `pseudonyms`
@@ -64,8 +64,8 @@ from millrace.timestamps import format_utc
 DELETE_AFTER = "delete_after"
 """The attribute with the time (seconds since 1970) after which DynamoDB deletes the item, some days late.
 
-The items of `claims`, `callers` and `wanted` have it, answered requests, decisions of `reviews` that no longer wait,
-and keys of `known_keys` without rows.
+The items of `claims`, `callers` and `wanted` have it, contradictions of `held_drops`, answered requests, decisions of
+`reviews` that no longer wait, and keys of `known_keys` without rows.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html"""
 BATCH = 100
 """The most items that one call reads."""

@@ -16,7 +16,7 @@ MOST_LINES = 400
 """Of a file of the product, whole."""
 LONG = {
     "console/new/columns.py": 413,
-    "millrace/contract/load.py": 456,
+    "millrace/contract/load.py": 440,
     "millrace/files/csv.py": 404,
     "millrace/workload/declaration.py": 524,
 }

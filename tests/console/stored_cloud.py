@@ -27,7 +27,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
 from millrace.decisions.record import object_key, to_line
-from millrace.messages.audit import AuditEvent, VersionLive
+from millrace.messages.audit import AuditEvent, AutomationSwitched, HeldDropDecided, VersionLive
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import WindowsPlanned
 from millrace.messages.retrain import RetrainingDecided
@@ -139,17 +139,13 @@ def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_
     audit.append(boto3.client("dynamodb"), table=PLATFORM.audit_table, workload=workload, record=record)
 
 
-BY_COMMAND = (
-    AuditEvent.AUTOMATION_PAUSED,
-    AuditEvent.AUTOMATION_RESUMED,
-    AuditEvent.LABELS_ACCEPTED,
-    AuditEvent.LABELS_REFUSED,
-)
+BY_COMMAND = (AutomationSwitched, HeldDropDecided)
+"""What a person's command has written itself."""
 
 
 def _called(event: AuditEvent) -> str:
     """A withdrawal has no run: a person's command calls its function. A switch is written by the command itself."""
-    if event in BY_COMMAND:
+    if event.details in BY_COMMAND:
         return PERSON
     if event == AuditEvent.ROWS_WITHDRAWN:
         return PLATFORM.arn("lambda", f"function:{OTHER.function('withdrawal')}:withdraw-5d7c39d7")

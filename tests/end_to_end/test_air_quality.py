@@ -18,10 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pyiceberg.catalog.glue import GlueCatalog
-from typer.testing import CliRunner
 
 from millrace.aws.objects import keys_below, read_object
-from millrace.console.cli.app import app
 from millrace.console.demo.air_quality import DAY, LIVE, STORY, Hours
 from millrace.console.demo.driver import Driver
 from millrace.console.environment import local_environment
@@ -35,10 +33,14 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.ingest import Staging
 from millrace.messages.monitor import WindowReport
 from millrace.messages.score import DeliveredDrops
+from tests.end_to_end.callers import typed
+from tests.end_to_end.conftest import control
+from tests.mails import mails
 
 [JANUARY, FEBRUARY, _] = LIVE
 NAMES = STORY.names
 HOURS = Hours()
+OURS = ("--workload", NAMES.workload)
 CALENDAR = {"name": "when", "calendar": "timestamp"}
 
 
@@ -207,9 +209,16 @@ def test_a_decision_is_answered_again_with_its_past(lived: Lived, catalog: GlueC
             explain_decision(place, NAMES, scored.decision.id)
 
 
-def test_a_request_without_its_past_has_the_same_answer(lived: Lived) -> None:
+def act_in(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """Who drops and asks there; commands are about it, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, lived.cloud.secret)
+    return Driver(cloud=lived.cloud, names=NAMES, said=print)
+
+
+def test_a_request_without_its_past_has_the_same_answer(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hours of a drop are known when its execution has ended; those of a withdrawn drop no longer are."""
-    driver = Driver(cloud=lived.cloud, names=NAMES, said=print)
+    driver = act_in(lived, monkeypatch)
     first, end = FEBRUARY + 10 * DAY, FEBRUARY + 12 * DAY
     [whole, *_] = HOURS.requests(end, end + DAY)[0]
     bare = {name: cell for name, cell in whole.items() if name != "history"}
@@ -223,10 +232,43 @@ def test_a_request_without_its_past_has_the_same_answer(lived: Lived) -> None:
     [with_past, without] = answer["predictions"]
     assert with_past["value"] == without["value"]
     assert without["fallback"] is False
-    asked = ["withdraw", "--drop", "training/2013-02.parquet", "--workload", NAMES.workload, "--reason", "t"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", lived.cloud.endpoint_url)
-        patch.setenv(SECRET_VARIABLE, lived.cloud.secret)
-        CliRunner().invoke(app, asked, catch_exceptions=False)
+    typed("withdraw", "--drop", "training/2013-02.parquet", "--reason", "t", *OURS)
     [gone] = driver.predict("2013-02", "withdrawn", [[bare]])[0]["rejected"]
     assert gone["reason"] == "history"
+
+
+def test_a_file_in_milligrams_waits_until_a_person_decides(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its dust is within the contract's range, a thousandth of what it was, and no model may learn from it."""
+    driver = act_in(lived, monkeypatch)
+    known = pq.read_table(io.BytesIO(HOURS.parquet(FEBRUARY + 14 * DAY, FEBRUARY + 24 * DAY)))
+    wrong = known.set_column(known.column_names.index("pm2.5"), "pm2.5", pc.multiply(known["pm2.5"], 0.001))
+    for name, table in {"wrong": wrong.slice(0, 120), "false-alarm": wrong.slice(120)}.items():
+        pq.write_table(table, sink := io.BytesIO())
+        driver.put("training", f"{name}.parquet", sink.getvalue())
+    lived.cloud.wait(timeout_s=90)
+    told = [mail for mail in mails(lived.cloud) if mail.startswith("HELD: training of air_quality")]
+    assert ["mean of pm2.5: expected mustBeBetween 1 and 900, came 0." in mail for mail in told] == [True, True]
+    # What is right goes in meanwhile, with hours of the files that wait.
+    driver.put("training", "right.parquet", HOURS.parquet(FEBRUARY + 14 * DAY, FEBRUARY + 18 * DAY))
+    lived.cloud.wait(timeout_s=90)
+    assert {one["status"] for one in typed("held", *OURS)} == {"waiting"}
+    assert added("wrong", "false-alarm", "right") == {"right": 96}
+    typed("held", "--refuse", "wrong.parquet", "--reason", "in milligrams", *OURS)
+    typed("held", "--accept", "false-alarm.parquet", "--reason", "to see it taken", *OURS)
+    lived.cloud.wait(timeout_s=90)
+    assert added("wrong", "false-alarm", "right") == {"right": 96, "false-alarm": 120}
+    assert {one["status"]: one["reason"] for one in typed("held", *OURS)} == {
+        "accepted": "to see it taken",
+        "refused": "in milligrams",
+    }
+    events = {one["event"] for one in typed("audit", "list", *OURS)}
+    assert {"rows.accepted", "rows.refused"} <= events
+    refused = {row.drop.rpartition("/")[2] for row in find_rows(local_environment(lived.cloud), NAMES)}
+    assert not refused & {"wrong.parquet", "false-alarm.parquet"}, "nothing is quarantined as if it were bad"
+    assert control(lived.cloud, "denials") == []
+
+
+def added(*names: str) -> dict[str, int]:
+    """How many rows of these files are in the table."""
+    log = {one["what"].partition("/")[2].removesuffix(".parquet"): one["added"] for one in typed("data", "log", *OURS)}
+    return {name: log[name] for name in names if log.get(name)}

@@ -146,7 +146,7 @@ def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
     assert {name: [(one.value, one.counts) for one in found] for name, found in labels.items()} == {
         name: [(1 - one.value, False), (one.value, True)] for name, one in planted.items()
     }
-    said = json.loads(CliRunner().invoke(app, ["labels", "--doubted", "--json"], catch_exceptions=False).output)
+    said = json.loads(CliRunner().invoke(app, ["labels", "--json"], catch_exceptions=False).output)
     assert [one["status"] for one in said[:PLANTED]] == ["corrected"] * PLANTED
     assert all(one["answer"].endswith("by assumed-role/People/ann") for one in said[:7])
 

@@ -20,7 +20,7 @@ from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.datasets.journal import Journal
 from millrace.errors import RunError, WithdrawalError
-from millrace.messages.audit import AuditEvent, HeldLabelsDecided
+from millrace.messages.audit import AuditEvent, HeldDropDecided
 from millrace.messages.train import BudgetRefusal, Corrections
 from millrace.state.pointers import ReleasePointers
 from tests.end_to_end.callers import typed
@@ -130,20 +130,20 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
     assert new_labels(lived) == before
 
     # They are held: nothing of them is in the table of labels until a person says so.
-    (held,) = typed("labels")
-    assert (held["key"], held["status"], held["labels"]) == ("electricity/labels/flip.csv", "waiting", known.num_rows)
+    (held,) = typed("held")
+    assert (held["key"], held["status"], held["rows"]) == ("electricity/labels/flip.csv", "waiting", known.num_rows)
     assert f"{known.num_rows} of {known.num_rows} labels contradict known ones" in held["because"]
     assert len([mail for mail in mails(lived.cloud) if mail.startswith("HELD: labels of")]) == 1
     assert "electricity/labels/flip.csv" not in sources(lived)
-    typed("labels", "--accept", "flip.csv", "--reason", "to see what the training says")
+    typed("held", "--accept", "flip.csv", "--reason", "to see what the training says")
     lived.rest()
     assert "electricity/labels/flip.csv" in sources(lived)
     (decided,) = [one for one in audit_of(place, lived.names) if one.event is AuditEvent.LABELS_ACCEPTED]
-    assert isinstance(decided.details, HeldLabelsDecided)
-    assert (decided.details.labels, decided.details.reason) == (known.num_rows, "to see what the training says")
-    assert typed("labels")[0]["by"] == decided.details.by
+    assert isinstance(decided.details, HeldDropDecided)
+    assert (decided.details.rows, decided.details.reason) == (known.num_rows, "to see what the training says")
+    assert typed("held")[0]["by"] == decided.details.by
     with pytest.raises(RunError, match="none waits"):
-        typed("labels", "--refuse", "flip.csv", "--reason", "too late")
+        typed("held", "--refuse", "flip.csv", "--reason", "too late")
     assert new_labels(lived) == before
 
     with pytest.raises(RunError):

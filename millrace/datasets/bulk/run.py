@@ -22,9 +22,10 @@ import numpy as np
 
 from millrace.aws.objects import key_of_version, put_object, read_object
 from millrace.contract.deduplicate import BLOCK
+from millrace.contract.drop_rules import Totals
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, parsed_schema
-from millrace.contract.validate import Validator
+from millrace.contract.validate import Validator, totals_of
 from millrace.contract.violation import RuleViolation, of_line
 from millrace.datasets.bulk.keys import Runs, RunWriter, compare, partitions, repeated
 from millrace.datasets.bulk.pieces import BulkJob, DropStream, Piece, cut, job_of, read
@@ -57,8 +58,8 @@ class PieceRead:
     """Of the file with its typed rows."""
     reasons: RowsByReason
     """How many rows that cannot be parsed have which reason."""
-    good: int
-    """How many of the others are good but for their keys."""
+    totals: Totals
+    """Of the others, for the rules on the whole drop; no key is compared yet."""
     keys: Runs
     """Of the good ones."""
 
@@ -104,7 +105,9 @@ def _result(job: BulkJob, stream: DropStream, each: Each) -> BulkResult:
     if not (typed or reasons):
         raise DropError(Reason.EMPTY, expected="rows", got="a header only")
     bounds: tuple[Bounds | None, ...] = (None,) * len(job.judged.keys)
-    written = list[PieceWritten]()
+    written, totals = list[PieceWritten](), Totals()
+    for piece in typed:
+        totals.update(piece.totals)
     if typed:
         bounds = _bounds(job, [piece.footer for piece in typed])
         held = each(partial(read_held, job.plan, bounds, secret), list(_held(job, bounds)))
@@ -112,11 +115,11 @@ def _result(job: BulkJob, stream: DropStream, each: Each) -> BulkResult:
         lines = [1 + (footer_bounds(piece.footer, LINE) or (0, 0))[1] for piece in typed]
         ends = np.array(lines, np.uint64) * np.uint64(len(job.judged.keys))
         shared = each(partial(compare, job.plan, ends), list(partitions(job.plan, runs)))
-        numbers, good = [piece.number for piece in typed], sum(piece.good for piece in typed)
+        numbers = [piece.number for piece in typed]
         for number, rows in zip(numbers, repeated(job, shared, len(typed)), strict=True):
             job.put_array(rows, f"repeated-{number}")
-            good -= len(rows)
-        written = each(partial(write_piece, job.plan, good), numbers)
+            totals["repeated"] += len(rows)
+        written = each(partial(write_piece, job.plan), numbers)
     quarantined = together(*(piece.refused for piece in written))
     _gather(job, "unparsable", (piece.number for piece in found if piece.reasons))
     _gather(job, "refused", (piece.number for piece, one in zip(typed, written, strict=True) if one.refused))
@@ -129,6 +132,7 @@ def _result(job: BulkJob, stream: DropStream, each: Each) -> BulkResult:
         quarantined=quarantined,
         files=tuple(piece.uri for piece in written if piece.uri),
         bounds=bounds,
+        totals=totals,
     )
 
 
@@ -137,7 +141,8 @@ def read_piece(plan: BulkPlan, digest: str, secret: bytes, piece: Piece) -> Piec
     import pyarrow.parquet as pq
 
     job = job_of(plan)
-    validator, keys, good = Validator(job.judged, repeated={}), RunWriter(job, f"{piece.number}", secret), 0
+    validator, keys = Validator(job.judged, repeated={}), RunWriter(job, f"{piece.number}", secret)
+    totals = Totals()
     with TemporaryDirectory() as folder:
         typed, raw = Path(folder, "parsed"), Path(folder, "unparsable")
         try:
@@ -149,16 +154,16 @@ def read_piece(plan: BulkPlan, digest: str, secret: bytes, piece: Piece) -> Piec
                     unparsable.add(part.unparsable)
                     if part.rows.num_rows:
                         rows.write_table(part.rows)  # each part becomes a row group, as in ingestion
-                        accepted = validator.judge(part.rows).accepted
-                        good += accepted.num_rows
+                        found = validator.judge(part.rows)
+                        totals.update(totals_of(found, job.judged))
                         for key in range(len(job.judged.keys)):
-                            keys.add(accepted, key)
+                            keys.add(found.accepted, key)
         except DropError as error:
             return of_line(error.reason, error.expected, error.got)
         job.put(typed, f"parsed-{piece.number}")
         job.put(raw, f"unparsable-{piece.number}")
         footer, runs = pq.read_metadata(typed), keys.close()
-        return PieceRead(number=piece.number, footer=footer, reasons=unparsable.reasons, good=good, keys=runs)
+        return PieceRead(number=piece.number, footer=footer, reasons=unparsable.reasons, totals=totals, keys=runs)
 
 
 def read_held(plan: BulkPlan, bounds: Sequence[Bounds | None], secret: bytes, item: HeldFile) -> Runs:
@@ -172,10 +177,8 @@ def read_held(plan: BulkPlan, bounds: Sequence[Bounds | None], secret: bytes, it
     return keys.close()
 
 
-def write_piece(plan: BulkPlan, good: int, number: int) -> PieceWritten:
-    """Write the good rows of a piece as a data file, and the others to staging.
-
-    `good` is the number of good rows in the whole drop, which the contract may bound."""
+def write_piece(plan: BulkPlan, number: int) -> PieceWritten:
+    """Write the good rows of a piece as a data file, and the others to staging."""
     job = job_of(plan)
     source = Source(uri=plan.source, key=key_of_version(plan.source), digest="", written_by="", arrived=plan.as_of)
     with TemporaryDirectory() as name:
@@ -186,12 +189,7 @@ def write_piece(plan: BulkPlan, good: int, number: int) -> PieceWritten:
         parsed, file = job.get(f"parsed-{number}", folder / "parsed"), NewDataFile(job.iceberg, folder / "rows")
         with job.quarantine(folder / "refused") as refused:
             rows = screen(
-                parsed,
-                job.judged,
-                lambda part: file.add(with_source(part, source)),
-                refused,
-                repeated=refused_keys,
-                good=good,
+                parsed, job.judged, lambda part: file.add(with_source(part, source)), refused, repeated=refused_keys
             )
         # The snapshot is in the name: a job that is begun for another one must not write over what was committed.
         stored = file.store(f"{plan.drop_id}-{job.snapshot_id}-{number:05d}") if rows else None

@@ -7,7 +7,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.versions import audit_of, state_of
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.messages.audit import AuditEvent
-from millrace.state.held_labels import HeldLabels
+from millrace.state.held_drops import HeldDrop
 from tests.console.actions.test_rollback import NAMES
 from tests.console.actions.test_rollback import environment as environment
 from tests.console.conftest import make_machines
@@ -15,11 +15,11 @@ from tests.millrace.state.test_holdings import BATCH
 
 
 def test_an_accepted_batch_whose_run_did_not_start_is_accepted_again(environment: Environment) -> None:
-    held = HeldLabels(state_of(environment, NAMES))
-    held.hold(BATCH)
+    state = state_of(environment, NAMES)
+    BATCH.put(state)
     with pytest.raises(EnvironmentNotFoundError, match="expected the machine"):
         decide(environment, NAMES, "june.csv", "accepted", reason="a new tariff")
-    assert [one.status for one in held.every()] == ["accepted"]
+    assert [one.status for one in HeldDrop.every(state).values()] == ["accepted"]
 
     make_machines(environment, NAMES, "ingest")
     _, run = decide(environment, NAMES, "june.csv", "accepted", reason="once more")

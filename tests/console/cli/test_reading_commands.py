@@ -35,7 +35,7 @@ COMMANDS = {
     "monitor": ("monitor",),
     "audit": ("audit", "list"),
     "audit-of-releases": ("audit", "list", "--event", "release.live", "--limit", "1"),
-    "audit-of-every-event": ("audit", "list", "--workload", "income"),
+    "audit-of-every-event": ("audit", "list", "--workload", "income", "--limit", "0"),
     "audit-without-records": ("audit", "list", "--event", "teardown.step"),
     "dead": ("dead",),
 }

@@ -22,7 +22,7 @@ from millrace.datasets import changes
 from millrace.datasets.journal import Journal
 from millrace.datasets.tables import Lake
 from millrace.names import WorkloadNames
-from millrace.state.held_labels import HeldLabels
+from millrace.state.held_drops import HeldDrop
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests.millrace.datasets.conftest import WORKLOAD
@@ -126,13 +126,13 @@ def test_the_second_4_may_1997_in_the_labels_is_quarantined(
     """The labels come before anybody has asked: they wait for the decisions until a person accepts them."""
     drop = csv(month(sample, 1997, 5).select(["timestamp", "class"]))
     sent = "account 123456789012 from 10.0.0.7"
-    held = HeldLabels(StateTable(cloud.client("dynamodb"), names))
+    state = StateTable(cloud.client("dynamodb"), names)
     for told in ("held", "again"):  # a monitor run has it looked at again
         answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
         assert (answer["rows_accepted"], answer["held"], answer["sent_by"]) == (0, told, sent)
-    (batch,) = held.every()
-    assert (batch.is_early, batch.labels) == (True, 31 * 48)
-    held.decide(batch.object.drop_id, "accepted", by="ann", reason="of a row of another system")
+    (batch,) = HeldDrop.every(state).values()
+    assert (batch.is_early, batch.rows) == (True, 31 * 48)
+    batch.decide(state, "accepted", by="ann", reason="of a row of another system")
     answer = ingest.run("labels", "1997-05.csv", drop, requester=sent)
     assert answer["unanswered"] == 31 * 48
     assert (answer["rows_accepted"], answer["rows_quarantined"]) == (31 * 48, 48)
@@ -158,7 +158,7 @@ def test_labels_that_came_early_are_judged_when_their_decisions_have_come(
     keep(cloud, lake, said)
     answer = ingest.run("labels", "1996-06.csv", drop)
     assert (answer["held"], answer["rows_accepted"]) == (held, 0 if is_turned else known.num_rows)
-    (batch,) = HeldLabels(StateTable(cloud.client("dynamodb"), names)).every()
+    (batch,) = HeldDrop.every(StateTable(cloud.client("dynamodb"), names)).values()
     assert (batch.status, batch.is_early) == (("waiting", False) if is_turned else ("judged", True))
 
 

@@ -49,7 +49,7 @@ OTHER_KEY = "\x01" * 1000
 EVENT_BYTES = 1200
 """Of what is kept of one event that was put, with the metadata of the call."""
 UNPARSABLE = (Reason.ENCODING, Reason.COLUMNS, Reason.QUOTE, Reason.JSON, Reason.UNKNOWN_FIELD, Reason.TYPE)
-JUDGED = (*(rule.reason for rule in RULES), Reason.COMPARISON, Reason.DUPLICATE_KEY, Reason.ROW_COUNT)
+JUDGED = (*(rule.reason for rule in RULES), Reason.COMPARISON, Reason.DUPLICATE_KEY)
 """What a row can be refused for by ingestion, and by validation."""
 AT = datetime(1997, 1, 1, tzinfo=UTC)
 

@@ -23,7 +23,7 @@ from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead, requiring_known
-from millrace.functions.validation.shards import Shards, stage_with_past
+from millrace.functions.validation.shards import Shards, stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,7 +164,7 @@ def scored(panel: Panel, folder: Path, at: int) -> dict[tuple[Any, ...], Verdict
 
     pq.write_table(panel.table(drop), folder / "parsed", row_group_size=panel.draw.randint(1, 40))
     bodies: list[bytes] = []
-    done = stage_with_past(
+    done = stage(
         folder / "parsed",
         TABLE,
         folder / "accepted",

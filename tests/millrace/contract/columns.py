@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from PIL import Image as Picture
 
-from millrace.contract.kinds import Kind, to_base64
-from millrace.contract.load import TYPES_OF_KIND, load_contract
+from millrace.contract.kinds import TYPES_OF_KIND, Kind, to_base64
+from millrace.contract.load import load_contract
 from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column

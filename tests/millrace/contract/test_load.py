@@ -265,11 +265,54 @@ def test_what_would_be_read_in_two_ways_is_refused(how: Change, message: str, fo
         load_contract(folder)
 
 
-def test_of_several_row_counts_the_tightest_bounds_hold(folder: Path) -> None:
-    rules = [
-        {"metric": "rowCount", **bound}
-        for bound in ({"mustBeGreaterThan": 5}, {"mustBeLessThan": 100}, {"mustBeGreaterThan": 2})
-    ]
-    change(folder, lambda d: d["schema"][0].update(quality=rules))
-    table = load_contract(folder).rows
-    assert (table.minimum_rows, table.maximum_rows) == (6, 99)
+OPERATORS = ["mustBe", "mustNotBe", "mustBeGreaterThan", "mustBeGreaterOrEqualTo", "mustBeLessThan"]
+OPERATORS += ["mustBeLessOrEqualTo", "mustBeBetween", "mustNotBeBetween"]
+KEPT = [{3}, {2, 4, 5, 6}, {4, 5, 6}, {3, 4, 5, 6}, {2}, {2, 3}, {3, 4, 5}, {2, 6}]
+NULLS = {"metric": "nullValues", "unit": "percent"}
+
+
+def of_drop(document: dict[str, Any], rule: dict[str, Any]) -> None:
+    """The rule on the rows, or on the price if it is about cells."""
+    column(document, 3).update(required="required" in rule)
+    place = document["schema"][0] if rule.get("metric", "rowCount") == "rowCount" else column(document, 3)
+    place["quality"] = [{name: value for name, value in rule.items() if name != "required"}]
+
+
+@pytest.mark.parametrize(("operator", "kept"), [*zip(OPERATORS, KEPT, strict=True)])
+def test_a_drop_is_judged_by_each_operator_of_the_standard(operator: str, kept: set[int], folder: Path) -> None:
+    rule = {"metric": "rowCount", operator: [3, 5] if operator.endswith("Between") else 3}
+    change(folder, lambda d: of_drop(d, rule))
+    [found] = check_contract(folder).rows.drop_rules
+    assert {rows for rows in range(2, 7) if not found.broken({"good": rows})} == kept
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"metric": "rowCount", "mustBeLessThan": 5, "mustBe": 2}, "one of mustBe,"),
+        ({"metric": "rowCount"}, "one of mustBe,"),
+        ({"metric": "rowCount", "mustBe": 5, "arguments": {}}, "rowCount, duplicateValues with"),
+        ({"metric": "rowCount", "mustBeGreaterThan": True}, "mustBeGreaterThan: a number, from 0"),
+        ({"metric": "rowCount", "mustBeBetween": [5, 3]}, "two numbers in order"),
+        ({"metric": "rowCount", "mustBe": -1}, "a number, from 0"),
+        ({"metric": "rowCount", "mustBe": 5, "unit": "percent"}, "unit: rows, got"),
+        (NULLS | {"mustBeLessThan": 101}, "mustBeLessThan: a number, from 0 to 100"),
+        (NULLS | {"mustBeLessThan": 0}, "mustBe: 0, or a number above 0"),
+        (NULLS | {"mustBeGreaterThan": 5}, "one of mustBeLessThan, mustBeLessOrEqualTo"),
+        (NULLS | {"mustBeLessThan": 5, "required": True}, "a column that is not required"),
+        (NULLS | {"mustBeLessThan": 5, "arguments": {"missingValues": ["NA"]}}, "arguments of invalidValues: validV"),
+        *(
+            (COMPARED | {"implementation": text}, "mean of A")
+            for text in (
+                "mean of nswprice between 1 and 0",
+                "mean of nswprice betwen 0 and 1",
+                "mean of price between 0 and 1",
+                "mean of timestamp between 0 and 1",
+            )
+        ),
+    ],
+)
+def test_a_rule_on_drops_that_nothing_would_check_is_refused(rule: dict[str, Any], message: str, folder: Path) -> None:
+    change(folder, lambda d: of_drop(d, rule))
+    with pytest.raises(WorkloadError, match=message):
+        load_contract(folder)

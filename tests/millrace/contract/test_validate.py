@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from millrace.contract.deduplicate import Keys, key_beside, key_of
+from millrace.contract.drop_rules import of_cells, of_rows, read_mean
 from millrace.contract.kinds import from_base64
 from millrace.contract.load import load_contract
 from millrace.contract.row import check_row
@@ -24,7 +25,7 @@ from millrace.contract.rules.length import Length
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE, Column, Contract, Table, parsed_schema
-from millrace.contract.validate import Validator, unlisted, validate, wrong_row_count
+from millrace.contract.validate import Validator, totals_of, unlisted, validate
 from millrace.contract.violation import RAW_BYTES, RAW_CHARACTERS, raw_row, raw_rows
 from millrace.errors import WorkloadError
 from tests.fuzz import examples
@@ -111,21 +112,36 @@ def test_of_two_labels_of_a_key_the_first_counts_whether_or_not_the_table_holds_
     assert [line for one in found for line in one.accepted[LINE].to_pylist()] == [3, 5]
 
 
+RULES = (
+    of_rows({"metric": "rowCount", "mustBeBetween": [4, 20]}),
+    of_cells({"metric": "nullValues", "mustBeLessThan": 10, "unit": "percent"}, column="x"),
+    of_cells({"metric": "invalidValues", "mustBeLessOrEqualTo": 1}, column="x"),
+    read_mean("mean of x between 0 and 0.6", {"x": "float64"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "broken"),
+    [
+        ([0.5] * 11 + [None, 2.0], []),
+        ([0.5] * 3, ["rowCount: expected mustBeBetween 4 and 20 rows, came 3"]),
+        ([0.5] * 9 + [None], ["nullValues of x: expected mustBeLessThan 10 percent, came 10"]),
+        ([0.5] * 8 + [2.0, 3.0], ["invalidValues of x: expected mustBeLessOrEqualTo 1 rows, came 2"]),
+        ([0.75] * 10, ["mean of x: expected mustBeBetween 0 and 0.6, came 0.75"]),
+    ],
+)
+def test_a_drop_is_judged_whole_by_its_good_rows_and_how_many_are_bad(cells: list[Any], broken: list[str]) -> None:
+    table = replace(TABLE, drop_rules=RULES)
+    rows = table_of([{"k": k, "x": x, "n": 1, "s": "a"} for k, x in enumerate(cells)])
+    totals = totals_of(Validator(table).judge(rows), table)
+    assert [said for rule in RULES if (said := rule.broken(totals))] == broken
+
+
 def test_a_key_of_several_columns_keeps_them_apart() -> None:
     rows = pa.table({"a": ["a", "ab", None], "b": ["bc", "c", "x"]})
     first, second, third = key_of(rows, ("a", "b")).to_pylist()
     assert first != second
     assert third is None
-
-
-def test_too_few_good_rows_refuse_the_drop() -> None:
-    table = Table(name="t", columns=TABLE.columns, keys=TABLE.keys, minimum_rows=3)
-    rows = [{"k": k, "x": 0.5, "n": 1, "s": "a"} for k in (1, 2, 2)]
-    result = validate(table_of(rows), table)
-    assert result.accepted.num_rows == 0
-    assert [row.reason for row in result.refused] == ["row_count", "row_count", "duplicate_key"]
-    exactly = replace(table, maximum_rows=3)
-    assert [wrong_row_count(rows, exactly) is None for rows in (2, 3, 4)] == [False, True, False]
 
 
 def test_zero_has_one_key_whatever_its_sign() -> None:

@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.contract.load import load_contract
-from millrace.contract.schema import parsed_schema
+from millrace.contract.schema import arrow_schema
 from millrace.datasets.commits import commit
 from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.new_rows import Source
@@ -38,7 +38,6 @@ from millrace.decisions.scored import delivered_key, reference_key, rows_by_day
 from millrace.functions.validation import labels
 from millrace.messages.ingest import ParsedDrop
 from millrace.names import Platform, WorkloadNames
-from millrace.state.held_labels import Contradictions, HeldLabels
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
 from tests import builders
@@ -163,23 +162,16 @@ def judge(lake: Lake) -> dict[str, Any]:
     workload, s3, state = load_workload(HOME), boto3.client("s3"), StateTable(boto3.client("dynamodb"), lake.names)
     table = lake.find("labels")
     assert table is not None
-    with TemporaryDirectory() as folder:
-        parsed = Path(folder, "parsed")
-        with pq.ParquetWriter(parsed, schema := parsed_schema(lake.contract.labels)) as file:
-            for number, batch in enumerate(table.scan().to_arrow_batch_reader()):
-                rows = pa.Table.from_batches([batch])
-                rows = rows.append_column("_line", pa.array(np.arange(len(batch)) + number))
-                turned = pc.subtract(1, rows["class"])
-                rows = rows.set_column(rows.column_names.index("class"), "class", turned)
-                file.write_table(rows.select(schema.names).cast(schema))
-        drop = ParsedDrop(
-            drop_id="d", as_of=START, source="s3://landing/d", source_key="electricity/labels/d", source_digest="d",
-            sequencer="", rows=0, unparsable=0,
-        )  # fmt: skip
-        judged = labels.LabelJudge(lake, workload, s3, HeldLabels(state), Contradictions(state)).judge(
-            [(drop, None, parsed)]
-        )
-    batch = judged["d"].batch
+    schema = arrow_schema(lake.contract.labels)
+    rows = table.scan().to_arrow()
+    rows = rows.set_column(rows.column_names.index("class"), "class", pc.subtract(1, rows["class"]))
+    drop = ParsedDrop(
+        drop_id="d", as_of=START, source="s3://landing/d", source_key="electricity/labels/d", source_digest="d",
+        sequencer="", rows=0, unparsable=0,
+    )  # fmt: skip
+    judge = labels.LabelJudge(lake, workload, s3, state, rate=0.01)
+    batch = judge.judge(drop, rows.select(schema.names).cast(schema), accepted_by="").batch
+    assert batch
     return {"labels": batch.labels, "error": batch.figures["error"].rows, "parts": len(batch.parts)}
 
 

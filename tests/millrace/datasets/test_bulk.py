@@ -47,7 +47,8 @@ DOCUMENT["schema"][0]["properties"] += [
 ]
 """Three keys: a time, a number and a text, and the latter may be missing."""
 LEAST = 40
-DOCUMENT["schema"][0]["quality"] = [{"type": "library", "metric": "rowCount", "mustBeGreaterOrEqualTo": LEAST}]
+MEAN = {"type": "custom", "engine": "millrace", "implementation": "mean of period between 0.1 and 0.9"}
+DOCUMENT["schema"][0]["quality"] = [{"metric": "rowCount", "mustBeGreaterOrEqualTo": LEAST}, MEAN]
 NAMES = [each["name"] for each in DOCUMENT["schema"][0]["properties"]]
 
 
@@ -186,12 +187,16 @@ def test_a_result_holds_until_the_table_gets_a_key_of_it(place: Place) -> None:
         assert found(place.s3, plan.result, place.lake, place.lake.open("rows"))[1] is is_valid
 
 
-def test_rows_that_are_too_few_are_all_refused(place: Place) -> None:
-    data = as_csv(rows(LEAST, random.Random(7)))
-    plan = place.plan(data, range_bytes=900)
-    result = judge(plan, InTurn())
-    assert place.judged(result, plan) == place.whole(data, plan.source)
-    assert (result.files, result.quarantined["row_count"] > 9) == ((), True)
+@pytest.mark.parametrize(("many", "broken"), [(LEAST - 1, ["rowCount"]), (LEAST, [])])
+def test_a_job_counts_what_the_rules_on_a_whole_drop_ask_for(many: int, broken: list[str], place: Place) -> None:
+    """One key comes twice, in pieces that do not know of each other."""
+    data = as_csv([row(number) for number in range(many)] + [row(0)])
+    result = judge(place.plan(data, range_bytes=900), InTurn())
+    counts = {"good": many + 1, "repeated": 1, "every": many + 1, "invalidValues period": 0}
+    assert result.totals == {**counts, "nullValues period": 0, "sum period": 0.5 * (many + 1)}
+    rules = place.lake.contract.rows.drop_rules
+    assert [rule.metric for rule in rules if rule.broken(result.totals)] == broken
+    assert result.files, "a person may take it"
 
 
 def test_a_job_that_is_killed_anywhere_and_begun_again_says_the_same(place: Place) -> None:

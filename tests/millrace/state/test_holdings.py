@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
-from typing import Any, cast
 
 import pytest
-from hypothesis import example, given
-from hypothesis.strategies import floats, lists, none, recursive, text
 
 from millrace.messages.ingest import DropObject
-from millrace.state.held_labels import Contradiction, Contradictions, HeldBatch, HeldLabels
+from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Leases, Slots
 from millrace.state.table import StateTable
 from millrace.state.turns import TURN_S, Turns
@@ -143,63 +139,44 @@ def test_who_has_waited_for_too_long_goes_on_and_ends_no_turn(table: StateTable)
 
 
 AT_HELD_LABELS = datetime(1997, 7, 1, 6, tzinfo=UTC)
-BATCH = HeldBatch(
+BATCH = HeldDrop(
+    drop_id="5d7c",
     object=DropObject(key="electricity/labels/june.csv", version_id="3sL4", drop_id="5d7c", as_of=AT_HELD_LABELS),
     because=("41 of 48 labels contradict known ones; 20 may",),
-    labels=48,
+    rows=48,
     held_at=AT_HELD_LABELS,
     sent_by="ann, account 123456789012",
 )
 
 
 def test_a_batch_is_held_until_one_person_decides(table: StateTable) -> None:
-    held = HeldLabels(table)
-    assert held.find("5d7c") is None
-    held.hold(BATCH)
-    assert held.every() == [BATCH]
-    assert held.decide("5d7c", "accepted", by="ann", reason="a new tariff")
-    assert not held.decide("5d7c", "refused", by="bob", reason="late")
-    held.hold(BATCH)  # the drop comes again
-    found = held.find("5d7c")
+    assert not BATCH.decide(table, "refused", by="bob", reason="unknown")
+    assert BATCH.put(table)
+    assert HeldDrop.every(table) == {"5d7c": BATCH}
+    assert BATCH.decide(table, "accepted", by="ann", reason="a new tariff")
+    assert not BATCH.decide(table, "refused", by="bob", reason="late")
+    assert not BATCH.put(table)  # the drop comes again
+    found = HeldDrop.find(table, "5d7c")
     assert found is not None
     assert (found.status, found.by, found.reason) == ("accepted", "ann", "a new tariff")
-    assert not held.decide("other", "refused", by="bob", reason="unknown")
 
 
 def test_runs_at_the_same_time_do_not_each_take_the_whole_quota(table: StateTable) -> None:
-    taken = Contradictions(table)
+    first, second, old = (
+        Contradiction(drop_id=name, by="ann", labels=20, at=AT_HELD_LABELS - timedelta(hours=hours))
+        for name, hours in (("a", 0), ("b", 0), ("c", 24))
+    )
+    assert old.take(table, lambda _: ()) == ()
+    seen = list[Collection[Contradiction]]()
 
-    def drop(number: int) -> Contradiction:
-        return Contradiction(drop_id=f"d{number}", by="ann, from here", labels=20, at=AT_HELD_LABELS)
+    def judge(day: Collection[Contradiction]) -> tuple[str, ...]:
+        # Another run takes its part between this one's look and its write.
+        if not seen:
+            assert second.take(table, lambda _: ()) == ()
+        seen.append(day)
+        return ("too many",) if day else ()
 
-    def judge(running: Mapping[str, Contradiction]) -> tuple[str, ...]:
-        # Another run is faster between this one's look and its write.
-        if not running:
-            assert taken.take(drop(2), lambda _: ()) == ()
-        return ("too many",) if running else ()
-
-    assert taken.take(drop(1), judge) == ("too many",)
-    assert taken.take(drop(2), lambda running: tuple(running)) == ()  # its own repetition does not count
-
-
-@given(by=text(), stored=text() | recursive(none() | floats() | text(), lists).map(json.dumps))
-@example(by="a\x0b\x1c\x85\u2028\nb\ud800", stored="d1 5 1997-07-01T06:00:00Z ann")
-def test_no_name_and_no_stored_line_stops_a_judgement(by: str, stored: str) -> None:
-    class Stored:
-        """The item of the state table."""
-
-        lines = stored
-
-        def get(self, _: str) -> dict[str, Any]:
-            return {"lines": {"S": self.lines}}
-
-        def update(self, *_: str, lines: str, **__: str) -> bool:
-            self.lines = lines
-            return True
-
-    taken = Contradictions(cast("StateTable", Stored()))
-    first, second = (Contradiction(drop_id=drop_id, by=by, labels=3, at=AT_HELD_LABELS) for drop_id in ("d1", "d2"))
-    assert taken.take(first, lambda _: ()) == ()
-    running: list[Mapping[str, Contradiction]] = []
-    taken.take(second, lambda others: (running.append(others), ())[1])
-    assert running == [{"d1": first}]
+    assert first.take(table, judge) == ("too many",)
+    assert seen == [[], [second]]
+    assert sum(one.labels for one in Contradiction.every(table).values()) == old.labels + second.labels
+    assert second.take(table, lambda day: tuple(one.drop_id for one in day if one.labels)) == ()  # nor itself

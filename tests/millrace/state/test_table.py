@@ -22,7 +22,7 @@ from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
 from millrace.state.cursors import Cursor
-from millrace.state.held_labels import HeldBatch
+from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Lease
 from millrace.state.item import Item
 from millrace.state.known_keys import RowsVersion
@@ -72,7 +72,8 @@ ITEMS: tuple[Item, ...] = (
         source="api",
         answer=ReviewAnswer(value=("a", 1.5), by="ann", at=AT, seconds=3.0, source="web"),
     ),
-    HeldBatch(object=DROP, because=("a", "b"), labels=48, held_at=AT),
+    HeldDrop(drop_id="5d7c", object=DROP, because=("a", "b"), rows=48, held_at=AT),
+    Contradiction(drop_id="5d7c", by="ann", labels=3, at=AT),
 )
 AGAIN = {StoredChoice, UnansweredAlarm, Cursor, RowsVersion}
 """The kinds of which a second write changes nothing."""
