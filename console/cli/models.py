@@ -167,7 +167,7 @@ def card(target: Target, json: Json, version: Version = "", output: CardOutput =
     environment, names = target.find_deployed()
     found = read_card(environment, names, version)
     if json:
-        show_json(found.card.model_dump(mode="json", exclude_none=True))
+        show_json(found.card)
         return
     path = output or target.build / f"card-{names.workload}-{target.stage}-{found.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
-from millrace.release.card import CARD_FILE, ModelCard
+from millrace.release.card import CARD_FILE
 from millrace.release.registry import Package
 from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_members, check_signature
 from millrace.state.pointers import ReleasePointers
@@ -41,7 +41,7 @@ class VersionCard:
     approval: str
     name: str
     """The card's name in SageMaker."""
-    card: ModelCard
+    card: dict[str, Any]
 
 
 def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
@@ -83,7 +83,7 @@ def read_card(environment: Environment, names: WorkloadNames, version: str = "")
         version=package.version,
         approval=package.approval,
         name=package.metadata["card"],
-        card=ModelCard.model_validate_json(content),
+        card=json.loads(content),
     )
 
 

@@ -170,7 +170,7 @@ class Documents:
         found = {"bom_digest": digest(bom.encode())}
         if self.workload.card is None:
             return found
-        content = card_of(records).to_json()
+        content = card_of(records)
         # The name is made of the run, so that a repeated call finds the card of the first one.
         name = self.names.model_card(hash_of_run(run)[:SHORT])
         put_object(self.s3, self.names.run_uri(run, CARD_FILE), content.encode())

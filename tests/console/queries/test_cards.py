@@ -21,7 +21,7 @@ from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.millrace.release.test_card import records
 
 BUCKET = NAMES.platform.bucket("artefacts")
-CARD = card_of(records()).to_json()
+CARD = card_of(records())
 
 
 @pytest.fixture
@@ -68,6 +68,5 @@ def test_the_page_shows_use_figures_gates_and_digests_and_runs_nothing(environme
     for words in ("Any decision on a person", "p99 0.08 ms", "95 % interval 0.11 to 0.15", "d" * 64, "statistics-ml"):
         assert words in page
     assert json.loads(CARD)["model_overview"]["model_id"] in page
-    overview = found.card.model_overview.model_copy(update={"model_owner": "<script>alert(1)</script>"})
-    card = found.card.model_copy(update={"model_overview": overview})
+    card = found.card | {"model_overview": found.card["model_overview"] | {"model_owner": "<script>alert(1)</script>"}}
     assert "<script" not in card_page(replace(found, card=card))

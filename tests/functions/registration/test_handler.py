@@ -196,7 +196,7 @@ def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, ev
     monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
     monkeypatch.setenv("MILLRACE_KEY_ARN", KEY)
     trained_run()
-    with pytest.raises(ArtefactError, match=r"model card: InferenceEnvironment\.container_image"):
+    with pytest.raises(ArtefactError, match=r"model card: model_overview\.inference_environment\.container_image"):
         load("registration")(event("registration"))
     assert not versions(aws)
 

@@ -42,7 +42,7 @@ def test_a_part_that_was_learnt_elsewhere_is_named_with_its_licence() -> None:
     assert (part["name"], part["licenses"]) == ("minilm", [{"license": {"name": "MIT"}}])
     assert part["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
     assert "pretrained" in made["dependencies"][0]["dependsOn"]
-    said = card_of(given).additional_information.custom_details
+    said = json.loads(card_of(given))["additional_information"]["custom_details"]
     assert {key: said[f"pretrained_{key}"] for key in ("name", "licence", "digest")} == {
         "name": "minilm",
         "licence": "MIT",
