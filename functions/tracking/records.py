@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import Field
 
 from millrace.artefact.artefact import ARCHIVE, Artefact
-from millrace.aws.objects import read_object, split_uri
+from millrace.aws.objects import put_new, read_object, split_uri
 from millrace.evaluation.report import Evaluation
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.messages.events import ModelRefused, ModelRegistered
@@ -143,10 +143,6 @@ def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
     )
 
 
-LOST = ("PreconditionFailed", "ConditionalRequestConflict")
-"""S3's errors if another event has written the file, or is writing it."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunIds:
     """The ids of one workload's MLflow runs. `s3` is boto3's client."""
@@ -165,17 +161,11 @@ class RunIds:
 
     def claim(self, run: str, run_id: str) -> str:
         """Store the id, unless one is stored. Returns the stored id: this one, or the one that came first."""
-        from botocore.exceptions import ClientError
-
         bucket, key = split_uri(self._uri(run))
-        try:
-            self.s3.put_object(Bucket=bucket, Key=key, Body=run_id.encode(), IfNoneMatch="*")
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in LOST:
-                raise
-            # The other writer may still be writing, or may have failed: without an id there, claim again.
-            return self.find(run) or self.claim(run, run_id)
-        return run_id
+        if put_new(self.s3, Bucket=bucket, Key=key, Body=run_id.encode()):
+            return run_id
+        # The other writer may still be writing, or may have failed: without an id there, claim again.
+        return self.find(run) or self.claim(run, run_id)
 
     def _uri(self, run: str) -> str:
         return self.names.run_uri(run, RUN_ID_FILE)

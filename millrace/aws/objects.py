@@ -63,6 +63,17 @@ def put_object(client: Any, uri: str, content: bytes) -> None:
     client.put_object(Bucket=bucket, Key=key, Body=content)
 
 
+def put_new(client: Any, **given: Any) -> dict[str, Any] | None:
+    """S3's answer to `put_object` with `given`; None if the key is taken, or another writer is just writing it."""
+    try:
+        answer: dict[str, Any] = client.put_object(**given, IfNoneMatch="*")
+    except client.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in ("PreconditionFailed", "ConditionalRequestConflict"):
+            raise
+        return None
+    return answer
+
+
 def download(client: Any, uri: str, path: Path) -> None:
     """Download the object to the file `path`, in pieces of 1 MiB."""
     bucket, key = split_uri(uri)

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from millrace.aws.deletion import delete_keys
-from millrace.aws.objects import AT_ONCE, entries_below, read_object
+from millrace.aws.objects import AT_ONCE, entries_below, put_new, read_object
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import day_of, prefix
@@ -42,8 +42,6 @@ GROUP_BYTES = 32 * 2**20
 """Lines that are in memory at the same time, and that are one row group."""
 KEPT = timedelta(hours=20)
 """Objects are deleted if their file was there for so long: until the next night, if it comes a little early."""
-LOST = ("PreconditionFailed", "ConditionalRequestConflict")
-"""S3's codes for an object that is there, or that another writer is just writing."""
 
 
 class Absorption(Message):
@@ -119,13 +117,9 @@ class _Night:
             self.waiting_bytes += sum(portion.values())
             return
         body = AbsorbedLines(rows=dict.fromkeys(portion)).model_dump_json().encode()
-        try:
-            self.client.put_object(Bucket=self.bucket, Key=folder + name, Body=body, IfNoneMatch="*")
-        except self.client.exceptions.ClientError as error:
-            if error.response["Error"]["Code"] not in LOST:
-                raise
-            return  # another run is at this day, and goes on
-        self._write(folder, name, portion)
+        # Without an answer another run is at this day, and goes on.
+        if put_new(self.client, Bucket=self.bucket, Key=folder + name, Body=body):
+            self._write(folder, name, portion)
 
     def _write(self, folder: str, name: str, sizes: Mapping[str, int]) -> None:
         """Write the file of these objects, then the reference that lets it count."""

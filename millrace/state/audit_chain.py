@@ -32,8 +32,9 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from botocore.exceptions import ClientError, FlexibleChecksumError
+from botocore.exceptions import FlexibleChecksumError
 
+from millrace.aws.objects import put_new
 from millrace.errors import AuditChainError
 
 BEFORE_THE_FIRST = "0" * 64
@@ -49,8 +50,6 @@ REMEMBERED = 100
 SEQUENCE = "sequence"
 """The key in the object's metadata for the stream's number of the change. Each change has one number in the stream:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html"""
-TAKEN = ("PreconditionFailed", "ConditionalRequestConflict")
-"""S3's errors if another writer has put the key, or is putting it."""
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB writes it, each value with its type: {"pk": {"S": "electricity"}, …}."""
@@ -240,22 +239,19 @@ class AuditChain:
     def _put(self, number: int, previous: str, change: ChainChange) -> bytes | None:
         """Put the change as link `number` and return its bytes. Returns None if the number is taken."""
         body = Link(number=number, previous=previous, kind=change.kind, record=change.record).encode()
-        try:
-            answer = self._client.put_object(
-                Bucket=self._bucket,
-                Key=link_key(self._workload, number),
-                Body=body,
-                Metadata={SEQUENCE: change.sequence},
-                ContentType="application/json",
-                # A bucket with Object Lock takes no object without a checksum.
-                # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
-                ChecksumAlgorithm="SHA256",
-                IfNoneMatch="*",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] in TAKEN:
-                return None
-            raise
+        answer = put_new(
+            self._client,
+            Bucket=self._bucket,
+            Key=link_key(self._workload, number),
+            Body=body,
+            Metadata={SEQUENCE: change.sequence},
+            ContentType="application/json",
+            # A bucket with Object Lock takes no object without a checksum.
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+            ChecksumAlgorithm="SHA256",
+        )
+        if answer is None:
+            return None
         self._written[answer["VersionId"]] = _Object(body=body, sequence=change.sequence)
         # A dictionary keeps the order of insertion, so its first key is the oldest.
         if len(self._written) > REMEMBERED:
