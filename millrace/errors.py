@@ -24,6 +24,7 @@ MillraceError
 ├── QueueError              a queue or the bus refused messages that must not be lost
 ├── ConsumerError           a consumer has not taken decisions; they are sent to it again
 │   └── DocumentsRefusedError  it has taken the others, and refuses some for what they hold
+├── SourceError             a source has not given its rows; the next call asks for them again
 ├── AuditChainError         an object in the audit's bucket is no link of the chain
 ├── EndpointChangingError   an endpoint is changing for some minutes; the machine waits and looks again
 ├── AskerUnknownError       CloudTrail does not say yet who started an execution; the machine looks again
@@ -171,6 +172,13 @@ class ConsumerError(MillraceError):
 
 class DocumentsRefusedError(ConsumerError):
     """The target has taken the other decisions of the call, and refuses some for what they hold."""
+
+
+class SourceError(MillraceError):
+    """Another system has not given its rows, or gives other ones than its declaration says."""
+
+    def __init__(self, source: str, field: str, expected: str, came: object) -> None:
+        super().__init__(f"source {source}: {field}: expected {expected}, got {came}")
 
 
 class AuditChainError(MillraceError):

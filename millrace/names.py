@@ -144,6 +144,12 @@ class Platform:
         account = "" if service == "s3" else self.account
         return f"arn:{self.partition}:{service}:{region}:{account}:{resource}"
 
+    def secret_arn(self, name: str) -> str:
+        """The ARN of a secret, to whose name Secrets Manager adds a hyphen and six characters. AWS writes `?` for them.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html"""
+        return self.arn("secretsmanager", f"secret:{name}-??????")
+
     def bucket_arn(self, purpose: str) -> str:
         return self.arn("s3", self.bucket(purpose))
 

@@ -27,6 +27,11 @@ DECLARED: Mapping[str, dict[str, Any]] = {
     "webhook": {"url": "https://crm.example.com/decisions?of=mill", "secret": "crm/signing"},
 }
 """By kind, its keys."""
+HTTP, TABLE = (
+    {"url": "https://shop.example.com/", "secret": "shop"},
+    {"host": "db.example.com", "database": "d", "secret": "s", "table": "t"},
+)
+"""An API and a database from which rows come."""
 
 
 def with_consumers(folder: Path, consumers: Mapping[str, Any] | None = None) -> Path:

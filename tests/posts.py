@@ -1,4 +1,4 @@
-"""A server on loopback that answers each POST as a test says."""
+"""A server on loopback that answers each POST and GET as a test says."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ Answer = tuple[int, bytes, Mapping[str, str]]
 
 @contextmanager
 def answering_posts(answer: Callable[[str, Message, bytes], Answer], *, tls: SSLContext | None = None) -> Iterator[int]:
-    """Within the block `answer` is asked with path, headers and body of each POST. Yields the port."""
+    """Within the block `answer` is asked with path, headers and body of each POST and GET. Yields the port."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            sent = self.rfile.read(int(self.headers["content-length"]))
+            sent = self.rfile.read(int(self.headers.get("content-length", 0)))
             status, body, headers = answer(self.path, self.headers, sent)
             self.send_response(status)
             for name, value in {**headers, "content-length": str(len(body))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """Nothing is written."""

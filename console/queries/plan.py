@@ -50,7 +50,7 @@ READ_BY: Mapping[Step, str] = {
     "policy.automate.costs.review",
     "redeploy": "name owner prediction.fallback training.first_rows training.instance training.instances "
     "training.max_runtime_minutes rollout monitors retraining budget policy policy.automate.confidence consumers jobs "
-    "stream queries known_keys card tuning scoring",
+    "stream queries sources known_keys card tuning scoring",
 }
 """The heaviest step that reads a field of workload.yaml, by its place: the longest beginning of it counts."""
 READERS: Mapping[str, Step] = {place: step for step, places in READ_BY.items() for place in places.split()}

@@ -17,7 +17,7 @@ from millrace.infra.constructs.role import machines_role
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.spark import spark
-from millrace.infra.iam import queues, state_table, step_functions
+from millrace.infra.iam import functions, queues, state_table, step_functions
 from millrace.infra.iam.spark import plan
 from millrace.infra.machines import ingest, query
 from millrace.infra.settings import StageSettings
@@ -64,6 +64,10 @@ class IngestionStack(WorkloadStack):
         self.machine(ingest, application=spark(self, self.context, bulk) if bulk else "")
         if self.context.workload.queries:
             self._queries()
+        for name, source in self.context.workload.sources_of(self.context.platform.stage).items():
+            read = functions.invoke(self.context.names.function_arn("sources"))
+            schedule = Schedule(self, f"source-{name}", context=self.context, expression=source.schedule, target=read)
+            schedule.node.add_dependency(self.node.find_child("sources"))
         ExternalTable(
             self,
             "quarantine",

@@ -106,9 +106,6 @@ class Outside(Consumer):
     """The name of the secret that signs, in Secrets Manager."""
 
     def rights(self, platform: Platform) -> tuple[Right, ...]:
-        """The right to read the secret.
-
-        Secrets Manager adds a hyphen and six characters to the name of a secret in its ARN, for which AWS writes `?`:
-        https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html"""
-        arn = platform.arn("secretsmanager", f"secret:{self.secret}-??????")
+        """The right to read the secret."""
+        arn = platform.secret_arn(self.secret)
         return (Right(actions=("secretsmanager:GetSecretValue",), arn=arn), *self.may_use_key("kms:Decrypt"))

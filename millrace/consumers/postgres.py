@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from millrace.consumers.address import connect, is_public
 from millrace.consumers.consumer import LOOPBACK, Act, Client, Document, Outside, Secret
 from millrace.errors import ConsumerError, DocumentsRefusedError, FieldError
 from millrace.names import Platform
+from millrace.workload.section import Section
 
 TIMEOUT_S = 10
 """How long a connection, and each statement, may take, in seconds."""
@@ -24,7 +26,50 @@ Place = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)?$")]
 """A field of a decision's document: `action`, `key.customer`, `answer.value`."""
 
 
-class Postgres(Outside):
+class PostgresTable(Section):
+    """A table of a server of PostgreSQL, reached over TLS."""
+
+    host: str
+    """A name that the internet resolves, since the function is in no VPC. In the stage `local` alone `localhost`."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    database: str
+    secret: Secret
+    """The secret with `{"username": …, "password": …}`; a field `ca` may have the PEM of the server's authority."""
+    table: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
+    """`table` or `schema.table`."""
+
+    @property
+    def quoted_table(self) -> str:
+        """The table as a statement names it."""
+        return ".".join(f'"{part}"' for part in self.table.split("."))
+
+    @contextmanager
+    def session(self, secret: str, timeout_s: int = TIMEOUT_S) -> Iterator[Any]:
+        """A connection by pg8000, with the user and the password in the text of the secret."""
+        # By name: jobs read the declaration too, and their images have no driver.
+        native, known, is_inner = import_module("pg8000.native"), json.loads(secret), self.host in LOOPBACK
+        with (
+            connect(self.host, self.port, timeout_s=timeout_s, is_inner=is_inner) as reached,
+            native.Connection(
+                known["username"],
+                password=known["password"],
+                host=self.host,  # the name that the certificate must have
+                sock=reached,
+                database=self.database,
+                ssl_context=None if is_inner else ssl.create_default_context(cadata=known.get("ca")),
+            ) as connection,
+        ):
+            yield connection
+
+
+def check_host(field: str, host: str, stages: Sequence[str]) -> None:
+    """Raise FieldError unless the internet resolves the host, or it is this machine in the stage `local` alone."""
+    if not is_public(host) and not (host in LOOPBACK and tuple(stages) == ("local",)):
+        expected = "a name that the internet resolves, or localhost with stages: [local] alone"
+        raise FieldError(field=field, expected=expected, came=host)
+
+
+class Postgres(PostgresTable, Outside):
     """A table of PostgreSQL, reached over TLS. Each decision is a row: inserted, or updated where its id is there.
 
         ledger:
@@ -38,22 +83,12 @@ class Postgres(Outside):
     The column that holds `id` is the table's primary key. That of `decided_at` is a `timestamptz` or text."""
 
     to: Literal["postgres"]
-    host: str
-    """A name that the internet resolves, since the function is in no VPC. In the stage `local` alone `localhost`."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 5432
-    database: str
-    secret: Secret
-    """The secret with `{"username": …, "password": …}`; a field `ca` may have the PEM of the server's authority."""
-    table: Annotated[str, Field(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
-    """`table` or `schema.table`."""
     columns: Annotated[dict[Identifier, Place], Field(min_length=1)]
     """By column of the table, the field of a decision."""
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Postgres:
-        if not is_public(self.host) and not (self.host in LOOPBACK and self.stages == ("local",)):
-            expected = "a name that the internet resolves, or localhost with stages: [local] alone"
-            raise FieldError(field="host", expected=expected, came=self.host)
+        check_host("host", self.host, self.stages)
         if list(self.columns.values()).count("id") != 1:
             raise FieldError(field="columns", expected="one column that holds id", came=self.columns)
         if "decided_at" not in self.columns.values():
@@ -65,22 +100,10 @@ class Postgres(Outside):
         secrets = client("secretsmanager")
 
         def act(documents: Sequence[Document]) -> None:
-            # By name: jobs read the declaration too, and their images have no driver.
-            native, exceptions = import_module("pg8000.native"), import_module("pg8000.exceptions")
-            known = json.loads(secrets.get_secret_value(SecretId=self.secret)["SecretString"])
-            is_inner = self.host in LOOPBACK
+            exceptions = import_module("pg8000.exceptions")
+            known = secrets.get_secret_value(SecretId=self.secret)["SecretString"]
             try:
-                with (
-                    connect(self.host, self.port, timeout_s=TIMEOUT_S, is_inner=is_inner) as reached,
-                    native.Connection(
-                        known["username"],
-                        password=known["password"],
-                        host=self.host,  # the name that the certificate must have
-                        sock=reached,
-                        database=self.database,
-                        ssl_context=None if is_inner else ssl.create_default_context(cadata=known.get("ca")),
-                    ) as connection,
-                ):
+                with self.session(known) as connection:
                     self._put(connection, documents, (exceptions.DatabaseError, UnicodeError))
             except (exceptions.Error, OSError, UnicodeError) as error:
                 raise ConsumerError(f"postgres {self.host}/{self.database}: {type(error).__name__}: {error}") from error
@@ -122,7 +145,7 @@ class Postgres(Outside):
         rows = [f"({', '.join(f':v{row}_{number}' for number in range(len(places)))})" for row in range(len(newest))]
         key = names[places.index("id")]
         others = ", ".join(f"{name} = EXCLUDED.{name}" for name in names if name != key)
-        table = ".".join(f'"{part}"' for part in self.table.split("."))
+        table = self.quoted_table
         decided_at = names[places.index("decided_at")]
         is_newer = f"{table}.{decided_at} <= EXCLUDED.{decided_at}"
         does = f"UPDATE SET {others} WHERE {is_newer}"  # nosec B608 - see below

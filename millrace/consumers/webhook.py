@@ -21,7 +21,7 @@ from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from threading import Timer
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, model_validator
 
@@ -56,14 +56,7 @@ class Webhook(Outside):
 
     @model_validator(mode="after")
     def _is_secure(self) -> Webhook:
-        found, port = urlsplit(self.url), 0
-        with suppress(ValueError):  # `:99999` and `:abc`
-            port = 443 if found.port is None else found.port
-        is_local = found.scheme == "http" and found.hostname in LOOPBACK and self.stages == ("local",)
-        is_remote = found.scheme == "https" and is_public(found.hostname or "")
-        if not (is_remote or is_local) or not port or found.username or found.fragment:
-            expected = "https://<public host>/<path>; http://localhost:<port>/<path> with stages: [local] alone"
-            raise FieldError(field="url", expected=expected, came=self.url)
+        check_url("url", self.url, self.stages)
         return self
 
     def connect(self, client: Client, platform: Platform) -> Act:
@@ -81,9 +74,39 @@ class Webhook(Outside):
         return act
 
 
+def check_url(field: str, url: str, stages: Sequence[str]) -> None:
+    """Raise FieldError unless the URL has TLS and a public host, or is of this machine in the stage `local` alone."""
+    found, port = urlsplit(url), 0
+    with suppress(ValueError):  # `:99999` and `:abc`
+        port = 443 if found.port is None else found.port
+    is_local = found.scheme == "http" and found.hostname in LOOPBACK and tuple(stages) == ("local",)
+    is_remote = found.scheme == "https" and is_public(found.hostname or "")
+    if not (is_remote or is_local) or not port or found.username or found.fragment:
+        expected = "https://<public host>/<path>; http://localhost:<port>/<path> with stages: [local] alone"
+        raise FieldError(field=field, expected=expected, came=url)
+
+
 def signature(secret: str, timestamp: int, body: bytes) -> str:
     """The header `millrace-signature` of a body that is sent at that time, in seconds since 1970."""
     return f"v1={hmac.new(secret.encode(), f'{timestamp}.'.encode() + body, hashlib.sha256).hexdigest()}"
+
+
+def reach(url: SplitResult, timeout_s: float) -> socket.socket:
+    """A connection to the host of the URL, before any word. Raises OSError for an address that is not public."""
+    is_secure = url.scheme == "https"
+    # Without TLS it is declared to be of this machine.
+    return connect(
+        str(url.hostname), url.port or (443 if is_secure else 80), timeout_s=timeout_s, is_inner=not is_secure
+    )
+
+
+def speak(url: SplitResult, reached: socket.socket) -> HTTPConnection:
+    """HTTP over that connection, with TLS if the URL has it."""
+    host, is_secure = str(url.hostname), url.scheme == "https"
+    connection = (HTTPSConnection if is_secure else HTTPConnection)(host, url.port)
+    connection.auto_open = 0  # it would connect by itself to whatever the name resolves to then
+    connection.sock = ssl.create_default_context().wrap_socket(reached, server_hostname=host) if is_secure else reached
+    return connection
 
 
 class Receiver:
@@ -155,17 +178,9 @@ class Receiver:
         }
 
     def _connect(self) -> HTTPConnection:
-        url, is_secure = self._url, self._url.scheme == "https"
-        host, port = str(url.hostname), url.port or (443 if is_secure else 80)
-        # Without TLS it is declared to be of this machine.
-        reached = connect(host, port, timeout_s=self._timeout_s, is_inner=not is_secure)
+        reached = reach(self._url, self._timeout_s)
         self._handle = reached.dup()
-        connection = (HTTPSConnection if is_secure else HTTPConnection)(host, port)
-        connection.auto_open = 0  # it would connect by itself to whatever the name resolves to then
-        connection.sock = (
-            ssl.create_default_context().wrap_socket(reached, server_hostname=host) if is_secure else reached
-        )
-        return connection
+        return speak(self._url, reached)
 
     def _cut(self) -> None:
         """End the exchange, in TLS's handshake too: a copy of the socket's handle shuts the same connection."""

@@ -5,6 +5,8 @@ Those of the monitors are event times:
     cursor#monitor       = {"window_end": {"S": "1997-05-14T00:00:00Z"}}   the input is judged up to here
     cursor#monitor-error = {"window_end": {"S": "1997-04-30T00:00:00Z"}}   errors up to here are settled or given up
     cursor#failed-runs   = {"window_end": {"S": "1997-05-15T06:50:00Z"}}   failures up to here were looked for
+
+Items `source#<name>` are those of the sources, whose values are other systems'.
 """
 
 from __future__ import annotations
@@ -28,3 +30,16 @@ class Cursor(Item, key="cursor#{name}", only_if=f"{NEW} OR window_end < :window_
         """The time up to which all is done. None before the first time."""
         cursor = cls.find(table, name)
         return cursor.window_end if cursor else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceCursor(Item, key="source#{name}", only_if=f"{NEW} OR drops < :drops"):
+    """Up to where the rows of a source are dropped. It moves forward only."""
+
+    name: str
+    drops: int = 0
+    """So many drops are made of them."""
+    value: str = ""
+    """The cursor's value in the last row, as JSON; empty before the first one."""
+    seen: bytes = b""
+    """The digests of the rows with that value."""

@@ -10,6 +10,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
     group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
+    source#<name>     `cursors`
     refused#<feed>    `refused_share`
     reported#<execution> functions/sweep/findings.py
     spend#<yyyy-mm>   `budget`

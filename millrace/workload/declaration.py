@@ -23,7 +23,7 @@ from millrace.spelling import one_of
 from millrace.tasks.answer import MOMENT
 from millrace.tasks.catalogue import TASKS
 from millrace.tasks.task import AnswerField
-from millrace.workload.ends import BusinessFigure, EndJobs, KnownKeys, Queries, Stream
+from millrace.workload.ends import BusinessFigure, EndJobs, KnownKeys, Queries, RowSource, Sources, Stream
 from millrace.workload.places import within
 from millrace.workload.policy import Policy
 from millrace.workload.predicted_label import PredictedLabel
@@ -366,6 +366,8 @@ class Workload(Section):
     """Rows come as records of a stream, too. None: they do not."""
     queries: Annotated[Queries, Field(default_factory=dict)]
     """Rows come by scheduled queries, too, by name."""
+    sources: Annotated[Sources, Field(default_factory=dict)]
+    """Rows come from databases and APIs of others, too, by name."""
     known_keys: KnownKeys | None = None
     """What is known of each key. None: a request sends the past of its rows."""
     scoring: BatchScoring = BatchScoring()
@@ -374,6 +376,10 @@ class Workload(Section):
     """Every version needs it, except in the stage `local`."""
     tuning: Tuning | None = None
     """The search for hyperparameters that `millrace tune` starts."""
+
+    def sources_of(self, stage: str) -> dict[str, RowSource]:
+        """The sources that the stage reads."""
+        return {name: one for name, one in self.sources.items() if not one.stages or stage in one.stages}
 
     @property
     def entity(self) -> tuple[str, ...]:

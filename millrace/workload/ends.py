@@ -6,7 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from millrace.workload.section import Section
+from millrace.consumers.consumer import KeyArn, Secret
+from millrace.consumers.postgres import PostgresTable, check_host
+from millrace.consumers.webhook import check_url
+from millrace.errors import FieldError
+from millrace.workload.section import Section, Stage
 
 AS_OF = ":as_of"
 """In the SQL of a query, the time at which it was due."""
@@ -88,10 +92,68 @@ class Query(Section):
         return f"SELECT asked.*{added} FROM ({self.sql}\n) AS asked\n{clauses}" if self.joins else self.sql  # noqa: S608 # nosec B608 # his SQL
 
 
-Queries = Annotated[
-    dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)], Query], Field(max_length=20)
-]
+EndName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)]
+Queries = Annotated[dict[EndName, Query], Field(max_length=20)]
 """The queries of a workload by name."""
+JsonPath = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)*$")]
+"""A place in a JSON document: `links.next`."""
+
+
+class HttpSource(Section):
+    """An HTTP API that answers a GET with rows as JSON.
+
+    Example: `http: {url: "https://shop.example.com/orders", secret: shop, rows: data, next: links.next}`"""
+
+    url: str
+    """Asked for the first page, over HTTPS. In the stage `local` alone it may be `http://localhost:<port>/…`."""
+    secret: Secret | None = None
+    """The name of the secret whose text is the value of `header`: `Bearer …`."""
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] = "authorization"
+    rows: JsonPath | None = None
+    """Where the answer has the list of rows. None: it is the list."""
+    next: JsonPath | None = None
+    """Where it has the URL of the next page, on the same host. None: there is one page."""
+    since: Annotated[str, Field(pattern=r"^[\w.~\[\]-]+$")] | None = None
+    """The parameter that takes the cursor, for rows at or after it. None: the API gives all rows each time."""
+
+
+class RowSource(Section):
+    """Rows come by a schedule from another system: those after the last one seen."""
+
+    schedule: str
+    """When it is read (UTC), as EventBridge Scheduler writes it: `rate(1 hour)`."""
+    feed: Literal["training", "labels", "scoring"]
+    """What the rows are."""
+    cursor: Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*$")]
+    """The number or time in each row that only grows: `updated_at`. The contract need not know it."""
+    http: HttpSource | None = None
+    postgres: PostgresTable | None = None
+    """A table or a view: `{host: db.example.com, database: shop, secret: shop-db, table: public.orders}`."""
+    stages: tuple[Stage, ...] = ()
+    """The stages that read it. Empty: all."""
+    key_arn: KeyArn | None = None
+    """The customer key of the secret. None: it has no customer key."""
+
+    @property
+    def kind(self) -> HttpSource | PostgresTable:
+        """The one that is declared."""
+        kinds = [kind for kind in (self.http, self.postgres) if kind]
+        if len(kinds) != 1:
+            raise FieldError(expected="one of http and postgres", came="both" if kinds else "neither")
+        return kinds[0]
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> RowSource:
+        kind = self.kind
+        if isinstance(kind, HttpSource):
+            check_url("http.url", kind.url, self.stages)
+        else:
+            check_host("postgres.host", kind.host, self.stages)
+        return self
+
+
+Sources = Annotated[dict[EndName, RowSource], Field(max_length=20)]
+"""The sources of a workload by name."""
 
 
 class KnownKeys(Section):

@@ -103,6 +103,7 @@ def workload_keys() -> str:
         "consumers": "Where decisions go, by name: [Consumers](review.md#consumers).",
         "jobs": "`{}`: callers of the REST API may leave a request as a [job](predictions.md#jobs).",
         "queries": "Rows come by [scheduled queries](drops.md#rows-of-a-query) too, by name.",
+        "sources": "Rows come from [APIs and databases](drops.md#rows-of-another-system) too, by name.",
         "stream": "`{}`: rows come as records of a [stream](predictions.md#rows-of-a-stream) too.",
     }
     unset = tuple(f"prediction.{key}" for key in SET_ELSEWHERE) + tuple(

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,15 +64,21 @@ WHERE "timestamp" < cast(:as_of AS timestamp) AND "timestamp" >= cast(:as_of - i
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    folder = tmp_path_factory.mktemp("queries")
+    with declaring(tmp_path_factory.mktemp("queries"), queries=QUERIES) as cloud:
+        make_table(cloud)
+        yield cloud
+
+
+@contextmanager
+def declaring(folder: Path, **sections: Any) -> Iterator[LocalCloud]:
+    """A cloud with the workload and these sections besides."""
     own = folder / "workloads" / NAMES.workload
     shutil.copytree(HOME, own)
     with (own / "workload.yaml").open("a") as declaration:
-        declaration.write(f"\n{yaml.safe_dump({'queries': QUERIES})}")
+        declaration.write(f"\n{yaml.safe_dump(sections)}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         with started(folder / "build", clock=STORY.start, workloads=[NAMES.workload]) as cloud:
-            make_table(cloud)
             yield cloud
 
 

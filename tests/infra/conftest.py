@@ -24,7 +24,7 @@ from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import listed, read
 from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE
-from tests.consumers import with_consumers
+from tests.consumers import HTTP, KEY, TABLE, with_consumers
 from tests.infra.machines.contexts import QUERIES
 from tests.shipped import SHIPPED
 
@@ -70,13 +70,20 @@ def own_resources() -> Path:
     return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": OWN}, "dev"), "app")
 
 
+OTHERS = {
+    name: {"schedule": "rate(1 hour)", "feed": feed, "cursor": "changed", name: kind, "key_arn": KEY}
+    for name, feed, kind in (("http", "training", HTTP), ("postgres", "labels", TABLE))
+}
+"""A source of each kind."""
+
+
 def every_section(factory: pytest.TempPathFactory) -> list[Path]:
     """Every workload. `electricity` has a consumer of each kind, and each way in."""
     consumers = with_consumers(factory.mktemp("consumers"))
     with (consumers / "workload.yaml").open("a") as declaration:
         declaration.write("stream: {}\njobs: {}\n")
         queries = {name: query.model_dump() for name, query in QUERIES.items()}
-        declaration.write(yaml.safe_dump({"queries": queries}))
+        declaration.write(yaml.safe_dump({"queries": queries, "sources": OTHERS}))
     return [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
 
 

@@ -18,7 +18,7 @@ from millrace.infra.rules.assembly import text
 from tests.infra.conftest import of_type
 
 FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents[2].glob("functions/*/handler.py"))
-for declared in ("consumers", "jobs", "pull", "stream"):
+for declared in ("consumers", "jobs", "pull", "sources", "stream"):
     FUNCTIONS.remove(declared)  # in no template where nobody declares it, and nobody waits for it
 PREFIX = "millrace-local-"
 HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}

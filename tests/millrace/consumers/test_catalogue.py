@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from millrace.consumers.catalogue import Kind, of_stage
+from millrace.consumers.catalogue import Kind
 from millrace.errors import WorkloadError
 from millrace.names import LONGEST_PREFIX, Platform
 from millrace.workload.load import load_workload
@@ -53,13 +53,6 @@ def test_what_cannot_work_is_refused(field: str, wrong: dict[str, Any], tmp_path
     place = refused(tmp_path, {"crm": {"to": "webhook", **DECLARED["webhook"], **wrong}})
     assert place.startswith("consumers.crm")
     assert place.endswith(field)
-
-
-def test_loopback_is_for_the_local_stage(tmp_path: Path) -> None:
-    declared = {"to": "webhook", "url": "http://localhost:8000/x", "secret": "s", "stages": ["local"]}
-    workload = load_workload(with_consumers(tmp_path, {"crm": declared}))
-    assert set(of_stage(workload.consumers, "local")) == {"crm"}
-    assert of_stage(workload.consumers, "dev") == {}
 
 
 @pytest.mark.parametrize("name", ["CRM", "c_r_m", "-crm", "crm-", "a" * 17])

@@ -21,7 +21,7 @@ from millrace.state import table as state_table
 from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
-from millrace.state.cursors import Cursor
+from millrace.state.cursors import Cursor, SourceCursor
 from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Lease
 from millrace.state.item import Item
@@ -49,6 +49,7 @@ ITEMS: tuple[Item, ...] = (
     Automation(is_paused=True, by="ann", since=AT),
     Climbing(execution="arn:x", version="3", phase="shadow", since=AT),
     Cursor(name="monitor", window_end=AT),
+    SourceCursor(name="orders", drops=2, value='"2026-11-01"', seen=b"12345678"),
     ReportedFailure(execution_arn="arn:x", as_of=AT),
     LastRetraining(execution_arn="arn:x", started_at=AT, labels_total=9, counted_month="1997-06", runs_in_month=1),
     Lease(name="train", holder="arn:x", as_of=AT, expires_at=AT),
@@ -75,7 +76,7 @@ ITEMS: tuple[Item, ...] = (
     HeldDrop(drop_id="5d7c", object=DROP, because=("a", "b"), rows=48, held_at=AT),
     Contradiction(drop_id="5d7c", by="ann", labels=3, at=AT),
 )
-AGAIN = {StoredChoice, UnansweredAlarm, Cursor, RowsVersion}
+AGAIN = {StoredChoice, UnansweredAlarm, Cursor, SourceCursor, RowsVersion}
 """The kinds of which a second write changes nothing."""
 
 

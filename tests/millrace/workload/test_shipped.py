@@ -18,6 +18,7 @@ ELSEWHERE = {
     "gates.parts": "no shipped workload has an answer of several parts",
     "jobs": "the stage needs the option `api`",
     "queries": "they read a table of the account",
+    "sources": "they are databases and APIs of the account's owner",
     "stream": "a stream costs 29 USD a month where nothing comes, too",
     "training.pretrained": "the part is a file of its own",
     "tuning": "without it `millrace tune` makes the usual search",

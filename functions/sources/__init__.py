@@ -1,0 +1,1 @@
+"""Reads the rows of other systems that came after a source's cursor, and drops them."""
