@@ -13,7 +13,7 @@ from typing import Any
 
 import boto3
 
-from millrace.console.local_cloud.lifecycle import UP_FILE, find_instance
+from millrace.console.local_cloud.instance import UP_FILE, find_instance
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.stages import ACT_AS, declared_bus, declared_stages
 from millrace.errors import EnvironmentNotFoundError

@@ -24,7 +24,7 @@ from millrace.workload.load import workload_folders, workloads_folder
 if TYPE_CHECKING:
     from millrace.console.cli.follow import EndedRun
     from millrace.console.environment import Environment
-    from millrace.console.local_cloud.lifecycle import Instance
+    from millrace.console.local_cloud.instance import Instance
     from millrace.console.local_cloud.local_cloud import LocalCloud
     from millrace.console.queries.plan import PlannedStep
     from millrace.console.queries.runs import Run
@@ -101,7 +101,7 @@ def _plan(build: Path, folders: Sequence[Path]) -> list[PlannedStep]:
 
     Raises RunError if its tables do not take a contract. Each drop would fail."""
     from millrace.console.environment import local_environment
-    from millrace.console.local_cloud.lifecycle import find_instance
+    from millrace.console.local_cloud.instance import find_instance
     from millrace.console.queries.plan import plan_deployed
 
     if (instance := find_instance(build)) is None:
@@ -141,7 +141,8 @@ def down(stage: Stage, build: Build, yes: Yes, workload: Removed = None) -> None
     if stage != "local":
         _tear_down(stage, build, unasked=yes)
         return
-    from millrace.console.local_cloud.lifecycle import end_instance, find_instance
+    from millrace.console.local_cloud.instance import find_instance
+    from millrace.console.local_cloud.lifecycle import end_instance
 
     if (instance := find_instance(build)) and not yes:
         _confirm(_loss(instance))

@@ -6,80 +6,36 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from millrace.console.alone import alone_in
+from millrace.console.local_cloud.instance import FOLDER, UP_FILE, Instance, command_of, find_instance, workspace_of
 from millrace.console.local_cloud.local_cloud import (
     ACCOUNT,
     PLATFORM,
     REGION,
-    SECRET_VARIABLE,
     LocalCloud,
     deploy,
     find_cloud,
     start_cloud,
     start_synthesis,
 )
-from millrace.console.local_cloud.processes import STOP_S, Process, Processes, end_workers, workspace
+from millrace.console.local_cloud.processes import STOP_S, Process, Processes, end_workers
 from millrace.console.stages import declared_webhook
 from millrace.errors import LocalCloudError
 from millrace.workload.load import SUITE
 
-UP_FILE = "up.json"
-"""`millrace up` writes this file to the build folder: `{"endpoint_url": "http://…", "secret": "…", "pid": 4711}`."""
-FOLDER = "up"
-"""Its folder below the build folder. A demo that runs at the same time writes elsewhere."""
 CDK = (Path("node_modules/.bin/cdk"), SUITE / "build/node/node_modules/.bin/cdk")
 """The CDK's command line, as `npm install` puts it into a project and `make setup` into the suite's own."""
 METADATA = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 """Context that the CDK's command line sets. With it, a later `cdk deploy` finds the templates unchanged."""
 
 Said = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Instance:
-    """A local cloud that runs in the background."""
-
-    cloud: LocalCloud
-    pid: int
-    folder: Path
-    """All its files lie below this folder."""
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Environment variables: for AWS clients, with placeholder credentials, and for the app the folder of its
-        files."""
-        return {
-            "MILLRACE_BUILD": str(self.folder),
-            "AWS_ENDPOINT_URL": self.cloud.endpoint_url,
-            # Else the AWS CLI asks another host for some operations: `sync-localhost` for TestState.
-            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-            SECRET_VARIABLE: self.cloud.secret,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-        }
-
-
-def find_instance(build: Path) -> Instance | None:
-    """The cloud of this build folder that is running; None if there is none, or if its process has ended."""
-    path = build / UP_FILE
-    if not path.is_file():
-        return None
-    noted = json.loads(path.read_text())
-    # The process id may belong to another process by now. The cloud's command line names its workspace.
-    if str(_workspace(build)) not in _command(noted["pid"]):
-        return None
-    cloud = LocalCloud(endpoint_url=noted["endpoint_url"], secret=noted["secret"])
-    return Instance(cloud=cloud, pid=noted["pid"], folder=build.resolve() / FOLDER)
 
 
 def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequence[str] = ()) -> Instance:
@@ -96,7 +52,7 @@ def start_instance(build: Path, *, is_empty: bool, said: Said, workloads: Sequen
             if instance is None:
                 _tell_of_dead(build, said)
                 # A cloud that was killed may have left processes.
-                end_workers(_workspace(build))
+                end_workers(workspace_of(build))
                 return _start(build, processes, is_empty=is_empty, said=said, workloads=workloads)
             said(f"The local cloud runs already, process {instance.pid}.")
             if not is_empty:
@@ -126,7 +82,7 @@ def end_instance(build: Path, said: Said) -> None:
             _tell_of_dead(build, said)
         else:
             _end(instance.pid)
-        left = end_workers(_workspace(build))
+        left = end_workers(workspace_of(build))
         (build / UP_FILE).unlink(missing_ok=True)
         shutil.rmtree(build / FOLDER, ignore_errors=True)
     if left and instance is None:
@@ -137,7 +93,7 @@ def end_instance(build: Path, said: Said) -> None:
 
 
 def _start(build: Path, processes: Processes, *, is_empty: bool, said: Said, workloads: Sequence[str]) -> Instance:
-    shutil.rmtree(_workspace(build), ignore_errors=True)
+    shutil.rmtree(workspace_of(build), ignore_errors=True)
     # Server and synthesis run side by side; each takes seconds.
     cloud = start_cloud(processes)
     synthesis = None if is_empty else start_synthesis(processes, METADATA, workloads=workloads)
@@ -217,28 +173,15 @@ def _check_webhook(cloud: LocalCloud) -> None:
         ) from None
 
 
-def _workspace(build: Path) -> Path:
-    return workspace(build / FOLDER)
-
-
-def _command(pid: int) -> str:
-    """The command line of a process; empty if the process has ended, even if its parent has not collected it yet."""
-    if Path("/proc/self/cmdline").exists():
-        with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        return ""
-    return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-
-
 def _end(pid: int) -> None:
     """Send TERM, after which the cloud ends what it has started. Send KILL if it has not ended after STOP_S seconds."""
-    command = _command(pid)
+    command = command_of(pid)
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGTERM)
         end = time.monotonic() + STOP_S
         # The command line tells the process from a later one with the same id. It is empty for a process that has ended
         # and was not collected by its parent.
-        while _command(pid) == command and time.monotonic() < end:
+        while command_of(pid) == command and time.monotonic() < end:
             time.sleep(0.02)
-        if _command(pid) == command:
+        if command_of(pid) == command:
             os.killpg(pid, signal.SIGKILL)

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from millrace.console.local_cloud.lifecycle import _command
+from millrace.console.local_cloud.instance import command_of
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 from tests.documentation.pages import typed
 
@@ -172,7 +172,7 @@ def test_down_leaves_no_process_no_port_and_no_file(person: Person) -> None:
     family = descendants(before["pid"])
     assert len(family) > 1, "functions were called"
     assert person.type(said("millrace down")) == f"The local cloud has ended, process {before['pid']}.\n"
-    assert [command for pid in family if (command := _command(pid))] == []
+    assert [command for pid in family if (command := command_of(pid))] == []
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(before["endpoint_url"])
     assert not {"up", "up.json", "local"} & {path.name for path in (person.copy / "build").iterdir()}

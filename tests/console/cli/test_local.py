@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
 from millrace.console.cli.local import _move, _target
-from millrace.console.local_cloud.lifecycle import _command, find_instance
+from millrace.console.local_cloud.instance import command_of, find_instance
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.local_cloud.processes import WORKER
 from millrace.errors import RunError
@@ -73,7 +73,7 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
     assert instance.cloud.now()
     assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
     assert told("down", "--yes", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
-    assert _command(first["pid"]) == ""
+    assert command_of(first["pid"]) == ""
     assert list(build.iterdir()) == []
     with pytest.raises(OSError, match="refused"):
         instance.cloud.now()
