@@ -156,9 +156,7 @@ class _Reader:
             self._stop(field, str(error), value)
 
     def _check_labels(self, contract: Contract) -> None:
-        """Check the labels of both tables: one label or several booleans, the same in both, and each can find its row.
-
-        Raises WorkloadError otherwise."""
+        """Both tables must have one label or several booleans, the same ones, and each must be able to find its row."""
         for table in (contract.rows, contract.labels):
             labels = [column for column in table.columns if column.label]
             is_one = len(labels) == 1 or (labels and all(c.kind == "boolean" and not c.names for c in labels))
@@ -342,6 +340,8 @@ class _Reader:
         """The custom properties of an object or a column, by name.
 
         The standard allows any name. Raises WorkloadError for a name that is not `known`: nothing would read it."""
+        if linked := entry.get("relationships"):
+            self._stop(f"{field}.relationships", "none: queries.<name>.joins of workload.yaml joins tables", linked)
         custom = {each["property"]: each["value"] for each in entry.get("customProperties") or ()}
         if unknown := sorted(custom.keys() - set(known)):
             self._stop(f"{field}.customProperties", ", ".join(known) or "none on an object", ", ".join(unknown))

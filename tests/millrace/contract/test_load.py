@@ -89,6 +89,8 @@ WRONG: dict[str, Change] = {
     "schema": lambda d: d["schema"][1].update(name="truth"),
     "schema.rows": lambda d: column(d, 8).pop("customProperties"),
     "schema.labels, column `prediction_id`": lambda d: options(d, 2, 1, pattern="("),
+    "schema.rows, relationships": lambda d: d["schema"][0].update(relationships=[{"from": "rows.period", "to": "a.b"}]),
+    "schema.rows, column `period`, relationships": lambda d: column(d, 2).update(relationships=[{"to": "periods.id"}]),
     "schema.rows, quality.0": lambda d: d["schema"][0].update(quality=[{"type": "sql", "mustBe": 1, "query": "x"}]),
 }
 
