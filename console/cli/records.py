@@ -292,17 +292,34 @@ def _counts(answer: Withdrawn) -> str:
 
 @data.command(cls=Once)
 @grouped
-def log(target: Target, as_json: Json, limit: Limit = 20) -> None:
+def log(
+    target: Target,
+    as_json: Json,
+    limit: Limit = 20,
+    where: Annotated[
+        str, typer.Option(metavar="SQL", help="Only versions that brought rows for which it is true.")
+    ] = "",
+) -> None:
     """List the versions of the tables, the newest first: what came or left, by whom, which models learnt from it.
 
-    Example: millrace data log --limit 5"""
-    from millrace.console.queries.data_versions import find_table_versions, with_people
+    Example: millrace data log --limit 5
+
+    Example: millrace data log --where "timestamp = timestamp '1997-01-01 00:00:00'", of a row: the file that brought it
+    and the models that learnt from it."""
+    from millrace.console.queries.data_versions import find_sources, find_table_versions, with_people
 
     environment, names = target.find_deployed()
-    versions = [*find_table_versions(environment, names).values()][: limit or None]
-    rows = [*with_people(environment, names, versions)]
+    versions = [*find_table_versions(environment, names).values()]
+    if where:
+        sources = find_sources(environment, names, where)
+        versions = [
+            one
+            for one in versions
+            if not one.left_with and one.version.startswith("rows") and key_of_version(one.source) in sources
+        ]
+    rows = [*with_people(environment, names, versions[: limit or None])]
     shown = rows if as_json else [{key: row[key] for key in row if key not in IN_JSON} for row in rows]
-    show_rows(shown, as_json=as_json, nothing="No file was dropped yet.")
+    show_rows(shown, as_json=as_json, nothing="No version brought such rows." if where else "No file was dropped yet.")
 
 
 @data.command(cls=Once)

@@ -10,8 +10,10 @@ from typing import Any
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import find_trainings
+from millrace.console.queries.query import run_query
 from millrace.console.queries.stored import read_metadata
 from millrace.console.queries.versions import audit_of
+from millrace.contract.schema import SOURCE
 from millrace.datasets.journal import Journal
 from millrace.datasets.table_versions import TableVersion, table_versions
 from millrace.errors import EnvironmentNotFoundError
@@ -40,6 +42,12 @@ def require_version(versions: Mapping[str, TableVersion], version: str) -> Table
         expected = f"VERSION: expected one of `millrace data log`, as {next(iter(versions), 'rows-12')}"
         raise EnvironmentNotFoundError(f"{expected}, got {version!r}")
     return versions[version]
+
+
+def find_sources(environment: Environment, names: WorkloadNames, where: str) -> set[str]:
+    """The landing keys of the drops that brought the rows for which this SQL is true. Raises QueryError for no SQL."""
+    sql = f'SELECT DISTINCT "{SOURCE}" AS source FROM {names.table("rows")} WHERE {where}'  # noqa: S608 # nosec B608 # by who asks
+    return {*run_query(environment, sql).rows.column("source").to_pylist()}
 
 
 def with_people(

@@ -28,7 +28,7 @@ def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()", tmp_path / "up" / "local"], stdin=PIPE) as process:
         noted = {
             "endpoint_url": "http://localhost:5999",
-            "secret": "hush",
+            "secret": "hush",  # pragma: allowlist secret
             "pid": process.pid,
         }  # pragma: allowlist secret
         (tmp_path / "up.json").write_text(json.dumps(noted))

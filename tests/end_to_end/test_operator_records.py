@@ -48,6 +48,13 @@ def test_why(last_decision: str) -> None:
     assert [len(link["digest"]) for link in links if link["digest"]] == [64] * (16 + len(learnt))
 
 
+def test_a_row_is_traced_to_its_file_and_its_learners(lived: Lived) -> None:
+    [found] = typed("data", "log", "--where", "timestamp = timestamp '1996-06-01 00:00:00'")
+    assert (found["what"], found["left_with"]) == ("training/1996-06.parquet", "")
+    assert found["learnt_by"][:2] == ["1", "2"]
+    assert typed("data", "log", "--where", "timestamp > timestamp '2031-01-01 00:00:00'") == []
+
+
 def test_why_replayed(lived: Lived, place: Environment, last_decision: str) -> None:
     """Decisions of requests, and of a file's rows, by the archived version: the same bits; a changed bit is told."""
     found = typed("why", last_decision, "--replay")

@@ -29,7 +29,13 @@ SOURCE: dict[str, Any] = {
     "feed": "training",
     "cursor": "changed",
     "stages": ["local"],
-    "http": {"secret": "market/token", "header": "x-market", "rows": "data", "next": "links.next", "since": "since"},
+    "http": {
+        "secret": "market/token",
+        "header": "x-market",
+        "rows": "data",
+        "next": "links.next",
+        "since": "since",
+    },  # pragma: allowlist secret
 }
 
 
