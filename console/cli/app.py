@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
+from millrace.console.cli.data import data, withdraw
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
 from millrace.console.cli.local import clock, down, up
@@ -23,7 +24,7 @@ from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import Once, grouped
 from millrace.console.cli.predict import drop, openapi, predict
-from millrace.console.cli.records import cost, data, decisions, quarantine, report, why, withdraw
+from millrace.console.cli.records import cost, decisions, quarantine, report, why
 from millrace.console.cli.review import held, labels, review
 from millrace.console.cli.runs import rerun, retrain, runs, show, train
 from millrace.console.cli.status import approve, automate, live, logs, pull, refuse, release, rollback, status

@@ -30,12 +30,12 @@ SOURCE: dict[str, Any] = {
     "cursor": "changed",
     "stages": ["local"],
     "http": {
-        "secret": "market/token",
+        "secret": "market/token",  # pragma: allowlist secret
         "header": "x-market",
         "rows": "data",
         "next": "links.next",
         "since": "since",
-    },  # pragma: allowlist secret
+    },
 }
 
 
