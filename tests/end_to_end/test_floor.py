@@ -51,9 +51,9 @@ def judge(cloud: Electricity, rows: pa.Table, name: str, *, days: int) -> None:
     """The labels of the rows come, a person accepts those that are held, and the monitor runs by its schedule."""
     cloud.rest()  # until the decisions are stored
     cloud.drop(f"labels/{name}", rows.select(["timestamp", "class"]))
-    for one in [each for each in typed("labels") if each["status"] == "waiting"]:
+    for one in [each for each in typed("held") if each["status"] == "waiting"]:
         assert "contradict answers" in one["because"] or "of no known decision" in one["because"]
-        typed("labels", "--accept", one["drop"], "--reason", "the world has turned")
+        typed("held", "--accept", one["drop"], "--reason", "the world has turned")
         cloud.rest()
     cloud.go_to(CLOCK + timedelta(days=days))
 

@@ -233,8 +233,8 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     swapped = {row["Half hour"]: "down" if row["Trend"] == "up" else "up" for row in rows[:: 48 // 12]}
     lines = ["Half hour;Trend", *(f"{as_written(at)};{trend}" for at, trend in swapped.items())]
     own.put("labels", "swapped.csv", "\n".join(lines).encode())
-    for held in [one for one in typed("labels", *OWN) if one["status"] == "waiting"]:
-        typed("labels", "--accept", held["drop"], "--reason", "the world has turned", *OWN)
+    for held in [one for one in typed("held", *OWN) if one["status"] == "waiting"]:
+        typed("held", "--accept", held["drop"], "--reason", "the world has turned", *OWN)
         own.cloud.wait(timeout_s=REST_S)
     own.cloud.move_clock(datetime.fromisoformat("1996-08-12T06:00:30+00:00"))
     own.cloud.wait(timeout_s=REST_S)
