@@ -23,7 +23,7 @@ DECLARED = Declared(
     is_needed=lambda given: bool(tables(given)),
     rights=lambda given: [
         Grant("iceberg.tables", *tables(given), may="GetTable"),
-        Grant("buckets.LAKE.find", "decisions"),
+        Grant("buckets.LAKE.find", "decisions", "predictions"),  # as plan_windows, in one statement of their role
         Grant("buckets.LAKE.read", "iceberg"),
         Grant("bus.put_events", DataLate),
     ],

@@ -81,11 +81,12 @@ def entity_times(tables: Sequence[pa.Table], *, entity: Sequence[str], event_tim
 
 
 def times_us(column: Any) -> Integers:
-    """Microseconds since 1970 of a column of timestamps without nulls."""
+    """Microseconds since 1970 of a column of timestamps or dates without nulls."""
     import pyarrow as pa
 
     plain = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    found: Integers = plain.cast(pa.timestamp("us", plain.type.tz), safe=False).cast(pa.int64()).to_numpy()
+    zone = getattr(plain.type, "tz", None)  # a date has none
+    found: Integers = plain.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy()
     return found
 
 
