@@ -87,6 +87,7 @@ def contract_schema() -> Schema:
         "properties": {
             "logicalType": {"enum": [*DECLARED_TYPES]},
             "quality": _quality(*CELL_METRICS, of_cells=True),
+            "relationships": {"maxItems": 0},
             "customProperties": _custom(COLUMN_PROPERTIES),
         },
         "allOf": [_if("logicalType", name, _options(name, kinds)) for name, kinds in DECLARED_TYPES.items()],
@@ -96,6 +97,7 @@ def contract_schema() -> Schema:
         "properties": {
             "properties": {"minItems": 1, "items": column},
             "quality": _quality("rowCount", "duplicateValues", of_cells=False),
+            "relationships": {"maxItems": 0},
             "customProperties": _custom(TABLE_PROPERTIES),
         },
     }
