@@ -122,8 +122,12 @@ def _stop_jobs(sagemaker: Any, deployment: str, kind: str) -> Iterator[str]:
         for job in [one for page in listed for one in page[f"{kind}JobSummaries"]]:
             if tag not in sagemaker.list_tags(ResourceArn=job[f"{kind}JobArn"])["Tags"]:
                 continue
-            if status == "InProgress":
-                getattr(sagemaker, f"stop_{verb}")(**{name: job[name]})
+            try:
+                if status == "InProgress":
+                    getattr(sagemaker, f"stop_{verb}")(**{name: job[name]})
+            except ClientError as error:  # it has ended since it was listed
+                if error.response["Error"]["Code"] != "ValidationException":
+                    raise
             yield f"{xform_name(kind, ' ')} job {job[name]}"
 
 

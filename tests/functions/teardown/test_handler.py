@@ -7,6 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import boto3
+from botocore.exceptions import ClientError
 
 from millrace.functions.teardown.steps import stop_running
 from millrace.infra.machines import teardown
@@ -127,6 +128,10 @@ class Jobs:
     def stop_training_job(self, TrainingJobName):
         assert self.jobs[TrainingJobName]["deployment"] == "millrace-local-electricity", "AccessDenied"
         self.stopped.append(TrainingJobName)
+        if TrainingJobName == "drift":
+            raise ClientError(
+                {"Error": {"Code": "ValidationException", "Message": "it has ended"}}, "StopProcessingJob"
+            )
 
     def stop_processing_job(self, ProcessingJobName):
         self.stop_training_job(ProcessingJobName)
