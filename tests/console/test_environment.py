@@ -25,7 +25,11 @@ def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     # The command line of a cloud names its workspace; another process that has its id by now does not.
-    with subprocess.Popen([sys.executable, "-c", "input()", tmp_path / "up" / "local"], stdin=PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()", tmp_path / "up" / "local"], stdin=PIPE, stdout=PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline(), "only a program that runs has its command line"
         noted = {
             "endpoint_url": "http://localhost:5999",
             "secret": "hush",  # pragma: allowlist secret
