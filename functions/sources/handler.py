@@ -28,6 +28,7 @@ from millrace.workload.ends import RowSource
 MOST_DROPS = 20
 """The most drops of one call. What is left comes with the next one."""
 ROOM = WorkloadRoom(Environment.parse(), __name__)
+CONTRACT = load_contract(ROOM.settings.folder)
 S3, SECRETS = boto3.client("s3"), boto3.client("secretsmanager")
 
 
@@ -60,7 +61,7 @@ def handler(call: Event[Due]) -> Dropped:
 def advance(name: str, source: RowSource) -> Portion | None:
     """Drop the next rows and move the cursor behind them. None: there are none."""
     cursor = SourceCursor.find(ROOM.state, name) or SourceCursor(name=name)
-    is_kept = source.cursor in load_contract(ROOM.settings.folder).table(source.feed).name_of
+    is_kept = source.cursor in CONTRACT.table(source.feed).name_of
     with closing(read(name, source, cursor)) as rows:
         portion = take(rows, cursor, source.cursor, is_kept=is_kept)
     if portion is None:

@@ -45,11 +45,13 @@ class HeldJudge:
         A drop that a person has accepted is not judged again, and one that he has refused stays refused."""
         import pyarrow as pa
 
-        iceberg, rules = self._lake.find(table), self._lake.contract_of(table).drop_rules
-        labels, rate = None, self._workload.monitors.held_labels
+        rules, labels, rate = self._lake.contract_of(table).drop_rules, None, self._workload.monitors.held_labels
         if table == "labels" and rate is not None:
             labels = LabelJudge(self._lake, self._workload, self._s3, self._state, rate=rate)
-        journal = Journal.of(iceberg) if iceberg is not None and iceberg.current_snapshot() else None
+        # The judge of labels has read their journal. Without rules nothing is compared, and nothing is read.
+        iceberg = self._lake.find(table) if rules and not labels else None
+        own = Journal.of(iceberg) if iceberg is not None else None
+        journal = labels.journal if labels else own
         judged: dict[str, JudgedDrop] = {}
         for drop, named, parsed in drops if rules or labels else ():
             # A repeated call: the drop is in the table, and is not compared with itself.

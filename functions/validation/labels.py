@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import reduce
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
-    from pyiceberg.table import Table as IcebergTable
 
     from millrace.workload.declaration import Workload
 
@@ -82,8 +81,8 @@ class LabelJudge:
         self._state, self._rate = state, rate
         found = {name: lake.find(name) for name in ("labels", "rows")}
         self._tables = {name: one for name, one in found.items() if one is not None and one.current_snapshot()}
-        self._journal = Journal.of(self._tables["labels"]) if "labels" in self._tables else None
-        self._learnt = _learnt(self._journal) if self._journal else []
+        self.journal = Journal.of(self._tables["labels"]) if "labels" in self._tables else None
+        self._learnt = _learnt(self.journal) if self.journal else []
         self._quota = quota_of(workload.monitors.corrections_a_day, sum(one.labels for one in self._learnt))
         self._together: list[pa.Table] = []
 
@@ -95,8 +94,8 @@ class LabelJudge:
 
         quota, columns = max(self._quota, self._doubted(drop)), self._workload.prediction.label_columns
         rows = rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in columns)))
-        looks = self._describe(rows, [*reversed(self._together), *self._tables.values()], self._journal, drop.drop_id)
-        for batch in (replace(look, by=drop.by, accepted_by=accepted_by) for look in looks):
+        for look in self._describe(rows, seed=drop.drop_id):
+            batch = replace(look, by=drop.by, accepted_by=accepted_by)
             became = JudgedDrop(batch=batch, rows=batch.labels)
             if not accepted_by:
                 became = self._judge(drop, batch, quota=quota)
@@ -126,17 +125,16 @@ class LabelJudge:
         because = mine.take(self._state, judge) if mine.labels else judge(())
         return JudgedDrop(batch=batch, rows=batch.labels, because=because)
 
-    def _describe(
-        self, rows: pa.Table, tables: Sequence[IcebergTable | pa.Table], journal: Journal | None, seed: str
-    ) -> Iterator[LabelBatch]:
-        """What the labels say that is new, and how that fits those of the tables and the decisions: of a few days, then
-        of more.
+    def _describe(self, rows: pa.Table, *, seed: str) -> Iterator[LabelBatch]:
+        """What the labels say that is new, and how that fits those before and the decisions: of a few days, then of
+        more.
 
         A label that is known already, or that is refused, says nothing: else it would hide others."""
         import pyarrow as pa
 
         spec = self._workload.prediction
-        known = compare_known(tables if rows.num_rows else (), rows, spec.key, spec.label_columns)
+        before = [*reversed(self._together), *self._tables.values()] if rows.num_rows else ()
+        known = compare_known(before, rows, spec.key, spec.label_columns)
         is_news = ~known.known | known.contradicts
         rows, contradicts = rows.filter(pa.array(is_news)), known.contradicts[is_news]
         figures: dict[str, BatchFigure] = {}
@@ -146,7 +144,7 @@ class LabelJudge:
             yield LabelBatch(
                 labels=rows.num_rows,
                 contradicting=int(contradicts.sum()),
-                contradicted=_whose(known.sources, journal),
+                contradicted=_whose(known.sources, self.journal),
                 unanswered=unanswered,
                 figures=figures | (label_evidence.error_figure(answers) if answers else {}),
                 sure=label_evidence.sure_answers(answers) if answers else {},
