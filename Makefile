@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := build/setup.stamp
 STATIC := build/static
-# Of `synth`, `diff`, `images`, `prune`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
+# Of `synth`, `diff`, `images`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
-.PHONY: setup aws static docs demo test test-night durations wheel size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases prune logs adopt clean
+.PHONY: setup aws static docs demo test test-night durations wheel size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases logs adopt clean
 
 setup: $(STAMP)
 
@@ -152,10 +152,6 @@ images: setup
 # needs credentials; docker with buildx is needed anyway.
 bases: setup
 	$(BIN)/python -m millrace.infra.bases $(AWS)
-
-# Deletes images of a stage that nothing runs or may run again; DO=--yes does it, without it they are listed.
-prune: setup
-	$(BIN)/python -m millrace.infra.prune --stage $(STAGE) $(DO)
 
 # An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
 logs: setup

@@ -61,7 +61,7 @@ UNTAGGED: dict[str, Any] = {
 }
 """ECR deletes untagged images. Every image that a template, a model or a version names has a tag, so it stays.
 
-A rule by age or number would delete such images, too. `make prune` checks which images are in use.
+A rule by age or number would delete such images, too.
 https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"""
 
 
