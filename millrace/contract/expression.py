@@ -26,7 +26,7 @@ MOST_CHARACTERS = 400
 LARGEST = sys.float_info.max
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1e6
-GRAMMAR = "numbers, columns of numbers, + - * / ( ), log abs min max, and the difference of two times of one kind"
+GRAMMAR = "numbers, columns of numbers, + - * / ( ), log abs min max fill, and the difference of two times of one kind"
 
 
 PLAIN = SimpleNamespace(
@@ -58,6 +58,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": lambda _, a: abs(a),
     "min": lambda using, a, b: using.where((b < a) | (b != b), b, a),
     "max": lambda using, a, b: using.where((b > a) | (b != b), b, a),
+    "fill": lambda using, a, b: using.where(a != a, b, a),
 }
 OPERATORS: Mapping[type[ast.operator], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -71,6 +72,7 @@ class Expression:
     """How a number is computed of other cells of its row, in float64.
 
     Nothing comes of a missing cell, a division by zero, the log of what is not above 0, and of what no float64 holds.
+    Of several values `fill` takes the first that is something.
     The difference of two times is in seconds, that of two dates in days."""
 
     text: str
@@ -183,7 +185,7 @@ def _check(node: ast.AST, kinds: Mapping[str, Kind]) -> None:
             parts = [node.left, node.right]
         case ast.Call(func=ast.Name(id="log" | "abs"), args=[_] as parts, keywords=[]):
             pass
-        case ast.Call(func=ast.Name(id="min" | "max"), args=[_, _, *_] as parts, keywords=[]):
+        case ast.Call(func=ast.Name(id="min" | "max" | "fill"), args=[_, _, *_] as parts, keywords=[]):
             pass
         case _:
             of = f", a {kinds[node.id]}" if isinstance(node, ast.Name) else ""

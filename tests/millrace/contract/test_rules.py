@@ -142,7 +142,7 @@ PARTS = st.recursive(
     st.sampled_from(["a", "b", "c", "0.1", "2", "1e308"]),
     lambda part: st.one_of(
         st.builds("({} {} {})".format, part, st.sampled_from("+-*/"), part),
-        st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), part, part),
+        st.builds("{}({}, {})".format, st.sampled_from(["min", "max", "fill"]), part, part),
         st.builds("{}({})".format, st.sampled_from(["log", "abs", "-"]), part),
     ),
     max_leaves=12,
@@ -169,6 +169,7 @@ MOMENTS: dict[str, tuple[Kind, object]] = {
         "log(x / 0.01)": math.log(1250),
         "log(-x) + x / (x - x)": None,
         "x + none": None,
+        "fill(none, log(-x), min(x, 10))": 10,
         "1 / (x * 1e308 * 1e308)": None,
     }.items(),
 )
