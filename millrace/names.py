@@ -27,7 +27,7 @@ LONGEST_PREFIX = len("millrace-prod-") + 24
 """The most characters of a workload's prefix, `millrace-<stage>-<workload>`. The longest role name then has 64."""
 QUERY = "query"
 """The state machine of a workload with scheduled queries; others do not have it."""
-MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain", QUERY)
+MACHINES = ("ingest", "train", "release", "score", "monitor", "retrain", "upkeep", QUERY)
 """The state machines that do a workload's work. `teardown` is not among them: it stops them."""
 EVERY_MACHINE = (*MACHINES, "teardown")
 ROOMS = ("ingestion", "training", "release", "serving", "scoring", "monitoring", "teardown")

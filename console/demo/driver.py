@@ -311,8 +311,8 @@ class Story:
     """The cloud's clock at the start, UTC."""
     play: Callable[[Driver], None]
     """Plays the chapters one after another."""
-    machines: tuple[str, ...] = tuple(machine for machine in MACHINES if machine != QUERY)
-    """The machines of the workload that run in the story. No story has a scheduled query."""
+    machines: tuple[str, ...] = tuple(machine for machine in MACHINES if machine not in (QUERY, "upkeep"))
+    """The machines of the workload that the story shows. No story has a scheduled query."""
     span: str
     """The time that passes in the story: `fourteen months`."""
     page: str

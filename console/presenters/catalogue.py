@@ -91,8 +91,7 @@ def _summary_of_request(run: Execution, _: WorkloadReport) -> RunSummary | None:
 
 QUERIED = Presenter(
     subject=lambda _, detail: str(detail.get("schedule", "")).removeprefix(f"{QUERY}-"),
-    outcome=_outcome_of_query,
-    summary=lambda _, __: None,  # its drops are in the timeline
+    outcome=_outcome_of_query,  # its drops are in the timeline
 )
 RETRAIN = Presenter(subject=_subject_of_request, outcome=_outcome_of_request, summary=_summary_of_request)
 
@@ -100,7 +99,6 @@ RETRAIN = Presenter(subject=_subject_of_request, outcome=_outcome_of_request, su
 LEFT = "rules, schedules and the queue of drops are off; the stacks are left"
 
 TEARDOWN = Presenter(
-    subject=lambda _, __: "",
     outcome=lambda _, __: Outcome(text=LEFT),
     summary=lambda run, _: RunSummary(what=run.machine, detail=LEFT),
 )
@@ -111,6 +109,7 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": SCORE,
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,
+    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="tables and decisions are small")),
     "query": QUERIED,
     "teardown": TEARDOWN,
 }

@@ -83,11 +83,11 @@ class Outcome:
 class Presenter:
     """The runs of one machine in words."""
 
-    subject: Callable[[Document, Document], str]
+    subject: Callable[[Document, Document], str] = lambda _, __: ""
     """Called with the input and its `detail`. Gives what the run is about, such as `version 2`; empty if unknown."""
     outcome: Callable[[Execution, Sequence[ReasonCount]], Outcome]
     """Called with a run that succeeded and the reasons of its quarantined rows, if they were read."""
-    summary: Callable[[Execution, WorkloadReport], RunSummary | None]
+    summary: Callable[[Execution, WorkloadReport], RunSummary | None] = lambda _, __: None
     """Called with a run that succeeded. None if the run belongs to a quiet stretch."""
     quiet: Callable[[Sequence[Execution], WorkloadReport], TimelineEntry | None] = lambda _, __: None
     """Called with all runs of the machine in a quiet stretch, at least one. Gives one entry for them; None if the

@@ -1,8 +1,7 @@
 """The steps of a teardown, in their order.
 
 starters    switches off rules, schedules, and queues whose messages start machines. The schedules of functions too:
-            `sweep` may start a release by way of `cleanup`, `lateness` would report late labels each day, and `upkeep`
-            would write to a table that is being unregistered
+            `sweep` may start a release by way of `cleanup`, and `lateness` would report late labels each day
 running     stops executions of the machines, and jobs: a job may have outlived its execution, or a person may have
             started it
 endpoints   deletes the endpoints and their scaling, before the rest is deleted, since they cost by the hour

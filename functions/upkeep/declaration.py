@@ -5,11 +5,8 @@ from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
 
 DECLARED = Declared(
     room="ingestion",
-    keeps_events=True,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,
-    schedule="cron(30 3 * * ? *)",
-    local_schedule="cron(30 3 1 * ? *)",
     rights=lambda _: [
         Grant("buckets.LAKE.find", "iceberg"),
         Grant("buckets.LAKE.read", "iceberg"),

@@ -1,10 +1,9 @@
-"""The upkeep of the tables and of the decisions, once a day.
+"""The upkeep of the tables and of the decisions, called each night until nothing is left.
 
 Old snapshots expire, files that no snapshot names are deleted, and many small data files become few. The lines of
 decisions about days that are over become files.
 
-The log says what was done. If a step fails, the schedule's call becomes a dead letter. A repeated call does what is
-left."""
+The log says what was done. If a step fails, the execution fails. A repeated call does what is left."""
 
 from __future__ import annotations
 
@@ -21,11 +20,12 @@ from millrace.contract.load import load_contract
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
 from millrace.datasets.tables import Lake
-from millrace.decisions.absorption import Absorption, absorb
+from millrace.decisions.absorption import absorb
 from millrace.functions.room import Room
-from millrace.messages.envelope import ExecutionInput, Message
+from millrace.messages.envelope import ExecutionInput, StepInput
+from millrace.messages.upkeep import Absorption, KeptUp, Upkeep
 from millrace.names import TABLES
-from millrace.operations.alarms import DECISIONS_A_DAY, JOINED_A_DAY, WAITING_LINES
+from millrace.operations.alarms import DECISIONS_A_DAY, JOINED_A_DAY
 from millrace.settings.environment import Environment
 
 ROOM = Room(Environment.parse(), __name__)
@@ -34,37 +34,18 @@ S3 = boto3.client("s3")
 Done = TypeVar("Done")
 
 
-class KeptUp(Message):
-    """What was done for one table."""
-
-    table: str
-    compacted: int
-    """Data files whose rows are in fewer files now. 0 if the answer to the commit was lost."""
-    expired: int
-    """Snapshots that the table no longer has. Those of a commit whose answer was lost are not counted."""
-    deleted: int
-    """Deleted files of any kind. No snapshot has named them for some days at least."""
-
-
-class Upkeep(Message):
-    """What was done for all tables."""
-
-    tables: tuple[KeptUp, ...]
-    decisions: Absorption
-
-
-@ROOM.handles(ExecutionInput)
-def handler(call: ExecutionInput) -> Upkeep:
+@ROOM.handles(StepInput[ExecutionInput])
+def handler(call: StepInput[ExecutionInput]) -> Upkeep:
     """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
-    before, failures = call.as_of - timedelta(days=KEPT_DAYS), list[Exception]()
+    as_of, failures = call.state.as_of, list[Exception]()
+    before = as_of - timedelta(days=KEPT_DAYS)
     tables = tuple(keep_up(table, before, failures) for table in TABLES)
     lake, workload = ROOM.names.platform.bucket("lake"), ROOM.names.workload
-    absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=call.as_of), failures)
-    done = Upkeep(tables=tables, decisions=absorbed or Absorption())
-    if done.decisions.waiting_bytes:
-        publish({WAITING_LINES: done.decisions.waiting_bytes}, unit=MetricUnit.Bytes, Workload=workload)
+    absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=as_of), failures) or Absorption()
+    has_more = any(one.compacted for one in tables) or (absorbed.waiting_bytes > 0 and absorbed.files > 0)
+    done = Upkeep(tables=tables, decisions=absorbed, has_more=has_more)
     if done.decisions.most_a_day > JOINED_A_DAY:
         publish({DECISIONS_A_DAY: done.decisions.most_a_day}, unit=MetricUnit.Count, Workload=workload)
     ROOM.logger.info("kept up", extra=done.model_dump())

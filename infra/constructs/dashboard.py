@@ -124,7 +124,7 @@ def _runs(names: WorkloadNames, *metrics: str) -> Metrics:
     return [
         _metric("AWS/States", metric, {"StateMachineArn": names.machine_arn(machine)}, label=f"{machine} {metric}")
         for machine in MACHINES
-        if machine != QUERY  # most workloads have none, and the metrics of a dashboard are free up to 50
+        if machine not in (QUERY, "upkeep")  # the metrics of a dashboard are free up to 50
         for metric in metrics
     ]
 

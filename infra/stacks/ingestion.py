@@ -12,18 +12,20 @@ from millrace.datasets.quarantine import COLUMNS
 from millrace.files.origin import image_columns
 from millrace.infra.constructs.external_table import EARLIEST, ExternalTable, Partition
 from millrace.infra.constructs.function import Function
+from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.role import machines_role
 from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.spark import spark
 from millrace.infra.iam import functions, queues, state_table, step_functions
+from millrace.infra.iam.resource import resource
 from millrace.infra.iam.spark import plan
-from millrace.infra.machines import ingest, query
+from millrace.infra.machines import ingest, query, upkeep
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.execution import FAILURES
-from millrace.names import BULK, QUERY
+from millrace.names import BULK
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.fit import check_fit
 
@@ -62,8 +64,12 @@ class IngestionStack(WorkloadStack):
         self.function("ingestion", **more)
         self.functions("ingestion")
         self.machine(ingest, application=spark(self, self.context, bulk) if bulk else "")
-        if self.context.workload.queries:
-            self._queries()
+        # The clock of the local cloud is moved by months, and each night would be made up for.
+        nightly = "cron(30 3 1 * ? *)" if is_local else "cron(30 3 * * ? *)"
+        self._scheduled(self.machine(upkeep), upkeep=nightly)
+        if queries := self.context.workload.queries:
+            schedules = {query.schedule_of(name): declared.schedule for name, declared in queries.items()}
+            self._scheduled(self.machine(query), **schedules)
         for name, source in self.context.workload.sources_of(self.context.platform.stage).items():
             read = functions.invoke(self.context.names.function_arn("sources"))
             schedule = Schedule(self, f"source-{name}", context=self.context, expression=source.schedule, target=read)
@@ -128,16 +134,9 @@ class IngestionStack(WorkloadStack):
         }
         Rule(self, "drop", context=context, pattern=pattern, bus=None, dead=queue).to_queue(queue.arn)
 
-    def _queries(self) -> None:
-        """The machine of the scheduled queries, and the schedule of each."""
-        context = self.context
-        machine = self.machine(query)
-        for name, declared in context.workload.queries.items():
-            schedule = Schedule(
-                self,
-                query.schedule_of(name),
-                context=context,
-                expression=declared.schedule,
-                target=step_functions.machines(context.names, QUERY).may("StartExecution"),
-            )
+    def _scheduled(self, machine: Machine, **schedules: str) -> None:
+        """Start the machine by these schedules, each with its expression."""
+        start = resource("states", machine.arn).may("StartExecution")
+        for name, expression in schedules.items():
+            schedule = Schedule(self, name, context=self.context, expression=expression, target=start)
             schedule.node.add_dependency(machine)

@@ -26,7 +26,7 @@ from millrace.aws.objects import AT_ONCE, entries_below, put_new, read_object
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import day_of, prefix
-from millrace.messages.envelope import Message
+from millrace.messages.upkeep import Absorption
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,27 +34,14 @@ if TYPE_CHECKING:
 FEWEST = 4
 """The fewest objects with lines that become a file: to write and delete takes more calls than reading fewer."""
 MOST_BYTES = 16 * 2**30
-"""The most bytes of lines that one night absorbs: 17 million lines of `electricity`, in two minutes of CPU time and
-some four of S3's. Beyond 200 decisions a second, all day, the rest stays lines."""
+"""The most bytes of lines that one call absorbs: 17 million lines of `electricity`, in two minutes of CPU time and
+some four of S3's."""
 FILE_BYTES, FILE_OBJECTS = 256 * 2**20, 5_000
 """The most bytes of lines and the most objects of one file. It is written on the function's disk of 512 MB."""
 GROUP_BYTES = 32 * 2**20
 """Lines that are in memory at the same time, and that are one row group."""
 KEPT = timedelta(hours=20)
 """Objects are deleted if their file was there for so long: until the next night, if it comes a little early."""
-
-
-class Absorption(Message):
-    """What a night did."""
-
-    files: int = 0
-    rows: int = 0
-    deleted: int = 0
-    """Objects with lines that a file has had since an earlier night."""
-    waiting_bytes: int = 0
-    """Bytes of lines beyond MOST_BYTES, which wait for the next night."""
-    most_a_day: int = 0
-    """The most lines of one day."""
 
 
 def absorb(client: Any, bucket: str, workload: str, *, as_of: datetime) -> Absorption:
@@ -112,7 +99,7 @@ class _Night:
                 self._begin(folder, absorbed.reference_name(number), portion)
 
     def _begin(self, folder: str, name: str, portion: Mapping[str, int]) -> None:
-        """Fix the objects of a new file, then write it; unless it is too much for this night."""
+        """Fix the objects of a new file, then write it; unless it is too much for this call."""
         if self.read_bytes + sum(portion.values()) > MOST_BYTES:
             self.waiting_bytes += sum(portion.values())
             return

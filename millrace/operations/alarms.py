@@ -39,9 +39,6 @@ AUDIT_AGE = "AuditAge"
 """The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
 WAITING_REVIEWS, REVIEW_AGE = "WaitingReviews", "ReviewAge"
 """The metrics of the sweep: how many decisions wait for a person, and how long the oldest does ÷ its bound."""
-WAITING_LINES = "WaitingLines"
-"""The metric of the upkeep: bytes of lines of decisions that are older than a night and not yet in a file. A night that
-leaves none publishes none."""
 DECISIONS_A_DAY, JOINED_A_DAY = "DecisionsADay", 285_000
 """The metric of the upkeep: how many lines of decisions a day had; and how many a training a week joins, if each gets a
 label: two million are measured (`tests/millrace/datasets/test_label_change.py`). Fewer are not published."""
@@ -211,14 +208,6 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         "no row of a request kept the contract, in two periods of an hour: its caller sends something else",
         statistic="Sum",
         periods=12,
-        needed=2,
-    ),
-    "waiting-lines": own_alarm(
-        WAITING_LINES,
-        "look",
-        "two nights in a row left lines of decisions: more are written than a night makes into files",
-        period_s=86400,
-        periods=2,
         needed=2,
     ),
     "many-decisions": own_alarm(

@@ -25,7 +25,7 @@ from millrace.infra.machines import states
 def definition(context):
     return states.machine("Counts", start="Done", states={"Done": states.succeed("Counted")}, timeout_s=60)
 """,
-    "names.py": ('"retrain", QUERY)', '"retrain", QUERY, "count")'),
+    "names.py": ('"upkeep", QUERY)', '"upkeep", QUERY, "count")'),
     "infra/stacks/training.py": ("        self._retrain()\n", "        self._retrain()\n        self.machine(count)\n"),
 }
 ASKED = """

@@ -22,11 +22,16 @@ from tests.functions.ingestion.test_ingest import month, parquet
 from tests.millrace.decisions.test_record import DECISION
 
 
+def called(after: timedelta) -> dict[str, Any]:
+    """The call of a night so long after what happens in the test."""
+    document: dict[str, Any] = json.loads((EVENTS / "upkeep.json").read_text())
+    document["state"]["as_of"] = (datetime.now(UTC) + after).isoformat()
+    return document
+
+
 @pytest.fixture
 def night() -> dict[str, Any]:
-    """The call of a night on which what has happened in the test is eight days old."""
-    document: dict[str, Any] = json.loads((EVENTS / "upkeep.json").read_text())
-    return document | {"as_of": (datetime.now(UTC) + timedelta(days=8)).isoformat()}
+    return called(timedelta(days=8))
 
 
 def test_a_night_leaves_the_rows_and_little_else(
@@ -39,7 +44,7 @@ def test_a_night_leaves_the_rows_and_little_else(
     found = lake.find("rows")
     before = found.scan().to_arrow()
     handler = load("upkeep")
-    rows, labels = handler(night)["tables"]
+    rows, labels = (first := handler(night))["tables"]
     assert (rows["table"], labels["table"]) == ("electricity_rows", "electricity_labels")
     assert (rows["compacted"], rows["expired"], rows["deleted"]) == (3, 2, 0), "the files are younger than three days"
     assert (labels["compacted"], labels["expired"], labels["deleted"]) == (0, 0, 0), "no label has come"
@@ -48,7 +53,9 @@ def test_a_night_leaves_the_rows_and_little_else(
     assert found.scan().to_arrow().sort_by("timestamp").equals(before.sort_by("timestamp"))
     again = ingest.run("training", "again.parquet", bodies["5.parquet"])
     assert again["duplicate"], "the same bytes are known"
-    assert [handler(night)["tables"][0][what] for what in ("compacted", "deleted")] == [0, 0]
+    second = handler(night)
+    assert [second["tables"][0][what] for what in ("compacted", "deleted")] == [0, 0]
+    assert (first["has_more"], second["has_more"]) == (True, False)
 
 
 def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, night: dict[str, Any]) -> None:
@@ -57,8 +64,7 @@ def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, ni
         key = object_key("electricity", DECISION.event_time.date(), [str(number)])
         ingest.s3.put_object(Bucket=bucket, Key=key, Body=to_line(DECISION).encode() + b"\n")
     assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0, "most_a_day": 4}
-    later = datetime.fromisoformat(night["as_of"]) + timedelta(days=1)
-    assert handler(night | {"as_of": later.isoformat()})["decisions"]["deleted"] == 4
+    assert handler(called(timedelta(days=9)))["decisions"]["deleted"] == 4
 
 
 def the_metric_of(alarm: str, names: Any, capsys: pytest.CaptureFixture[str]) -> list[float]:
@@ -88,20 +94,19 @@ def test_more_decisions_a_day_than_a_training_joins_are_the_metric_that_the_alar
     assert "_aws" not in capsys.readouterr().out
 
 
-def test_what_a_night_leaves_is_the_metric_that_the_alarm_watches(
-    load: Any, ingest: Any, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_calls_go_on_until_no_line_is_left(
+    load: Any, ingest: Any, night: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A night that leaves nothing publishes none, which would cost."""
+    """Unless a call can do nothing, which would be so for ever."""
     handler, line = load("upkeep"), to_line(DECISION).encode() + b"\n"
-    for number in range(absorption.FEWEST):
-        key = object_key("electricity", DECISION.event_time.date(), [str(number)])
+    for number, day in product(range(absorption.FEWEST), range(3)):
+        key = object_key("electricity", DECISION.event_time.date() - timedelta(days=day), [str(number)])
         ingest.s3.put_object(Bucket=ingest.names.platform.bucket("lake"), Key=key, Body=line)
-    with monkeypatch.context() as patch:
-        patch.setattr(absorption, "MOST_BYTES", 0)
-        assert handler(night)["decisions"]["files"] == 0
-    assert the_metric_of("waiting-lines", ingest.names, capsys) == [absorption.FEWEST * len(line)]
-    assert handler(night)["decisions"]["files"] == 1
-    assert "_aws" not in capsys.readouterr().out
+    monkeypatch.setattr(absorption, "MOST_BYTES", 1)
+    assert handler(night)["has_more"] is False
+    monkeypatch.setattr(absorption, "MOST_BYTES", absorption.FEWEST * len(line))
+    done = [handler(night) for _ in range(3)]
+    assert [(one["decisions"]["files"], one["has_more"]) for one in done] == [(1, True), (1, True), (1, False)]
 
 
 def test_what_is_not_a_week_old_stays(
@@ -109,8 +114,7 @@ def test_what_is_not_a_week_old_stays(
 ) -> None:
     for number in (5, 6):
         ingest.run("training", f"{number}.parquet", parquet(month(sample, 1996, number)))
-    soon = (datetime.now(UTC) + timedelta(days=6)).isoformat()
-    assert load("upkeep")(night | {"as_of": soon})["tables"][0]["expired"] == 0
+    assert load("upkeep")(called(timedelta(days=6)))["tables"][0]["expired"] == 0
     assert load("upkeep")(night)["tables"][0]["expired"] == 1, "not the current one"
 
 

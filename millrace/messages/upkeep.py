@@ -1,0 +1,39 @@
+"""What a call of the function `upkeep` has done."""
+
+from __future__ import annotations
+
+from millrace.messages.envelope import Message
+
+
+class KeptUp(Message):
+    """What was done for one table."""
+
+    table: str
+    compacted: int
+    """Data files whose rows are in fewer files now. 0 if the answer to the commit was lost."""
+    expired: int
+    """Snapshots that the table no longer has. Those of a commit whose answer was lost are not counted."""
+    deleted: int
+    """Deleted files of any kind. No snapshot has named them for some days at least."""
+
+
+class Absorption(Message):
+    """What was done for the lines of decisions."""
+
+    files: int = 0
+    rows: int = 0
+    deleted: int = 0
+    """Objects with lines that a file has had since an earlier night."""
+    waiting_bytes: int = 0
+    """Bytes of lines that are left for the next call."""
+    most_a_day: int = 0
+    """The most lines of one day."""
+
+
+class Upkeep(Message):
+    """What was done for all tables."""
+
+    tables: tuple[KeptUp, ...]
+    decisions: Absorption
+    has_more: bool
+    """Whether another call finds work: each does a part of what many files need."""
