@@ -30,7 +30,6 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "history": history.check,
     "inter-container": security_groups.check_inter_container,
     "job-keys": partial(values.check, values.JOB_KEYS),
-    "names": partial(values.check, values.RESOURCE_NAMES),
     "network-isolation": partial(values.check, values.NETWORK_ISOLATION),
     "network-reach": network_reach.check,
     "pass-role": policies.check_pass_role,
@@ -43,10 +42,7 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "runtime-names": calls.check_names,
     "sagemaker-integration": calls.check_integration,
     "sizes": sizes.check,
-    "snap-start": functions.check_snap_start,
-    "spot-training": partial(values.check, values.SPOT_TRAINING),
     "tags": tags.check,
-    "transform-payload": partial(values.check, values.TRANSFORM_PAYLOAD),
     "wildcards": policies.check_wildcards,
 }
 

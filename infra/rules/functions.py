@@ -1,6 +1,4 @@
-"""Rules on functions: what fails is kept, a loop by a queue is declared, a snapshot can be started from.
-
-AWS breaks each of these silently, or refuses it at deployment."""
+"""Rules on functions: what fails is kept, a loop by a queue is declared. AWS breaks each of these silently."""
 
 from __future__ import annotations
 
@@ -12,8 +10,6 @@ from millrace.infra.rules.policies import documents
 CALLERS = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com", "logs.amazonaws.com", "ses.amazonaws.com")
 """Services that call a function asynchronously: they do not wait for its answer."""
 SEND = "sqs:SendMessage"
-MOST_DISK_MB = 512
-LEAST_PYTHON = (3, 12)
 
 
 def check_asynchronous(stacks: Sequence[Stack]) -> Iterator[Finding]:
@@ -59,18 +55,6 @@ def check_loops(stacks: Sequence[Stack]) -> Iterator[Finding]:
                 yield Finding(where=function.where, expected="no RecursiveLoop: it is in no loop", came=came)
 
 
-def check_snap_start(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each function that Lambda would refuse, or that has a snapshot from which nobody would start.
-
-    Lambda takes no snapshot of an unpublished function.
-    https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
-    for stack in stacks:
-        for function in stack.resources("AWS::Lambda::Function"):
-            if given(function.properties, "SnapStart", "ApplyOn") == "PublishedVersions":
-                yield from _snapshot(function)
-                yield from _versions(stack, function)
-
-
 def _looped(stack: Stack) -> Iterator[str]:
     """The names of functions that have a role which may send to a queue that calls them."""
     queues = {f"<{one.logical_id}.Arn>": one for one in stack.resources("AWS::SQS::Queue")}
@@ -96,31 +80,6 @@ def _sent_to(stack: Stack, function: Resource) -> Iterator[str]:
 
 def _queue(arn: str) -> str:
     return arn.rpartition(":")[2]
-
-
-def _snapshot(function: Resource) -> Iterator[Finding]:
-    runtime = str(function.properties.get("Runtime"))
-    name, _, minor = runtime.partition(".")
-    if name != "python3" or int(minor) < LEAST_PYTHON[1]:
-        yield Finding(
-            where=function.where, expected=f"python{LEAST_PYTHON[0]}.{LEAST_PYTHON[1]} or later", came=runtime
-        )
-    disk_mb = given(function.properties, "EphemeralStorage", "Size") or MOST_DISK_MB
-    if int(disk_mb) > MOST_DISK_MB:
-        yield Finding(where=function.where, expected=f"EphemeralStorage of {MOST_DISK_MB} MB at most", came=disk_mb)
-    if systems := function.properties.get("FileSystemConfigs"):
-        yield Finding(where=function.where, expected="no file system", came=systems)
-
-
-def _versions(stack: Stack, function: Resource) -> Iterator[Finding]:
-    # Versions and aliases name their function by a reference.
-    own = {"Ref": function.logical_id}
-    if not [one for one in stack.resources("AWS::Lambda::Version") if one.properties["FunctionName"] == own]:
-        yield Finding(where=function.where, expected="an AWS::Lambda::Version of it", came="none")
-    for alias in stack.resources("AWS::Lambda::Alias"):
-        kept = given(alias.properties, "ProvisionedConcurrencyConfig", "ProvisionedConcurrentExecutions")
-        if alias.properties["FunctionName"] == own and kept:
-            yield Finding(where=alias.where, expected="no provisioned concurrency beside SnapStart", came=kept)
 
 
 def _name(function: Resource) -> str:

@@ -40,26 +40,8 @@ def _environment(resource: Resource) -> int:
     return sum(len(f"{key}{text(value)}".encode()) for key, value in variables.items())
 
 
-def _targets(measure: Callable[[Mapping[str, Any]], int]) -> Callable[[Resource], int]:
-    """Measures a rule by its largest target."""
-    return lambda resource: max((measure(one) for one in resource.properties.get("Targets", [])), default=0)
-
-
-def _unbatched(resource: Resource) -> int:
-    """Messages in a batch if no window gathers them, else 0. A stream needs no window; it has a starting position."""
-    gathered = resource.properties.get("MaximumBatchingWindowInSeconds", 0)
-    return 0 if gathered or "StartingPosition" in resource.properties else int(resource.properties.get("BatchSize", 10))
-
-
 LIMITS = (
     Limit(kind="AWS::Lambda::Function", what="bytes of environment", most=4096, measure=_environment),
-    Limit(kind="AWS::Lambda::Function", what="layers", most=5, measure=lambda r: len(r.properties.get("Layers", []))),
-    Limit(
-        kind="AWS::Lambda::EventSourceMapping",
-        what="messages a batch without a window",
-        most=10,
-        measure=_unbatched,
-    ),
     Limit(
         kind="AWS::IAM::Role",
         what="characters of inline policies",
@@ -79,31 +61,10 @@ LIMITS = (
         measure=lambda r: characters(r.properties["PolicyDocument"]),
     ),
     Limit(
-        kind="AWS::StepFunctions::StateMachine",
-        what="bytes of definition",
-        most=1024 * 1024,
-        measure=lambda r: len(text(r.properties["DefinitionString"]).encode()),
-    ),
-    Limit(kind="AWS::Events::Rule", what="targets", most=5, measure=lambda r: len(r.properties.get("Targets", []))),
-    Limit(
         kind="AWS::Events::Rule",
         what="characters of pattern",
         most=2048,
         measure=lambda r: characters(r.properties.get("EventPattern", {})),
-    ),
-    Limit(
-        kind="AWS::Events::Rule",
-        what="characters of input",
-        most=8192,
-        measure=_targets(
-            lambda one: len(text(one.get("Input", given(one, "InputTransformer", "InputTemplate") or "")))
-        ),
-    ),
-    Limit(
-        kind="AWS::Scheduler::Schedule",
-        what="bytes of input",
-        most=256 * 1024,
-        measure=lambda r: len(text(given(r.properties, "Target", "Input") or "").encode()),
     ),
     Limit(
         kind="AWS::S3::Bucket",

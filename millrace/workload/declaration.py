@@ -418,6 +418,8 @@ class Workload(Section):
             yield "retraining.without_labels", expected, "floor"
         if "figures" in self.retraining.alarms and not self.monitors.figures:
             yield "monitors.figures", "a figure, since retraining.alarms has figures", "none"
+        if (self.rollout.min_instances or 1) > (most := self.rollout.max_instances):
+            yield "rollout.min_instances", f"max_instances at most, which is {most}", self.rollout.min_instances
         if "assisted" in self.rollout.phases:
             if policy is None:
                 expected = "a policy beside the phase assisted, since people answer its review queue"

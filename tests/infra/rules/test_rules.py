@@ -102,8 +102,6 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("KmsMasterKeyId", "customer-key"),
         ("AutoRollbackConfiguration", "rollback-alarms"),
         ("iam:PassedToService", "pass-role"),
-        ("CheckpointConfig", "spot-training"),
-        ("SplitType", "transform-payload"),
         ("DeadLetterConfig", "asynchronous-function"),
         ("Retry", "retries"),
         ("CidrIp", "network-reach"),
@@ -114,8 +112,6 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         (".sync", "sagemaker-integration"),
         ("MemorySize", "drop-memory"),
         ("RecursiveLoop", "recursive-loop"),
-        ("RoleArn", "refused-values"),
-        ("MaximumWindowInMinutes", "refused-values"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
 

@@ -82,6 +82,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("customers", [], "expected one of the keys name, owner, prediction, "),
     ("retraining.without_labels", "floor", "expected keep, or floor beside policy.floor"),
     ("monitors.figures", {}, "expected a figure, since retraining.alarms"),
+    ("rollout.min_instances", 9, "expected max_instances at most, which is"),
     ("name", "gas", "the folder's name 'electricity'"),
 ]
 
