@@ -15,7 +15,7 @@ from millrace.evaluation.gates.bounds import (
     Stability,
 )
 from millrace.evaluation.gates.cases import Cases
-from millrace.evaluation.gates.classes import Auc, MeanCost, Precision, Recall
+from millrace.evaluation.gates.classes import Auc, Precision, Recall
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.gate import Gate, GateSection, Verdict
 from millrace.evaluation.gates.leakage import Leakage
@@ -51,7 +51,6 @@ class Gates(GateSection):
     recall: Recall | None = None
     precision: Precision | None = None
     auc: Auc | None = None
-    mean_cost: MeanCost | None = None
     parts: Parts | None = None
     simple: Simple | None = None
     slices: Slices | None = None

@@ -52,7 +52,6 @@ GATES: dict[str, Any] = {
     "recall": {"at_least": 0.8},
     "precision": {"at_least": 0.8},
     "auc": {"at_least": 0.9},
-    "mean_cost": {"false_positive": 1, "false_negative": 2, "at_most": 0.2},
     "cases": {"rows": [CASE | {"answer": {"value": 1, "probability": {"at_least": 0.9}}}]},
 }
 """Of two classes; the good model keeps them all."""
@@ -73,7 +72,7 @@ def declared_gates(task: str) -> dict[str, Any]:
         return GATES
     found = {**GATES, "value": {**GATES["value"], "worth": WORTHS[task]}}
     found["cases"] = {"rows": [CASE | {"answer": ANSWERS[task]}]}
-    found |= dict.fromkeys(("precision", "auc", "mean_cost"))
+    found |= dict.fromkeys(("precision", "auc"))
     found |= {"fairness": NUMBERS["fairness"]} | (NUMBERS if task == "regression" else {})
     return {name: gate for name, gate in found.items() if gate is not None}
 

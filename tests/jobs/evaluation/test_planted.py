@@ -121,10 +121,6 @@ BAD = {
     "finds few": Planted(gate="recall", graph=lambda _: linear([8.0], [-16.0])),
     "cries wolf": Planted(gate="precision", graph=lambda _: linear([8.0], [16.0])),
     "ranks backwards": Planted(gate="auc", graph=lambda _: linear([-8.0], [8 * EDGE])),
-    "costs too much at its threshold": Planted(
-        gate="mean_cost",
-        bars={"mean_cost": {"false_positive": 1, "false_negative": 20, "at_most": 0.2, "threshold": 0.999}},
-    ),
     "stale data": Planted(gate="freshness", run={"as_of": "2026-07-01T00:00:00Z"}, alone=True),
     "unfair": Planted(gate="fairness", rows=rarely_far_in_b, alone=True),
     "overconfident": Planted(

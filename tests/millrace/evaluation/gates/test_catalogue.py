@@ -51,7 +51,6 @@ DECLARED = Gates.model_validate(
         "recall": {"at_least": 0.6},
         "precision": {"at_least": 0.5},
         "auc": {"at_least": 0.8},
-        "mean_cost": {"false_positive": 1, "false_negative": 5, "at_most": 0.5},
         "cases": {"rows": [{"name": "closed", "reason": "nothing is sold", "row": {"x": 1}, "answer": {"value": 0}}]},
         "stability": {"max_spread": 0.02},
         "freshness": {"max_age_days": 30},
@@ -61,14 +60,14 @@ DECLARED = Gates.model_validate(
 MEASURED = [name for name, gate in DECLARED.declared().items() if gate.evidence]
 NUMBERS = DECLARED.model_copy(
     update={
-        **dict.fromkeys(("calibration", "selective", "recall", "precision", "auc", "mean_cost")),
+        **dict.fromkeys(("calibration", "selective", "recall", "precision", "auc")),
         "slices": Slices(columns=("region",), max_error=45.0),
         "fairness": Fairness(columns=("sex",), max_error_difference=5.0),
         "value": DECLARED.value and DECLARED.value.model_copy(update={"worth": NumberWorth(above=-1, below=-3)}),
     }
 )
 HORIZONS = NUMBERS.model_copy(update={"parts": Parts(margin=0.05, max_coverage_gap=0.1)})
-CLASSES = DECLARED.model_copy(update=dict.fromkeys(("precision", "auc", "mean_cost")))
+CLASSES = DECLARED.model_copy(update=dict.fromkeys(("precision", "auc")))
 GATES: dict[str, Gates] = {"two classes": DECLARED, "classes": CLASSES, "number": NUMBERS, "horizons": HORIZONS}
 """By what is predicted."""
 
@@ -144,7 +143,6 @@ GOOD: dict[str, Any] = {
         "precision": 0.65,
     },
     "intervals": {"recall": near(0.7, 0.02), "precision": near(0.65, 0.02)},
-    "mean_cost": {"threshold": 0.5, "cost": near(0.45, 0.04)},
     "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33}},
     "finite_weights": True,
     "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
@@ -205,8 +203,6 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "finds one class alone": ("classes", "recall", {"metrics": {"macro_recall": 0.59}}),
     "cries wolf": ("two classes", "precision", {"intervals": {"precision": near(0.49, 0.02)}}),
     "ranks as a coin does": ("two classes", "auc", {"metrics": {"auc": 0.5}}),
-    "costs too much": ("two classes", "mean_cost", {"mean_cost": {"cost": near(0.51, 0.02)}}),
-    "cost forgotten": ("two classes", "mean_cost", {"mean_cost": None}),
     "slow": ("two classes", "latency", {"latency_ms": {"p99": 51.0}}),
     "too large": ("two classes", "size", {"size_mb": 10.5}),
     "empty artefact": ("two classes", "size", {"size_mb": 0.0}),
