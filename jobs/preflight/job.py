@@ -14,7 +14,7 @@ import numpy as np
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
 from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
 from millrace.errors import AnswerError, PreflightError
-from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
+from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement, largest_difference
 from millrace.jobs.preflight.container import SERVE, Container, said, started
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> float:
     """Send the rows as JSON, and return the largest difference of an answer from the expected one.
 
-    Raises PreflightError if an answer differs by more than TOLERANCE, or if it is no answer of this version."""
+    Raises PreflightError if an answer is another one, or if it is no answer of this version."""
     content = container.answer(json.dumps({"rows": rows}).encode(), "application/json")
     try:
         document = json.loads(content)
@@ -124,11 +124,7 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
     answers = document.get("predictions")
     if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
         raise PreflightError(f"/invocations: expected predictions, a list of objects, got {answers!r:.200}")
-    if len(answers) != len(rows):
-        raise PreflightError(f"/invocations: expected {len(rows)} answers, got {len(answers)}")
-    for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
-        _check(answer, wanted, where=f"row {number} of {len(rows)}")
-    return largest_difference(answers, expected)
+    return _agreed(container, answers, expected)
 
 
 def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
@@ -154,20 +150,11 @@ def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version
         raise PreflightError(f"{container.where}: {error}") from None
     if (numbers := table[ROW].to_pylist()) != [*range(1, len(rows) + 1)]:
         raise PreflightError(f"{container.where}: expected the rows 1 to {len(rows)} in order, got {numbers!s:.200}")
-    answers = table.to_pylist()
-    for number, (answer, wanted) in enumerate(zip(answers, expected, strict=True), start=1):
-        _check(answer, wanted, where=f"row {number} of {len(rows)} of a transform job")
+    return _agreed(container, table.to_pylist(), expected)
+
+
+def _agreed(container: Container, answers: Rows, expected: Rows) -> float:
+    """The largest difference of the answers from the expected ones. Raises PreflightError if one is above TOLERANCE."""
+    if disagreement := first_disagreement(answers, expected):
+        raise PreflightError(f"{container.where}: {disagreement}")
     return largest_difference(answers, expected)
-
-
-def _check(answer: Mapping[str, Any], expected: Mapping[str, Any], *, where: str) -> None:
-    """Raise PreflightError, which names the field, if a row was rejected or its answer is not the expected one."""
-    if reason := answer.get("rejected"):
-        said = ": ".join(str(reason.get(name)) for name in ("column", "expected"))
-        raise PreflightError(f"{where}: {said} expected, got {reason.get('came')}")
-    for name, value in expected.items():
-        if name not in answer:
-            raise PreflightError(f"{where}: expected the fields {sorted(expected)}, got {sorted(answer)}")
-        if not largest_difference([answer], [{name: value}]) <= TOLERANCE:
-            wanted = f"{value!r} as evaluated, within {TOLERANCE:.0e}"
-            raise PreflightError(f"{where}: {name}: expected {wanted}, got {answer[name]!r}")

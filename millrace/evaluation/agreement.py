@@ -33,6 +33,24 @@ def largest_difference(came: Sequence[Mapping[str, Any]], expected: Sequence[Map
     )
 
 
+def first_disagreement(came: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> str:
+    """The first answer that is not the expected one within TOLERANCE, in words; empty if all are.
+
+    Example: `row 2 of 20: probability: expected 0.25 as evaluated, within 1e-04, got 0.2502`."""
+    if len(came) != len(expected):
+        return f"expected {len(expected)} answers, got {len(came)}"
+    for number, (answer, wanted) in enumerate(zip(came, expected, strict=True), start=1):
+        where = f"row {number} of {len(expected)}"
+        if reason := answer.get("rejected"):
+            return f"{where}: {reason.get('column')}: {reason.get('expected')} expected, got {reason.get('came')}"
+        for name, value in wanted.items():
+            if name not in answer:
+                return f"{where}: expected the fields {sorted(wanted)}, got {sorted(answer)}"
+            if not _difference(answer[name], value) <= TOLERANCE:
+                return f"{where}: {name}: expected {value!r} as evaluated, within {TOLERANCE:.0e}, got {answer[name]!r}"
+    return ""
+
+
 def _difference(came: object, expected: object) -> float:
     if isinstance(came, list) and isinstance(expected, list) and len(came) == len(expected):
         return max(map(_difference, came, expected), default=0.0)

@@ -57,12 +57,17 @@ def test_the_model_that_was_evaluated_passes(challenger, load, event):
 @pytest.mark.parametrize(
     ("version", "expected", "came", "words"),
     [
-        ("1", EXPECTED, [0.25, 0.8752], "largest difference"),
+        (
+            "1",
+            EXPECTED,
+            [0.25, 0.8752],
+            "row 2 of 2: probability: expected 0.875 as evaluated, within 1e-04, got 0.8752",
+        ),
         ("7", EXPECTED, EXPECTED, "version 7 answered"),
         ("1", EXPECTED, [0.25], "expected 2 answers, got 1"),
-        ("1", EXPECTED, [None, 0.875], "a number is missing"),
+        ("1", EXPECTED, [None, 0.875], "row 1 of 2: probability: expected 0.25 as evaluated, within 1e-04, got None"),
         ("1", [], [], ""),  # no rows are no proof
-        ("1", ["up", "down"], ["up", "up"], ""),
+        ("1", ["up", "down"], ["up", "up"], "row 2 of 2: value: expected 'down'"),
         ("1", ["up", "down"], ["up", "down"], None),
     ],
 )

@@ -199,11 +199,11 @@ BROKEN_GRAPHS = {
     ),
     "answers that are no numbers": (
         {"make": lambda: artefact_of(logistic(end="Sqrt"))},
-        r"PreflightError: row 1 of 4: prediction: a finite number in its range expected, got another",
+        r"PreflightError: /invocations: row 1 of 4: prediction: a finite number in its range expected, got another",
     ),
     "the other class": (
         {"make": lambda: artefact_of(logistic(sign=-1))},
-        r"PreflightError: row 1 of 4: value: expected 0 as evaluated, within 1e-04, got 1",
+        r"PreflightError: /invocations: row 1 of 4: value: expected 0 as evaluated, within 1e-04, got 1",
     ),
 }
 BROKEN_IMAGES = {
@@ -246,7 +246,7 @@ BROKEN_IMAGES = {
     ),
     "fields of another task": (
         {"command": answers(json.dumps({"model_version": "3", "predictions": [{"value": 0}] * 4}).encode())},
-        r"row 1 of 4: expected the fields \['confidence', 'probability', 'value'\], got \['value'\]",
+        r"/invocations: row 1 of 4: expected the fields \['confidence', 'probability', 'value'\], got \['value'\]",
     ),
     "a transform that takes JSON alone": (
         {"command": as_transform("del os.environ['SAGEMAKER_BATCH']")},
@@ -262,7 +262,7 @@ BROKEN_IMAGES = {
     ),
     "a transform that answers something else": (
         {"command": as_transform(OTHER_VALUES)},
-        r"row 1 of 4 of a transform job: value: expected 0 as evaluated, within 1e-04, got 1",
+        r"/invocations of a transform job: row 1 of 4: value: expected 0 as evaluated, within 1e-04, got 1",
     ),
     "a sample of other bytes": (
         {"sample_digest": "0" * 64},
