@@ -21,7 +21,7 @@ FUNCTIONS = sorted(path.parent.name for path in Path(__file__).resolve().parents
 for declared in ("consumers", "jobs", "pull", "sources", "stream"):
     FUNCTIONS.remove(declared)  # in no template where nobody declares it, and nobody waits for it
 PREFIX = "millrace-local-"
-HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "torch"}
+HEAVY = {"awswrangler", "mlflow", "pandas", "sagemaker", "tokenizers", "torch"}
 """What no function loads before it is called."""
 RUNTIME = {
     **dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), "eu-west-1"),

@@ -23,8 +23,8 @@ from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
+from tests.jobs.training.inputs import NUMBERS
 
-NUMBERS = (TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),)
 PAST = (TensorSpec(name="past", dtype="float32", shape=(24, 1)),)
 TASKS = (Regression(), Interval(quantiles=(0.1, 0.9)), Binary(), Multiclass(classes=("a", "b")))
 SHORT: dict[str, Any] = {"epochs": 1, "batch_size": 256, "learning_rate": 1e-5, "trees": "best"}

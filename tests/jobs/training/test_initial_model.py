@@ -13,17 +13,15 @@ from safetensors.torch import save
 from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive, write_archive
 from millrace.errors import ArtefactError, SettingsError
 from millrace.features.number import Number
-from millrace.features.signature import TensorSpec
 from millrace.jobs.runtime import TrainingPlaces
 from millrace.jobs.training.initial_model import initial_model
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Trained, TrainingInputs, train
 from millrace.messages.training_job import WEIGHTS_CHANNEL
-from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.initial_model import InitialModel
-from millrace.tasks.binary import Binary
 from millrace.workload.training import InitialWeights, Training
 from tests import builders
+from tests.jobs.training.inputs import training_inputs
 
 URI = "s3://models/rows/1/model.tar.gz"
 FEATURES = tuple(Number(name=name) for name in "abc")
@@ -36,15 +34,8 @@ def examples(rows: int, seed: int) -> Resident:
 
 
 def inputs(rows: int, **parameters: object) -> TrainingInputs:
-    given = {"hidden": (32,), "epochs": 15, "batch_size": 64, "learning_rate": 0.02, "dropout": 0.0, "patience": 15}
-    return TrainingInputs(
-        parameters=Feedforward(**given | parameters),
-        signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
-        task=Binary(),
-        train=examples(rows, 0),
-        validation=examples(500, 5),
-        identity="inputs",
-    )
+    given = {"hidden": (32,), "epochs": 15, "learning_rate": 0.02, "dropout": 0.0, "patience": 15, "seed": 0}
+    return training_inputs(examples(rows, 0), examples(500, 5), **given | parameters)
 
 
 @pytest.fixture(scope="module")

@@ -21,37 +21,19 @@ from millrace.jobs.runtime import Stopped
 from millrace.jobs.training import checkpoint
 from millrace.jobs.training.average import Average
 from millrace.jobs.training.choice import BOUNDS, fit_temperature
-from millrace.jobs.training.loader import Resident
-from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs, train
+from millrace.jobs.training.loop import TrainingInputs, train
 from millrace.jobs.training.trial import Judged, _compared, _standard_error
 from millrace.models.cnn.declaration import Cnn
-from millrace.models.feedforward.declaration import Feedforward
 from millrace.models.parameters import Schedule
 from millrace.models.predictor import build
-from millrace.tasks.binary import Binary
+from tests.jobs.training.inputs import assert_equal, training_inputs
 
 Tensors = dict[str, torch.Tensor]
 
 
-def examples(rows: int, seed: int) -> Resident:
-    """Class 1 where the first column is above the product of the others, and some noise."""
-    x_NF = torch.randn(rows, 3, generator=torch.Generator().manual_seed(seed))
-    noise = 0.3 * torch.randn(rows, generator=torch.Generator().manual_seed(seed + 1))
-    target_N = (x_NF[:, 0] > x_NF[:, 1] * x_NF[:, 2] + noise).float()
-    return Resident(tensors={"numbers": x_NF}, target_N=target_N)
-
-
 @pytest.fixture
 def inputs() -> TrainingInputs:
-    parameters = Feedforward(hidden=(16,), epochs=6, batch_size=64, learning_rate=0.01, patience=3, dropout=0.2, seed=3)
-    return TrainingInputs(
-        parameters=parameters,
-        signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
-        task=Binary(),
-        train=examples(650, 0),
-        validation=examples(300, 5),
-        identity="inputs",
-    )
+    return training_inputs()
 
 
 @pytest.fixture(params=["plain", "images", *get_args(Schedule)])
@@ -78,18 +60,6 @@ def of_images(inputs: TrainingInputs) -> TrainingInputs:
 
 def changed(inputs: TrainingInputs, **parameters: object) -> TrainingInputs:
     return dataclasses.replace(inputs, parameters=inputs.parameters.model_copy(update=parameters))
-
-
-def assert_equal(one: Trained, other: Trained) -> None:
-    """Bit by bit, but for the clock."""
-    mine, others = one.predictor.state_dict(), other.predictor.state_dict()
-    assert mine.keys() == others.keys()
-    assert all(torch.equal(mine[name], others[name]) for name in mine)
-    assert [_figures(epoch) for epoch in one.history] == [_figures(epoch) for epoch in other.history]
-
-
-def _figures(epoch: Epoch) -> tuple[float, ...]:
-    return epoch.epoch, epoch.train_loss, epoch.validation_loss, epoch.validation_error
 
 
 def test_learns(inputs: TrainingInputs) -> None:

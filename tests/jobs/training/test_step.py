@@ -15,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from millrace.errors import TrainingError, WorkloadError
-from millrace.features.signature import TensorSpec
 from millrace.jobs.training import loop, loss
 from millrace.jobs.training.loader import PIECE, PIECE_BYTES, Batch, Resident, Streamed, place
-from millrace.jobs.training.loop import Trained, TrainingInputs, train
+from millrace.jobs.training.loop import Trained, train
 from millrace.jobs.training.loss import Loss
 from millrace.jobs.training.processes import Processes
 from millrace.jobs.training.step import WARM, Compute, Step
@@ -30,29 +29,9 @@ from millrace.tasks.multiclass import Multiclass
 from millrace.tasks.multilabel import Multilabel
 from millrace.tasks.regression import Regression
 from millrace.tasks.task import Task
+from tests.jobs.training.inputs import NUMBERS, assert_equal, examples, training_inputs
 
-
-def rows(count: int, seed: int) -> Resident:
-    x_NF = torch.randn(count, 3, generator=torch.Generator().manual_seed(seed))
-    return Resident(tensors={"numbers": x_NF}, target_N=(x_NF[:, 0] > x_NF[:, 1]).float())
-
-
-INPUTS = TrainingInputs(
-    parameters=Feedforward(
-        hidden=(16,), epochs=3, batch_size=64, learning_rate=0.01, dropout=0.2, seed=3, schedule="cosine", ema=0.9
-    ),
-    signature=(TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),),
-    task=Binary(),
-    train=rows(650, 0),
-    validation=rows(300, 5),
-    identity="inputs",
-)
-
-
-def assert_equal(one: Trained, other: Trained) -> None:
-    mine, others = one.predictor.state_dict(), other.predictor.state_dict()
-    assert all(torch.equal(mine[name], others[name]) for name in mine)
-    assert [epoch.train_loss for epoch in one.history] == [epoch.train_loss for epoch in other.history]
+INPUTS = training_inputs(epochs=3, schedule="cosine", ema=0.9)
 
 
 class Recorder:
@@ -174,7 +153,7 @@ def test_few_rows_of_large_inputs_are_judged_at_once() -> None:
     sizes = [len(piece.target_B) for piece in images.pieces()]
     assert max(sizes) * 64 * 64 <= PIECE_BYTES
     assert torch.equal(torch.cat([piece.target_B for piece in images.pieces()]), images.target_N)
-    numbers = [len(piece.target_B) for piece in rows(20_000, 0).pieces()]
+    numbers = [len(piece.target_B) for piece in examples(20_000, 0).pieces()]
     assert numbers == [PIECE, PIECE, 20_000 - 2 * PIECE]
     large = Resident(tensors={"image": torch.zeros(2, PIECE_BYTES, dtype=torch.uint8)}, target_N=torch.zeros(2))
     assert [len(piece.target_B) for piece in large.pieces()] == [1, 1], "one at least"
@@ -257,7 +236,6 @@ def test_several_processes_do_not_try_again(together: Processes, tries: int) -> 
     assert len(tried) == tries
 
 
-SIGNATURE = (TensorSpec(name="numbers", dtype="float32", shape=(3,), optional=(False,) * 3),)
 THREE = Multiclass(classes=("a", "b", "c"))
 RAW_NW = torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
 LABELS = torch.arange(40) % 7 % 3  # 17, 12 and 11 of the classes
@@ -265,7 +243,7 @@ LABELS = torch.arange(40) % 7 % 3  # 17, 12 and 11 of the classes
 
 def losses(task: Task, target_N: Tensor, **parameters: object) -> Loss:
     declared = Feedforward(**parameters)
-    return loss.declare(declared, build(declared, SIGNATURE, task.objective), target_N)
+    return loss.declare(declared, build(declared, NUMBERS, task.objective), target_N)
 
 
 def test_without_more_it_is_the_loss_of_the_predictor() -> None:
@@ -317,7 +295,7 @@ def test_each_of_several_labels_is_smoothed_as_the_only_one_is() -> None:
 def test_probabilities_are_judged_by_the_log_loss_whatever_trained_them() -> None:
     for task, target_N in ((Binary(), (LABELS > 0).float()), (THREE, LABELS)):
         other = replace(task.objective, loss="mse_loss")
-        predictor, raw_NW = build(Feedforward(), SIGNATURE, other), RAW_NW[:, : other.width]
+        predictor, raw_NW = build(Feedforward(), NUMBERS, other), RAW_NW[:, : other.width]
         assert torch.equal(
             predictor.log_loss(raw_NW, target_N), losses(task, target_N).predictor.loss(raw_NW, target_N)
         )

@@ -199,7 +199,7 @@ def test_the_row_kept_whole_is_the_row_and_without_any_part_the_reference() -> N
     assert not base["categories"].any()
 
 
-@pytest.mark.parametrize("text", ["The film was good, and GOOD again: not late", "é", "  ", "a b a b a"])
+@pytest.mark.parametrize("text", ["The film was good, and GOOD again: not late", "é", "  ", "a b \ud83d b a"])
 def test_each_id_of_a_text_has_its_word(text: str) -> None:
     table = pa.table({"note": TEXTS})
     for encoder in (Text(name="note").fit(table), Tokens(name="note").fit(table)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import random
+import os
+import subprocess
+import sys
 
 import pyarrow as pa
 import pytest
@@ -74,11 +76,23 @@ def test_the_pieces_of_a_text_are_its_characters_in_order() -> None:
         assert "".join(pieces).replace(START, " ").strip() == text
 
 
-def test_the_order_of_the_rows_does_not_matter() -> None:
-    texts = [*LOWER, "a rose is a rose is a rose"] * 3
-    first = fitted_of_tokens(texts)
-    for seed in range(3):
-        assert fitted_of_tokens(random.Random(seed).sample(texts, len(texts))) == first
+LEARN = """
+import random, sys
+import pyarrow as pa
+from millrace.features.tokens import Tokens
+texts = open("README.md").read().splitlines() * 3
+random.Random(sys.argv[1]).shuffle(texts)
+print(Tokens(name="text").fit(pa.table({"text": texts})))
+"""
+
+
+def test_neither_the_order_of_the_rows_nor_the_number_of_threads_matters() -> None:
+    command = [sys.executable, "-c", LEARN]
+    runs = [
+        subprocess.run([*command, threads], env=os.environ | {"RAYON_NUM_THREADS": threads}, stdout=-1, check=True)
+        for threads in "124"
+    ]
+    assert len({run.stdout for run in runs}) == 1
 
 
 def test_padding_follows_and_a_long_text_is_cut() -> None:
