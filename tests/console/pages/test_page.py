@@ -141,10 +141,6 @@ STOP = WIDTH - RIGHT
 RECORDED_TIME_AXIS = Path(__file__).parents[1] / "recorded/charts"
 
 
-def days(scale: Scale) -> tuple[date, date]:
-    return date.fromordinal(int(scale.low)), date.fromordinal(int(scale.high))
-
-
 @pytest.mark.parametrize("length", [1, 5, 7, 20, 45, 61, 90, 181, 300, 400, 800, 2000, 9000])
 @pytest.mark.parametrize("first", [date(2024, 7, 1), date(2024, 7, 13), date(2023, 12, 31)])
 def test_labels_have_room(first: date, length: int) -> None:

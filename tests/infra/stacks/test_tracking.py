@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -19,12 +18,6 @@ from tests.credentials import KEYS
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
 OF_AN_APP = pytest.mark.night("by day an app")
-Resources = dict[str, dict[str, Any]]
-
-
-def tracking(resources: Resources) -> Resources:
-    """What is named after the recording of runs."""
-    return {key: one for key, one in resources.items() if "racking" in key or "trainingended" in key.replace("-", "")}
 
 
 def test_what_is_no_mlflow_is_refused() -> None:

@@ -24,7 +24,6 @@ from tests.millrace.evaluation.gates.test_catalogue import DECLARED
 from tests.plant import Plant, plant_label, plant_model, plant_rows, write_plant
 
 FEATURES = ("load", "extra", "kind", "open")
-TIMES: dict[str, float] = {"binary": 8.0, "multiclass": 8.0, "regression": 1.0}
 EDGE = 0.6745
 """Half of the loads are nearer to 0."""
 CASE: dict[str, Any] = {

@@ -28,8 +28,6 @@ from millrace.models.parameters import Schedule
 from millrace.models.predictor import build
 from tests.jobs.training.inputs import assert_equal, training_inputs
 
-Tensors = dict[str, torch.Tensor]
-
 
 @pytest.fixture
 def inputs() -> TrainingInputs:

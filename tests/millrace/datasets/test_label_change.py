@@ -112,7 +112,6 @@ WORKLOAD = load_workload(WORKLOADS / "air_quality")
 FEATURES = catalogue.declare(WORKLOAD.prediction.features, load_contract(WORKLOADS / "air_quality").rows)
 HOURS = pq.read_table(WORKLOADS / "air_quality" / "sample" / "beijing_pm25.parquet").slice(0, 24 * 200)
 CUT = np.datetime64("2011-06-01T00")
-DAY = np.timedelta64(24, "h")
 OTHER = 1e6
 """In place of every number that is measured after the cut."""
 

@@ -153,7 +153,6 @@ SHAPE = ColumnShape(
     answer=Binary().answer,
     measures=("x.y",),
 )
-LATER = replace(DECISION, inferred_at=DECISION.inferred_at + timedelta(seconds=3), latency_ms=3.0)
 LINE = to_line(DECISION)
 
 

@@ -19,8 +19,6 @@ from millrace.tasks.binary import Binary
 
 ROWS, IDS = 64, 30
 NOTE = TensorSpec(name="note", dtype="int64", shape=(8,), cardinalities=(IDS,))
-PAST = TensorSpec(name="past", dtype="float32", shape=(6, 2))
-NUMBERS = TensorSpec(name="numbers", dtype="float32", shape=(2,), optional=(False, False))
 
 
 def rows(signature: Signature, seed: int = 0) -> dict[str, Tensor]:
