@@ -73,8 +73,9 @@ class DropRule:
         value = self.value(totals)
         if math.isnan(value) or OPERATORS[self.operator](value, self.bounds):
             return ""
-        expected, of = " and ".join(f"{bound:.12g}" for bound in self.bounds), self.column and f" of {self.column}"
-        return f"{self.metric}{of}: expected {self.operator} {expected} {self.unit}".rstrip() + f", came {value:.6g}"
+        bounds, of = " and ".join(f"{bound:.12g}" for bound in self.bounds), self.column and f" of {self.column}"
+        must = re.sub("([A-Z])", lambda capital: f" {capital[1].lower()}", self.operator)
+        return f"{self.metric}{of} {must} {bounds} {self.unit}".rstrip() + f", came {value:.6g}"
 
 
 def of_rows(rule: Mapping[str, Any]) -> DropRule:

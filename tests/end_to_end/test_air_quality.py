@@ -247,7 +247,7 @@ def test_a_file_in_milligrams_waits_until_a_person_decides(lived: Lived, monkeyp
         driver.put("training", f"{name}.parquet", sink.getvalue())
     lived.cloud.wait(timeout_s=90)
     told = [mail for mail in mails(lived.cloud) if mail.startswith("HELD: training of air_quality")]
-    assert ["mean of pm2.5: expected mustBeBetween 1 and 900, came 0." in mail for mail in told] == [True, True]
+    assert ["mean of pm2.5 must be between 1 and 900, came 0." in mail for mail in told] == [True, True]
     # What is right goes in meanwhile, with hours of the files that wait.
     driver.put("training", "right.parquet", HOURS.parquet(FEBRUARY + 14 * DAY, FEBRUARY + 18 * DAY))
     lived.cloud.wait(timeout_s=90)

@@ -36,7 +36,7 @@ def test_a_drop_waits_for_a_person_whose_word_holds_when_it_comes_again(
     for name, content in drops.items():
         first, again = (ingest.run("training", name, content, requester="account 1") for _ in range(2))
         assert (first["held"], again["held"], first["sent_by"]) == ("held", "again", "account 1")
-        assert first["held_for"].startswith("rowCount: expected mustBeGreaterThan 100 rows, came ")
+        assert first["held_for"].startswith("rowCount must be greater than 100 rows, came ")
         assert (first["rows_accepted"], first["rows_quarantined"]) == (0, 0)
     assert ingest.quarantined() == []
     held = {one.object.key.rpartition("/")[2]: one for one in HeldDrop.every(state).values()}

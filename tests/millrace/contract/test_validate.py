@@ -124,10 +124,10 @@ RULES = (
     ("cells", "broken"),
     [
         ([0.5] * 11 + [None, 2.0], []),
-        ([0.5] * 3, ["rowCount: expected mustBeBetween 4 and 20 rows, came 3"]),
-        ([0.5] * 9 + [None], ["nullValues of x: expected mustBeLessThan 10 percent, came 10"]),
-        ([0.5] * 8 + [2.0, 3.0], ["invalidValues of x: expected mustBeLessOrEqualTo 1 rows, came 2"]),
-        ([0.75] * 10, ["mean of x: expected mustBeBetween 0 and 0.6, came 0.75"]),
+        ([0.5] * 3, ["rowCount must be between 4 and 20 rows, came 3"]),
+        ([0.5] * 9 + [None], ["nullValues of x must be less than 10 percent, came 10"]),
+        ([0.5] * 8 + [2.0, 3.0], ["invalidValues of x must be less or equal to 1 rows, came 2"]),
+        ([0.75] * 10, ["mean of x must be between 0 and 0.6, came 0.75"]),
     ],
 )
 def test_a_drop_is_judged_whole_by_its_good_rows_and_how_many_are_bad(cells: list[Any], broken: list[str]) -> None:
