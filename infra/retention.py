@@ -37,6 +37,7 @@ RETENTION: Mapping[str, Mapping[str, Retention]] = {
         "training": Retention(because="The original of every row, from which the tables can be made again"),
         "labels": Retention(because="The original of every label"),
         "objects": Retention(because="The original of every image"),
+        "erased": Retention(because="The rest of an original, of which a person was erased", old_days=1),
         "scoring": Retention(because="Its predictions are delivered", days=YEAR_DAYS),
     },
     "lake": {

@@ -20,7 +20,7 @@ MillraceError
 ├── RefusedError            a call is refused as a whole: no row of it is answered
 ├── DecisionError           a line is not a decision
 ├── ReviewError             a person's answer does not suit the decision, or the decision is not this person's to answer
-├── WithdrawalError         a withdrawal names no key and no drop of the tables
+├── WithdrawalError         a withdrawal names no drop of the tables, or a key erases nobody
 ├── QueueError              a queue or the bus refused messages that must not be lost
 ├── ConsumerError           a consumer has not taken decisions; they are sent to it again
 │   └── DocumentsRefusedError  it has taken the others, and refuses some for what they hold
@@ -159,7 +159,9 @@ class ReviewError(MillraceError):
 
 
 class WithdrawalError(MillraceError):
-    """A withdrawal names no key and no drop that the tables know. The message says what was expected and what came."""
+    """A withdrawal names no drop that the tables know, or a person cannot be erased by this key.
+
+    The message says what was expected and what came, but for the cell of the key."""
 
 
 class QueueError(MillraceError):

@@ -15,7 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
-from millrace.console.cli.data import data, withdraw
+from millrace.console.cli.data import data
+from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
 from millrace.console.cli.local import clock, down, up
@@ -58,7 +59,7 @@ PANELS = {
         demo,
         down,
     ),
-    "Records": (decisions, why, quarantine, query, withdraw, mcp),
+    "Records": (decisions, why, quarantine, query, erase, mcp),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():

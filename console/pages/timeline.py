@@ -9,7 +9,6 @@ from itertools import starmap
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
 from millrace.console.presenters.monitor import explain, monitor_run_before
 from millrace.console.presenters.presenter import RunSummary, TimelineEntry
-from millrace.console.queries.audit import what_of
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.monitoring import AlarmRaised
 from millrace.console.queries.report import WorkloadReport
@@ -50,7 +49,7 @@ def _with_withdrawals(
 
 def _withdrawal(at: datetime, one: RowsWithdrawn) -> TimelineEntry:
     gone = f"{count(one.rows, 'row')} and {count(one.labels, 'label')}"
-    return TimelineEntry(at=at, what=f"{what_of(one)} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
+    return TimelineEntry(at=at, what=f"{one.drop} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:

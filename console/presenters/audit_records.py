@@ -7,7 +7,6 @@ from typing import Any
 
 from millrace.console.presenters.gates import compared
 from millrace.console.presenters.train import extent, warnings_of
-from millrace.console.queries.audit import what_of
 from millrace.console.queries.executions import failure_of
 from millrace.console.queries.runs import short_name
 from millrace.console.words import count, day, first_few
@@ -78,7 +77,7 @@ def _removed(details: ResourcesRemoved) -> str:
 def _withdrawn(details: RowsWithdrawn) -> str:
     gone = f"{count(details.rows, 'row')} and {count(details.labels, 'label')}"
     again = f", {count(details.relabelled, 'row')} with the earlier label again" if details.relabelled else ""
-    return f"{what_of(details)}: {gone} withdrawn{again}: {details.reason}"
+    return f"{details.drop}: {gone} withdrawn{again}: {details.reason}"
 
 
 def _corrected(details: Corrections) -> str:
@@ -125,6 +124,7 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.RETRAIN_REFUSED: _retraining,
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
+    AuditEvent.ROWS_ERASED: lambda of: f"{sum(one.removed for one in of.stores)} of {of.pseudonym[:16]}: {of.reason}",
     AuditEvent.LABELS_CORRECTED: _corrected,
     **dict.fromkeys(
         (AuditEvent(f"{table}.{status}") for table in ("rows", "labels") for status in ("accepted", "refused")), _held

@@ -12,7 +12,7 @@ from typing import Any
 from millrace.console.environment import Environment
 from millrace.console.words import column
 from millrace.errors import AuditChainError, EnvironmentNotFoundError
-from millrace.messages.audit import AuditEvent, RowsWithdrawn
+from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
 from millrace.state import audit
 from millrace.state.audit import Record
@@ -51,11 +51,6 @@ def find_records(
         raise EnvironmentNotFoundError(
             f"expected the table {table} in this account and region, got none: stage {stage} is not deployed"
         ) from None
-
-
-def what_of(details: RowsWithdrawn) -> str:
-    """What was withdrawn: `training/1996-05.parquet`, or `key` and the first digits of the key's pseudonym."""
-    return f"key {details.pseudonym[:16]}" if details.pseudonym else details.drop.partition("/")[2]
 
 
 READERS = 16

@@ -17,7 +17,7 @@ from millrace.contract.schema import SOURCE
 from millrace.datasets.journal import Journal
 from millrace.datasets.table_versions import TableVersion, table_versions
 from millrace.errors import EnvironmentNotFoundError
-from millrace.messages.audit import RowsWithdrawn
+from millrace.messages.audit import RowsErased, RowsWithdrawn
 from millrace.names import TABLES, WorkloadNames
 
 
@@ -53,7 +53,7 @@ def find_sources(environment: Environment, names: WorkloadNames, where: str) -> 
 def with_people(
     environment: Environment, names: WorkloadNames, versions: Iterable[TableVersion]
 ) -> Iterator[dict[str, Any]]:
-    """Each version with `by`: who dropped its file or withdrew its rows, "" if nobody knows."""
+    """Each version with `by`: who dropped its file, or withdrew or erased its rows, "" if nobody knows."""
     records = audit_of(environment, names)
-    people = {one.cause: one.details.by for one in records if isinstance(one.details, RowsWithdrawn)}
+    people = {one.cause: one.details.by for one in records if isinstance(one.details, RowsErased | RowsWithdrawn)}
     yield from (asdict(version) | {"by": people.get(version.cause, version.by)} for version in versions)

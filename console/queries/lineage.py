@@ -56,7 +56,7 @@ from millrace.consumers.next_workload import NextWorkload, before_chain, chained
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Column
 from millrace.datasets.journal import Journal, JournalEntry
-from millrace.datasets.versions import Pin, data_digest
+from millrace.datasets.versions import ERASED, Pin, data_digest
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import LocatedDecision
@@ -202,7 +202,10 @@ class Chain:
         metadata = read_metadata(self.environment, self.names, "rows")
         pin = Pin.of(metadata, tag) if metadata is not None else None
         if metadata is None or pin is None or str(pin.rows) != wanted:
-            yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {pin.rows if pin else 'nothing'}")
+            points = pin.rows if pin else "nothing"
+            if metadata and f"{ERASED}{tag}" in metadata.properties:
+                points = "nothing: rows of it were erased, so it cannot be made again"
+            yield broken("dataset version", f"{tag} @ {wanted}", f"the tag points to {points}")
             return
         rows = f"{int(self.package.metadata['rows']):,} rows"
         journal = Journal.of_metadata(metadata, partial(read_object, self.s3))

@@ -14,7 +14,6 @@ DECLARED = Declared(
         Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
         Grant("iceberg.remove_manifests", *TABLES),
         Grant("state_table.append_audit"),
-        Grant("state_table.own_items", may="GetItem PutItem"),
         Grant("state_table.write_known_keys", given.workload.known_keys),
     ],
 )

@@ -31,9 +31,16 @@ class Bucket:
 
     def find(self, names: WorkloadNames, *folders: str) -> Statement:
         """List the objects below the folders."""
-        self._check(folders)
-        prefixes = {"StringLike": {"s3:prefix": [f"{names.workload}/{folder}/*" for folder in folders]}}
-        return resource("s3", names.platform.bucket_arn(self.purpose), where=prefixes).may("ListBucket")
+        return self._listed(names, folders).may("ListBucket")
+
+    def look_at(self, names: WorkloadNames, *folders: str) -> list[Statement]:
+        """List and get every version of the objects below the folders."""
+        return [self._listed(names, folders).may("ListBucketVersions"), self.read_versions(names, *folders)]
+
+    def erase(self, names: WorkloadNames, *folders: str) -> list[Statement]:
+        """Look at every version of the objects below the folders, and delete each for good."""
+        deleted = self.below(names, *folders).may("DeleteObject", "DeleteObjectVersion")
+        return [*self.look_at(names, *folders), deleted]
 
     def below(self, names: WorkloadNames, *folders: str) -> Resource:
         """Everything below the folders. Raises ValueError for a folder that `folders` does not explain."""
@@ -44,6 +51,11 @@ class Bucket:
     def arn(self, names: WorkloadNames, path: str) -> str:
         """The ARN of `<workload>/<path>`."""
         return f"{names.platform.bucket_arn(self.purpose)}/{names.workload}/{path}"
+
+    def _listed(self, names: WorkloadNames, folders: Sequence[str]) -> Resource:
+        self._check(folders)
+        prefixes = {"StringLike": {"s3:prefix": [f"{names.workload}/{folder}/*" for folder in folders]}}
+        return resource("s3", names.platform.bucket_arn(self.purpose), where=prefixes)
 
     def _check(self, folders: Sequence[str]) -> None:
         if unknown := sorted({folder.split("/")[0] for folder in folders} - self.folders.keys()):
@@ -123,6 +135,7 @@ LANDING = Bucket(
         "labels": "Labels come late in files that their sender names; the feed's folder is all that is known before",
         "scoring": "A file to score is named by who asks; the feed's folder is all that is known before",
         "objects": "A manifest names the objects of its images; the folder is all that is known before",
+        "erased": "What an erasure has left of a dropped file is named as the file was",
     },
 )
 LAKE = Bucket(

@@ -91,7 +91,8 @@ def table_versions(
 def _what(entry: JournalEntry, folder: str, names: Mapping[str, str]) -> str:
     name = entry.key.removeprefix(folder)
     if notes.WITHDRAWN in entry.notes:
-        return f"withdrawal of {entry.notes.get(notes.WITHDRAWN_DROP, 'a key').removeprefix(folder)}"
+        drop = entry.notes.get(notes.WITHDRAWN_DROP, "")
+        return f"withdrawal of {drop.removeprefix(folder)}" if drop else "erasure of a person"
     if same := entry.notes.get(notes.ALIAS):
         return f"{name}: the bytes of {key_of_version(same).removeprefix(folder)}"
     if notes.SUPERSEDED in entry.notes:

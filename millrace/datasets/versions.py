@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +26,10 @@ HELD = "-held"
 """How the tag of rows ends that no training reads: it is held until a person accepts what has become of the labels."""
 LABELS_OF = "millrace.labels-of."
 """The property of `rows` with the snapshot of `labels` that a tag has pinned is named so, with the tag behind it."""
+
+ERASED = "millrace.erased."
+"""The property of `rows` with the snapshot of a version that lost rows by an erasure is named so, with its tag behind.
+The tag and the snapshots are gone, and nothing can be trained on it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +83,11 @@ def pins(rows: TableMetadata) -> dict[str, Pin]:
 
 
 def pinned(lake: Lake, tag: str) -> DatasetVersion | None:
-    """The version that has this tag already, or None."""
+    """The version that has this tag already, or None. Raises SnapshotError if rows of it were erased."""
     iceberg = lake.find("rows")
     found = Pin.of(iceberg.metadata, tag) if iceberg is not None else None
+    if iceberg is not None and f"{ERASED}{tag}" in iceberg.properties:
+        raise SnapshotError(f"dataset version {tag}: expected its rows, some were erased; a new run is without them")
     return _describe(lake, iceberg, found, tag) if iceberg is not None and found is not None else None
 
 
@@ -110,6 +117,21 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
             return None
 
     return until_won(commit, f"{lake.names.table('rows')}: expected the tag {tag}")
+
+
+def unpin_erased(lake: Lake, tags: Collection[str]) -> None:
+    """Remove the tags, and say by properties which snapshots they had. Raises ConflictError as `pin`."""
+    from pyiceberg.table.update.snapshot import ManageSnapshots
+
+    def commit() -> bool | None:
+        iceberg = lake.open("rows")
+        transaction = iceberg.transaction()
+        for tag in set(tags) & set(iceberg.metadata.refs):
+            transaction.set_properties({f"{ERASED}{tag}": str(iceberg.metadata.refs[tag].snapshot_id)})
+            ManageSnapshots(transaction).remove_tag(tag).commit()
+        return try_commit(transaction) or None
+
+    until_won(commit, f"{lake.names.table('rows')}: expected the tags to go")
 
 
 def _describe(lake: Lake, rows: IcebergTable, pin: Pin, tag: str) -> DatasetVersion:

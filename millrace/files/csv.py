@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -179,7 +179,7 @@ def _wrong_encoding(header: bytes, form: CsvForm) -> DropError | None:
 def names_of(line: bytes, form: CsvForm) -> list[str]:
     """The cells of a header, without the spaces around them. Raises DropError `columns` if it is not one record."""
     try:
-        cells = next(_reader(raw_text(line).rstrip("\r"), form, strict=False))
+        cells = next(reader_of([raw_text(line).rstrip("\r")], form, strict=False))
     except csv.Error as error:
         # A file with lines that end in carriage returns alone is one line.
         got = f"{truncate(raw_text(line))} ({_in_words(error, raw_text(line))})"
@@ -187,11 +187,12 @@ def names_of(line: bytes, form: CsvForm) -> list[str]:
     return [cell.strip() for cell in cells]
 
 
-def _reader(text: str, form: CsvForm, *, strict: bool) -> Iterator[list[str]]:
+def reader_of(lines: Iterable[str], form: CsvForm, *, strict: bool) -> Iterator[list[str]]:
+    """The cells of each record of the lines."""
     # Spaces around a cell do not count: a quotation mark behind a delimiter and spaces opens a quoted cell.
     if not form.quote:
-        return csv.reader([text], delimiter=form.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=True)
-    return csv.reader([text], delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=True, strict=strict)
+        return csv.reader(lines, delimiter=form.delimiter, quoting=csv.QUOTE_NONE, skipinitialspace=True)
+    return csv.reader(lines, delimiter=form.delimiter, quotechar=form.quote, skipinitialspace=True, strict=strict)
 
 
 def _read_block(block: bytes, line: int, width: int, form: CsvForm, limits: Limits, *, last: bool) -> _Block:
@@ -327,7 +328,7 @@ def _cells(lines: list[bytes], width: int, form: CsvForm) -> list[str] | RuleVio
         text = b"\n".join(lines).removesuffix(b"\r").decode()
         if "\0" in text:
             return of_line(Reason.ENCODING, "text", "a NUL")
-        cells = next(_reader(text, form, strict=True))
+        cells = next(reader_of([text], form, strict=True))
     except UnicodeDecodeError as error:
         return of_line(Reason.ENCODING, form.encoding.upper(), repr(error.object[error.start : error.end]))
     except (csv.Error, StopIteration) as error:
@@ -339,7 +340,8 @@ def is_well_quoted(lines: list[bytes], form: CsvForm) -> bool:
     """Whether each quote of the record opens or closes a cell, or is doubled within one."""
     # Any bytes are texts in latin-1, and a NUL would be an error of its own: only the quotes matter here.
     try:
-        next(_reader(b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1"), form, strict=True))
+        text = b"\n".join(lines).removesuffix(b"\r").replace(b"\0", b"?").decode("latin-1")
+        next(reader_of([text], form, strict=True))
     except (csv.Error, StopIteration):
         return False
     return True

@@ -11,7 +11,7 @@ from millrace.messages.monitor import FloorReport, PromiseReport
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
-from millrace.messages.withdrawal import Withdrawn
+from millrace.messages.withdrawal import Erased, Withdrawn
 from millrace.workload.rollout import Phase
 
 
@@ -102,10 +102,12 @@ class ResourcesRemoved(Message):
 class RowsWithdrawn(Withdrawn, ByPerson):
     """A person took rows out of the tables."""
 
-    pseudonym: str
-    """Of `WithdrawalRequest.key`, as `millrace.state.pseudonyms` makes it; empty if a drop was withdrawn."""
     drop: str
-    """As `WithdrawalRequest.drop`; empty if a key was withdrawn."""
+    """As `WithdrawalRequest.drop`."""
+
+
+class RowsErased(Erased, ByPerson):
+    """A person had everything erased that the stage keeps of somebody."""
 
 
 class HeldDropDecided(ByPerson):
@@ -218,6 +220,7 @@ class AuditEvent(StrEnum):
     RETRAIN_REFUSED = "retrain.refused", RetrainingDecided
     TEARDOWN_STEP = "teardown.step", ResourcesRemoved
     ROWS_WITHDRAWN = "rows.withdrawn", RowsWithdrawn
+    ROWS_ERASED = "rows.erased", RowsErased
     ROWS_ACCEPTED = "rows.accepted", HeldDropDecided
     ROWS_REFUSED = "rows.refused", HeldDropDecided
     LABELS_CORRECTED = "labels.corrected", Corrections

@@ -1,39 +1,33 @@
-"""The messages of the function `withdrawal`: which rows a person takes out of the tables, and how many left."""
+"""The messages of the functions `withdrawal` and `erasure`: what a person takes out, and how much left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field
 
 from millrace.messages.envelope import ExecutionInput, Message
 
 
-class WithdrawalRequest(ExecutionInput):
-    """The input: the rows to withdraw, by their key or by their drop.
-
-    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
-     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}
-
-    `cause` names the request: the function knows a repeated request by it."""
+class PersonsRequest(ExecutionInput):
+    """What a person asks for. `cause` names the request: the function knows a repeated request by it."""
 
     by: str
     """The identity of the person."""
     reason: Annotated[str, Field(min_length=1)]
-    key: Mapping[str, str | int | float | bool] = {}
-    """A key of the contract: its columns with their cells, as a prediction request writes cells."""
-    drop: str = ""
+    is_preview: bool = False
+    """Only say what there is, and what would become of it; nothing changes."""
+
+
+class WithdrawalRequest(PersonsRequest):
+    """The input: the drop whose rows are withdrawn.
+
+    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
+     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}"""
+
+    drop: Annotated[str, Field(min_length=1)]
     """A key in the landing bucket. Every row of every version of the object is withdrawn; rows that it only labelled
     get their earlier label."""
-    is_preview: bool = False
-    """Only say what would become of the rows; nothing changes."""
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if bool(self.key) is bool(self.drop):
-            raise ValueError(f"expected a key or a drop, got {'both' if self.key else 'neither'}")
-        return self
 
 
 class Withdrawn(Message):
@@ -45,3 +39,45 @@ class Withdrawn(Message):
     labels: int
     relabelled: int = 0
     """Rows of `rows` that the withdrawn label file had corrected."""
+
+
+class ErasureRequest(PersonsRequest):
+    """The input: {"cause": "erase-5d7c39d7b8804f07", "as_of": "…", "by": "arn:…", "reason": "ticket 4711",
+    "column": "customer", "cell": "c-1783"}
+
+    Another call with the same `cause` goes on where the one before ended."""
+
+    # An error must not repeat the cell: it would stand in the log.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    column: str
+    """A column of a key of the contract's rows, or of their entity."""
+    cell: str
+
+
+class ErasedStore(Message):
+    """What became of a store: {"store": "lake/decisions", "removed": 2, "left": 0}."""
+
+    store: str
+    removed: int
+    """Records, objects or items."""
+    left: int
+    """The versions of objects and the items that a second look found; of a preview the only one."""
+
+
+class Erased(Message):
+    """What left the stores. It stands in the audit, so it names nobody."""
+
+    pseudonym: str
+    """Of column and cell, as `millrace.state.erasures` makes it."""
+    stores: tuple[ErasedStore, ...]
+    """Those that had something."""
+    versions: tuple[str, ...] = ()
+    """The tags of the dataset versions that had rows, which are gone. A tag is the name of a training's run."""
+
+
+class ErasureAnswer(Erased):
+    """The answer."""
+
+    is_done: bool
+    """False: the function's time was over; the same request goes on."""

@@ -26,16 +26,24 @@ Only the module named beside a key reads or writes its items. pk is the workload
     contradicting#<id> `held_drops`
     audit-chain       functions/sweep/findings.py
     orphan-notice     functions/sweep/findings.py
-    pseudonym         `pseudonyms`
+    pseudonym         `erasures`
+    erasure#<cause>   `erasures`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`
-    request#<digest>  functions/prediction/gate.py, by powertools
     circuit#endpoint, circuit#challenger
                       the circuit breakers of functions that predict, by powertools
 
+or, with what may name a person, so that `millrace.erasure` looks through them:
+
+    request#<digest>  functions/prediction/gate.py, by powertools
+
 pk is `review#<workload>#00` to `…#03`, sk is one of
 
-    item#, wait#, done#, drop#   `reviews`
+    drop#                        `reviews`
+
+or, with what may name a person:
+
+    item#, wait#, done#          `reviews`
     said#, two#                  `answers`
 
 pk is `known#<workload>#00` to `…#0f`, sk is one of

@@ -232,7 +232,8 @@ def test_a_request_without_its_past_has_the_same_answer(lived: Lived, monkeypatc
     [with_past, without] = answer["predictions"]
     assert with_past["value"] == without["value"]
     assert without["fallback"] is False
-    typed("withdraw", "--drop", "training/2013-02.parquet", "--reason", "t", *OURS)
+    [newest] = typed("data", "log", "--limit", "1", *OURS)
+    typed("data", "revert", newest["version"], "--reason", "t", *OURS)
     [gone] = driver.predict("2013-02", "withdrawn", [[bare]])[0]["rejected"]
     assert gone["reason"] == "history"
 

@@ -106,6 +106,10 @@ SELDOM = [Reason(*row) for row in (
     ("tables", "logs:CreateLogStream logs:PutLogEvents dynamodb:PutItem", "*",
      "a person withdrew rows, and that is audited"),
     ("tables", "dynamodb:Query", "*-state", "labels contradict known ones: those of the day are counted"),
+    ("erasure",
+     "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
+     "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
+     "s3:ListBucketVersions s3:PutObject", "*", "nobody stands in a key of this workload; in that of test_erasure.py"),
     ("training-machines", "lambda:InvokeFunction", "*-sweep", "the schedule of the sweep is off in the stage `local`",
      "test_sweep.py"),
     ("release", "glue:GetTable s3:GetObject", "*",
@@ -171,7 +175,7 @@ SELDOM = [Reason(*row) for row in (
 )]  # fmt: skip
 """What is asked for only when something goes wrong."""
 
-AT_WORK_IN = {"teardown-machines": "test_teardown.py"}
+AT_WORK_IN = {"teardown-machines": "test_teardown.py", "erasure": "test_withdrawal.py"}
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 

@@ -1,4 +1,4 @@
-"""What was dropped by mistake: an operator takes a row out again, and labels that invert the rows train nothing."""
+"""What was dropped by mistake: an operator takes a drop out again, and labels that invert the rows train nothing."""
 
 from __future__ import annotations
 
@@ -44,31 +44,28 @@ def rows(lived: Lived, catalog: GlueCatalog) -> Callable[..., list[dict[str, Any
     return found
 
 
-def test_a_row_is_withdrawn_a_drop_undone_by_its_version_and_the_file_before_it_comes_back(
+def test_a_drop_is_undone_by_its_version_and_the_file_before_it_comes_back(
     lived: Lived, rows: Callable[..., list[dict[str, Any]]]
 ) -> None:
-    lived.put("training", "mistake.csv", ROW % MISTAKE.encode())
-    lived.rest()
-    assert len(rows()) == 1
-    typed("withdraw", "--key", f"timestamp={MISTAKE}", "--reason", "the year is wrong")
-    assert rows() == []
     right, wrong = (ROW % MISTAKE.encode()).replace(b"0.3", b"0.4"), ROW % MISTAKE.replace("07:00", "08:00").encode()
     for body in (right, wrong):
         lived.put("training", "meter.csv", body)
         lived.rest()
     assert rows() == []
-    last, first, withdrawn, *others = typed("data", "log", "--limit", "0")
-    assert [one["what"] for one in (last, first, withdrawn)] == ["training/meter.csv"] * 2 + ["withdrawal of a key"]
+    last, first, *others = typed("data", "log", "--limit", "0")
+    assert (last["what"], first["what"]) == ("training/meter.csv",) * 2
     assert (last["added"], last["left"], first["left_with"]) == (1, 1, last["version"])
-    assert withdrawn["by"]
     with pytest.raises(WithdrawalError):
         typed("data", "revert", first["version"], "--reason", "it is gone already")
+    with pytest.raises(WithdrawalError, match="a column of texts"):
+        typed("erase", "--key", f"timestamp={MISTAKE}", "--reason", "times name nobody")
     undone = typed("data", "revert", last["version"], "--reason", "of another meter")
     assert undone == {"rows": 1, "labels": 0, "relabelled": 0, "learnt_by": []}
     lived.rest()
     assert [row["transfer"] for row in rows()] == [pytest.approx(0.4)]
     again, gone = typed("data", "log", "--limit", "2")
     assert (again["what"], gone["what"]) == ("training/meter.csv", "withdrawal of training/meter.csv")
+    assert gone["by"]
     history = next(one for one in others if one["source"] and one["learnt_by"])
     told = typed("data", "revert", history["version"], "--reason", "what if", "--preview")
     assert (told["rows"], told["learnt_by"]) == (history["added"], history["learnt_by"])
@@ -163,6 +160,15 @@ def test_labels_that_invert_the_training_rows_train_nothing_until_a_person_accep
     newest, *_ = typed("runs", "--machine", "train")
     assert not typed("show", newest["arn"])["output"]["gating"]["answer"]["passed"]
     assert pointers.champion() == live
+
+    # Taken back, all rows have their labels again, and the record says who wanted it.
+    (flipped,) = [one for one in typed("data", "log", "--limit", "0") if one["what"] == "labels/flip.csv"]
+    undone = typed("data", "revert", flipped["version"], "--reason", "inverted")
+    assert (undone["rows"], undone["labels"], undone["relabelled"]) == (0, known.num_rows, known.num_rows)
+    (record,) = [one for one in audit_of(place, lived.names) if getattr(one.details, "reason", "") == "inverted"]
+    details = {"drop": "electricity/labels/flip.csv", "by": decided.details.by, "reason": "inverted"}
+    assert record.event is AuditEvent.ROWS_WITHDRAWN
+    assert record.details.model_dump() | {"learnt_by": undone["learnt_by"]} == undone | details
     assert control(lived.cloud, "denials") == lived.denials
 
 

@@ -13,15 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.actions.repair import write_refused_rows
-from millrace.console.actions.withdraw import find_drop
-from millrace.console.environment import Environment
 from millrace.console.files.catalogue import first_lines
 from millrace.console.queries.drops import Row
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Column, Table
-from millrace.errors import RunError, WithdrawalError
-from millrace.names import WorkloadNames
-from tests.console.conftest import DEV, make_stores, stage_of
+from millrace.errors import RunError
 
 TABLE = Table(name="rows", columns=(Column(name="id", kind="string"), Column(name="text", kind="string")))
 
@@ -157,44 +153,3 @@ def test_rows_of_no_file_or_of_several_are_refused(refused: list[Row], said: str
     with pytest.raises(RunError, match=said):
         write_refused_rows(bucket, contract, refused, tmp_path / "rows.csv")  # type: ignore[arg-type]
     assert not (tmp_path / "rows.csv").exists()
-
-
-NAMES = WorkloadNames(platform=DEV, workload="orders")
-BUCKET = DEV.bucket("landing")
-
-
-@pytest.fixture
-def environment(account: None) -> Environment:
-    found = stage_of(DEV)
-    make_stores(found, "landing")
-    for name in ("training/07.csv", "training/08.csv", "labels/08.csv", "scoring/week.csv"):
-        found.client("s3").put_object(Bucket=BUCKET, Key=f"orders/{name}", Body=b"x")
-    return found
-
-
-@pytest.mark.parametrize(
-    ("typed", "key"),
-    [
-        ("07.csv", "orders/training/07.csv"),
-        ("training/08.csv", "orders/training/08.csv"),
-        (f"s3://{BUCKET}/orders/labels/08.csv", "orders/labels/08.csv"),
-        ("orders/training/expired.csv", "orders/training/expired.csv"),
-    ],
-)
-def test_the_end_of_a_key_is_enough(typed: str, key: str, environment: Environment) -> None:
-    assert find_drop(environment, NAMES, typed) == key
-
-
-@pytest.mark.parametrize(
-    ("typed", "came"),
-    [
-        ("08.csv", "which 2 are: orders/training/08.csv, orders/labels/08.csv"),
-        ("7.csv", "which none is"),
-        ("week.csv", "which none is"),
-        ("training/07.csv?versionId=1", "without a version"),
-    ],
-)
-def test_what_is_not_one_object_is_refused(typed: str, came: str, environment: Environment) -> None:
-    with pytest.raises(WithdrawalError, match="--drop: expected") as error:
-        find_drop(environment, NAMES, typed)
-    assert came in str(error.value)

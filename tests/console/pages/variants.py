@@ -135,12 +135,12 @@ def of_amounts(report: WorkloadReport) -> WorkloadReport:
 
 def withdrawn(report: WorkloadReport) -> WorkloadReport:
     def record(at: int, **given: object) -> tuple[datetime, RowsWithdrawn]:
-        details = {"by": "arn:x", "reason": "another meter", "pseudonym": "", "drop": ""} | given
+        details = {"by": "arn:x", "reason": "another meter"} | given
         return timeline(report)[at].at, RowsWithdrawn.model_validate(details)
 
     drop = record(1, drop="electricity/training/may.csv", rows=1200, labels=1)
-    key = record(-1, pseudonym="5d7c39d7b8804f07" * 4, rows=1, labels=0)
-    return replace(report, withdrawals=(drop, key))
+    labels = record(-1, drop="electricity/labels/may.csv", rows=1, labels=0)
+    return replace(report, withdrawals=(drop, labels))
 
 
 def thin(report: WorkloadReport) -> WorkloadReport:

@@ -11,7 +11,7 @@ import pytest
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import KnownLabel, find_labels, learnt_from
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.datasets.withdrawal import by_drop, withdraw
 from tests.millrace.datasets import conftest
 from tests.millrace.datasets.test_decision_rows import SAMPLE, decision
 from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
@@ -67,21 +67,16 @@ def test_the_labels_of_an_overwritten_file_are_shown_as_replaced(
     assert second == [(OLD, True, "other")]
 
 
-@pytest.mark.parametrize("by", ["key", "drop"])
 def test_a_label_that_was_withdrawn_is_shown_no_more_as_a_replaced_one(
-    environment: Environment, lake: Lake, tmp_path: Path, by: str
+    environment: Environment, lake: Lake, tmp_path: Path
 ) -> None:
     """Neither of its file's versions; one that came for the same row afterwards is."""
     drop_labels(lake, tmp_path, "other", [OLD], day=1, first=2)
     drop_labels(lake, tmp_path, "may", [OLD, OLD], day=2, sequencer="01")
     drop_labels(lake, tmp_path, "may", [NEW, NEW], day=3, sequencer="02")
-    [row] = SAMPLE.slice(0, 1).to_pylist()
-    key = by_drop("electricity/labels/may.csv") if by == "drop" else by_key(lake, {"timestamp": str(row["timestamp"])})
-    assert withdraw(lake, "labels", key, cause="w") == (2 if by == "drop" else 1)
+    assert withdraw(lake, "labels", by_drop("electricity/labels/may.csv"), cause="w") == 2
     (_, first), (_, second), (_, third) = told(environment, lake, 3)
-    assert first == []
-    assert second == ([] if by == "drop" else [(OLD, False, "may"), (NEW, True, "may")])
-    assert third == [(OLD, True, "other")]
+    assert (first, second, third) == ([], [], [(OLD, True, "other")])
     drop_labels(lake, tmp_path, "june", [OLD], day=4, sequencer="03")
     drop_labels(lake, tmp_path, "june", [NEW], day=5, sequencer="04")
     assert told(environment, lake, 1)[0][1] == [(OLD, False, "june"), (NEW, True, "june")]

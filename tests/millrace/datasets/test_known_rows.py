@@ -22,7 +22,7 @@ from millrace.datasets.expiry import expire
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
+from millrace.datasets.withdrawal import by_drop, withdraw
 from millrace.decisions import road
 from millrace.decisions.known_pasts import KeyLookup
 from millrace.evaluation.naive.rule import LabelledRows
@@ -167,8 +167,7 @@ def test_late_rows_corrections_and_withdrawals_land_right_whatever_commits_are_m
             withdraw(keyed, "rows", by_drop(drawn.choice(names)), cause=f"w{number}")
         elif kind == "withdraw key" and (there := committed(keyed).sort_by([("at", "descending")]).to_pylist()):
             gone = there[drawn.randrange(min(3, len(there)))]
-            cells = {name: gone[name] for name in ("city", "meter")} | {"at": gone["at"].isoformat()}
-            withdraw(keyed, "rows", by_key(keyed, cells), cause=f"w{number}")
+            withdraw(keyed, "rows", {name: gone[name] for name in ("city", "meter", "at")}, cause=f"w{number}")
         else:
             refresh(keyed, cloud)
             compact(keyed, "rows")
@@ -222,7 +221,7 @@ def prices(lake: Lake, cloud: Any) -> list[list[float]]:
 def test_every_key_is_read_after_the_last_snapshot_that_was_seen_has_expired(keyed: Lake, cloud: Any) -> None:
     drop(keyed, [row("a", 1, 0), row("b", 1, 0)], "first")
     refresh(keyed, cloud)
-    withdraw(keyed, "rows", by_key(keyed, {"city": "a", "meter": 1, "at": START.isoformat()}), cause="w")
+    withdraw(keyed, "rows", {"city": "a", "meter": 1, "at": START}, cause="w")
     assert expire(keyed, "rows", before=datetime.now(UTC) + timedelta(seconds=1)) >= 1
     assert refresh(keyed, cloud) == 2, "the key that has left and the one that has not"
     assert known(keyed, cloud) == defined(keyed)
@@ -255,7 +254,7 @@ def test_a_writer_that_is_held_up_brings_nothing_back(is_first: bool, keyed: Lak
     drop(keyed, [row("a", 1, 0), row("b", 1, 1)], "first")
 
     def meanwhile() -> None:
-        withdraw(keyed, "rows", by_key(keyed, {"city": "a", "meter": 1, "at": START.isoformat()}), cause="w")
+        withdraw(keyed, "rows", {"city": "a", "meter": 1, "at": START}, cause="w")
         drop(keyed, [row("b", 1, 2)], "second")
         refresh(keyed, cloud)
 

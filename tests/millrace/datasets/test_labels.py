@@ -30,7 +30,8 @@ from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
-from millrace.datasets.withdrawal import WithdrawnLabels, by_drop, by_key, withdraw, withdraw_labels
+from millrace.datasets.withdrawal import by_drop, withdraw, withdraw_labels
+from millrace.messages.withdrawal import Withdrawn
 from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, keep
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -282,7 +283,7 @@ class History:
                 withdraw(self.lake, table, by_drop(drop), cause=f"{day}")
 
     def erase(self, day: int) -> None:
-        key = by_key(self.lake, {"timestamp": SAMPLE["timestamp"][self._chance.randrange(KEYS)].as_py().isoformat()})
+        key = {"timestamp": SAMPLE["timestamp"][self._chance.randrange(KEYS)].as_py()}
         for table in ("labels", "rows"):
             withdraw(self.lake, table, key, cause=f"{day}")
             found = self.lake.find(table)
@@ -358,7 +359,7 @@ def test_a_label_file_that_is_withdrawn_says_what_becomes_of_its_rows(lake: Lake
     decision_rows.join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     before = pin(lake, "v1")
     done = withdraw_labels(lake, FLIP, PREDICTION_SPEC, cause="w")
-    assert done == WithdrawnLabels(labels=5, relabelled=4, left=1)
+    assert done == Withdrawn(labels=5, relabelled=4, rows=1)
     assert learnt(lake) == [*own, OLD]
     assert learnt(lake, before) == [*(1 - one for one in own), NEW, NEW]  # type: ignore[operator]
 

@@ -1,9 +1,8 @@
-"""A row, or a whole drop, is taken out again: later versions are without it, earlier ones as they were."""
+"""A drop is taken out again: later versions are without it, earlier ones as they were."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,14 +24,9 @@ from millrace.datasets.iceberg import may_hold
 from millrace.datasets.read import read_snapshot, times
 from millrace.datasets.row_files import RowFiles
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, by_key, withdraw
-from millrace.errors import SnapshotError, WithdrawalError
+from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.errors import SnapshotError
 from tests.millrace.datasets.test_commits import committed, rows, source
-
-
-def moment(lake: Lake, place: int) -> str:
-    at = rows(0)["timestamp"][place].as_py()
-    return str(at.isoformat())
 
 
 def test_bytes_whose_rows_have_left_come_again_once(lake: Lake) -> None:
@@ -58,44 +52,6 @@ def test_a_table_that_is_not_there_or_has_no_such_row_is_not_touched(lake: Lake)
     assert lake.open("rows").metadata.current_snapshot_id == snapshot
 
 
-@pytest.fixture
-def demand(lake: Lake) -> Lake:
-    """The rows have a second key, which the labels have no column for."""
-    table = lake.contract.rows
-    return Lake(lake.names, replace(lake.contract, rows=replace(table, keys=(*table.keys, ("nswdemand",)))))
-
-
-def test_labels_without_the_column_of_a_key_go_by_the_key_of_the_rows(demand: Lake) -> None:
-    commit(demand, "rows", rows(0), source("a.parquet"))
-    labelled = rows(0).select(["timestamp", "class", "_line"])
-    labelled = labelled.append_column("prediction_id", pa.nulls(labelled.num_rows, pa.string()))
-    commit(demand, "labels", labelled, source("a.csv"))
-    cells = by_key(demand, {"nswdemand": rows(0)["nswdemand"][3].as_py()})
-    for _ in range(2):
-        assert [withdraw(demand, table, cells, cause="r") for table in ("labels", "rows")] == [1, 1]
-    labels = demand.open("labels").scan().to_arrow()["timestamp"].to_pylist()
-    assert sorted(labels) == sorted(at for n, at in enumerate(rows(0)["timestamp"].to_pylist()) if n != 3)
-    assert [withdraw(demand, table, cells, cause="another") for table in ("labels", "rows")] == [0, 0]
-
-
-@pytest.mark.parametrize("number", [math.nan, None, b"x"], ids=str)
-def test_a_cell_that_nothing_equals_is_refused(number: Any, demand: Lake) -> None:
-    with pytest.raises(WithdrawalError, match="nswdemand: expected a"):
-        by_key(demand, {"nswdemand": number})
-
-
-@pytest.mark.parametrize("number", [math.inf, 10**400, -0.0])
-def test_a_number_that_no_row_has_withdraws_nothing(number: float, demand: Lake) -> None:
-    commit(demand, "rows", rows(0), source("a.parquet"))
-    assert withdraw(demand, "rows", by_key(demand, {"nswdemand": number}), cause="r") == 0
-
-
-@pytest.mark.parametrize("key", [{}, {"day": 1}, {"timestamp": 5}, {"timestamp": "soon"}, {"timestamp": "x", "day": 1}])
-def test_what_is_no_key_is_refused(key: dict[str, Any], lake: Lake) -> None:
-    with pytest.raises(WithdrawalError, match="expected"):
-        by_key(lake, key)
-
-
 STRANGE = "Claim-No. (€) [x] a.b"
 """A name with a dot, as files have them, is no path into a struct."""
 
@@ -118,8 +74,7 @@ def test_a_key_with_a_dot_in_its_name_is_found_withdrawn_and_read(strange: Lake,
     again = commit(strange, "rows", named[0], source("b.parquet", digest="other"))
     assert again.rows_added == 0, "the keys that are held were found"
     commit(strange, "rows", named[1], source("c.parquet"))
-    cells = by_key(strange, {STRANGE: moment(strange, 3)})
-    assert withdraw(strange, "rows", cells, cause="r") == 1
+    assert withdraw(strange, "rows", {STRANGE: rows(0)["timestamp"][3].as_py()}, cause="r") == 1
     iceberg = strange.open("rows")
     assert iceberg.scan().to_arrow().num_rows == 95
     schema = tmp_path / "schema.json"

@@ -14,12 +14,12 @@ from pydantic import BaseModel
 
 from millrace.artefact.artefact import Digests
 from millrace.console.queries.versions import DIGESTS
+from millrace.decisions.absorbed import AbsorbedLines
 from millrace.errors import SettingsError
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import ErrorReport, InputReport, MonitorReport, WindowReport, read_report
 from millrace.messages.training_run import PINNED, Run, read_run
-from millrace.messages.withdrawal import WithdrawalRequest
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 
@@ -45,8 +45,8 @@ def test_a_record_has_no_room_for_a_row(details: type[Message]) -> None:
     assert [*open_fields(details)] == []
 
 
-def test_a_message_with_a_key_is_seen() -> None:
-    assert [*open_fields(WithdrawalRequest)] == ["key"]
+def test_a_message_with_a_mapping_is_seen() -> None:
+    assert [*open_fields(AbsorbedLines)] == ["rows"]
 
 
 DRIFT, ERROR = RATIO_ALARMS["input-drift"], RATIO_ALARMS["error"]

@@ -1,0 +1,65 @@
+"""The command `millrace erase`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millrace.console.cli.data import Preview, Reason
+from millrace.console.cli.options import Json, Target
+from millrace.console.cli.printing import tell
+from millrace.console.stages import command
+from millrace.console.words import listed
+from millrace.errors import WithdrawalError
+
+PAUSE_S = 5
+"""Seconds between two calls, while the function still works on the one before."""
+
+
+def erase(
+    target: Target,
+    as_json: Json,
+    reason: Reason,
+    key: Annotated[str, typer.Option(help="COLUMN=CELL: a column of the rows' key that names a person.")],
+    certificate: Annotated[Path, typer.Option(help="The file for the certificate.")] = Path("erased.json"),
+    preview: Preview = False,
+) -> None:
+    """Erase what is kept of a person: rows, labels, decisions, dropped files, refused rows, reviews, in all versions.
+
+    Example: millrace erase --key customer=c-1783 --reason "ticket 4711". Dataset versions that had the person cannot be
+    made again; the models that learnt from them are named. The certificate says what left each store and what a second
+    look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
+    from millrace.console.actions.withdraw import by_person, invoke
+    from millrace.console.queries.versions import registry_of
+    from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
+
+    column, _, cell = key.partition("=")
+    if not (column and cell):
+        raise WithdrawalError("--key: expected COLUMN=CELL, got a text without one of them")
+    environment, names = target.find_deployed()
+    by = by_person(environment, "erase", reason)
+    request = ErasureRequest(**by, column=column, cell=cell, is_preview=preview)
+    answer = None
+    while not (answer and answer.is_done):
+        time.sleep(PAUSE_S if answer else 0)
+        answer = ErasureAnswer.model_validate(invoke(environment, names, "erasure", request))
+    packages = registry_of(environment, names).all() if answer.versions else ()
+    learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
+    told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")
+    removed, left = (
+        listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
+        for field in ("removed", "left")
+    )
+    words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
+    if learnt_by:
+        words = f"{words} Learnt by version {listed(learnt_by)}; {command(names, 'train')} makes one without."
+    told["learnt_by"] = learnt_by
+    if not preview:
+        certificate.write_text(json.dumps(told, indent=1))
+    tell(f"Names the person: {left}." if preview else words, told, as_json=as_json)
+    if not preview and left != "nothing":
+        raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Erases what the stage keeps of a person, and proves it."""

@@ -1,0 +1,1 @@
+"""Erases what a stage keeps of a person, and looks again."""

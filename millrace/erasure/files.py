@@ -1,0 +1,155 @@
+"""Whom an erasure is about, and what is left of a file without the person's records.
+
+CSV, JSON lines and Parquet lose records, also in gzip; any other file goes as a whole."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+from millrace.contract.csv_form import ENCODINGS, CsvForm
+from millrace.files.csv import reader_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET, ARROW, GZIP, ZIP = b"PAR1", b"ARROW1", b"\x1f\x8b", b"PK\x03\x04"
+ANSWER = b'"eJ'
+"""How the answer of a repeated request begins: a text of JSON in base64, packed by zlib."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """A cell of the key, and what belongs to it."""
+
+    cells: Mapping[str, frozenset[str]]
+    """By column: {"customer": {"c-1783"}, "prediction_id": {"r-0-17"}}. A record with one of them is theirs."""
+
+    def names(self, text: bytes) -> bool:
+        """Whether one of the cells stands in the text, and is no part of a longer word: `c-17` is not in `c-178`."""
+        return self._words.search(text) is not None
+
+    def owns(self, record: bytes) -> bool:
+        """Whether the JSON has one of the cells under its column, at any depth and in JSON within it."""
+        return self._fields.search(record) is not None
+
+    @cached_property
+    def _words(self) -> re.Pattern[bytes]:
+        # A line feed before a word stands in JSON as `\n`, whose letter is no part of the word.
+        cells = _any(cell for cells in self.cells.values() for cell in cells)
+        return re.compile(rb"(?:(?<![\w-])|(?<=\\[nrt]))" + cells + rb"(?![\w-])")
+
+    @cached_property
+    def _fields(self) -> re.Pattern[bytes]:
+        # JSON within JSON has backslashes before its quotes. A broken line may end within the cell.
+        field = rb'"%b\\*"\s*:\s*\\*"\s*%b\s*(?:\\*"|$)'
+        return re.compile(b"|".join(field % (_any([name]), _any(cells)) for name, cells in self.cells.items() if cells))
+
+
+def _any(texts: Iterable[str]) -> bytes:
+    """The regular expression of the texts as the encodings write them, as JSON does, and as JSON within JSON does."""
+    forms = set[bytes]()
+    for text in texts:
+        escaped = json.dumps(text)[1:-1]
+        for form in (text, escaped, json.dumps(escaped)[1:-1]):
+            each = ((form.encode(encoding, errors="ignore"), encoding) for encoding in ENCODINGS)
+            forms |= {written for written, encoding in each if written.decode(encoding) == form}
+    return b"(?:" + b"|".join(map(re.escape, sorted(forms))) + b")"
+
+
+Rest = tuple[bytes | None, Sequence[bytes]]
+"""What is left of a file, None if nothing is, or if it can only go as a whole; and the person's records, as JSON or as
+they stood in the file."""
+
+
+def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], form: CsvForm | None = None) -> Rest:
+    """The file without the records that are the person's; `form` is of the CSV files in its folder."""
+    if not any(map(person.names, texts(body))):
+        return body, ()
+    if body.startswith(GZIP):
+        rest, removed = rest_of(gzip.decompress(body), person, is_theirs, form)
+        return rest and gzip.compress(rest), removed
+    if body.startswith(PARQUET):
+        return _of_parquet(body, person, is_theirs)
+    if body.startswith((ARROW, ZIP)):
+        return None, [body]
+    lines = body.splitlines(keepends=True)
+    if form and not body.lstrip().startswith((b"{", b"[")):
+        theirs = list(_of_csv(lines, person, form))
+    else:
+        lines = [body] if body.startswith((b"{\n", b"[\n")) else lines  # one document in several lines
+        theirs = list(map(is_theirs, lines))
+    kept = b"".join(compress(lines, (not one for one in theirs)))
+    return kept or None, [*compress(lines, theirs)]
+
+
+def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool]) -> Rest:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    source, sink, removed = pq.ParquetFile(io.BytesIO(body)), pa.BufferOutputStream(), list[bytes]()
+    with pq.ParquetWriter(sink, source.schema_arrow, compression="zstd", write_page_checksum=True) as writer:
+        for number in range(source.num_row_groups):
+            part = source.read_row_group(number)
+            if any(map(person.names, _texts_of(part))):
+                rows = [json.dumps(row, default=str).encode() for row in part.to_pylist()]
+                theirs = list(map(is_theirs, rows))
+                part, removed = part.filter(pc.invert(pa.array(theirs))), [*removed, *compress(rows, theirs)]
+            writer.write_table(part)
+    return sink.getvalue().to_pybytes(), removed
+
+
+def _of_csv(lines: Sequence[bytes], person: Person, form: CsvForm) -> Iterator[bool]:
+    """Whether each line is of a record with a cell of the person's, under whatever name.
+
+    A record of another length than the first was refused, perhaps with lines between stray quotes: each of its lines
+    goes by itself that names the person."""
+    texts = (line.decode(form.encoding, errors="surrogateescape") for line in lines)
+    reader: Any = reader_of(texts, form, strict=False)
+    known, start, width = frozenset[str]().union(*person.cells.values()), 0, 0
+    for cells in reader:
+        span, start, width = lines[start : reader.line_num], reader.line_num, width or len(cells)
+        is_one = len(cells) == width
+        yield from [not known.isdisjoint(map(str.strip, cells))] * len(span) if is_one else map(person.names, span)
+
+
+def texts(body: bytes) -> Iterator[bytes]:
+    """All texts of a file, as they stand in it when it is unpacked."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    yield body
+    if body.startswith(GZIP):
+        yield from texts(gzip.decompress(body))
+    elif body.startswith(ANSWER):
+        yield zlib.decompress(base64.b64decode(json.loads(body)))
+    elif body.startswith(ZIP):
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            for name in archive.namelist():
+                yield from texts(archive.read(name))
+    elif body.startswith(PARQUET):
+        source = pq.ParquetFile(io.BytesIO(body))
+        for number in range(source.num_row_groups):
+            yield from _texts_of(source.read_row_group(number))
+    elif body.startswith(ARROW):
+        yield from _texts_of(pa.ipc.open_file(body).read_all())
+
+
+def _texts_of(rows: pa.Table) -> Iterator[bytes]:
+    """The texts of each column, also of those within structures."""
+    import pyarrow as pa
+
+    for column in rows.columns:
+        if not pa.types.is_primitive(column.type):
+            yield "\n".join(map(str, column.to_pylist())).encode()

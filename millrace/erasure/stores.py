@@ -1,0 +1,47 @@
+"""Every folder in which a person may stand: how it is erased, or why it has none of them.
+
+Tests compare the folders with those that have a rule of retention, and the items with those of the table `state`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+STATE = "state"
+"""The items in DynamoDB."""
+ANSWERS, REVIEWS = ("request#",), ("item#", "wait#", "done#", "said#", "two#")
+"""The items in the partition of the workload, and in those of its reviews, that may name a person."""
+
+FOLDERS: Mapping[str, str] = {
+    "landing/labels": "raw records",
+    "landing/scoring": "raw records",
+    "landing/training": "raw records",
+    "landing/erased": "raw records",
+    "landing/objects": "none: a contract with images is refused",
+    "lake/staging": "objects",
+    "lake/windows": "objects",
+    "lake/quarantine": "raw records",
+    "lake/monitor": "records",
+    "lake/climbs": "records",
+    "lake/captured": "none: a contract with images is refused",
+    "lake/iceberg": "tables",
+    "lake/predictions": "records",
+    "lake/decisions": "records",
+    "artefacts/runs": "none: a training reports features and groups; the second look says where it does not",
+    "artefacts/external": "none: weights",
+    "artefacts/checkpoints": "none: weights, and gone after a month",
+}
+"""By bucket and folder below `<workload>/`, in the order in which they are erased, what goes: the person's `records` of
+a file; of `raw records` also those that name the person in the text as it came; whole `objects`; rows of `tables`, with
+their snapshots and files; or why there is nothing.
+
+Decisions come last: by their ids the other records are found, also by a second call."""
+ERASED = (*(store for store, how in FOLDERS.items() if not how.startswith("none")), STATE)
+"""The stores that are erased, and looked at again."""
+LOOKED_AT = (*ERASED, "artefacts/runs")
+WEIGHTS = (".tar.gz", ".safetensors", ".onnx")
+"""Endings of objects of which no record is read back."""
+
+
+def folders(bucket: str) -> list[str]:
+    """The folders of a bucket out of which the function may erase."""
+    return [store.partition("/")[2] for store in ERASED if store.startswith(bucket)]

@@ -1,0 +1,56 @@
+r"""How far an erasure has come, and the names under which the audit has those who were erased.
+
+    erasure#erase-5d7c = {"removed": {"S": "{\"lake/decisions\": 2}"}, "step": {"N": "7"}, …}
+    pseudonym          = {"secret": {"B": 32 random bytes}}
+
+Nobody can erase what the audit holds, so a record names a key by its HMAC under a secret of the workload. Who has the
+key and may read the item can tell its records; without the item nobody can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from millrace.messages.withdrawal import ErasedStore
+from millrace.state.item import NEW, Form, Item
+from millrace.state.table import StateTable
+
+PSEUDONYM = "pseudonym"
+SECRET_BYTES = 32
+JSON = {"form": Form(json.loads, json.dumps)}
+
+
+def pseudonym_of(cells: Mapping[str, object], table: StateTable) -> str:
+    """64 hexadecimal digits, the same for the same columns and cells. The first call makes the secret."""
+    table.put(PSEUDONYM, {"secret": secrets.token_bytes(SECRET_BYTES)}, NEW)
+    secret = bytes(table.get(PSEUDONYM)["secret"]["B"])
+    return hmac.new(secret, json.dumps(dict(cells), sort_keys=True).encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(kw_only=True)
+class ErasureProgress(Item, key="erasure#{cause}"):
+    """What left each store so far. Whoever erases changes it in place."""
+
+    cause: str
+    removed: dict[str, int] = field(default_factory=dict, metadata=JSON)
+    left: dict[str, int] = field(default_factory=dict, metadata=JSON)
+    """What the second look found."""
+    step: int = 0
+    """How many of the erasure's steps are done."""
+    versions: list[str] = field(default_factory=list, metadata=JSON)
+    """The tags of dataset versions that are gone."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the answer and the audit say: of the stores that had something."""
+        stores = (
+            ErasedStore(store=store, removed=self.removed.get(store, 0), left=self.left.get(store, 0))
+            for store in sorted({*self.removed, *self.left})
+        )
+        return {"stores": tuple(one for one in stores if one.removed or one.left), "versions": (*self.versions,)}

@@ -1,0 +1,203 @@
+"""A person asks to be forgotten: after `millrace erase` nothing that the stage keeps has them."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyiceberg.avro.file import AvroFile
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.typedef import Record
+
+from millrace.console.actions.reviews import Reviewer
+from millrace.console.environment import local_environment
+from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
+from millrace.console.queries.lineage import trace
+from millrace.console.queries.versions import audit_of
+from millrace.errors import WithdrawalError
+from millrace.messages.audit import AuditEvent
+from millrace.names import WorkloadNames
+from tests.end_to_end.callers import typed
+from tests.kinds import CLOCK, UNTIMED, adults, merged
+from tests.live import Live
+
+NAMES = WorkloadNames(platform=PLATFORM, workload="married")
+OWN = ("--workload", "married")
+PERSON = "person-7f3a9c"
+EVENT = Path(__file__).parents[2] / "events" / "prediction_rest.json"
+"""A request with a key, whose answer is kept for whoever repeats it."""
+KNOWN = 3200
+COUNTS = {
+    "landing/labels": 3,
+    "landing/scoring": 2,
+    "landing/training": 2,
+    "lake/staging": 0,
+    "lake/quarantine": 4,
+    "lake/iceberg": 2,
+    "lake/predictions": 1,
+    "lake/decisions": 2,
+    "state": 7,
+}
+"""The person's records in each store; in staging it is whole files, as many as there are."""
+DECLARED: dict[str, Any] = {
+    "policy": {"automate": {"promised_error": None, "confidence": 1}, "shadowed": False},
+    "gates": {"latency": {"max_p99_ms": 500}},
+}
+
+
+def rows() -> pa.Table:
+    """People of whom one is PERSON, in each of five parts."""
+    table = adults()
+    ids = [
+        PERSON if at in (5, KNOWN, KNOWN + 200, KNOWN + 400) else each
+        for at, each in enumerate(table["id"].to_pylist())
+    ]
+    is_married = pc.starts_with(table["marital_status"], "Married")
+    chosen = table.select(["relationship", "education_num", "hours_per_week"])
+    return chosen.add_column(0, "id", pa.array(ids)).append_column("married", is_married)
+
+
+def csv(table: pa.Table, **cells: str) -> bytes:
+    lines = [",".join(table.column_names)]
+    for row in table.to_pylist():
+        row |= cells if row["id"] == PERSON else {}
+        lines.append(",".join(str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in row.values()))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def everything(cloud: Live) -> Iterator[tuple[str, bytes]]:
+    """The name and the bytes of all that is kept: of packed files also what is in them."""
+    s3, dynamodb, sqs, logs = (cloud.client(service) for service in ("s3", "dynamodb", "sqs", "logs"))
+    for bucket in (one["Name"] for one in s3.list_buckets()["Buckets"]):
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for one in page.get("Versions", ()):
+                body = s3.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
+                yield f"s3://{bucket}/{one['Key']}", b"\n".join([one["Key"].encode(), *plain(body)])
+    for table in dynamodb.list_tables()["TableNames"]:
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+            for item in page["Items"]:
+                answer = json.loads(item["data"]["S"]) if item["sk"]["S"].startswith("request#") else ""
+                kept = zlib.decompress(base64.b64decode(answer)) if answer else b""
+                yield f"{table} {item['sk']['S']}", repr(item).encode() + kept
+    for url in sqs.list_queues().get("QueueUrls", ()):
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+        yield from ((url, one["Body"].encode()) for one in found.get("Messages", ()))
+    for groups in logs.get_paginator("describe_log_groups").paginate():
+        for group in (one["logGroupName"] for one in groups["logGroups"]):
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
+                yield from ((group, one["message"].encode()) for one in page["events"])
+
+
+def plain(body: bytes) -> Iterator[bytes]:
+    """The bytes of a file and of what is packed in it."""
+    yield body
+    if body.startswith(b"PAR1"):
+        yield repr(pq.read_table(io.BytesIO(body)).to_pylist()).encode()
+    elif body.startswith(b"ARROW1"):
+        yield repr(pa.ipc.open_file(body).read_all().to_pylist()).encode()
+    elif body.startswith(b"Obj"):
+        with NamedTemporaryFile() as file:
+            Path(file.name).write_bytes(body)
+            with AvroFile[Record](PyArrowFileIO().new_input(file.name)) as records:
+                yield repr(list(records)).encode()
+    elif body.startswith(b"\x1f\x8b"):
+        inner = gzip.decompress(body)
+        yield from plain(inner)
+        if inner[257:262] == b"ustar":
+            with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
+                files = map(archive.extractfile, archive.getmembers())
+                yield from (part for file in files if file for part in plain(file.read()))
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder, table = tmp_path_factory.mktemp("erase"), rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
+        home, file = folder / "workloads" / NAMES.workload / "workload.yaml", folder / "married.parquet"
+        pq.write_table(table.slice(0, KNOWN), file)
+        words = ("--label", "married", *UNTIMED, "--minutes", "0", "--keep", "relationship")
+        typed("new", NAMES.workload, "--from", str(file), *words, "--build", str(folder / "build"))
+        home.write_text(yaml.safe_dump(merged(yaml.safe_load(home.read_text()), DECLARED)))
+        with started(folder / "build", clock=CLOCK, workloads=[NAMES.workload]) as found:
+            patch.setenv("AWS_ENDPOINT_URL", found.endpoint_url)
+            patch.setenv(SECRET_VARIABLE, found.secret)
+            yield Live(**vars(found), names=NAMES)
+
+
+def named(cloud: Live) -> set[str]:
+    """Where the person is named, but for the weights of models."""
+    return {name for name, body in everything(cloud) if PERSON.encode() in body}
+
+
+def removed(answer: dict[str, Any]) -> dict[str, int]:
+    return {one["store"]: one["removed"] for one in answer["stores"]}
+
+
+def test_nothing_has_a_person_who_was_erased(cloud: Live, tmp_path: Path) -> None:
+    table, s3, environment = rows(), cloud.client("s3"), local_environment(cloud)
+    unlabelled = table.drop_columns(["married"])
+    cloud.drop("training/known", table.slice(0, KNOWN))
+    asked = cloud.ask("call", unlabelled.slice(KNOWN, 48).to_pylist())
+    cloud.rest()
+    event = json.loads(EVENT.read_text()) | {"body": json.dumps({"rows": unlabelled.slice(KNOWN, 1).to_pylist()})}
+    call = {"FunctionName": NAMES.prediction, "Payload": json.dumps(event)}
+    assert json.load(cloud.client("lambda").invoke(**call)["Payload"])["statusCode"] == 200
+    cloud.rest()
+    theirs, other = asked[0], asked[1]
+    assert theirs["action"] == "review", json.dumps(theirs)
+    reviewer = Reviewer.of(environment, NAMES, source="terminal")
+    while held := reviewer.next():
+        reviewer.answer(held, True, seconds=1)
+    reviewer.finish()
+    label = f"prediction_id,married\n{theirs['id']},true\n{other['id']},false\n".encode()
+    for key, body in (
+        ("scoring/asked.csv", csv(unlabelled.slice(KNOWN + 200, 48))),
+        ("training/wrong.csv", csv(table.slice(KNOWN + 400, 40), hours_per_week="many")),
+        ("training/wrong.csv", csv(table.slice(KNOWN + 400, 41), hours_per_week="more")),
+        ("scoring/wrong.csv.gz", gzip.compress(csv(unlabelled.slice(KNOWN + 400, 40), hours_per_week="most"))),
+        ("labels/late.csv", label),
+    ):
+        s3.put_object(Bucket=PLATFORM.bucket("landing"), Key=f"{NAMES.workload}/{key}", Body=body)
+        cloud.rest()
+    before, erase = named(cloud), ("erase", "--key", f"id={PERSON}", *OWN)
+    with pytest.raises(WithdrawalError, match="--reason"):
+        typed(*erase, "--reason", f"as {PERSON} has asked")
+    preview = typed(*erase, "--preview", "--reason", "ticket 4711")
+    assert {one["store"] for one in preview["stores"] if one["left"]} == COUNTS.keys()
+    assert named(cloud) == before
+    assert {"avro", "parquet", "csv", "jsonl", "gz"} <= {name.rpartition(".")[2] for name in before}
+
+    certificate = tmp_path / "erased.json"
+    done = typed(*erase, "--reason", "ticket 4711", "--certificate", str(certificate))
+    assert json.loads(certificate.read_text()) == done
+    assert removed(done) == COUNTS | {"lake/staging": removed(done)["lake/staging"]}
+    assert (any(one["left"] for one in done["stores"]), done["learnt_by"], named(cloud)) == (False, ["1"], set())
+    [record] = [one for one in audit_of(environment, NAMES) if one.event is AuditEvent.ROWS_ERASED]
+    assert record.details.model_dump(mode="json").items() <= done.items()
+
+    # All others are as they were, and what had the person says so.
+    assert len(cloud.recorded()) == 48 + 1 + 48 + 39 - 3
+    [dataset] = [link for link in trace(environment, NAMES, other["id"]) if link.what == "dataset version"]
+    assert "erased" in dataset.detail
+    second = table["id"][KNOWN + 201].as_py()
+    typed("erase", "--key", f"id={second}", "--reason", "ticket 4712", *OWN, "--certificate", str(certificate))
+    rest = s3.get_object(Bucket=PLATFORM.bucket("landing"), Key=f"{NAMES.workload}/erased/scoring/asked.csv")
+    assert rest["Body"].read() == csv(unlabelled.slice(KNOWN + 202, 46))
+    typed("train", *OWN)
+    cloud.rest()
+    again = typed(*erase, "--reason", "ticket 4711", "--certificate", str(certificate))
+    assert (again["stores"], again["learnt_by"]) == ([], [])
