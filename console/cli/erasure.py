@@ -51,8 +51,8 @@ def erase(
     learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
     told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")
     removed, left = (
-        listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
-        for field in ("removed", "left")
+        listed([f"{found} in {store}" for store, found in of.items()]) or "nothing"
+        for of in (answer.removed, answer.left)
     )
     words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
     if learnt_by:

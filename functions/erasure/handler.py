@@ -37,7 +37,7 @@ def handler(request: ErasureRequest) -> ErasureAnswer:
     holder, now = f"erasure {uuid4()}", datetime.now(UTC)
     ends_at = now + timedelta(seconds=DECLARED.timeout_s)
     if not ROOM.leases.take("erasure", holder=holder, as_of=now, expires_at=ends_at):
-        return ErasureAnswer(is_done=False, pseudonym="", stores=())
+        return ErasureAnswer(is_done=False)
     try:
         return work(request)
     finally:
@@ -52,7 +52,7 @@ def work(request: ErasureRequest) -> ErasureAnswer:
     try:
         for _ in erasure.steps():
             if time.monotonic() > end_s:
-                return ErasureAnswer(is_done=False, pseudonym="", stores=())
+                return ErasureAnswer(is_done=False)
     finally:
         progress.put(ROOM.state)
     told = progress.told | {"pseudonym": pseudonym_of({request.column: request.cell}, ROOM.state)}

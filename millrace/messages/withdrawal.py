@@ -55,23 +55,15 @@ class ErasureRequest(PersonsRequest):
     cell: str
 
 
-class ErasedStore(Message):
-    """What became of a store: {"store": "lake/decisions", "removed": 2, "left": 0}."""
-
-    store: str
-    removed: int
-    """Records, objects or items."""
-    left: int
-    """The versions of objects and the items that a second look found; of a preview the only one."""
-
-
 class Erased(Message):
     """What left the stores. It stands in the audit, so it names nobody."""
 
-    pseudonym: str
+    pseudonym: str = ""
     """Of column and cell, as `millrace.state.erasures` makes it."""
-    stores: tuple[ErasedStore, ...]
-    """Those that had something."""
+    removed: dict[str, int] = Field(default_factory=dict)
+    """How many records, objects or items left a store: {"lake/decisions": 2}."""
+    left: dict[str, int] = Field(default_factory=dict)
+    """How many versions of objects, and items, a second look found; of a preview the only one."""
     versions: tuple[str, ...] = ()
     """The tags of the dataset versions that had rows, which are gone. A tag is the name of a training's run."""
 

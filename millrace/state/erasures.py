@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from millrace.messages.withdrawal import ErasedStore
 from millrace.state.item import NEW, Form, Item
 from millrace.state.table import StateTable
 
@@ -49,8 +48,6 @@ class ErasureProgress(Item, key="erasure#{cause}"):
     @property
     def told(self) -> dict[str, Any]:
         """What the answer and the audit say: of the stores that had something."""
-        stores = (
-            ErasedStore(store=store, removed=self.removed.get(store, 0), left=self.left.get(store, 0))
-            for store in sorted({*self.removed, *self.left})
-        )
-        return {"stores": tuple(one for one in stores if one.removed or one.left), "versions": (*self.versions,)}
+        counts = {"removed": self.removed, "left": self.left}
+        some = {name: {store: found for store, found in of.items() if found} for name, of in counts.items()}
+        return some | {"versions": (*self.versions,)}
