@@ -1,4 +1,4 @@
-"""Take out rows or a person: somebody calls the function `withdrawal` or `erasure`."""
+"""Take out rows or a person: somebody calls the function `withdrawal`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from millrace.console.environment import Environment
 from millrace.console.queries.stored import object_of
 from millrace.datasets.table_versions import TableVersion
 from millrace.errors import WithdrawalError
-from millrace.messages.envelope import Message
 from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 from millrace.names import WorkloadNames
 
@@ -42,13 +41,13 @@ def withdraw(environment: Environment, names: WorkloadNames, request: Withdrawal
     Raises WithdrawalError in the function's own words if the function refuses."""
     # botocore repeats a call that takes longer than a minute. The request has an id of its own in `cause`, so the
     # function recognises the repetition and answers the same.
-    return Withdrawn.model_validate(invoke(environment, names, "withdrawal", request))
+    return Withdrawn.model_validate(invoke(environment, names, request))
 
 
-def invoke(environment: Environment, names: WorkloadNames, function: str, request: Message) -> Any:
+def invoke(environment: Environment, names: WorkloadNames, request: WithdrawalRequest) -> Any:
     """The answer of the workload's function. Raises WithdrawalError in the function's own words if it refuses."""
     answer = environment.client("lambda").invoke(
-        FunctionName=names.function(function), Payload=request.model_dump_json().encode()
+        FunctionName=names.function("withdrawal"), Payload=request.model_dump_json().encode()
     )
     document = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:

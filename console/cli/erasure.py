@@ -35,24 +35,24 @@ def erase(
     look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
     from millrace.console.actions.withdraw import by_person, invoke
     from millrace.console.queries.versions import registry_of
-    from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
+    from millrace.messages.withdrawal import ErasureAnswer, WithdrawalRequest
 
     column, _, cell = key.partition("=")
     if not (column and cell):
         raise WithdrawalError("--key: expected COLUMN=CELL, got a text without one of them")
     environment, names = target.find_deployed()
     by = by_person(environment, "erase", reason)
-    request = ErasureRequest(**by, column=column, cell=cell, is_preview=preview)
+    request = WithdrawalRequest(**by, column=column, cell=cell, is_preview=preview)
     answer = None
     while not (answer and answer.is_done):
         time.sleep(PAUSE_S if answer else 0)
-        answer = ErasureAnswer.model_validate(invoke(environment, names, "erasure", request))
+        answer = ErasureAnswer.model_validate(invoke(environment, names, request))
     packages = registry_of(environment, names).all() if answer.versions else ()
     learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
     told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")
     removed, left = (
-        listed([f"{found} in {store}" for store, found in of.items()]) or "nothing"
-        for of in (answer.removed, answer.left)
+        listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
+        for field in ("removed", "left")
     )
     words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
     if learnt_by:

@@ -33,7 +33,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
 
 DECLARED = Declared(
     room="ingestion",
-    role="tables",
     settings=ValidationSettings,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+import time
+from collections.abc import Iterator
 from functools import cached_property
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import Any
 
 from millrace.artefact.batch import ROW
 from millrace.contract.schema import FEEDS, PREDICTION_ID, Contract
 from millrace.datasets.tables import Lake
 from millrace.decisions.captured import long_columns
-from millrace.erasure import objects
-from millrace.erasure.files import Person, Rest, rest_of, texts
-from millrace.erasure.objects import is_named, read, versions
-from millrace.erasure.stores import ANSWERS, ERASED, FOLDERS, LOOKED_AT, REVIEWS, STATE, WEIGHTS
+from millrace.erasure.files import UNREADABLE, Person, Rest, rest_of
+from millrace.erasure.objects import delete, is_named, read, versions
+from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, LOOKED_AT, REVIEWS, STATE, WEIGHTS
 from millrace.erasure.tables import PersonInTables
 from millrace.errors import WithdrawalError
-from millrace.messages.withdrawal import ErasureRequest
+from millrace.messages.withdrawal import WithdrawalRequest
 from millrace.names import row_id_of
 from millrace.state.erasures import ErasureProgress
+from millrace.state.holdings import Slots
 from millrace.state.reviews import SPREAD
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 
 SHORTEST = 4
-"""The fewest characters of a cell: a shorter text stands in too many others."""
+"""The fewest letters and digits of a cell: a shorter text stands in too many others."""
+PAUSE_S = 1.0
+"""Seconds between two looks at the slots."""
 RESTS = "erased/"
 """The folder in the landing bucket with the rest of dropped files."""
 
@@ -43,35 +48,45 @@ def check(contract: Contract, workload: Workload, column: str, cell: str, reason
         raise WithdrawalError(f"--key: expected no feature: each model has the words of {column}")
     if long_columns(rows):
         raise WithdrawalError(f"{rows.name}: expected no images: whose an image is, only the rows say that name it")
-    if len(cell) < SHORTEST:
-        raise WithdrawalError(f"--key: expected a cell of {SHORTEST} characters at least, got {len(cell)}")
+    if (length := len(re.findall(r"\w", cell))) < SHORTEST:
+        raise WithdrawalError(f"--key: expected a cell of {SHORTEST} letters and digits at least, got {length}")
     if cell in reason:
         raise WithdrawalError("--reason: expected a text without the key, since it stands in the audit for ever")
 
 
-class Erasure:
-    """It goes on where `progress` ends. `s3` and `dynamodb` are boto3's clients."""
+def until_ended(slots: Slots) -> Iterator[int]:
+    """Wait for the executions that are under way: they may have read a drop that has left, and write its rows."""
+    under_way = {one.holder for one in slots.holdings()}
+    while under_way & {one.holder for one in slots.holdings()}:
+        time.sleep(PAUSE_S)
+        yield 0
 
-    def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: ErasureRequest, progress: ErasureProgress) -> None:
-        self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, progress
+
+class Erasure:
+    """It goes on where `done` ends. `s3` and `dynamodb` are boto3's clients."""
+
+    def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: WithdrawalRequest, done: ErasureProgress) -> None:
+        self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, done
         column = lake.contract.rows.column(request.column)
         self._person = Person(cells=dict.fromkeys((column.name, column.name_in_file), frozenset({request.cell})))
-        self._is_preview = request.is_preview
+        self._is_preview, self._state = request.is_preview, StateTable(dynamodb, self._names)
         reviews = StateTable(dynamodb, self._names, spread=SPREAD)
-        self._items = ((StateTable(dynamodb, self._names), ANSWERS), (reviews, REVIEWS))
+        self._items = ((self._state, ANSWERS), (reviews, REVIEWS))
 
     def steps(self) -> Iterator[None]:
         """Erase store by store, then count the versions of objects, and the items, that still name the person.
 
-        Between any two objects the caller may end it; `progress` has what was done."""
-        done = self._progress
-        erased = [(done.removed, store, self._erase) for store in (() if self._is_preview else ERASED)]
-        for counts, store, count in [*erased, *((done.left, store, self._named) for store in LOOKED_AT)][done.step :]:
-            counts[store] = counts.get(store, 0) if counts is done.removed else 0  # a look begins anew
+        Between any two objects the caller may end it; `done` has what was done, and is stored after each step."""
+        done, looks = self._progress, ((1, store, self._named) for store in LOOKED_AT)
+        erased = [(0, store, self._erase) for store in (() if self._is_preview else ERASED)]
+        for place, store, count in [*erased, *looks][done.step :]:
+            counts = done.counts.setdefault(store, [0, 0])
+            counts[1] = 0  # a look begins anew
             for found in count(store):
-                counts[store] += found
+                counts[place] += found
                 yield
             done.step += 1
+            done.put(self._state)
 
     @cached_property
     def _whole(self) -> Person:
@@ -79,6 +94,8 @@ class Erasure:
         return Person(cells={**self._person.cells, PREDICTION_ID: frozenset(self._decisions())})
 
     def _erase(self, store: str) -> Iterator[int]:
+        if store == AFTER_DROPS:
+            yield from until_ended(Slots(self._state))
         if store == STATE:
             for table, sort in self._items_of(self._whole):
                 yield table.delete(sort, "attribute_exists(pk)")
@@ -87,22 +104,40 @@ class Erasure:
             self._progress.versions += tables.versions
             yield from tables.erase(self._progress.cause)
         else:
-            yield from objects.erase(self._s3, *self._place(store), self._whole, self._rest_of(FOLDERS[store]))
+            yield from self._erase_objects(*self._place(store), FOLDERS[store])
 
-    def _rest_of(self, how: str) -> Callable[[str, bytes], tuple[str, Rest]]:
-        """The key for what is left of an object, and that. Of a dropped file it is in no folder of a feed."""
-        contract, own, person = self._lake.contract, f"{self._names.workload}/", self._whole
+    def _erase_objects(self, bucket: str, prefix: str, how: str) -> Iterator[int]:
+        """The number of records that left each object. Each version that has the person goes, unreadable ones stay.
 
-        def rest(key: str, body: bytes) -> tuple[str, Rest]:
-            below = key.removeprefix(own)
-            feed = below.removeprefix(RESTS).partition("/")[0]
-            form = next((contract.table(each).csv for each in FEEDS if each == feed), None)
-            left, removed = rest_of(body, person, person.owns if how == "records" else person.names, form)
-            if how == "objects" and removed:
-                left, removed = None, [body]
-            return f"{own}{RESTS}{below}" if below.startswith(FEEDS) else key, (left, removed)
+        The rest of the newest version takes its place; of a dropped file it is in no folder of a feed. An object whose
+        key names the person goes whole."""
+        own = f"{self._names.workload}/"
+        for key, of_key in groupby(versions(self._s3, bucket, prefix), key=itemgetter("Key")):
+            below, every, removed = key.removeprefix(own), list(of_key), 0
+            there = f"{own}{RESTS}{below}" if below.startswith(FEEDS) else key
+            for one in every:
+                rest, gone = self._rest_of(below, read(self._s3, bucket, one), how)
+                if self._whole.names(key.encode()):
+                    rest, gone = None, [b""]
+                removed = max(removed, len(gone))
+                if gone and one["IsLatest"]:
+                    # What is left is there before the version goes: a call that dies between begins here again.
+                    if rest is not None:
+                        self._s3.put_object(Bucket=bucket, Key=there, Body=rest)
+                    if len(every) > 1 and (rest is None or there != key):
+                        self._s3.delete_object(Bucket=bucket, Key=key)  # no earlier version takes its place
+                if gone:
+                    delete(self._s3, bucket, one)
+            yield removed
 
-        return rest
+    def _rest_of(self, below: str, body: bytes, how: str) -> Rest:
+        feed, person = below.removeprefix(RESTS).partition("/")[0], self._whole
+        form = self._lake.contract.table(feed).csv if feed in FEEDS else None
+        try:
+            rest, gone = rest_of(body, person, person.owns if how == "records" else person.names, form)
+        except UNREADABLE:
+            return body, ()
+        return (None, [body]) if gone and how == "objects" else (rest, gone)
 
     def _named(self, store: str) -> Iterator[bool]:
         """Whether each version or item names the person. The text is looked through, whatever its form."""
@@ -118,7 +153,7 @@ class Erasure:
         for table, prefixes in self._items:
             for sort, item in chain.from_iterable(table.in_order(prefix, page=1000) for prefix in prefixes):
                 values = (value for attribute in item.values() for value in attribute.values())
-                if any(person.names(text) for one in values for text in texts(str(one).encode())):
+                if any(person.is_in(str(one).encode()) for one in values):
                     yield table, sort
 
     def _decisions(self) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Whom an erasure is about, and what is left of a file without the person's records.
 
-CSV, JSON lines and Parquet lose records, also in gzip; any other file goes as a whole."""
+CSV, JSON lines and Parquet lose records, also in gzip and zip, whose rest is a gzip; any other file goes as a whole."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
+from itertools import chain, compress
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import ENCODINGS, CsvForm
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PARQUET, ARROW, GZIP, ZIP = b"PAR1", b"ARROW1", b"\x1f\x8b", b"PK\x03\x04"
 ANSWER = b'"eJ'
 """How the answer of a repeated request begins: a text of JSON in base64, packed by zlib."""
+UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""The errors of a packed file that is cut off, broken or encrypted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,36 +37,47 @@ class Person:
     cells: Mapping[str, frozenset[str]]
     """By column: {"customer": {"c-1783"}, "prediction_id": {"r-0-17"}}. A record with one of them is theirs."""
 
+    def is_in(self, body: bytes) -> bool:
+        """Whether the file names the person, in whatever format it is packed. Raises one of UNREADABLE."""
+        return any(map(self.names, texts(body, self.cells)))
+
     def names(self, text: bytes) -> bool:
         """Whether one of the cells stands in the text, and is no part of a longer word: `c-17` is not in `c-178`."""
-        return self._words.search(text) is not None
+        return self._words.search(unescaped(text)) is not None
 
     def owns(self, record: bytes) -> bool:
         """Whether the JSON has one of the cells under its column, at any depth and in JSON within it."""
-        return self._fields.search(record) is not None
+        return self._fields.search(unescaped(record)) is not None
 
     @cached_property
     def _words(self) -> re.Pattern[bytes]:
-        # A line feed before a word stands in JSON as `\n`, whose letter is no part of the word.
-        cells = _any(cell for cells in self.cells.values() for cell in cells)
-        return re.compile(rb"(?:(?<![\w-])|(?<=\\[nrt]))" + cells + rb"(?![\w-])")
+        return re.compile(rb"(?<![\w-])" + _any(chain(*self.cells.values())) + rb"(?![\w-])")
 
     @cached_property
     def _fields(self) -> re.Pattern[bytes]:
-        # JSON within JSON has backslashes before its quotes. A broken line may end within the cell.
-        field = rb'"%b\\*"\s*:\s*\\*"\s*%b\s*(?:\\*"|$)'
+        # A number may be a cell of a column of texts, if it was refused. A broken line may end within the cell.
+        field = rb'"%b"\s*:\s*"?\s*%b\s*(?:[",}\]]|$)'
         return re.compile(b"|".join(field % (_any([name]), _any(cells)) for name, cells in self.cells.items() if cells))
 
 
-def _any(texts: Iterable[str]) -> bytes:
-    """The regular expression of the texts as the encodings write them, as JSON does, and as JSON within JSON does."""
-    forms = set[bytes]()
-    for text in texts:
-        escaped = json.dumps(text)[1:-1]
-        for form in (text, escaped, json.dumps(escaped)[1:-1]):
-            each = ((form.encode(encoding, errors="ignore"), encoding) for encoding in ENCODINGS)
-            forms |= {written for written, encoding in each if written.decode(encoding) == form}
+def _any(cells: Iterable[str]) -> bytes:
+    """The regular expression of the cells in each encoding."""
+    each = ((cell.encode(encoding, errors="ignore"), cell, encoding) for cell in cells for encoding in ENCODINGS)
+    forms = {unescaped(form).strip(b'" ') for form, cell, encoding in each if form.decode(encoding) == cell}
     return b"(?:" + b"|".join(map(re.escape, sorted(forms))) + b")"
+
+
+def unescaped(text: bytes) -> bytes:
+    """The text with one form for what JSON, JSON within JSON and CSV write in several: `\\"`, `""` and `\'` are `"`."""
+    if b"\\" in text:
+        text = re.sub(rb"(?:\\+u[0-9a-fA-F]{4})+", _characters, text)
+        text = re.sub(rb"\\+[bfnrt]", b" ", text).replace(b"\\", b"")
+    return re.sub(rb"[\"']{2,}|'", b'"', text)
+
+
+def _characters(escapes: re.Match[bytes]) -> bytes:
+    units = bytes.fromhex(re.sub(rb"\\+u", b"", escapes[0]).decode())
+    return units.decode("utf-16-be", errors="replace").encode()
 
 
 Rest = tuple[bytes | None, Sequence[bytes]]
@@ -74,14 +87,14 @@ they stood in the file."""
 
 def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], form: CsvForm | None = None) -> Rest:
     """The file without the records that are the person's; `form` is of the CSV files in its folder."""
-    if not any(map(person.names, texts(body))):
+    if not person.is_in(body):
         return body, ()
-    if body.startswith(GZIP):
-        rest, removed = rest_of(gzip.decompress(body), person, is_theirs, form)
+    if body.startswith((GZIP, ZIP)):
+        rest, removed = rest_of(_unpacked(body), person, is_theirs, form)
         return rest and gzip.compress(rest), removed
     if body.startswith(PARQUET):
         return _of_parquet(body, person, is_theirs)
-    if body.startswith((ARROW, ZIP)):
+    if body.startswith(ARROW):
         return None, [body]
     lines = body.splitlines(keepends=True)
     if form and not body.lstrip().startswith((b"{", b"[")):
@@ -102,7 +115,7 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
     with pq.ParquetWriter(sink, source.schema_arrow, compression="zstd", write_page_checksum=True) as writer:
         for number in range(source.num_row_groups):
             part = source.read_row_group(number)
-            if any(map(person.names, _texts_of(part))):
+            if any(map(person.names, _texts_of(part, person.cells))):
                 rows = [json.dumps(row, default=str).encode() for row in part.to_pylist()]
                 theirs = list(map(is_theirs, rows))
                 part, removed = part.filter(pc.invert(pa.array(theirs))), [*removed, *compress(rows, theirs)]
@@ -124,32 +137,36 @@ def _of_csv(lines: Sequence[bytes], person: Person, form: CsvForm) -> Iterator[b
         yield from [not known.isdisjoint(map(str.strip, cells))] * len(span) if is_one else map(person.names, span)
 
 
-def texts(body: bytes) -> Iterator[bytes]:
-    """All texts of a file, as they stand in it when it is unpacked."""
+def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
+    """All texts of a file, as they stand in it when it is unpacked, and numbers of the columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     yield body
-    if body.startswith(GZIP):
-        yield from texts(gzip.decompress(body))
+    if body.startswith((GZIP, ZIP)):
+        yield from texts(_unpacked(body), columns)
     elif body.startswith(ANSWER):
         yield zlib.decompress(base64.b64decode(json.loads(body)))
-    elif body.startswith(ZIP):
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            for name in archive.namelist():
-                yield from texts(archive.read(name))
     elif body.startswith(PARQUET):
         source = pq.ParquetFile(io.BytesIO(body))
         for number in range(source.num_row_groups):
-            yield from _texts_of(source.read_row_group(number))
+            yield from _texts_of(source.read_row_group(number), columns)
     elif body.startswith(ARROW):
-        yield from _texts_of(pa.ipc.open_file(body).read_all())
+        yield from _texts_of(pa.ipc.open_file(body).read_all(), columns)
 
 
-def _texts_of(rows: pa.Table) -> Iterator[bytes]:
+def _unpacked(body: bytes) -> bytes:
+    """What is in a gzip, or in a zip: mostly of one file."""
+    if body.startswith(GZIP):
+        return gzip.decompress(body)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return b"".join(map(archive.read, archive.namelist()))
+
+
+def _texts_of(rows: pa.Table, columns: Container[str]) -> Iterator[bytes]:
     """The texts of each column, also of those within structures."""
     import pyarrow as pa
 
-    for column in rows.columns:
-        if not pa.types.is_primitive(column.type):
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if name in columns or not pa.types.is_primitive(column.type):
             yield "\n".join(map(str, column.to_pylist())).encode()

@@ -1,12 +1,11 @@
-"""Takes a person out of the objects below a prefix, in all of their versions."""
+"""Lists, reads and deletes the versions of objects, and looks whether one names a person."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Iterator
 from typing import Any
 
-from millrace.erasure.files import Person, Rest, texts
+from millrace.erasure.files import UNREADABLE, Person
 
 MOST_BYTES = 256 * 2**20
 """The largest object that is looked into: a function has 3 GB, and a packed file grows in it."""
@@ -35,31 +34,10 @@ def delete(s3: Any, bucket: str, one: Entry) -> None:
 
 
 def is_named(s3: Any, bucket: str, one: Entry, person: Person) -> bool:
-    """Whether the version, or its key, names the person. One that is too large to look into may."""
+    """Whether the version, or its key, names the person. One that cannot be looked into may."""
     if person.names(one["Key"].encode()) or one.get("Size", 0) > MOST_BYTES:
         return True
-    return any(map(person.names, texts(read(s3, bucket, one))))
-
-
-def erase(
-    s3: Any, bucket: str, prefix: str, person: Person, rest_of: Callable[[str, bytes], tuple[str, Rest]]
-) -> Iterator[int]:
-    """The number of records that left each object. `rest_of` says where to put what is left of one, and what that is.
-
-    Each version that has the person goes, too large ones stay. An object whose key names the person goes whole."""
-    for key, of_key in groupby(versions(s3, bucket, prefix), key=lambda one: one["Key"]):
-        every, removed = list(of_key), 0
-        for one in every:
-            there, (rest, gone) = rest_of(key, read(s3, bucket, one))
-            if person.names(key.encode()):
-                rest, gone = None, [b""]
-            removed = max(removed, len(gone))
-            if gone and one["IsLatest"]:
-                # What is left is there before the version goes: a call that dies between begins here again.
-                if rest is not None:
-                    s3.put_object(Bucket=bucket, Key=there, Body=rest)
-                if len(every) > 1 and (rest is None or there != key):
-                    s3.delete_object(Bucket=bucket, Key=key)  # no earlier version takes its place
-            if gone:
-                delete(s3, bucket, one)
-        yield removed
+    try:
+        return person.is_in(read(s3, bucket, one))
+    except UNREADABLE:
+        return True

@@ -35,6 +35,8 @@ a file; of `raw records` also those that name the person in the text as it came;
 their snapshots and files; or why there is nothing.
 
 Decisions come last: by their ids the other records are found, also by a second call."""
+AFTER_DROPS = "lake/staging"
+"""The first store after those of dropped files."""
 ERASED = (*(store for store, how in FOLDERS.items() if not how.startswith("none")), STATE)
 """The stores that are erased, and looked at again."""
 LOOKED_AT = (*ERASED, "artefacts/runs")

@@ -1,4 +1,4 @@
-"""The messages of the functions `withdrawal` and `erasure`: what a person takes out, and how much left."""
+"""The messages of the function `withdrawal`: what a person takes out, and how much left."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from pydantic import ConfigDict, Field
 from millrace.messages.envelope import ExecutionInput, Message
 
 
-class PersonsRequest(ExecutionInput):
-    """What a person asks for. `cause` names the request: the function knows a repeated request by it."""
+class WithdrawalRequest(ExecutionInput):
+    """The input: the drop whose rows are withdrawn, or the cell of a key whose person is erased.
+
+    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
+     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}
+    {"cause": "erase-5d7c39d7b8804f07", "reason": "ticket 4711", "column": "customer", "cell": "c-1783", …}
+
+    `cause` names the request: the function knows a repeated request by it, and an erasure goes on where it ended."""
+
+    # An error must not repeat the cell: it would stand in the log.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     by: str
-    """The identity of the person."""
+    """The identity of the person who asks."""
     reason: Annotated[str, Field(min_length=1)]
     is_preview: bool = False
     """Only say what there is, and what would become of it; nothing changes."""
-
-
-class WithdrawalRequest(PersonsRequest):
-    """The input: the drop whose rows are withdrawn.
-
-    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
-     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}"""
-
-    drop: Annotated[str, Field(min_length=1)]
+    drop: str = ""
     """A key in the landing bucket. Every row of every version of the object is withdrawn; rows that it only labelled
     get their earlier label."""
+    column: str = ""
+    """A column of a key of the contract's rows, or of their entity."""
+    cell: str = ""
 
 
 class Withdrawn(Message):
@@ -41,18 +45,14 @@ class Withdrawn(Message):
     """Rows of `rows` that the withdrawn label file had corrected."""
 
 
-class ErasureRequest(PersonsRequest):
-    """The input: {"cause": "erase-5d7c39d7b8804f07", "as_of": "…", "by": "arn:…", "reason": "ticket 4711",
-    "column": "customer", "cell": "c-1783"}
+class ErasedStore(Message):
+    """What became of a store: {"store": "lake/decisions", "removed": 2, "left": 0}."""
 
-    Another call with the same `cause` goes on where the one before ended."""
-
-    # An error must not repeat the cell: it would stand in the log.
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    column: str
-    """A column of a key of the contract's rows, or of their entity."""
-    cell: str
+    store: str
+    removed: int
+    """Records, objects or items."""
+    left: int
+    """The versions of objects and the items that a second look found; of a preview the only one."""
 
 
 class Erased(Message):
@@ -60,10 +60,8 @@ class Erased(Message):
 
     pseudonym: str = ""
     """Of column and cell, as `millrace.state.erasures` makes it."""
-    removed: dict[str, int] = Field(default_factory=dict)
-    """How many records, objects or items left a store: {"lake/decisions": 2}."""
-    left: dict[str, int] = Field(default_factory=dict)
-    """How many versions of objects, and items, a second look found; of a preview the only one."""
+    stores: tuple[ErasedStore, ...] = ()
+    """Those that had something."""
     versions: tuple[str, ...] = ()
     """The tags of the dataset versions that had rows, which are gone. A tag is the name of a training's run."""
 

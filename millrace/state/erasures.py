@@ -1,6 +1,6 @@
 r"""How far an erasure has come, and the names under which the audit has those who were erased.
 
-    erasure#erase-5d7c = {"removed": {"S": "{\"lake/decisions\": 2}"}, "step": {"N": "7"}, …}
+    erasure#erase-5d7c = {"counts": {"S": "{\"lake/decisions\": [2, 0]}"}, "step": {"N": "7"}, …}
     pseudonym          = {"secret": {"B": 32 random bytes}}
 
 Nobody can erase what the audit holds, so a record names a key by its HMAC under a secret of the workload. Who has the
@@ -37,9 +37,8 @@ class ErasureProgress(Item, key="erasure#{cause}"):
     """What left each store so far. Whoever erases changes it in place."""
 
     cause: str
-    removed: dict[str, int] = field(default_factory=dict, metadata=JSON)
-    left: dict[str, int] = field(default_factory=dict, metadata=JSON)
-    """What the second look found."""
+    counts: dict[str, list[int]] = field(default_factory=dict, metadata=JSON)
+    """By store, what left it, and what the second look found: {"lake/decisions": [2, 0]}."""
     step: int = 0
     """How many of the erasure's steps are done."""
     versions: list[str] = field(default_factory=list, metadata=JSON)
@@ -48,6 +47,6 @@ class ErasureProgress(Item, key="erasure#{cause}"):
     @property
     def told(self) -> dict[str, Any]:
         """What the answer and the audit say: of the stores that had something."""
-        counts = {"removed": self.removed, "left": self.left}
-        some = {name: {store: found for store, found in of.items() if found} for name, of in counts.items()}
-        return some | {"versions": (*self.versions,)}
+        counts = ((store, *found) for store, found in self.counts.items() if any(found))
+        stores = [{"store": store, "removed": removed, "left": left} for store, removed, left in counts]
+        return {"stores": stores, "versions": self.versions}

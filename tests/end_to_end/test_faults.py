@@ -105,7 +105,7 @@ def test_a_function_that_fails_is_redriven(
 
     The operator looks at it and gives it back what it may, and the execution goes on."""
     iam = lived.cloud.client("iam")
-    role = lived.names.role("tables")
+    role = lived.names.role("validation")
     policy = iam.get_role_policy(RoleName=role, PolicyName="statements")["PolicyDocument"]
     refused = len(control(lived.cloud, "denials"))
     iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=json.dumps(less_of(policy, action)))

@@ -103,10 +103,8 @@ SELDOM = [Reason(*row) for row in (
      "test_sweep.py"),
     ("training", "states:StartExecution sagemaker:DescribeEndpointConfig", "*",
      "a release ended, and the next version waits for one, or what it left is looked at", "test_release_rollback.py"),
-    ("tables", "logs:CreateLogStream logs:PutLogEvents dynamodb:PutItem", "*",
-     "a person withdrew rows, and that is audited"),
-    ("tables", "dynamodb:Query", "*-state", "labels contradict known ones: those of the day are counted"),
-    ("erasure",
+    ("validation", "dynamodb:PutItem dynamodb:Query", "*-state", "labels contradict known ones: those of the day are counted"),
+    ("withdrawal",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
      "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
      "s3:ListBucketVersions s3:PutObject", "*", "nobody stands in a key of this workload; in that of test_erasure.py"),
@@ -130,7 +128,7 @@ SELDOM = [Reason(*row) for row in (
     ("training", "states:DescribeExecution", "*", "an execution of any machine may have ended without an event"),
     ("release", "cloudtrail:LookupEvents states:DescribeExecution", "*",
      "a person asked for a release: who it was is looked up", "test_release_rollback.py"),
-    ("tables", "s3:GetObject", "*/predictions/*", "labels came for rows of a scored file"),
+    ("validation", "s3:GetObject", "*/predictions/*", "labels came for rows of a scored file"),
     ("monitoring", "states:StartExecution", "*-ingest",
      "labels came before their decisions, and are read again when these are stored"),
     ("monitoring", "events:PutEvents", "*", "rows or labels are late"),
@@ -175,7 +173,7 @@ SELDOM = [Reason(*row) for row in (
 )]  # fmt: skip
 """What is asked for only when something goes wrong."""
 
-AT_WORK_IN = {"teardown-machines": "test_teardown.py", "erasure": "test_withdrawal.py"}
+AT_WORK_IN = {"teardown-machines": "test_teardown.py", "withdrawal": "test_withdrawal.py"}
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.csv_form import CsvForm
-from millrace.erasure.files import Person, rest_of, texts
+from millrace.erasure.files import UNREADABLE, Person, rest_of
 
 PERSON = Person(cells={"id": frozenset({"c-17", "Zoë 4"}), "prediction_id": frozenset({"r-0-3"})})
 
@@ -43,6 +44,49 @@ def test_records_of_the_person_leave_and_no_other_ones(body: bytes, left: bytes 
     assert rest_of(b"of nobody", PERSON, PERSON.owns) == (b"of nobody", ())
 
 
+def in_zip(body: bytes) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("rows.csv", body)
+    return sink.getvalue()
+
+
+NAME = 'Zoë "x" O\'Neil/4'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        NAME.encode("cp1252"),
+        b'"Zo\xc3\xab ""x"" O\'Neil/4"',
+        json.dumps(NAME).encode(),
+        json.dumps(NAME, ensure_ascii=False).replace("/", "\\/").encode(),
+        json.dumps(json.dumps(f"a\n{NAME}")).encode(),
+        json.dumps('"Zoë ""x"" O\'Neil/4",F').encode(),
+        b'"Zo\\u00EB \\u0022x\\u0022 O\\u0027Neil/4"',
+        gzip.compress(NAME.encode()),
+        in_zip(NAME.encode()),
+        parquet(id=[NAME]),
+    ],
+)
+def test_a_person_is_known_however_their_name_is_written(written: bytes) -> None:
+    person = Person(cells={"id": frozenset({NAME})})
+    assert person.is_in(written)
+    assert not Person(cells={"id": frozenset({NAME[:-3]})}).is_in(written)
+    assert person.owns(b'{"id": %b}' % json.dumps(NAME).encode())
+
+
+def test_a_file_in_a_zip_loses_records() -> None:
+    rest, _ = rest_of(in_zip(b"id,sex\nc-17,F\nc-2,M\n"), PERSON, PERSON.owns, CsvForm())
+    assert gzip.decompress(rest or b"") == b"id,sex\nc-2,M\n"
+
+
+@pytest.mark.parametrize("body", [gzip.compress(b"id,sex\n")[:-9], in_zip(b"c-17")[:30], b"PAR1" + b"0" * 99])
+def test_nobody_says_who_is_in_a_broken_file(body: bytes) -> None:
+    with pytest.raises(UNREADABLE):
+        PERSON.is_in(body)
+
+
 def test_a_csv_file_of_another_form() -> None:
     form = CsvForm(delimiter=";", encoding="cp1252", columns=("id", "sex"))
     rest, _ = rest_of("Zoë 4;é\nc-2;é\n".encode("cp1252"), PERSON, PERSON.owns, form)
@@ -63,4 +107,4 @@ def test_what_cannot_be_taken_apart_goes_whole() -> None:
     with pa.ipc.new_file(sink, pa.schema({"id": pa.string()})) as writer:
         writer.write_table(pa.table({"id": ["c-17"]}))
     assert rest_of(sink.getvalue(), PERSON, PERSON.names)[0] is None
-    assert any(map(PERSON.names, texts(sink.getvalue())))
+    assert PERSON.is_in(sink.getvalue())

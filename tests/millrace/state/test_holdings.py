@@ -8,6 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
+from millrace.erasure.erasure import until_ended
 from millrace.messages.ingest import DropObject
 from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Leases, Slots
@@ -180,3 +181,13 @@ def test_runs_at_the_same_time_do_not_each_take_the_whole_quota(table: StateTabl
     assert seen == [[], [second]]
     assert sum(one.labels for one in Contradiction.every(table).values()) == old.labels + second.labels
     assert second.take(table, lambda day: tuple(one.drop_id for one in day if one.labels)) == ()  # nor itself
+
+
+def test_an_erasure_waits_for_executions_that_are_under_way(table):
+    slots = Slots(table)
+    assert slots.take("ingest-training", holder=A, limit=2)
+    waits = until_ended(slots)
+    assert next(waits) == 0
+    assert slots.take("ingest-training", holder=B, limit=2)
+    slots.free(A)
+    assert list(waits) == []

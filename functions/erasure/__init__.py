@@ -1,1 +1,0 @@
-"""Erases what the stage keeps of a person, and proves it."""
