@@ -103,7 +103,8 @@ SELDOM = [Reason(*row) for row in (
      "test_sweep.py"),
     ("training", "states:StartExecution sagemaker:DescribeEndpointConfig", "*",
      "a release ended, and the next version waits for one, or what it left is looked at", "test_release_rollback.py"),
-    ("validation", "dynamodb:PutItem dynamodb:Query", "*-state", "labels contradict known ones: those of the day are counted"),
+    ("validation", "dynamodb:PutItem dynamodb:Query", "*-state",
+     "labels contradict known ones: those of the day are counted"),
     ("withdrawal",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
      "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
