@@ -101,7 +101,7 @@ class Erasure:
                 yield table.delete(sort, "attribute_exists(pk)")
         elif FOLDERS[store] == "tables":
             tables = PersonInTables(self._lake, self._s3, self._whole)
-            self._progress.versions += tables.versions
+            self._progress.versions = sorted({*self._progress.versions, *tables.versions})
             yield from tables.erase(self._progress.cause)
         else:
             yield from self._erase_objects(*self._place(store), FOLDERS[store])
@@ -146,7 +146,8 @@ class Erasure:
             return
         bucket, prefix = self._place(store)
         for one in versions(self._s3, bucket, prefix):
-            yield not one["Key"].endswith(WEIGHTS) and is_named(self._s3, bucket, one, self._person)
+            is_weights = store.startswith("artefacts") and one["Key"].endswith(WEIGHTS)
+            yield not is_weights and is_named(self._s3, bucket, one, self._person)
 
     def _items_of(self, person: Person) -> Iterator[tuple[StateTable, str]]:
         """The items that name the person, by their tables and sort keys."""

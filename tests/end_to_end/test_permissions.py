@@ -105,6 +105,7 @@ SELDOM = [Reason(*row) for row in (
      "a release ended, and the next version waits for one, or what it left is looked at", "test_release_rollback.py"),
     ("validation", "dynamodb:PutItem dynamodb:Query", "*-state",
      "labels contradict known ones: those of the day are counted"),
+    ("validation", "s3:DeleteObject", "*_labels/metadata/*", "a later version of a file of labels took its place"),
     ("withdrawal",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
      "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
