@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from millrace.artefact.artefact import ARCHIVE, Artefact, frozen_document, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, Description, frozen_document, read_archive
 from millrace.artefact.inference import Model
+from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import LABEL, blocks_of, entities_of
 from millrace.datasets.memory import check_memory, rows_of
@@ -40,6 +41,7 @@ from millrace.evaluation.measures.selective import automation
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.next_step import learning_of
+from millrace.evaluation.sample import Sample
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import columns, encode
 from millrace.jobs.evaluation.details import cut_answers, find_mistakes, forecast_examples, truth_by_answer
@@ -51,7 +53,6 @@ from millrace.jobs.evaluation.rows import (
     labelled_rows,
     read_rows,
 )
-from millrace.jobs.evaluation.sample import write_sample
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
@@ -72,6 +73,10 @@ if TYPE_CHECKING:
 
     Output = npt.NDArray[np.float32]
 
+SAMPLE_ROWS = 20
+"""The most rows of a sample."""
+SAMPLE_BYTES = 3 * 2**20
+"""The most bytes of a sample's rows, by the average row. As base64 they fit into one request, of 6 MB at most."""
 LATENCY_CALLS = 300
 """Calls of the engine that are timed."""
 WARM_UP_CALLS = 20
@@ -299,3 +304,30 @@ def _write_predictions(path: Path, case: Case, workload: Workload) -> None:
     for field in case.task.answer:
         table = table.append_column(f"answer_{field.name}", arrow_column(field, answers[field.name]))
     pq.write_table(table, path, write_page_checksum=True)
+
+
+def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
+    """Write sample.json: up to SAMPLE_ROWS rows, spread over the test days, as a caller would send them, each with its
+    answer. A release sends the rows to the new version, to compare its answers.
+
+    `output_TW` is the model's output for each row of `test`. NaN or infinity in an answer is written as null: the gates
+    refuse such a model, so its sample is never used. Raises ValueError if a row itself has NaN or infinity."""
+    inputs = test.select(list(model.inputs))
+    count = max(1, min(SAMPLE_ROWS, len(test), len(test) * SAMPLE_BYTES // max(inputs.nbytes, 1)))
+    chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
+    rows = inputs.take(chosen).to_pylist()
+    answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
+    sample = Sample(
+        rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),
+        answers=tuple(
+            {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(rows))
+        ),
+    )
+    path.write_text(json.dumps(sample.model_dump(), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """The value, with None in place of NaN and infinity, also inside a list."""
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

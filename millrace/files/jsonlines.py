@@ -1,21 +1,26 @@
-"""Reads JSON lines: one object per line, in strict JSON. Any other line is quarantined, the others are read."""
+"""Reads JSON lines: one object per line, in strict JSON. Any other line is quarantined, the others are read.
+
+In a manifest cells of images name objects, each in one version:
+`{"id": "a17", "image": {"object": "2024/a17.png", "version_id": "3sL4…"}}`. The object is below
+`<workload>/objects/`. Without the version a retried drop could get another image."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_type, to_float
+from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_type, to_base64, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_text, of_line, truncate
+from millrace.errors import DropError
 from millrace.files.file_format import FileFormat
 from millrace.files.lines import blocks, lines_of, raw_text
-from millrace.files.manifest import FETCHES_AT_ONCE, LINES_PER_PART, at_most, check_objects, fetch_objects
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, Parsed, note_wrong_type, without_wrong
 from millrace.spelling import LONGEST, did_you_mean
@@ -29,11 +34,19 @@ HINTS = 16
 """How many unknown names of a part get a proposed spelling: to find one takes longer than to read the line."""
 Each = Callable[..., Iterator[Any]]
 """A function like `map`: its results come in the order of its arguments."""
+LINES_PER_PART = 32
+"""How many lines of a file are read at once, if its table has images: 4 MiB each, which bounds the memory."""
+Fetch = Callable[[str, str], bytes]
+"""Fetches the bytes of an object, by its key and version."""
+FETCHES_AT_ONCE = 10
+"""As many connections as botocore keeps to one host."""
+NAMED = b'"version_id"'
+"""The bytes that each reference to an object has once, unless they are written in escapes."""
 TEXT_KINDS: tuple[Kind, ...] = ("string", "binary", *TIMES)
 
 
 def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None) -> Iterator[Parsed]:
-    """The file in parts. Cells of images may name objects: see `manifest`. Raises DropError as `read_drop` does."""
+    """The file in parts. Cells of images may name objects: see above. Raises DropError as `read_drop` does."""
     line, has_images = 1, bool(image_columns(table))
     # Objects are counted before any is fetched, and again while they are: a name in escapes is not counted before.
     if has_images:
@@ -190,3 +203,39 @@ def _no_constant(name: str) -> Any:
 
 
 FORMAT = FileFormat(names=("JSON lines",), read=read)
+
+
+def check_objects(blocks: Iterable[bytes], limits: Limits) -> None:
+    """Raise DropError `too_large` if the lines seem to name more than `limits.objects` objects.
+
+    It is called before any object is fetched."""
+    if (named := sum(block.count(NAMED) for block in blocks)) > limits.objects:
+        raise DropError(Reason.TOO_LARGE, expected=f"{limits.objects} objects at most", got=f"{named}")
+
+
+def at_most(fetch: Fetch, objects: int) -> Fetch:
+    """`fetch` for at most so many objects. For each further one it raises DropError `too_large` and fetches nothing."""
+    counted = count(1)  # several threads fetch, and `next` on a count is one step for all of them
+
+    def fetch_counted(key: str, version: str) -> bytes:
+        if (number := next(counted)) > objects:
+            raise DropError(Reason.TOO_LARGE, expected=f"{objects} objects at most", got=f"object {number}")
+        return fetch(key, version)
+
+    return fetch_counted
+
+
+def fetch_objects(row: dict[str, Any], table: Table, origin: Origin | None) -> RuleViolation | None:
+    """The violation of the row's references. None if they are good: its cells then hold the objects in base64."""
+    for column in image_columns(table):
+        cell = row.get(column.name)
+        if not isinstance(cell, dict):
+            continue
+        named = {name: value for name, value in cell.items() if isinstance(value, str) and value}
+        if set(cell) != {"object", "version_id"} or len(named) != 2 or origin is None:
+            continue  # refused as a cell of another type
+        try:
+            row[column.name] = to_base64(origin.fetch(named["object"], named["version_id"]))
+        except DropError as error:
+            return RuleViolation(reason=error.reason, column=column.name, expected=error.expected, got=error.got)
+    return None

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.infra.constructs.role import merged
 from millrace.infra.iam import sagemaker_endpoints, state_table
 from millrace.infra.iam.buckets import ARTEFACTS, LAKE
-from millrace.infra.iam.merging import merged
 from millrace.infra.iam.resource import Statement, every, resource
 from millrace.names import Platform, WorkloadNames
 

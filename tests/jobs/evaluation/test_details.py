@@ -28,8 +28,8 @@ from millrace.jobs.evaluation.details import (
     find_mistakes,
     truth_by_answer,
 )
+from millrace.jobs.evaluation.job import SAMPLE_ROWS, write_sample
 from millrace.jobs.evaluation.rows import SplitRows, divided_entity
-from millrace.jobs.evaluation.sample import ROWS, write_sample
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
@@ -183,13 +183,13 @@ def model(*columns: str, task: Any = Binary()) -> Any:  # noqa: B008  (frozen)
     return SimpleNamespace(inputs=columns, task=task)
 
 
-@pytest.mark.parametrize("count", [1, 5, ROWS, 1344])
+@pytest.mark.parametrize("count", [1, 5, SAMPLE_ROWS, 1344])
 def test_rows_and_answers_belong_together(tmp_path, count):
     test = pa.table({"class": [0] * count, "b": np.arange(count) / 7, "a": np.arange(count)})
     p_T = (np.arange(count) / count).astype(np.float32)
     write_sample(tmp_path / "sample.json", test, model("a", "b"), p_T[:, None])
     sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
-    assert len(sample.rows) == len(sample.answers) == min(ROWS, count)
+    assert len(sample.rows) == len(sample.answers) == min(SAMPLE_ROWS, count)
     assert [one["probability"] for one in sample.answers] == [float(p_T[row["a"]]) for row in sample.rows]
     assert (sample.rows[0]["a"], sample.rows[-1]["a"]) == (0, count - 1)
     assert all(list(row) == ["a", "b"] for row in sample.rows)
