@@ -18,8 +18,6 @@ from millrace.names import STAGE_PATTERN, STAGES, Platform
 Tracking = Literal["none", "file", "app", "server"]
 """Where runs are recorded: nowhere, in a file of this machine, in an MLflow App of SageMaker (serverless), or in a
 tracking server of SageMaker (billed by the hour)."""
-WITHOUT_SNAPSTART = ("ap-east-2", "ap-southeast-6")
-"""Regions without SnapStart: Taipei and New Zealand. https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
 ZONES, TWO_ZONES = 3, ("us-west-1",)
 """How many subnets the platform makes, each in a zone of its own; in these regions an account has two zones only.
 https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html"""
@@ -143,15 +141,12 @@ def _secret(name: str) -> str:
     return name
 
 
-def _check_starts(stage: str, region: str, options: Options) -> None:
-    """Raise ConfigurationError if the stage or the region lacks the chosen way to start functions ahead of requests."""
-    field = f"stages.{stage}.prediction_starts"
+def _check_starts(stage: str, options: Options) -> None:
+    """Raise ConfigurationError if the stage lacks the chosen way to start functions ahead of requests."""
     if options.prediction_starts and stage == "local":
         expected = "none: the local cloud keeps no function started before its first call"
+        field = f"stages.{stage}.prediction_starts"
         raise ConfigurationError(where="context", field=field, expected=expected, came=options.prediction_starts)
-    if options.prediction_starts and options.prediction_starts.snapstart and region in WITHOUT_SNAPSTART:
-        expected = f"provisioned: there is no SnapStart in {', '.join(WITHOUT_SNAPSTART)}"
-        raise ConfigurationError(where="context", field=field, expected=expected, came=region)
 
 
 def _check_key(stage: str, region: str, options: Options) -> None:
@@ -178,7 +173,7 @@ def settings_for(
     - `alarm_email`: the address to which the alarms of a stage on AWS are sent.
     - `alarm_webhook`: the name of the secret with the URL of a chat's webhook."""
     options = options or Options()
-    _check_starts(stage, region, options)
+    _check_starts(stage, options)
     _check_key(stage, region, options)
     names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
     # The local cloud: short waits, short retention, and this machine's own Python.

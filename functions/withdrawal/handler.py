@@ -41,26 +41,22 @@ def handler(request: WithdrawalRequest) -> Withdrawn | ErasureAnswer:
 
 
 def revert(request: WithdrawalRequest) -> Withdrawn:
-    """How many rows of the drop left each table.
+    """How many rows of the drop left each table, or would leave it; of a label file rows have their earlier labels.
 
     Labels are withdrawn with the rows. Else the next training would make the same rows of them and their decisions."""
-    answer = take_out(request)
+    drop, cause, is_preview = request.drop, request.cause, request.is_preview
+    if drop.startswith(f"{ROOM.names.workload}/labels/"):
+        answer = withdraw_labels(LAKE, drop, ROOM.workload.prediction, cause=cause, is_preview=is_preview)
+    else:
+        gone = partial(withdraw, LAKE, cells=by_drop(drop), cause=cause, is_preview=is_preview)
+        answer = Withdrawn(labels=gone("labels"), rows=gone("rows"))
     if not any(answer.model_dump().values()):
         tables = f"{ROOM.names.table('rows')} or {ROOM.names.table('labels')}"
-        raise WithdrawalError(f"expected rows of the drop {request.drop} in {tables}, found none")
-    if not request.is_preview:
+        raise WithdrawalError(f"expected rows of the drop {drop} in {tables}, found none")
+    if not is_preview:
         details = RowsWithdrawn(**request.model_dump(include={"by", "reason", "drop"}), **answer.model_dump())
         finish(request, AuditEvent.ROWS_WITHDRAWN, details)
     return answer
-
-
-def take_out(request: WithdrawalRequest) -> Withdrawn:
-    """What became of the rows, or would become of them. The rows of a label file have their earlier labels then."""
-    cause, is_preview = request.cause, request.is_preview
-    if request.drop.startswith(f"{ROOM.names.workload}/labels/"):
-        return withdraw_labels(LAKE, request.drop, ROOM.workload.prediction, cause=cause, is_preview=is_preview)
-    gone = partial(withdraw, LAKE, cells=by_drop(request.drop), cause=cause, is_preview=is_preview)
-    return Withdrawn(labels=gone("labels"), rows=gone("rows"))
 
 
 def take_turn(request: WithdrawalRequest) -> ErasureAnswer:
