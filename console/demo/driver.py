@@ -22,7 +22,7 @@ from millrace.console.queries.monitoring import AlarmRaised, alarms
 from millrace.console.queries.runs import parent_of
 from millrace.console.queries.versions import climbing_version, find_waiting
 from millrace.decisions.review import LabelValue
-from millrace.names import MACHINES, QUERY, WorkloadNames
+from millrace.names import WorkloadNames
 from millrace.workload.load import SUITE
 
 
@@ -311,8 +311,6 @@ class Story:
     """The cloud's clock at the start, UTC."""
     play: Callable[[Driver], None]
     """Plays the chapters one after another."""
-    machines: tuple[str, ...] = tuple(machine for machine in MACHINES if machine not in (QUERY, "upkeep"))
-    """The machines of the workload that the story shows. No story has a scheduled query."""
     span: str
     """The time that passes in the story: `fourteen months`."""
     page: str

@@ -49,7 +49,9 @@ def _with_withdrawals(
 
 def _withdrawal(at: datetime, one: RowsWithdrawn) -> TimelineEntry:
     gone = f"{count(one.rows, 'row')} and {count(one.labels, 'label')}"
-    return TimelineEntry(at=at, what=f"{one.drop} withdrawn", detail=f"{gone}: {one.reason}", tone="watch")
+    return TimelineEntry(
+        at=at, what=f"{one.drop.partition('/')[2]} withdrawn", detail=f"{gone}: {one.reason}", tone="watch"
+    )
 
 
 def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
