@@ -17,7 +17,7 @@ from millrace.operations.notices import NOTICES
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.declaration import Workload
 
-ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 19
+ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 20
 """How many roles the templates make, with a few of the stage in reserve."""
 RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 5
 """How many rules the templates make on the stage's own bus, which has the most of them: 260 with fifty workloads.

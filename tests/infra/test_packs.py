@@ -128,7 +128,7 @@ def identity_policies(assembly: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_parliament_finds_nothing_above_low(assemblies: dict[str, Path], stage: str) -> None:
     policies = identity_policies(assemblies[stage])
-    assert len(policies) == 21
+    assert len(policies) == 22
     found = [
         (where, finding)
         for where, findings in parliament(policies).items()

@@ -64,12 +64,12 @@ def test_a_function_in_another_room_is_found(templates: dict[str, Templates]) ->
     assert elsewhere(moved) == {"function:millrace-dev-electricity-budget": {"millrace-dev-electricity-training"}}
 
 
-def test_only_the_upkeep_may_delete_more_than_manifests(templates: dict[str, Templates]) -> None:
+def test_only_upkeep_and_erasure_may_delete_more_than_manifests(templates: dict[str, Templates]) -> None:
     room = "millrace-prod-electricity-ingestion"
     deletable = [
         resource
         for role, statement in role_statements({room: templates["prod"][room]})
-        if not role.endswith("-upkeep") and "s3:DeleteObject" in statement["Action"]
+        if not role.endswith(("-upkeep", "-withdrawal")) and "s3:DeleteObject" in statement["Action"]
         for resource in statement["Resource"]
     ]
     assert deletable

@@ -63,7 +63,7 @@ def test_data_that_is_altered_behind_its_header_is_refused_by_the_container(enco
     cut = cell[: len(cell) // 2] if encoding == "png" else cell[:-120]
     with pytest.raises(ValueError, match=f"{encoding.upper()} data of 5 x 7 pixels"):
         image.encode_one({"scan": cut})
-    with pytest.raises(ValueError, match=f"{encoding.upper()} data"):
+    with pytest.raises(ValueError, match="expected an image in each cell, got none in row 2"):
         image.encode(pa.table({"scan": [cell, cut]}))
 
 

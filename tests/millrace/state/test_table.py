@@ -22,6 +22,7 @@ from millrace.state.automation import Automation
 from millrace.state.claims import Claim, Start
 from millrace.state.climbing import Climbing
 from millrace.state.cursors import Cursor, SourceCursor
+from millrace.state.erasures import ErasureProgress
 from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Lease
 from millrace.state.item import Item
@@ -75,6 +76,7 @@ ITEMS: tuple[Item, ...] = (
     ),
     HeldDrop(drop_id="5d7c", object=DROP, because=("a", "b"), rows=48, held_at=AT),
     Contradiction(drop_id="5d7c", by="ann", labels=3, at=AT),
+    ErasureProgress(cause="erase-5d7c", counts={"lake/decisions": [2, 0]}, step=3, versions=["train-7f"]),
 )
 AGAIN = {StoredChoice, UnansweredAlarm, Cursor, SourceCursor, RowsVersion}
 """The kinds of which a second write changes nothing."""
