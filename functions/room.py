@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import boto3
@@ -25,6 +26,7 @@ from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 
 if TYPE_CHECKING:
+    from millrace.messages.events import BusEvent
     from millrace.workload.declaration import Workload
 
 SettingsT = TypeVar("SettingsT", bound=Environment)
@@ -56,6 +58,19 @@ class Room(Generic[SettingsT]):
         """Add a record of this function about the execution `by`, or the function that a person called."""
         kept = Record(actor=self.function, execution_arn=by, event=event, as_of=as_of, cause=cause, details=details)
         append(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload, record=kept)
+
+    @cached_property
+    def events(self) -> Any:
+        """boto3's EventBridge client, which few functions need."""
+        return boto3.client("events")
+
+    def tell(self, event: type[BusEvent], *, cause: str, **detail: Any) -> None:
+        """Put an event of this function on the stage's bus. Raises QueueError if the bus refuses it."""
+        from millrace.aws.bus import put_event  # its imports are those of all events
+
+        run = self.names.function_arn(self.function)
+        told = event(workload=self.names.workload, run=run, cause=cause, **detail)
+        put_event(self.events, self.names.platform, told)
 
 
 class WorkloadRoom(Room[SettingsT]):

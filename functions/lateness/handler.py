@@ -9,7 +9,6 @@ from datetime import datetime
 
 import boto3
 
-from millrace.aws.bus import put_event
 from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.iceberg import newest
@@ -25,7 +24,7 @@ from millrace.settings.environment import Environment
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 PREDICTION_SPEC = ROOM.workload.prediction
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
-S3, EVENTS = boto3.client("s3"), boto3.client("events")
+S3 = boto3.client("s3")
 
 
 @ROOM.handles(ExecutionInput)
@@ -37,7 +36,8 @@ def handler(call: ExecutionInput) -> Lateness:
     for age in found:
         publish({age.metric: age.share}, Workload=ROOM.names.workload)
         if age.is_late:
-            put(age, cause=call.cause)
+            told = {"of": age.of, "newest": age.newest or "none", "allowed_hours": age.allowed_hours}
+            ROOM.tell(DataLate, cause=call.cause, **told)
     ROOM.logger.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
     return Lateness(ages=found)
 
@@ -63,16 +63,3 @@ def newest_of(name: str, column: str) -> datetime | None:
     """The newest time in the column of the table. None without a table or a time."""
     table = LAKE.find(name)
     return newest(table, column) if table else None
-
-
-def put(age: Age, *, cause: str) -> None:
-    """Put the event `data.late` on the bus."""
-    event = DataLate(
-        workload=ROOM.names.workload,
-        run=ROOM.names.function_arn("lateness"),
-        cause=cause,
-        of=age.of,
-        newest=age.newest or "none",
-        allowed_hours=age.allowed_hours,
-    )
-    put_event(EVENTS, ROOM.names.platform, event)

@@ -29,9 +29,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
-from millrace.aws.bus import put_event
+from millrace.functions.room import Room
 from millrace.messages.events import EndpointOrphaned, RunUnheard
 from millrace.messages.execution import UNWANTED
 from millrace.names import MACHINES, WorkloadNames
@@ -53,63 +54,36 @@ PAGE = 1000
 """The most executions in one answer: https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class UnheardFailures:
-    """Tells of failures without an event.
+def tell_unheard(room: Room[Any], states: Any, *, cause: str, as_of: datetime) -> tuple[str, ...]:
+    """Put the event `run.unheard` for each failure without an event. Returns the ARNs of their executions.
 
-    `states` and `events` are boto3's clients of Step Functions and EventBridge."""
+    `states` is boto3's Step Functions client. Raises QueueError if the bus refuses an event. Then the cursor stays, and
+    the next sweep tells of them all."""
+    until = as_of - SETTLED
+    since, reported = Cursor.end(room.state, CURSOR) or as_of - FIRST, ReportedFailure.every(room.state)
+    failed = _failed(states, room.names, since, until)
+    unheard = [one for one in failed if not _is_reported(one, reported)]
+    # Events first, cursor last: if anything fails in between, an event may come twice, but none is missing.
+    for one in unheard:
+        told = {"name": one["name"], "machine": one["stateMachineArn"], "status": one["status"]}
+        room.tell(RunUnheard, cause=cause, ended=one["stopDate"], **told)
+    Cursor(name=CURSOR, window_end=until).put(room.state)
+    for failure in reported.values():
+        if failure.as_of <= until:
+            failure.forget(room.state)
+    return tuple(one["executionArn"] for one in unheard)
 
-    states: Any
-    events: Any
-    names: WorkloadNames
-    state: StateTable
 
-    def tell(self, *, cause: str, as_of: datetime) -> tuple[str, ...]:
-        """Put the event `run.unheard` for each failure without an event. Returns the ARNs of their executions.
-
-        Raises QueueError if the bus refuses an event. Then the cursor stays, and the next sweep tells of them all."""
-        until = as_of - SETTLED
-        since, reported = Cursor.end(self.state, CURSOR) or as_of - FIRST, ReportedFailure.every(self.state)
-        unheard = [one for one in self._failed(since, until) if not _is_reported(one, reported)]
-        # Events first, cursor last: if anything fails in between, an event may come twice, but none is missing.
-        for one in unheard:
-            put_event(self.events, self.names.platform, self._event(one, cause))
-        Cursor(name=CURSOR, window_end=until).put(self.state)
-        for failure in reported.values():
-            if failure.as_of <= until:
-                failure.forget(self.state)
-        return tuple(one["executionArn"] for one in unheard)
-
-    def _failed(self, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
-        """The executions of every machine that failed, timed out or were stopped in that time."""
-        for machine in MACHINES:
-            for status in UNWANTED:
-                for one in self._listed(machine, status):
-                    if since < one["stopDate"] <= until:
-                        yield one
-
-    def _listed(self, machine: str, status: str) -> Iterator[dict[str, Any]]:
-        pages = self.states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.names.machine_arn(machine),
-            statusFilter=status,
-            PaginationConfig={"PageSize": PAGE},
-        )
+def _failed(states: Any, names: WorkloadNames, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+    """The executions of every machine that failed, timed out or were stopped in that time."""
+    pages = states.get_paginator("list_executions")
+    for machine, status in product(MACHINES, UNWANTED):
+        wanted = {"stateMachineArn": names.machine_arn(machine), "statusFilter": status}
         try:
-            for page in pages:
-                yield from page["executions"]
-        except self.states.exceptions.StateMachineDoesNotExist:
-            return  # each stack is deployed on its own, so a machine may not exist yet
-
-    def _event(self, one: dict[str, Any], cause: str) -> RunUnheard:
-        return RunUnheard(
-            workload=self.names.workload,
-            run=self.names.function_arn("sweep"),
-            cause=cause,
-            name=one["name"],
-            machine=one["stateMachineArn"],
-            status=one["status"],
-            ended=one["stopDate"],
-        )
+            for page in pages.paginate(**wanted, PaginationConfig={"PageSize": PAGE}):
+                yield from (one for one in page["executions"] if since < one["stopDate"] <= until)
+        except states.exceptions.StateMachineDoesNotExist:
+            continue  # each stack is deployed on its own, so a machine may not exist yet
 
 
 def _is_reported(one: dict[str, Any], reported: dict[str, ReportedFailure]) -> bool:
@@ -142,24 +116,14 @@ class OrphanNoted(Item, key="orphan-notice"):
     as_of: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class OrphanNotice:
-    """Sends the event. `events` is boto3's EventBridge client."""
-
-    events: Any
-    names: WorkloadNames
-    state: StateTable
-
-    def send(self, endpoint: str, *, cause: str, as_of: datetime) -> None:
-        """Put the event, unless one was put in the last day. Raises QueueError if the bus refuses it."""
-        last = OrphanNoted.find(self.state)
-        if last and as_of - last.as_of < NOTICE_EVERY:
-            return
-        run = self.names.function_arn("sweep")
-        event = EndpointOrphaned(workload=self.names.workload, run=run, cause=cause, endpoint=endpoint)
-        put_event(self.events, self.names.platform, event)
-        # Written after the event: if this write fails, the next sweep sends the event once more.
-        OrphanNoted(as_of=as_of).put(self.state)
+def tell_orphan(room: Room[Any], endpoint: str, *, cause: str, as_of: datetime) -> None:
+    """Put the event, unless one was put in the last day. Raises QueueError if the bus refuses it."""
+    last = OrphanNoted.find(room.state)
+    if last and as_of - last.as_of < NOTICE_EVERY:
+        return
+    room.tell(EndpointOrphaned, cause=cause, endpoint=endpoint)
+    # Written after the event: if this write fails, the next sweep sends the event once more.
+    OrphanNoted(as_of=as_of).put(room.state)
 
 
 COUNT_EVERY = timedelta(hours=3)
@@ -178,38 +142,30 @@ class AuditNote(Item, key="audit-chain"):
     as_of: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditLag:
-    """Compares the chain of one workload with its records. `dynamodb` is boto3's client."""
+def audit_lag(room: Room[Any], chain: AuditChain, as_of: datetime) -> timedelta:
+    """How long at least a record of the workload has been in the table without a link. Zero if none lacks its link.
 
-    dynamodb: Any
-    names: WorkloadNames
-    chain: AuditChain
-    state: StateTable
+    Nothing is counted until the last note is COUNT_EVERY old. A record that the stream no longer keeps is reported once
+    more and then counts as lost; `millrace audit verify` names it."""
+    noted = AuditNote.find(room.state)
+    if noted is None:
+        _note(room, lost=0, as_of=as_of)
+        return NONE
+    age = as_of - noted.as_of
+    # Too early: records of the last hours may be on their way to the chain, and a count reads many items.
+    if age < COUNT_EVERY:
+        return NONE
+    # As long as links are missing the note stays, so `age` grows and the lag with it.
+    missing = noted.records - noted.lost - chain.length()
+    if missing <= 0:
+        _note(room, lost=noted.lost, as_of=as_of)
+        return NONE
+    # The missing records were in the table by the time of the note, so the stream has dropped them by now.
+    if age > KEPT + COUNT_EVERY:
+        _note(room, lost=noted.lost + missing, as_of=as_of)
+    return age
 
-    def check(self, as_of: datetime) -> timedelta:
-        """How long at least a record has been in the table without a link. Zero if no record lacks its link.
 
-        Nothing is counted until the last note is COUNT_EVERY old. A record that the stream no longer keeps is reported
-        once more and then counts as lost; `millrace audit verify` names it."""
-        noted = AuditNote.find(self.state)
-        if noted is None:
-            self._note(lost=0, as_of=as_of)
-            return NONE
-        age = as_of - noted.as_of
-        # Too early: records of the last hours may be on their way to the chain, and a count reads many items.
-        if age < COUNT_EVERY:
-            return NONE
-        # As long as links are missing the note stays, so `age` grows and the lag with it.
-        missing = noted.records - noted.lost - self.chain.length()
-        if missing <= 0:
-            self._note(lost=noted.lost, as_of=as_of)
-            return NONE
-        # The missing records were in the table by the time of the note, so the stream has dropped them by now.
-        if age > KEPT + COUNT_EVERY:
-            self._note(lost=noted.lost + missing, as_of=as_of)
-        return age
-
-    def _note(self, *, lost: int, as_of: datetime) -> None:
-        records = count(self.dynamodb, table=self.names.platform.audit_table, workload=self.names.workload)
-        AuditNote(records=records, lost=lost, as_of=as_of).put(self.state)
+def _note(room: Room[Any], *, lost: int, as_of: datetime) -> None:
+    records = count(room.dynamodb, table=room.names.platform.audit_table, workload=room.names.workload)
+    AuditNote(records=records, lost=lost, as_of=as_of).put(room.state)

@@ -29,7 +29,7 @@ from millrace.decisions.answered import Reviews
 from millrace.decisions.portion import ConsumerQueues
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.sweep import people
-from millrace.functions.sweep.findings import AuditLag, OrphanNotice, ReportedFailure, UnheardFailures
+from millrace.functions.sweep.findings import ReportedFailure, audit_lag, tell_orphan, tell_unheard
 from millrace.functions.sweep.holders import Noted, Pass, Scheduled, Swept
 from millrace.messages.envelope import Event, ExecutionInput
 from millrace.messages.execution import ExecutionEnded
@@ -49,15 +49,8 @@ LEFTOVERS = Leftovers(sagemaker=SAGEMAKER, cloudwatch=CLOUDWATCH, names=ROOM.nam
 RESTORATION = Restoration(
     sagemaker=SAGEMAKER, scaling=boto3.client("application-autoscaling"), states=STATES, names=ROOM.names
 )
-EVENTS = boto3.client("events")
-NOTICE = OrphanNotice(events=EVENTS, names=ROOM.names, state=ROOM.state)
-FAILURES = UnheardFailures(states=STATES, events=EVENTS, names=ROOM.names, state=ROOM.state)
 S3 = boto3.client("s3")
 CHAIN = AuditChain(S3, bucket=ROOM.names.platform.bucket("audit"), workload=ROOM.names.workload)
-LAG = AuditLag(dynamodb=ROOM.dynamodb, names=ROOM.names, chain=CHAIN, state=ROOM.state)
-REMINDERS = people.Reminders(
-    cloudwatch=CLOUDWATCH, events=EVENTS, names=ROOM.names, state=ROOM.state, workload=ROOM.workload
-)
 TELL = ConsumerQueues.of(ROOM.names, ROOM.workload.consumers, boto3.client).send_expired
 REVIEWS = Reviews(dynamodb=ROOM.dynamodb, s3=S3, names=ROOM.names, tell=TELL) if ROOM.workload.policy else None
 
@@ -89,15 +82,16 @@ def sweep(call: ExecutionInput) -> Swept:
         RESTORATION.restore(ROOM.pointers.champion(), who="sweep", cause=call.cause, key=key, as_of=call.as_of)
     # What nobody else notices: an endpoint of no known version, a record without a link, a failure without an event.
     if endpoint := LEFTOVERS.orphan():
-        NOTICE.send(endpoint, cause=call.cause, as_of=call.as_of)
-    if lag := LAG.check(call.as_of):
+        tell_orphan(ROOM, endpoint, cause=call.cause, as_of=call.as_of)
+    if lag := audit_lag(ROOM, CHAIN, call.as_of):
         # One alarm watches the chains of all workloads of the stage.
         figure = {AUDIT_AGE: lag.total_seconds() * 1000}
         publish(figure, unit=MetricUnit.Milliseconds, Stage=ROOM.settings.stage)
-    if unheard := FAILURES.tell(cause=call.cause, as_of=call.as_of):
+    if unheard := tell_unheard(ROOM, STATES, cause=call.cause, as_of=call.as_of):
         ROOM.logger.warning("told late", extra={"executions": unheard})
     if hours := ROOM.workload.monitors.remind_hours:
-        ROOM.logger.info("reminded", extra={"of": REMINDERS.send(hours=hours, cause=call.cause, as_of=call.as_of)})
+        reminded = people.remind(ROOM, CLOUDWATCH, hours=hours, cause=call.cause, as_of=call.as_of)
+        ROOM.logger.info("reminded", extra={"of": reminded})
     people.refuse_overdue(ROOM, REGISTRY, now=call.as_of)
     if REVIEWS:
         people.end_reviews(ROOM, REVIEWS, now=call.as_of)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from millrace.aws.bus import put_event
 from millrace.aws.metrics import publish
 from millrace.decisions.answered import Reviews
 from millrace.functions.room import WorkloadRoom
@@ -19,9 +17,7 @@ from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
 from millrace.state.retraining import Retrainings
-from millrace.state.table import StateTable
 from millrace.state.unanswered import UnansweredAlarm
-from millrace.workload.declaration import Workload
 
 MOST_COUNTED = 10_000
 """Waiting decisions are counted up to this number."""
@@ -71,61 +67,50 @@ ESCALATED = 3
 """From this reminder on the message is an escalation to the workload's owner."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reminders:
-    """`cloudwatch` and `events` are boto3's clients."""
+def remind(
+    room: WorkloadRoom[ReleaseSettings], cloudwatch: Any, *, hours: float, cause: str, as_of: datetime
+) -> list[str]:
+    """Put an event for each raised alarm whose reminder is due. Returns the alarms.
 
-    cloudwatch: Any
-    events: Any
-    names: WorkloadNames
-    state: StateTable
-    workload: Workload
-
-    def send(self, *, hours: float, cause: str, as_of: datetime) -> list[str]:
-        """Put an event for each raised alarm whose reminder is due. Returns the alarms.
-
-        The reminders come `hours`, 2, 4, 8, … × `hours` after the alarm was found raised. None comes once somebody has
-        acknowledged the alarm, or once a retraining has started since, for an alarm that starts one."""
-        raised, known = self._raised(), UnansweredAlarm.every(self.state)
-        for alarm in known.keys() - raised:
-            known[alarm].end(self.state)
-        retrained_at = Retrainings(self.state).last().started_at if raised else None
-        mended_by_retraining = starters(self.workload.retraining)
-        sent = []
-        for alarm in sorted(raised):
-            one = known.get(alarm)
-            if one is None:
-                one = UnansweredAlarm(alarm=alarm, since=as_of)
-                one.put(self.state)
-            is_mended = alarm in mended_by_retraining and retrained_at is not None and retrained_at >= one.since
-            if one.by or is_mended or as_of - one.since < timedelta(hours=hours * 2**one.told):
-                continue
-            put_event(self.events, self.names.platform, self._event(alarm, one, cause=cause, as_of=as_of))
-            # Counted after the event: if this write fails, the next sweep sends the event once more.
-            one.remind(self.state)
-            sent.append(alarm)
-        return sent
-
-    def _event(self, alarm: str, one: UnansweredAlarm, *, cause: str, as_of: datetime) -> AlarmUnanswered:
-        return AlarmUnanswered(
-            workload=self.names.workload,
-            run=self.names.function_arn("sweep"),
+    The reminders come `hours`, 2, 4, 8, … × `hours` after the alarm was found raised. None comes once somebody has
+    acknowledged the alarm, or once a retraining has started since, for an alarm that starts one."""
+    raised, known = _raised(cloudwatch, room.names), UnansweredAlarm.every(room.state)
+    for alarm in known.keys() - raised:
+        known[alarm].end(room.state)
+    retrained_at = Retrainings(room.state).last().started_at if raised else None
+    mended_by_retraining = starters(room.workload.retraining)
+    sent = []
+    for alarm in sorted(raised):
+        one = known.get(alarm)
+        if one is None:
+            one = UnansweredAlarm(alarm=alarm, since=as_of)
+            one.put(room.state)
+        is_mended = alarm in mended_by_retraining and retrained_at is not None and retrained_at >= one.since
+        if one.by or is_mended or as_of - one.since < timedelta(hours=hours * 2**one.told):
+            continue
+        room.tell(
+            AlarmUnanswered,
             cause=cause,
             alarm=alarm,
             since=one.since,
             hours=int((as_of - one.since).total_seconds() // 3600),
             reminder=one.told + 1,
             urgency="escalation" if one.told + 1 >= ESCALATED else "reminder",
-            owner=self.workload.owner,
+            owner=room.workload.owner,
             runbook=runbook(alarm),
         )
+        # Counted after the event: if this write fails, the next sweep sends the event once more.
+        one.remind(room.state)
+        sent.append(alarm)
+    return sent
 
-    def _raised(self) -> frozenset[str]:
-        """The alarms in ALARM, without the workload's prefix."""
-        prefix = f"{self.names.prefix}-"
-        pages = self.cloudwatch.get_paginator("describe_alarms").paginate(
-            AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
-        )
-        found = [one for page in pages for one in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))]
-        names = (one["AlarmName"].removeprefix(prefix) for one in found if one["StateValue"] == "ALARM")
-        return frozenset(names).intersection((*notifying(), SERVING))
+
+def _raised(cloudwatch: Any, names: WorkloadNames) -> frozenset[str]:
+    """The alarms in ALARM, without the workload's prefix."""
+    prefix = f"{names.prefix}-"
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(
+        AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+    )
+    found = [one for page in pages for one in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))]
+    raised = (one["AlarmName"].removeprefix(prefix) for one in found if one["StateValue"] == "ALARM")
+    return frozenset(raised).intersection((*notifying(), SERVING))

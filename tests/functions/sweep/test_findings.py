@@ -3,7 +3,6 @@
 import itertools
 import json
 import sys
-from dataclasses import replace
 from datetime import timedelta
 
 import boto3
@@ -152,11 +151,10 @@ def test_what_the_bus_refuses_is_told_by_the_next_sweep(end, sweep):
         def put_events(self, **_):
             return {"FailedEntryCount": 1, "Entries": [{"ErrorMessage": "no"}]}
 
-    failures = module.FAILURES
-    module.FAILURES = replace(failures, events=Refusing())
+    module.ROOM.events = Refusing()
     with pytest.raises(QueueError, match="refused"):
         sweep(1)
-    module.FAILURES = failures
+    del module.ROOM.events
     assert sweep(2) == ["lost"]
 
 

@@ -97,16 +97,11 @@ def test_a_slot_that_is_taken_again_while_the_sweep_looks_stays(aws, start, swee
     aws.slots.take("ingest-training", holder=missing, limit=2)
     sweep()
     module = sys.modules["millrace.functions.sweep.handler"]
-    describe = module.STATES.describe_execution
 
-    class Slow:
-        exceptions = module.STATES.exceptions
+    def take(**_):
+        aws.slots.take("ingest-training", holder=missing, limit=2)
 
-        def describe_execution(self, **given):
-            aws.slots.take("ingest-training", holder=missing, limit=2)
-            return describe(**given)
-
-    module.STATES = Slow()
+    module.STATES.meta.events.register("before-call.sfn.DescribeExecution", take)
     assert sweep(1)[0]["freed"] == []
     assert taken(aws) == {"late"}
 

@@ -17,12 +17,13 @@ from moto import mock_aws
 from localcloud.kernel.patching import undone
 from localcloud.s3.install import make_conditional_puts_atomic
 from millrace.errors import AuditChainError
-from millrace.functions.sweep.findings import AuditLag
+from millrace.functions.room import Room
+from millrace.functions.sweep.findings import audit_lag
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
+from millrace.settings.environment import Environment
 from millrace.state import audit_chain
 from millrace.state.audit import Record, append, read
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
-from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
@@ -218,8 +219,7 @@ class Audit:
         s3 = boto3.client("s3")
         create_bucket(s3, BUCKET_AUDIT_LAG)
         self.chain = AuditChain(s3, bucket=BUCKET_AUDIT_LAG, workload=NAMES.workload)
-        state = StateTable(self.dynamodb, NAMES)
-        self.lag = AuditLag(dynamodb=self.dynamodb, names=NAMES, chain=self.chain, state=state)
+        self.room = Room(Environment.parse(), "millrace.functions.sweep.handler")
 
     def add(self, *, is_chained: bool) -> None:
         self.records += 1
@@ -236,7 +236,7 @@ class Audit:
 
     def hours(self, hours: float) -> float:
         """The lag that is found then, in hours."""
-        return self.lag.check(START + timedelta(hours=hours)) / timedelta(hours=1)
+        return audit_lag(self.room, self.chain, START + timedelta(hours=hours)) / timedelta(hours=1)
 
 
 @pytest.fixture
