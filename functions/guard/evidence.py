@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,75 +18,61 @@ from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.notes import LABELS_SNAPSHOT, REPLACED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainingDecided, RetrainingEvidence, RetrainInput
 from millrace.monitoring.retraining_policy import RetrainingDecision, RetrainingFacts, labels_wanted
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
-from millrace.state.holdings import Leases
-from millrace.state.pointers import ReleasePointers
 from millrace.state.retraining import Retrainings
-from millrace.state.table import StateTable
 from millrace.state.versions import ChangeStarts
 from millrace.timestamps import month
-from millrace.workload.declaration import Retraining, Workload
+from millrace.workload.declaration import Retraining
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where the facts are read. `glue` and `s3` are boto3's clients."""
-
-    settings: Environment
-    workload: Workload
-    state: StateTable
-    lake: Lake
-    glue: Any
-    s3: Any
-
-
-def gather(call: StepInput[RetrainInput], sources: Sources) -> RetrainingFacts:
-    """The facts for the request, at its `as_of`."""
-    names, as_of = sources.settings.names, call.state.as_of
-    champion, last, new_rows = ReleasePointers(sources.state).champion(), Retrainings(sources.state).last(), 0
+def gather(
+    call: StepInput[RetrainInput], room: WorkloadRoom[Environment], lake: Lake, glue: Any, s3: Any
+) -> RetrainingFacts:
+    """The facts for the request, at its `as_of`. `glue` and `s3` are boto3's clients."""
+    names, prediction, as_of = room.names, room.workload.prediction, call.state.as_of
+    champion, last, new_rows = room.pointers.champion(), Retrainings(room.state).last(), 0
     alarms = call.state.detail.names(f"{names.prefix}-")
     since = None
     if champion and call.state.trigger != "command":
-        since = drifted_since(sources, champion.version, alarms)
+        since = drifted_since(room, champion.version, alarms)
+    database = names.platform.database
     if champion:
-        rows = {"database": names.platform.database, "table": names.table("rows")}
         # A run pins its snapshot under its own name as a tag. The last retraining started its `train` execution under a
         # name that begins with the hash of its own.
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
-        ahead = bool(sources.workload.prediction.horizon_hours)
-        new_rows = count_new_rows(sources.glue, sources.s3, **rows, runs=runs, lies_ahead=ahead)
+        rows = {"database": database, "table": names.table("rows")}
+        new_rows = count_new_rows(glue, s3, **rows, runs=runs, lies_ahead=bool(prediction.horizon_hours))
     return RetrainingFacts(
         as_of=as_of,
         trigger=call.state.trigger,
         execution_arn=call.execution_arn,
         alarms=alarms,
         has_champion=champion is not None,
-        lease=Leases(sources.state).find("retrain"),
+        lease=room.leases.find("retrain"),
         last=last,
-        labels_total=count_labels(
-            sources.glue, sources.s3, database=names.platform.database, table=names.table("labels")
-        ),
+        labels_total=count_labels(glue, s3, database=database, table=names.table("labels")),
         new_rows=new_rows,
         drifted_since=since,
-        drifted_labels=count_labels_since(sources.lake, sources.workload.prediction, since) if since else 0,
-        spent_usd=float(MonthlyBudget(sources.state).spent_usd(as_of)),
-        projected_usd=projected_usd(usages(sources.workload, sources.settings.stage)),
+        drifted_labels=count_labels_since(lake, prediction, since) if since else 0,
+        spent_usd=float(MonthlyBudget(room.state).spent_usd(as_of)),
+        projected_usd=projected_usd(usages(room.workload, room.settings.stage)),
     )
 
 
-def drifted_since(sources: Sources, version: str, alarms: tuple[str, ...]) -> datetime | None:
+def drifted_since(room: WorkloadRoom[Environment], version: str, alarms: tuple[str, ...]) -> datetime | None:
     """The start of the first window above its bound, by these alarms; without any, by those that start a retraining."""
-    policy = sources.workload.retraining
+    policy = room.workload.retraining
     if not policy.drifted_labels:
         return None
-    known = ChangeStarts.find(sources.state, version)
+    known = ChangeStarts.find(room.state, version)
     starts = known.since if known else {}
     return min((since for alarm, since in starts.items() if alarm in (alarms or policy.alarms)), default=None)
 

@@ -11,7 +11,7 @@ import boto3
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.features.known_past import repeats_labels
-from millrace.functions.guard.evidence import Sources, decided, gather
+from millrace.functions.guard.evidence import decided, gather
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, FloorMoved
 from millrace.messages.envelope import StepInput
@@ -25,14 +25,7 @@ from millrace.workload.training_cost import longest_hours
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 RETRAININGS = Retrainings(ROOM.state)
-SOURCES = Sources(
-    settings=ROOM.settings,
-    workload=ROOM.workload,
-    state=ROOM.state,
-    lake=LAKE,
-    glue=boto3.client("glue"),
-    s3=boto3.client("s3"),
-)
+GLUE, S3 = boto3.client("glue"), boto3.client("s3")
 
 
 @ROOM.handles(StepInput[RetrainInput])
@@ -87,5 +80,5 @@ def answer_by_rule(facts: RetrainingFacts, call: StepInput[RetrainInput]) -> Non
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:
     """The facts as they are now, and the decision on them."""
-    facts = gather(call, SOURCES)
+    facts = gather(call, ROOM, LAKE, GLUE, S3)
     return facts, decide(facts, policy=ROOM.workload.retraining, budget=ROOM.workload.budget)

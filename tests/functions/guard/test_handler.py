@@ -67,10 +67,9 @@ def put_table(aws, name, summaries, **metadata):
 @pytest.fixture
 def ahead(dropped):
     """The same where labels lie ahead."""
-    workload = sys.modules["millrace.functions.guard.handler"].ROOM.workload
-    later = workload.model_copy(update={"prediction": workload.prediction.model_copy(update={"horizon_hours": 24})})
-    sources = replace(sys.modules["millrace.functions.guard.handler"].SOURCES, workload=later)
-    sys.modules["millrace.functions.guard.handler"].SOURCES = sources
+    room = sys.modules["millrace.functions.guard.handler"].ROOM
+    prediction = room.workload.prediction.model_copy(update={"horizon_hours": 24})
+    room.workload = room.workload.model_copy(update={"prediction": prediction})
     return dropped
 
 
@@ -176,7 +175,6 @@ def declare(**changes):
     retraining = module.ROOM.workload.retraining.model_copy(update=changes)
     update = {"retraining": retraining, "policy": Policy(floor=Floor(labels=96))}
     module.ROOM.workload = module.ROOM.workload.model_copy(update=update)
-    module.SOURCES = replace(module.SOURCES, workload=module.ROOM.workload)
 
 
 def test_labels_of_the_drifted_period_are_weighed(drifted, event):

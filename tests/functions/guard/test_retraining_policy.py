@@ -230,8 +230,7 @@ def test_the_guard_and_a_simulation_start_the_same_retrainings(folder, aws, read
     """Versions err more with their age, on drawn numbers of rows a day. Cool-down and money are never broken."""
     workload, rng = load_workload(folder), np.random.default_rng(list(folder.name.encode()))
     retraining, guard, state = workload.retraining, load("guard"), aws.state
-    module = sys.modules["millrace.functions.guard.handler"]
-    module.ROOM.workload, module.SOURCES = workload, replace(module.SOURCES, workload=workload)
+    sys.modules["millrace.functions.guard.handler"].ROOM.workload = workload
     monkeypatch.setattr("millrace.functions.guard.evidence.projected_usd", lambda _: USD)
     answers = []
 
