@@ -17,15 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import conclude
-from benchmarks.streams.pairs import A_DAY, DIFFER, Day, Stream, real_days
+from benchmarks.streams.pairs import A_DAY, DIFFER, Day, Pair, Stream, real_days
 from millrace.evaluation.sequential import (
     BETS,
     ERROR,
     GIVEN_UP,
     WITHIN,
-    Block,
     Bounds,
-    Pair,
     Plan,
     choose,
     evidence_above,
@@ -51,7 +49,6 @@ class Cell:
     stream_days: int
     """How many days one coin decides; 0: each pair has its own."""
     block_days: int
-    labels_a_block: int = 1
     gain: float = 0.0
     stated: float = 0.01
     missing: str = "none"
@@ -85,7 +82,7 @@ class Asked:
 
 def asked(stream: Stream, cell: Cell, count: int, number: int) -> list[Asked]:
     """The labels of one candidate in the order of their blocks, each with its replacement in its place."""
-    every, found, owed = cell.block_days // cell.labels_a_block or 1, [], []  # type: ignore[var-annotated]
+    every, found, owed = cell.block_days or 1, [], []  # type: ignore[var-annotated]
     pairs: list[Pair] = []
     outcome: dict[int, tuple[bool, bool]] = {}
     for today, (fresh, won, labelled, _) in enumerate(stream):
@@ -125,16 +122,13 @@ def _stream(days: list[Day], keep: float, cell: Cell, rng: np.random.Generator) 
 
 
 def stated(cell: Cell) -> Plan:
-    return plan(
-        disagreement=DIFFER, gain=cell.stated, requests_a_day=A_DAY,
-        block_days=cell.block_days, labels_a_block=cell.labels_a_block,
-    )  # fmt: skip
+    return plan(disagreement=DIFFER, gain=cell.stated, requests_a_day=A_DAY, block_days=cell.block_days)
 
 
 def crossings(labels: npt.NDArray[np.int64], horizon: int) -> npt.NDArray[np.int64]:
-    """`first_crossing` of many candidates (a row each), one label a block; the number of labels if none is."""
+    """`first_crossing` of many candidates (a row each); the number of labels if none is."""
     bounds = Bounds(horizon)
-    bound = np.array([bounds.after(n, step=1) for n in range(1, horizon + 1)])
+    bound = np.array([bounds.after(n) for n in range(1, horizon + 1)])
     bound = np.concatenate([bound, np.full(labels.shape[1] - horizon, np.inf)])
     total, n = labels.cumsum(1), np.arange(1, labels.shape[1] + 1)
     wins, capital = (n + total) / 2, np.zeros(labels.shape)
@@ -159,14 +153,12 @@ def judged(cell: Cell, days: list[Day], keep: float, candidates: int, seed: int)
             )
             for sides in (better, worse)
         )
-    elif cell.labels_a_block == 1:
-        up, down = crossings(better, of_plan.horizon), crossings(worse, of_plan.horizon)
     else:
-        up, down = (np.array([_crossing(row, of_plan) for row in sides.tolist()]) for sides in (better, worse))
+        up, down = crossings(better, of_plan.horizon), crossings(worse, of_plan.horizon)
     promoted, stopped = (up < count) & (up <= down), (down < count) & (down < up)
     if cell.block_days:
         _check_by_the_product(labels[:20], promoted, stopped, of_plan)
-    last = np.minimum(np.minimum(up, down) + cell.labels_a_block - 1, count - 1)
+    last = np.minimum(np.minimum(up, down), count - 1)
     days_of = np.maximum.accumulate(known, 1)[np.arange(candidates), last]
     return Judged(
         cell=cell, horizon=of_plan.horizon, promoted=float(promoted.mean()), stopped=float(stopped.mean()),
@@ -175,34 +167,26 @@ def judged(cell: Cell, days: list[Day], keep: float, candidates: int, seed: int)
     )  # fmt: skip
 
 
-def _blocks(labels: list[int], size: int) -> list[list[int]]:
-    return [labels[n : n + size] for n in range(0, len(labels), size)]
-
-
 def _crossing(labels: list[int], of_plan: Plan) -> int:
-    """The labels before the block that shows something; the horizon if none does."""
-    blocks = _blocks(labels, of_plan.labels_a_block)
-    place = first_crossing(blocks, of_plan.horizon, ended=not of_plan.block_days)
-    return of_plan.horizon if place is None else place * of_plan.labels_a_block
+    """The labels before the one that shows something, if the last one ends them; the horizon if none does."""
+    place = first_crossing(labels, of_plan.horizon, ended=True)
+    return of_plan.horizon if place is None else place
 
 
 def _check_by_the_product(labels: npt.NDArray[np.int64], promoted: Any, stopped: Any, of_plan: Plan) -> None:
     """The first candidates have the verdict that the product gives on their labels."""
     for row, up, down in zip(labels.tolist(), promoted, stopped, strict=False):
-        blocks: list[Block] = [*_blocks(row, of_plan.labels_a_block)]
         expected = "better" if up else "worse" if down else None
-        assert judge_labels(blocks, of_plan) == expected, (expected, row)
+        assert judge_labels(row, of_plan) == expected, (expected, row)
 
 
 def cells() -> list[Cell]:
     kinds = ("none", "at random", "by confidence")
     nulls = [
         Cell(name="one a block", stream_days=block, block_days=block, missing=kind)
-        for block in (1, 3, 7) for kind in kinds
-    ] + [
-        Cell(name="one a day, by weeks", stream_days=block, block_days=7, labels_a_block=7, missing=kind)
-        for block in (1, 3, 7) for kind in kinds
-    ]  # fmt: skip
+        for block in (1, 3, 7)
+        for kind in kinds
+    ]
     return [
         *nulls,
         Cell(name=CONTROL, stream_days=7, block_days=1),
@@ -211,8 +195,6 @@ def cells() -> list[Cell]:
         Cell(name="single requests", stream_days=0, block_days=0, gain=0.02, stated=0.02),
         Cell(name="one a block", stream_days=1, block_days=1, gain=0.01),
         Cell(name="one a block", stream_days=1, block_days=1, gain=0.01, missing="by confidence"),
-        Cell(name="one a day, by weeks", stream_days=1, block_days=7, labels_a_block=7, gain=0.01),
-        Cell(name="one a day, by weeks", stream_days=7, block_days=7, labels_a_block=7, gain=0.01),
         Cell(name="one a block", stream_days=1, block_days=1, gain=-0.01),
     ]
 

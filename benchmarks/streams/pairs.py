@@ -9,15 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.streams.electricity import stream, trees
-from millrace.evaluation.sequential import Pair
 
 A_DAY, WARM_DAYS = 48, 140
 DIFFER, NEVER = 0.05, 0.2
 """The share of requests whose answers differ, and of labels that never come."""
+
+
+class Pair(NamedTuple):
+    """Two answers to one request that differ: what a draw of the product reads of them."""
+
+    id: str
+    confidences: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)

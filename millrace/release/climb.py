@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from millrace.errors import FieldError
-from millrace.evaluation.sequential import ERROR, GIVEN_UP, Block, Pair, choose, evidence_above
+from millrace.evaluation.sequential import ERROR, GIVEN_UP, choose, evidence_above
 from millrace.evaluation.sequential import plan as plan_of
 from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
 from millrace.names import LIVE
@@ -83,7 +83,7 @@ def look(
         days=(now - climb.since) / DAY,
         bars=_bars(rung, rollout),
         plan=climb.plan,
-        labels=blocks_of(climb),
+        labels=tuple(place.label for place in climb.places),
         challenger=replace(requests.challenger, changed=sum(map(differ, pairs)), compared=len(pairs)),
         live=requests.live,
     )
@@ -119,11 +119,6 @@ def is_alike(pairs: Sequence[TwoAnswers], margin: float) -> bool:
         return False
     alike = len(pairs) - sum(map(differ, pairs))
     return evidence_above(alike, len(pairs), null=1 - margin, ratios=AGREEMENT) >= -math.log(ERROR)
-
-
-def blocks_of(climb: Climb) -> tuple[Block, ...]:
-    """The labels in the order of their blocks."""
-    return tuple((place.label,) for place in climb.places)
 
 
 def wanted(climb: Climb) -> Iterator[WantedLabel]:
@@ -192,17 +187,15 @@ def _by_blocks(climb: Climb, pairs: Sequence[TwoAnswers], asked: Shadow, now: da
     for block in sorted(set(of_block) - used):
         if _end(block, asked.block_days) > now:
             break
-        by_id = {pair.id: pair for pair in of_block[block]}
-        drawn = [Pair(id=one.id, confidences=one.confidences) for one in by_id.values()]
-        salt = f"{climb.version} {block}"
+        drawn, salt = {pair.id: pair for pair in of_block[block]}.values(), f"{climb.version} {block}"
         late = (place for place in places.values() if _is_late(place, asked, now) and _may_be_replaced(place, asked))
         owed = next(late, None)
-        found = choose(drawn, salt=salt, owed=Pair(id=owed.id, confidences=owed.confidences)) if owed else None
+        found = choose(drawn, salt=salt, owed=owed) if owed else None
         if owed and found:
             changed = {"id": found.id, "asked_at": now, "replaced_in": (*owed.replaced_in, block)}
             places[owed.block] = owed.model_copy(update=changed)
         elif found := choose(drawn, salt=salt):
-            places[block] = _place(by_id[found.id], block, now)
+            places[block] = _place(found, block, now)
     return [places[block] for block in sorted(places)]
 
 

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Literal
 
 from millrace.errors import FieldError
-from millrace.evaluation.sequential import ERROR, Block, Plan, evidence_above, judge_labels, log_mean
+from millrace.evaluation.sequential import ERROR, Label, Plan, evidence_above, judge_labels, log_mean
 
 STOP_ERROR = 0.01
 """The largest probability that errors or changed answers at their very bars stop a canary."""
@@ -126,8 +126,8 @@ class Evidence:
     bars: Bars
     plan: Plan | None = None
     """As stated at the start of the release. None if no version was live to be compared with."""
-    labels: tuple[Block, ...] = ()
-    """The labels of pairs that differ, in blocks of time."""
+    labels: tuple[Label, ...] = ()
+    """The labels of pairs that differ, in the order of their blocks of time."""
     challenger: Traffic = Traffic()
     live: Traffic = Traffic()
     """The live version in the same time."""
@@ -164,7 +164,7 @@ def _judge_of(rung: Rung) -> Callable[[Evidence], PhaseVerdict]:
 
 def _judge_quality(evidence: Evidence) -> PhaseVerdict:
     """By the labels of pairs that differ."""
-    plan, come = evidence.plan, sum(label is not None for block in evidence.labels for label in block)
+    plan, come = evidence.plan, sum(label is not None for label in evidence.labels)
     if plan is None:
         return PhaseVerdict(answer="not_yet", because="too few rows to plan with", days=math.inf)
     found = judge_labels(evidence.labels, plan, ended=evidence.days >= evidence.bars.limit_days)

@@ -104,7 +104,7 @@ TOLD: dict[str, set[str]] = {
     "entities": {"slowest_s"},
     "false_alarms": {"rows", "windows", "share", "thinned"},
     "floor": {"accuracy", "alone", "below_alone", "worst_alone"},
-    "ladder": {"stream_days", "block_days", "labels_a_block", "stated", "horizons", "mean_labels", "median_days",
+    "ladder": {"stream_days", "block_days", "stated", "horizons", "mean_labels", "median_days",
                "requests"},
     "retraining": {"none"},
     "review": {"items", "took_s"},

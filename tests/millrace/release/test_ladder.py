@@ -41,10 +41,10 @@ def test_no_data_is_never_a_pass(rung: Rung):
 
 
 def test_a_shadow_goes_on_by_labels_and_says_how_many_it_wants():
-    first = judge(SHADOW, evidence(labels=((1,), (-1,)) * 10))
+    first = judge(SHADOW, evidence(labels=(1, -1) * 10))
     assert (first.answer, first.labels, first.days) == ("not_yet", 148, 74.0)
-    assert judge(SHADOW, evidence(days=61, labels=((1,),) * 60)).answer == "go_on"
-    assert judge(SHADOW, evidence(labels=((-1,),) * 60)).answer == "stop"
+    assert judge(SHADOW, evidence(days=61, labels=(1,) * 60)).answer == "go_on"
+    assert judge(SHADOW, evidence(labels=(-1,) * 60)).answer == "stop"
 
 
 def test_assisted_goes_by_blind_reviews_alone():
