@@ -21,16 +21,15 @@ from benchmarks.streams.pairs import A_DAY, DIFFER, Day, Pair, Stream, real_days
 from millrace.evaluation.sequential import (
     BETS,
     ERROR,
-    GIVEN_UP,
     WITHIN,
     Bounds,
     Plan,
-    choose,
     evidence_above,
     first_crossing,
     judge_labels,
     plan,
 )
+from millrace.release.climb import GIVEN_UP, choose
 from millrace.release.ladder import LATENCY_ERROR, LEVELS, MORE_OFTEN, SLOWER, STOP_ERROR, Bars
 
 LATEST = 30

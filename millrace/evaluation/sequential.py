@@ -9,22 +9,18 @@ against that null may grow (arXiv 2010.09686; Ville's inequality). A verdict, be
 probability of at most ERROR, whether somebody looks once or after each label.
 
 Labels come late: they are judged in the order of their blocks, so it does not matter which comes first. A label may be
-missing because of the confidences: `choose` replaces it by one of like confidences, and without one it counts against
+missing because of the confidences: the climb replaces it by one of like confidences, and without one it counts against
 either verdict. It may not be missing because of who was right."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from millrace.errors import FieldError
-
-if TYPE_CHECKING:
-    from millrace.messages.climb import TwoAnswers, WantedLabel
 
 ERROR = 0.05
 """The largest probability of a false verdict, for each of the two."""
@@ -40,12 +36,6 @@ BETS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 """The shares of the largest bet that are laid side by side, so that no label chooses one."""
 MOST_LABELS = 5000
 """A plan that needs more is refused: nobody gives as many."""
-ALIKE = 0.025
-"""How far a replacement's confidences may be from those of the pair whose label never came.
-
-At 0.1 replacements are surer than those they stand for: 8 to 9 % of equal versions went on."""
-GIVEN_UP = 2
-"""After so many replacements whose labels never came a label counts against either verdict."""
 LEAST_SHARE = 1e-15
 """Sums that are less probable are left out of the bounds."""
 
@@ -101,23 +91,6 @@ def _one_look(null: float, share: float) -> int:
         expected = f"a gain that {MOST_LABELS} labels show: a larger one, or answers that differ less often"
         raise FieldError(field="gain", expected=expected, came=f"{labels} labels")
     return labels
-
-
-def choose(pairs: Iterable[TwoAnswers], *, salt: str, owed: WantedLabel | None = None) -> TwoAnswers | None:
-    """The pair of answers of a block whose label is asked for: our own draw, the same for one `salt`. None without any.
-
-    `owed` is the pair of this block or an earlier one whose label never came: then the draw is among pairs of like
-    confidences, and its label stands in the other's place."""
-    alike = (
-        pair
-        for pair in pairs
-        if owed is None
-        or (
-            all(abs(a - b) <= ALIKE for a, b in zip(pair.confidences, owed.confidences, strict=True))
-            and pair.id != owed.id
-        )
-    )
-    return min(alike, key=lambda pair: hashlib.sha256(f"{salt} {pair.id}".encode()).digest(), default=None)
 
 
 def judge_labels(labels: Iterable[Label], plan: Plan, *, ended: bool = False) -> Found | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from itertools import product
 
 import numpy as np
@@ -19,7 +18,6 @@ from millrace.evaluation.sequential import (
     ERROR,
     WITHIN,
     bet,
-    choose,
     first_crossing,
     judge_labels,
     plan,
@@ -197,21 +195,3 @@ def test_beyond_the_horizon_only_the_bet_goes_on():
     assert places is not None
     assert places > POINT.horizon
     assert bet(labels[: places + 1])[-1] >= -math.log(ERROR * (1 - WITHIN)) > bet(labels[:places])[-1]
-
-
-Pair = namedtuple("Pair", "id confidences")
-
-
-def test_a_replacement_is_alike_and_the_draw_is_our_own():
-    pairs = [Pair(id=f"a-{n}", confidences=(0.5 + n / 100, 0.9 - n / 100)) for n in range(40)]
-    first = choose(pairs, salt="release 7")
-    assert first is not None
-    assert first == choose(reversed(pairs), salt="release 7")
-    drawn = {choose(pairs, salt=f"release {n}") for n in range(200)}
-    assert len(drawn) > 30
-    second = choose(pairs, salt="release 7", owed=first)
-    assert second is not None
-    assert second != first
-    assert abs(second.confidences[0] - first.confidences[0]) <= 0.1
-    assert choose([], salt="x") is None
-    assert choose([Pair(id="b-0", confidences=(0.1, 0.1))], salt="x", owed=first) is None

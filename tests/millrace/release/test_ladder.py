@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -11,7 +12,7 @@ import pytest
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import plan
 from millrace.messages.climb import Climb, TwoAnswers
-from millrace.release.climb import PLAN_PAIRS, look, wanted
+from millrace.release.climb import PLAN_PAIRS, choose, look, wanted
 from millrace.release.ladder import LEVELS, RUNGS, Bars, Evidence, ReviewCounts, Rung, Traffic, judge
 from millrace.release.requests import Requests
 from millrace.workload.rollout import Canary, Rollout, Shadow
@@ -238,3 +239,21 @@ def test_few_labels_bring_a_version_back_that_is_live_however_often_the_two_diff
     assert (ended.answer, ended.because) == ("stop", "worse by 5 labels")
     _, unknown = look(watched, rows, {}, rollout=rollout, now=after(6))
     assert (unknown.answer, unknown.because) == ("go_on", "no labels decided it in 6 days: no label has come")
+
+
+Pair = namedtuple("Pair", "id confidences")
+
+
+def test_a_replacement_is_alike_and_the_draw_is_our_own():
+    pairs = [Pair(id=f"a-{n}", confidences=(0.5 + n / 100, 0.9 - n / 100)) for n in range(40)]
+    first = choose(pairs, salt="release 7")
+    assert first is not None
+    assert first == choose(reversed(pairs), salt="release 7")
+    drawn = {choose(pairs, salt=f"release {n}") for n in range(200)}
+    assert len(drawn) > 30
+    second = choose(pairs, salt="release 7", owed=first)
+    assert second is not None
+    assert second != first
+    assert abs(second.confidences[0] - first.confidences[0]) <= 0.1
+    assert choose([], salt="x") is None
+    assert choose([Pair(id="b-0", confidences=(0.1, 0.1))], salt="x", owed=first) is None
