@@ -33,21 +33,14 @@ def declared_stages() -> Mapping[str, Any]:
     return {stage: options for stage, options in found if isinstance(options, Mapping)}
 
 
+def declared_options(stage: str) -> Mapping[str, Any]:
+    """The declared options of the stage; empty without any."""
+    return declared_stages().get(stage) or {}
+
+
 def is_production(stage: str) -> bool:
     """Whether the stage is `prod` or set up as `prod`."""
-    return ((declared_stages().get(stage) or {}).get("like") or stage) == "prod"
-
-
-def declared_bus(stage: str) -> str | None:
-    """The name of the account's event bus that the stage uses; None if the stage has a bus of its own."""
-    name: str | None = (declared_stages().get(stage) or {}).get("event_bus")
-    return name
-
-
-def declared_webhook(stage: str) -> str | None:
-    """The name of the secret with the URL of the stage's chat; None if the stage has no chat."""
-    secrets = declared_context().get("alarm_webhook")
-    return secrets.get(stage) if isinstance(secrets, Mapping) else None
+    return (declared_options(stage).get("like") or stage) == "prod"
 
 
 def command(names: WorkloadNames, *words: str) -> str:

@@ -7,16 +7,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 from constructs import Construct, Node
 
-from millrace.consumers.catalogue import of_stage
 from millrace.errors import ConfigurationError, MillraceError, WorkloadError
-from millrace.infra.cdk_context import text_of, unread
+from millrace.infra.cdk_context import unread
 from millrace.infra.images import image_tags, images, missing_digests, say_of_bases, wanted
 from millrace.infra.options import options_of
 from millrace.infra.published import deployed_key, without_folder
@@ -31,6 +30,7 @@ from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
 from millrace.workload.chains import check_chains
 from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import SUITE, WHY_NOT, load_workload, overlaps, workload_folders, workloads_folder
+from millrace.workload.targets import check_targets
 
 NOT_ON_THE_LAPTOP = ("history",)
 """Rules that the stage `local` breaks on purpose: it looks every second."""
@@ -77,7 +77,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     loaded = [(folder, load_workload(folder)) for folder in workloads]
     every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder())]})
     _check_names(every)
-    check_stage(settings.platform, [workload for _, workload in loaded], has_api=settings.options.api is not None)
+    check_stage(settings, [workload for _, workload in loaded])
     check_chains(settings.platform.stage, loaded)
     check_cards(settings.platform, [workload for _, workload in loaded])
     for folder, workload in loaded:
@@ -109,22 +109,20 @@ def _check_names(workloads: Sequence[str]) -> None:
                 )
 
 
-def check_stage(platform: Platform, workloads: Sequence[Workload], *, has_api: bool) -> None:
-    """Raise WorkloadError if a workload has no instance for the stage, jobs that nobody can leave or a consumer that
-    would feed it again, or if the two names together are too long."""
+def check_stage(settings: StageSettings, workloads: Sequence[Workload]) -> None:
+    """Raise WorkloadError if a workload has no instance for the stage, jobs that nobody can leave or a target that it
+    may not have, or if the two names together are too long."""
+    platform = settings.platform
     for workload in workloads:
         where, prefix = f"workloads/{workload.name}", WorkloadNames(platform=platform, workload=workload.name).prefix
         for field, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
             if platform.stage not in instances:
                 expected = f"an instance for the stage {platform.stage}"
                 raise WorkloadError(where=where, field=f"{field}.instance", expected=expected, came=sorted(instances))
-        if workload.jobs and not has_api:
+        if workload.jobs and settings.options.api is None:
             expected = f"the option `api` of the stage {platform.stage}: callers leave jobs by the REST API alone"
             raise WorkloadError(where=where, field="jobs", expected=expected, came="a stage without it")
-        for name, consumer in of_stage(workload.consumers, platform.stage).items():
-            if consumer.feeds_millrace(platform):
-                expected, came = "a target beside those of a stage, millrace-…", consumer.rights(platform)[0].arn
-                raise WorkloadError(where=where, field=f"consumers.{name}", expected=expected, came=came)
+        check_targets(platform, workload, settings.targets)
         # An account refuses roles with longer names. The stage `local` is in no account.
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
@@ -195,15 +193,6 @@ def refuse_another_key(app: cdk.App, settings: StageSettings) -> None:
         )
 
 
-def warn_of_slow_starts(app: cdk.App, settings: StageSettings) -> None:
-    """Add a warning that functions are deployed without bytecode, with the remedy."""
-    cdk.Annotations.of(app.node.children[0]).add_warning_v2(
-        "millrace:uncompiled",
-        f"functions are not compiled, so a cold start takes about 1.6 times its CPU time: expected "
-        f"python{settings.python} on the PATH, or `uv python install {settings.python}`",
-    )
-
-
 def check_bases(app: cdk.App, settings: StageSettings) -> None:
     """Name the base images that no digest pins, if there are any: an error in a stage like `prod`, else a warning.
 
@@ -216,28 +205,35 @@ def check_bases(app: cdk.App, settings: StageSettings) -> None:
             annotations.add_warning_v2("millrace:unpinned", said)
 
 
-def warn_of_no_receiver(app: cdk.App, settings: StageSettings) -> None:
-    """Add a warning if the settings name nobody to whom the alarms of the stage are sent."""
-    if not settings.alarm_email and not settings.alarm_webhook:
-        stage = settings.platform.stage
-        cdk.Annotations.of(app.node.children[0]).add_warning_v2(
-            "millrace:unheard",
-            f"nobody is sent the alarms of {stage} nor a run that failed: expected alarm_email or alarm_webhook in the "
-            f'context of cdk.json, as "alarm_email": {{"{stage}": "<address>"}}, or a subscription of your own to the '
-            f"topic {settings.platform.alarm_topic}",
+def warnings(settings: StageSettings, context: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the owner of the stage should know though it is synthesized: each with an id and the remedy."""
+    stage = settings.platform.stage
+    yield from ((f"unread-{name}", sentence) for name, sentence in unread(context).items())
+    if stage == "local":
+        return
+    if settings.compiler is None:
+        yield (
+            "uncompiled",
+            f"functions are not compiled, so a cold start takes about 1.6 times its CPU time: expected "
+            f"python{settings.python} on the PATH, or `uv python install {settings.python}`",
         )
+    if not settings.alarm_email and not settings.options.alarm_webhook:
+        yield (
+            "unheard",
+            f"nobody is sent the alarms of {stage} nor a run that failed: expected alarm_email or alarm_webhook below "
+            f'stages.{stage} in the context of cdk.json, as "alarm_email": "<address>", or a subscription of your own '
+            f"to the topic {settings.platform.alarm_topic}",
+        )
+    if _is_callers(settings):
+        gone = without_folder(settings.platform, workloads_folder())
+        yield from ((f"folder-gone-{number}", sentence) for number, sentence in enumerate(gone))
 
 
-def warn_of_folders_gone(app: cdk.App, settings: StageSettings) -> None:
-    """Add a warning for each workload of the stage that is deployed and has no folder any more."""
-    for number, warning in enumerate(without_folder(settings.platform, workloads_folder())):
-        cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:folder-gone-{number}", warning)
+def _is_callers(settings: StageSettings) -> bool:
+    """Whether the credentials are of the stage's account. Without them nothing can be looked up there.
 
-
-def warn_of_unread(app: cdk.App, context: Mapping[str, Any]) -> None:
-    """Add a warning for each part of the context that has no effect, such as a misspelled key or stage."""
-    for name, sentence in unread(context).items():
-        cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:unread-{name}", sentence)
+    The CDK's command line sets CDK_DEFAULT_ACCOUNT to the account of its credentials."""
+    return settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT")
 
 
 def main() -> None:
@@ -299,9 +295,6 @@ def settings_of(context: Node) -> StageSettings:
         stage,
         account=account,
         region=region,
-        tracking=text_of(context.try_get_context("tracking"), "tracking", stage),
-        alarm_email=text_of(context.try_get_context("alarm_email"), "alarm_email", stage),
-        alarm_webhook=text_of(context.try_get_context("alarm_webhook"), "alarm_webhook", stage),
         options=options_of(context.try_get_context("stages"), stage),
     )
 
@@ -312,19 +305,14 @@ def synthesize() -> None:
     context = cdk.App().node
     settings = settings_of(context)
     app = build(settings, workloads=listed(context))
-    warn_of_unread(app, context.get_all_context())
+    for name, sentence in warnings(settings, context.get_all_context()):
+        cdk.Annotations.of(app.node.children[0]).add_warning_v2(f"millrace:{name}", sentence)
     is_deployed = settings.platform.stage != "local"
-    if is_deployed and settings.compiler is None:
-        warn_of_slow_starts(app, settings)
     if is_deployed:
         check_bases(app, settings)
-        warn_of_no_receiver(app, settings)
-    # The command line sets CDK_DEFAULT_ACCOUNT to the account of its credentials. Without credentials for this account
-    # nothing can be looked up.
-    if is_deployed and settings.platform.account == os.environ.get("CDK_DEFAULT_ACCOUNT"):
+    if is_deployed and _is_callers(settings):
         refuse_missing_images(app, settings)
         refuse_another_key(app, settings)
-        warn_of_folders_gone(app, settings)
     check_rules(Path(app.synth().directory), is_deployed=is_deployed)
 
 

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from millrace.errors import ConfigurationError
 from millrace.infra.cdk_context import by_stage
@@ -34,6 +34,30 @@ MachineLog = Literal["data", "events", "errors"]
 
 PolicyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+$")]
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
+
+
+def _is(expected: str, pattern: str) -> AfterValidator:
+    """A check that a text matches the pattern, which `expected` says in words."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(expected)
+        return text
+
+    return AfterValidator(check)
+
+
+Mlflow = Annotated[
+    str,
+    _is(
+        "app, server (which the platform makes), or the ARN of an mlflow-app or an mlflow-tracking-server of SageMaker",
+        r"app|server|arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:(mlflow-app|mlflow-tracking-server)/[A-Za-z0-9-]+",
+    ),
+]
+Address = Annotated[str, _is("an e-mail address", r"[^@\s]+@[^@\s]+\.[^@\s]+")]
+UrlSecret = Annotated[
+    str, _is("the name of a secret of Secrets Manager that holds the webhook's URL", r"[A-Za-z0-9/_+=.@-]{1,512}")
+]
 
 
 class Network(BaseModel):
@@ -162,11 +186,22 @@ class Options(BaseModel):
     tags: dict[TagKey, TagValue] = {}
     """Tags on everything, beside the platform's own: for example a cost centre."""
 
+    alarm_email: Address | None = None
+    """The address to which alarms are sent once its owner has confirmed it."""
+    alarm_webhook: UrlSecret | None = None
+    """The name of a secret in Secrets Manager with the URL of a chat's webhook, to which alarms are posted."""
+    tracking: Mlflow | None = None
+    """The MLflow in which runs are recorded: `app` (serverless) or `server` (billed by the hour), which the platform
+    makes, or the ARN of one that exists. The stage `local` records in `build/mlflow.db`."""
+
     machine_log: MachineLog | None = None
     """What the state machines log. The default is `data`, and in `prod` it is `events`."""
 
     permissions_boundary: PolicyArn | None = None
     """The permissions boundary of every role, for an account that lets nobody make a role without one."""
+    targets: tuple[str, ...] | None = None
+    """What workloads may reach outside the stage by consumers, sources and queries: patterns of ARNs (secrets and keys
+    too), hosts and `s3://` folders. Without it: in `prod` nothing, elsewhere everything."""
     network: Network | None = None
     """A network that replaces the platform's own."""
     key_arn: KeyArn | None = None
@@ -228,7 +263,7 @@ def options_of(stages: object, stage: str) -> Options:
     """The options of the stage, out of the context's value of `stages`. On the command line (`-c stages=…`) it is JSON.
 
     Raises ConfigurationError for an unknown option or an impossible value."""
-    chosen = by_stage(stages, "stages").get(stage)
+    chosen = by_stage(stages).get(stage)
     try:
         return Options.model_validate({} if chosen is None else chosen)
     except ValidationError as error:
@@ -237,6 +272,8 @@ def options_of(stages: object, stage: str) -> Options:
     place = first["loc"]
     field = ".".join(["stages", stage, *map(str, place)])
     came = "none" if first["type"] == "missing" else place[-1] if first["type"] == "extra_forbidden" else first["input"]
+    if place == ("alarm_webhook",):  # The URL of a chat by mistake: that is a secret.
+        came = "another text"
     raise ConfigurationError(where="context", field=field, expected=_expected(first), came=came)
 
 

@@ -53,10 +53,8 @@ class StageSettings:
 
     Empty if nothing is recorded. Also empty if the platform makes the MLflow, since its ARN is only known when it is
     deployed."""
-    alarm_email: str
-    """The e-mail address to which alarms are sent once its owner has confirmed it; empty for none."""
-    alarm_webhook: str
-    """The name of a secret in Secrets Manager that holds the URL of a chat's webhook; empty for none."""
+    alarm_email: str | None
+    """The e-mail address to which alarms are sent once its owner has confirmed it."""
 
     machine_log: MachineLog
     """What the state machines log. In any case the history of an execution has every event, for 90 days."""
@@ -78,6 +76,11 @@ class StageSettings:
     def is_production(self) -> bool:
         """Whether it is `prod` or set up as `prod`."""
         return (self.options.like or self.platform.stage) == "prod"
+
+    @property
+    def targets(self) -> tuple[str, ...] | None:
+        """Patterns of what workloads may reach outside the stage; None: everything."""
+        return () if self.options.targets is None and self.is_production else self.options.targets
 
     @property
     def moves(self) -> str:
@@ -112,35 +115,6 @@ class StageSettings:
         return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
 
 
-def _managed(tracking: str) -> tuple[Tracking, str]:
-    """The kind of MLflow, and its ARN if it exists already. Raises ConfigurationError for any other text."""
-    if tracking in ("", "none"):
-        return "none", ""
-    if tracking in MANAGED.values():
-        return cast("Tracking", tracking), ""
-    found = re.fullmatch(r"arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:([a-z-]+)/[A-Za-z0-9-]+", tracking)
-    if found is None or found[1] not in MANAGED:
-        made = ", ".join(MANAGED.values())
-        expected = f"none, {made} (which the platform makes), or the ARN of a {' or a '.join(MANAGED)} of SageMaker"
-        raise ConfigurationError(where="context", field="tracking", expected=expected, came=tracking)
-    return MANAGED[found[1]], tracking
-
-
-def _address(email: str) -> str:
-    """The address as it is. Raises ConfigurationError if it is no e-mail address."""
-    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
-        raise ConfigurationError(where="context", field="alarm_email", expected="an e-mail address", came=email)
-    return email
-
-
-def _secret(name: str) -> str:
-    """The name of a secret as it is. Raises ConfigurationError for another text: a URL would be in every template."""
-    if name and not re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", name):
-        expected = "the name of a secret of Secrets Manager that holds the webhook's URL"
-        raise ConfigurationError(where="context", field="alarm_webhook", expected=expected, came="another text")
-    return name
-
-
 def _check_starts(stage: str, options: Options) -> None:
     """Raise ConfigurationError if the stage lacks the chosen way to start functions ahead of requests."""
     if options.prediction_starts and stage == "local":
@@ -156,22 +130,8 @@ def _check_key(stage: str, region: str, options: Options) -> None:
         raise ConfigurationError(where="context", field=field, expected=expected, came=options.key_arn)
 
 
-def settings_for(
-    stage: str,
-    *,
-    account: str,
-    region: str,
-    tracking: str = "",
-    alarm_email: str = "",
-    alarm_webhook: str = "",
-    options: Options | None = None,
-) -> StageSettings:
-    """The settings of `stage`. Raises ConfigurationError for an unknown stage or an impossible value.
-
-    - `tracking`: the MLflow of SageMaker that records the runs of a stage on AWS. `app` or `server` is made by the
-      platform, an ARN names one that exists. Without it no run is recorded.
-    - `alarm_email`: the address to which the alarms of a stage on AWS are sent.
-    - `alarm_webhook`: the name of the secret with the URL of a chat's webhook."""
+def settings_for(stage: str, *, account: str, region: str, options: Options | None = None) -> StageSettings:
+    """The settings of `stage`. Raises ConfigurationError for an unknown stage or an impossible value."""
     options = options or Options()
     _check_starts(stage, options)
     _check_key(stage, region, options)
@@ -193,14 +153,13 @@ def settings_for(
             machine_log=options.machine_log or "data",
             options=options,
             alarm_email="operator@example.com",
-            alarm_webhook=_secret(alarm_webhook),
         )
     # A stage of its own name is set up as `dev` or `prod`, as its options say.
     kind = options.like or stage
     # A stage like `prod` keeps its logs longer than one like `dev`, and nobody can bypass the lock of its audit.
     if re.fullmatch(STAGE_PATTERN, stage) and kind in ("dev", "prod"):
         production = kind == "prod"
-        recorded, mlflow_arn = _managed(tracking)
+        mlflow = options.tracking or "none"
         return StageSettings(
             platform=names,
             runtime="python3.13",
@@ -211,12 +170,11 @@ def settings_for(
             poll_s=60,
             bake_s=600,
             decision_window_s=20,
-            tracking=recorded,
-            tracking_uri=mlflow_arn,
+            tracking=MANAGED.get(mlflow.split(":")[-1].split("/")[0]) or cast("Tracking", mlflow),
+            tracking_uri=mlflow if mlflow.startswith("arn:") else "",
             machine_log=options.machine_log or ("events" if production else "data"),
             options=options,
-            alarm_email=_address(alarm_email),
-            alarm_webhook=_secret(alarm_webhook),
+            alarm_email=options.alarm_email,
         )
     expected = f"one of {', '.join(STAGES)}, or a name like {STAGE_PATTERN} with stages.<name>.like in the context"
     raise ConfigurationError(where="context", field="stage", expected=expected, came=stage)

@@ -19,7 +19,7 @@ from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.console.queries.stored import head_object
-from millrace.console.stages import declared_stages
+from millrace.console.stages import declared_options
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
@@ -182,7 +182,7 @@ def check(files: Sequence[Path], feed: str, stage: str) -> Feed:
 
 def _bulk(feed: str, stage: str) -> Mapping[str, int] | None:
     """The options of the stage's jobs of Spark; None if no job judges drops of the feed."""
-    return declared_stages().get(stage, {}).get("bulk") if feed == "training" else None
+    return declared_options(stage).get("bulk") if feed == "training" else None
 
 
 def _check_size(file: Path, name: str, feed: str, stage: str) -> None:

@@ -92,7 +92,7 @@ def alarms(
 def _show_receivers(receivers: tuple[Receiver, ...], names: WorkloadNames, *, mail_log: str) -> None:
     stage = names.platform.stage
     if not receivers:
-        setting = f'"alarm_email": {{"{stage}": "<address>"}}'
+        setting = f'"alarm_email": "<address>" below stages.{stage}'
         print(f"\nNobody is sent these alarms: {setting} in the context of cdk.json subscribes an address.")
     for one in receivers:
         waits = f"its mails are lines of {mail_log}" if mail_log else "nothing is sent to it"

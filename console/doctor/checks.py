@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from millrace.console.environment import Environment
-from millrace.console.stages import declared_stages
+from millrace.console.stages import declared_options
 from millrace.console.words import column
 
 Verdict = Literal["ok", "absent", "missing", "unknown"]
@@ -58,7 +58,7 @@ def check_network(environment: Environment) -> Iterator[Check]:
 
     Nothing for a stage in the platform's own network. The policy of an endpoint and a firewall behind another route are
     not looked at."""
-    network = (declared_stages().get(environment.platform.stage) or {}).get("network")
+    network = declared_options(environment.platform.stage).get("network")
     if network:
         client = environment.client("ec2")
         for subnet in network["subnets"]:

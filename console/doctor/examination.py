@@ -255,7 +255,7 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
             heard += [f"{one.endpoint}, in {MAIL_LOG}" for one in receivers if not one.is_confirmed]
         waiting = [f"{one.endpoint}, not confirmed" for one in receivers if not one.is_confirmed]
         stage = environment.platform.stage
-        subscribe = f'"alarm_email": {{"{stage}": "<address>"}} in cdk.json, then deploy'
+        subscribe = f'"alarm_email": "<address>" below stages.{stage} in cdk.json, then deploy'
         found, advice = ", ".join(heard or waiting) or "nobody", "the owner of the address confirms it"
         verdict: Verdict = "ok" if heard else "unknown"
         yield judged("notifications", "somebody who is sent alarms", found, verdict, advice if waiting else subscribe)

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from millrace.console.doctor.checks import Check, Verdict, judged
 from millrace.console.environment import Environment
-from millrace.console.stages import declared_stages, is_production
+from millrace.console.stages import declared_options, is_production
 from millrace.operations.notices import NOTICES
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.declaration import Workload
@@ -137,7 +137,7 @@ def declared_aside(stage: str) -> int:
     """How much of Lambda's concurrency the stage sets aside for the prediction function of each workload.
 
     It is `prediction_reserved` in `cdk.json`, of which `prediction_starts` keeps a part started; else that part."""
-    options = declared_stages().get(stage, {})
+    options = declared_options(stage)
     return int(options.get("prediction_reserved") or (options.get("prediction_starts") or {}).get("provisioned", 0))
 
 

@@ -26,7 +26,7 @@ from millrace.console.local_cloud.local_cloud import (
     start_synthesis,
 )
 from millrace.console.local_cloud.processes import STOP_S, Process, Processes, end_workers
-from millrace.console.stages import declared_webhook
+from millrace.console.stages import declared_options
 from millrace.errors import LocalCloudError
 from millrace.workload.load import SUITE
 
@@ -158,7 +158,7 @@ def _deploy(processes: Processes, instance: Instance, synthesis: Process, said: 
 
 def _check_webhook(cloud: LocalCloud) -> None:
     """Raise LocalCloudError if the cloud lacks the secret with the chat's URL: the platform's stack would fail."""
-    if not (name := declared_webhook(PLATFORM.stage)):
+    if not (name := declared_options(PLATFORM.stage).get("alarm_webhook")):
         return
     secrets = cloud.client("secretsmanager")
     try:
@@ -167,8 +167,8 @@ def _check_webhook(cloud: LocalCloud) -> None:
         # Of AWS's two command lines one takes the option `--secret-string <URL>` for a file to be fetched.
         secret = json.dumps({"Name": name, "SecretString": "<URL>"})
         raise LocalCloudError(
-            f"cdk.json: alarm_webhook.{PLATFORM.stage}: expected the secret {name} in the local cloud, got none: "
-            f"`millrace up --empty`, then `aws secretsmanager create-secret --cli-input-json '{secret}'`, then "
+            f"cdk.json: stages.{PLATFORM.stage}.alarm_webhook: expected the secret {name} in the local cloud, got "
+            f"none: `millrace up --empty`, then `aws secretsmanager create-secret --cli-input-json '{secret}'`, then "
             "`millrace up`"
         ) from None
 

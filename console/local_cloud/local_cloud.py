@@ -20,7 +20,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.console.local_cloud.processes import Process, Processes, workspace
-from millrace.console.stages import declared_bus, declared_context
+from millrace.console.stages import declared_context, declared_options
 from millrace.errors import LocalCloudError
 from millrace.messages.execution import UNWANTED
 from millrace.names import Platform, WorkloadNames
@@ -122,7 +122,8 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
     atexit.register(processes.stop)
     try:
         process = start_cloud(processes, clock=clock)
-        synthesis = start_synthesis(processes, {"alarm_webhook": {}}, workloads=workloads)
+        own = {**declared_options("local"), "alarm_webhook": None}
+        synthesis = start_synthesis(processes, {"stages": {"local": own}}, workloads=workloads)
         synthesis.succeed()
         cloud = find_cloud(process)
         deploy(processes, cloud)
@@ -194,7 +195,7 @@ def deploy(processes: Processes, cloud: LocalCloud) -> None:
     """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed.
 
     If `cdk.json` names an event bus of the account's own, it is made first, as its owner would have made it."""
-    if (name := declared_bus(PLATFORM.stage)) is not None:
+    if (name := declared_options(PLATFORM.stage).get("event_bus")) is not None:
         events = cloud.client("events")
         with suppress(events.exceptions.ResourceAlreadyExistsException):
             events.create_event_bus(Name=name)

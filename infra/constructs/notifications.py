@@ -93,7 +93,7 @@ class Notifications(Construct):
         undelivered = self._undelivered()
         if bus:
             bus.add_resource_dependency(undelivered)
-        self._webhook = Webhook(self, settings=settings) if settings.alarm_webhook else None
+        self._webhook = Webhook(self, settings=settings) if settings.options.alarm_webhook else None
         for name, notice in (NOTICES | alarm_notices()).items():
             if name == CHAT_ALONE and self._webhook is None:
                 continue

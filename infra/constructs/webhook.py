@@ -49,7 +49,7 @@ class Webhook(Construct):
             connection_arn=connection.attr_arn,
             http_method="POST",
             # CloudFormation reads the secret at deployment; the template only has this reference.
-            invocation_endpoint=f"{{{{resolve:secretsmanager:{settings.alarm_webhook}:SecretString}}}}",
+            invocation_endpoint=f"{{{{resolve:secretsmanager:{settings.options.alarm_webhook}:SecretString}}}}",
             invocation_rate_limit_per_second=PER_SECOND,
         )
         allowed = resource("events", self._destination.attr_arn).may("InvokeApiDestination")

@@ -105,13 +105,11 @@ NAMED = "Every resource of the stage begins with its name; which ones there are 
 NAMELESS = "AWS gives it its name: an id that nobody knows before it is made"
 
 
-def policies(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> list[list[Statement]]:
-    """The statements of each managed policy, in as few policies as their size allows.
-
-    `secret` is the name of the secret with the webhook's URL, or ""."""
+def policies(platform: Platform, stacks: Sequence[Stack], options: Options) -> list[list[Statement]]:
+    """The statements of each managed policy, in as few policies as their size allows."""
     # A role takes several managed policies, and each of them has its limit: statements fill one after the other.
     found: list[list[Statement]] = []
-    for statement in statements(platform, stacks, options, secret=secret):
+    for statement in statements(platform, stacks, options):
         if found and characters([*found[-1], statement]) <= MOST_CHARACTERS:
             found[-1].append(statement)
         else:
@@ -124,7 +122,7 @@ def characters(several: Iterable[Statement]) -> int:
     return len(json.dumps(policy([one.document() for one in several]), separators=(",", ":")))
 
 
-def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *, secret: str) -> Iterator[Statement]:
+def statements(platform: Platform, stacks: Sequence[Stack], options: Options) -> Iterator[Statement]:
     """A statement for each service, and a second one for its actions that take no resource. IAM has its own ones.
 
     Raises ConfigurationError if a handler needs a service of which nobody has said what the stage has there."""
@@ -136,7 +134,7 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options, *,
     for function in evaluated(stacks):
         for action in NEEDED_BY[function]:
             given[action.partition(":")[0]].add(action)
-    resources = resources_of(platform, secret=secret)
+    resources = resources_of(platform, options.alarm_webhook)
     for service in sorted(given.keys() - UNUSED - {"iam"}):
         if service not in resources:
             expected = f"what the stage has of {service}, in resources_of or UNUSED of infra/deployer/execution.py"
@@ -176,7 +174,7 @@ def handled(kind: str) -> frozenset[str]:
     return frozenset(action for several in used for action in several)
 
 
-def resources_of(platform: Platform, *, secret: str) -> Mapping[str, Resource]:
+def resources_of(platform: Platform, secret: str | None) -> Mapping[str, Resource]:
     """The resources of the stage by service, by its name where they have one."""
     prefix, arn = platform.prefix, platform.arn
     webhook = [f"secret:events!connection/{prefix}-webhook/*", *([f"secret:{secret}-*"] if secret else [])]

@@ -57,7 +57,7 @@ class DeployerStack(cdk.Stack):
         ):
             role = self._role(provider, environment, word, statements)
             cdk.CfnOutput(self, f"{word}RoleArn", value=role.attr_arn, description=f"AWS_ROLE_ARN of {environment}")
-        found = execution.policies(names, stacks, settings.options, secret=settings.alarm_webhook)
+        found = execution.policies(names, stacks, settings.options)
         arns = [self._policy(number, statements).ref for number, statements in enumerate(found, start=1)]
         cdk.CfnOutput(self, "ExecutionPolicies", value=",".join(arns), description="Of the bootstrap")
         tag(self, settings.tags_of("deployer"))

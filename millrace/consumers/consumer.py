@@ -5,7 +5,6 @@ function acts on documents, which `millrace.decisions.portion` makes of decision
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -29,10 +28,6 @@ Act = Callable[[Sequence[Document]], None]
 They all come again then, so what is done must not be done twice for one id."""
 Secret = Annotated[str, Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")]
 """The name of a secret in Secrets Manager, in the stage's account and region."""
-READ = ("sqs", "events", "dynamodb", "sns")
-"""Services whose resources Millrace reads in a stage, or by which it tells people what happens."""
-OURS = "millrace-"
-"""How the names of all resources of a stage begin."""
 LOOPBACK = ("localhost", "127.0.0.1")
 """Hosts of targets on this machine, which the stage `local` alone may have."""
 KeyArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[A-Za-z0-9-]+$")]
@@ -75,16 +70,6 @@ class Consumer(Section):
     def rights(self, platform: Platform) -> tuple[Right, ...]:
         """What the function may do beside reading its own queue."""
         raise NotImplementedError
-
-    def feeds_millrace(self, platform: Platform) -> bool:
-        """Whether the target is a queue, a bus, a table or a topic of a stage, of this one or another: what Millrace
-        itself reads or keeps.
-
-        A decision would come in again as what it was made of, and so on without end; and `dev` would feed `prod`."""
-        return any(
-            right.arn.split(":")[2] in READ and re.split("[:/]", right.arn)[-1].startswith(OURS)
-            for right in self.rights(platform)
-        )
 
     def connect(self, client: Client, platform: Platform) -> Act:
         """What the function does with decisions."""

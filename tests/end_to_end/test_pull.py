@@ -134,7 +134,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
             source = {**place, "key_arn": dev.key_arn, "signing_key_arn": dev.signing_key_arn}
             stages = {"local": {"pulls_from": source}}
             (folder / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
-            start_synthesis(processes, {"alarm_webhook": {}}, workloads=["electricity"]).succeed()
+            start_synthesis(processes, {}, workloads=["electricity"]).succeed()
             deploy(processes, cloud)
             sink = pa.BufferOutputStream()
             pq.write_table(pq.read_table(ELECTRICITY / "sample" / "elec2.parquet").slice(0, 11_500), sink)

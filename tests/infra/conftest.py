@@ -67,7 +67,7 @@ def other_workloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def own_resources() -> Path:
     """The cloud assembly of `dev` in an account that has all that it may have already, but for an MLflow."""
-    return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": OWN}, "dev"), "app")
+    return shared("dev", [ELECTRICITY], "own-resources", options_of({"dev": {**OWN, "tracking": "app"}}, "dev"))
 
 
 OTHERS = {
@@ -102,7 +102,6 @@ def shared(
     workloads: Sequence[Path],
     name: str,
     options: Options | None = None,
-    tracking: str = "",
 ) -> Path:
     """The assembly that the first process to come here makes; the others wait for it, and later runs of a day find it
     as long as no source has changed."""
@@ -113,7 +112,7 @@ def shared(
             for other in folder.parent.iterdir():
                 if other.is_dir() and time.time() - other.stat().st_mtime > KEPT_S:
                     shutil.rmtree(other)
-            synthesized(stage, workloads, folder.with_suffix(".part"), options, tracking).rename(folder)
+            synthesized(stage, workloads, folder.with_suffix(".part"), options).rename(folder)
     return folder
 
 
@@ -127,11 +126,9 @@ def sources() -> str:
     return digest.hexdigest()[:16]
 
 
-def synthesized(
-    stage: str, workloads: Sequence[Path], folder: Path, options: Options | None = None, tracking: str = ""
-) -> Path:
+def synthesized(stage: str, workloads: Sequence[Path], folder: Path, options: Options | None = None) -> Path:
     place = {"account": "123456789012", "region": "eu-west-1"}
-    settings = settings_for(stage, **place, options=options, tracking=tracking)
+    settings = settings_for(stage, **place, options=options)
     build(settings, workloads=workloads, outdir=str(folder)).synth()
     return folder
 

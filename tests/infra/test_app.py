@@ -17,7 +17,7 @@ from millrace.infra.app import (
     check_rules,
     chosen,
     main,
-    warn_of_folders_gone,
+    warnings,
     without,
 )
 from millrace.infra.options import options_of
@@ -82,9 +82,7 @@ def test_a_workload_that_cannot_be_read_is_one_line_and_stops_only_itself(
     ]
 
 
-def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     set_credentials(monkeypatch)
     settings = settings_for("dev", account="123456789012", region="eu-west-1")
     template = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
@@ -92,31 +90,17 @@ def test_a_deployed_workload_whose_folder_is_gone_is_a_warning_with_the_remedy(
         for workload in ("electricity", "delay"):
             name = f"millrace-dev-{workload}-training"
             boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=template)
-        app = build(settings, workloads=[], outdir=str(tmp_path))
-        warn_of_folders_gone(app, settings)
-    app.synth()
-    metadata = json.loads((tmp_path / "millrace-dev-platform.metadata.json").read_text())
-    (warning,) = [one for one in metadata["/millrace-dev-platform"] if one["type"] == "aws:cdk:warning"]
-    assert warning["data"].startswith("delay is deployed and has no folder in ")
-    assert "`millrace down --workload delay --stage dev` removes it" in warning["data"]
+        monkeypatch.setenv("CDK_DEFAULT_ACCOUNT", "123456789012")
+        (warning,) = [said for name, said in warnings(settings, {}) if name.startswith("folder-gone")]
+    assert warning.startswith("delay is deployed and has no folder in ")
+    assert "`millrace down --workload delay --stage dev` removes it" in warning
 
 
-FEEDING = {
-    "queue": {"queue": "millrace-local-electricity-decisions"},
-    "event": {"bus": "arn:aws:events:eu-west-1:123456789012:event-bus/millrace-local-events"},
-    "table": {"table": "millrace-local-state"},
-}
-
-
-@pytest.mark.parametrize("kind", FEEDING)
-def test_a_consumer_that_would_feed_its_own_workload_is_refused(kind: str, tmp_path: Path) -> None:
-    folder = with_consumers(tmp_path, {"mine": {"to": kind, **FEEDING[kind]}})
-    settings = settings_for("local", account="123456789012", region="eu-west-1")
-    with pytest.raises(WorkloadError) as refused:
-        build(settings, workloads=[folder])
-    assert (refused.value.field, str(refused.value.came).split(":")[2]) == (
-        "consumers.mine", {"queue": "sqs", "event": "events", "table": "dynamodb"}[kind],
-    )  # fmt: skip
+def test_targets_are_checked_and_in_prod_none_is_open_by_itself(tmp_path: Path) -> None:
+    folder, place = with_consumers(tmp_path), {"account": "123456789012", "region": "eu-west-1"}
+    with pytest.raises(WorkloadError, match=r"expected one of stages\.prod\.targets in cdk.json \(none yet\)"):
+        build(settings_for("prod", **place), workloads=[folder])
+    assert settings_for("dev", **place).targets is None
 
 
 def test_jobs_that_nobody_can_leave_are_refused(tmp_path: Path) -> None:
@@ -151,21 +135,6 @@ def test_a_guideline_that_nobody_can_read_is_refused(content: bytes | None, came
     assert (refused.value.where, refused.value.field, refused.value.came) == (
         "income/workload.yaml", "policy.review.guideline", came,
     )  # fmt: skip
-
-
-def test_targets_of_every_stage_are_none_and_those_of_others_are(tmp_path: Path) -> None:
-    """Of every account: what `dev` decides must not become rows, alarms or state of `prod`."""
-    targets = [
-        ({"to": "queue", "queue": "arn:aws:sqs:eu-west-1:210987654321:millrace-prod-electricity-scores"}, True),
-        ({"to": "event", "bus": "millrace-prod"}, True),
-        ({"to": "table", "table": "millrace-prod-state"}, True),
-        ({"to": "mail", "topic": "millrace-prod-alarms"}, True),
-        ({"to": "queue", "queue": "orders-of-millrace"}, False),
-        ({"to": "webhook", "url": "https://crm.example.com/", "secret": "millrace-local-crm"}, False),
-    ]
-    for number, (one, feeds) in enumerate(targets):
-        found = load_workload(with_consumers(tmp_path / str(number), {"theirs": one})).consumers["theirs"]
-        assert found.feeds_millrace(Platform(stage="local", account="123456789012", region="eu-west-1")) is feeds
 
 
 def test_a_template_that_breaks_a_rule_stops_the_synthesis(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

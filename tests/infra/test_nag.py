@@ -44,34 +44,32 @@ def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -
     return build(settings, workloads=folders, outdir=str(outdir))
 
 
+HEARD = {"alarm_email": "team@example.com", "alarm_webhook": "chat/url"}
 CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {
         "tracking": "app",
-        "options": {
-            "tags": {"team": "forecast"},
-            "bulk": {"vcpus": 16},
-            "prediction_starts": {"provisioned": 1},
-            "machine_log": "errors",
-            "dashboards": True,
-            "prediction_reserved": 5,
-            "decision_writers": 4,
-            "api": {"requests_per_s": 20},
-            "callers": {"requests_per_s": 5, "burst": 10},
-            "released_to": [{"account": "444455556666", "stage": "prod"}],
-        },
+        "tags": {"team": "forecast"},
+        "bulk": {"vcpus": 16},
+        "prediction_starts": {"provisioned": 1},
+        "machine_log": "errors",
+        "dashboards": True,
+        "prediction_reserved": 5,
+        "decision_writers": 4,
+        "api": {"requests_per_s": 20},
+        "callers": {"requests_per_s": 5, "burst": 10},
+        "released_to": [{"account": "444455556666", "stage": "prod"}],
     },
     "prod": {
         "tracking": "server",
-        "options": {
-            **OWN,
-            "prediction_starts": {"snapstart": True},
-            "github": {"repository": "example/forecast"},
-            "pulls_from": {
-                "account": "111122223333",
-                "stage": "dev",
-                "key_arn": "arn:aws:kms:eu-west-1:111122223333:key/0",
-                "signing_key_arn": "arn:aws:kms:eu-west-1:111122223333:key/1",
-            },
+        "targets": ["*"],
+        **OWN,
+        "prediction_starts": {"snapstart": True},
+        "github": {"repository": "example/forecast"},
+        "pulls_from": {
+            "account": "111122223333",
+            "stage": "dev",
+            "key_arn": "arn:aws:kms:eu-west-1:111122223333:key/0",
+            "signing_key_arn": "arn:aws:kms:eu-west-1:111122223333:key/1",
         },
     },
 }
@@ -84,10 +82,7 @@ def app_of_chosen(stage: str, outdir: Path) -> cdk.App:
         stage,
         account="123456789012",
         region="eu-west-1",
-        tracking=CHOSEN[stage]["tracking"],
-        alarm_email="team@example.com",
-        alarm_webhook="chat/url",
-        options=Options.model_validate(CHOSEN[stage]["options"]),
+        options=Options.model_validate({**HEARD, **CHOSEN[stage]}),
     )
     workloads = [with_consumers(outdir.with_suffix(".own")), ELECTRICITY.with_name("intents")]
     return build(settings, workloads=workloads, outdir=str(outdir))
@@ -167,7 +162,7 @@ def test_no_finding_is_left_where_all_is_chosen(stage: str, tmp_path: Path) -> N
 
 def test_all_that_may_be_chosen_is_among_them() -> None:
     """An option that is added is looked at, too."""
-    assert {name for chosen in CHOSEN.values() for name in chosen["options"]} | {"like"} == set(Options.model_fields)
+    assert {name for chosen in (HEARD, *CHOSEN.values()) for name in chosen} | {"like"} == set(Options.model_fields)
 
 
 def test_every_acknowledgement_is_exact_and_has_a_reason(checked: tuple[Path, set[tuple[str, str]]]) -> None:

@@ -89,7 +89,7 @@ def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repos
     topic = boto3.client("sns").create_topic(Name="millrace-dev-alarms")["TopicArn"]
     nobody = found("dev", repository)["notifications"]
     assert (nobody.verdict, nobody.found) == ("unknown", "nobody")
-    assert nobody.advice == '"alarm_email": {"dev": "<address>"} in cdk.json, then deploy'
+    assert nobody.advice == '"alarm_email": "<address>" below stages.dev in cdk.json, then deploy'
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="team@example.com")
     heard = found("dev", repository)["notifications"]
     assert (heard.verdict, heard.found, heard.advice) == ("ok", "team@example.com", "")

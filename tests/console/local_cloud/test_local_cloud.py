@@ -86,23 +86,23 @@ def test_the_app_is_told_every_key_of_cdk_json(declared: Path, monkeypatch: pyte
     said = {key: f"of {key}" for key in (*keys, "@aws-cdk/core:aFlag")}
     declared.write_text(json.dumps({"context": said}))
     assert synthesis_context({}, ()) == said | place
-    own = {"alarm_webhook": {}, "workloads": "mine,yours"}
-    assert synthesis_context({"alarm_webhook": {}}, ["mine", "yours"]) == said | place | own
+    own = {"stages": {}, "workloads": "mine,yours"}
+    assert synthesis_context({"stages": {}}, ["mine", "yours"]) == said | place | own
 
 
-@pytest.mark.parametrize(
-    ("webhooks", "is_told"), [({"local": "chat/url"}, True), ({"prod": "chat/url"}, False), ({}, False)]
-)
+@pytest.mark.parametrize(("stage", "is_told"), [("local", True), ("prod", False)])
 def test_a_chat_without_its_secret_is_told_before_a_deployment(
-    declared: Path, monkeypatch: pytest.MonkeyPatch, webhooks: dict[str, str], is_told: bool
+    declared: Path, monkeypatch: pytest.MonkeyPatch, stage: str, is_told: bool
 ) -> None:
-    declared.write_text(json.dumps({"context": {"alarm_webhook": webhooks}}))
+    declared.write_text(json.dumps({"context": {"stages": {stage: {"alarm_webhook": "chat/url"}}}}))
     cloud = LocalCloud(endpoint_url="http://localhost:1", secret="")
     with mock_aws():
         secrets = boto3.client("secretsmanager", region_name="eu-west-1")
         monkeypatch.setattr(LocalCloud, "client", lambda *_: secrets)
         if is_told:
-            with pytest.raises(LocalCloudError, match=r"alarm_webhook\.local: expected the secret chat/url .*got none"):
+            with pytest.raises(
+                LocalCloudError, match=r"stages\.local\.alarm_webhook: expected the secret chat/url .*got none"
+            ):
                 _check_webhook(cloud)
             secrets.create_secret(Name="chat/url", SecretString="https://localhost:9/x")  # pragma: allowlist secret
         _check_webhook(cloud)

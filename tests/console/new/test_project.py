@@ -89,10 +89,12 @@ def test_from_a_wheel_a_project_is_begun_declared_and_synthesized(installed: Pat
     (installed / "shop" / "build" / "layers").symlink_to(ROOT / "build" / "layers")  # a minute of pip
     (installed / "shop" / "rows.csv").write_text(f"size,weight,sold\n{rows}")
     subprocess.run([*millrace, *NEW], cwd=installed / "shop", **run)
-    context = json.dumps({"stage": "local", "account": "123456789012", "region": "eu-west-1"})
+    context = json.dumps({"stage": "local", "account": "123456789012", "region": "eu-west-1", "stagess": {}})
     run["env"] |= {"CDK_CONTEXT_JSON": context, "CDK_OUTDIR": str(installed / "shop" / "cdk.out")}
     subprocess.run([str(python), "-m", "millrace.infra.app"], cwd=installed / "shop", **run)
     assert (installed / "shop" / "cdk.out" / "millrace-local-shop-training.template.json").is_file()
+    said = (installed / "shop" / "cdk.out" / "millrace-local-platform.metadata.json").read_text()
+    assert "stagess in the context: expected " in said
     assert {path.name for path in (installed / "shop" / "build").iterdir()} >= {"bundles", "layers"}
     tops = {path.parts[0] for path in map(Path, zipfile.ZipFile(next(installed.glob("*.whl"))).namelist())}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"localcloud", "millrace"}

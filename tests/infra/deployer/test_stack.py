@@ -197,8 +197,8 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 CHAT = "chat/url"
 
 
-def given(stacks: list[Stack], options: Options | None = None, secret: str = "") -> list[Statement]:
-    return [one for several in policies(PLATFORM, stacks, options or Options(), secret=secret) for one in several]
+def given(stacks: list[Stack], options: Options | None = None) -> list[Statement]:
+    return [one for several in policies(PLATFORM, stacks, options or Options()) for one in several]
 
 
 def of_types(*kinds: str) -> list[Stack]:
@@ -280,7 +280,7 @@ def test_an_mlflow_gets_its_role_and_no_other_stage_passes_one_to_sagemaker(kind
 
 
 def test_a_policy_is_as_large_as_iam_takes_it(assemblies: dict[str, Path]) -> None:
-    found = policies(PLATFORM, read(assemblies["prod"]), Options(), secret="chat/url")
+    found = policies(PLATFORM, read(assemblies["prod"]), Options(alarm_webhook=CHAT))
     assert [characters(one) for one in found if characters(one) > MOST_CHARACTERS] == []
     assert 1 < len(found) <= 10, "as many as a role takes"
 
@@ -323,10 +323,10 @@ def test_with_a_boundary_no_role_is_made_without_it() -> None:
 
 def test_the_webhooks_secret_may_be_read_and_no_other() -> None:
     stacks = of_types("AWS::Events::Connection", "AWS::Events::ApiDestination")
-    assert uncovered(stacks, given(stacks, secret=CHAT)) == set()
+    assert uncovered(stacks, given(stacks, Options(alarm_webhook=CHAT))) == set()
     reading = "secretsmanager:GetSecretValue"  # pragma: allowlist secret
     (one,) = [
-        statement for statement in given(stacks, secret=CHAT) if reading in statement.actions
+        statement for statement in given(stacks, Options(alarm_webhook=CHAT)) if reading in statement.actions
     ]  # pragma: allowlist secret
     assert [arn.partition("secret:")[2] for arn in one.resources] == [
         "events!connection/millrace-dev-webhook/*",
@@ -336,7 +336,7 @@ def test_the_webhooks_secret_may_be_read_and_no_other() -> None:
 
 def test_another_stage_of_the_account_is_not_reached() -> None:
     """`dev2` begins as `dev` does."""
-    patterns = [arn for one in resources_of(PLATFORM, secret="").values() for arn in one.reasons]
+    patterns = [arn for one in resources_of(PLATFORM, None).values() for arn in one.reasons]
     others = ["arn:aws:sqs:eu-west-1:123456789012:millrace-dev2-alarms", "arn:aws:s3:::millrace-dev2-lake-1-eu-west-1",
               "arn:aws:events:eu-west-1:123456789012:event-bus/millrace-dev2",
               "arn:aws:kms:eu-west-1:123456789012:alias/millrace-dev2",

@@ -9,23 +9,13 @@ from pathlib import Path
 import boto3
 import pytest
 
-from millrace.errors import ConfigurationError
 from millrace.infra.bundles import layer
-from millrace.infra.settings import settings_for
 from millrace.workload.load import SUITE
 from tests.credentials import KEYS
 
 MLFLOW = "arn:aws:sagemaker:eu-west-1:123456789012"
 APP, SERVER = f"{MLFLOW}:mlflow-app/app-ABCDEFGHIJKL", f"{MLFLOW}:mlflow-tracking-server/runs"
 OF_AN_APP = pytest.mark.night("by day an app")
-
-
-def test_what_is_no_mlflow_is_refused() -> None:
-    with pytest.raises(
-        ConfigurationError,
-        match=r"expected none, app, server .which the platform makes., or the ARN of a mlflow-app or a mlflow-tr",
-    ):
-        settings_for("dev", account="1", region="r", tracking=f"{MLFLOW}:endpoint/runs")
 
 
 @pytest.mark.parametrize(("requirements", "speaks"), [("requirements-managed.txt", True), ("requirements.txt", False)])
