@@ -14,7 +14,7 @@ import boto3
 from millrace.contract.load import load_contract
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, withdraw, withdraw_labels
+from millrace.datasets.withdrawal import withdraw, withdraw_labels
 from millrace.erasure.erasure import Erasure, check
 from millrace.errors import WithdrawalError
 from millrace.functions.room import WorkloadRoom
@@ -48,7 +48,7 @@ def revert(request: WithdrawalRequest) -> Withdrawn:
     if drop.startswith(f"{ROOM.names.workload}/labels/"):
         answer = withdraw_labels(LAKE, drop, ROOM.workload.prediction, cause=cause, is_preview=is_preview)
     else:
-        gone = partial(withdraw, LAKE, cells=by_drop(drop), cause=cause, is_preview=is_preview)
+        gone = partial(withdraw, LAKE, drop=drop, cause=cause, is_preview=is_preview)
         answer = Withdrawn(labels=gone("labels"), rows=gone("rows"))
     if not any(answer.model_dump().values()):
         tables = f"{ROOM.names.table('rows')} or {ROOM.names.table('labels')}"

@@ -6,7 +6,6 @@ label when it is read again."""
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,20 +27,14 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Prediction
 
 
-def by_drop(key: str) -> dict[str, Any]:
-    """The cells that the rows of all drops under this landing key have in common: the key itself, as their source."""
-    return {SOURCE: key}
-
-
-def withdraw(lake: Lake, table: str, cells: Mapping[str, Any], *, cause: str, is_preview: bool = False) -> int:
-    """The number of rows that had these cells. They are in no later snapshot of `table`.
+def withdraw(lake: Lake, table: str, drop: str, *, cause: str, is_preview: bool = False) -> int:
+    """The number of rows that all drops under this landing key brought. They are in no later snapshot of `table`.
 
     A repeated call with the same cause returns the same number. With `is_preview` nothing changes. When all rows of
     bytes have left, the same bytes come in again like new ones. Raises ConflictError if other writers win every
     time."""
-    drop = {WITHDRAWN_DROP: str(cells[SOURCE])} if SOURCE in cells else {}
-    notes = {DIGEST: digest_of(cells, cause), WRITTEN_BY: cause, **drop}
-    return take_out(lake, table, lambda _: _all_equal(cells), notes, is_preview)
+    notes = {DIGEST: digest_of(drop, cause), WRITTEN_BY: cause, WITHDRAWN_DROP: drop}
+    return take_out(lake, table, lambda _: _all_equal({SOURCE: drop}), notes, is_preview)
 
 
 def withdraw_labels(
@@ -55,15 +48,15 @@ def withdraw_labels(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns, digest = LabelColumns.of(prediction_spec, lake.names.workload), digest_of(by_drop(drop), cause)
-    gone = withdraw(lake, "labels", by_drop(drop), cause=cause, is_preview=is_preview)
+    columns, digest = LabelColumns.of(prediction_spec, lake.names.workload), digest_of(drop, cause)
+    gone = withdraw(lake, "labels", drop, cause=cause, is_preview=is_preview)
     labels, rows = lake.find("labels"), lake.find("rows")
     if not gone or labels is None or rows is None or rows.current_snapshot() is None:
         return Withdrawn(labels=gone, rows=0)
     done = withdrawn_before(labels, digest)
     gone_in = labels.snapshot_by_id(done.snapshot_id) if done else None
     snapshot = gone_in.parent_snapshot_id if gone_in else None
-    keys = pa.concat_tables(parts(labels, columns.key, _all_equal(by_drop(drop)), snapshot=snapshot))
+    keys = pa.concat_tables(parts(labels, columns.key, _all_equal({SOURCE: drop}), snapshot=snapshot))
     # A row may have been made for a label of an earlier version of the file.
     theirs = pa.concat_tables(
         part.filter(pc.or_(pa.array(places(part, keys, columns.key) >= 0), pc.equal(part[SOURCE], drop)))
@@ -99,10 +92,9 @@ def take_out(
     return change(lake, table, leave, without=0)
 
 
-def digest_of(cells: Mapping[str, Any], cause: str) -> str:
-    """SHA-256 that names one withdrawal: which rows, and by which request."""
-    said = json.dumps({name: str(cell) for name, cell in cells.items()}, sort_keys=True)
-    return hashlib.sha256(f"{cause}\n{said}".encode()).hexdigest()
+def digest_of(drop: str, cause: str) -> str:
+    """SHA-256 that names one withdrawal: of which drop, and by which request."""
+    return hashlib.sha256(f"{cause}\n{drop}".encode()).hexdigest()
 
 
 def withdrawn_before(iceberg: IcebergTable, digest: str) -> JournalEntry | None:

@@ -239,15 +239,31 @@ def _parsed(texts: pa.ChunkedArray, part: str, shape: ColumnShape) -> dict[str, 
     wanted = shape.parsed(part)
     if part == WATCHED and not wanted:
         return {}
+    if part == INPUT:
+        return {part + name: cells for name, cells in _of_kinds(texts, shape.cells).items()}
+    found = objects(texts, pa.schema([(name.removeprefix(part), kind) for name, kind in wanted]))
+    return {name: found.column(name.removeprefix(part)) for name, _ in wanted}
+
+
+def typed(texts: pa.ChunkedArray, kinds: Mapping[str, Kind]) -> dict[str, pa.ChunkedArray]:
+    """The cells of these JSON objects as columns of the kinds; null for a cell of another kind."""
+    try:
+        return _of_kinds(texts, kinds)
+    except pa.ArrowInvalid:
+        rows = [json.loads(text) for text in texts.to_pylist()]
+        cells = {name: [cell_of(row.get(name), kind) for row in rows] for name, kind in kinds.items()}
+        return {name: pa.chunked_array([_array(cells[name], arrow_type(kind))]) for name, kind in kinds.items()}
+
+
+def _of_kinds(texts: pa.ChunkedArray, kinds: Mapping[str, Kind | None]) -> dict[str, pa.ChunkedArray]:
     # Arrow reads the cells of the other kinds from JSON as they are.
     as_they_are = (*FLOATS, *INTEGERS, "boolean", "string", None)
-    is_text = {part + name for name, kind in shape.cells.items() if part == INPUT and kind not in as_they_are}
-    schema = [(name.removeprefix(part), pa.string() if name in is_text else kind) for name, kind in wanted]
-    found = objects(texts, pa.schema(schema))
-    columns = {name: found.column(name.removeprefix(part)) for name, _ in wanted}
-    for name in is_text:
-        columns[name] = _of_texts(columns[name], shape.cells[name.removeprefix(part)])
-    return columns
+    types = {name: arrow_type(kind or "string") if kind in as_they_are else pa.string() for name, kind in kinds.items()}
+    found = objects(texts, pa.schema(types.items()))
+    return {
+        name: found.column(name) if kind in as_they_are else _of_texts(found.column(name), kind)
+        for name, kind in kinds.items()
+    }
 
 
 def objects(texts: pa.ChunkedArray, schema: pa.Schema | None) -> pa.Table:
@@ -269,11 +285,11 @@ def objects(texts: pa.ChunkedArray, schema: pa.Schema | None) -> pa.Table:
     return found
 
 
-def _of_texts(column: pa.ChunkedArray, kind: Kind | None) -> pa.Array:
+def _of_texts(column: pa.ChunkedArray, kind: Kind | None) -> pa.ChunkedArray:
     """The cells that are texts in JSON: times and bytes."""
     known = column.combine_chunks().dictionary_encode()
     cells = [cell_of(text, kind) for text in known.dictionary.to_pylist()]
-    return pa.array(cells, arrow_type(kind or "string")).take(known.indices)
+    return pa.chunked_array([pa.array(cells, arrow_type(kind or "string")).take(known.indices)])
 
 
 def cell_of(cell: Any, kind: Kind | None) -> Any:

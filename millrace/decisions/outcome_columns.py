@@ -8,7 +8,6 @@ Axes: D decisions, L labels (of a forecast: labels × horizons), N outcomes.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millrace.contract.kinds import FLOATS, INTEGERS, Kind
 from millrace.contract.schema import ARRIVED, PREDICTION_ID, Table
-from millrace.decisions.columns import INPUT, OUTPUT, as_said, objects
-from millrace.timestamps import MICROSECOND, micros, parse_utc
+from millrace.decisions.columns import INPUT, OUTPUT, as_said, typed
+from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -221,54 +219,9 @@ def _entity(spec: Prediction) -> list[str]:
 
 
 def key_texts(decisions: pa.Table, spec: Prediction, table: Table) -> dict[str, pa.Array]:
-    """The same texts of the decisions' keys, however JSON wrote them."""
-    names, keys = _entity(spec), decisions.column("key")
-    if not names:
-        return {}
-    kinds = {name: table.column(name).kind for name in names}
-    types = {name: _json_type(kind) for name, kind in kinds.items()}
-    try:
-        found = objects(keys, pa.schema(types.items()))
-    except pa.ArrowInvalid:
-        rows = [json.loads(text) for text in keys.to_pylist()]
-        cells = {name: [_cell(row.get(name), kind) for row in rows] for name, kind in kinds.items()}
-        found = pa.table({name: pa.array(cells[name], _kept_as(kind)) for name, kind in kinds.items()})
-    return {
-        name: _of_times(found.column(name)) if kinds[name].startswith("timestamp") else _as_text(found.column(name))
-        for name in names
-    }
-
-
-def _json_type(kind: Kind) -> pa.DataType:
-    return pa.bool_() if kind == "boolean" else pa.int64() if kind in INTEGERS else _kept_as(kind)
-
-
-def _kept_as(kind: Kind) -> pa.DataType:
-    return pa.float64() if kind in FLOATS else pa.string()
-
-
-def _cell(cell: Any, kind: Kind) -> str | float | None:
-    """A cell of an unusual kind as `_as_text` takes it; None for a text that is no number."""
-    if cell is None or kind not in FLOATS:
-        return None if cell is None else str(cell)
-    try:
-        return float(cell)
-    except (ValueError, TypeError):
-        return None
-
-
-def _of_times(texts: pa.ChunkedArray) -> pa.Array:
-    """Texts of times as `_as_text` gives times; null for a text that is none."""
-    known = texts.combine_chunks().dictionary_encode()
-    found = [_microseconds(text) for text in known.dictionary.to_pylist()]
-    return _as_text(pa.chunked_array([pa.array(found, pa.timestamp("us", "UTC"))])).take(known.indices)
-
-
-def _microseconds(text: str) -> int | None:
-    try:
-        return micros(parse_utc(text))
-    except ValueError:
-        return None
+    """The same texts of the decisions' keys; null for a cell that is not of the contract's type."""
+    kinds = {name: table.column(name).kind for name in _entity(spec)}
+    return {name: _as_text(cells) for name, cells in typed(decisions.column("key"), kinds).items()} if kinds else {}
 
 
 def _as_text(column: pa.ChunkedArray) -> pa.Array:

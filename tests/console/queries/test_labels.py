@@ -11,7 +11,7 @@ import pytest
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import KnownLabel, find_labels, learnt_from
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.datasets.withdrawal import withdraw
 from tests.millrace.datasets import conftest
 from tests.millrace.datasets.test_decision_rows import SAMPLE, decision
 from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
@@ -74,7 +74,7 @@ def test_a_label_that_was_withdrawn_is_shown_no_more_as_a_replaced_one(
     drop_labels(lake, tmp_path, "other", [OLD], day=1, first=2)
     drop_labels(lake, tmp_path, "may", [OLD, OLD], day=2, sequencer="01")
     drop_labels(lake, tmp_path, "may", [NEW, NEW], day=3, sequencer="02")
-    assert withdraw(lake, "labels", by_drop("electricity/labels/may.csv"), cause="w") == 2
+    assert withdraw(lake, "labels", "electricity/labels/may.csv", cause="w") == 2
     (_, first), (_, second), (_, third) = told(environment, lake, 3)
     assert (first, second, third) == ([], [], [(OLD, True, "other")])
     drop_labels(lake, tmp_path, "june", [OLD], day=4, sequencer="03")

@@ -26,7 +26,7 @@ from millrace.datasets.iceberg import MERGING, begin
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
 from millrace.datasets.notes import is_later
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.datasets.withdrawal import withdraw
 
 SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
 
@@ -216,7 +216,7 @@ def test_what_becomes_of_drops_and_versions(lake: Lake, name: str) -> None:
 
 def test_a_replacement_of_withdrawn_rows_is_committed(lake: Lake) -> None:
     commit(lake, "rows", rows(0), version(1))
-    assert withdraw(lake, "rows", by_drop("a.parquet"), cause="w") == 48
+    assert withdraw(lake, "rows", "a.parquet", cause="w") == 48
     assert commit(lake, "rows", corrected(), version(2)).rows_total == 48
 
 

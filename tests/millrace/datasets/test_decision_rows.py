@@ -22,7 +22,7 @@ from millrace.datasets.labels import LabelColumns
 from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import withdraw
+from millrace.datasets.withdrawal import matching, take_out
 from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
@@ -115,7 +115,7 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     moment: str, lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever withdraws looks at the labels first and then at the rows, which the run has not written yet, or has."""
-    s3, key = cloud.client("s3"), {"timestamp": SAMPLE["timestamp"][3].as_py()}
+    s3, gone = cloud.client("s3"), SAMPLE.slice(3, 1)
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 48).to_pylist()])
     label(lake, 0, 48)
     write, leave = decision_rows._commit, decision_rows._leave
@@ -123,8 +123,9 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     def write_beside(*given: Any) -> None:
         if moment == "after the commit":
             write(*given)
-        assert withdraw(lake, "labels", key, cause="w") == 1
-        assert withdraw(lake, "rows", key, cause="w") == (moment == "after the commit")
+        leaves = matching(gone, ["timestamp"])
+        assert take_out(lake, "labels", lambda _: leaves, {}) == 1
+        assert take_out(lake, "rows", lambda _: leaves, {}) == (moment == "after the commit")
         if moment != "after the commit":
             write(*given)
 
@@ -145,7 +146,7 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     join_labels(lake, s3, PREDICTION_SPEC, run="r1")
     assert join_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=0, refused=0)
     assert rows(lake).num_rows == 47
-    assert key["timestamp"] not in rows(lake)["timestamp"].to_pylist()
+    assert gone["timestamp"][0].as_py() not in rows(lake)["timestamp"].to_pylist()
 
 
 def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:

@@ -22,7 +22,7 @@ from millrace.datasets.expiry import expire
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
-from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.datasets.withdrawal import matching, take_out, withdraw
 from millrace.decisions import road
 from millrace.decisions.known_pasts import KeyLookup
 from millrace.evaluation.naive.rule import LabelledRows
@@ -141,6 +141,10 @@ def refresh(lake: Lake, cloud: Any, **prediction: Any) -> int:
     return KnownRows(lake, workload(**prediction), cloud.client("dynamodb")).refresh()
 
 
+def erase(lake: Lake, **row: Any) -> None:
+    take_out(lake, "rows", lambda _: matching(pa.Table.from_pylist([row]), ["city", "meter", "at"]), {})
+
+
 def test_late_rows_corrections_and_withdrawals_land_right_whatever_commits_are_missed(
     keyed: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,10 +168,9 @@ def test_late_rows_corrections_and_withdrawals_land_right_whatever_commits_are_m
             }
             drop(keyed, list(rows.values()), name, f"{versions[name]:020d}")
         elif kind == "withdraw drop":
-            withdraw(keyed, "rows", by_drop(drawn.choice(names)), cause=f"w{number}")
+            withdraw(keyed, "rows", drawn.choice(names), cause=f"w{number}")
         elif kind == "withdraw key" and (there := committed(keyed).sort_by([("at", "descending")]).to_pylist()):
-            gone = there[drawn.randrange(min(3, len(there)))]
-            withdraw(keyed, "rows", {name: gone[name] for name in ("city", "meter", "at")}, cause=f"w{number}")
+            erase(keyed, **there[drawn.randrange(min(3, len(there)))])
         else:
             refresh(keyed, cloud)
             compact(keyed, "rows")
@@ -189,7 +192,7 @@ def test_a_label_is_known_of_its_key_as_long_as_it_counts(keyed: Lake, cloud: An
     commit(keyed, "labels", table, came)
     assert refresh(keyed, cloud, **rule) == 2, "the first labels: every key"
     assert prices(keyed, cloud) == [[1.0], [5.0, 1.0]]
-    withdraw(keyed, "labels", by_drop(key), cause="w")
+    withdraw(keyed, "labels", key, cause="w")
     assert (refresh(keyed, cloud, **rule), refresh(keyed, cloud, **rule)) == (1, 0)
     assert prices(keyed, cloud) == [[1.0], [1.0, 1.0]]
 
@@ -221,7 +224,7 @@ def prices(lake: Lake, cloud: Any) -> list[list[float]]:
 def test_every_key_is_read_after_the_last_snapshot_that_was_seen_has_expired(keyed: Lake, cloud: Any) -> None:
     drop(keyed, [row("a", 1, 0), row("b", 1, 0)], "first")
     refresh(keyed, cloud)
-    withdraw(keyed, "rows", {"city": "a", "meter": 1, "at": START}, cause="w")
+    erase(keyed, city="a", meter=1, at=START)
     assert expire(keyed, "rows", before=datetime.now(UTC) + timedelta(seconds=1)) >= 1
     assert refresh(keyed, cloud) == 2, "the key that has left and the one that has not"
     assert known(keyed, cloud) == defined(keyed)
@@ -254,7 +257,7 @@ def test_a_writer_that_is_held_up_brings_nothing_back(is_first: bool, keyed: Lak
     drop(keyed, [row("a", 1, 0), row("b", 1, 1)], "first")
 
     def meanwhile() -> None:
-        withdraw(keyed, "rows", {"city": "a", "meter": 1, "at": START}, cause="w")
+        erase(keyed, city="a", meter=1, at=START)
         drop(keyed, [row("b", 1, 2)], "second")
         refresh(keyed, cloud)
 
@@ -272,7 +275,7 @@ def test_a_writer_that_dies_leaves_its_keys_to_the_next_one(written: int, keyed:
     dying = HeldUp(cloud.client("dynamodb"), lambda: None, fails_after=written)
     with pytest.raises(ConnectionError):
         KnownRows(keyed, workload(), dying).refresh()
-    withdraw(keyed, "rows", by_drop("second"), cause="w")
+    withdraw(keyed, "rows", "second", cause="w")
     drop(keyed, [row("c", 1, 2)], "third")
     refresh(keyed, cloud)
     assert known(keyed, cloud) == defined(keyed)

@@ -30,7 +30,7 @@ from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
-from millrace.datasets.withdrawal import by_drop, withdraw, withdraw_labels
+from millrace.datasets.withdrawal import matching, take_out, withdraw, withdraw_labels
 from millrace.messages.withdrawal import Withdrawn
 from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, keep
 
@@ -280,14 +280,14 @@ class History:
             assert preview == asked() == asked()
         else:
             for table in ("labels", "rows"):
-                withdraw(self.lake, table, by_drop(drop), cause=f"{day}")
+                withdraw(self.lake, table, drop, cause=f"{day}")
 
-    def erase(self, day: int) -> None:
-        key = {"timestamp": SAMPLE["timestamp"][self._chance.randrange(KEYS)].as_py()}
+    def erase(self, _: int) -> None:
+        row = SAMPLE.slice(self._chance.randrange(KEYS), 1)
         for table in ("labels", "rows"):
-            withdraw(self.lake, table, key, cause=f"{day}")
+            take_out(self.lake, table, lambda _: matching(row, ["timestamp"]), {})
             found = self.lake.find(table)
-            assert found is None or key["timestamp"] not in found.scan().to_arrow()["timestamp"].to_pylist()
+            assert found is None or row["timestamp"][0].as_py() not in found.scan().to_arrow()["timestamp"].to_pylist()
 
     def keep_up(self, _: int) -> None:
         for table in ("rows", "labels"):

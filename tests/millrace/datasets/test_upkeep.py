@@ -25,7 +25,7 @@ from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import ORIGIN, REPLACED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
-from millrace.datasets.withdrawal import by_drop, withdraw
+from millrace.datasets.withdrawal import withdraw
 from millrace.errors import SnapshotError
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.conftest import make_places
@@ -189,7 +189,7 @@ def test_a_withdrawal_that_comes_during_a_compaction_wins(lake: Lake, monkeypatc
 
     def disturbed(*given: Any) -> Any:
         done = real(*given)
-        withdraw(lake, "rows", by_drop("0.parquet"), cause="person")
+        withdraw(lake, "rows", "0.parquet", cause="person")
         return done
 
     monkeypatch.setattr(compaction, "_write", disturbed)
@@ -220,7 +220,7 @@ def test_what_no_snapshot_names_is_deleted_once_it_is_old(
 ) -> None:
     monkeypatch.setattr(compaction, "FEWEST", 5)
     fill(lake, 6)
-    withdraw(lake, "rows", by_drop("0.parquet"), cause="person")
+    withdraw(lake, "rows", "0.parquet", cause="person")
     compact(lake, "rows")
     fill(lake, 1, first=6)
     orphan = f"{table(lake).location()}/data/orphan.parquet"
@@ -247,7 +247,7 @@ def test_a_file_that_left_lately_stays(lake: Lake, cloud: Any) -> None:
     (left, _) = [task.file.file_path for task in table(lake).scan().plan_files()]
     until = now()
     for number in range(2):
-        withdraw(lake, "rows", by_drop(f"{number}.parquet"), cause="person")
+        withdraw(lake, "rows", f"{number}.parquet", cause="person")
     expire(lake, "rows", before=until)
     delete_unreachable(lake, cloud.client("s3"), "rows", before=until, grace=AT_ONCE)
     assert left in stored(lake, cloud)
@@ -322,7 +322,7 @@ def steps(drawn: random.Random, number_of: int) -> list[Callable[[Lake], object]
     for number in range(number_of):
         if drawn.random() < 0.12:
             key, cause = f"{drawn.randrange(6)}.csv", f"person-{drawn.randrange(3)}"
-            made.append(lambda lake, key=key, cause=cause: withdraw(lake, "rows", by_drop(key), cause=cause))
+            made.append(lambda lake, key=key, cause=cause: withdraw(lake, "rows", key, cause=cause))
         else:
             source, given = version(drawn, number)
             made.append(lambda lake, source=source, given=given: commit(lake, "rows", given, source))

@@ -29,7 +29,7 @@ KINDS: dict[str, Kind] = {
     "at": "timestamp",
     "card": "string",
     "shop": "int64",
-    "rate": "float64",
+    "rate": "float32",
     "open": "boolean",
     "day": "date",
 }
@@ -66,6 +66,7 @@ class History:
     def decision(self, name: str, row: Label) -> Decision:
         """One of several about the row, with one of two inputs and at one of two times."""
         said = {name: cell.isoformat() if isinstance(cell, date) else cell for name, cell in row.items()}
+        said |= {"shop": str(said["shop"])} if said.get("shop") and name == "r-1" else {}
         return builders.decision(
             id=name,
             event_time=row["at"].replace(tzinfo=UTC),
@@ -128,6 +129,8 @@ class History:
         if name == "at":
             return decision.event_time.replace(tzinfo=None)
         cell = decision.key.get(name)
+        if name == "shop" and isinstance(cell, str):
+            return None  # as if it were missing: it is not of the column's type
         return date.fromisoformat(str(cell)) if name == "day" else cell
 
 
