@@ -18,7 +18,7 @@ import boto3
 from aws_lambda_powertools import Logger
 
 from millrace.messages.audit import AuditEvent
-from millrace.messages.envelope import Handler, InputT, Message, StepInput, handles
+from millrace.messages.envelope import ExecutionInput, Handler, InputT, Message, StepInput, handles
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, append
 from millrace.state.holdings import Leases
@@ -53,6 +53,11 @@ class Room(Generic[SettingsT]):
     ) -> None:
         """Add a record of this function about the calling execution, by its time if no other is given."""
         self.record(event, details, by=call.execution_arn, as_of=as_of or call.state.as_of, cause=call.state.cause)
+
+    def audit_request(self, event: AuditEvent, details: Message, request: ExecutionInput) -> None:
+        """Add a record of this function about the request of a person, who called it without an execution."""
+        by = f"{self.names.function_arn(self.function)}:{request.cause}"
+        self.record(event, details, by=by, as_of=request.as_of, cause=request.cause)
 
     def record(self, event: AuditEvent, details: Message, *, by: str, as_of: datetime, cause: str) -> None:
         """Add a record of this function about the execution `by`, or the function that a person called."""

@@ -1,4 +1,4 @@
-"""Take out rows or a person: somebody calls the function `withdrawal`."""
+"""Take out rows or a person: somebody calls the function `withdrawal` or `erasure`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.stored import object_of
 from millrace.datasets.table_versions import TableVersion
 from millrace.errors import WithdrawalError
-from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
+from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest, PersonsRequest, WithdrawalRequest, Withdrawn
 from millrace.names import WorkloadNames
 
 
@@ -41,14 +41,16 @@ def withdraw(environment: Environment, names: WorkloadNames, request: Withdrawal
     Raises WithdrawalError in the function's own words if the function refuses."""
     # botocore repeats a call that takes longer than a minute. The request has an id of its own in `cause`, so the
     # function recognises the repetition and answers the same.
-    return Withdrawn.model_validate(invoke(environment, names, request))
+    return Withdrawn.model_validate(_invoke(environment, names.function("withdrawal"), request))
 
 
-def invoke(environment: Environment, names: WorkloadNames, request: WithdrawalRequest) -> Any:
-    """The answer of the workload's function. Raises WithdrawalError in the function's own words if it refuses."""
-    answer = environment.client("lambda").invoke(
-        FunctionName=names.function("withdrawal"), Payload=request.model_dump_json().encode()
-    )
+def erase(environment: Environment, names: WorkloadNames, request: ErasureRequest) -> ErasureAnswer:
+    """What a call of the function did. Raises WithdrawalError in the function's own words if it refuses."""
+    return ErasureAnswer.model_validate(_invoke(environment, names.function("erasure"), request))
+
+
+def _invoke(environment: Environment, function: str, request: PersonsRequest) -> Any:
+    answer = environment.client("lambda").invoke(FunctionName=function, Payload=request.model_dump_json().encode())
     document = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise WithdrawalError(str(document.get("errorMessage", document)))

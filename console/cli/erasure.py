@@ -33,20 +33,20 @@ def erase(
     Example: millrace erase --key customer=c-1783 --reason "ticket 4711". Dataset versions that had the person cannot be
     made again; the models that learnt from them are named. The certificate says what left each store and what a second
     look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
-    from millrace.console.actions.withdraw import by_person, invoke
+    from millrace.console.actions import withdraw
     from millrace.console.queries.versions import registry_of
-    from millrace.messages.withdrawal import ErasureAnswer, WithdrawalRequest
+    from millrace.messages.withdrawal import ErasureRequest
 
     column, _, cell = key.partition("=")
     if not (column and cell):
         raise WithdrawalError("--key: expected COLUMN=CELL, got a text without one of them")
     environment, names = target.find_deployed()
-    by = by_person(environment, "erase", reason)
-    request = WithdrawalRequest(**by, column=column, cell=cell, is_preview=preview)
+    by = withdraw.by_person(environment, "erase", reason)
+    request = ErasureRequest(**by, column=column, cell=cell, is_preview=preview)
     answer = None
     while not (answer and answer.is_done):
         time.sleep(PAUSE_S if answer else 0)
-        answer = ErasureAnswer.model_validate(invoke(environment, names, request))
+        answer = withdraw.erase(environment, names, request)
     packages = registry_of(environment, names).all() if answer.versions else ()
     learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
     told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")

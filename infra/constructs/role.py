@@ -27,9 +27,9 @@ class Role(Construct):
       that comes in changes it. `intake` and `teardown`, which start and stop machines, have it as well.
     - The light functions of a room share `<room>`: they handle pointers, reports and metrics.
     - Functions keep roles of their own that answer calls (`prediction`), write what they said (`decisions`), parse
-      bytes from outside (`ingestion`), change rows of tables (`validation`), delete files of tables (`upkeep`) or what
-      is kept of a person (`withdrawal`), hand out rows (`snapshot`, `delivery`), sign (`registration`) or read what
-      another account shares (`pull`).
+      bytes from outside (`ingestion`), change rows of tables (`validation`), delete files of tables (`upkeep`, also
+      for `withdrawal`) or what is kept of a person (`erasure`), hand out rows (`snapshot`, `delivery`), sign
+      (`registration`) or read what another account shares (`pull`).
     - All jobs of a workload share `job`, since a container has no network and no credentials. Endpoints have `model`.
 
     A role's policy is complete when `write_roles` was called for the stack."""

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.decisions.policy import Acting
 from millrace.state.automation import Automation
-from millrace.state.held_out import held_out_secret
+from millrace.state.own_secrets import HELD_OUT, own_secret
 from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.state.versions import FloorState, KeptPromise
@@ -111,7 +111,7 @@ class Standing(Switch):
         pointers = ReleasePointers(table).read()
         if policy:
             super()._read()
-            self._secret = self._secret or (held_out_secret(table) if policy.held_out else "")
+            self._secret = self._secret or (own_secret(table, HELD_OUT) if policy.held_out else "")
             versions = [one.version for one in pointers.answering]
             floors = {one: FloorState.find(table, one) for one in versions if policy.floor}
             self._kept = {one: KeptPromise.find(table, one) for one in versions if policy.promised_error}

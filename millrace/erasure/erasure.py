@@ -20,7 +20,7 @@ from millrace.erasure.objects import delete, is_named, read, versions
 from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, LOOKED_AT, REVIEWS, STATE, WEIGHTS
 from millrace.erasure.tables import PersonInTables
 from millrace.errors import WithdrawalError
-from millrace.messages.withdrawal import WithdrawalRequest
+from millrace.messages.withdrawal import ErasureRequest
 from millrace.names import row_id_of
 from millrace.state.erasures import ErasureProgress
 from millrace.state.holdings import Slots
@@ -65,7 +65,7 @@ def until_ended(slots: Slots) -> Iterator[int]:
 class Erasure:
     """It goes on where `done` ends. `s3` and `dynamodb` are boto3's clients."""
 
-    def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: WithdrawalRequest, done: ErasureProgress) -> None:
+    def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: ErasureRequest, done: ErasureProgress) -> None:
         self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, done
         column = lake.contract.rows.column(request.column)
         self._person = Person(cells=dict.fromkeys((column.name, column.name_in_file), frozenset({request.cell})))

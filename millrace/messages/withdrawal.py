@@ -1,4 +1,4 @@
-"""The messages of the function `withdrawal`: what a person takes out, and how much left."""
+"""The messages of the functions `withdrawal` and `erasure`: what a person takes out, and how much left."""
 
 from __future__ import annotations
 
@@ -9,29 +9,38 @@ from pydantic import ConfigDict, Field
 from millrace.messages.envelope import ExecutionInput, Message
 
 
-class WithdrawalRequest(ExecutionInput):
-    """The input: the drop whose rows are withdrawn, or the cell of a key whose person is erased.
-
-    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
-     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}
-    {"cause": "erase-5d7c39d7b8804f07", "reason": "ticket 4711", "column": "customer", "cell": "c-1783", …}
-
-    `cause` names the request: the function knows a repeated request by it, and an erasure goes on where it ended."""
-
-    # An error must not repeat the cell: it would stand in the log.
-    model_config = ConfigDict(hide_input_in_errors=True)
+class PersonsRequest(ExecutionInput):
+    """What every request of a person says. `cause` names it: the function knows a repeated one by it."""
 
     by: str
     """The identity of the person who asks."""
     reason: Annotated[str, Field(min_length=1)]
     is_preview: bool = False
     """Only say what there is, and what would become of it; nothing changes."""
-    drop: str = ""
+
+
+class WithdrawalRequest(PersonsRequest):
+    """The drop whose rows are withdrawn.
+
+    {"cause": "withdraw-5d7c39d7b8804f07", "as_of": "1997-06-01T06:00:00Z", "reason": "a typing error in the year",
+     "by": "arn:aws:iam::123456789012:user/operator", "drop": "electricity/training/1996-05.parquet"}"""
+
+    drop: str
     """A key in the landing bucket. Every row of every version of the object is withdrawn; rows that it only labelled
     get their earlier label."""
-    column: str = ""
+
+
+class ErasureRequest(PersonsRequest):
+    """The cell of a key whose person is erased. The same request again goes on where the one before ended.
+
+    {"cause": "erase-5d7c39d7b8804f07", "reason": "ticket 4711", "column": "customer", "cell": "c-1783", …}"""
+
+    # An error must not repeat the cell: it would stand in the log.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    column: str
     """A column of a key of the contract's rows, or of their entity."""
-    cell: str = ""
+    cell: str
 
 
 class Withdrawn(Message):

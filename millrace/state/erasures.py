@@ -1,7 +1,6 @@
 r"""How far an erasure has come, and the names under which the audit has those who were erased.
 
     erasure#erase-5d7c = {"counts": {"S": "{\"lake/decisions\": [2, 0]}"}, "step": {"N": "7"}, …}
-    pseudonym          = {"secret": {"B": 32 random bytes}}
 
 Nobody can erase what the audit holds, so a record names a key by its HMAC under a secret of the workload. Who has the
 key and may read the item can tell its records; without the item nobody can.
@@ -12,24 +11,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from millrace.state.item import NEW, Form, Item
+from millrace.state.item import Form, Item
+from millrace.state.own_secrets import PSEUDONYM, own_secret
 from millrace.state.table import StateTable
 
-PSEUDONYM = "pseudonym"
-SECRET_BYTES = 32
 JSON = {"form": Form(json.loads, json.dumps)}
 
 
 def pseudonym_of(cells: Mapping[str, object], table: StateTable) -> str:
     """64 hexadecimal digits, the same for the same columns and cells. The first call makes the secret."""
-    table.put(PSEUDONYM, {"secret": secrets.token_bytes(SECRET_BYTES)}, NEW)
-    secret = bytes(table.get(PSEUDONYM)["secret"]["B"])
-    return hmac.new(secret, json.dumps(dict(cells), sort_keys=True).encode(), hashlib.sha256).hexdigest()
+    secret, said = own_secret(table, PSEUDONYM), json.dumps(dict(cells), sort_keys=True)
+    return hmac.new(secret.encode(), said.encode(), hashlib.sha256).hexdigest()
 
 
 @dataclass(kw_only=True)

@@ -21,12 +21,11 @@ Only the module named beside a key reads or writes its items. pk is the workload
     concept#<version> `versions`
     change#<version>  `versions`
     climb             `climbing`
-    held-out          `held_out`
+    held-out, pseudonym `own_secrets`
     held#<id>         `held_drops`
     contradicting#<id> `held_drops`
     audit-chain       functions/sweep/findings.py
     orphan-notice     functions/sweep/findings.py
-    pseudonym         `erasures`
     erasure#<cause>   `erasures`
     unanswered#<alarm> `unanswered`
     caller#<digest>   `callers`

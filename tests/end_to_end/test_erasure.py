@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import Record
@@ -30,7 +31,7 @@ from millrace.console.queries.versions import audit_of
 from millrace.errors import WithdrawalError
 from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
-from tests.end_to_end.callers import typed
+from tests.end_to_end.callers import keys_of, typed
 from tests.kinds import CLOCK, UNTIMED, adults, merged
 from tests.live import Live
 
@@ -145,6 +146,15 @@ def named(cloud: Live) -> set[str]:
 
 def removed(answer: dict[str, Any]) -> dict[str, int]:
     return {one["store"]: one["removed"] for one in answer["stores"]}
+
+
+def test_whoever_may_take_a_drop_back_may_not_erase_a_person(cloud: Live) -> None:
+    back, erasure = (NAMES.function_arn(function) for function in ("withdrawal", "erasure"))
+    keys = keys_of(cloud, "undoer", **{"lambda:InvokeFunction": back})
+    client = cloud.client("lambda", key=keys.access_key, token=keys.token)
+    assert "FunctionError" in client.invoke(FunctionName=back, Payload=b"{}"), "it is let in, and names no drop"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.invoke(FunctionName=erasure, Payload=b"{}")
 
 
 def test_nothing_has_a_person_who_was_erased(cloud: Live, tmp_path: Path) -> None:

@@ -106,7 +106,8 @@ SELDOM = [Reason(*row) for row in (
     ("validation", "dynamodb:PutItem dynamodb:Query", "*-state",
      "labels contradict known ones: those of the day are counted"),
     ("validation", "s3:DeleteObject", "*_labels/metadata/*", "a later version of a file of labels took its place"),
-    ("withdrawal",
+    ("upkeep", "dynamodb:PutItem", "*-audit", "a person takes a drop back", "test_withdrawal.py"),
+    ("erasure",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
      "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
      "s3:ListBucketVersions s3:PutObject", "*", "nobody stands in a key of this workload; in that of test_erasure.py"),
@@ -175,7 +176,7 @@ SELDOM = [Reason(*row) for row in (
 )]  # fmt: skip
 """What is asked for only when something goes wrong."""
 
-AT_WORK_IN = {"teardown-machines": "test_teardown.py", "withdrawal": "test_withdrawal.py"}
+AT_WORK_IN = {"teardown-machines": "test_teardown.py", "erasure": "test_withdrawal.py"}
 """Roles that do nothing before a test of this folder lets them; without it nothing is said of them."""
 
 

@@ -69,7 +69,7 @@ def test_only_upkeep_and_erasure_may_delete_more_than_manifests(templates: dict[
     deletable = [
         resource
         for role, statement in role_statements({room: templates["prod"][room]})
-        if not role.endswith(("-upkeep", "-withdrawal")) and "s3:DeleteObject" in statement["Action"]
+        if not role.endswith(("-upkeep", "-erasure")) and "s3:DeleteObject" in statement["Action"]
         for resource in statement["Resource"]
     ]
     assert deletable

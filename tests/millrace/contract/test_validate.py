@@ -237,10 +237,6 @@ def test_text_that_no_bytes_are_written_as_is_no_base64(text: str) -> None:
         from_base64(text)
 
 
-def test_what_bytes_are_written_as_is_base64() -> None:
-    assert [from_base64(text) for text in ("", "AA==", "AAE=", "AAEC")] == [b"", b"\0", b"\0\1", b"\0\1\2"]
-
-
 CONTRACTS = [yaml.safe_load(path.read_bytes()) for path in sorted(WORKLOADS.glob("*/contract.yaml"))]
 
 

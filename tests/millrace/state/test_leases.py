@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -20,7 +20,7 @@ from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.functions.cold_start import NAMES
 
-NOW = datetime(2026, 11, 21, tzinfo=UTC)
+NOW = parse_utc("1997-06-01T06:00:00Z")
 
 
 def start(name: str) -> Start:
@@ -75,25 +75,24 @@ def test_a_transaction_that_was_not_decided_is_no_answer(reasons, error):
         Claims(StateTable(client, NAMES)).take(start("one"), ["a"], now=NOW)
 
 
-NOW_BUDGET = parse_utc("1997-06-01T06:00:00Z")
 A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu-west-1:123456789012:execution:m:b"
 
 
 def test_spend_is_reserved_once_per_run_and_never_over_the_budget(table):
     budget = MonthlyBudget(table)
-    assert budget.reserve(0.231, arn="a", as_of=NOW_BUDGET, monthly_usd=0.5)
-    assert budget.reserve(0.231, arn="a", as_of=NOW_BUDGET, monthly_usd=0.5)
-    assert budget.spent_usd(NOW_BUDGET) == Decimal("0.24")
-    assert budget.reserve(0.26, arn="b", as_of=NOW_BUDGET, monthly_usd=0.5)
-    assert not budget.reserve(0.01, arn="c", as_of=NOW_BUDGET, monthly_usd=0.5)
-    assert budget.spent_usd(NOW_BUDGET) == Decimal("0.50")
-    assert budget.reserve(0.01, arn="c", as_of=NOW_BUDGET + timedelta(days=30), monthly_usd=0.5)
+    assert budget.reserve(0.231, arn="a", as_of=NOW, monthly_usd=0.5)
+    assert budget.reserve(0.231, arn="a", as_of=NOW, monthly_usd=0.5)
+    assert budget.spent_usd(NOW) == Decimal("0.24")
+    assert budget.reserve(0.26, arn="b", as_of=NOW, monthly_usd=0.5)
+    assert not budget.reserve(0.01, arn="c", as_of=NOW, monthly_usd=0.5)
+    assert budget.spent_usd(NOW) == Decimal("0.50")
+    assert budget.reserve(0.01, arn="c", as_of=NOW + timedelta(days=30), monthly_usd=0.5)
 
 
 def test_a_run_dearer_than_the_whole_month_is_refused(table):
     budget = MonthlyBudget(table)
-    assert not budget.reserve(51, arn="a", as_of=NOW_BUDGET, monthly_usd=50)
-    assert budget.spent_usd(NOW_BUDGET) == 0
+    assert not budget.reserve(51, arn="a", as_of=NOW, monthly_usd=50)
+    assert budget.spent_usd(NOW) == 0
 
 
 def test_months_tell_what_their_runs_reserved(table):
@@ -113,21 +112,21 @@ def test_months_tell_what_their_runs_reserved(table):
 def test_a_retraining_is_counted_once_and_by_month(table):
     retrainings = Retrainings(table)
     assert retrainings.last().started_at is None
-    retrainings.record(execution_arn=A, as_of=NOW_BUDGET, labels_total=1000)
-    retrainings.record(execution_arn=A, as_of=NOW_BUDGET, labels_total=1000)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
     assert (retrainings.last().runs_in("1997-06"), retrainings.last().runs_in("1997-07")) == (1, 0)
-    retrainings.record(execution_arn=B, as_of=NOW_BUDGET, labels_total=2000)
+    retrainings.record(execution_arn=B, as_of=NOW, labels_total=2000)
     assert retrainings.last().runs_in("1997-06") == 2
     last = retrainings.last()
-    assert (last.execution_arn, last.labels_total, last.started_at) == (B, 2000, NOW_BUDGET)
+    assert (last.execution_arn, last.labels_total, last.started_at) == (B, 2000, NOW)
 
 
 def test_a_redriven_retraining_of_an_earlier_month_counts_in_the_last_one(table):
     retrainings = Retrainings(table)
-    retrainings.record(execution_arn=A, as_of=NOW_BUDGET, labels_total=1000)
+    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
     retrainings.record(execution_arn=B, as_of=parse_utc("1997-05-20T06:00:00Z"), labels_total=2000)
     last = retrainings.last()
-    assert (last.execution_arn, last.started_at, last.counted_month) == (B, NOW_BUDGET, "1997-06")
+    assert (last.execution_arn, last.started_at, last.counted_month) == (B, NOW, "1997-06")
     assert (last.runs_in("1997-05"), last.runs_in("1997-06"), last.runs_in("1997-07")) == (2, 2, 0)
 
 

@@ -89,8 +89,8 @@ def test_every_kind_is_read_as_it_was_written_under_its_condition(table: StateTa
         assert item.put(table)
         assert [*kind.every(table).values()] == [item]
         assert item.put(table) is (kind not in AGAIN), kind
-        if "as_of <= :as_of" in item._only_if:
-            older, newer = (replace(item, as_of=AT + timedelta(days=by)) for by in (-1, 1))  # type: ignore[type-var, call-arg]
+        if rises := re.search(r"(as_of|window_end) <=? :\1", item._only_if):
+            older, newer = (replace(item, **{rises[1]: AT + timedelta(days=by)}) for by in (-1, 1))  # type: ignore[type-var]
             assert (older.put(table), newer.put(table)) == (False, True), kind
 
 
@@ -110,13 +110,6 @@ def test_a_note_that_was_written_since_is_not_forgotten(table: StateTable) -> No
     assert ReportedFailure.every(table) == {"train:a": newer}
     newer.forget(table)
     assert ReportedFailure.every(table) == {}
-
-
-def test_a_cursor_never_goes_back(table: StateTable) -> None:
-    assert Cursor.end(table, "monitor") is None
-    assert Cursor(name="monitor", window_end=AT).put(table)
-    assert not Cursor(name="monitor", window_end=AT - timedelta(days=1)).put(table)
-    assert Cursor.end(table, "monitor") == AT
 
 
 FOLDER = Path(state_table.__file__).parent

@@ -1,0 +1,1 @@
+"""Erases all that the stage keeps of somebody."""
