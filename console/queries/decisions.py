@@ -43,7 +43,7 @@ from millrace.messages.ingest import Staging
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.state.audit import Record
-from millrace.state.held_out import KEY
+from millrace.state.own_secrets import HELD_OUT
 from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
 from millrace.tasks.catalogue import declare
@@ -236,7 +236,7 @@ def acted_then(
     if workload.policy is None:
         return None
     floats = frozenset(name for name in workload.prediction.key if table.column(name).kind in FLOATS)
-    secret = state_of(environment, names).get(KEY).get("secret", {"S": ""})["S"]
+    secret = state_of(environment, names).get(HELD_OUT).get("secret", {"S": ""})["S"]
     acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=secret)
     return act(
         replace(acting, float_keys=floats, is_timeless=bool(table.column(workload.prediction.event_time).generated)),
