@@ -74,7 +74,7 @@ class Acting:
     stopped: Literal["paused", "state_unknown"] | None = None
     """Why nothing is automated now. None: what the policy lets act, acts."""
     secret: str = ""
-    """Draws the held-out share (`millrace.state.own_secrets`); empty while the state was never read: nothing is drawn."""
+    """Draws the held-out share, see `own_secrets`; empty while the state was never read: nothing is drawn."""
     float_keys: frozenset[str] = frozenset()
     """The key's columns of floats. A request may write their cells as whole numbers, a file holds floats."""
     is_timeless: bool = False
