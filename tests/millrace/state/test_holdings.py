@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from threading import Event, Thread
 
 import pytest
@@ -128,13 +128,12 @@ def test_who_has_waited_for_too_long_goes_on_and_ends_no_turn(table: StateTable)
         assert table.get("turn#rows")["holder"] == {"S": "a"}
 
 
-AT_HELD_LABELS = datetime(1997, 7, 1, 6, tzinfo=UTC)
 BATCH = HeldDrop(
     drop_id="5d7c",
-    object=DropObject(key="electricity/labels/june.csv", version_id="3sL4", drop_id="5d7c", as_of=AT_HELD_LABELS),
+    object=DropObject(key="electricity/labels/june.csv", version_id="3sL4", drop_id="5d7c", as_of=NOW),
     because=("41 of 48 labels contradict known ones; 20 may",),
     rows=48,
-    held_at=AT_HELD_LABELS,
+    held_at=NOW,
     sent_by="ann, account 123456789012",
 )
 
@@ -153,7 +152,7 @@ def test_a_batch_is_held_until_one_person_decides(table: StateTable) -> None:
 
 def test_runs_at_the_same_time_do_not_each_take_the_whole_quota(table: StateTable) -> None:
     first, second, old = (
-        Contradiction(drop_id=name, by="ann", labels=20, at=AT_HELD_LABELS - timedelta(hours=hours))
+        Contradiction(drop_id=name, by="ann", labels=20, at=NOW - timedelta(hours=hours))
         for name, hours in (("a", 0), ("b", 0), ("c", 24))
     )
     assert old.take(table, lambda _: ()) == ()
