@@ -6,16 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from millrace.evaluation.gates.bounds import (
+    Auc,
     Calibration,
     FiniteWeights,
     Freshness,
     Latency,
     Memorisation,
+    Precision,
+    Recall,
     Size,
     Stability,
 )
 from millrace.evaluation.gates.cases import Cases
-from millrace.evaluation.gates.classes import Auc, Precision, Recall
 from millrace.evaluation.gates.fairness import Fairness
 from millrace.evaluation.gates.gate import Gate, GateSection, Verdict
 from millrace.evaluation.gates.leakage import Leakage
