@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
 from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
 from millrace.errors import AnswerError, PreflightError
-from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement, largest_difference
+from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement
 from millrace.jobs.preflight.container import SERVE, Container, said, started
 
 if TYPE_CHECKING:
@@ -31,28 +30,13 @@ WARM_UP_CALLS, CALLS = 10, 100
 """Calls whose time does not count, and those after them whose time counts."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Passed:
-    """The record `<instance type>.json` of a version that passed on this instance type."""
-
-    model_version: str
-    model_digest: str
-    sample_digest: str
-    instance: str
-    rows: int
-    largest_difference: float
-    """The largest difference from the answers of the evaluation, as `evaluation.agreement` measures it."""
-    ready_s: float
-    """Seconds from the start to the first 200 of /ping."""
-    p50_ms: float
-    p99_ms: float
-    """Median and 99th percentile of a request with one row by HTTP, each with a connection of its own."""
-
-
 def check_version(
     places: ProcessingPlaces, settings: PreflightSettings, *, command: Sequence[str] = SERVE, start_s: float = START_S
 ) -> None:
-    """Check the version of the inputs, and write the record of one that passes.
+    """Check the version of the inputs, and write the record `<instance type>.json` of one that passes.
+
+    `ready_s` are the seconds from the start to the first 200 of /ping; `p50_ms` and `p99_ms` are of a request with one
+    row by HTTP, each with a connection of its own.
 
     Raises PreflightError or ArtefactError for one that does not. The error is one line: what was expected, what came,
     and where."""
@@ -63,28 +47,17 @@ def check_version(
     with started(command, port=settings.port, memory_mb=bound, log=log) as container:
         ready_s = container.wait_until_ready(start_s)
         # All rows together, and one row alone: an endpoint gets both.
-        largest = max(
+        for one, wanted in ((rows, expected), (rows[:1], expected[:1])):
             _compare(container, one, wanted, version=settings.model_version)
-            for one, wanted in ((rows, expected), (rows[:1], expected[:1]))
-        )
         p50_ms, p99_ms = _call_times(container, rows)
     # Once more as a transform job, whose rows come as an Arrow stream.
     with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
         container.wait_until_ready(start_s)
         model = read_folder(places.root / "model").description
-        of_stream = _compare_stream(container, rows, expected, version=settings.model_version, model=model)
-    record = Passed(
-        model_version=settings.model_version,
-        model_digest=settings.model_digest,
-        sample_digest=settings.sample_digest,
-        instance=settings.instance,
-        rows=len(rows),
-        largest_difference=max(largest, of_stream),
-        ready_s=round(ready_s, 3),
-        p50_ms=p50_ms,
-        p99_ms=p99_ms,
-    )
-    (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(asdict(record)))
+        _compare_stream(container, rows, expected, version=settings.model_version, model=model)
+    named = {name: getattr(settings, name) for name in ("model_version", "model_digest", "sample_digest", "instance")}
+    record = named | {"rows": len(rows), "ready_s": round(ready_s, 3), "p50_ms": p50_ms, "p99_ms": p99_ms}
+    (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(record))
     proof = f"{len(rows)} rows answered as evaluated, in JSON and as a batch"
     took = f"one row in {p50_ms:.2g} ms by HTTP, p99 {p99_ms:.2g} ms"
     print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s; {took}")
@@ -108,10 +81,8 @@ def _unpack(archive: Path, folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> float:
-    """Send the rows as JSON, and return the largest difference of an answer from the expected one.
-
-    Raises PreflightError if an answer is another one, or if it is no answer of this version."""
+def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) -> None:
+    """Send the rows as JSON. Raises PreflightError if an answer is another one, or if it is none of this version."""
     content = container.answer(json.dumps({"rows": rows}).encode(), "application/json")
     try:
         document = json.loads(content)
@@ -124,7 +95,7 @@ def _compare(container: Container, rows: Rows, expected: Rows, *, version: str) 
     answers = document.get("predictions")
     if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
         raise PreflightError(f"/invocations: expected predictions, a list of objects, got {answers!r:.200}")
-    return _agreed(container, answers, expected)
+    _check_agreement(container, answers, expected)
 
 
 def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
@@ -139,7 +110,7 @@ def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
     return round(float(p50), 3), round(float(p99), 3)
 
 
-def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> float:
+def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> None:
     """Send the rows as one request of a batch transform. Otherwise it does what `_compare` does."""
     from millrace.jobs.preflight.stream import as_stream
 
@@ -150,11 +121,10 @@ def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version
         raise PreflightError(f"{container.where}: {error}") from None
     if (numbers := table[ROW].to_pylist()) != [*range(1, len(rows) + 1)]:
         raise PreflightError(f"{container.where}: expected the rows 1 to {len(rows)} in order, got {numbers!s:.200}")
-    return _agreed(container, table.to_pylist(), expected)
+    _check_agreement(container, table.to_pylist(), expected)
 
 
-def _agreed(container: Container, answers: Rows, expected: Rows) -> float:
-    """The largest difference of the answers from the expected ones. Raises PreflightError if one is above TOLERANCE."""
+def _check_agreement(container: Container, answers: Rows, expected: Rows) -> None:
+    """Raise PreflightError for an answer that differs from the expected one by more than TOLERANCE."""
     if disagreement := first_disagreement(answers, expected):
         raise PreflightError(f"{container.where}: {disagreement}")
-    return largest_difference(answers, expected)

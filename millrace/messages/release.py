@@ -126,15 +126,11 @@ class ReleaseStarted(Message):
 class SmokeTested(Message):
     """The answer of `smoke_test`: whether the challenger endpoint serves the model that was evaluated.
 
-    {"passed": true, "rows": 20, "maximum_difference": 1e-07, "sentence": "20 real rows answered within 1e-04 by …"}"""
+    {"passed": true, "rows": 20, "sentence": "20 real rows answered within 1e-04 by …"}"""
 
     passed: bool
     rows: int
     """Rows that were answered."""
-    maximum_difference: float | None
-    """The largest difference of a served number from the evaluation's.
-
-    None if an answer lacks a field or has another text."""
     sentence: str
     """What was compared, or what is wrong, for a person."""
 

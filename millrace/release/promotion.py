@@ -11,13 +11,12 @@ An example, in order of time:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from millrace.errors import ConflictError, OvertakenError
-from millrace.evaluation.agreement import TOLERANCE, first_disagreement, largest_difference
+from millrace.evaluation.agreement import TOLERANCE, first_disagreement
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
 from millrace.messages.monitor import BASELINE_FILE
@@ -230,7 +229,7 @@ def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> Sm
     """The verdict on a challenger: passed if the right version answered every row within TOLERANCE.
 
     A sample without rows does not pass, since it proves nothing."""
-    expected, largest = sample.answers, largest_difference(came.answers, sample.answers)
+    expected = sample.answers
     problems = [
         f"expected version {version}, version {came.model_version} answered" if came.model_version != version else "",
         "" if expected else "expected rows to ask, there are none",
@@ -240,6 +239,5 @@ def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> Sm
     return SmokeTested(
         passed=not any(problems),
         rows=min(len(came.answers), len(expected)),
-        maximum_difference=largest if math.isfinite(largest) else None,
         sentence="; ".join(filter(None, problems)) or fine,
     )

@@ -196,7 +196,6 @@ def test_the_processing_image_judges_drift(run: Run) -> None:
 def test_the_inference_image_preflights(run: Run) -> None:
     record = json.loads((run.preflight / "processing" / "preflight" / "ml.m5.large.json").read_text())
     assert (record["rows"], record["model_version"]) == (20, "1")
-    assert record["largest_difference"] < 1e-6
 
 
 def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images: dict[str, Image]) -> None:

@@ -294,7 +294,6 @@ def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Prefli
     record = preflight()
     assert record.pop("ready_s") < 30
     assert 0 < record.pop("p50_ms") <= record.pop("p99_ms")
-    assert record.pop("largest_difference") < 1e-6
     assert len(record.pop("model_digest")) == 64
     assert record == {
         "model_version": "3", "sample_digest": digest(sample), "instance": "ml.m5.large", "rows": 4,
