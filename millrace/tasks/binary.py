@@ -120,11 +120,6 @@ class Binary(Task):
     def words(self) -> Mapping[Any, str]:
         return {} if self.class_names == ("0", "1") else dict(enumerate(self.class_names))
 
-    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
-        import numpy as np
-
-        return np.zeros(len(output_NW), np.int64)
-
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         import numpy as np
 

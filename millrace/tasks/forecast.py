@@ -91,12 +91,6 @@ class Forecast(Task):
     def output_names(self) -> tuple[str, ...]:
         return tuple(f"{level}, {part}" for part in self.part_names for level in self._interval.output_names)
 
-    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
-        import numpy as np
-
-        # The last three numbers are the last horizon's; its median is the middle one.
-        return np.full(len(output_NW), self.objective.width - 2)
-
     def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The absolute error of each row's medians, as the mean over its horizons (N).
 

@@ -95,18 +95,6 @@ class Interval(Regression):
     def output_names(self) -> tuple[str, ...]:
         return ("lower", "value", "upper")
 
-    def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
-        import numpy as np
-
-        return np.full(len(output_NW), 1)
-
-    def errors(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """The absolute error of each row's median (N). The interval has figures of its own in `metrics`."""
-        import numpy as np
-
-        errors_N: npt.NDArray[np.float64] = np.abs(self.answers(output_NW)["value"] - target_N)
-        return errors_N
-
     def metrics(self, output_NW: Floats, target_N: npt.NDArray[Any]) -> Mapping[str, float | None]:
         """The figures of `Regression` for the median, and four figures of the interval.
 
