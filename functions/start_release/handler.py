@@ -7,9 +7,8 @@ import boto3
 from millrace.aws.endpoints import served_model
 from millrace.errors import EndpointChangingError
 from millrace.functions.room import WorkloadRoom
-from millrace.functions.start_release.request import check_phases, label_of, started
+from millrace.functions.start_release.request import Versions, check_phases, label_of, started
 from millrace.functions.start_release.turns import standing, take_turn
-from millrace.functions.start_release.versions import Versions
 from millrace.messages.envelope import StepInput
 from millrace.messages.release import ReleaseInput, ReleaseStarted, Turn
 from millrace.release.promotion import ROLLBACK_PHASES, opening
