@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from millrace.contract.kinds import FLOAT32_END
 from millrace.features import catalogue as encoders
@@ -59,23 +59,8 @@ class RequestRows:
             self.explained[:] = [row for place, row in enumerate(self.explained) if place not in set(answered)]
 
 
-class Cells(Protocol):
-    """Reads rows in JSON for a model with certain features."""
-
-    def read(self, row: Any, number: int) -> Values:
-        """The encoded features of the row with this number, counted from 0.
-
-        Raises Untaken for a cell that the model does not take, and Refused for anything that is no row of these
-        features."""
-        ...
-
-    def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
-        """The model's tensors (N, …) of rows that were read."""
-        ...
-
-
-def cells_of(features: Features) -> Cells:
-    """The reader for these features. If all of them are required numbers, a row is checked in one go."""
+def cells_of(features: Features) -> NumberCells | EncodedCells:
+    """The reader of rows in JSON for these features. If all are required numbers, a row is checked in one go."""
     if all(isinstance(encoder, Number) and not encoder.optional for encoder in features):
         return NumberCells(encoders.inputs(features))
     return EncodedCells(features)
@@ -117,6 +102,10 @@ class EncodedCells:
         self._names = frozenset(self._columns)
 
     def read(self, row: Any, number: int) -> Values:
+        """The encoded features of the row with this number, counted from 0.
+
+        Raises Untaken for a cell that the model does not take, and Refused for anything that is no row of these
+        features."""
         if type(row) is not dict or row.keys() != self._names:
             refuse(row, self._columns, f"rows[{number}]")
         values = []
@@ -130,6 +119,7 @@ class EncodedCells:
         return tuple(values)
 
     def tensors(self, values: Sequence[Values]) -> dict[str, npt.NDArray[Any]]:
+        """The model's tensors (N, …) of rows that were read."""
         return encoders.stack(self._features, values)
 
 

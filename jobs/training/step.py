@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,27 +31,14 @@ Compute = Callable[[Batch], Tensor]
 """Takes a step with a batch and returns its loss."""
 
 
-class Capture(Protocol):
-    """Turns a step into one piece that can be replayed."""
-
-    def warm(self, compute: Compute, batch: Batch) -> Tensor:
-        """Compute a step in the way in which it will be captured, and return its loss."""
-        ...
-
-    def record(self, compute: Compute, batch: Batch) -> Compute:
-        """The step as one piece for batches of this shape. Nothing is computed.
-
-        Raises RuntimeError if the step cannot be captured."""
-        ...
-
-
 class CudaGraph:
-    """A step as a CUDA graph: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs"""
+    """A step as one piece that can be replayed: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs"""
 
     def __init__(self) -> None:
         self._beside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def warm(self, compute: Compute, batch: Batch) -> Tensor:
+        """Compute a step in the way in which it will be captured, and return its loss."""
         # On a stream of its own, as a capture is. Each stream waits for what the other has begun.
         self._beside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._beside):
@@ -60,6 +47,9 @@ class CudaGraph:
         return found
 
     def record(self, compute: Compute, batch: Batch) -> Compute:
+        """The step as one piece for batches of this shape. Nothing is computed.
+
+        Raises RuntimeError if the step cannot be captured."""
         # A graph reads and writes the memory of its capture, so each batch is copied to the same place. `found` is such
         # a place too: each replay overwrites the loss of the one before.
         place = batch.each(torch.clone)
@@ -90,7 +80,7 @@ class Step:
         *,
         precision: Precision = "float32",
         is_compiled: bool = False,
-        capture: Capture | None = None,
+        capture: CudaGraph | None = None,
     ) -> None:
         """`capture` is None on CPU, and with several processes since their messages are not captured."""
         self._network, self._objective, self._optimiser, self._together = network, objective, optimiser, together
