@@ -23,6 +23,7 @@ from millrace.aws.endpoints import CHANGING, find_endpoint
 from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, STARTING_QUEUES, TABLES, WorkloadNames
+from millrace.release.registry import Registry
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 
@@ -204,18 +205,13 @@ def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
 
 
 def _packages(sagemaker: Any, group: str) -> list[str]:
-    found, call = _listed(sagemaker, group), sagemaker.delete_model_package
-    return delete_each("model package", found, call, parameter="ModelPackageName", at_most=AT_MOST)
-
-
-def _listed(sagemaker: Any, group: str) -> Iterator[str]:
-    """The ARNs of the group's packages. None if the group is gone already."""
+    found, call = Registry(sagemaker, group=group).arns(), sagemaker.delete_model_package
     try:
-        for page in sagemaker.get_paginator("list_model_packages").paginate(ModelPackageGroupName=group):
-            yield from (one["ModelPackageArn"] for one in page["ModelPackageSummaryList"])
+        return delete_each("model package", found, call, parameter="ModelPackageName", at_most=AT_MOST)
     except ClientError as error:
-        if not is_absent(error):
-            raise
+        if is_absent(error):  # the group is gone already
+            return []
+        raise
 
 
 def _clear_pointers(kept: ReleasePointers) -> list[str]:

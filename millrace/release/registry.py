@@ -127,18 +127,17 @@ class Registry:
 
     def all(self) -> Iterator[Package]:
         """Every package, the newest first."""
-        return (self.describe(one["ModelPackageArn"]) for one in self._listed())
+        return map(self.describe, self.arns())
 
     def was_never_live(self) -> bool:
         """Whether the registry proves that no version ever went live: it has versions, and none was live."""
         # Exactly this set: an empty registry proves nothing.
-        arns = (summary["ModelPackageArn"] for summary in self._listed())
-        found = (self._client.describe_model_package(ModelPackageName=arn) for arn in arns)
+        found = (self._client.describe_model_package(ModelPackageName=arn) for arn in self.arns())
         return {WAS_LIVE in (one.get("CustomerMetadataProperties") or {}) for one in found} == {False}
 
     def waiting(self) -> Iterator[Package]:
         """The packages about which nobody has decided, the newest first."""
-        return (self.describe(one["ModelPackageArn"]) for one in self._listed(ModelApprovalStatus=PENDING))
+        return map(self.describe, self.arns(ModelApprovalStatus=PENDING))
 
     def approve(self, package: Package, *, reason: str) -> None:
         """Approve the version. SageMaker keeps the caller's identity, and sends an event that starts its release."""
@@ -171,12 +170,12 @@ class Registry:
             CustomerMetadataProperties=dict(package.metadata),  # an update may replace it
         )
 
-    def _listed(self, **only: str) -> Iterator[Any]:
-        """The registry's summary of every version, or of `only` some, the newest first."""
+    def arns(self, **only: str) -> Iterator[str]:
+        """The ARN of every version, or of `only` some, the newest first."""
         pages = self._client.get_paginator("list_model_packages").paginate(
             ModelPackageGroupName=self._group, SortBy="CreationTime", SortOrder="Descending", **only
         )
-        return (summary for page in pages for summary in page["ModelPackageSummaryList"])
+        return (summary["ModelPackageArn"] for page in pages for summary in page["ModelPackageSummaryList"])
 
     def _create(self, candidate: Candidate, metadata: dict[str, str]) -> Package:
         answer = self._client.create_model_package(
