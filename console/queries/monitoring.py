@@ -22,12 +22,12 @@ from millrace.messages.monitor import (
     ErrorReport,
     MetricsPublished,
     MonitorReport,
+    ServedReport,
     ShiftKind,
     WindowReport,
     WindowsPlanned,
     read_report,
 )
-from millrace.messages.served import ServedReport
 from millrace.monitoring.alarms import COUNT_ALARMS, RATIO_ALARMS, RatioAlarm, exceeded, published
 from millrace.names import WorkloadNames
 

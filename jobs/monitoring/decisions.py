@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from millrace.decisions.columns import INPUT, WATCHED, ColumnShape
 from millrace.features.catalogue import Features, columns, histories, measured, summarise
-from millrace.messages.served import ServedReport
+from millrace.messages.monitor import ServedReport
 from millrace.monitoring import baseline
 from millrace.monitoring.answers import IS
 from millrace.monitoring.baseline import Baseline

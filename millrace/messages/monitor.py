@@ -9,6 +9,7 @@ judged again until the labels have come or are given up: the error is open until
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -18,7 +19,6 @@ from pydantic import Field
 from millrace.messages.asked_labels import AskedLabels, LabelErrorReport, LabelWanted
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult, read_message
 from millrace.messages.feedback import FeedbackReport, OverrideReport
-from millrace.messages.served import ServedReport
 
 REQUEST_FILE = "request.json"
 BASELINE_FILE = "baseline.json"
@@ -306,6 +306,26 @@ class Shift(Message):
     columns: tuple[str, ...]
     """Of the input, those that moved most first. Of concept drift, those on whose values the errors depend; empty if
     they are more everywhere."""
+
+
+class ServedReport(Message):
+    """Who answered the rows of a window, and how fast.
+
+    For example {"fallback": 48, "review": 12, "reasons": {"no_model": 48, "unsure": 12}, "calls": 7, …}.
+
+    Rows of a file belong to no call."""
+
+    fallback: int
+    """Rows that no model answered."""
+    review: int
+    """Rows that a person decides."""
+    reasons: Mapping[str, int]
+    """Of both, how many by the reason, the most frequent first."""
+    calls: int
+    p50_ms: float | None = None
+    """The time of a call; None without one."""
+    p95_ms: float | None = None
+    p99_ms: float | None = None
 
 
 class WindowReport(Message):

@@ -33,8 +33,7 @@ from millrace.console.queries.monitoring import (
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
 from millrace.messages.feedback import OverrideReport
-from millrace.messages.monitor import InputReport, MonitorReport, WindowReport
-from millrace.messages.served import ServedReport
+from millrace.messages.monitor import InputReport, MonitorReport, ServedReport, WindowReport
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
 from millrace.workload.load import load_workload

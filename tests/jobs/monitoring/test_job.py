@@ -23,7 +23,7 @@ from millrace.errors import ArtefactError
 from millrace.features.catalogue import declare
 from millrace.jobs.monitoring.decisions import served
 from millrace.jobs.runtime import ProcessingPlaces
-from millrace.messages.served import ServedReport
+from millrace.messages.monitor import ServedReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
