@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from millrace.consumers.catalogue import Kind, of_stage
 from millrace.consumers.next_workload import NextWorkload
+from millrace.consumers.postgres import PostgresTable
 from millrace.consumers.webhook import Webhook
 from millrace.errors import WorkloadError
 from millrace.names import Platform
 from millrace.workload.declaration import Workload
-from millrace.workload.ends import HttpSource, PostgresTable
+from millrace.workload.ends import HttpSource
 
 FED = ("sqs", "events", "dynamodb", "sns")
 """Services whose resources Millrace reads in a stage, or by which it tells people what happens."""
