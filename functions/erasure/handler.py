@@ -17,7 +17,7 @@ from millrace.functions.room import WorkloadRoom
 from millrace.messages.audit import AuditEvent, RowsErased
 from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
 from millrace.settings.environment import Environment
-from millrace.state.erasures import ErasureProgress, pseudonym_of
+from millrace.state.erasures import KEPT, ErasureProgress, pseudonym_of
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
@@ -47,7 +47,8 @@ def handler(request: ErasureRequest) -> ErasureAnswer:
 def erase(request: ErasureRequest) -> ErasureAnswer:
     """What left each store, and what is still there. The same request again goes on."""
     end_s = time.monotonic() + DECLARED.timeout_s - SPARE_S
-    progress = ErasureProgress.find(ROOM.state, request.cause) or ErasureProgress(cause=request.cause)
+    first = ErasureProgress(cause=request.cause, until=request.as_of + KEPT)
+    progress = ErasureProgress.find(ROOM.state, request.cause) or first
     try:
         for _ in Erasure(LAKE, S3, ROOM.dynamodb, request, progress).steps():
             if time.monotonic() > end_s:

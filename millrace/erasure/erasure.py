@@ -6,18 +6,21 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
 from millrace.artefact.batch import ROW
+from millrace.contract.csv_form import CsvForm
+from millrace.contract.kinds import INTEGERS
 from millrace.contract.schema import FEEDS, PREDICTION_ID, Contract
 from millrace.datasets.tables import Lake
-from millrace.decisions.captured import long_columns
-from millrace.erasure.files import UNREADABLE, Person, Rest, rest_of
-from millrace.erasure.objects import delete, is_named, read, versions
-from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, LOOKED_AT, REVIEWS, STATE, WEIGHTS
+from millrace.erasure.files import UNREADABLE, Person, Rest, rest_of, unescaped
+from millrace.erasure.objects import Entry, delete, is_named, read, versions
+from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, IMAGES, LOOKED_AT, REVIEWS, STATE, WEIGHTS
 from millrace.erasure.tables import PersonInTables
 from millrace.errors import WithdrawalError
 from millrace.messages.withdrawal import ErasureRequest
@@ -42,16 +45,21 @@ def check(contract: Contract, workload: Workload, column: str, cell: str, reason
     keys = {name for key in rows.keys for name in key}
     if column not in keys:
         raise WithdrawalError(f"--key: expected a column of a key of {rows.name}: {sorted(keys)}, got {column!r}")
-    if rows.column(column).kind != "string":
-        raise WithdrawalError(f"--key: expected a column of texts, {column} is of {rows.column(column).kind}s")
+    if (kind := rows.column(column).kind) not in ("string", *INTEGERS):
+        raise WithdrawalError(f"--key: expected a column of texts or of whole numbers, {column} is of {kind}s")
     if column in workload.prediction.tensor_columns:
         raise WithdrawalError(f"--key: expected no feature: each model has the words of {column}")
-    if long_columns(rows):
-        raise WithdrawalError(f"{rows.name}: expected no images: whose an image is, only the rows say that name it")
+    if kind in INTEGERS and not re.fullmatch(r"[1-9]\d*", cell):
+        raise WithdrawalError(f"--key: expected a whole number above 0 for {column}, in digits alone")
     if (length := len(re.findall(r"\w", cell))) < SHORTEST:
         raise WithdrawalError(f"--key: expected a cell of {SHORTEST} letters and digits at least, got {length}")
     if cell in reason:
         raise WithdrawalError("--reason: expected a text without the key, since it stands in the audit for ever")
+
+
+def _unnamed(key: str) -> str:
+    """Another name in the same folder, for a key that names the person."""
+    return f"{key.partition('/')[0]}/{sha256(key.encode()).hexdigest()}"
 
 
 def until_ended(slots: Slots) -> Iterator[int]:
@@ -68,7 +76,8 @@ class Erasure:
     def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: ErasureRequest, done: ErasureProgress) -> None:
         self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, done
         column = lake.contract.rows.column(request.column)
-        self._person = Person(cells=dict.fromkeys((column.name, column.name_in_file), frozenset({request.cell})))
+        cells = dict.fromkeys((column.name, column.name_in_file), frozenset({request.cell}))
+        self._person = Person(cells=cells, is_number=column.kind in INTEGERS)
         self._is_preview, self._state = request.is_preview, StateTable(dynamodb, self._names)
         reviews = StateTable(dynamodb, self._names, spread=SPREAD)
         self._items = ((self._state, ANSWERS), (reviews, REVIEWS))
@@ -82,8 +91,12 @@ class Erasure:
         for place, store, count in [*erased, *looks][done.step :]:
             counts = done.counts.setdefault(store, [0, 0])
             counts[1] = 0  # a look begins anew
-            for found in count(store):
-                counts[place] += found
+            for what, found in count(store):
+                counts[place] += 0 if what and what == done.at else found
+                if what and found:
+                    # It goes when the next one is asked for: a call that is killed then has counted it.
+                    done.at = what
+                    done.put(self._state)
                 yield
             done.step += 1
             done.put(self._state)
@@ -91,35 +104,40 @@ class Erasure:
     @cached_property
     def _whole(self) -> Person:
         """The person with all decisions about them."""
-        return Person(cells={**self._person.cells, PREDICTION_ID: frozenset(self._decisions())})
+        return replace(self._person, cells={**self._person.cells, PREDICTION_ID: frozenset(self._decisions())})
 
-    def _erase(self, store: str) -> Iterator[int]:
+    def _erase(self, store: str) -> Iterator[tuple[str, int]]:
+        """What goes next, and how many records that are."""
         if store == AFTER_DROPS:
-            yield from until_ended(Slots(self._state))
+            yield from (("", 0) for _ in until_ended(Slots(self._state)))
         if store == STATE:
-            for table, sort in self._items_of(self._whole):
-                yield table.delete(sort, "attribute_exists(pk)")
+            for table, sort, _ in self._items_of(self._whole):
+                yield sort, 1
+                table.delete(sort, "attribute_exists(pk)")
         elif FOLDERS[store] == "tables":
             tables = PersonInTables(self._lake, self._s3, self._whole)
             self._progress.versions = sorted({*self._progress.versions, *tables.versions})
             yield from tables.erase(self._progress.cause)
         else:
-            yield from self._erase_objects(*self._place(store), FOLDERS[store])
+            yield from self._erase_objects(store)
 
-    def _erase_objects(self, bucket: str, prefix: str, how: str) -> Iterator[int]:
-        """The number of records that left each object. Each version that has the person goes, unreadable ones stay.
+    def _erase_objects(self, store: str) -> Iterator[tuple[str, int]]:
+        """By object how many records go of its newest version. Each version with the person goes, unreadable ones stay.
 
-        The rest of the newest version takes its place; of a dropped file it is in no folder of a feed. An object whose
-        key names the person goes whole."""
-        own = f"{self._names.workload}/"
+        The rest of the newest version takes its place; of a dropped file it is in no folder of a feed, and under
+        another name if that names the person. Another object whose key does goes whole."""
+        own, (bucket, prefix) = f"{self._names.workload}/", self._place(store)
+        images = {prefix + name for name in self._images(store)}
         for key, of_key in groupby(versions(self._s3, bucket, prefix), key=itemgetter("Key")):
-            below, every, removed = key.removeprefix(own), list(of_key), 0
-            there = f"{own}{RESTS}{below}" if below.startswith(FEEDS) else key
+            below, every, there = key.removeprefix(own), list(of_key), key
+            is_theirs = key in images or self._whole.is_named_by(key)
+            if below.startswith(FEEDS):
+                there = f"{own}{RESTS}{_unnamed(below) if is_theirs else below}"
             for one in every:
-                rest, gone = self._rest_of(below, read(self._s3, bucket, one), how)
-                if self._whole.names(key.encode()):
-                    rest, gone = None, [b""]
-                removed = max(removed, len(gone))
+                rest, gone = self._rest_of(store, bucket, one, self._whole)
+                if is_theirs:
+                    rest, gone = rest if gone and there != key else None, gone or [b""]
+                yield key, len(gone)
                 if gone and one["IsLatest"]:
                     # What is left is there before the version goes: a call that dies between begins here again.
                     if rest is not None:
@@ -128,45 +146,57 @@ class Erasure:
                         self._s3.delete_object(Bucket=bucket, Key=key)  # no earlier version takes its place
                 if gone:
                     delete(self._s3, bucket, one)
-            yield removed
 
-    def _rest_of(self, below: str, body: bytes, how: str) -> Rest:
-        feed, person = below.removeprefix(RESTS).partition("/")[0], self._whole
-        form = self._lake.contract.table(feed).csv if feed in FEEDS else None
+    def _rest_of(self, store: str, bucket: str, one: Entry, person: Person) -> Rest:
+        body, form, how = read(self._s3, bucket, one), self._form(one["Key"]), FOLDERS[store]
         try:
             rest, gone = rest_of(body, person, person.owns if how == "records" else person.names, form)
         except UNREADABLE:
             return body, ()
         return (None, [body]) if gone and how == "objects" else (rest, gone)
 
-    def _named(self, store: str) -> Iterator[bool]:
+    def _form(self, key: str) -> CsvForm | None:
+        feed = key.partition("/")[2].removeprefix(RESTS).partition("/")[0]
+        return self._lake.contract.table(feed).csv if feed in FEEDS else None
+
+    def _named(self, store: str) -> Iterator[tuple[str, bool]]:
         """Whether each version or item names the person. The text is looked through, whatever its form."""
         if store == STATE:
-            yield from (True for _ in self._items_of(self._person))
+            yield from (("", True) for _ in self._items_of(self._person))
             return
         bucket, prefix = self._place(store)
         for one in versions(self._s3, bucket, prefix):
             is_weights = store.startswith("artefacts") and one["Key"].endswith(WEIGHTS)
-            yield not is_weights and is_named(self._s3, bucket, one, self._person)
+            yield "", not is_weights and is_named(self._s3, bucket, one, self._person, self._form(one["Key"]))
 
-    def _items_of(self, person: Person) -> Iterator[tuple[StateTable, str]]:
-        """The items that name the person, by their tables and sort keys."""
+    def _items_of(self, person: Person) -> Iterator[tuple[StateTable, str, Any]]:
+        """The items that name the person, with their tables and sort keys."""
         for table, prefixes in self._items:
             for sort, item in chain.from_iterable(table.in_order(prefix, page=1000) for prefix in prefixes):
                 values = (value for attribute in item.values() for value in attribute.values())
                 if any(person.is_in(str(one).encode()) for one in values):
-                    yield table, sort
+                    yield table, sort, item
 
     def _decisions(self) -> Iterator[str]:
         """The ids of the decisions about the person."""
-        for store in ("lake/decisions", "lake/predictions"):
-            bucket, prefix = self._place(store)
+        for key, record in self._records("lake/decisions", "lake/predictions"):
+            row = json.loads(record)
+            line = json.loads(row["line"]) if "line" in row else row
+            drop = key.partition("run=")[2].partition("/")[0]
+            yield line["eventMetadata"]["eventId"] if "eventMetadata" in line else row_id_of(drop, line[ROW])
+
+    def _images(self, store: str) -> Iterator[str]:
+        """The names of the images in this store that records of the person have."""
+        if named_in := IMAGES.get(store):
+            items = (("", str(item).encode()) for *_, item in self._items_of(self._person))
+            for _, record in chain(self._records(*named_in.stores), items):
+                yield from map(bytes.decode, named_in.name.findall(unescaped(record)))
+
+    def _records(self, *stores: str) -> Iterator[tuple[str, bytes]]:
+        """The person's records in these stores, with the keys of their objects."""
+        for store, (bucket, prefix) in zip(stores, map(self._place, stores), strict=True):
             for one in versions(self._s3, bucket, prefix):
-                drop = one["Key"].partition("run=")[2].partition("/")[0]
-                for record in rest_of(read(self._s3, bucket, one), self._person, self._person.owns)[1]:
-                    row = json.loads(record)
-                    line = json.loads(row["line"]) if "line" in row else row
-                    yield line["eventMetadata"]["eventId"] if "eventMetadata" in line else row_id_of(drop, line[ROW])
+                yield from ((one["Key"], record) for record in self._rest_of(store, bucket, one, self._person)[1])
 
     def _place(self, store: str) -> tuple[str, str]:
         """The bucket and the prefix of a store."""

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, compress
+from itertools import chain, compress, repeat
 from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import ENCODINGS, CsvForm
@@ -23,7 +23,7 @@ from millrace.files.csv import reader_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARQUET, ARROW, GZIP, ZIP = b"PAR1", b"ARROW1", b"\x1f\x8b", b"PK\x03\x04"
+PARQUET, ARROW, GZIP, ZIP, TAR = b"PAR1", b"ARROW1", b"\x1f\x8b", b"PK\x03\x04", b"ustar"
 ANSWER = b'"eJ'
 """How the answer of a repeated request begins: a text of JSON in base64, packed by zlib."""
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
@@ -36,10 +36,16 @@ class Person:
 
     cells: Mapping[str, frozenset[str]]
     """By column: {"customer": {"c-1783"}, "prediction_id": {"r-0-17"}}. A record with one of them is theirs."""
+    is_number: bool = False
+    """Whether the key is a whole number. Out of its column it says nothing: 1783 may be a price."""
 
-    def is_in(self, body: bytes) -> bool:
-        """Whether the file names the person, in whatever format it is packed. Raises one of UNREADABLE."""
+    def may_be_in(self, body: bytes) -> bool:
+        """Whether one of the cells stands in the file, in whatever format it is packed. Raises one of UNREADABLE."""
         return any(map(self.names, texts(body, self.cells)))
+
+    def is_in(self, body: bytes, form: CsvForm | None = None) -> bool:
+        """Whether the file names the person, as a number in its column. Raises one of UNREADABLE."""
+        return bool(rest_of(body, self, self.owns, form)[1]) if self.is_number else self.may_be_in(body)
 
     def names(self, text: bytes) -> bool:
         """Whether one of the cells stands in the text, and is no part of a longer word: `c-17` is not in `c-178`."""
@@ -49,15 +55,29 @@ class Person:
         """Whether the JSON has one of the cells under its column, at any depth and in JSON within it."""
         return self._fields.search(unescaped(record)) is not None
 
+    def is_named_by(self, key: str) -> bool:
+        """Whether the key of an object names the person. A `_` parts words in it, unless a cell has one."""
+        has_mark = any("_" in cell for cell in chain(*self.cells.values()))
+        return not self.is_number and self.names((key if has_mark else key.replace("_", " ")).encode())
+
     @cached_property
     def _words(self) -> re.Pattern[bytes]:
-        return re.compile(rb"(?<![\w-])" + _any(chain(*self.cells.values())) + rb"(?![\w-])")
+        return re.compile(rb"(?<![\w-])" + self._zeros + _any(chain(*self.cells.values())) + rb"(?![\w-])")
 
     @cached_property
     def _fields(self) -> re.Pattern[bytes]:
         # A number may be a cell of a column of texts, if it was refused. A broken line may end within the cell.
-        field = rb'"%b"\s*:\s*"?\s*%b\s*(?:[",}\]]|$)'
+        field = rb'"%b"\s*:\s*"?\s*' + self._zeros + rb'%b\s*(?:[",}\]]|$)'
         return re.compile(b"|".join(field % (_any([name]), _any(cells)) for name, cells in self.cells.items() if cells))
+
+    @property
+    def _zeros(self) -> bytes:
+        return rb"\+?0*" if self.is_number else b""
+
+    def has(self, column: str, cell: str, form: CsvForm) -> bool:
+        """Whether the cell under the column of a CSV file is theirs."""
+        plain = cell.strip().lstrip("+0").replace(form.thousands, "") if self.is_number else cell.strip()
+        return plain in self.cells.get(column, ())
 
 
 def _any(cells: Iterable[str]) -> bytes:
@@ -87,14 +107,20 @@ they stood in the file."""
 
 def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], form: CsvForm | None = None) -> Rest:
     """The file without the records that are the person's; `form` is of the CSV files in its folder."""
-    if not person.is_in(body):
+    has_marks = person.is_number and form is not None and bool(form.thousands)
+    if not has_marks and not person.may_be_in(body):
         return body, ()
-    if body.startswith((GZIP, ZIP)):
-        rest, removed = rest_of(_unpacked(body), person, is_theirs, form)
+    if inner := _unpacked(body):
+        rest, removed = rest_of(inner, person, is_theirs, form)
         return rest and gzip.compress(rest), removed
     if body.startswith(PARQUET):
         return _of_parquet(body, person, is_theirs)
     if body.startswith(ARROW):
+        import pyarrow as pa
+
+        rows = _records(pa.ipc.open_file(body).read_all())
+        return (None, [body]) if any(map(is_theirs, rows)) else (body, ())
+    if body[257:262] == TAR:
         return None, [body]
     lines = body.splitlines(keepends=True)
     if form and not body.lstrip().startswith((b"{", b"[")):
@@ -116,25 +142,34 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
         for number in range(source.num_row_groups):
             part = source.read_row_group(number)
             if any(map(person.names, _texts_of(part, person.cells))):
-                rows = [json.dumps(row, default=str).encode() for row in part.to_pylist()]
+                rows = _records(part)
                 theirs = list(map(is_theirs, rows))
                 part, removed = part.filter(pc.invert(pa.array(theirs))), [*removed, *compress(rows, theirs)]
             writer.write_table(part)
     return sink.getvalue().to_pybytes(), removed
 
 
+def _records(rows: pa.Table) -> list[bytes]:
+    """Each row as JSON, without its images."""
+    rows = rows.select([field.name for field in rows.schema if not _is_binary(field.type)])
+    return [json.dumps(row, default=str).encode() for row in rows.to_pylist()]
+
+
 def _of_csv(lines: Sequence[bytes], person: Person, form: CsvForm) -> Iterator[bool]:
-    """Whether each line is of a record with a cell of the person's, under whatever name.
+    """Whether each line is of a record with a cell of the person's, under its column.
 
     A record of another length than the first was refused, perhaps with lines between stray quotes: each of its lines
-    goes by itself that names the person."""
+    goes by itself that names the person. So do those of a file without the columns."""
     texts = (line.decode(form.encoding, errors="surrogateescape") for line in lines)
     reader: Any = reader_of(texts, form, strict=False)
-    known, start, width = frozenset[str]().union(*person.cells.values()), 0, 0
+    header, start = [*form.columns], 0
     for cells in reader:
-        span, start, width = lines[start : reader.line_num], reader.line_num, width or len(cells)
-        is_one = len(cells) == width
-        yield from [not known.isdisjoint(map(str.strip, cells))] * len(span) if is_one else map(person.names, span)
+        span, start = lines[start : reader.line_num], reader.line_num
+        header = header or [cell.strip().lstrip("\ufeff") for cell in cells]
+        if len(cells) == len(header) and not person.cells.keys().isdisjoint(header):
+            yield from [any(map(person.has, header, cells, repeat(form)))] * len(span)
+        else:
+            yield from map(person.names, span)
 
 
 def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
@@ -143,10 +178,8 @@ def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
     import pyarrow.parquet as pq
 
     yield body
-    if body.startswith((GZIP, ZIP)):
-        yield from texts(_unpacked(body), columns)
-    elif body.startswith(ANSWER):
-        yield zlib.decompress(base64.b64decode(json.loads(body)))
+    if inner := _unpacked(body):
+        yield from texts(inner, columns)
     elif body.startswith(PARQUET):
         source = pq.ParquetFile(io.BytesIO(body))
         for number in range(source.num_row_groups):
@@ -156,9 +189,13 @@ def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
 
 
 def _unpacked(body: bytes) -> bytes:
-    """What is in a gzip, or in a zip: mostly of one file."""
+    """What is in a gzip, in a zip (mostly of one file) or in an answer; nothing of any other file."""
     if body.startswith(GZIP):
         return gzip.decompress(body)
+    if body.startswith(ANSWER):
+        return zlib.decompress(base64.b64decode(json.loads(body)))
+    if not body.startswith(ZIP):
+        return b""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         return b"".join(map(archive.read, archive.namelist()))
 
@@ -168,5 +205,11 @@ def _texts_of(rows: pa.Table, columns: Container[str]) -> Iterator[bytes]:
     import pyarrow as pa
 
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        if name in columns or not pa.types.is_primitive(column.type):
+        if name in columns or not (pa.types.is_primitive(column.type) or _is_binary(column.type)):
             yield "\n".join(map(str, column.to_pylist())).encode()
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

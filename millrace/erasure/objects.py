@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 
-from millrace.erasure.files import UNREADABLE, Person
+from millrace.contract.csv_form import CsvForm
+from millrace.erasure.files import ARROW, GZIP, PARQUET, UNREADABLE, ZIP, Person
 
 MOST_BYTES = 256 * 2**20
-"""The largest object that is looked into: a function has 3 GB, and a packed file grows in it."""
+"""The largest object that is read whole: a function has 3 GB, and a packed file grows in it."""
+PIECE = 8 * 2**20
+"""The bytes of a larger one that are read together; a line has fewer."""
 Entry = dict[str, Any]
 """A version of an object, or the marker of a deletion, as S3 lists it: only a version has a `Size`."""
 
@@ -21,7 +25,7 @@ def versions(s3: Any, bucket: str, prefix: str) -> Iterator[Entry]:
 
 
 def read(s3: Any, bucket: str, one: Entry) -> bytes:
-    """The bytes of a version; none of a marker, and none of a version that is too large to look into."""
+    """The bytes of a version; none of a marker, and none of a version that is too large to read whole."""
     if one.get("Size", MOST_BYTES + 1) > MOST_BYTES:
         return b""
     body: bytes = s3.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
@@ -33,11 +37,29 @@ def delete(s3: Any, bucket: str, one: Entry) -> None:
     s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
 
 
-def is_named(s3: Any, bucket: str, one: Entry, person: Person) -> bool:
+def is_named(s3: Any, bucket: str, one: Entry, person: Person, form: CsvForm | None = None) -> bool:
     """Whether the version, or its key, names the person. One that cannot be looked into may."""
-    if person.names(one["Key"].encode()) or one.get("Size", 0) > MOST_BYTES:
+    if person.is_named_by(one["Key"]):
         return True
     try:
-        return person.is_in(read(s3, bucket, one))
+        if one.get("Size", 0) > MOST_BYTES:
+            return any(map(person.names, pieces(s3, bucket, one)))
+        return person.is_in(read(s3, bucket, one), form)
     except UNREADABLE:
         return True
+
+
+def pieces(s3: Any, bucket: str, one: Entry) -> Iterator[bytes]:
+    """The whole lines of a version, also of a gzip, some at a time. Raises ValueError for what has none."""
+    place = {"Bucket": bucket, "Key": one["Key"], "VersionId": one["VersionId"]}
+    head = s3.get_object(**place, Range="bytes=0-5")["Body"].read()
+    if head.startswith((PARQUET, ARROW, ZIP)):
+        raise ValueError(f"expected lines, got {head!r}")
+    body, rest = s3.get_object(**place)["Body"], b""
+    file = gzip.GzipFile(fileobj=body) if head.startswith(GZIP) else body
+    while piece := file.read(PIECE):
+        whole, end, rest = (rest + piece).rpartition(b"\n")
+        if len(rest) > PIECE:
+            raise ValueError(f"expected lines of {PIECE} bytes at most, got a longer one")
+        yield whole + end
+    yield rest

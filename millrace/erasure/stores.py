@@ -4,7 +4,9 @@ Tests compare the folders with those that have a rule of retention, and the item
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 STATE = "state"
 """The items in DynamoDB."""
@@ -12,17 +14,17 @@ ANSWERS, REVIEWS = ("request#",), ("item#", "wait#", "done#", "said#", "two#")
 """The items in the partition of the workload, and in those of its reviews, that may name a person."""
 
 FOLDERS: Mapping[str, str] = {
-    "landing/labels": "raw records",
-    "landing/scoring": "raw records",
-    "landing/training": "raw records",
-    "landing/erased": "raw records",
-    "landing/objects": "none: a contract with images is refused",
+    "landing/objects": "images",
+    "landing/labels": "records",
+    "landing/scoring": "records",
+    "landing/training": "records",
+    "landing/erased": "records",
     "lake/staging": "objects",
     "lake/windows": "objects",
     "lake/quarantine": "raw records",
     "lake/monitor": "records",
     "lake/climbs": "records",
-    "lake/captured": "none: a contract with images is refused",
+    "lake/captured": "images",
     "lake/iceberg": "tables",
     "lake/predictions": "records",
     "lake/decisions": "records",
@@ -31,10 +33,24 @@ FOLDERS: Mapping[str, str] = {
     "artefacts/checkpoints": "none: weights, and gone after a month",
 }
 """By bucket and folder below `<workload>/`, in the order in which they are erased, what goes: the person's `records` of
-a file; of `raw records` also those that name the person in the text as it came; whole `objects`; rows of `tables`, with
-their snapshots and files; or why there is nothing.
+a file, by their key; `images` that such records name; of `raw records` also those that name the person in the text as
+it came, since that has no columns; whole `objects`; rows of `tables`, with their snapshots and files; or why there is
+nothing.
 
 Decisions come last: by their ids the other records are found, also by a second call."""
+
+
+class NamedIn(NamedTuple):
+    """Where images of a store are named, and how."""
+
+    name: re.Pattern[bytes]
+    stores: tuple[str, ...]
+
+
+IMAGES: Mapping[str, NamedIn] = {
+    "landing/objects": NamedIn(re.compile(rb'"object"\s*:\s*"([^"]+)"'), tuple(FOLDERS)[1:5]),
+    "lake/captured": NamedIn(re.compile(rb"/captured/([0-9a-f]{64})"), ("lake/decisions",)),
+}
 AFTER_DROPS = "lake/staging"
 """The first store after those of dropped files."""
 ERASED = (*(store for store, how in FOLDERS.items() if not how.startswith("none")), STATE)

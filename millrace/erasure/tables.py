@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -43,8 +44,8 @@ class PersonInTables:
         )
         """The tags of the dataset versions that have rows or labels of the person."""
 
-    def erase(self, cause: str) -> Iterator[int]:
-        """The numbers of rows that leave. Then no snapshot, and no version of a file, has the person.
+    def erase(self, cause: str) -> Iterator[tuple[str, int]]:
+        """By table the numbers of rows that leave next. Then no snapshot, and no version of a file, has the person.
 
         The dataset versions that had them go, and a property says so. The others stay, and the current snapshots.
         Raises ConflictError if other writers win every time."""
@@ -53,7 +54,9 @@ class PersonInTables:
         notes = {WRITTEN_BY: cause, DIGEST: uuid4().hex}
         # Labels first: some are found by the rows, which must still be there when a call has died.
         for table in sorted(self._theirs):
-            yield take_out(self._lake, table, lambda _: self._theirs[table], notes)  # noqa: B023 - called at once
+            leave = partial(take_out, self._lake, table, lambda _: self._theirs[table], notes)  # noqa: B023 - at once
+            yield table, leave(is_preview=True)
+            leave()
         if self.versions:
             unpin_erased(self._lake, self.versions)
         for table in self._tables:
@@ -81,7 +84,7 @@ class PersonInTables:
             return False
         return self._tables[table].scan(row_filter=self._theirs[table], snapshot_id=snapshot).count() > 0
 
-    def _delete_files(self, table: str, named: Collection[str]) -> Iterator[int]:
+    def _delete_files(self, table: str, named: Collection[str]) -> Iterator[tuple[str, int]]:
         """Let snapshots expire, and delete files that the table reaches no more: manifests, and the person's data."""
         bucket, folder = split_uri(f"{self._lake.location(table)}/")
         # Files that are there before the next snapshot, and that the table does not reach after it, are of no later
@@ -101,4 +104,4 @@ class PersonInTables:
                 or (key.endswith(".parquet") and is_free and is_named(self._s3, bucket, one, self._person))
             ):
                 delete(self._s3, bucket, one)
-            yield 0
+            yield "", 0

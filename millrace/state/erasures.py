@@ -13,12 +13,15 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.state.item import Form, Item
 from millrace.state.own_secrets import PSEUDONYM, own_secret
-from millrace.state.table import StateTable
+from millrace.state.table import Attribute, StateTable, delete_after
 
+KEPT = timedelta(days=30)
+"""How long a repeated request finds what the first one has done."""
 JSON = {"form": Form(json.loads, json.dumps)}
 
 
@@ -33,12 +36,20 @@ class ErasureProgress(Item, key="erasure#{cause}"):
     """What left each store so far. Whoever erases changes it in place."""
 
     cause: str
+    until: datetime
+    """Until when a repeated request finds it."""
     counts: dict[str, list[int]] = field(default_factory=dict, metadata=JSON)
     """By store, what left it, and what the second look found: {"lake/decisions": [2, 0]}."""
     step: int = 0
     """How many of the erasure's steps are done."""
+    at: str = ""
+    """What goes next, and is counted already: a call that was killed may have left it."""
     versions: list[str] = field(default_factory=list, metadata=JSON)
     """The tags of dataset versions that are gone."""
+
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        return super().attributes | delete_after(self.until)
 
     @property
     def told(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_a_request_has_the_cells_of_a_drop_with_its_rows(generated: Any, kind: A
     asked = [row["made"] for row in complete([{}] * 3, table, at=AT, ids=[f"{'ab' * 8}-{row}" for row in range(3)])]
     assert asked == [cell if isinstance(cell, str) else cell.isoformat() for cell in dropped]
     assert len(set(asked)) == (1 if generated == "event_time" else 3)
+    assert asked == sorted(asked), "times keep the order of the rows"
 
 
 ARRIVED = datetime(1997, 6, 1, 6, tzinfo=UTC)

@@ -45,15 +45,6 @@ def column(document: dict[str, Any], number: int, table: int = 0) -> dict[str, A
     return found
 
 
-def test_the_contract_of_the_workload_is_what_the_standard_allows() -> None:
-    contract = check_contract(FOLDER)
-    assert contract.table("training").names[-1] == "class"
-    assert contract.table("scoring").names == contract.rows.names[:-1]
-    assert contract.table("labels").names == ("timestamp", "class", "prediction_id")
-    assert contract.rows.keys == (("timestamp",),)
-    assert contract.rows.column("day_of_week").allowed == (0, 1, 2, 3, 4, 5, 6)
-
-
 def test_reading_needs_nothing_heavy() -> None:
     program = (
         "import sys; from pathlib import Path; from millrace.contract.load import load_contract; "

@@ -32,6 +32,7 @@ from millrace.contract.validate import validate
 from millrace.errors import WorkloadError
 from millrace.files.catalogue import read_drop
 from tests.fuzz import examples
+from tests.hostile import TEXTS
 from tests.millrace.contract.columns import EDGES, declared, ruled
 
 
@@ -72,7 +73,7 @@ def test_a_rule_is_refused_on_columns_of_other_kinds(rule: type[Rule]) -> None:
 PIECES = st.sampled_from(["2020-01-02", "T", " ", "12", ":", "30", ".5", "Z", "+", "02:00", "-", "W01", "0", "\n"])
 VALUES = st.one_of(
     st.none(),
-    st.sampled_from(EDGES),
+    st.sampled_from([*EDGES, *TEXTS]),
     st.integers(-5, 130),
     st.integers(-(2**70), 2**70),
     st.floats(allow_nan=False, allow_infinity=False),

@@ -202,27 +202,6 @@ def test_a_file_without_names_has_its_columns_by_their_places(read: Read) -> Non
     assert read(b"1,..,2.5\n", table.without("y")).rows.num_rows == 1
 
 
-def test_generated_ids_are_made_of_bytes_and_line_and_times_keep_the_order(read: Read) -> None:
-    columns = (
-        Column(name="id", kind="string", required=True, generated="row_id"),
-        Column(name="at", kind="timestamp", required=True, generated="row_order"),
-        Column(name="n", kind="int64"),
-    )
-    table, at = Table(name="rows", columns=columns, keys=(("id",),)), datetime(2024, 1, 1, tzinfo=UTC)
-
-    def origin(digest: str) -> Origin:
-        return Origin(name="a.csv", at=at, digest=digest, fetch=lambda key, version: b"")
-
-    data = b"n\n7\n7\n"
-    first, again = (read(data, table, origin=origin("ab" * 32)).rows for _ in range(2))
-    assert first.equals(again)
-    assert first["id"].to_pylist() == ["abababababababab-2", "abababababababab-3"]
-    assert read(data, table, origin=origin("cd" * 32)).rows["id"][0].as_py() == "cdcdcdcdcdcdcdcd-2"
-    times = first["at"].to_pylist()
-    assert (times[1] - times[0]).microseconds == 1
-    assert (times[0] - at.replace(tzinfo=None)).microseconds == 2
-
-
 def test_a_label_without_its_row_s_id_takes_that_of_the_prediction(read: Read) -> None:
     columns = (
         Column(name="id", kind="string", required=True, generated="prediction_id"),

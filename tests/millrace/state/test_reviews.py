@@ -247,10 +247,11 @@ def dying(client: Any, call: str, number: int) -> Iterator[None]:
         if next(calls) == number:
             raise DiedError
 
-    client.meta.events.register(f"before-call.dynamodb.{call}", die, unique_id="die")
+    event = f"before-call.{client.meta.service_model.service_id.hyphenize()}.{call}"
+    client.meta.events.register(event, die, unique_id="die")
     with pytest.raises(DiedError):
         yield
-    client.meta.events.unregister(f"before-call.dynamodb.{call}", unique_id="die")
+    client.meta.events.unregister(event, unique_id="die")
 
 
 def test_an_opening_that_dies_is_made_up_for(queue: ReviewQueue, client: Any) -> None:

@@ -76,7 +76,7 @@ ITEMS: tuple[Item, ...] = (
     ),
     HeldDrop(drop_id="5d7c", object=DROP, because=("a", "b"), rows=48, held_at=AT),
     Contradiction(drop_id="5d7c", by="ann", labels=3, at=AT),
-    ErasureProgress(cause="erase-5d7c", counts={"lake/decisions": [2, 0]}, step=3, versions=["train-7f"]),
+    ErasureProgress(cause="erase-5d7c", until=AT, counts={"lake/decisions": [2, 0]}, step=3, versions=["train-7f"]),
 )
 AGAIN = {StoredChoice, UnansweredAlarm, Cursor, SourceCursor, RowsVersion}
 """The kinds of which a second write changes nothing."""

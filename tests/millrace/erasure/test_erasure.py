@@ -1,0 +1,124 @@
+"""What is kept of a person goes from each store, is counted once however often a call dies, and nothing else goes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from localcloud.kernel.cloud import Cloud
+from millrace.aws.objects import keys_below, read_object
+from millrace.contract.schema import Column, Contract, Table
+from millrace.datasets.tables import Lake
+from millrace.erasure import objects
+from millrace.erasure.erasure import Erasure
+from millrace.messages.withdrawal import ErasureRequest
+from millrace.names import WorkloadNames
+from millrace.state.erasures import ErasureProgress
+from millrace.state.reviews import SPREAD
+from millrace.state.table import StateTable
+from millrace.timestamps import parse_utc
+from tests.millrace.datasets.conftest import names
+from tests.millrace.state.test_reviews import dying
+from tests.state_table import create_table
+
+__all__ = ["names"]
+
+LINE = b'{"eventMetadata": {"eventId": "r-%d"}, "key": {"id": %d}, "image": "s3://l/captured/%064d"}\n'
+
+
+class Stage:
+    """The stores of a workload whose rows have a key of this kind."""
+
+    def __init__(self, cloud: Cloud, names: WorkloadNames, kind: Any) -> None:
+        said = Column(name="said", kind="string", label=True)
+        rows = Table(name="rows", columns=(Column(name="id", kind=kind), said), keys=(("id",),))
+        self.lake, self.names = Lake(names, Contract(rows=rows, labels=rows, digest="")), names
+        self.s3, self.dynamodb = cloud.client("s3"), cloud.client("dynamodb")
+        create_table(self.dynamodb, names.platform.state_table)
+        for bucket in map(names.platform.bucket, ("landing", "lake")):
+            self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def put(self, store: str, body: bytes) -> None:
+        bucket, _, key = store.partition("/")
+        self.s3.put_object(Bucket=self.names.platform.bucket(bucket), Key=f"{self.names.workload}/{key}", Body=body)
+
+    def kept(self) -> dict[str, bytes]:
+        places = [self.names.platform.bucket(bucket) for bucket in ("landing", "lake")]
+        found = [f"s3://{place}/{key}" for place in places for key in keys_below(self.s3, place, "")]
+        return {uri.partition(f"/{self.names.workload}/")[2]: read_object(self.s3, uri) for uri in found}
+
+    def erase(self, cell: str) -> dict[str, list[int]]:
+        """By store how much went in all calls, and what is left."""
+        state, at = StateTable(self.dynamodb, self.names), parse_utc("2026-01-01")
+        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cell=cell)
+        progress = ErasureProgress.find(state, "e") or ErasureProgress(cause="e", until=at)
+        list(Erasure(self.lake, self.s3, self.dynamodb, request, progress).steps())
+        return {store: found for store, found in progress.counts.items() if any(found)}
+
+
+@pytest.mark.parametrize("lives", [[], [1], [3], [2, 2, 1]])
+def test_a_number_counts_in_its_column_alone_and_once(lives: list[int], cloud: Cloud, names: WorkloadNames) -> None:
+    stage, sink = Stage(cloud, names, "int64"), io.BytesIO()
+    pq.write_table(pa.table({"id": [4711, 5], "said": ["a", "4711"]}), sink)
+    stage.put("landing/training/a.csv", b"id,said\n4711,a\n5,4711\n+04711,b\n")
+    stage.put("landing/training/a.parquet", sink.getvalue())
+    stage.put("landing/scoring/4711.jsonl", b'{"id": 4711}\n{"id": 47110, "said": 4711}\n')
+    stage.put("lake/decisions/a.jsonl", LINE % (0, 4711, 7) + LINE % (1, 5, 8))
+    reviews = StateTable(stage.dynamodb, names, spread=SPREAD)
+    for key, image in ((4711, 7), (5, 8)):
+        stage.put(f"lake/captured/{image:064}", b"image")
+        reviews.put(f"item#{key}", {"key": json.dumps({"id": key}), "output": json.dumps({"value": 4711})})
+    for life in lives:
+        with dying(stage.s3, "DeleteObject", life):
+            stage.erase("4711")
+    wanted = {"landing/training": 3, "landing/scoring": 1, "lake/captured": 1, "lake/decisions": 1, "state": 1}
+    assert stage.erase("4711") == {store: [count, 0] for store, count in wanted.items()}
+    kept = stage.kept()
+    assert pq.read_table(io.BytesIO(kept.pop("erased/training/a.parquet")))["id"].to_pylist() == [5]
+    assert kept == {
+        "erased/training/a.csv": b"id,said\n5,4711\n",
+        "erased/scoring/4711.jsonl": b'{"id": 47110, "said": 4711}\n',
+        "decisions/a.jsonl": LINE % (1, 5, 8),
+        f"captured/{8:064}": b"image",
+    }
+
+
+def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: Cloud, names: WorkloadNames) -> None:
+    stage, name = Stage(cloud, names, "string"), "c-1783"
+    images = [{"id": who, "image": {"object": image}} for who, image in ((name, "a.png"), ("c-2", "b.png"))]
+    lines = [json.dumps(one).encode() + b"\n" for one in images]
+    stage.put("landing/training/a.csv", b"id,said\nc-1783,a\nc-2,friend of c-1783\nc-1783,b,c\n")
+    stage.put("landing/training/a.tar.gz", gzip.compress(bytes(257) + b"ustar" + b"\nc-1783\n"))
+    stage.put("landing/training/for_c-1783.csv", b"id,said\nc-1783,a\nc-2,b\n")
+    stage.put("landing/training/c-1783.png", b"\x89PNG")
+    stage.put("landing/objects/a.png", b"1")
+    stage.put("landing/objects/b.png", b"2")
+    stage.put("landing/scoring/images.jsonl", b"".join(lines))
+    wanted = {
+        "landing/objects": [1, 0],
+        "landing/training": [5, 0],
+        "landing/scoring": [1, 0],
+        "landing/erased": [0, 1],
+    }
+    assert stage.erase(name) == wanted
+    kept = stage.kept()
+    assert sorted(kept.values()) == sorted([b"2", b"id,said\nc-2,b\n", b"id,said\nc-2,friend of c-1783\n", lines[1]])
+    assert name not in "".join(kept)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_large_file_is_looked_through_in_pieces(
+    pack: Any, cloud: Cloud, names: WorkloadNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, others = Stage(cloud, names, "string"), b"".join(b"c-17%d\n" % number for number in range(100, 200))
+    monkeypatch.setattr(objects, "MOST_BYTES", 40)
+    monkeypatch.setattr(objects, "PIECE", 16)
+    for place, body in (("a", others), ("b", others + b"c-1783"), ("c", b"c-1783," * 9)):
+        stage.put(f"lake/monitor/{place}", pack(body))
+    assert stage.erase("c-1783") == {"lake/monitor": [0, 2]}, "b names the person, and c has no lines"
