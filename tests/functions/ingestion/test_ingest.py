@@ -311,13 +311,6 @@ def test_drops_together_are_one_commit_with_an_answer_each(ingest: Any, lake: La
     }
 
 
-def test_when_none_of_the_drops_can_become_rows_all_are_rejected(ingest: Any) -> None:
-    answer = ingest.call("ingestion", ingest.together("training", {"a.csv": b"", "b.csv": b"<html>"}))
-    assert (answer["outcome"], answer["parsed"]) == ("rejected", [])
-    assert [one["reason"] for one in answer["rejected"]] == ["empty", "foreign"]
-    assert {one["feed"] for one in answer["rejected"]} == {"training"}
-
-
 def published(text: str) -> dict[str, float]:
     """The metrics in the log, by name, with a reason behind it: `RefusedRows range`."""
     lines = [json.loads(line) for line in text.splitlines() if '"_aws"' in line]

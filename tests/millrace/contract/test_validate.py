@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,17 @@ def test_text_that_no_bytes_are_written_as_is_no_base64(text: str) -> None:
     """Python's own reader takes the first four."""
     with pytest.raises(ValueError):
         from_base64(text)
+
+
+def places(document: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value below the document."""
+    if before:
+        yield before
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        if isinstance(value, dict | list):
+            yield from places(value, (*before, key))
+        else:
+            yield (*before, key)
 
 
 def loads(folder: Path, text: str | bytes) -> bool:
