@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 
 from millrace.contract.load import load_contract
-from millrace.datasets.decision_rows import JoinedLabels, join_labels
+from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.known_rows import KnownRows
 from millrace.datasets.label_change import label_change
 from millrace.datasets.tables import Lake
@@ -16,7 +16,7 @@ from millrace.functions.room import WorkloadRoom
 from millrace.functions.snapshot.configuration import configure, write
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
-from millrace.messages.train import Corrections, DatasetPinned, TrainInput
+from millrace.messages.train import Corrections, DatasetPinned, JoinedLabels, JoiningState
 from millrace.settings.training import SnapshotSettings
 from millrace.workload.prices import gpus_of
 
@@ -28,15 +28,20 @@ S3 = boto3.client("s3")
 KNOWN = KnownRows(LAKE, ROOM.workload, ROOM.dynamodb)
 
 
-@ROOM.handles(StepInput[TrainInput])
-def handler(call: StepInput[TrainInput]) -> DatasetPinned:
-    """The dataset version of the run, its digests and the URIs of its files. A repeated call gives the same version."""
+@ROOM.handles(StepInput[JoiningState])
+def handler(call: StepInput[JoiningState]) -> DatasetPinned | JoinedLabels:
+    """The dataset version of the run, its digests and the URIs of its files; before that, how far labels are joined.
+
+    A repeated call gives the same version."""
     # The order matters: late labels bring rows first, then the snapshot with these rows gets its tag. A repeated call
     # finds the tag, and leaves labels that came since to the next run.
     champion = ROOM.pointers.champion()
     is_pinned = pinned(LAKE, call.run) is not None
+    joined = JoinedLabels() if is_pinned else join(call)
+    if joined.has_more:
+        ROOM.logger.info("joined", extra={"labels": joined.model_dump(exclude={"cuts"})})
+        return joined
     corrections = judge(call, trained_by=champion.run if champion else "", is_pinned=is_pinned)
-    joined = JoinedLabels() if is_pinned else join_labels(LAKE, S3, ROOM.workload.prediction, run=call.run)
     KNOWN.refresh()
     # Rows of a held run are no rows of its training: their tag has another name.
     version = pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run)
@@ -67,7 +72,14 @@ def handler(call: StepInput[TrainInput]) -> DatasetPinned:
     return answer
 
 
-def judge(call: StepInput[TrainInput], *, trained_by: str, is_pinned: bool) -> Corrections:
+def join(call: StepInput[JoiningState]) -> JoinedLabels:
+    """What became of the late labels up to this call, which joins a portion of them."""
+    before = call.state.snapshot.answer if call.state.snapshot else None
+    rows = ROOM.settings.portion_rows
+    return join_labels(LAKE, S3, ROOM.workload.prediction, run=call.run, before=before, portion_rows=rows)
+
+
+def judge(call: StepInput[JoiningState], *, trained_by: str, is_pinned: bool) -> Corrections:
     """How far the labels have changed since the live version was trained, and whether a person has to accept that."""
     pinned_by = call.run if is_pinned else ""
     found = label_change(LAKE, ROOM.workload.prediction, trained_by=trained_by, pinned_by=pinned_by)

@@ -39,6 +39,8 @@ PULLED = Result(
 GATING = Result("gating", GatesJudged, "Judge the report by the workload's gates")
 REGISTRATION = Result("registration", VersionRegistered, "Check the chain of digests and make a model version of it")
 ASKER_POLLS_S = 60
+PAUSE_S = 10
+"""Seconds between two calls of `snapshot`."""
 REASON = path(TrainInput, "reason")
 
 
@@ -70,7 +72,11 @@ def _beginning(context: Context) -> dict[str, State]:
         ),
         "First": _reason("first", "Enough rows have come and there is no champion"),
         "Command": _reason("command", "A person started it"),
-        "Snapshot": states.invoke(context, SNAPSHOT, next_state="Budget"),
+        "Snapshot": states.invoke(context, SNAPSHOT, next_state="Labels left?"),
+        "Labels left?": states.whether(
+            "Were there more late labels than one call joins?", SNAPSHOT.path("has_more"), yes="Pause", no="Budget"
+        ),
+        "Pause": states.wait("Drops are committed meanwhile", seconds=PAUSE_S, next_state="Snapshot"),
         "Budget": states.invoke(context, BUDGET, next_state="Start?"),
         "Start?": states.whether("May it start?", BUDGET.path("accepted"), yes="Whose model?", no="Training refused"),
         **states.put_event(

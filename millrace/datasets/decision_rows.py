@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,16 +19,17 @@ from millrace.contract.schema import ARRIVED, LINE, PREDICTION_ID, SOURCE, parse
 from millrace.contract.validate import validate
 from millrace.contract.violation import raw_row
 from millrace.datasets.commits import commit
-from millrace.datasets.journal import Journal, JournalEntry
-from millrace.datasets.labelled_rows import join, parts, portion, portions
+from millrace.datasets.journal import Journal
+from millrace.datasets.labelled_rows import PORTION_ROWS, Portions, around, join, parts
 from millrace.datasets.labels import LabelColumns, current
-from millrace.datasets.new_rows import Source, between, extremes
+from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import matching, take_out
 from millrace.decisions import captured
 from millrace.decisions.scored import MOST_ROWS, rows_by_day
 from millrace.decisions.store import stored_days
+from millrace.messages.train import JoinedLabels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,52 +44,55 @@ GENERATED_DAYS = 90
 """How many days a decision may be older than its label, if the label has no event time but only the decision's id."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class JoinedLabels:
-    """What became of the labels that were not in the rows yet, as numbers of labels."""
-
-    rows: int = 0
-    """The labels whose decisions are training rows now."""
-    unmatched: int = 0
-    """The labels without a decision; the next call looks at them again."""
-    refused: int = 0
-    """The labels with a decision about a row that the contract refuses. Their rows never come in."""
-
-
-def join_labels(lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str) -> JoinedLabels:
-    """What became of the labels, by one commit for about each `PORTION_ROWS` of them.
+def join_labels(
+    lake: Lake,
+    s3: Any,
+    prediction_spec: Prediction,
+    *,
+    run: str,
+    before: JoinedLabels | None = None,
+    portion_rows: int = PORTION_ROWS,
+) -> JoinedLabels:
+    """What became of the labels of one portion, added to what became of those `before`. Call it until none `has_more`.
 
     A label whose decision is known brings a row: the input of the decision. `LabelledDecisions` finds the decision. A
-    line that is no decision is left out, so its label stays unmatched and is counted. `s3` is boto3's client."""
+    line that is no decision is left out, so its label stays unmatched and is counted. A call that died is repeated with
+    the same `before`: the rows that it committed are known by their keys, and counted by the table's journal. `s3` is
+    boto3's client."""
     labels = lake.find("labels")
     snapshot = labels.current_snapshot() if labels is not None else None
     if labels is None or snapshot is None:
         return JoinedLabels()
-    of, source = portions(JournalEntry.of(snapshot).rows_total), (str(snapshot.snapshot_id), run)
-    by_day = of > 1 and _is_by_day(labels, prediction_spec)
-    joined = JoinedLabels()
-    for number in range(of):
-        waiting = _waiting(lake, labels, prediction_spec, number, of, by_day=by_day)
-        if waiting.num_rows:
-            joined = _join_waiting(lake, prediction_spec, waiting, s3, source, joined)
-    _leave(lake, prediction_spec, run)
-    return joined
+    key, time = prediction_spec.key, prediction_spec.event_time
+    if before is None:
+        portions = Portions.of(labels, key, time, rows=portion_rows)
+        before = JoinedLabels(time=portions.time, cuts=portions.cuts)
+    portions = Portions(key=key, time=before.time, cuts=before.cuts)
+    waiting = _waiting(lake, labels, prediction_spec, portions, before.done)
+    source = (str(snapshot.snapshot_id), run)
+    unmatched, refused = _join_waiting(lake, prediction_spec, waiting, s3, source) if waiting.num_rows else (0, 0)
+    joined = before.model_copy(
+        update={
+            "done": before.done + 1,
+            "unmatched": before.unmatched + unmatched,
+            "refused": before.refused + refused,
+            "has_more": before.done + 1 < len(portions),
+        }
+    )
+    if not joined.has_more:
+        _leave(lake, prediction_spec, run)
+    return joined.model_copy(update={"rows": rows_joined(lake, run)})
 
 
-def _is_by_day(labels: IcebergTable, prediction_spec: Prediction) -> bool:
-    """Whether a portion has the labels of some days, so that no decision is read for two portions.
-
-    The labels of a key have one day if it has the event time. A day with more labels than a portion is divided."""
-    time, days = prediction_spec.event_time, Counter[date]()
-    if time not in prediction_spec.key:
-        return False
-    for part in parts(labels, [time]):
-        days.update(rows_by_day(part.column(time)))
-    return portions(max(days.values(), default=0)) == 1
+def rows_joined(lake: Lake, run: str) -> int:
+    """How many rows the run has made of decisions and their labels so far."""
+    rows = lake.find("rows")
+    entries = Journal.of(rows).newest() if rows is not None else ()
+    return sum(entry.rows_added for entry in entries if entry.written_by == run and LABELS_SNAPSHOT in entry.notes)
 
 
 def _waiting(
-    lake: Lake, labels: IcebergTable, prediction_spec: Prediction, number: int, of: int, *, by_day: bool
+    lake: Lake, labels: IcebergTable, prediction_spec: Prediction, portions: Portions, number: int
 ) -> pa.Table:
     """The labels of a portion with keys that are not in the rows yet, in the order of the table; one for each key."""
     import pyarrow as pa
@@ -99,39 +101,33 @@ def _waiting(
     key, values = prediction_spec.key, prediction_spec.label_columns
     names = [*key, prediction_spec.event_time, PREDICTION_ID, *values, SOURCE, ARRIVED]
     there = [name for name in names if name in labels.schema().column_names]
-    by = (prediction_spec.event_time,) if by_day else key
-    found = current(portion(labels, there, by, number=number, of=of, by_day=by_day), key, values)
+    found = current(portions.read(labels, there, number), key, values)
     rows = lake.find("rows")
     if rows is None or rows.current_snapshot() is None or not found.num_rows:
         return found
     # A label with a key in the rows was joined before, or belongs to a row of a drop: an anti-join by the key.
     own, is_held = key_of(found, key), np.zeros(found.num_rows, dtype=bool)
-    for part in parts(rows, key, between(key[0], extremes(found, key[0]))):
+    for part in parts(rows, key, around(found, key)):
         is_held |= pc.is_in(own, value_set=key_of(part, key).cast(own.type)).to_numpy(zero_copy_only=False)
     return found.filter(pa.array(~is_held))
 
 
 def _join_waiting(
-    lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, source: tuple[str, str], before: JoinedLabels
-) -> JoinedLabels:
-    """What became of these labels, added to what became of others before."""
+    lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, source: tuple[str, str]
+) -> tuple[int, int]:
+    """How many of these labels have no decision, and of how many the contract refuses the row. The others have rows."""
     import pyarrow as pa
 
     with TemporaryDirectory() as folder:
         matched = list(_join(lake, prediction_spec, waiting, s3, Path(folder)))
     found = pa.concat_tables([parsed_schema(lake.contract.rows).empty_table(), *matched]).sort_by(LINE)
     del matched
-    unmatched = waiting.num_rows - found.num_rows
     # The contract judges the row with its label.
     verdict = validate(found, lake.contract.rows)
     if verdict.accepted.num_rows:
         rows = verdict.accepted.drop_columns(list(prediction_spec.label_columns))
         _commit(lake, rows, waiting.column(SOURCE), *source)
-    return JoinedLabels(
-        rows=before.rows + verdict.accepted.num_rows,
-        unmatched=before.unmatched + unmatched,
-        refused=before.refused + len(verdict.refused),
-    )
+    return waiting.num_rows - found.num_rows, len(verdict.refused)
 
 
 def _days_before(days: Collection[date], stored: Iterable[date]) -> set[date]:
@@ -156,7 +152,8 @@ def _join(lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, f
     # time.
     ids = [PREDICTION_ID] if prediction_spec.horizon_hours and PREDICTION_ID in waiting.column_names else []
     table, own = lake.contract.labels, waiting.drop_columns(ids)
-    found = LabelledDecisions(own, prediction_spec=prediction_spec, table=table, folder=folder)
+    is_dated = prediction_spec.event_time in prediction_spec.key
+    found = LabelledDecisions(own, prediction_spec=prediction_spec, table=table, folder=folder, is_dated=is_dated)
     # A row of a scored file lacks its image here, and the row of its label would be refused for that.
     most_scored = 0 if captured.long_columns(lake.contract.rows) else MOST_ROWS
     for part in read_parts(s3, bucket, workload, days, shape=SHAPE, most_scored=most_scored, wanted=found.in_file):

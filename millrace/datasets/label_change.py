@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from millrace.contract.kinds import FLOATS
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets.journal import JournalEntry
-from millrace.datasets.labelled_rows import join, portion, portions
+from millrace.datasets.labelled_rows import PORTION_ROWS, Portions, join
 from millrace.datasets.labels import LabelColumns, current, differs, places
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.tables import Lake
@@ -67,12 +67,17 @@ def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pi
     count = JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
     if before == here:
         return LabelChange(labelled=count)
-    # A key falls to the same portion of both snapshots.
-    of = portions(count)
-    labels = (
-        [_labels_at(lake, rows, pin, prediction_spec, number, of) for pin in (before, here)] for number in range(of)
-    )
-    return compare(lake, prediction_spec, labels)
+    # A key falls to the same portion of both snapshots. Where there were no rows then, none is read now.
+    key, time = prediction_spec.key, prediction_spec.event_time
+    portions = Portions.of(rows, key, time, rows=PORTION_ROWS, snapshot=before.rows)
+
+    def labels() -> Iterator[tuple[pa.Table, pa.Table]]:
+        for number in range(len(portions)):
+            then = _labels_at(lake, rows, before, prediction_spec, portions, number)
+            if then.num_rows:
+                yield then, _labels_at(lake, rows, here, prediction_spec, portions, number)
+
+    return compare(lake, prediction_spec, labels())
 
 
 def _newest(rows: IcebergTable, here: Pin, *, but: str) -> Pin:
@@ -81,10 +86,12 @@ def _newest(rows: IcebergTable, here: Pin, *, but: str) -> Pin:
     return others[-1] if others else Pin(rows=here.rows, labels=None)
 
 
-def _labels_at(lake: Lake, rows: IcebergTable, pin: Pin, prediction_spec: Prediction, number: int, of: int) -> pa.Table:
+def _labels_at(
+    lake: Lake, rows: IcebergTable, pin: Pin, prediction_spec: Prediction, portions: Portions, number: int
+) -> pa.Table:
     """The keys of a portion of the rows with the labels that counted by the pin."""
     columns = LabelColumns.of(prediction_spec, lake.names.workload)
-    found = portion(rows, columns.read, columns.key, number=number, of=of, snapshot=pin.rows)
+    found = portions.read(rows, columns.read, number, snapshot=pin.rows)
     if pin.labels is not None:
         found = join(lake, columns, found, labels_snapshot=pin.labels).joined()
     return found.select((*columns.key, *columns.values))

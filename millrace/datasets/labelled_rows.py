@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import SOURCE
+from millrace.datasets.journal import JournalEntry
 from millrace.datasets.labels import LabelColumns, RowLabels
 from millrace.datasets.new_rows import between, extremes
 from millrace.datasets.tables import Lake
+from millrace.messages.train import MOST_PORTIONS
+from millrace.timestamps import EPOCH, MICROSECOND
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import Table as IcebergTable
@@ -22,8 +28,16 @@ if TYPE_CHECKING:
     from millrace.features.history import History
     from millrace.workload.declaration import Prediction
 
+    Numbers = npt.NDArray[np.int64]
+
 MIX = np.uint64(0x9E3779B97F4A7C15)
 """An odd factor that spreads numbers over 64 bits (Fibonacci hashing, Knuth, TAOCP 3, 6.4)."""
+PORTIONED = b"portion"
+"""What makes hashes of keys the same in each process."""
+SPREAD = 1 << 32
+"""Keys that are no times have a place below this, by a hash of theirs."""
+SECOND, EARLIEST, LATEST = 1_000_000, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""Microseconds of a second, and the ends of the calendar."""
 PORTION_ROWS = 1_000_000
 """About how many keys of a table are held in memory at a time."""
 
@@ -39,12 +53,19 @@ def join(
     found, iceberg = RowLabels(rows, columns), lake.find("labels")
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return found
-    which = between(columns.key[0], extremes(rows, columns.key[0]))
+    which = around(rows, columns.key)
     if but_of:
         which = And(which, NotEqualTo(term=SOURCE, value=but_of))
     for part in parts(iceberg, columns.read, which, snapshot=labels_snapshot):
         found.add(part)
     return found
+
+
+def around(rows: pa.Table, key: tuple[str, ...]) -> BooleanExpression:
+    """The filter for rows from the lowest to the highest cell of `rows` in each column of the key."""
+    from pyiceberg.expressions import And
+
+    return reduce(And, (between(name, extremes(rows, name)) for name in key))
 
 
 def parts(
@@ -69,42 +90,96 @@ def parts(
     yield from (reader.to_table([task]) for task in scan.plan_files())
 
 
-def portions(rows: int) -> int:
-    """In how many portions a table with so many rows is read."""
-    return max(1, -(-rows // PORTION_ROWS))
+@dataclass(frozen=True, kw_only=True)
+class Portions:
+    """How the keys of a table are divided: a key falls to the same portion of each table.
+
+    cuts (10:00, 10:20)    portion 0: before 10:00, portion 1: before 10:20, portion 2: the others"""
+
+    key: tuple[str, ...]
+    time: str
+    """The column of the key that is a time and divides them; empty if a hash of the key does."""
+    cuts: tuple[int, ...]
+    """Where a portion begins: in seconds since 1970, or below SPREAD."""
+
+    @classmethod
+    def of(
+        cls, iceberg: IcebergTable, key: tuple[str, ...], time: str, *, rows: int, snapshot: int | None = None
+    ) -> Self:
+        """Portions of about so many `rows` of the snapshot, or of the current one. One column is read at most."""
+        found = iceberg.snapshot_by_id(snapshot) if snapshot is not None else iceberg.current_snapshot()
+        total = JournalEntry.of(found).rows_total if found is not None else 0
+        rows = max(rows, -(-total // MOST_PORTIONS))
+        if total <= rows:
+            return cls(key=key, time="", cuts=())
+        if time in key:
+            seconds, counts = _counted(parts(iceberg, [time], snapshot=snapshot), time)
+            # A time of more rows than a portion may have is divided by the hash of its keys, and all others with it.
+            if counts.max(initial=0) <= rows:
+                full = (np.cumsum(counts) - 1) // rows
+                return cls(key=key, time=time, cuts=tuple(seconds[1:][np.diff(full) > 0].tolist()))
+        many = -(-total // rows)
+        return cls(key=key, time="", cuts=tuple(SPREAD * number // many for number in range(1, many)))
+
+    def __len__(self) -> int:
+        return len(self.cuts) + 1
+
+    def read(
+        self, iceberg: IcebergTable, names: Sequence[str], number: int, *, snapshot: int | None = None
+    ) -> pa.Table:
+        """These columns of the rows of a portion. Times are looked for in the files that have them alone."""
+        import pyarrow as pa
+
+        found = parts(iceberg, names, self._within(iceberg, number), snapshot=snapshot)
+        if self.cuts and not self.time:
+            cuts = np.array(self.cuts)
+            found = (
+                part.filter(pa.array(np.searchsorted(cuts, self._spread(part), "right") == number)) for part in found
+            )
+        return pa.concat_tables(found)
+
+    def _spread(self, rows: pa.Table) -> Numbers:
+        """The place of each key below SPREAD, the same in each process; 0 for a null."""
+        keys = key_of(rows, self.key)
+        place = np.zeros(len(keys), np.int64)
+        # Numbers are mixed: times are whole seconds, and all of them would fall to one portion.
+        mixed = (integers(keys.drop_null(), PORTIONED)[0].view(np.uint64) * MIX) >> np.uint64(32)
+        place[keys.is_valid().to_numpy(zero_copy_only=False)] = mixed.astype(np.int64)
+        return place
+
+    def _within(self, iceberg: IcebergTable, number: int) -> BooleanExpression:
+        """The filter for the rows of a portion: for all rows, if a hash divides them."""
+        if not self.time:
+            return between(self.key[0], None)
+        low = EPOCH + timedelta(seconds=self.cuts[number - 1]) if number else EARLIEST
+        high = EPOCH + timedelta(seconds=self.cuts[number]) - MICROSECOND if number < len(self.cuts) else LATEST
+        match str(iceberg.schema().find_type(self.time)):
+            case "date":
+                return between(self.time, (low.date(), high.date()))
+            case "timestamp":
+                return between(self.time, (low.replace(tzinfo=None), high.replace(tzinfo=None)))
+            case _:
+                return between(self.time, (low, high))
 
 
-def portion(
-    iceberg: IcebergTable,
-    names: Sequence[str],
-    key: tuple[str, ...],
-    *,
-    number: int,
-    of: int,
-    snapshot: int | None = None,
-    by_day: bool = False,
-) -> pa.Table:
-    """One of the portions of the table: the rows whose key falls to it, so a key is in the same portion of each table.
+def _counted(some: Iterator[pa.Table], time: str) -> tuple[Numbers, Numbers]:
+    """The seconds of all parts in order, and how many rows have each."""
+    seconds, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for part in some:
+        own, many = np.unique(_seconds(part, time), return_counts=True)
+        seconds, at = np.unique(np.concatenate([seconds, own]), return_inverse=True)
+        counts = np.bincount(at, np.concatenate([counts, many]), len(seconds)).astype(np.int64)
+    return seconds, counts
 
-    The table is read whole for each. `by_day` divides by the days of the key, which is a time."""
+
+def _seconds(rows: pa.Table, time: str) -> Numbers:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    found = (in_portion(part, key, number, of, by_day=by_day) for part in parts(iceberg, names, snapshot=snapshot))
-    return pa.concat_tables(found)
-
-
-def in_portion(rows: pa.Table, key: tuple[str, ...], number: int, of: int, *, by_day: bool = False) -> pa.Table:
-    """Those of the rows whose key falls to the portion; each does for one portion of one."""
-    import pyarrow as pa
-
-    if of == 1:
-        return rows
-    keys = key_of(rows, key)
-    keys = keys.cast(pa.date32()) if by_day else keys
-    rows, keys = rows.filter(keys.is_valid()), keys.drop_null()
-    # Numbers are mixed: times are whole seconds, and all of them would fall to one portion.
-    mixed = (integers(keys)[0].view(np.uint64) * MIX) >> np.uint64(32)
-    return rows.filter(pa.array(mixed % np.uint64(of) == number))
+    kind = rows.schema.field(time).type
+    micros = rows.column(time).cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
+    found: Numbers = pc.fill_null(micros, 0).to_numpy() // SECOND
+    return found
 
 
 def columns_of(histories: Sequence[History]) -> list[str]:

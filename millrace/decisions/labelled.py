@@ -51,11 +51,14 @@ class LabelledDecisions:
         folder: Path,
         shape: ColumnShape = SHAPE,
         hours: Sequence[float] = (0.0,),
+        is_dated: bool = False,
     ) -> None:
         """`table` is the contract's table of the labels. `folder` takes the file. `shape` is that of the parts. A label
-        lies so many `hours` ahead of its decision's row."""
+        lies so many `hours` ahead of its decision's row. One that `is_dated` is about no decision of another time, even
+        if it names it."""
         self._labels, self._spec, self._table = labels, prediction_spec, table
         answers = [name for name, _ in shape.parsed(OUTPUT)]
+        self._is_dated = is_dated
         self._shape, self._columns = shape, [*KEPT, *answers, *(ANSWERED if answers else ())]
         times, has_time = times_of(labels, prediction_spec.event_time)
         before = [timedelta(hours=each) // MICROSECOND for each in hours]
@@ -108,6 +111,10 @@ class LabelledDecisions:
         """The decision of each label that has one, in the order of the file."""
         known = self.known()
         place_L = decisions_of(known, self._labels, prediction_spec=self._spec, table=self._table)
+        if self._is_dated:
+            decided_D = known.column("event_time").cast(pa.int64()).to_numpy() // SECOND
+            own_L = times_of(self._labels, self._spec.event_time)[0] // SECOND
+            place_L = np.where(own_L == np.append(decided_D, 0)[place_L], place_L, -1)
         label_n = np.flatnonzero(place_L >= 0)
         found = known.select(["key", PLACE]).take(pa.array(place_L[label_n]))
         return found.append_column(LABEL, pa.array(label_n)).sort_by(PLACE)

@@ -2,7 +2,8 @@
 
 Each step takes the state and leaves its answer in it:
 
-    snapshot      TrainInput → DatasetPinned       the rows of this run are pinned, its files are written
+    snapshot      JoiningState → JoinedLabels      late labels are joined, a portion a call, until none is left; then
+                  JoiningState → DatasetPinned     the rows of this run are pinned, its files are written
     budget        PinnedState → BudgetChecked      it may start, or why not
     pull          PinnedState → VersionPulled      in place of a training: a version of another stage is copied
     training job  leaves TrainingJobEnded; the evaluation job follows
@@ -27,6 +28,11 @@ GateBaseline = Literal["baseline", "non_inferiority"]
 
 FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not None and math.isfinite(it) else None)]
 """A number; NaN and infinity become None, since JSON has neither."""
+
+
+MOST_PORTIONS = 1_000
+"""The most portions in which labels are joined, and so the most calls of `snapshot` in a run. Above a thousand million
+labels a portion has more of them."""
 
 
 class ExternalFiles(Message):
@@ -76,6 +82,27 @@ class Corrections(Message):
     """Whether the training waits for a person. Then no label was corrected."""
 
 
+class JoinedLabels(Message):
+    """The answer of `snapshot` as long as labels are left that no call has looked at; it begins there the next time.
+
+    {"rows": 2000000, "unmatched": 11, "refused": 0, "time": "timestamp", "cuts": [865382400, …], "done": 2,
+     "has_more": true}"""
+
+    rows: int = 0
+    """The labels whose decisions are training rows now."""
+    unmatched: int = 0
+    """The labels without a decision; the next training looks at them again."""
+    refused: int = 0
+    """The labels with a decision about a row that the contract refuses. Their rows never come in."""
+    time: str = ""
+    """The column by which the labels are divided; empty for a hash of their keys."""
+    cuts: tuple[int, ...] = ()
+    """Where each portion of them but the first one begins."""
+    done: int = 0
+    """The portions that were looked at."""
+    has_more: bool = False
+
+
 class PinnedRun(Message):
     """What a training run is of; `run.json` and the answer of `snapshot` say it."""
 
@@ -116,6 +143,8 @@ class DatasetPinned(PinnedRun):
     """Late labels whose decision was not found."""
     refused: int = 0
     """Late labels whose row the contract refuses."""
+    has_more: bool = False
+    """Whether labels are left. Then the answer is a `JoinedLabels`."""
     corrections: Corrections = Corrections()
     manifest_uri: str
     """SageMaker's manifest of the snapshot's data files."""
@@ -292,6 +321,13 @@ class VersionRegistered(Message):
 
     package_arn: str
     version: str
+
+
+class JoiningState(TrainInput):
+    """The state before `snapshot`: {"snapshot": {"answer": {"cuts": [865382400, …], "done": 2, …}}, …}."""
+
+    snapshot: StepResult[JoinedLabels] | None = None
+    """None before its first call."""
 
 
 class PinnedState(TrainInput):

@@ -16,10 +16,12 @@ class TrackingSettings(Environment):
 
 
 class SnapshotSettings(Environment):
-    """The code that will train."""
+    """The code that will train, and how many late labels a call joins."""
 
     code_digest: str
     """SHA-256 of the training container's image. If the image is not built, the digest of its sources."""
+    portion_rows: int = 1_000_000
+    """About so many. Memory and time of a call grow by them."""
 
 
 class RegistrationSettings(Environment):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.datasets import decision_rows, labelled_rows
 from millrace.datasets.commits import commit
-from millrace.datasets.decision_rows import JoinedLabels, join_labels
+from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.labels import LabelColumns
 from millrace.datasets.new_rows import Source
@@ -24,10 +28,12 @@ from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import matching, take_out
 from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.messages.train import JoinedLabels
 from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.millrace.datasets.conftest import make_places
 from tests.millrace.datasets.joined_load import put_scored
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -57,6 +63,16 @@ def keep(cloud: Any, lake: Lake, decisions: list[Decision], name: str = "a") -> 
         )
 
 
+def join_all(
+    lake: Lake, s3: Any, prediction_spec: Prediction, *, run: str, portion_rows: int = 1_000_000
+) -> tuple[int, int, int]:
+    """How many labels have rows by this run, no decision, and a refused row, after as many calls as it takes."""
+    joined: JoinedLabels | None = None
+    while joined is None or joined.has_more:
+        joined = join_labels(lake, s3, prediction_spec, run=run, before=joined, portion_rows=portion_rows)
+    return joined.rows, joined.unmatched, joined.refused
+
+
 def label(lake: Lake, first: int, number: int, ids: list[str | None] | None = None) -> None:
     part = SAMPLE.slice(first, number).select(["timestamp", "class"])
     part = part.append_column("prediction_id", pa.array(ids or [None] * number, pa.string()))
@@ -80,7 +96,7 @@ def test_labels_with_their_decisions_are_rows_as_they_were_scored(lake: Lake, cl
     s3 = cloud.client("s3")
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
     label(lake, 0, 120)
-    assert join_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=96, unmatched=24, refused=0)
+    assert join_all(lake, s3, PREDICTION_SPEC, run="r1") == (96, 24, 0)
     found = rows(lake)
     assert found.drop_columns(BESIDE).cast(inputs(96).schema).equals(inputs(96))
     assert found["class"].null_count == 96, "labels stay in their table"
@@ -96,7 +112,7 @@ def test_labels_of_a_scored_file_are_rows_as_they_were_scored(lake: Lake, cloud:
     s3, drop = cloud.client("s3"), "9f86d081"
     put_scored(s3, lake, drop, inputs(480))
     label(lake, 0, 50, ids=[None] * 48 + [f"{drop}-50", f"{drop}-999"])
-    assert join_labels(lake, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=49, unmatched=1, refused=0)
+    assert join_all(lake, s3, PREDICTION_SPEC, run="r1") == (49, 1, 0)
     assert rows(lake).drop_columns(BESIDE).cast(inputs(49).schema).equals(inputs(49))
 
 
@@ -106,7 +122,7 @@ def test_the_first_decision_counts(lake: Lake, cloud: Any) -> None:
     later, first = decision(row, name="b", minute=5, vicprice=0.9), decision(row, name="a", minute=1, vicprice=0.1)
     keep(cloud, lake, [later, first])
     label(lake, 0, 1)
-    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     assert rows(lake)["vicprice"].to_pylist() == [0.1]
 
 
@@ -136,15 +152,15 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     if moment == "dies behind it":
         monkeypatch.setattr(decision_rows, "_leave", die)
         with pytest.raises(TimeoutError):
-            join_labels(lake, s3, PREDICTION_SPEC, run="r1")
+            join_all(lake, s3, PREDICTION_SPEC, run="r1")
         assert rows(lake).num_rows == 48, "the withdrawn row is in"
     else:
-        assert join_labels(lake, s3, PREDICTION_SPEC, run="r1").rows in (47, 48)
+        assert join_all(lake, s3, PREDICTION_SPEC, run="r1")[0] in (47, 48)
         assert rows(lake).num_rows == 47
     monkeypatch.setattr(decision_rows, "_commit", write)
     monkeypatch.setattr(decision_rows, "_leave", leave)
-    join_labels(lake, s3, PREDICTION_SPEC, run="r1")
-    assert join_labels(lake, s3, PREDICTION_SPEC, run="r2") == JoinedLabels(rows=0, unmatched=0, refused=0)
+    join_all(lake, s3, PREDICTION_SPEC, run="r1")
+    assert join_all(lake, s3, PREDICTION_SPEC, run="r2") == (0, 0, 0)
     assert rows(lake).num_rows == 47
     assert gone["timestamp"][0].as_py() not in rows(lake)["timestamp"].to_pylist()
 
@@ -153,7 +169,7 @@ def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:
     (row,) = SAMPLE.slice(0, 1).to_pylist()
     keep(cloud, lake, [decision(row, name="a", vicprice=0.1), decision(row, name="b", minute=5, vicprice=0.9)])
     label(lake, 0, 1, ["b"])
-    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     assert rows(lake)["vicprice"].to_pylist() == [0.9]
 
 
@@ -161,9 +177,7 @@ def test_a_row_that_the_contract_refuses_does_not_come_in(lake: Lake, cloud: Any
     good, bad = SAMPLE.slice(0, 2).to_pylist()
     keep(cloud, lake, [decision(good), decision(bad, vicprice=7.0)])
     label(lake, 0, 2)
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
-        rows=1, unmatched=0, refused=1
-    )
+    assert join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == (1, 0, 1)
 
 
 @pytest.mark.parametrize("line", [b"{}", b"not json", b""])
@@ -173,11 +187,11 @@ def test_a_line_that_is_no_decision_is_passed_over(line: bytes, lake: Lake, clou
     good = to_line(decision(SAMPLE.slice(0, 1).to_pylist()[0])).encode()
     cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=line + b"\n" + good + b"\n")
     label(lake, 0, 1)
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").rows == 1
+    assert join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")[0] == 1
 
 
 def test_without_labels_nothing_is_looked_for(lake: Lake) -> None:
-    assert join_labels(lake, None, PREDICTION_SPEC, run="r") == JoinedLabels(rows=0, unmatched=0, refused=0)
+    assert join_all(lake, None, PREDICTION_SPEC, run="r") == (0, 0, 0)
 
 
 @pytest.fixture
@@ -225,8 +239,8 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
     )
     key = "air_quality/labels/x"
     commit(air, "labels", labels, Source(uri="s3://landing/x", key=key, digest="x", written_by="x"))
-    taken = join_labels(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
-    assert taken == JoinedLabels(rows=len(late), unmatched=0, refused=0)
+    taken = join_all(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
+    assert taken == (len(late), 0, 0)
     made = [row | {"pm2.5": None, "dew_spread": row["TEMP"] - row["DEWP"]} for row in late]
     assert rows(air).drop_columns(["_source", "_arrived"]).to_pylist() == made
     found = labelled_rows.join(air, LabelColumns.of(load_workload(AIR).prediction, "air_quality"), rows(air)).joined()
@@ -239,7 +253,7 @@ def test_labels_of_a_period_count_once_though_they_became_rows(lake: Lake, cloud
     assert count_labels_since(lake, PREDICTION_SPEC, since) == 0
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 96).to_pylist()])
     label(lake, 0, 96)
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r").rows == 96
+    assert join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")[0] == 96
     assert count_labels_since(lake, PREDICTION_SPEC, since) == 56
     came = SAMPLE.slice(96, 20).append_column("_line", pa.array(np.arange(20)))
     classes = pa.array([None] * 5 + came["class"].to_pylist()[5:], came["class"].type)
@@ -258,24 +272,83 @@ def test_no_decision_becomes_an_object(lake: Lake, cloud: Any, monkeypatch: pyte
         raise AssertionError("a decision became an object")
 
     monkeypatch.setattr(Decision, "__init__", refuse)
-    assert join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == JoinedLabels(
-        rows=48, unmatched=0, refused=0
-    )
+    assert join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r") == (48, 0, 0)
 
 
 def test_labels_in_portions_read_each_decision_once(lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A portion has the labels of some days, and looks at the decisions of these days alone."""
-    monkeypatch.setattr(labelled_rows, "PORTION_ROWS", 48)
     s3, read = cloud.client("s3"), Counter[str]()
     keep(cloud, lake, [decision(row) for row in SAMPLE.slice(0, 192).to_pylist()])
     label(lake, 0, 192)
     s3.meta.events.register("provide-client-params.s3.GetObject", lambda params, **_: read.update([params["Key"]]))
-    assert join_labels(lake, s3, PREDICTION_SPEC, run="r") == JoinedLabels(rows=192, unmatched=0, refused=0)
+    assert join_all(lake, s3, PREDICTION_SPEC, run="r") == (192, 0, 0)
     assert [times for key, times in read.items() if "/decisions/" in key] == [1] * 4
 
 
-def test_portions_are_alike_though_all_keys_are_whole_seconds() -> None:
-    """Times are numbers of microseconds: each of these is a multiple of 4."""
-    sizes = [labelled_rows.in_portion(inputs(192), ("timestamp",), number, 4).num_rows for number in range(4)]
-    assert sum(sizes) == 192
-    assert min(sizes) > 30
+class Killed(BaseException):
+    """Nothing in the function catches it."""
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(each, marks=pytest.mark.night("by day four of forty")) for each in range(4, 40))]
+)
+@pytest.mark.parametrize("way", ["by time", "by hash"])
+def test_labels_in_any_portions_and_killed_anywhere_make_the_rows_of_one_piece(
+    seed: int, way: str, lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decisions come twice, labels are corrected, name a decision, another one or none, and some have no decision."""
+    chance, some, whole = random.Random(seed), SAMPLE.slice(0, 96).to_pylist(), another(lake, cloud)
+    asked = [row for row in some if chance.random() < 0.8]
+    decided = [decision(row, name=f"p-{at}", minute=at, vicprice=at / 1000) for at, row in enumerate(asked * 2)]
+    starts = [(chance.randrange(64), chance.randrange(1, 32)) for _ in range(5)]
+    ids = [[chance.choice([None, None, f"p-{chance.randrange(150)}"]) for _ in range(count)] for _, count in starts]
+    for each in (lake, whole):
+        keep(cloud, each, decided)
+        for (first, count), named in zip(starts, ids, strict=True):
+            label(each, first, count, named)
+    if way == "by hash":
+        monkeypatch.setattr(labelled_rows, "SECOND", 10**15)
+    write, end = decision_rows._commit, decision_rows._leave
+
+    def die(step: Any, *given: Any) -> None:
+        for _ in range(chance.randrange(2)):
+            step(*given)
+            if chance.random() < 0.3:
+                raise Killed
+        step(*given)
+
+    expected, s3 = join_all(whole, cloud.client("s3"), PREDICTION_SPEC, run="r"), cloud.client("s3")
+    monkeypatch.setattr(decision_rows, "_commit", partial(die, write))
+    monkeypatch.setattr(decision_rows, "_leave", partial(die, end))
+    joined: JoinedLabels | None = None
+    portion_rows = chance.choice([1, 5, 20])
+    while joined is None or joined.has_more:
+        before = joined and JoinedLabels.model_validate_json(joined.model_dump_json())
+        with suppress(Killed):
+            joined = join_labels(lake, s3, PREDICTION_SPEC, run="r", before=before, portion_rows=portion_rows)
+    assert (joined.rows, joined.unmatched, joined.refused) == expected
+    assert rows(lake).equals(rows(whole))
+    assert joined.done == len(joined.cuts) + 1 > 1
+    assert joined.time == ("timestamp" if way == "by time" else "")
+
+
+def another(lake: Lake, cloud: Any) -> Lake:
+    """A lake of another stage."""
+    platform = replace(lake.names.platform, stage=f"{lake.names.platform.stage}b")
+    make_places(cloud, platform)
+    return Lake(replace(lake.names, platform=platform), lake.contract)
+
+
+@pytest.mark.parametrize("way", ["by time", "by hash"])
+def test_portions_are_alike_and_each_row_is_in_one(lake: Lake, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a hash of the keys where too many rows are about one time: all keys are multiples of 4 as numbers."""
+    label(lake, 0, 192)
+    if way == "by hash":
+        monkeypatch.setattr(labelled_rows, "SECOND", 10**15)
+    labels = lake.open("labels")
+    portions = labelled_rows.Portions.of(labels, ("timestamp",), "timestamp", rows=48)
+    assert portions.time == ("timestamp" if way == "by time" else "")
+    parts = [portions.read(labels, ["timestamp"], number) for number in range(len(portions))]
+    assert sorted(at for part in parts for at in part["timestamp"].to_pylist()) == inputs(192)["timestamp"].to_pylist()
+    assert len(parts) == 4
+    assert all(30 < part.num_rows < 70 for part in parts)

@@ -24,7 +24,7 @@ from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.pixels import Encoding
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.datasets.commits import commit
-from millrace.datasets.decision_rows import GENERATED_DAYS, JoinedLabels, join_labels
+from millrace.datasets.decision_rows import GENERATED_DAYS
 from millrace.datasets.examples import LABEL, Examples, entities_of, examples, label_of
 from millrace.datasets.new_rows import Source, screen
 from millrace.datasets.quarantine import QuarantineFile
@@ -41,6 +41,7 @@ from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.millrace.datasets.test_decision_rows import join_all
 from tests.shipped import ELECTRICITY, WORKLOADS
 
 PREDICTION_SPEC = load_workload(WORKLOADS / "xray").prediction
@@ -98,7 +99,7 @@ def test_images_are_rows_again_as_they_were_asked_about(xray: Lake, cloud: Any) 
     s3 = cloud.client("s3")
     ask(xray, s3, IMAGES)
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=3, unmatched=0, refused=0)
+    assert join_all(xray, s3, PREDICTION_SPEC, run="r1") == (3, 0, 0)
     found = sorted(xray.open("rows").scan().to_arrow().to_pylist(), key=lambda row: row["id"])
     assert [(row["id"], row["image"], row["label"], row["split"]) for row in found] == [
         (one["id"], one["image"], None, None) for one in IMAGES[:3]
@@ -111,9 +112,7 @@ def test_a_label_is_looked_for_in_the_days_before_it(xray: Lake, cloud: Any, day
     s3 = cloud.client("s3")
     ask(xray, s3, IMAGES[:1])
     label(xray, IMAGES[:1], came=ASKED + timedelta(days=days))
-    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(
-        rows=matched, unmatched=1 - matched, refused=0
-    )
+    assert join_all(xray, s3, PREDICTION_SPEC, run="r1") == (matched, 1 - matched, 0)
 
 
 @pytest.mark.parametrize("body", [None, b"another"], ids=["expired", "altered"])
@@ -127,7 +126,7 @@ def test_an_image_that_is_not_there_is_no_training_row_and_holds_back_no_other(
     if body:
         s3.put_object(Bucket=bucket, Key=f"xray/{captured.FOLDER}/{digest}", Body=body)
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)
+    assert join_all(xray, s3, PREDICTION_SPEC, run="r1") == (2, 0, 1)
 
 
 @pytest.mark.parametrize("elsewhere", ["s3://another/xray/captured/", "s3://{lake}/gas/captured/", "http://{lake}/"])
@@ -142,7 +141,7 @@ def test_an_image_elsewhere_is_not_fetched(xray: Lake, cloud: Any, elsewhere: st
     lines = [to_line(replace(first, input=moved)), *good[1:]]
     s3.put_object(Bucket=bucket, Key=key, Body="".join(f"{line}\n" for line in lines).encode())
     label(xray, IMAGES[:3], came=ASKED + timedelta(days=4))
-    assert join_labels(xray, s3, PREDICTION_SPEC, run="r1") == JoinedLabels(rows=2, unmatched=0, refused=1)
+    assert join_all(xray, s3, PREDICTION_SPEC, run="r1") == (2, 0, 1)
 
 
 SHAPE = (3, 12, 12)

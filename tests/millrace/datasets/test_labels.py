@@ -21,7 +21,6 @@ from millrace.aws.objects import download
 from millrace.contract.schema import parsed_schema
 from millrace.datasets import compaction, decision_rows, labelled_rows, labels, new_rows, read
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
-from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.expiry import delete_unreachable, expire
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_rows import labels_between
@@ -32,7 +31,7 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
 from millrace.datasets.withdrawal import matching, take_out, withdraw, withdraw_labels
 from millrace.messages.withdrawal import Withdrawn
-from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, keep
+from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, join_all, keep
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 OLD, NEW = 0, 1
@@ -153,7 +152,7 @@ def test_a_correction_that_the_model_has_chosen_is_learnt_and_judges_no_model(
     assert stored(lake) == [OLD, NEW]
     assert counted(lake) == [OLD]
     keep(cloud, lake, [decision(SAMPLE.slice(0, 1).to_pylist()[0])])
-    join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     assert learnt(lake) == [NEW]
     drop_labels(lake, tmp_path, "review/4f1a", [NEW], day=3)
     drop_labels(lake, tmp_path, "again", [OLD], day=4)
@@ -218,7 +217,6 @@ def test_every_version_has_the_labels_of_its_time(
 ) -> None:
     """Random drops, labels, decisions, withdrawals, compactions and expiries, beside a join in plain Python."""
     monkeypatch.setattr(compaction, "FEWEST", 2)
-    monkeypatch.setattr(labelled_rows, "PORTION_ROWS", 4)
     monkeypatch.setattr(read, "LABELS_AT_ONCE", 3)
     history = History(lake, cloud.client("s3"), tmp_path, random.Random(seed))
     monkeypatch.setattr(decision_rows, "_join", history.join)
@@ -297,7 +295,7 @@ class History:
             delete_unreachable(self.lake, self.s3, table, before=before, grace=timedelta(0))
 
     def pin(self, day: int) -> None:
-        decision_rows.join_labels(self.lake, None, PREDICTION_SPEC, run=f"{day}")
+        join_all(self.lake, None, PREDICTION_SPEC, run=f"{day}", portion_rows=4)
         found = {name: self.lake.find(name) for name in ("rows", "labels")}
         there = {name: table.scan().to_arrow().to_pylist() if table else [] for name, table in found.items()}
         if there["rows"]:
@@ -356,7 +354,7 @@ def test_a_label_file_that_is_withdrawn_says_what_becomes_of_its_rows(lake: Lake
     own = learnt(lake)
     drop_labels(lake, tmp_path, "a", [OLD], day=2, first=3)
     drop_labels(lake, tmp_path, "flip", [*(1 - one for one in own), NEW, NEW], day=3)  # type: ignore[operator]
-    decision_rows.join_labels(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
+    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
     before = pin(lake, "v1")
     done = withdraw_labels(lake, FLIP, PREDICTION_SPEC, cause="w")
     assert done == Withdrawn(labels=5, relabelled=4, rows=1)
