@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import boto3
 
@@ -11,7 +11,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
 from millrace.decisions.store import stored_days
-from millrace.functions.plan_windows.inputs import Inputs, first_day, request_of
+from millrace.functions.plan_windows.inputs import Inputs, request_of
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.monitor import MonitorInput, NoWindows, WindowsPlanned
@@ -41,10 +41,11 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     if champion is None:
         return WindowsPlanned(count=0, reason=NoWindows.NO_CHAMPION)
     monitors = ROOM.workload.monitors
+    days = list(stored_days(S3, ROOM.names.platform.bucket("lake"), ROOM.names.workload))
     cursors = Cursors(input=Cursor.end(ROOM.state, "monitor"), error=Cursor.end(ROOM.state, "monitor-error"))
     windows = plan(
         cursors=cursors,
-        first=first_day(S3, ROOM.names),
+        first=min(days, default=None),
         as_of=call.state.as_of,
         days=monitors.window_days,
         in_a_row=monitors.error_windows,
@@ -61,7 +62,7 @@ def handler(call: StepInput[MonitorInput]) -> WindowsPlanned:
     planned = inputs.write(request, folder=ROOM.settings.folder, windows=windows, labels=labels, champion=champion)
     # Only the first run can leave out days: later ones follow the cursor.
     if cursors.input is None:
-        planned = planned.model_copy(update={"days_left_out": _days_before(windows[0].start)})
+        planned = planned.model_copy(update={"days_left_out": sum(day < windows[0].start.date() for day in days)})
     ROOM.logger.info("windows to judge", extra=planned.model_dump())
     return planned
 
@@ -82,9 +83,3 @@ def look_again(call: StepInput[MonitorInput]) -> None:
             )
         except STATES.exceptions.ExecutionAlreadyExists:
             ROOM.logger.info("looked at again before", extra={"drop": batch.object.drop_id})
-
-
-def _days_before(first: datetime) -> int:
-    """The number of days with decisions that lie before `first`, the start of the first window of all."""
-    days = stored_days(S3, ROOM.names.platform.bucket("lake"), ROOM.names.workload)
-    return sum(day < first.date() for day in days)

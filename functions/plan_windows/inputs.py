@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,14 +128,6 @@ class Inputs:
 
     def _put(self, path: str, body: bytes) -> None:
         self.s3.put_object(Bucket=self._bucket, Key=self._key(path), Body=body)
-
-
-def first_day(s3: Any, names: WorkloadNames) -> date | None:
-    """The event date of the oldest decision in the lake; None without a decision."""
-    # S3 lists keys in the order of their dates.
-    start = f"{names.workload}/decisions/date="
-    found = s3.list_objects_v2(Bucket=names.platform.bucket("lake"), Prefix=start, MaxKeys=1).get("Contents", [])
-    return date.fromisoformat(found[0]["Key"].removeprefix(start).partition("/")[0]) if found else None
 
 
 def _parquet(table: pa.Table) -> bytes:

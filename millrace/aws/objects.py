@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -101,3 +102,40 @@ def folders_below(client: Any, bucket: str, prefix: str) -> Iterator[str]:
     Example: `date=1997-06-01/` for the prefix `electricity/decisions/`."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/"):
         yield from (entry["Prefix"].removeprefix(prefix) for entry in page.get("CommonPrefixes", []))
+
+
+class RangedObject(io.RawIOBase):
+    """An object in S3 as a file. Each read is one GetObject of its bytes: for readers that jump, as that of Parquet."""
+
+    def __init__(self, client: Any, bucket: str, key: str) -> None:
+        """Raises the client's error if there is no such object."""
+        # The length comes with the first byte, so no right is needed but that to get the object.
+        answer = client.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")
+        self._client, self._bucket, self._key, self._at = client, bucket, key, 0
+        # The same version in all reads: a repeated delivery writes the object anew.
+        self._etag, self._size = answer["ETag"], int(answer["ContentRange"].rpartition("/")[2])
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = start + offset
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
+        if end <= self._at:
+            return b""
+        answer = self._client.get_object(
+            Bucket=self._bucket, Key=self._key, Range=f"bytes={self._at}-{end - 1}", IfMatch=self._etag
+        )
+        content: bytes = answer["Body"].read()
+        self._at += len(content)
+        return content

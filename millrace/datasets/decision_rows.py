@@ -156,7 +156,8 @@ def _join(lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, f
     found = LabelledDecisions(own, prediction_spec=prediction_spec, table=table, folder=folder, is_dated=is_dated)
     # A row of a scored file lacks its image here, and the row of its label would be refused for that.
     most_scored = 0 if captured.long_columns(lake.contract.rows) else MOST_ROWS
-    for part in read_parts(s3, bucket, workload, days, shape=SHAPE, most_scored=most_scored, wanted=found.in_file):
+    chosen: dict[str, Any] = {"most_scored": most_scored, "wanted": found.in_file, "within": found.within}
+    for part in read_parts(s3, bucket, workload, days, shape=SHAPE, **chosen):
         found.add(part)
     for part in found.parts():
         yield _rows_of(lake, prediction_spec, waiting, part, s3)

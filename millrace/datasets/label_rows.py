@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from millrace.contract.schema import ARRIVED, PREDICTION_ID, SOURCE
 from millrace.datasets.labels import current
+from millrace.datasets.new_rows import inside
 from millrace.decisions.review import doubted_labels
-from millrace.timestamps import format_utc
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.schema import Schema
 
     from millrace.datasets.tables import Lake
     from millrace.workload.declaration import Prediction
@@ -68,11 +66,11 @@ def _labels_of(
     nearest, farthest = (timedelta(hours=prediction_spec.horizons[at]) for at in (0, -1))
     is_generated = lake.contract.labels.column(prediction_spec.event_time).generated
     until = None if is_generated or end is None else end + farthest
-    inside = _inside(table.schema(), prediction_spec.event_time, start + nearest, until)
+    which = inside(table.schema(), prediction_spec.event_time, start + nearest, until)
     beside = (ARRIVED, SOURCE) if name == "labels" else ()
     selected = tuple(column for column in [*wanted, *beside[:1]] if column in there)
     needed = tuple(column for column in [*wanted, *beside] if column in there)
-    rows = table.scan(row_filter=inside, selected_fields=needed).to_arrow()
+    rows = table.scan(row_filter=which, selected_fields=needed).to_arrow()
     # The table of labels keeps corrected labels as further rows: the latest of each key counts. Rows have no label yet
     # where all label columns are empty.
     if name == "labels" and SOURCE in there:
@@ -82,16 +80,3 @@ def _labels_of(
         rows = current(rows, prediction_spec.key, prediction_spec.label_columns)
     rows = rows.select(selected)
     return rows.filter(reduce(pc.or_, (pc.is_valid(rows[name]) for name in prediction_spec.label_columns)))
-
-
-def _inside(schema: Schema, event_time: str, start: datetime, end: datetime | None) -> BooleanExpression:
-    """The filter for event times in [start, end), without an end if it is None. Times without a zone are UTC."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
-
-    if event_time not in schema.column_names:
-        return AlwaysTrue()
-    zone = "+00:00" if str(schema.find_type(event_time)) == "timestamptz" else ""
-    after = GreaterThanOrEqual(term=event_time, value=format_utc(start).removesuffix("Z") + zone)
-    if end is None:
-        return after
-    return And(after, LessThan(term=event_time, value=format_utc(end).removesuffix("Z") + zone))

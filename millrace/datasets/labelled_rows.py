@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Self
 
@@ -14,10 +14,10 @@ from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import SOURCE
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.labels import LabelColumns, RowLabels
-from millrace.datasets.new_rows import between, extremes
+from millrace.datasets.new_rows import between, extremes, inside
 from millrace.datasets.tables import Lake
 from millrace.messages.train import MOST_PORTIONS
-from millrace.timestamps import EPOCH, MICROSECOND
+from millrace.timestamps import EPOCH
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,8 +36,8 @@ PORTIONED = b"portion"
 """What makes hashes of keys the same in each process."""
 SPREAD = 1 << 32
 """Keys that are no times have a place below this, by a hash of theirs."""
-SECOND, EARLIEST, LATEST = 1_000_000, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-"""Microseconds of a second, and the ends of the calendar."""
+SECOND = 1_000_000
+"""Microseconds."""
 PORTION_ROWS = 1_000_000
 """About how many keys of a table are held in memory at a time."""
 
@@ -147,19 +147,13 @@ class Portions:
         place[keys.is_valid().to_numpy(zero_copy_only=False)] = mixed.astype(np.int64)
         return place
 
-    def _within(self, iceberg: IcebergTable, number: int) -> BooleanExpression:
-        """The filter for the rows of a portion: for all rows, if a hash divides them."""
+    def _within(self, iceberg: IcebergTable, number: int) -> BooleanExpression | None:
         if not self.time:
-            return between(self.key[0], None)
-        low = EPOCH + timedelta(seconds=self.cuts[number - 1]) if number else EARLIEST
-        high = EPOCH + timedelta(seconds=self.cuts[number]) - MICROSECOND if number < len(self.cuts) else LATEST
-        match str(iceberg.schema().find_type(self.time)):
-            case "date":
-                return between(self.time, (low.date(), high.date()))
-            case "timestamp":
-                return between(self.time, (low.replace(tzinfo=None), high.replace(tzinfo=None)))
-            case _:
-                return between(self.time, (low, high))
+            return None
+        start, end = (
+            EPOCH + timedelta(seconds=at) if at is not None else None for at in (None, *self.cuts, None)[number:][:2]
+        )
+        return inside(iceberg.schema(), self.time, start, end)
 
 
 def _counted(some: Iterator[pa.Table], time: str) -> tuple[Numbers, Numbers]:

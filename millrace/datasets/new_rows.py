@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
+    from pyiceberg.schema import Schema
     from pyiceberg.table import Table as IcebergTable
 
 Accept = Callable[["pa.Table"], object]
@@ -356,6 +357,18 @@ def within(column: str, range_: tuple[Any, Any] | None, *, but_of: str = "") -> 
         return wanted
     low, high = range_
     return And(wanted, GreaterThanOrEqual(term=column, value=low), LessThanOrEqual(term=column, value=high))
+
+
+def inside(schema: Schema, time: str, start: datetime | None, end: datetime | None) -> BooleanExpression:
+    """The filter for times in [start, end), on a side that is None without a bound. Times without a zone are UTC."""
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
+
+    if time not in schema.column_names:
+        return AlwaysTrue()
+    zone = "+00:00" if str(schema.find_type(time)) == "timestamptz" else ""
+    low, high = (at and f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}{zone}" for at in (start, end))
+    after = GreaterThanOrEqual(term=time, value=low) if low else AlwaysTrue()
+    return And(after, LessThan(term=time, value=high)) if high else after
 
 
 def comparable(bounds: tuple[Any, Any] | None) -> tuple[Any, Any] | None:

@@ -21,6 +21,8 @@ from millrace.messages.envelope import Message, Moment
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from millrace.aws.objects import RangedObject
+
 FIELDS: Mapping[str, str] = {one.name: one.place for one in record.FIELDS if one.column == "cell"}
 """The columns of a file that have a field of the line each. Null if the line has no such field."""
 OBJECTS = tuple(one.name for one in record.FIELDS if one.column == "object")
@@ -129,17 +131,17 @@ def write_file(path: Path, parts: Iterator[pa.Table]) -> None:
             writer.write_table(part)
 
 
-def read_file(file: str) -> Iterator[str]:
-    """The lines of the file at this path."""
+def read_file(file: str | RangedObject) -> Iterator[str]:
+    """The lines of the file."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+    with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=True) as parquet:
         for batch in parquet.iter_batches(columns=["line"]):
             yield from batch.column("line").to_pylist()
 
 
-def lines_with_id(file: str, wanted: str) -> list[str]:
-    """The lines with this id in the file at this path."""
+def lines_with_id(file: RangedObject, wanted: str) -> list[str]:
+    """The lines with this id in the file."""
     import pyarrow.parquet as pq
 
     found = pq.read_table(file, columns=["line"], filters=[("id", "=", wanted)], page_checksum_verification=True)

@@ -39,7 +39,8 @@ some four of S3's."""
 FILE_BYTES, FILE_OBJECTS = 256 * 2**20, 5_000
 """The most bytes of lines and the most objects of one file. It is written on the function's disk of 512 MB."""
 GROUP_BYTES = 32 * 2**20
-"""Lines that are in memory at the same time, and that are one row group."""
+"""Lines that are one row group, in the order of their event times: a reader of some minutes reads few of them. Those of
+a file are in memory at the same time."""
 KEPT = timedelta(hours=20)
 """Objects are deleted if their file was there for so long: until the next night, if it comes a little early."""
 
@@ -123,19 +124,23 @@ class _Night:
         self.read_bytes += sum(sizes.values())
 
     def _parts(self, folder: str, sizes: Mapping[str, int], rows: dict[str, int | None]) -> Iterator[pa.Table]:
-        """The rows of the objects, of some objects together. Their number by object is filled into `rows`.
+        """The rows of the objects in the order of their times. Their number by object is filled into `rows`.
 
         Objects that are no lines are left out."""
         import pyarrow as pa
 
+        taken = dict[str, pa.Table]()
         with ThreadPoolExecutor(AT_ONCE) as readers:
             for group in _portions(sizes, most_bytes=GROUP_BYTES):
                 bodies = readers.map(self._get, [folder + name for name in group])
                 tables = zip(group, map(absorbed.table_of, bodies), strict=True)
-                taken = {name: table for name, table in tables if table is not None}
-                rows.update({name: table.num_rows for name, table in taken.items()})
-                if taken:
-                    yield pa.concat_tables(taken.values())
+                taken |= {name: table for name, table in tables if table is not None}
+        rows.update({name: table.num_rows for name, table in taken.items()})
+        if taken:
+            whole = pa.concat_tables(taken.values()).sort_by("event_time")
+            taken.clear()
+            size = -(-whole.num_rows * GROUP_BYTES // max(GROUP_BYTES, sum(sizes.values())))
+            yield from (whole.slice(first, size) for first in range(0, whole.num_rows, size))
 
     def _delete(self, keys: list[str]) -> None:
         delete_keys(self.client, self.bucket, keys)

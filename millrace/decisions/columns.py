@@ -16,7 +16,7 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,12 +28,12 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from millrace.aws.objects import RangedObject
 from millrace.contract.kinds import FLOATS, INTEGERS, Kind, arrow_type, parse_cell
 from millrace.decisions import absorbed, record, scored
 from millrace.decisions.record import Decision, canonical
 from millrace.decisions.scored import ScoredDay
 from millrace.decisions.store import (
-    absorbed_file,
     bodies_of,
     days_by_drop,
     delivered_file,
@@ -121,16 +121,18 @@ def read_parts(
     shape: ColumnShape,
     most_scored: int = scored.MOST_ROWS,
     wanted: Callable[[pa.Table], pa.Array] | None = None,
+    within: tuple[datetime, datetime] | None = None,
 ) -> Iterator[pa.Table]:
     """The decisions in the lake with an event time on one of the days (UTC), a part at a time, in any order. An id may
     come in several parts: `newest` says which decision counts. `client` is boto3's S3 client.
 
-    Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out."""
-    reader, stored = _Reader(shape), stored_objects(client, bucket, workload, days)
+    Of a scored file the rows are read that `wanted` chooses, else about `most_scored`: with 0 the file is left out.
+    Others before or behind the times `within` may be left out: most of a file is then not read."""
+    reader, stored = _Reader(shape, within), stored_objects(client, bucket, workload, days)
     yield from reader.of_bodies(bodies_of(client, bucket, stored.lines))
     for key in map(absorbed.file_of, stored.absorbed):
-        with absorbed_file(client, bucket, key) as path:
-            yield from reader.of_file(path)
+        with RangedObject(client, bucket, key) as file:
+            yield from reader.of_file(file)
     names = stored.scored if most_scored else ()
     references = dict(zip(names, bodies_of(client, bucket, names), strict=True))
     for drop, about in days_by_drop(references).items():
@@ -141,9 +143,10 @@ def read_parts(
 class _Reader:
     """Reads decisions, a part at a time. `unreadable` counts as in `StoredTable`."""
 
-    def __init__(self, shape: ColumnShape) -> None:
+    def __init__(self, shape: ColumnShape, within: tuple[datetime, datetime] | None = None) -> None:
         self.shape = shape
         self.unreadable = 0
+        self._within = within and (record.iso(within[0]), record.iso(within[1]))
 
     def of_bodies(self, bodies: Iterable[bytes]) -> Iterator[pa.Table]:
         """The decisions of the lines of objects."""
@@ -162,12 +165,27 @@ class _Reader:
             yield from self._of_portion(bodies[:middle])
             yield from self._of_portion(bodies[middle:])
 
-    def of_file(self, path: Path | str) -> Iterator[pa.Table]:
+    def of_file(self, path: Path | RangedObject) -> Iterator[pa.Table]:
         """The decisions of a file of absorbed lines, of which only unusual ones are read whole."""
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=True) as file:
             for group in range(file.num_row_groups):
-                rows = file.read_row_group(group, columns=READ)
-                yield from self._of_rows(rows, partial(file.read_row_group, group, columns=["line"]))
+                if self._may_have(file.metadata.row_group(group)):
+                    rows = file.read_row_group(group, columns=READ)
+                    yield from self._of_rows(rows, partial(file.read_row_group, group, columns=["line"]))
+
+    def _may_have(self, group: pq.RowGroupMetaData) -> bool:
+        """Whether a decision of the group may be asked for, by its footer. Only usual lines have comparable times."""
+        columns = {group.column(place).path_in_schema: group.column(place) for place in range(group.num_columns)}
+        at, keys = (columns[name].statistics for name in ("event_time", "key"))
+        if self._within is None or not (at and at.has_min_max and keys and keys.has_null_count) or keys.null_count:
+            return True
+        return bool(at.min <= self._within[1] and at.max >= self._within[0])
+
+    def _asked(self, rows: pa.Table) -> pa.ChunkedArray:
+        """Which rows may be asked for."""
+        times, (low, high) = rows.column("event_time"), self._within or ("", "~")
+        inside = pc.and_(pc.greater_equal(times, low), pc.less_equal(times, high))
+        return pc.or_(inside, pc.is_null(rows.column("key")))
 
     def of_scored(
         self, file: str | None, days: Mapping[date, ScoredDay], workload: str, drop: str, **which: Any
@@ -182,6 +200,8 @@ class _Reader:
 
     def _of_rows(self, rows: pa.Table, lines: Callable[[], pa.Table]) -> Iterator[pa.Table]:
         """`lines` gives the same rows with their `line`."""
+        asked = self._asked(rows)
+        rows = rows.filter(asked)
         is_usual_N = _is_usual(rows)
         part = _parse(rows.filter(pa.array(is_usual_N)), self.shape)
         if part is None:
@@ -189,7 +209,7 @@ class _Reader:
         else:
             yield part
         if not is_usual_N.all():
-            yield self._of_lines(lines().column("line").filter(pa.array(~is_usual_N)).to_pylist())
+            yield self._of_lines(lines().column("line").filter(asked).filter(pa.array(~is_usual_N)).to_pylist())
 
     def _of_lines(self, lines: Iterable[str | bytes]) -> pa.Table:
         found = read_lines(lines)

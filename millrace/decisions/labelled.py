@@ -10,7 +10,7 @@ Of an id that came with several rows each row counts that has a label; in `store
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from millrace.artefact.batch import ROW
 from millrace.contract.schema import PREDICTION_ID, Table
 from millrace.decisions.columns import OUTPUT, ColumnShape, newest
 from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
-from millrace.timestamps import MICROSECOND
+from millrace.timestamps import EPOCH, MICROSECOND
 
 if TYPE_CHECKING:
     from millrace.decisions.outcome_columns import Places
@@ -88,6 +88,14 @@ class LabelledDecisions:
         numbers = pc.replace_substring_regex(self._ids, "^.*-", "")
         numbers = numbers.filter(pc.match_substring_regex(numbers, "^[0-9]{1,18}$"))
         return pc.or_(by_key, pc.is_in(rows[ROW], value_set=numbers.cast(pa.int64())))
+
+    @property
+    def within(self) -> tuple[datetime, datetime] | None:
+        """The first and the last time of a decision that one of the labels is about; None if they say none."""
+        if not (self._is_dated and len(self._seconds)):
+            return None
+        first, last = (EPOCH + timedelta(seconds=int(self._seconds[at])) for at in (0, -1))
+        return first, last + timedelta(seconds=1) - MICROSECOND
 
     def known(self) -> pa.Table:
         """The decisions that may have one of the labels, each id once. `place` is the place for `inputs`."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from millrace.aws.objects import download, folders_below, read_object
+from millrace.aws.objects import RangedObject, download, folders_below, read_object
 from millrace.decisions import absorbed, scored
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, from_line, prefix, to_line
@@ -146,7 +146,7 @@ def find_answered(client: Any, bucket: str, workload: str, wanted: str, days: It
         lines: list[tuple[str, str | bytes]]
         lines = [(key, line) for key, body in bodies if marked in body for line in body.splitlines() if marked in line]
         for key in map(absorbed.file_of, stored.absorbed):
-            with absorbed_file(client, bucket, key) as file:
+            with RangedObject(client, bucket, key) as file:
                 lines += [(key, line) for line in absorbed.lines_with_id(file, wanted)]
         found = [LocatedDecision(uri=f"s3://{bucket}/{key}", decision=from_line(line)) for key, line in lines]
         if found:
@@ -263,20 +263,11 @@ def delivered_file(client: Any, bucket: str, workload: str, drop: str) -> Iterat
         yield str(path)
 
 
-@contextmanager
-def absorbed_file(client: Any, bucket: str, key: str) -> Iterator[str]:
-    """The path of the file of absorbed lines with this key, for as long as the block runs."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "absorbed.parquet")
-        download(client, f"s3://{bucket}/{key}", path)
-        yield str(path)
-
-
 def _lines_by_object(client: Any, bucket: str, stored: StoredObjects) -> Iterator[tuple[str, Iterable[str | bytes]]]:
     """The key of each object that has lines, with its lines. They must be read before the next object."""
     yield from zip(stored.lines, map(bytes.splitlines, bodies_of(client, bucket, stored.lines)), strict=True)
     for key in map(absorbed.file_of, stored.absorbed):
-        with absorbed_file(client, bucket, key) as file:
+        with RangedObject(client, bucket, key) as file:
             yield key, absorbed.read_file(file)
 
 

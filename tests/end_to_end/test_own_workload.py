@@ -216,7 +216,12 @@ def _reports(own: Own) -> list[dict[str, Any]]:
 
 
 def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten labels a day of one window, and far fewer windows than a bound of the history needs."""
+    """Ten labels a day of one window, and far fewer windows than a bound of the history needs. The training joins them
+    a portion a call."""
+    functions, name = own.cloud.client("lambda"), NAMES.function("snapshot")
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    few = {"Variables": variables | {"MILLRACE_PORTION_ROWS": "200"}}
+    functions.update_function_configuration(FunctionName=name, Environment=few)
     monkeypatch.setenv("AWS_ENDPOINT_URL", own.cloud.endpoint_url)
     monkeypatch.setenv(SECRET_VARIABLE, own.cloud.secret)
     (report,) = _reports(own)
@@ -245,7 +250,14 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     assert (guarded["accepted"], guarded["trigger"]) == (True, "alarm"), guarded["sentence"]
     assert guarded["evidence"]["drifted_labels"] == len(swapped), "the drift began with this window"
     [*_, trained] = own.outputs("train")
-    assert trained["snapshot"]["answer"]["joined"] == LIVE + len(swapped), "late labels become training rows"
+    pinned = trained["snapshot"]["answer"]
+    assert (pinned["joined"], pinned["rows"]) == (LIVE + len(swapped), KNOWN + LIVE + len(swapped)), (
+        "labels become rows"
+    )
+    run = f"{NAMES.machine_arn('train').replace(':stateMachine:', ':execution:')}:{pinned['run']}"
+    events = own.cloud.client("stepfunctions").get_execution_history(executionArn=run)["events"]
+    calls = [one for one in events if one.get("stateEnteredEventDetails", {}).get("name") == "Snapshot"]
+    assert len(calls) == -(-(LIVE + len(swapped)) // 200)
 
 
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")

@@ -18,7 +18,7 @@ from moto import mock_aws
 from millrace.decisions import absorption
 from millrace.decisions.absorbed import file_of, read_file, table_of
 from millrace.decisions.absorption import FEWEST, KEPT, Absorption, absorb
-from millrace.decisions.columns import ColumnShape, of_decisions, read_folder
+from millrace.decisions.columns import ColumnShape, of_decisions, read_folder, read_parts
 from millrace.decisions.record import Decision, object_key, prefix, to_line
 from millrace.decisions.store import (
     StoredObjects,
@@ -362,3 +362,32 @@ def test_readers_find_each_line_once_whatever_happens(tmp_path: Path, steps: lis
         lake.check(tmp_path)
         left = [key for key in lake.listed() if key.endswith(".jsonl")]
         assert len(left) < FEWEST or not lake.stored.absorbed
+
+
+def test_a_reader_of_some_minutes_reads_their_part_of_a_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The times of the objects overlap, and a line was not written by `to_line`: only its parser knows its time."""
+    times = [NOON + timedelta(minutes=7 * number % 60) for number in range(60)]
+    every = [replace(FIRST, id=f"m{number}", event_time=at) for number, at in enumerate(times)]
+    for number in range(FEWEST):
+        lake.put(f"{number}", *every[number::FEWEST])
+    size = sum(len(lake.read(key)) for key in lake.lines)
+    foreign = to_line(replace(FIRST, id="foreign")).replace('"millrace":{', '"millrace": {').encode()
+    lake.client.put_object(Bucket=BUCKET, Key=f"{prefix(WORKLOAD, DAYS[0])}foreign.jsonl", Body=foreign)
+    monkeypatch.setattr(absorption, "GROUP_BYTES", size // 10)
+    assert lake.night().files == 1
+    shape, asked = ColumnShape(cells={}, answer=()), list[str]()
+    lake.client.meta.events.register(
+        "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params.get("Range", "")), unique_id="own"
+    )
+
+    def read(**within: Any) -> tuple[set[str], int]:
+        asked.clear()
+        found = read_parts(lake.client, BUCKET, WORKLOAD, DAYS, shape=shape, **within)
+        return {name for part in found for name in part.column("id").to_pylist()}, len(asked)
+
+    whole, calls = read()
+    low, high = NOON + timedelta(minutes=20), NOON + timedelta(minutes=24)
+    few, fewer = read(within=(low, high))
+    assert whole == {one.id for one in every} | {"foreign"}
+    assert few == {one.id for one in every if low <= one.event_time <= high} | {"foreign"}
+    assert fewer <= calls - 7, "of ten row groups"
