@@ -13,9 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 import boto3
-from aws_lambda_powertools.metrics import MetricUnit
 
-from millrace.aws.metrics import publish
 from millrace.contract.load import load_contract
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
@@ -25,7 +23,6 @@ from millrace.functions.room import Room
 from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.messages.upkeep import Absorption, KeptUp, Upkeep
 from millrace.names import TABLES
-from millrace.operations.alarms import DECISIONS_A_DAY, JOINED_A_DAY
 from millrace.settings.environment import Environment
 
 ROOM = Room(Environment.parse(), __name__)
@@ -46,8 +43,6 @@ def handler(call: StepInput[ExecutionInput]) -> Upkeep:
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=as_of), failures) or Absorption()
     has_more = any(one.compacted for one in tables) or (absorbed.waiting_bytes > 0 and absorbed.files > 0)
     done = Upkeep(tables=tables, decisions=absorbed, has_more=has_more)
-    if done.decisions.most_a_day > JOINED_A_DAY:
-        publish({DECISIONS_A_DAY: done.decisions.most_a_day}, unit=MetricUnit.Count, Workload=workload)
     ROOM.logger.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]

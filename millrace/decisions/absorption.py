@@ -49,22 +49,14 @@ def absorb(client: Any, bucket: str, workload: str, *, as_of: datetime) -> Absor
     """Absorb the lines of the days before `as_of`, the oldest first, and delete those that have been absorbed for long.
 
     `client` is boto3's S3 client."""
-    night, most = _Night(client=client, bucket=bucket, as_of=as_of), 0
+    night = _Night(client=client, bucket=bucket, as_of=as_of)
     listed = entries_below(client, bucket, f"{workload}/decisions/date=")
     for day, entries in groupby(listed, key=lambda entry: day_of(entry["Key"])):
         folder = prefix(workload, day)
         sizes = {entry["Key"].removeprefix(folder): entry["Size"] for entry in entries}
-        before = night.rows
         if day < as_of.date():
             night.keep_up(folder, sizes)
-        most = max(most, night.rows - before)
-    return Absorption(
-        files=night.files,
-        rows=night.rows,
-        deleted=night.deleted,
-        waiting_bytes=night.waiting_bytes,
-        most_a_day=most,
-    )
+    return Absorption(files=night.files, rows=night.rows, deleted=night.deleted, waiting_bytes=night.waiting_bytes)
 
 
 @dataclass(kw_only=True)

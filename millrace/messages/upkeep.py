@@ -26,8 +26,6 @@ class Absorption(Message):
     """Objects with lines that a file has had since an earlier night."""
     waiting_bytes: int = 0
     """Bytes of lines that are left for the next call."""
-    most_a_day: int = 0
-    """The most lines of one day."""
 
 
 class Upkeep(Message):

@@ -39,9 +39,6 @@ AUDIT_AGE = "AuditAge"
 """The metric for how long a record has been in the audit table without a link of the chain, in milliseconds."""
 WAITING_REVIEWS, REVIEW_AGE = "WaitingReviews", "ReviewAge"
 """The metrics of the sweep: how many decisions wait for a person, and how long the oldest does ÷ its bound."""
-DECISIONS_A_DAY, JOINED_A_DAY = "DecisionsADay", 285_000
-"""The metric of the upkeep: how many lines of decisions a day had; and how many a training a week joins, if each gets a
-label: two million are measured (`tests/millrace/datasets/test_label_change.py`). Fewer are not published."""
 REFUSED_DROPS, REFUSED_SHARE, REFUSED_ROWS = "RefusedDrops", "RefusedShare", "RefusedRows"
 """The metrics of validation: drops without a good row, the refused share of a run's rows ÷ its bound, and refused rows,
 also by the dimension `Reason`. A run without a refused row publishes none, since each costs by the month."""
@@ -209,13 +206,6 @@ ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
         statistic="Sum",
         periods=12,
         needed=2,
-    ),
-    "many-decisions": own_alarm(
-        DECISIONS_A_DAY,
-        "look",
-        "a day had more decisions than a training a week joins, if each of them gets a label",
-        threshold=JOINED_A_DAY,
-        period_s=86400,
     ),
 }
 """The alarms of each workload, by their names as `WorkloadNames.alarm` takes them."""

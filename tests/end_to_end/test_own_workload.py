@@ -254,10 +254,10 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     assert (pinned["joined"], pinned["rows"]) == (LIVE + len(swapped), KNOWN + LIVE + len(swapped)), (
         "labels become rows"
     )
-    run = f"{NAMES.machine_arn('train').replace(':stateMachine:', ':execution:')}:{pinned['run']}"
+    [run] = [one["executionArn"] for one in own.executions("market", "train") if one["name"] == pinned["run"]]
     events = own.cloud.client("stepfunctions").get_execution_history(executionArn=run)["events"]
-    calls = [one for one in events if one.get("stateEnteredEventDetails", {}).get("name") == "Snapshot"]
-    assert len(calls) == -(-(LIVE + len(swapped)) // 200)
+    entered = [one.get("stateEnteredEventDetails", {}).get("name") for one in events]
+    assert entered.count("Snapshot") == -(-(LIVE + len(swapped)) // 200)
 
 
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")

@@ -16,7 +16,6 @@ from millrace.datasets.tables import Lake
 from millrace.decisions import absorption
 from millrace.decisions.record import object_key, to_line
 from millrace.errors import SnapshotError
-from millrace.operations.alarms import ALARMS
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import month, parquet
 from tests.millrace.decisions.test_record import DECISION
@@ -44,17 +43,18 @@ def test_a_night_leaves_the_rows_and_little_else(
     found = lake.find("rows")
     before = found.scan().to_arrow()
     handler = load("upkeep")
-    rows, labels = (first := handler(night))["tables"]
+    rows, labels = (first := handler(called(timedelta(days=6))))["tables"]
     assert (rows["table"], labels["table"]) == ("electricity_rows", "electricity_labels")
-    assert (rows["compacted"], rows["expired"], rows["deleted"]) == (3, 2, 0), "the files are younger than three days"
+    assert (rows["compacted"], rows["expired"], rows["deleted"]) == (3, 0, 0), "no snapshot is a week old"
     assert (labels["compacted"], labels["expired"], labels["deleted"]) == (0, 0, 0), "no label has come"
     found = lake.find("rows")
-    assert (len(list(found.scan().plan_files())), len(found.metadata.snapshots)) == (1, 2)
+    assert (len(list(found.scan().plan_files())), len(found.metadata.snapshots)) == (1, 4)
     assert found.scan().to_arrow().sort_by("timestamp").equals(before.sort_by("timestamp"))
     again = ingest.run("training", "again.parquet", bodies["5.parquet"])
     assert again["duplicate"], "the same bytes are known"
     second = handler(night)
-    assert [second["tables"][0][what] for what in ("compacted", "deleted")] == [0, 0]
+    found = [second["tables"][0][what] for what in ("compacted", "expired", "deleted")]
+    assert found == [0, 4, 0], "the files are younger than three days"
     assert (first["has_more"], second["has_more"]) == (True, False)
 
 
@@ -63,35 +63,8 @@ def test_a_night_absorbs_the_lines_of_the_days_before(load: Any, ingest: Any, ni
     for number in range(absorption.FEWEST):
         key = object_key("electricity", DECISION.event_time.date(), [str(number)])
         ingest.s3.put_object(Bucket=bucket, Key=key, Body=to_line(DECISION).encode() + b"\n")
-    assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0, "most_a_day": 4}
+    assert handler(night)["decisions"] == {"files": 1, "rows": 4, "deleted": 0, "waiting_bytes": 0}
     assert handler(called(timedelta(days=9)))["decisions"]["deleted"] == 4
-
-
-def the_metric_of(alarm: str, names: Any, capsys: pytest.CaptureFixture[str]) -> list[float]:
-    """The values of the one metric that was published, which is the one that the alarm watches."""
-    (metric,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
-    (watched,) = ALARMS[alarm].metrics(names)
-    (declared,) = metric["_aws"]["CloudWatchMetrics"]
-    assert (declared["Namespace"], declared["Dimensions"]) == (watched.namespace, [[*watched.dimensions]])
-    assert {name: metric[name] for name in watched.dimensions} == watched.dimensions
-    return list(metric[watched.name])
-
-
-@pytest.mark.parametrize(("most", "is_told"), [(7, True), (8, False)])
-def test_more_decisions_a_day_than_a_training_joins_are_the_metric_that_the_alarm_watches(
-    load: Any, ingest: Any, night: dict[str, Any], monkeypatch: Any, capsys: Any, most: int, is_told: bool
-) -> None:
-    """The most of one day, not of the night."""
-    handler = load("upkeep")
-    monkeypatch.setattr(sys.modules["millrace.functions.upkeep.handler"], "JOINED_A_DAY", most)
-    for number, day in product(range(absorption.FEWEST), range(2)):
-        lines = [to_line(DECISION)] * (1 + day)
-        key = object_key("electricity", DECISION.event_time.date() - timedelta(days=day), [str(number)])
-        body = "".join(f"{line}\n" for line in lines).encode()
-        ingest.s3.put_object(Bucket=ingest.names.platform.bucket("lake"), Key=key, Body=body)
-    assert handler(night)["decisions"]["rows"] == 12
-    assert not is_told or the_metric_of("many-decisions", ingest.names, capsys) == [8]
-    assert "_aws" not in capsys.readouterr().out
 
 
 def test_calls_go_on_until_no_line_is_left(
@@ -107,15 +80,6 @@ def test_calls_go_on_until_no_line_is_left(
     monkeypatch.setattr(absorption, "MOST_BYTES", absorption.FEWEST * len(line))
     done = [handler(night) for _ in range(3)]
     assert [(one["decisions"]["files"], one["has_more"]) for one in done] == [(1, True), (1, True), (1, False)]
-
-
-def test_what_is_not_a_week_old_stays(
-    ingest: Any, load: Any, lake: Lake, sample: pa.Table, night: dict[str, Any]
-) -> None:
-    for number in (5, 6):
-        ingest.run("training", f"{number}.parquet", parquet(month(sample, 1996, number)))
-    assert load("upkeep")(called(timedelta(days=6)))["tables"][0]["expired"] == 0
-    assert load("upkeep")(night)["tables"][0]["expired"] == 1, "not the current one"
 
 
 def test_a_step_that_fails_holds_up_no_other(

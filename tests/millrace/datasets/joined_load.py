@@ -37,6 +37,7 @@ from millrace.decisions.record import canonical, prefix, to_line
 from millrace.decisions.scored import delivered_key, reference_key, rows_by_day
 from millrace.functions.validation import labels
 from millrace.messages.ingest import ParsedDrop
+from millrace.messages.train import JoinedLabels
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
@@ -181,7 +182,9 @@ def main() -> None:
     if sys.argv[2] == "judge":
         said = judge(lake)
     else:
-        joined = join_labels(lake, boto3.client("s3"), SPEC, run="r")
+        joined: JoinedLabels | None = None
+        while joined is None or joined.has_more:
+            joined = join_labels(lake, boto3.client("s3"), SPEC, run="r", before=joined)
         pin(lake, "r")
         said = {"rows": joined.rows, "unmatched": joined.unmatched}
     used = resource.getrusage(resource.RUSAGE_SELF)

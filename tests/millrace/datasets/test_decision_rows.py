@@ -116,16 +116,6 @@ def test_labels_of_a_scored_file_are_rows_as_they_were_scored(lake: Lake, cloud:
     assert rows(lake).drop_columns(BESIDE).cast(inputs(49).schema).equals(inputs(49))
 
 
-def test_the_first_decision_counts(lake: Lake, cloud: Any) -> None:
-    """Both copies of a day were scored: the one that was answered first is the one that was acted on."""
-    (row,) = SAMPLE.slice(0, 1).to_pylist()
-    later, first = decision(row, name="b", minute=5, vicprice=0.9), decision(row, name="a", minute=1, vicprice=0.1)
-    keep(cloud, lake, [later, first])
-    label(lake, 0, 1)
-    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
-    assert rows(lake)["vicprice"].to_pylist() == [0.1]
-
-
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit", "dies behind it"])
 def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     moment: str, lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
@@ -163,14 +153,6 @@ def test_a_label_that_is_withdrawn_meanwhile_brings_no_row(
     assert join_all(lake, s3, PREDICTION_SPEC, run="r2") == (0, 0, 0)
     assert rows(lake).num_rows == 47
     assert gone["timestamp"][0].as_py() not in rows(lake)["timestamp"].to_pylist()
-
-
-def test_a_prediction_id_outranks_the_key(lake: Lake, cloud: Any) -> None:
-    (row,) = SAMPLE.slice(0, 1).to_pylist()
-    keep(cloud, lake, [decision(row, name="a", vicprice=0.1), decision(row, name="b", minute=5, vicprice=0.9)])
-    label(lake, 0, 1, ["b"])
-    join_all(lake, cloud.client("s3"), PREDICTION_SPEC, run="r")
-    assert rows(lake)["vicprice"].to_pylist() == [0.9]
 
 
 def test_a_row_that_the_contract_refuses_does_not_come_in(lake: Lake, cloud: Any) -> None:

@@ -257,11 +257,6 @@ def test_a_file_that_left_lately_stays(lake: Lake, cloud: Any) -> None:
     assert not [uri for uri in stored(lake, cloud) if "/data/" in uri], "withdrawn rows are nowhere"
 
 
-def test_nothing_is_done_where_there_is_no_table(lake: Lake, cloud: Any) -> None:
-    assert expire(lake, "rows", before=now()) == compact(lake, "rows") == 0
-    assert delete_unreachable(lake, cloud.client("s3"), "rows", before=now()) == 0
-
-
 def test_the_file_says_what_a_snapshot_says(lake: Lake) -> None:
     strange = 's3://landing/naïve "x"\n.csv?versionId=1'
     entry = JournalEntry(
