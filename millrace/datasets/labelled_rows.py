@@ -38,7 +38,7 @@ SPREAD = 1 << 32
 """Keys that are no times have a place below this, by a hash of theirs."""
 SECOND = 1_000_000
 """Microseconds."""
-PORTION_ROWS = 500_000
+PORTION_ROWS = 1_000_000
 """About how many keys of a table are held in memory at a time."""
 
 

@@ -31,8 +31,8 @@ FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not
 
 
 MOST_PORTIONS = 1_000
-"""The most portions in which labels are joined, and so the most calls of `snapshot` in a run. Above 500 million labels
-a portion has more of them."""
+"""The most portions in which labels are joined, and so the most calls of `snapshot` in a run. Above a thousand million
+labels a portion has more of them."""
 
 
 class ExternalFiles(Message):

@@ -20,7 +20,7 @@ class SnapshotSettings(Environment):
 
     code_digest: str
     """SHA-256 of the training container's image. If the image is not built, the digest of its sources."""
-    portion_rows: int = 500_000
+    portion_rows: int = 1_000_000
     """About so many. Memory and time of a call grow by them."""
 
 

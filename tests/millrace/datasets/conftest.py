@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,12 @@ def names(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> WorkloadNames:
 @pytest.fixture
 def lake(names: WorkloadNames) -> Lake:
     return Lake(names, load_contract(WORKLOAD))
+
+
+@pytest.fixture
+def pair(lake: Lake, cloud: Cloud) -> tuple[Lake, Lake]:
+    """Two lakes that nothing has come into."""
+    platform = replace(lake.names.platform, stage=f"t{uuid.uuid4().hex[:8]}")
+    other = Lake(WorkloadNames(platform=platform, workload=lake.names.workload), lake.contract)
+    make_places(cloud, platform)
+    return lake, other

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,6 @@ from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 from tests import builders
-from tests.millrace.datasets.conftest import make_places
 from tests.millrace.datasets.joined_load import put_scored
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -276,15 +274,15 @@ class Killed(BaseException):
 )
 @pytest.mark.parametrize("way", ["by time", "by hash"])
 def test_labels_in_any_portions_and_killed_anywhere_make_the_rows_of_one_piece(
-    seed: int, way: str, lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+    seed: int, way: str, pair: tuple[Lake, Lake], cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decisions come twice, labels are corrected, name a decision, another one or none, and some have no decision."""
-    chance, some, whole = random.Random(seed), SAMPLE.slice(0, 96).to_pylist(), another(lake, cloud)
+    chance, some, (lake, whole) = random.Random(seed), SAMPLE.slice(0, 96).to_pylist(), pair
     asked = [row for row in some if chance.random() < 0.8]
     decided = [decision(row, name=f"p-{at}", minute=at, vicprice=at / 1000) for at, row in enumerate(asked * 2)]
     starts = [(chance.randrange(64), chance.randrange(1, 32)) for _ in range(5)]
     ids = [[chance.choice([None, None, f"p-{chance.randrange(150)}"]) for _ in range(count)] for _, count in starts]
-    for each in (lake, whole):
+    for each in pair:
         keep(cloud, each, decided)
         for (first, count), named in zip(starts, ids, strict=True):
             label(each, first, count, named)
@@ -310,27 +308,15 @@ def test_labels_in_any_portions_and_killed_anywhere_make_the_rows_of_one_piece(
             joined = join_labels(lake, s3, PREDICTION_SPEC, run="r", before=before, portion_rows=portion_rows)
     assert (joined.rows, joined.unmatched, joined.refused) == expected
     assert rows(lake).equals(rows(whole))
-    assert joined.done == len(joined.cuts) + 1 > 1
-    assert joined.time == ("timestamp" if way == "by time" else "")
+    assert (joined.done, joined.time) == (len(joined.cuts) + 1, "timestamp" if way == "by time" else "")
 
 
-def another(lake: Lake, cloud: Any) -> Lake:
-    """A lake of another stage."""
-    platform = replace(lake.names.platform, stage=f"{lake.names.platform.stage}b")
-    make_places(cloud, platform)
-    return Lake(replace(lake.names, platform=platform), lake.contract)
-
-
-@pytest.mark.parametrize("way", ["by time", "by hash"])
-def test_portions_are_alike_and_each_row_is_in_one(lake: Lake, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a hash of the keys where too many rows are about one time: all keys are multiples of 4 as numbers."""
+def test_portions_are_alike_though_all_keys_are_whole_seconds(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More rows than a portion has are about one time. As numbers all keys are multiples of 4."""
+    monkeypatch.setattr(labelled_rows, "SECOND", 10**15)
     label(lake, 0, 192)
-    if way == "by hash":
-        monkeypatch.setattr(labelled_rows, "SECOND", 10**15)
     labels = lake.open("labels")
     portions = labelled_rows.Portions.of(labels, ("timestamp",), "timestamp", rows=48)
-    assert portions.time == ("timestamp" if way == "by time" else "")
-    parts = [portions.read(labels, ["timestamp"], number) for number in range(len(portions))]
-    assert sorted(at for part in parts for at in part["timestamp"].to_pylist()) == inputs(192)["timestamp"].to_pylist()
-    assert len(parts) == 4
-    assert all(30 < part.num_rows < 70 for part in parts)
+    sizes = [portions.read(labels, ["timestamp"], number).num_rows for number in range(len(portions))]
+    assert (len(sizes), sum(sizes)) == (4, 192)
+    assert min(sizes) > 30

@@ -19,7 +19,7 @@ import pytest
 
 from millrace.aws.objects import download
 from millrace.contract.schema import parsed_schema
-from millrace.datasets import compaction, decision_rows, labelled_rows, labels, new_rows, read
+from millrace.datasets import compaction, decision_rows, labelled_rows, read
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
 from millrace.datasets.expiry import delete_unreachable, expire
 from millrace.datasets.journal import Journal
@@ -158,26 +158,6 @@ def test_a_correction_that_the_model_has_chosen_is_learnt_and_judges_no_model(
     drop_labels(lake, tmp_path, "again", [OLD], day=4)
     drop_labels(lake, tmp_path, "june", [NEW], day=5)
     assert counted(lake) == [NEW], "any other correction counts"
-
-
-def test_without_the_order_of_arrival_the_last_ingested_would_count(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control."""
-    drop_labels(lake, tmp_path, "later", [NEW], day=2)
-    drop_labels(lake, tmp_path, "earlier", [OLD], day=1)
-    assert (stored(lake), counted(lake)) == ([OLD, NEW], [NEW])
-    monkeypatch.setattr(labels, "arrivals", lambda found: np.arange(found.num_rows)[::-1])
-    assert counted(lake) == [OLD]
-
-
-def test_by_the_key_alone_a_correction_would_be_a_duplicate(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The negative control: so it was before."""
-    drop_labels(lake, tmp_path, "a", [OLD], day=1)
-    monkeypatch.setattr(new_rows, "value_columns", lambda _: ())
-    assert drop_labels(lake, tmp_path, "b", [NEW], day=2) == (0, 1)
 
 
 def test_a_label_that_says_the_same_again_is_a_duplicate(lake: Lake, tmp_path: Path) -> None:

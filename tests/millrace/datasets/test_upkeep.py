@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -27,8 +26,6 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
 from millrace.datasets.withdrawal import withdraw
 from millrace.errors import SnapshotError
-from millrace.names import WorkloadNames
-from tests.millrace.datasets.conftest import make_places
 from tests.millrace.datasets.test_commits import committed, rows, source
 
 AT_ONCE = timedelta(0)
@@ -53,21 +50,6 @@ def stored(lake: Lake, cloud: Any) -> set[str]:
     bucket, folder = lake.names.platform.bucket("lake"), f"electricity/iceberg/{lake.names.table('rows')}/"
     listed = cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
     return {f"s3://{bucket}/{entry['Key']}" for page in listed for entry in page.get("Contents", [])}
-
-
-def test_the_same_bytes_are_known_after_their_snapshot_has_expired(lake: Lake) -> None:
-    fill(lake, 4)
-    told = commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet"))
-    before = [(entry.snapshot_id, entry.place, entry.digest, entry.rows_added) for entry in Journal.of(table(lake))]
-    assert expire(lake, "rows", before=now()) == 4
-    assert len(table(lake).metadata.snapshots) == 1
-    after = [(entry.snapshot_id, entry.place, entry.digest, entry.rows_added) for entry in Journal.of(table(lake))]
-    assert after == before
-    assert commit(lake, "rows", rows(0, 4), source("again.parquet", "0.parquet")) == told
-    assert commit(lake, "rows", rows(4, 4), source("1.parquet")).rows_added == 4, "a retry is told what it did"
-    other = commit(lake, "rows", rows(8, 4), source("other.parquet", "2.parquet"))
-    assert (other.rows_added, other.duplicate_of) == (0, "s3://landing/2.parquet?versionId=1")
-    assert committed(lake).num_rows == 16
 
 
 def test_without_the_file_the_same_bytes_would_come_in_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,15 +267,6 @@ def test_an_expired_snapshot_is_found_by_a_key_of_any_kind() -> None:
     for key in (odd, "electricity/a.csv", "none"):
         assert expired.about(key) == [entry for entry in entries if key in entry.concerns]
     assert [entry.place for entry in expired.about(odd)] == [0, 2]
-
-
-@pytest.fixture
-def pair(lake: Lake, cloud: Cloud) -> tuple[Lake, Lake]:
-    """Two lakes that nothing has come into; the second one is kept up."""
-    platform = replace(lake.names.platform, stage=f"t{uuid.uuid4().hex[:8]}")
-    other = Lake(WorkloadNames(platform=platform, workload=lake.names.workload), lake.contract)
-    make_places(cloud, platform)
-    return lake, other
 
 
 def version(drawn: random.Random, number: int) -> tuple[Source, pa.Table]:

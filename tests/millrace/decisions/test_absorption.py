@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -366,28 +367,20 @@ def test_readers_find_each_line_once_whatever_happens(tmp_path: Path, steps: lis
 
 def test_a_reader_of_some_minutes_reads_their_part_of_a_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """The times of the objects overlap, and a line was not written by `to_line`: only its parser knows its time."""
-    times = [NOON + timedelta(minutes=7 * number % 60) for number in range(60)]
-    every = [replace(FIRST, id=f"m{number}", event_time=at) for number, at in enumerate(times)]
+    every = [replace(FIRST, id=f"m{at}", event_time=NOON + timedelta(minutes=at)) for at in range(60)]
     for number in range(FEWEST):
         lake.put(f"{number}", *every[number::FEWEST])
     size = sum(len(lake.read(key)) for key in lake.lines)
-    foreign = to_line(replace(FIRST, id="foreign")).replace('"millrace":{', '"millrace": {').encode()
-    lake.client.put_object(Bucket=BUCKET, Key=f"{prefix(WORKLOAD, DAYS[0])}foreign.jsonl", Body=foreign)
+    body = to_line(replace(FIRST, id="foreign")).replace('"millrace":{', '"millrace": {').encode()
+    lake.client.put_object(Bucket=BUCKET, Key=f"{prefix(WORKLOAD, DAYS[0])}foreign.jsonl", Body=body)
     monkeypatch.setattr(absorption, "GROUP_BYTES", size // 10)
     assert lake.night().files == 1
-    shape, asked = ColumnShape(cells={}, answer=()), list[str]()
-    lake.client.meta.events.register(
-        "provide-client-params.s3.GetObject", lambda params, **_: asked.append(params.get("Range", "")), unique_id="own"
-    )
-
-    def read(**within: Any) -> tuple[set[str], int]:
-        asked.clear()
-        found = read_parts(lake.client, BUCKET, WORKLOAD, DAYS, shape=shape, **within)
-        return {name for part in found for name in part.column("id").to_pylist()}, len(asked)
-
-    whole, calls = read()
-    low, high = NOON + timedelta(minutes=20), NOON + timedelta(minutes=24)
-    few, fewer = read(within=(low, high))
-    assert whole == {one.id for one in every} | {"foreign"}
-    assert few == {one.id for one in every if low <= one.event_time <= high} | {"foreign"}
-    assert fewer <= calls - 7, "of ten row groups"
+    shape, asked = ColumnShape(cells={}, answer=()), Counter[str]()
+    lake.client.meta.events.register("before-call.s3.GetObject", lambda **_: asked.update([within]))
+    found = dict[str, set[str]]()
+    for within, bounds in {"all": None, "few": (every[20].event_time, every[24].event_time)}.items():
+        parts = read_parts(lake.client, BUCKET, WORKLOAD, DAYS, shape=shape, within=bounds)
+        found[within] = {name for part in parts for name in part.column("id").to_pylist()}
+    assert found["all"] == {one.id for one in every} | {"foreign"}
+    assert found["few"] == {f"m{at}" for at in range(20, 25)} | {"foreign"}
+    assert asked["few"] <= asked["all"] - 7, "of ten row groups"
