@@ -33,8 +33,9 @@ from millrace.contract.load import load_contract
 from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, canonical, prefix, to_line
+from millrace.decisions.store import stored_days
 from millrace.features import catalogue as encoders
-from millrace.functions.plan_windows.inputs import Inputs, first_day
+from millrace.functions.plan_windows.inputs import Inputs
 from millrace.messages.monitor import MonitorRequest, WindowToJudge, read_report
 from millrace.monitoring.answers import held_answers
 from millrace.monitoring.baseline import build
@@ -152,7 +153,7 @@ def run(s3: Any, labels: pa.Table, baseline: bytes, name: str) -> Run:
     """Plan a run, fetch its inputs as SageMaker does, and judge it."""
     calls: list[str] = []
     s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name), unique_id=name)
-    first = first_day(s3, NAMES)
+    first = min(stored_days(s3, NAMES.platform.bucket("lake"), NAMES.workload))
     windows = plan(
         cursors=Cursors(input=START, error=START),
         first=first,
