@@ -13,6 +13,7 @@ from millrace.infra.machines.states import Definition, State
 from millrace.messages.envelope import Event
 from millrace.messages.events import DatasetCommitted, ModelRefused, ModelRegistered, TrainingRefused
 from millrace.messages.train import (
+    PAUSE_S,
     BudgetChecked,
     DatasetPinned,
     GatesJudged,
@@ -39,8 +40,6 @@ PULLED = Result(
 GATING = Result("gating", GatesJudged, "Judge the report by the workload's gates")
 REGISTRATION = Result("registration", VersionRegistered, "Check the chain of digests and make a model version of it")
 ASKER_POLLS_S = 60
-PAUSE_S = 10
-"""Seconds between two calls of `snapshot`."""
 REASON = path(TrainInput, "reason")
 
 

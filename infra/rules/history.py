@@ -13,9 +13,7 @@ from typing import Any
 
 import networkx
 
-from millrace.infra.machines.train import PAUSE_S
 from millrace.infra.rules.assembly import Finding, Machine, Stack, machines
-from millrace.messages.train import MOST_PORTIONS
 
 MOST = 25_000
 EVENTS = {"Task": 5, "Map": 5, "Parallel": 5}
@@ -24,9 +22,9 @@ OF_AN_ATTEMPT = 3
 """Events that each attempt of a Retry adds: scheduled, started, failed."""
 BOUNDED_S = {"describeEndpoint": 8 * 3600, "EndpointChangingError": 8 * 3600}
 """Seconds after which a loop on this call or error ends: MaximumExecutionTimeoutInSeconds of a deployment."""
-BOUNDED_STATES_S = {"Judge canary": 4 * 24 * 3600, "Labels left?": MOST_PORTIONS * PAUSE_S}
+BOUNDED_STATES_S = {"Judge canary": 4 * 24 * 3600, "Labels left?": 1_000 * 10}
 """Seconds after which a loop with this state ends: the most that `rollout.canary.limit_days` may be, and the pauses
-between the most portions of labels."""
+between the most portions of labels (MOST_PORTIONS, PAUSE_S of `millrace.messages.train`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,9 @@ FiniteOrNone = Annotated[float | None, AfterValidator(lambda it: it if it is not
 """A number; NaN and infinity become None, since JSON has neither."""
 
 
-MOST_PORTIONS = 1_000
-"""The most portions in which labels are joined, and so the most calls of `snapshot` in a run. Above a thousand million
-labels a portion has more of them."""
+MOST_PORTIONS, PAUSE_S = 1_000, 10
+"""The most portions in which labels are joined, and so the most calls of `snapshot` in a run; and the seconds between
+two of them. Above a thousand million labels a portion has more of them."""
 
 
 class ExternalFiles(Message):
