@@ -64,24 +64,18 @@ def join_labels(
     if labels is None or snapshot is None:
         return JoinedLabels()
     key, time = prediction_spec.key, prediction_spec.event_time
-    if before is None:
-        portions = Portions.of(labels, key, time, rows=portion_rows)
-        before = JoinedLabels(time=portions.time, cuts=portions.cuts)
-    portions = Portions(key=key, time=before.time, cuts=before.cuts)
+    divided = Portions(key=key, time=before.time, cuts=before.cuts) if before else None
+    portions = divided or Portions.of(labels, key, time, rows=portion_rows)
+    before = before or JoinedLabels(time=portions.time, cuts=portions.cuts)
     waiting = _waiting(lake, labels, prediction_spec, portions, before.done)
     source = (str(snapshot.snapshot_id), run)
     unmatched, refused = _join_waiting(lake, prediction_spec, waiting, s3, source) if waiting.num_rows else (0, 0)
-    joined = before.model_copy(
-        update={
-            "done": before.done + 1,
-            "unmatched": before.unmatched + unmatched,
-            "refused": before.refused + refused,
-            "has_more": before.done + 1 < len(portions),
-        }
-    )
-    if not joined.has_more:
+    done = before.done + 1
+    if done == len(portions):
         _leave(lake, prediction_spec, run)
-    return joined.model_copy(update={"rows": rows_joined(lake, run)})
+    counts = {"rows": rows_joined(lake, run), "unmatched": before.unmatched + unmatched}
+    counts |= {"refused": before.refused + refused, "done": done, "has_more": done < len(portions)}
+    return before.model_copy(update=counts)
 
 
 def rows_joined(lake: Lake, run: str) -> int:

@@ -53,8 +53,7 @@ def test_a_night_leaves_the_rows_and_little_else(
     again = ingest.run("training", "again.parquet", bodies["5.parquet"])
     assert again["duplicate"], "the same bytes are known"
     second = handler(night)
-    found = [second["tables"][0][what] for what in ("compacted", "expired", "deleted")]
-    assert found == [0, 4, 0], "the files are younger than three days"
+    assert [*second["tables"][0].values()][1:] == [0, 4, 0], "the files are younger than three days"
     assert (first["has_more"], second["has_more"]) == (True, False)
 
 
