@@ -49,22 +49,10 @@ LIMITS = (
         measure=lambda r: sum(characters(one) for one in documents(r)),
     ),
     Limit(
-        kind="AWS::IAM::Role",
-        what="characters of trust policy",
-        most=2048,
-        measure=lambda r: characters(r.properties["AssumeRolePolicyDocument"]),
-    ),
-    Limit(
         kind="AWS::IAM::ManagedPolicy",
         what="characters",
         most=6144,
         measure=lambda r: characters(r.properties["PolicyDocument"]),
-    ),
-    Limit(
-        kind="AWS::Events::Rule",
-        what="characters of pattern",
-        most=2048,
-        measure=lambda r: characters(r.properties.get("EventPattern", {})),
     ),
     Limit(
         kind="AWS::S3::Bucket",
@@ -83,12 +71,6 @@ LIMITS = (
         what="bytes of policy",
         most=32 * 1024,
         measure=lambda r: characters(r.properties["KeyPolicy"]),
-    ),
-    Limit(
-        kind="AWS::SSM::Parameter",
-        what="characters of value",
-        most=4096,
-        measure=lambda r: len(text(r.properties["Value"])),
     ),
 )
 """The limits, each from the quotas page of its service."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_athena as athena
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
@@ -20,7 +21,6 @@ from millrace.infra.constructs.live_alias import MOVER
 from millrace.infra.constructs.notifications import Notifications
 from millrace.infra.constructs.role import role_of, role_resource, write_roles
 from millrace.infra.constructs.tags import tag
-from millrace.infra.constructs.workgroup import Workgroup
 from millrace.infra.context import PlatformContext, deployed
 from millrace.infra.iam import alarms, functions, log_groups, sharing
 from millrace.infra.iam.resource import policy
@@ -33,6 +33,13 @@ from millrace.infra.stacks.mlflow import MLFLOW_ARN, mlflow
 from millrace.infra.stacks.network import PlatformNetwork, isolated_network, log_connections
 from millrace.names import BULK
 from millrace.state.table import DELETE_AFTER
+
+MOST_BYTES = 100_000_000_000
+"""Most bytes that one query may scan, so it costs 0.50 USD at most. A query without its condition is cancelled here.
+https://docs.aws.amazon.com/athena/latest/ug/workgroups-setting-control-limits-cloudwatch.html"""
+ENGINE = "Athena engine version 3"
+"""The engine is fixed, so that no query changes its meaning by itself.
+https://docs.aws.amazon.com/athena/latest/ug/engine-versions-reference-0003.html"""
 
 KEPT = cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 """The removal policy of resources that outlive the stack.
@@ -120,7 +127,7 @@ class PlatformStack(cdk.Stack):
                 name=names.database, description="Iceberg tables made in code; external tables made by the stacks"
             ),
         )
-        Workgroup(self, names=names, key_arn=self.key_arn)
+        self._workgroup()
         if settings.makes_mlflow:
             self._publish(MLFLOW_ARN, mlflow(self, self._context, kept=KEPT))
         self._moves()
@@ -169,6 +176,32 @@ class PlatformStack(cdk.Stack):
                 resource.add_resource_dependency(one)
             if table == "audit":
                 self._publish(audit.STREAM, resource.attr_stream_arn)
+
+    def _workgroup(self) -> None:
+        """Athena's workgroup `millrace-<stage>`. Its settings override those of a query.
+
+        It costs nothing without queries. It keeps the history of queries for 45 days, and is deleted together with it.
+        https://docs.aws.amazon.com/athena/latest/ug/workgroups-settings-override.html"""
+        athena.CfnWorkGroup(
+            Construct(self, "queries"),
+            "Workgroup",
+            name=self._names.workgroup,
+            description="Queries over the tables of all workloads",
+            recursive_delete_option=True,
+            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
+                enforce_work_group_configuration=True,
+                publish_cloud_watch_metrics_enabled=True,
+                bytes_scanned_cutoff_per_query=MOST_BYTES,
+                engine_version=athena.CfnWorkGroup.EngineVersionProperty(selected_engine_version=ENGINE),
+                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
+                    output_location=self._names.query_results_uri,
+                    expected_bucket_owner=self._names.account,
+                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
+                        encryption_option="SSE_KMS", kms_key=self.key_arn
+                    ),
+                ),
+            ),
+        )
 
     def _moves(self) -> None:
         """CodeDeploy's application and role, by which a deployment moves requests to the functions that it changes."""
