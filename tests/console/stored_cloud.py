@@ -45,9 +45,8 @@ from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests import builders
-from tests.console.conftest import read_stored
+from tests.console.conftest import make_machines, make_stores, read_stored, stage_of
 from tests.credentials import KEYS
-from tests.state_table import create_table
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
@@ -153,14 +152,9 @@ def _called(event: AuditEvent) -> str:
 
 
 def _platform() -> None:
-    for purpose in ("landing", "lake", "artefacts"):
-        where = {"LocationConstraint": PLATFORM.region}
-        boto3.client("s3").create_bucket(Bucket=PLATFORM.bucket(purpose), CreateBucketConfiguration=where)
-    for table in (PLATFORM.state_table, PLATFORM.audit_table):
-        create_table(boto3.client("dynamodb"), table)
-    role = f"arn:aws:iam::{PLATFORM.account}:role/machine"
-    for machine in MACHINES:
-        boto3.client("stepfunctions").create_state_machine(name=NAMES.machine(machine), definition="{}", roleArn=role)
+    stage = stage_of(PLATFORM)
+    make_stores(stage, "landing", "lake", "artefacts")
+    make_machines(stage, NAMES, *MACHINES)
     boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     for name in (
         NAMES.queue("drops"),

@@ -1,9 +1,7 @@
 """A file through the prediction function of a workload that reads the past: the rows before are taken from the file."""
 
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +10,9 @@ import pytest
 
 from millrace.console.actions.predict import predict
 from millrace.contract.load import load_contract
-from millrace.decisions.road import check_rows
 from millrace.features import catalogue
-from millrace.functions.prediction.request import read_rows
 from millrace.workload.load import load_workload
+from tests.console.actions.test_predict import Function
 
 FOLDER = Path("workloads/air_quality")
 CONTRACT = load_contract(FOLDER)
@@ -24,26 +21,9 @@ HISTORIES = catalogue.histories(FEATURES)
 SAMPLE = pq.read_table(FOLDER / "sample" / "beijing_pm25.parquet").slice(17_000, 60)
 
 
-class Function:
-    """A stand-in for Lambda's API that judges rows by the function's own rules and answers the mean of the past."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
-        rows = read_rows(json.loads(Payload))
-        assert isinstance(rows, tuple), rows
-        admitted, rejected = check_rows(rows, CONTRACT.table("scoring"), HISTORIES)
-        self.rows += [dict(row.cells) for row in admitted]
-        said = {
-            "predictions": [
-                {"id": f"{row.number}", "row": row.number, "value": 1.0, "model_version": "1"}
-                | {"phase": "live", "fallback": False}
-                for row in admitted
-            ],
-            "rejected": [vars(row) for row in rejected],
-        }
-        return {"Payload": io.BytesIO(json.dumps(said).encode())}
+def asked() -> Function:
+    """A stand-in for Lambda's API that judges rows as the function of this workload does."""
+    return Function(contract=CONTRACT, histories=HISTORIES)
 
 
 def written(path: Path, table: pa.Table) -> Path:
@@ -59,7 +39,7 @@ def written(path: Path, table: pa.Table) -> Path:
 def test_each_row_is_sent_with_the_rows_before_it(name: str, tmp_path: Path) -> None:
     """In whatever order the file has them; the first hours have no past and say so."""
     order = np.random.default_rng(0).permutation(SAMPLE.num_rows)
-    function = Function()
+    function = asked()
     found = list(predict(function, "f", written(tmp_path / name, SAMPLE.take(order)), CONTRACT, histories=HISTORIES))
     assert [answer.line for answer in found] == list(range(1, 61))
     assert {place for place, answer in zip(order, found, strict=True) if answer.reason == "history"} == set(range(23))
@@ -77,7 +57,7 @@ def test_a_row_that_breaks_the_contract_is_no_past_of_the_rows_after_it(tmp_path
     place = SAMPLE.column_names.index("PRES")
     cells = [float("nan") if number == 30 else cell for number, cell in enumerate(SAMPLE["PRES"].to_pylist())]
     at = SAMPLE["timestamp"][30].as_py().isoformat()
-    function, table = Function(), SAMPLE.set_column(place, "PRES", pa.array(cells, pa.float64()))
+    function, table = asked(), SAMPLE.set_column(place, "PRES", pa.array(cells, pa.float64()))
     found = list(predict(function, "f", written(tmp_path / "x.parquet", table), CONTRACT, histories=HISTORIES))
     assert (found[30].column, found[31].reason) == ("PRES", None)
     assert [len(row["history"]) for row in function.rows if row["timestamp"] > at] == [23] * 24 + [24] * 5
@@ -85,7 +65,7 @@ def test_a_row_that_breaks_the_contract_is_no_past_of_the_rows_after_it(tmp_path
 
 def test_a_line_may_hold_its_past_itself(tmp_path: Path) -> None:
     """As a request does; the rows of a file need no others then."""
-    function, path = Function(), written(tmp_path / "rows.jsonl", SAMPLE)
+    function, path = asked(), written(tmp_path / "rows.jsonl", SAMPLE)
     list(predict(function, "f", path, CONTRACT, histories=HISTORIES))
     whole = function.rows[-5:]
     function.rows, alone = [], tmp_path / "alone.jsonl"
@@ -99,7 +79,7 @@ def test_a_line_may_hold_its_past_itself(tmp_path: Path) -> None:
 def test_after_a_repeated_hour_only_the_repeat_is_refused(tmp_path: Path) -> None:
     """As where the file is dropped to be scored: the rows after it have a past with each hour once."""
     table = pa.concat_tables([SAMPLE.slice(0, 40), SAMPLE.slice(39, 1), SAMPLE.slice(40)])
-    function = Function()
+    function = asked()
     found = list(predict(function, "f", written(tmp_path / "x.parquet", table), CONTRACT, histories=HISTORIES))
     assert [answer.reason for answer in found] == ["history"] * 23 + [None] * 17 + ["duplicate_key"] + [None] * 20
     assert all(len({entry["timestamp"] for entry in row["history"]}) == 24 for row in function.rows[1:])

@@ -13,8 +13,10 @@ import pytest
 
 from millrace.console.actions.predict import predict
 from millrace.contract.load import load_contract
+from millrace.contract.schema import Contract
 from millrace.decisions.road import check_rows
 from millrace.errors import AnswerError, DropError
+from millrace.features.history import History
 from millrace.functions.prediction.request import read_rows
 
 CONTRACT = load_contract(Path("workloads/electricity"))
@@ -25,10 +27,20 @@ WHY = {"explains": "log odds of 1", "contributions": [{"column": "period", "cont
 
 
 class Function:
-    """A stand-in for Lambda's API: it judges rows by the function's own rules and keeps what it was asked."""
+    """A stand-in for Lambda's API: it judges rows by the function's own rules, and keeps what it was asked and took."""
 
-    def __init__(self, *, broken: bool = False, forgets: int = 0, fallback: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        contract: Contract = CONTRACT,
+        histories: tuple[History, ...] = (),
+        broken: bool = False,
+        forgets: int = 0,
+        fallback: bool = False,
+    ) -> None:
         self.calls: list[list[dict[str, Any]]] = []
+        self.rows: list[dict[str, Any]] = []
+        self._contract, self._histories = contract, histories
         self._broken, self._forgets, self._fallback = broken, forgets, fallback
 
     def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:
@@ -39,7 +51,8 @@ class Function:
         if self._broken:
             said: dict[str, Any] = {"errorType": "QueueError", "errorMessage": "1 of 1 messages refused"}
             return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(said).encode())}
-        admitted, rejected = check_rows(rows, CONTRACT.table("scoring"))
+        admitted, rejected = check_rows(rows, self._contract.table("scoring"), self._histories)
+        self.rows += [dict(row.cells) for row in admitted]
         said = {
             "predictions": [
                 {

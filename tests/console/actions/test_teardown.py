@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from millrace.console.actions.teardown import destroy_command, left, teardown, teardown_machines, unprotect
 from millrace.console.environment import Environment
 from millrace.console.local_cloud import lifecycle
 from millrace.errors import RunError
-from millrace.names import JOB_LOGS
-from tests.console.conftest import DEV
-from tests.credentials import set_credentials
+from millrace.names import JOB_LOGS, WorkloadNames
+from tests.console.conftest import DEV, make_machines
 from tests.signing_key import create_signing_key
 
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c region=eu-west-1"
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    set_credentials(monkeypatch)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", DEV.region)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        yield Environment(platform=DEV, client=boto3.client)
 
 
 @pytest.fixture
@@ -43,15 +32,9 @@ def cdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def make_machine(name: str) -> None:
-    role = "arn:aws:iam::123456789012:role/r"
-    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-    boto3.client("stepfunctions").create_state_machine(name=name, definition=definition, roleArn=role)
-
-
 def test_only_the_stage_s_own_teardown_machines_are_found(environment: Environment) -> None:
-    for name in ("millrace-dev-income-teardown", "millrace-prod-income-teardown", "millrace-dev-income-train"):
-        make_machine(name)
+    for stage, machine in (("dev", "teardown"), ("prod", "teardown"), ("dev", "train")):
+        make_machines(environment, WorkloadNames(platform=replace(DEV, stage=stage), workload="income"), machine)
     assert [arn.rsplit(":", 1)[1] for arn in teardown_machines(environment)] == ["millrace-dev-income-teardown"]
 
 
@@ -69,29 +52,31 @@ def test_a_failed_destruction_is_an_error(environment: Environment, cdk: Path) -
         teardown(environment, said=lambda _: None, destroys=True)
 
 
-def test_what_is_left_is_what_is_there(environment: Environment) -> None:
-    assert left(environment) == []
+def make_bucket() -> str:
+    """The name of the lake, under the key."""
     s3, bucket = boto3.client("s3"), DEV.bucket("lake")
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": DEV.region})
-    key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "arn:aws:kms:eu-west-1:123456789012:key/k"}
-    rule = {"Rules": [{"ApplyServerSideEncryptionByDefault": key}]}
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=rule)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}}
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    return bucket
+
+
+def test_what_is_left_is_what_is_there(environment: Environment) -> None:
+    assert left(environment) == []
+    bucket = make_bucket()
     signing_key = create_signing_key(boto3.client("kms"), DEV)
     assert [one.what for one in left(environment)] == [
         f"bucket {bucket}",
-        "customer key arn:aws:kms:eu-west-1:123456789012:key/k",
+        f"customer key {KEY}",
         f"signing key {signing_key}",
     ]
 
 
 def test_a_key_that_job_logs_of_the_account_carry_is_not_named(environment: Environment) -> None:
-    s3, bucket, key = boto3.client("s3"), DEV.bucket("lake"), "arn:aws:kms:eu-west-1:123456789012:key/k"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": DEV.region})
-    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}
-    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
-    assert key in str(left(environment))
-    boto3.client("logs").create_log_group(logGroupName=JOB_LOGS[0], kmsKeyId=key)
-    assert key not in str(left(environment))
+    make_bucket()
+    assert KEY in str(left(environment))
+    boto3.client("logs").create_log_group(logGroupName=JOB_LOGS[0], kmsKeyId=KEY)
+    assert KEY not in str(left(environment))
 
 
 class Protected:

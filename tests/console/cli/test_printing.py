@@ -150,12 +150,6 @@ def test_no_spreadsheet_runs_a_name_of_a_csv_file(tmp_path: Path) -> None:
     assert (tmp_path / "rows.csv").read_text().splitlines() == ["'=cmd|'/C calc'!A0,plain", "1,1"]
 
 
-def test_a_list_is_json_in_a_csv_file(tmp_path: Path) -> None:
-    export([{"line": 1, "reason": [1.5, "=a"], "at": None}], tmp_path / "rows.csv", SCHEMA)
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        assert [json.loads(found["reason"]) for found in csv.DictReader(file)] == [[1.5, "=a"]]
-
-
 def test_bytes_are_base64_in_text(tmp_path: Path) -> None:
     """Of images, alone and in a list; Parquet keeps them as they are."""
     schema = pa.schema([("image", pa.binary()), ("all", pa.list_(pa.binary())), ("none", pa.binary())])

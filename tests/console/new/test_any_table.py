@@ -141,23 +141,6 @@ def _judged_as_drops(drops: tuple[Path, ...], found: Proposal, table: Table) -> 
     assert {row.reason for row in refused} <= {"not_finite"}
 
 
-def test_a_contract_that_is_too_narrow_is_noticed(tmp_path: Path) -> None:
-    """The control: the same check fails where one bound is wrong."""
-    table = pa.table({"Number": pa.array(range(ROWS)), "x": pa.array([float(at % 9) for at in range(ROWS)])})
-    first = dt.datetime.fromisoformat("2020-01-01")
-    table = table.append_column("Moment", pa.array([first + dt.timedelta(hours=2 * at) for at in range(ROWS)]))
-    table = table.append_column("Label", pa.array([at % 2 for at in range(ROWS)]))
-    path = written(tmp_path / "any.parquet", table)
-    found = propose(read_source(path), Choices(name="any_table", label="Label", key=("Number",)), today=TODAY)
-    here = write(found, tmp_path, tmp_path / "drops", pieces=3, force=False)
-    text = (here.folder / "contract.yaml").read_text()
-    assert "maximum: 10.0" in text
-    (here.folder / "contract.yaml").write_text(text.replace("maximum: 10.0", "maximum: 5.0"))
-    contract = check_fit(load_workload(here.folder), check_contract(here.folder))
-    with pytest.raises(AssertionError):
-        _judged_as_drops(here.drops, found, contract.rows)
-
-
 @pytest.mark.parametrize("words", [["e\x85"], ["\xa2\x85z", "\x93"], ["\u2028x", "ü"]])
 def test_words_are_read_from_a_document_as_they_are(words: list[str]) -> None:
     assert yaml.safe_load(_yaml(words)) == words

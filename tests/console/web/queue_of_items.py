@@ -5,13 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
-
 from millrace.console.environment import Environment
 from millrace.console.queries.reviews import reviews_of
 from millrace.decisions.review import ReviewItem
-from tests.console import stored_cloud
-from tests.state_table import create_table
+from tests.console import conftest, stored_cloud
 
 NAMES = replace(stored_cloud.NAMES, workload="income")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -41,11 +38,7 @@ def item(number: int, **fields: Any) -> ReviewItem:
 
 def make_stores() -> None:
     """The tables and buckets that a review reads and writes."""
-    for table in (NAMES.platform.state_table, NAMES.platform.audit_table):
-        create_table(boto3.client("dynamodb"), table)
-    for purpose in ("landing", "lake"):
-        where = {"LocationConstraint": NAMES.platform.region}
-        boto3.client("s3").create_bucket(Bucket=NAMES.platform.bucket(purpose), CreateBucketConfiguration=where)
+    conftest.make_stores(conftest.stage_of(NAMES.platform), "landing", "lake")
 
 
 def open_items(environment: Environment, number: int) -> None:

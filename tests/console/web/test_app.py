@@ -29,7 +29,7 @@ from millrace.console.web.app import console_app
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from tests.console import stored_cloud
-from tests.console.conftest import read_stored
+from tests.console.conftest import make_machines, read_stored, stage_of
 from tests.console.web.served import Browser, serving
 from tests.credentials import KEYS
 
@@ -50,8 +50,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "income").mkdir()
     (folder / "income" / "workload.yaml").write_text("name: <b>income</b>\n")
     with stored_cloud.running(MILLRACE_WORKLOADS=str(folder)):
-        states, role = boto3.client("stepfunctions"), f"arn:aws:iam::{stored_cloud.PLATFORM.account}:role/machine"
-        states.create_state_machine(name=stored_cloud.OTHER.machine("ingest"), definition="{}", roleArn=role)
+        make_machines(stage_of(stored_cloud.PLATFORM), stored_cloud.OTHER, "ingest")
         yield
 
 

@@ -75,13 +75,6 @@ def test_what_is_forged_is_refused(browser: Browser, name: str) -> None:
     assert browser.ask("/").status == 200
 
 
-@pytest.mark.parametrize("name", FORGED)
-def test_without_the_guard_it_would_be_answered(name: str) -> None:
-    _, method, headers = FORGED[name]
-    with serving(APP, is_guarded=False) as (browser, _):
-        assert browser.ask("/", method, **headers).status == 200
-
-
 def test_a_form_of_our_own_page_comes_in(browser: Browser) -> None:
     own = f"http://127.0.0.1:{browser.port}"
     assert browser.ask("/", "POST", "a=1", origin=own).text == "page a=1"

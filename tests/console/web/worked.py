@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from millrace.console.environment import find_environment
 from millrace.console.queries.reviews import reviews_of
 from millrace.console.web.app import console_app
 from tests.console import stored_cloud
 from tests.console.browser import drive
+from tests.console.conftest import make_machines
 from tests.console.web.queue_of_items import NAMES, open_items
 from tests.console.web.served import serving
 from tests.console.web.waiting_version import let_wait
@@ -18,9 +17,8 @@ from tests.console.web.waiting_version import let_wait
 def worked(number: int, folder: Path) -> dict[str, Any]:
     """What the browser saw, and what has become of the items."""
     with stored_cloud.running():
-        role = f"arn:aws:iam::{NAMES.platform.account}:role/machine"
-        boto3.client("stepfunctions").create_state_machine(name=NAMES.machine("ingest"), definition="{}", roleArn=role)
         environment = find_environment("dev", Path("build"))
+        make_machines(environment, NAMES, "ingest")
         open_items(environment, number)
         let_wait(environment)
         app, close = console_app(environment)

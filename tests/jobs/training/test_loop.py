@@ -97,19 +97,6 @@ def test_goes_on_exactly_where_it_was_stopped(resumed: TrainingInputs, tmp_path:
     assert_equal(train(resumed, checkpoints=tmp_path), train(resumed))
 
 
-def test_a_lost_average_would_be_noticed(
-    inputs: TrainingInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls, averaged = itertools.count(), changed(inputs, ema=0.9)
-    with pytest.raises(Stopped):
-        train(averaged, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
-    # As if the average began anew with the weights.
-    part, network = checkpoint._part, {"average.": "network."}
-    monkeypatch.setattr(checkpoint, "_part", lambda tensors, prefix: part(tensors, network.get(prefix, prefix)))
-    with pytest.raises(AssertionError):
-        assert_equal(train(averaged, checkpoints=tmp_path), train(averaged))
-
-
 def test_the_learning_rate_falls_to_nothing_over_the_epochs(inputs: TrainingInputs) -> None:
     """Half of the cosine: from one to zero, half of it in the middle. The last steps change next to nothing."""
     rates: list[float] = []
@@ -169,17 +156,6 @@ def test_weights_that_are_no_numbers_are_in_no_checkpoint(inputs: TrainingInputs
 def test_a_checkpoint_of_every_step_changes_nothing(inputs: TrainingInputs, tmp_path: Path) -> None:
     assert_equal(train(inputs, checkpoints=tmp_path, checkpoint_every_s=0), train(inputs))
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.BEFORE, checkpoint.NAME]
-
-
-def test_a_lost_random_state_would_be_noticed(
-    inputs: TrainingInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = itertools.count()
-    with pytest.raises(Stopped):
-        train(inputs, checkpoints=tmp_path, stop=lambda: next(calls) >= 13)
-    monkeypatch.setattr(torch, "set_rng_state", lambda _state: None)
-    with pytest.raises(AssertionError):
-        assert_equal(train(inputs, checkpoints=tmp_path), train(inputs))
 
 
 def test_the_checkpoint_of_another_training_is_refused(inputs: TrainingInputs, tmp_path: Path) -> None:

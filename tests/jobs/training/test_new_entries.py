@@ -16,7 +16,7 @@ from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
 from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
-from millrace.errors import ArtefactError, WorkloadError
+from millrace.errors import WorkloadError
 from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
@@ -135,17 +135,3 @@ def test_a_family_that_does_not_take_the_features_stops_at_synth(catalogues: Non
     snapshot = write_shop(tmp_path, "count", **changes)
     with pytest.raises(WorkloadError, match=r"prediction\.features: expected both"):
         check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
-
-
-@pytest.mark.parametrize("lines", [TASKS, ENCODERS, FAMILIES], ids=["task", "encoder", "family"])
-def test_without_its_line_each_of_them_is_unknown(
-    catalogues: None, folder: Path, lines: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [name] = lines.keys() & {"count", "weekday", "linear"}
-    monkeypatch.delitem(lines, name)
-    snapshot = write_shop(tmp_path, "count", **CHANGES)
-    with pytest.raises(WorkloadError, match="expected"):
-        check_fit(load_workload(snapshot.config), check_contract(snapshot.config))
-    if lines is not FAMILIES:  # a model is asked without its family
-        with pytest.raises(ArtefactError, match=f"got '{name}'"):
-            read_folder(folder)

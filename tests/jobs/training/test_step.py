@@ -88,16 +88,6 @@ def test_a_step_that_cannot_be_captured_is_computed_call_by_call(
     assert told == "the step is not captured: operation not permitted when stream is capturing\n"
 
 
-def test_a_capture_that_forgets_a_batch_would_be_noticed(trained_with: Callable[[Recorder], Trained]) -> None:
-    class Forgetful(Recorder):
-        def record(self, compute: Compute, batch: Batch) -> Compute:
-            return lambda _: compute(batch)
-
-    expected = train(INPUTS)
-    with pytest.raises(AssertionError):
-        assert_equal(trained_with(Forgetful()), expected)
-
-
 def test_a_network_that_no_compiler_takes_is_computed_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

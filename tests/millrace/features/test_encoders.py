@@ -22,7 +22,7 @@ from millrace.features.category import MOST_WORDS, Category
 from millrace.features.encoder import Encoder
 from millrace.features.number import Number
 from millrace.features.signature import TensorKind, TensorSpec
-from millrace.features.tensors import ENTRIES, CategoryEntries, Entries
+from millrace.features.tensors import ENTRIES, Entries
 from millrace.jobs.preflight.stream import as_stream
 from millrace.jobs.serving.rows import RowReader
 from millrace.workload.declaration import FeatureForm
@@ -293,21 +293,3 @@ def test_what_a_kind_says_of_its_entries_is_so(kind: TensorKind) -> None:
 
 def test_every_kind_of_the_signature_is_in_the_catalogue() -> None:
     assert set(ENTRIES) == set(ROWS) == set(get_args(TensorKind))
-
-
-def test_a_lie_is_noticed() -> None:
-    class Amounts(CategoryEntries):
-        mean_axis = 1
-
-        def distance(self, sample: Any) -> Any:
-            return lambda rows, row: np.ones(len(rows))
-
-        def may_be_missing(self, spec: TensorSpec) -> bool:
-            return False
-
-    spec, rows = ROWS["categories"]
-    assert lies(Amounts(), spec, rows) == [
-        "a row is apart from itself, or by more than 1",
-        "what may be missing is not emptied, or the other way round",
-        "noise is not on amounts alone",
-    ]

@@ -15,7 +15,7 @@ from millrace.contract.expression import read_expression
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
-from millrace.features.as_of import HOUR_US, NONE, EntityTimes, as_of
+from millrace.features.as_of import NONE, EntityTimes, as_of
 from millrace.features.calendar import Calendar
 from millrace.features.history import History
 from millrace.workload.declaration import Feature
@@ -158,16 +158,6 @@ def test_no_row_sees_what_comes_after_it(series: list[tuple[str, float, float | 
     before, after = (PAST.encode(PAST.add_steps(rows(*entries))) for entries in (series, later))
     np.testing.assert_array_equal(before[early], after[early])
     assert not (after[early] == 1000.0).any()
-
-
-def test_a_join_that_reads_one_step_ahead_is_seen_by_the_test_above() -> None:
-    """The control: distances that begin at -1 step move the early rows."""
-    table = rows(("a", 0, 1), ("a", 1, 2))
-    times = np.array([0, HOUR_US], dtype=np.int64)
-    moments = EntityTimes(entity_N=np.zeros(2, dtype=np.int64), time_N=times)
-    [found] = as_of(moments, moments, distances_T=np.array([-HOUR_US]), tolerance_us=HOUR_US)
-    assert found[0] == 1
-    assert PAST.encode(PAST.add_steps(table))[0, -1, 0] == 1
 
 
 def test_of_two_rows_at_one_time_the_newer_table_counts() -> None:
