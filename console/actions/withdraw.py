@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import object_of
 from millrace.datasets.table_versions import TableVersion
 from millrace.errors import WithdrawalError
-from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest, PersonsRequest, WithdrawalRequest, Withdrawn
-from millrace.names import WorkloadNames
+from millrace.messages.withdrawal import ErasureAnswer, PersonsRequest, Withdrawn
+
+AnswerT = TypeVar("AnswerT", Withdrawn, ErasureAnswer)
 
 
 def by_person(environment: Environment, kind: str, reason: str) -> dict[str, Any]:
@@ -35,23 +36,14 @@ def drop_again(s3: Any, version: TableVersion) -> None:
     s3.copy_object(Bucket=earlier["Bucket"], Key=earlier["Key"], CopySource=earlier)
 
 
-def withdraw(environment: Environment, names: WorkloadNames, request: WithdrawalRequest) -> Withdrawn:
-    """How many rows left each table, or would leave it: see `WithdrawalRequest.is_preview`.
+def call(environment: Environment, function: str, request: PersonsRequest, answers: type[AnswerT]) -> AnswerT:
+    """What a call of the function did, or would do: see `PersonsRequest.is_preview`.
 
-    Raises WithdrawalError in the function's own words if the function refuses."""
+    Raises WithdrawalError in the function's own words if it refuses."""
     # botocore repeats a call that takes longer than a minute. The request has an id of its own in `cause`, so the
     # function recognises the repetition and answers the same.
-    return Withdrawn.model_validate(_invoke(environment, names.function("withdrawal"), request))
-
-
-def erase(environment: Environment, names: WorkloadNames, request: ErasureRequest) -> ErasureAnswer:
-    """What a call of the function did. Raises WithdrawalError in the function's own words if it refuses."""
-    return ErasureAnswer.model_validate(_invoke(environment, names.function("erasure"), request))
-
-
-def _invoke(environment: Environment, function: str, request: PersonsRequest) -> Any:
     answer = environment.client("lambda").invoke(FunctionName=function, Payload=request.model_dump_json().encode())
     document = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:
         raise WithdrawalError(str(document.get("errorMessage", document)))
-    return document
+    return answers.model_validate(document)

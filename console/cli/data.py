@@ -69,9 +69,9 @@ def revert(version: Name, target: Target, as_json: Json, reason: Reason, preview
     Example: millrace data revert rows-12 --reason "of another meter". Earlier dataset versions stay as they were, and
     rows that a label file has corrected, with their earlier label. What will become of how many rows is said first, on
     standard error; with --preview nothing else is done. The model versions that learnt from the rows are named."""
-    from millrace.console.actions.withdraw import by_person, check_revertible, drop_again, withdraw
+    from millrace.console.actions.withdraw import by_person, call, check_revertible, drop_again
     from millrace.console.queries.data_versions import find_table_versions, require_version
-    from millrace.messages.withdrawal import WithdrawalRequest
+    from millrace.messages.withdrawal import WithdrawalRequest, Withdrawn
 
     environment, names = target.find_deployed()
     versions = find_table_versions(environment, names)
@@ -80,12 +80,13 @@ def revert(version: Name, target: Target, as_json: Json, reason: Reason, preview
     before = [one for one in versions.values() if one.left_with == version]
     drop = key_of_version(found.source)
     request = WithdrawalRequest(**by_person(environment, "withdraw", reason), drop=drop)
-    done = withdraw(environment, names, request.model_copy(update={"is_preview": True}))
+    function = names.function("withdrawal")
+    done = call(environment, function, request.model_copy(update={"is_preview": True}), Withdrawn)
     there = [one for one in versions.values() if key_of_version(one.source) == drop and not one.left_with]
     learnt_by = sorted({version for one in there for version in one.learnt_by}, key=int)
     if not preview:
         typer.echo(f"Will withdraw: {_counts(done)}.", err=True)
-        done = withdraw(environment, names, request)
+        done = call(environment, function, request, Withdrawn)
     what = f"{'Would withdraw' if preview else 'Withdrawn'}: {_counts(done)} of {drop}."
     if learnt_by:
         what = f"{what} Learnt by version {listed(learnt_by)}; {command(names, 'train')} makes one without them."

@@ -27,26 +27,27 @@ def erase(
     key: Annotated[str, typer.Option(help="COLUMN=CELL: a column of the rows' key that names a person.")],
     certificate: Annotated[Path, typer.Option(help="The file for the certificate.")] = Path("erased.json"),
     preview: Preview = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Then start a training without the person.")] = False,
 ) -> None:
     """Erase what is kept of a person: rows, labels, decisions, dropped files, refused rows, reviews, in all versions.
 
     Example: millrace erase --key customer=c-1783 --reason "ticket 4711". Dataset versions that had the person cannot be
     made again; the models that learnt from them are named. The certificate says what left each store and what a second
     look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
-    from millrace.console.actions import withdraw
+    from millrace.console.actions.start import start
+    from millrace.console.actions.withdraw import by_person, call
     from millrace.console.queries.versions import registry_of
-    from millrace.messages.withdrawal import ErasureRequest
+    from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
 
     column, _, cell = key.partition("=")
     if not (column and cell):
         raise WithdrawalError("--key: expected COLUMN=CELL, got a text without one of them")
     environment, names = target.find_deployed()
-    by = withdraw.by_person(environment, "erase", reason)
-    request = ErasureRequest(**by, column=column, cell=cell, is_preview=preview)
+    request = ErasureRequest(**by_person(environment, "erase", reason), column=column, cell=cell, is_preview=preview)
     answer = None
     while not (answer and answer.is_done):
         time.sleep(PAUSE_S if answer else 0)
-        answer = withdraw.erase(environment, names, request)
+        answer = call(environment, names.function("erasure"), request, ErasureAnswer)
     packages = registry_of(environment, names).all() if answer.versions else ()
     learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
     told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")
@@ -60,6 +61,9 @@ def erase(
     told["learnt_by"] = learnt_by
     if not preview:
         certificate.write_text(json.dumps(told, indent=1))
+    if retrain and not preview:
+        told["training"] = start(environment.client("stepfunctions"), names, "train").arn
+        words = f"{words} Started: {told['training']}."
     tell(f"Names the person: {left}." if preview else words, told, as_json=as_json)
     if not preview and left != "nothing":
         raise typer.Exit(1)
