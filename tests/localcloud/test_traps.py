@@ -205,12 +205,8 @@ def test_a_bucket_is_what_its_template_says(client: Any, stack: Any, fresh: Any,
 
 @pytest.mark.parametrize("kind", ["ml.g5.xlarge", "ml.g6.xlarge", "ml.p5.48xlarge", "ml.c7i.large"])
 def test_present_instance_types_are_taken(client: Any, fresh: Any, kind: str) -> None:
-    name = fresh("model")
-    arn = tiny_images.role(client("iam"), name)
-    sagemaker = client("sagemaker")
-    sagemaker.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer={"Image": tiny_images.uri("serve")})
-    variant = {"VariantName": "main", "ModelName": name, "InstanceType": kind, "InitialInstanceCount": 1}
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    name, sagemaker = fresh("model"), client("sagemaker")
+    variant = tiny_images.serve(sagemaker, client("iam"), name, kind)
     with pytest.raises(ClientError, match="enum value set"):
         sagemaker.create_endpoint_config(
             EndpointConfigName=f"{name}-b", ProductionVariants=[{**variant, "InstanceType": "ml.none"}]

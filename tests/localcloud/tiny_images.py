@@ -155,6 +155,14 @@ def role(iam: Any, name: str, *actions: str) -> str:
     return make_role(iam, name, "sagemaker", *[allow(list(actions))] * bool(actions), IN_ITS_NAME)
 
 
+def serve(sagemaker: Any, iam: Any, name: str, instance: str) -> dict[str, Any]:
+    """The one variant of a new configuration with a new model, both of this name."""
+    sagemaker.create_model(ModelName=name, ExecutionRoleArn=role(iam, name), PrimaryContainer={"Image": uri("serve")})
+    variant = {"VariantName": "main", "ModelName": name, "InstanceType": instance, "InitialInstanceCount": 1}
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    return variant
+
+
 def training(bucket: str, role: str) -> dict[str, Any]:
     """What every training of the tiny trainer says of itself."""
     return {

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from localcloud.application_autoscaling import install as autoscaling
 from localcloud.sagemaker.containers import images
 from tests.localcloud import tiny_images
+from tests.localcloud.sagemaker.endpoints.reading import settled
 from tests.localcloud.waiting import until
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -27,20 +28,9 @@ def endpoint(cloud: Any, client: Any, fresh: Callable[..., str], tmp_path: Any) 
     """The name of an endpoint with one instance."""
     images(cloud).repository = tiny_images.write(tmp_path)
     sagemaker, name = client("sagemaker"), fresh("endpoint")
-    sagemaker.create_model(
-        ModelName=name,
-        ExecutionRoleArn=tiny_images.role(client("iam"), name),
-        PrimaryContainer={"Image": tiny_images.uri("serve")},
-    )
-    variant = {
-        "VariantName": "main",
-        "ModelName": name,
-        "InstanceType": "ml.c7i.large",
-        "InitialInstanceCount": 1,
-    }
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
+    tiny_images.serve(sagemaker, client("iam"), name, "ml.c7i.large")
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
-    until(lambda: sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService")
+    assert settled(sagemaker, name)["EndpointStatus"] == "InService"
     return name
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -201,9 +201,6 @@ def test_a_query_is_stopped(queries: Queries) -> None:
         queries.athena.get_query_results(QueryExecutionId=query)
 
 
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
-
 ACCOUNT = "eu-west-1:123456789012"
 GRANTS: dict[str, tuple[list[str], list[str]]] = {
     "workgroup": (
@@ -222,35 +219,24 @@ SQL = "select count(kind) from loads join runs on runs.value = 1 where run = 'on
 
 
 @pytest.fixture
-def client(cloud: Cloud, aws: Resources) -> Callable[..., Any]:
-    """Athena with the keys of a role that has all of the grants but one."""
+def status_without(cloud: Cloud, aws: Resources, queries: Queries) -> Callable[[str], dict[str, Any]]:
+    """The status of a query by a role that has all of the grants but one."""
 
-    def make(but: str = "") -> Any:
-        return as_role(
-            cloud, aws.role("lambda", *(allow(*given) for name, given in GRANTS.items() if name != but)), "athena"
-        )
+    def run(but: str) -> dict[str, Any]:
+        role = aws.role("lambda", *(allow(*given) for name, given in GRANTS.items() if name != but))
+        status: dict[str, Any] = replace(queries, athena=as_role(cloud, role, "athena")).end(SQL)["Status"]
+        return status
 
-    return make
-
-
-def status_of(athena: Any) -> dict[str, Any]:
-    query = athena.start_query_execution(
-        QueryString=SQL, WorkGroup="queried", QueryExecutionContext={"Database": "queried"}
-    )["QueryExecutionId"]
-    while True:
-        status = athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]
-        if status["State"] not in ("QUEUED", "RUNNING"):
-            return dict(status)
-        time.sleep(0.01)
+    return run
 
 
-def test_a_role_with_all_of_them_gets_its_answer(queries: Queries, client: Callable[..., Any]) -> None:
-    assert status_of(client())["State"] == "SUCCEEDED"
+def test_a_role_with_all_of_them_gets_its_answer(status_without: Callable[[str], dict[str, Any]]) -> None:
+    assert status_without("nothing")["State"] == "SUCCEEDED"
 
 
-def test_a_role_without_the_workgroup_starts_nothing(queries: Queries, client: Callable[..., Any]) -> None:
+def test_a_role_without_the_workgroup_starts_nothing(status_without: Callable[[str], dict[str, Any]]) -> None:
     with pytest.raises(ClientError, match="not authorized to perform: athena:StartQueryExecution"):
-        status_of(client("workgroup"))
+        status_without("workgroup")
 
 
 @pytest.mark.parametrize(
@@ -263,8 +249,8 @@ def test_a_role_without_the_workgroup_starts_nothing(queries: Queries, client: C
     ],
 )
 def test_a_query_fails_where_the_role_may_not_read_or_write(
-    queries: Queries, client: Callable[..., Any], but: str, reason: str
+    status_without: Callable[[str], dict[str, Any]], but: str, reason: str
 ) -> None:
-    status = status_of(client(but))
+    status = status_without(but)
     assert status["State"] == "FAILED"
     assert reason in status["StateChangeReason"]

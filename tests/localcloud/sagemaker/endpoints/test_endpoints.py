@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +13,11 @@ from botocore.exceptions import ClientError
 from localcloud.sagemaker.endpoints.endpoint import endpoints
 from localcloud.sagemaker.jobs.jobs import jobs
 from millrace.infra.context import Context
-from millrace.infra.iam.resource import policy, trusted
 from millrace.infra.machines import release
 from millrace.infra.settings import settings_for
 from millrace.workload.load import load_workload
 from tests.infra.machines.contexts import FOLDER
+from tests.localcloud.resources import Resources
 from tests.localcloud.sagemaker.endpoints.reading import metric, settled
 from tests.localcloud.waiting import until
 
@@ -190,19 +189,16 @@ def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
 
 
 @pytest.fixture
-def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable[..., tuple[dict[str, Any], set[str]]]:
+def update(aws: Resources, context: Context) -> Callable[..., tuple[dict[str, Any], set[str]]]:
     """The execution of the machine's states from the live fleet to its scaling, and the names of those it entered.
 
     `without="Stop scaling"` leaves that state out, `without="Declared count"` has the present one kept; `meanwhile` is
     called just before it starts."""
 
     def run(*, without: str = "", meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
-        iam, states, role = client("iam"), client("stepfunctions"), fresh("role")
-        trust = json.dumps(trusted(["states.amazonaws.com"], "123456789012"))
-        arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
-        statements = json.dumps(policy([one.document() for one in release.statements(context)]))
-        iam.put_role_policy(RoleName=role, PolicyName="statements", PolicyDocument=statements)
-        steps = release.definition(context)["States"] | {"Advance release": {"Type": "Succeed"}}
+        role = aws.role("states", *(one.document() for one in release.statements(context)))
+        whole = release.definition(context)["States"]
+        steps = {"Live fleet": whole["Live fleet"], **whole, "Advance release": {"Type": "Succeed"}}
         if without == "Stop scaling":
             steps[without] = {"Type": "Pass", "ResultPath": "$.left_out", "Next": steps[without]["Next"]}
         elif without:
@@ -211,20 +207,18 @@ def update(client: Any, fresh: Callable[..., str], context: Context) -> Callable
             "start_release": {"answer": {"has_canary": True}},
             "live_config": {"name": f"{context.names.endpoint}-v2-next"},
         }
-        machine = states.create_state_machine(
-            name=fresh("machine"), definition=json.dumps({"StartAt": "Live fleet", "States": steps}), roleArn=arn
-        )["stateMachineArn"]
+        machine = aws.machine(steps, role=role)
         meanwhile()
-        execution = states.start_execution(stateMachineArn=machine, input=json.dumps(given))["executionArn"]
-        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
-        pages = states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        told = aws.run(machine, given)
+        history = aws.client("stepfunctions").get_paginator("get_execution_history")
+        pages = history.paginate(executionArn=told["executionArn"])
         entered = {
             event["stateEnteredEventDetails"]["name"]
             for page in pages
             for event in page["events"]
             if "stateEnteredEventDetails" in event
         }
-        return states.describe_execution(executionArn=execution), entered
+        return told, entered
 
     return run
 

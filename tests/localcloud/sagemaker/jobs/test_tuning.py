@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.sagemaker.jobs.tuning import draws
 from tests.localcloud import tiny_images
+from tests.localcloud.sagemaker.jobs.test_jobs import ended as job_ended
 from tests.localcloud.waiting import until
 
 
@@ -55,13 +56,8 @@ def ended(sagemaker: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def end_of(sagemaker: Any, name: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        found: dict[str, Any] = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-        return found if found["HyperParameterTuningJobStatus"] not in {"InProgress", "Stopping"} else None
-
-    found = until(look)
-    assert found is not None
-    return found
+    describe = sagemaker.describe_hyper_parameter_tuning_job
+    return job_ended(describe, "HyperParameterTuningJobStatus", HyperParameterTuningJobName=name)
 
 
 def test_the_best_of_the_drawn_hyperparameters_is_found(tuning: Any, ended: Any, sagemaker: Any) -> None:
