@@ -83,10 +83,6 @@ def test_stops_after_so_many_epochs_without_a_better_one(inputs: TrainingInputs)
     assert len(history) < 200
 
 
-def test_the_same_inputs_give_the_same_model(inputs: TrainingInputs) -> None:
-    assert_equal(train(inputs), train(inputs))
-
-
 @pytest.mark.parametrize("steps", [0, 1, 13, 10, 47])
 def test_goes_on_exactly_where_it_was_stopped(resumed: TrainingInputs, tmp_path: Path, steps: int) -> None:
     """10 steps an epoch: at the start, within an epoch, at its end."""

@@ -88,18 +88,21 @@ def test_a_step_that_cannot_be_captured_is_computed_call_by_call(
     assert told == "the step is not captured: operation not permitted when stream is capturing\n"
 
 
+def fail_to_compile(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Each compiled network raises the error at its first step."""
+
+    def compiled(**_: Tensor) -> Tensor:
+        raise error
+
+    monkeypatch.setattr(torch, "compile", lambda _: compiled)
+    monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
+
+
 def test_a_network_that_no_compiler_takes_is_computed_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(_: object) -> Callable[..., Tensor]:
-        def compiled(**_: Tensor) -> Tensor:
-            raise RuntimeError("Unsupported: a loop")
-
-        return compiled
-
     expected = train(INPUTS)
-    monkeypatch.setattr(torch, "compile", refuse)
-    monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
+    fail_to_compile(monkeypatch, RuntimeError("Unsupported: a loop"))
     assert_equal(train(INPUTS), expected)
     assert capsys.readouterr().out == "the network is not compiled: Unsupported: a loop\n"
 
@@ -198,14 +201,7 @@ def test_a_batch_that_never_fits_is_named_with_the_memory(trained_with: Callable
 
 
 def test_a_compiled_step_out_of_memory_is_no_fault_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> Callable[..., Tensor]:
-        def compiled(**_: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError(CROWDED)
-
-        return compiled
-
-    monkeypatch.setattr(torch, "compile", refuse)
-    monkeypatch.setattr(loop, "Step", lambda *given, **named: Step(*given, **{**named, "is_compiled": True}))
+    fail_to_compile(monkeypatch, torch.OutOfMemoryError(CROWDED))
     with pytest.raises(TrainingError, match="batch_size 64"):
         train(INPUTS)
 

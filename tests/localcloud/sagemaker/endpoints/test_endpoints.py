@@ -192,17 +192,12 @@ def live(sagemaker: Any, client: Any, config: Any, context: Context) -> Any:
 def update(aws: Resources, context: Context) -> Callable[..., tuple[dict[str, Any], set[str]]]:
     """The execution of the machine's states from the live fleet to its scaling, and the names of those it entered.
 
-    `without="Stop scaling"` leaves that state out, `without="Declared count"` has the present one kept; `meanwhile` is
-    called just before it starts."""
+    `meanwhile` is called just before it starts."""
 
-    def run(*, without: str = "", meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
+    def run(*, meanwhile: Callable[[], Any] = lambda: None) -> tuple[dict[str, Any], set[str]]:
         role = aws.role("states", *(one.document() for one in release.statements(context)))
         whole = release.definition(context)["States"]
         steps = {"Live fleet": whole["Live fleet"], **whole, "Advance release": {"Type": "Succeed"}}
-        if without == "Stop scaling":
-            steps[without] = {"Type": "Pass", "ResultPath": "$.left_out", "Next": steps[without]["Next"]}
-        elif without:
-            steps[without] = steps["Present count"]
         given = {
             "start_release": {"answer": {"has_canary": True}},
             "live_config": {"name": f"{context.names.endpoint}-v2-next"},
@@ -273,24 +268,9 @@ def test_a_fleet_that_is_scaling_is_waited_for(
     assert fleet(sagemaker, context) == ("ml.m5.xlarge", 4)
 
 
-@pytest.mark.parametrize(
-    ("without", "refusal"), [("Stop scaling", "registered for autoscaling"), ("Declared count", "50 %")]
-)
-def test_without_that_step_the_update_is_refused(
-    live: Any,
-    update: Any,
-    sagemaker: Any,
-    cloud: Any,
-    context: Context,
-    monkeypatch: pytest.MonkeyPatch,
-    without: str,
-    refusal: str,
-) -> None:
-    """The control: SageMaker's own words."""
-    monkeypatch.setattr(
-        "millrace.infra.machines.states.retry", lambda *_, **__: {"ErrorEquals": ["-"], "MaxAttempts": 0}
-    )
+def test_a_fleet_that_scales_by_itself_is_not_replaced(live: Any, sagemaker: Any, context: Context) -> None:
+    """Why the machine stops the scaling before: SageMaker's own words."""
     live("ml.m5.large", 1)
-    run, _ = update(without=without)
-    assert run["status"] == "FAILED"
-    assert refusal in run["cause"]
+    name = context.names.endpoint
+    with pytest.raises(ClientError, match="registered for autoscaling"):
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=f"{name}-v2-next")
