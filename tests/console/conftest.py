@@ -140,6 +140,15 @@ def actions(electricity: Any) -> list[Step]:
 
 
 @pytest.fixture(scope="module")
+def landing(cloud: Cloud) -> str:
+    """The name of the bucket of drops, which keeps versions."""
+    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+@pytest.fixture(scope="module")
 def states(cloud: Cloud) -> Any:
     return cloud.client("stepfunctions")
 

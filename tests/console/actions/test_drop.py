@@ -18,12 +18,9 @@ from millrace.functions.intake.arrivals import arrival_of
 from tests.console.conftest import NAMES
 
 
-@pytest.fixture(scope="module")
-def s3(cloud: Any) -> Any:
-    client, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
-    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return client
+@pytest.fixture
+def s3(cloud: Any, landing: str) -> Any:
+    return cloud.client("s3")
 
 
 @pytest.fixture

@@ -12,14 +12,11 @@ from millrace.console.actions.teardown import find_removable, remove
 from millrace.console.environment import Environment
 from millrace.errors import RunError
 from millrace.names import ROOMS, WorkloadNames
-from tests.console.conftest import DEV
+from tests.console.conftest import DEV, make_machines, make_stores, stage_of
 from tests.credentials import set_credentials
-from tests.state_table import create_table
 
 INCOME, DELAY = (WorkloadNames(platform=DEV, workload=workload) for workload in ("income", "delay"))
 TEMPLATE = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
-SUCCEEDS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-ROLE = "arn:aws:iam::123456789012:role/r"
 
 
 @pytest.fixture
@@ -28,18 +25,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     set_credentials(monkeypatch)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     with mock_aws(config={"stepfunctions": {"execute_state_machine": True}}):
+        stage = stage_of(DEV)
         for names in (INCOME, DELAY):
             for room in ROOMS:
                 boto3.client("cloudformation").create_stack(StackName=names.stack(room), TemplateBody=TEMPLATE)
-            states = boto3.client("stepfunctions")
-            states.create_state_machine(name=names.machine("teardown"), definition=SUCCEEDS, roleArn=ROLE)
+            make_machines(stage, names, "teardown")
         boto3.client("cloudformation").create_stack(StackName="millrace-dev-income-own", TemplateBody=TEMPLATE)
-        for purpose in ("landing", "lake", "artefacts"):
-            place = {"LocationConstraint": DEV.region}
-            boto3.client("s3").create_bucket(Bucket=DEV.bucket(purpose), CreateBucketConfiguration=place)
+        make_stores(stage, "landing", "lake", "artefacts")
         boto3.client("s3").put_object(Bucket=DEV.bucket("landing"), Key="income/training/x.csv", Body=b"x")
-        create_table(boto3.client("dynamodb"), DEV.audit_table)
-        yield Environment(platform=DEV, client=boto3.client)
+        yield stage
 
 
 def stacks() -> list[str]:

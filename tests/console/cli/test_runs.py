@@ -198,15 +198,6 @@ def test_of_a_workload_that_is_not_deployed_the_command_that_deploys_it_is_told(
     )
 
 
-@pytest.fixture(scope="module")
-def landing(cloud: Any) -> str:
-    """The bucket's name."""
-    s3, bucket = cloud.client("s3"), NAMES.platform.bucket("landing")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return bucket
-
-
 def test_a_drop_is_put_and_followed(
     tmp_path: Path, cloud: Any, landing: str, claims: Claims, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
