@@ -28,14 +28,14 @@ IMPORTED_BY_OTHERS = {"training": {"onnxscript"}}
 """torch's exporter to ONNX imports it."""
 
 
-def copied(image: str, repository: Path = REPOSITORY) -> set[Path]:
+def copied(image: str) -> set[Path]:
     """The Python files that the Dockerfile copies; checks that each lands where the repository has it."""
-    text = (repository / "containers" / image / "Dockerfile").read_text().replace("\\\n", " ")
+    text = (REPOSITORY / "containers" / image / "Dockerfile").read_text().replace("\\\n", " ")
     files: set[Path] = set()
     for line in re.findall(r"^COPY (.+)$", text, re.M):
         *sources, target = line.split()
         for source in sources:
-            path = repository / source
+            path = REPOSITORY / source
             if path.is_dir():
                 assert target == f"/opt/program/{source}", line
                 files |= set(path.rglob("*.py"))
@@ -45,16 +45,16 @@ def copied(image: str, repository: Path = REPOSITORY) -> set[Path]:
     return files
 
 
-def needed(image: str, repository: Path = REPOSITORY) -> set[Path]:
-    entries = [repository / "millrace" / "jobs" / job / "__main__.py" for job in JOBS[image]]
-    files = set().union(*(closure(repository, entry) for entry in entries))
-    whole = set((repository / BY_NAME[image]).rglob("*.py")) if image in BY_NAME else set()
-    return files.union(whole, *(closure(repository, path) for path in whole))
+def needed(image: str) -> set[Path]:
+    entries = [REPOSITORY / "millrace" / "jobs" / job / "__main__.py" for job in JOBS[image]]
+    files = set().union(*(closure(REPOSITORY, entry) for entry in entries))
+    whole = set((REPOSITORY / BY_NAME[image]).rglob("*.py")) if image in BY_NAME else set()
+    return files.union(whole, *(closure(REPOSITORY, path) for path in whole))
 
 
-def packages(files: set[Path], repository: Path = REPOSITORY) -> set[str]:
+def packages(files: set[Path]) -> set[str]:
     """The rooms of `millrace/` and the jobs that hold the files; a file right below is itself."""
-    parts = [path.relative_to(repository).parts for path in files]
+    parts = [path.relative_to(REPOSITORY).parts for path in files]
     return {"/".join(each[: 3 if each[1] == "jobs" else 2]) for each in parts}
 
 
@@ -95,28 +95,6 @@ def test_the_entry_point_takes_the_argument_that_sagemaker_adds(image: str, modu
 
 def test_a_preflight_starts_what_an_endpoint_starts() -> None:
     assert [*SERVE] == ["python", "-m", "millrace.jobs.serving", "serve"]
-
-
-def test_a_file_that_is_not_copied_is_noticed(tmp_path: Path) -> None:
-    for folder, name, text in (
-        (
-            "containers/inference",
-            "Dockerfile",
-            "FROM x\n"
-            + "".join(f"COPY millrace/jobs/{job}/ /opt/program/millrace/jobs/{job}/\n" for job in JOBS["inference"]),
-        ),
-        ("millrace/jobs/preflight", "__main__.py", ""),
-        ("millrace/jobs/preflight", "__init__.py", ""),
-        ("millrace/jobs/serving", "__main__.py", "import millrace.found\n"),
-        ("millrace/jobs/serving", "__init__.py", ""),
-        ("millrace/jobs", "__init__.py", ""),
-        ("millrace", "__init__.py", ""),
-        ("millrace", "found.py", ""),
-    ):
-        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-        (tmp_path / folder / name).write_text(text)
-    missing = needed("inference", tmp_path) - copied("inference", tmp_path)
-    assert {path.name for path in missing} == {"found.py", "__init__.py"}
 
 
 def third_party(path: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Conditional writes at once: one is made, and without the lock several are."""
+"""Conditional writes at once: one is made."""
 
 from __future__ import annotations
 
@@ -49,13 +49,6 @@ def winners(dynamodb: Any, table: str) -> int:
 
 def test_of_conditional_writes_at_once_one_is_made(client: Any, table: str) -> None:
     assert winners(client("dynamodb"), table) == 1
-
-
-def test_without_the_lock_several_are_made(client: Any, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: moto's own PutItem."""
-    backend: Any = import_module("moto.dynamodb.models").DynamoDBBackend
-    monkeypatch.setattr(backend, "put_item", backend.put_item.__wrapped__)
-    assert winners(client("dynamodb"), table) > 1
 
 
 def test_a_transaction_and_reads_of_what_is_not_there_go_at_once(client: Any, aws: Resources) -> None:

@@ -86,28 +86,6 @@ def test_every_rule_answers_some_task_and_is_judged(kind: str) -> None:
     assert rule.label_age_hours > 0
 
 
-class Secretive(SeasonalNaive):
-    """It repeats a label like its parent and does not say how old it is."""
-
-    @property
-    def label_age_hours(self) -> float:
-        return BEFORE_TEST_DAYS
-
-
-class Eager(SeasonalNaive):
-    """It says that its label is an hour older than it is."""
-
-    @property
-    def label_age_hours(self) -> float:
-        return self.lag_hours + 1
-
-
-@pytest.mark.parametrize("rule", [Secretive, Eager])
-def test_a_rule_that_uses_younger_labels_than_it_says_is_seen(rule: type[SeasonalNaive]) -> None:
-    made = rule(kind="seasonal_naive", lag_hours=24, margin=0)
-    assert rows_answered_by_younger_labels(made, Binary())
-
-
 def test_the_label_of_a_day_before_is_the_forecast() -> None:
     found = naive_figures(DAY_BEFORE, rows([1, 0, 1, 1, 0, 0], [0, 12, 24, 36, 48, 60], slice(2, 6)), Binary())
     assert (found.rule, found.rows, found.metrics["error"]) == ("seasonal_naive", 4, 0.75)
