@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.stages import ACT_AS, declared_options, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
+from millrace.people import ROLES, SLUG, WORKLOAD
 from millrace.workload.load import workload_folders, workloads_folder
 
 
@@ -30,6 +32,8 @@ class Environment:
     """The boto3 client of a service, with the caller's credentials. Each service has one client."""
     cloud: LocalCloud | None = None
     """The local cloud; None on AWS."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The caller's keys, for libraries that make clients of their own; empty for those of the default chain."""
 
     def now(self) -> datetime:
         """The environment's own time: the clock of a local cloud can be moved."""
@@ -82,44 +86,67 @@ class Environment:
         return [WorkloadNames(platform=self.platform, workload=folder.name) for folder in folders]
 
 
-def find_environment(stage: str, build: Path) -> Environment:
+def find_environment(stage: str, build: Path, workload: str = "") -> Environment:
     """The environment of a stage, as the role that ACT_AS names reaches it; without one as the caller does.
 
     `local` is the cloud at AWS_ENDPOINT_URL, else the one that `millrace up` started. All other stages are in the
-    account and region of the caller's credentials.
+    account and region of the caller's credentials. `workload` is the one that a local role may work on; "" means the
+    only one.
     Raises EnvironmentNotFoundError if there is no such environment."""
     # Stages that need no declaration first, then those that `cdk.json` declares.
     if stage not in (known := [*STAGES, *sorted(set(declared_stages()) - set(STAGES))]):
         raise EnvironmentNotFoundError(f"--stage: expected one of {known}, got {stage!r}")
     environment = _local(build) if stage == "local" else _on_aws(stage)
-    return as_role(environment, role) if (role := os.environ.get(ACT_AS)) else environment
+    if not (role := os.environ.get(ACT_AS)):
+        return environment
+    return as_role(environment, role, workload or os.environ.get("MILLRACE_WORKLOAD", ""))
 
 
-def as_role(environment: Environment, role: str) -> Environment:
-    """The environment as a session of the role reaches it: `leads/ann` is the role `leads`, its session named `ann`.
+def as_role(environment: Environment, role: str, workload: str = "") -> Environment:
+    """The environment as a session of the role reaches it: `approver/ann` is the role `approver`, its session `ann`.
 
-    In a local cloud a role that does not exist is made, and may do everything, as its operator may."""
+    In a local cloud the roles of `millrace.people` are made when they are first taken, one for each workload.
+    Raises EnvironmentNotFoundError for a role that is not there."""
     name, _, session = role.partition("/")
     if environment.cloud:
-        _make_role(environment.client("iam"), name, environment.platform.account)
+        name = _local_role(environment, name, workload)
     arn = f"arn:{environment.platform.partition}:iam::{environment.platform.account}:role/{name}"
     assumed = environment.client("sts").assume_role(RoleArn=arn, RoleSessionName=session or "millrace")
     key, secret, token = (assumed["Credentials"][part] for part in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
+    keys = {"aws_access_key_id": key, "aws_secret_access_key": secret, "aws_session_token": token}
     if environment.cloud:
-        return replace(environment, client=cache(partial(environment.cloud.client, key=key, token=token)))
-    own = boto3.Session(key, secret, token, region_name=environment.platform.region)
-    return replace(environment, client=cache(own.client))
+        return replace(environment, client=cache(partial(environment.cloud.client, key=key, token=token)), keys=keys)
+    own = boto3.Session(**keys, region_name=environment.platform.region)
+    return replace(environment, client=cache(own.client), keys=keys)
 
 
-def _make_role(iam: Any, name: str, account: str) -> None:
-    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
-    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    documents = [json.dumps({"Version": "2012-10-17", "Statement": [one]}) for one in (trust, everything)]
+def _local_role(environment: Environment, name: str, workload: str) -> str:
+    """The name of the local cloud's role: of a person's role for this workload, with the stage's policy of it."""
+    iam, platform = environment.client("iam"), environment.platform
+    missing = iam.exceptions.NoSuchEntityException
+    if name not in ROLES:
+        try:
+            return str(iam.get_role(RoleName=name)["Role"]["RoleName"])
+        except missing:
+            known = f"one of {', '.join(ROLES)}, or a role of the account"
+            raise EnvironmentNotFoundError(f"--as: expected {known}, got {name!r}") from None
+    names = environment.names(workload)
+    trust = {"Effect": "Allow", "Principal": {"AWS": platform.account}, "Action": "sts:AssumeRole"}
+    tags = {WORKLOAD: names.workload, SLUG: names.slug}
+    own, policy = f"{name}-{names.slug}", platform.arn("iam", f"policy/{platform.role(name)}")
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(
+            RoleName=own,
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )
     try:
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=documents[0])
-    except iam.exceptions.EntityAlreadyExistsException:
-        return
-    iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=documents[1])
+        iam.attach_role_policy(RoleName=own, PolicyArn=policy)
+    except missing:
+        raise EnvironmentNotFoundError(
+            f"--as: expected the policy {policy}, got none: is the stage deployed?"
+        ) from None
+    return own
 
 
 def _local(build: Path) -> Environment:
@@ -141,7 +168,8 @@ def _on_aws(stage: str) -> Environment:
 def local_environment(cloud: LocalCloud) -> Environment:
     """The environment inside a local cloud that is running."""
     platform = replace(PLATFORM, event_bus=declared_options(PLATFORM.stage).get("event_bus"))
-    return Environment(platform=platform, client=cache(cloud.client), cloud=cloud)
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # pragma: allowlist secret
+    return Environment(platform=platform, client=cache(cloud.client), cloud=cloud, keys=keys)
 
 
 def _running(build: Path) -> LocalCloud:

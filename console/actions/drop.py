@@ -18,7 +18,7 @@ from millrace.console.files.catalogue import TABLE_FILES
 from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
-from millrace.console.queries.stored import head_object
+from millrace.console.queries.stored import Unread, head_object, part
 from millrace.console.stages import declared_options
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
@@ -340,7 +340,8 @@ def warnings(
     if labels := labels_in(content.plain, contract, feed):
         what = f"the file has the label, {' and '.join(labels)}, which no file to score has: its rows get no prediction"
         yield f"warning: {what}; drop it without the label (with it: --feed labels or training)"
-    if before := head_object(s3, f"s3://{names.platform.bucket('landing')}/{key}"):
+    before = part(lambda: head_object(s3, f"s3://{names.platform.bucket('landing')}/{key}"))
+    if before and not isinstance(before, Unread):  # who may not list the bucket is not told what is not there
         was = f"{before['ContentLength']:,} bytes of {before['LastModified']:%Y-%m-%d %H:%M}"
         kept = ", whose good rows take the place of the earlier ones; another name keeps both" * (feed != "scoring")
         yield f"warning: {key} is there already ({was}): this is a new version of it{kept}"

@@ -46,14 +46,11 @@ class Reviewer:
     """With what the person works: `terminal`, `web`."""
 
     @classmethod
-    def of(cls, environment: Environment, names: WorkloadNames, *, source: str, by: str = "") -> Reviewer:
-        """The caller as a reviewer; `by` is another identity, where a program acts for a person whom it knows.
-
-        Raises WorkloadError if the workload has no policy."""
-        question = question_of(names)
-        person = by or environment.identity()
+    def of(cls, environment: Environment, names: WorkloadNames, *, source: str) -> Reviewer:
+        """The caller as a reviewer. Raises WorkloadError if the workload has no policy."""
+        question, by = question_of(names), environment.identity()
         reviews = reviews_of(environment, names)
-        return cls(environment=environment, names=names, reviews=reviews, question=question, by=person, source=source)
+        return cls(environment=environment, names=names, reviews=reviews, question=question, by=by, source=source)
 
     def next(self) -> Held | None:
         """The first item that nobody has and that this person has not skipped; None if there is none."""

@@ -32,6 +32,7 @@ from millrace.console.cli.status import approve, automate, live, logs, pull, ref
 from millrace.console.cli.tuning import simulate, tune
 from millrace.console.stages import ACT_AS
 from millrace.errors import MillraceError
+from millrace.people import ROLES
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -88,7 +89,7 @@ As = Annotated[
         metavar="ROLE/NAME",
         envvar=ACT_AS,
         help="Act in a session of this role, for example to approve what another person asked for. The local cloud "
-        "makes a role that it does not have.",
+        f"makes {', '.join(ROLES)} for the workload.",
     ),
 ]
 
@@ -132,7 +133,7 @@ def typed() -> None:
     except EndpointConnectionError as error:
         sys.exit(f"millrace: AWS: {error}{_dead_cloud()}")
     except (ClientError, BotoCoreError) as error:
-        sys.exit(f"millrace: AWS: {error}")
+        sys.exit("; ".join([f"millrace: AWS: {error}", *filter(None, getattr(error, "__notes__", ()))]))
 
 
 def _dead_cloud() -> str:

@@ -101,6 +101,20 @@ class Once(TyperCommand):
                 raise typer.BadParameter(f"{each.opts[0]}: expected it once, got it twice")
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. An error of AWS's gets a note on who may, if the caller may not."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return super().invoke(ctx)
+        except ClientError as error:
+            from millrace.console.people import who_in_words
+            from millrace.console.queries.stored import unread
+
+            if unread(error).is_denied:
+                error.add_note(who_in_words(ctx.command_path.partition(" ")[2]))
+            raise
+
 
 def flag(name: str, help_: str) -> Any:
     """A switch that is off unless it is typed. It may stand before a parameter without a default."""
@@ -144,7 +158,7 @@ class Target:
         AWS's SDK is imported in here, so that `--help` does not wait for it."""
         from millrace.console.environment import find_environment
 
-        environment = find_environment(self.stage, self.build)
+        environment = find_environment(self.stage, self.build, self.workload)
         return environment, environment.names(self.workload)
 
     def find_deployed(self) -> tuple[Environment, WorkloadNames]:

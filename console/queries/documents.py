@@ -17,7 +17,7 @@ from millrace.artefact.signing import SIGNATURE_FILE, SignedVersion
 from millrace.aws.objects import download, entries_below, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.lineage import CHEAP_BYTES
-from millrace.console.queries.stored import find_object, unpack
+from millrace.console.queries.stored import Unread, find_object, part, unpack
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.console.words import column
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
@@ -179,11 +179,14 @@ def verify_version(
 
 
 def _documents(s3: Any, names: WorkloadNames, run: str, signed: SignedVersion) -> Iterator[tuple[str, tuple[str, str]]]:
-    """By file: the name of its digest, and what the digest is now. A stage without cards has no signed card."""
+    """By file: the name of its digest, and what the digest is now. A stage without cards has no signed card.
+
+    A file that the caller may not read is left out: `sample.json` has rows."""
     for name, parts in DOCUMENTS.items():
         if name in signed.digests:
-            content = find_object(s3, names.run_uri(run, *parts))
-            yield parts[-1], (name, "" if content is None else digest(content))
+            content = part(lambda at=parts: find_object(s3, names.run_uri(run, *at)))  # type: ignore[misc]
+            if not isinstance(content, Unread) or not content.is_denied:
+                yield parts[-1], (name, digest(content) if isinstance(content, bytes) else "")
 
 
 def _write(folder: Path, members: Mapping[str, bytes], signature: bytes, key: SigningKey) -> None:

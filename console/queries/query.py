@@ -155,9 +155,8 @@ def _texts(environment: Environment, query: str) -> pa.Table:
 
 
 def _session(environment: Environment) -> Any:
-    """A boto3 session; for a local cloud with placeholder credentials."""
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if environment.cloud else {}
-    return boto3.Session(region_name=environment.platform.region, **keys)
+    """A boto3 session with the caller's keys."""
+    return boto3.Session(region_name=environment.platform.region, **environment.keys)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
-from millrace.aws.objects import read_object, split_uri
+from millrace.aws.objects import is_gone, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.datasets.tables import check_types, types_of
 from millrace.names import WorkloadNames
@@ -31,8 +31,10 @@ def find_object(client: Any, uri: str) -> bytes | None:
     """The bytes of `s3://<bucket>/<key>`; None if there is no such object. `client` is boto3's S3 client."""
     try:
         return read_object(client, uri)
-    except client.exceptions.NoSuchKey:
-        return None
+    except ClientError as error:
+        if is_gone(error):
+            return None
+        raise
 
 
 def object_of(uri: str) -> dict[str, str]:

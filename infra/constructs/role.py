@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -12,7 +11,7 @@ from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.context import Owner
-from millrace.infra.iam.resource import Statement, policy, trusted
+from millrace.infra.iam.resource import Statement, merged, policy, trusted
 
 
 def machines_role(room: str) -> str:
@@ -111,23 +110,9 @@ def wildcards(statements: Sequence[Statement], services: Sequence[str] = ()) -> 
     for statement in statements:
         for resource, reason in statement.reasons.items():
             reasons.setdefault(resource, {})[reason] = None
-    found = {f"AwsSolutions-IAM5[Resource::{resource}]": "; ".join(whys) for resource, whys in reasons.items()}
+    # The pack writes the variables of a policy, `${aws:PrincipalTag/…}`, in angle brackets.
+    named = {re.sub(r"\$\{([^}]+)\}", r"<\1>", resource): "; ".join(whys) for resource, whys in reasons.items()}
+    found = {f"AwsSolutions-IAM5[Resource::{resource}]": why for resource, why in named.items()}
     if "lambda.amazonaws.com" in services and "*" in reasons:
         found["Serverless-LambdaStarPermissions"] = "On every resource: " + "; ".join(reasons["*"])
     return found
-
-
-def merged(statements: Iterable[Statement]) -> list[Statement]:
-    """Statements that allow the same, with each action on each resource under a condition once: actions on the same
-    resources together. They have no reasons."""
-    arns: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in statements:
-        for action in one.actions:
-            arns[action, json.dumps(one.conditions, sort_keys=True)].update(one.resources)
-    actions: dict[tuple[str, tuple[str, ...], str], list[str]] = defaultdict(list)
-    for (action, condition), where in arns.items():
-        actions[action.partition(":")[0], tuple(sorted(where)), condition].append(action)
-    return [
-        Statement(actions=tuple(sorted(several)), resources=where, conditions=json.loads(condition))
-        for (_, where, condition), several in actions.items()
-    ]

@@ -27,8 +27,10 @@ LEFT_OUT = frozenset(
         "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:ImportTable",
         "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
         "logs:CreateLogStream", "logs:PutLogEvents", "s3:DeleteObject", "s3:PutObject", "s3:PutObjectAcl",
-        # Rights from elsewhere: our roles have all of theirs in themselves, and keep their boundary.
-        "iam:AttachRolePolicy", "iam:DeleteRolePermissionsBoundary", "iam:DetachRolePolicy",
+        # Rights from elsewhere: our roles have all of theirs in themselves, and keep their boundary; the policies of
+        # people are attached by an administrator.
+        "iam:AttachGroupPolicy", "iam:AttachRolePolicy", "iam:AttachUserPolicy", "iam:DetachGroupPolicy",
+        "iam:DetachRolePolicy", "iam:DetachUserPolicy", "iam:DeleteRolePermissionsBoundary",
         "lambda:PassCapacityProvider", "glue:PassConnection",
         # Of servers of one's own.
         "codedeploy:RegisterOnPremisesInstance",
@@ -232,7 +234,7 @@ def _global(platform: Platform, service: str, name: str, *, because: str) -> Res
 
 
 def _roles(platform: Platform, actions: set[str], options: Options, passed_to: Iterable[str]) -> Iterator[Statement]:
-    """Rights on the stage's roles alone, with the boundary as a condition if the stage has one.
+    """Rights on the stage's roles and policies alone, with the boundary as a condition if the stage has one.
 
     `passed_to` are the services to which the roles may be passed."""
     arn = platform.role_arn("*")
@@ -240,7 +242,10 @@ def _roles(platform: Platform, actions: set[str], options: Options, passed_to: I
     bounded = actions & BOUNDED if options.permissions_boundary else set()
     if bounded:
         yield resource("iam", arn, because=NAMED, where=boundary).may(*bounded)
-    yield resource("iam", arn, because=NAMED).may(*actions - bounded - {"iam:PassRole", "iam:CreateServiceLinkedRole"})
+    policies_of_people = platform.arn("iam", f"policy/{platform.prefix}-*")
+    yield resource("iam", arn, policies_of_people, because=NAMED).may(
+        *actions - bounded - {"iam:PassRole", "iam:CreateServiceLinkedRole"}
+    )
     passed = {"StringEquals": {"iam:PassedToService": sorted(passed_to)}}
     yield resource("iam", arn, because=NAMED, where=passed).may("PassRole")
     linked: dict[str, dict[str, Any]] = {"StringEquals": {"iam:AWSServiceName": list(LINKED)}}

@@ -99,13 +99,17 @@ def file_of_each_run(names: WorkloadNames, file: str) -> Resource:
     return resource("s3", ARTEFACTS.arn(names, f"runs/*/{file}"), because=one_file)
 
 
+def audit_links(
+    platform: Platform, path: str, because: str = "The links of a chain are named by their numbers"
+) -> Resource:
+    """The links of audit chains below the path in the audit's bucket."""
+    return resource("s3", f"{platform.bucket_arn('audit')}/{path}", because=because)
+
+
 def audit_chains(platform: Platform) -> list[Statement]:
     """Find, read and add links of every workload's audit chain. The bucket's policy lets nobody put a link twice."""
-    links = resource(
-        "s3",
-        f"{platform.bucket_arn('audit')}/*",
-        because="The chain of each workload lies below its name; the function serves all workloads",
-    )
+    below = "The chain of each workload lies below its name; the function serves all workloads"
+    links = audit_links(platform, "*", below)
     listed = resource("s3", platform.bucket_arn("audit"))
     return [links.may("GetObjectVersion", "PutObject"), listed.may("ListBucketVersions")]
 

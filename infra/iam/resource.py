@@ -5,7 +5,9 @@ state_table.own_items(names).may("GetItem", "PutItem")
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +79,22 @@ def resource(
 def every(service: str, *, because: str, where: Mapping[str, Mapping[str, Any]] | None = None) -> Resource:
     """All resources (`*`), for actions that take no resource."""
     return resource(service, "*", because=because, where=where)
+
+
+def merged(statements: Iterable[Statement]) -> list[Statement]:
+    """Statements that allow the same, with each action on each resource under a condition once: actions on the same
+    resources together. They have no reasons."""
+    arns: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in statements:
+        for action in one.actions:
+            arns[action, json.dumps(one.conditions, sort_keys=True)].update(one.resources)
+    actions: dict[tuple[str, tuple[str, ...], str], list[str]] = defaultdict(list)
+    for (action, condition), where in arns.items():
+        actions[action.partition(":")[0], tuple(sorted(where)), condition].append(action)
+    return [
+        Statement(actions=tuple(sorted(several)), resources=where, conditions=json.loads(condition))
+        for (_, where, condition), several in actions.items()
+    ]
 
 
 def trusted(services: Sequence[str], account: str) -> dict[str, Any]:

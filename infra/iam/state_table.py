@@ -15,6 +15,12 @@ def own_items(names: WorkloadNames) -> Resource:
     return _own(names, names.platform.state_table)
 
 
+def read_both(names: WorkloadNames) -> Statement:
+    """Read the workload's items and its audit records."""
+    both = own_items(names) + _own(names, names.platform.audit_table)
+    return both.may("GetItem", "Query")
+
+
 def reviews(names: WorkloadNames) -> Resource:
     """The workload's decisions that wait for a person: see `millrace/state/reviews.py`."""
     return _spread(names, SPREAD_REVIEWS)

@@ -14,16 +14,18 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_events as events
 from aws_cdk import aws_glue as glue
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.live_alias import MOVER
 from millrace.infra.constructs.notifications import Notifications
-from millrace.infra.constructs.role import role_of, role_resource, write_roles
+from millrace.infra.constructs.role import role_of, role_resource, wildcards, write_roles
 from millrace.infra.constructs.tags import tag
 from millrace.infra.context import PlatformContext, deployed
-from millrace.infra.iam import alarms, functions, log_groups, sharing
-from millrace.infra.iam.resource import policy
+from millrace.infra.iam import alarms, functions, log_groups, people, sharing
+from millrace.infra.iam.resource import Statement, policy
 from millrace.infra.images import SERVING, wanted
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
@@ -32,6 +34,7 @@ from millrace.infra.stacks.keys import customer_key, signing_key
 from millrace.infra.stacks.mlflow import MLFLOW_ARN, mlflow
 from millrace.infra.stacks.network import PlatformNetwork, isolated_network, log_connections
 from millrace.names import BULK
+from millrace.people import ROLES, Role
 from millrace.state.table import DELETE_AFTER
 
 MOST_BYTES = 100_000_000_000
@@ -92,7 +95,8 @@ class PlatformStack(cdk.Stack):
         self._context = PlatformContext(settings=settings, key_arn=self.key_arn)
         # The other stacks read these parameters at deployment, so no stack exports values to another.
         self._publish("key-arn", self.key_arn)
-        self._publish("signing-key-arn", signing_key(self, settings, kept=KEPT))
+        signing_key_arn = signing_key(self, settings, kept=KEPT)
+        self._publish("signing-key-arn", signing_key_arn)
         network = settings.options.network or isolated_network(self, region=names.region, subnets=settings.subnets)
         for number, subnet in enumerate(network.subnets):
             self._publish(f"subnet-{number}", subnet)
@@ -133,6 +137,8 @@ class PlatformStack(cdk.Stack):
         self._moves()
         if settings.options.api:
             self._log_apis()
+        for role in ROLES:
+            self._person(role, people.statements_of(role, names, key_arn=self.key_arn, signing_key_arn=signing_key_arn))
         self._tables()
         write_roles(self)
         tag(self, settings.tags_of("platform"))
@@ -211,6 +217,17 @@ class PlatformStack(cdk.Stack):
             alarms.describe(because="CodeDeploy asks for the alarms of a move, of any workload"),
         ]
         role_of(self, MOVER, context=self._context, service="codedeploy.amazonaws.com", statements=rights)
+
+    def _person(self, role: Role, statements: Sequence[Statement]) -> None:
+        """The policy `millrace-<stage>-<role>`. IAM Identity Center attaches it by its name.
+
+        https://docs.aws.amazon.com/singlesignon/latest/userguide/permissionsetcustom.html"""
+        document = policy([one.document() for one in statements])
+        name, description = self._names.role(role), f"What a person may do who is {role} of a workload"
+        made = iam.CfnManagedPolicy(
+            self, f"{role}-policy", managed_policy_name=name, description=description, policy_document=document
+        )
+        acknowledge(made, wildcards(statements))
 
     def _log_apis(self) -> None:
         """The role by which API Gateway writes the logs of REST APIs. An account and region has one for all its APIs.

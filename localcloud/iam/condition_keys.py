@@ -65,6 +65,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     },
     "dynamodb": {
         "dynamodb:leadingkeys": lambda parsed: _leading_keys(parsed),
+        "dynamodb:attributes": lambda parsed: _attributes(parsed),
         "dynamodb:select": _inner("Select"),
         "dynamodb:returnvalues": _inner("ReturnValues"),
     },
@@ -118,6 +119,21 @@ def _leading_keys(parsed: ParsedCall) -> list[str]:
     compared = set(re.findall(r"(?<![<>])=\s*(:\w+)", condition))
     found += [next(iter(value.values())) for name, value in values.items() if name in compared]
     return [str(one) for one in found if one is not None]
+
+
+def _attributes(parsed: ParsedCall) -> list[str]:
+    """The names of the attributes that the request names: of its items, and in its expressions.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/specifying-conditions.html"""
+    found = {name for _, item in _items(parsed.parameters) for name in item}
+    named = parsed.get("ExpressionAttributeNames") or {}
+    for expression in (value for key, value in parsed.parameters.items() if key.endswith("Expression")):
+        words = re.findall(r"(?<![:#.\w])#?[A-Za-z_]\w*(?![\w(])", str(expression))
+        found |= {named.get(word, word) for word in words if word.upper() not in _WORDS}
+    return sorted(found)
+
+
+_WORDS = {"ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET"}
 
 
 def _items(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

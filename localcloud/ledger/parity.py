@@ -215,8 +215,11 @@ CALLS: Mapping[str, Row] = {
         "CancelJobRun GetJobRun StartJobRun TagResource", "Processes on the host's hardware.", prefix="emr-serverless:"
     ),
     **executed(
-        "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget PutEvents", prefix="events:"
+        "DescribeRule DisableRule EnableRule InvokeApiDestination ListRuleNamesByTarget ListRules ListTargetsByRule "
+        "PutEvents",
+        prefix="events:",
     ),
+    **executed("cloudformation:GetTemplate"),
     **executed("cloudtrail:LookupEvents", "Starts of executions only, at once; on AWS after up to 15 minutes."),
     **executed("CreateTable DeleteTable GetDatabase GetTable GetTables UpdateTable", prefix="glue:"),
     **executed(
@@ -224,8 +227,11 @@ CALLS: Mapping[str, Row] = {
         prefix="kinesis:",
     ),
     **executed("GetPublicKey Sign Verify", "Digests, by keys of ECC_NIST_P256.", prefix="kms:"),
-    **executed("InvokeFunction ListEventSourceMappings UpdateEventSourceMapping", prefix="lambda:"),
-    **executed("logs:DeleteLogGroup"),
+    **executed(
+        "GetFunctionConfiguration InvokeFunction ListEventSourceMappings ListFunctions UpdateEventSourceMapping",
+        prefix="lambda:",
+    ),
+    **executed("DeleteLogGroup FilterLogEvents", prefix="logs:"),
     **executed(
         "AbortMultipartUpload CopyObject DeleteObject DeleteObjectVersion GetObject GetObjectTagging GetObjectVersion "
         "ListBucket ListBucketMultipartUploads ListBucketVersions ListMultipartUploadParts ListObjectsV2 PutObject "
@@ -249,16 +255,17 @@ CALLS: Mapping[str, Row] = {
     **executed("CreateModelCard DescribeModelCard", "AWS checks the content against its schema.", prefix="sagemaker:"),
     **executed("GetSchedule ListSchedules UpdateSchedule", prefix="scheduler:"),
     **executed("secretsmanager:GetSecretValue"),
-    **executed("sns:Publish"),
+    **executed("ListSubscriptionsByTopic Publish", prefix="sns:"),
     **executed(
-        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ReceiveMessage "
+        "ChangeMessageVisibility DeleteMessage GetQueueAttributes GetQueueUrl ListQueues ReceiveMessage "
         "SendMessage StartMessageMoveTask",
         prefix="sqs:",
     ),
     **executed("GetParameter GetParameters PutParameter", prefix="ssm:"),
     **executed(
-        "DescribeExecution GetExecutionHistory ListExecutions RedriveExecution SendTaskFailure SendTaskHeartbeat "
-        "SendTaskSuccess StartExecution StopExecution",
+        "DescribeExecution DescribeStateMachine DescribeStateMachineForExecution GetExecutionHistory ListExecutions "
+        "ListStateMachines RedriveExecution SendTaskFailure SendTaskHeartbeat SendTaskSuccess StartExecution "
+        "StopExecution",
         prefix="states:",
     ),
     **simulated(
@@ -302,11 +309,7 @@ CALLS: Mapping[str, Row] = {
         "Checked against the caller and the role passed to a job or model; lines are kept without it.",
         prefix="logs:",
     ),
-    **simulated(
-        "FilterLogEvents GetLogEvents",
-        "Granted to the role of API Gateway, which reads no log here.",
-        prefix="logs:",
-    ),
+    **simulated("logs:GetLogEvents", "Granted to the role of API Gateway, which reads no log here."),
     **simulated(
         "CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery "
         "ListLogDeliveries PutResourcePolicy UpdateLogDelivery",

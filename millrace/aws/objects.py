@@ -32,8 +32,12 @@ def at_once(do: Callable[[Item], object], items: Iterable[Item]) -> None:
 
 
 def is_gone(error: Any) -> bool:
-    """Whether S3 says by botocore's ClientError that there is no such object or version to read."""
-    return error.response["Error"]["Code"] in GONE
+    """Whether S3 says by botocore's ClientError that there is no such object or version to read.
+
+    Who may not list the bucket is refused by that right: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    said = error.response["Error"]
+    return said["Code"] in GONE or (said["Code"] == "AccessDenied" and "perform: s3:ListBucket" in said["Message"])
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from millrace.aws.objects import RangedObject, download, folders_below, read_object
+from millrace.aws.objects import RangedObject, download, folders_below, is_gone, read_object
 from millrace.decisions import absorbed, scored
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import Decision, from_line, prefix, to_line
@@ -257,7 +257,9 @@ def delivered_file(client: Any, bucket: str, workload: str, drop: str) -> Iterat
         path = Path(folder, "delivered.parquet")
         try:
             download(client, f"s3://{bucket}/{scored.delivered_key(workload, drop)}", path)
-        except client.exceptions.NoSuchKey:
+        except client.exceptions.ClientError as error:
+            if not is_gone(error):
+                raise
             yield None
             return
         yield str(path)
@@ -290,5 +292,7 @@ def _body_if_any(client: Any, bucket: str, key: str) -> Iterator[bytes]:
     """The object's bytes; nothing if there is no such object."""
     try:
         yield client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except client.exceptions.NoSuchKey:
+    except client.exceptions.ClientError as error:
+        if not is_gone(error):
+            raise
         return

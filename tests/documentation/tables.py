@@ -16,7 +16,9 @@ import yaml
 from pydantic import BaseModel
 
 from millrace.console.cli.app import app
+from millrace.console.people import NEEDS, command_of
 from millrace.console.queries.money.work import MONTH_S, POLL_S, POLLERS, RATES
+from millrace.console.web.acts import ACTS
 from millrace.consumers.catalogue import Kind
 from millrace.consumers.consumer import Consumer
 from millrace.contract.load import COLUMN_PROPERTIES, load_contract
@@ -51,6 +53,7 @@ from millrace.operations.alarms import (
 )
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
+from millrace.people import who_may
 from millrace.tasks.catalogue import TASKS
 from millrace.workload import training_cost
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
@@ -90,6 +93,18 @@ def _command(words: str, command: Any) -> tuple[str, str]:
     options = [one for one in command.params if one.param_type_name == "option" and one.required]
     asked = [f"{one.opts[0]} …" for one in options if one.opts[0] not in COMMON]
     return code(" ".join(["millrace", words, *arguments, *asked])), summary(command.callback)
+
+
+def people() -> str:
+    """The commands and the acts of pages, by the roles that may."""
+    found: dict[str, list[str]] = {}
+    for command, rights in NEEDS.items():
+        found.setdefault(", ".join(who_may(rights)), []).append(command)
+    rows = []
+    for roles, commands in found.items():
+        acts = [act for act in ACTS if act not in commands and command_of(act) in commands]
+        rows.append((roles, ", ".join(commands) + (f"; on a page {', '.join(acts)}" if acts else "")))
+    return table(("roles", "may"), rows)
 
 
 def workload_keys() -> str:
@@ -392,6 +407,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "dead-letters": dead_letters,
     "costs": costs,
     "catalogues": catalogues,
+    "people": people,
 }
 """By the name in a page's mark."""
 

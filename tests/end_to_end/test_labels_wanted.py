@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -74,7 +75,9 @@ def test_ten_rows_of_each_day_wait_for_a_person_who_sees_no_answer(environment: 
 
 
 def test_their_answers_judge_the_window_with_its_interval(environment: Environment, cloud: Electricity) -> None:
-    person = Reviewer.of(environment, NAMES, source="terminal", by="arn:aws:sts::123456789012:assumed-role/People/ann")
+    person = replace(
+        Reviewer.of(environment, NAMES, source="terminal"), by="arn:aws:sts::123456789012:assumed-role/People/ann"
+    )
     answered = 0
     while held := person.next():
         person.answer(held, truth(held.item.event_time), seconds=3)
@@ -135,7 +138,9 @@ def test_labels_that_contradict_the_model_are_asked_about_and_corrected(
     assert before is not None
     assert (before.settled, before.labelled) == (True, WEEK)
 
-    person = Reviewer.of(environment, NAMES, source="terminal", by="arn:aws:sts::123456789012:assumed-role/People/ann")
+    person = replace(
+        Reviewer.of(environment, NAMES, source="terminal"), by="arn:aws:sts::123456789012:assumed-role/People/ann"
+    )
     while held := person.next():
         person.answer(held, truth(held.item.event_time), seconds=3)
     assert person.finish() == 7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_what_waits_for_long_raises_an_alarm(environment: Environment, cloud: El
 def test_two_people_get_different_items_and_their_answers_become_labels(
     environment: Environment, cloud: Electricity
 ) -> None:
-    people = [Reviewer.of(environment, NAMES, source="terminal", by=by) for by in (ANN, BEN)]
+    people = [replace(Reviewer.of(environment, NAMES, source="terminal"), by=by) for by in (ANN, BEN)]
     with ThreadPoolExecutor(2) as pool:
         held = [one for one in pool.map(lambda person: person.next(), people) if one]
     assert len({one.item.id for one in held}) == 2
@@ -163,7 +164,7 @@ def test_a_person_works_in_the_terminal(environment: Environment, cloud: Electri
 def test_a_share_of_the_rows_is_put_before_a_second_person_whom_the_consumers_do_not_wait_for(
     environment: Environment, cloud: Electricity
 ) -> None:
-    ann, ben, cid = (Reviewer.of(environment, NAMES, source="terminal", by=by) for by in (ANN, BEN, CID))
+    ann, ben, cid = (replace(Reviewer.of(environment, NAMES, source="terminal"), by=by) for by in (ANN, BEN, CID))
     drawn = {name for name, one in decided(environment).items() if is_drawn(f"twice {canonical(one.key)}", TWICE)}
     items = [one for one in list_waiting(environment, NAMES, limit=100) if one.reason != "second_opinion"]
     assert {one.id for one in items if one.is_twice} == {one.id for one in items} & drawn
@@ -205,7 +206,7 @@ def test_what_nobody_answers_in_time_ends_and_is_recorded(environment: Environme
     left = [item.id for item in list_waiting(environment, NAMES, limit=100)]
     assert left
     cloud.rest()
-    gone = Reviewer.of(environment, NAMES, source="terminal", by=ANN)
+    gone = replace(Reviewer.of(environment, NAMES, source="terminal"), by=ANN)
     if held := gone.next():  # and then the terminal is closed
         gone.answer(held, 1, seconds=3)
         left.remove(held.item.id)

@@ -34,6 +34,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "application-autoscaling": services.of_scaling,
     "athena": services.of_athena,
     "budgets": services.of_budgets,
+    "cloudformation": services.of_cloudformation,
     "cloudwatch": services.of_cloudwatch,
     "dynamodb": services.of_dynamodb,
     "ec2": services.of_ec2,

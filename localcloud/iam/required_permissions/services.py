@@ -38,6 +38,11 @@ def of_budgets(action: str, parsed: ParsedCall) -> Iterator[Request]:
     yield permission(action, resource_arn("budgets", f"budget/{name}", region=""))
 
 
+def of_cloudformation(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    stack = parsed.get("StackName")
+    yield permission(action, resource_arn("cloudformation", f"stack/{stack}/id")) if stack else permission(action)
+
+
 def of_ec2(action: str, _: ParsedCall) -> Iterator[Request]:
     """The action on some part of a network of this account; none has a name of its own. To describe takes none."""
     yield permission(action, *([] if ":Describe" in action else [resource_arn("ec2", "part/any")]))

@@ -28,7 +28,7 @@ from tests.console.web.test_review import labels
 
 @pytest.fixture
 def people(environment: Environment) -> dict[str, Reviewer]:
-    return {by: Reviewer.of(environment, NAMES, source="terminal", by=by) for by in ("ann", "ben", "cid")}
+    return {by: replace(Reviewer.of(environment, NAMES, source="terminal"), by=by) for by in ("ann", "ben", "cid")}
 
 
 def answers(reviewer: Reviewer, value: LabelValue, *, of: str) -> None:
@@ -76,7 +76,7 @@ def test_each_answer_has_its_guideline_and_people_are_compared_under_the_present
         queue.open(item(number, is_twice=True))
         for by, name, text in zip(("ann", "ben"), (f"r-{number}", f"+2+r-{number}"), texts, strict=True):
             (tmp_path / "income/guideline.md").write_text(text)
-            reviewer = Reviewer.of(environment, NAMES, source="terminal", by=by)
+            reviewer = replace(Reviewer.of(environment, NAMES, source="terminal"), by=by)
             reviewer.answer(reviewer.take(name), ">50K", seconds=1)
             reviewer.finish()
             versions.append(Guideline(text=text).version)

@@ -291,6 +291,7 @@ def test_no_action_has_a_wildcard_and_iam_is_bound_to_the_stages_roles(assemblie
     of_iam = {arn for one in found for arn in one.resources if any(action.startswith("iam:") for action in one.actions)}
     assert of_iam == {
         "arn:aws:iam::123456789012:role/millrace-dev-*",
+        "arn:aws:iam::123456789012:policy/millrace-dev-*",
         "arn:aws:iam::123456789012:role/aws-service-role/*",
     }
 

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.infra.constructs.role import merged
-from millrace.infra.iam import sagemaker_endpoints, state_table
+from millrace.infra.iam import people, sagemaker_endpoints, state_table
 from millrace.infra.iam.buckets import ARTEFACTS, LAKE
-from millrace.infra.iam.resource import Statement, every, resource
+from millrace.infra.iam.resource import Statement, every, merged, policy, resource
+from millrace.infra.rules.sizes import characters
 from millrace.names import Platform, WorkloadNames
+from millrace.people import ROLES, Role
 
 ACTIONS = ("s3:GetObject", "s3:PutObject", "sqs:SendMessage")
 ARNS = ("lake", "lake/a", "lake/a/b", "lake/a/*", "lake/*", "queue", "*")
@@ -146,3 +147,11 @@ def test_the_region_says_the_partition_of_every_arn(region: str, partition: str)
     assert len(arns) > 3
     assert {arn.split(":")[1] for arn in arns} == {partition}
     assert there.role_arn("cleanup") == f"arn:{partition}:iam::123456789012:role/millrace-dev-air-quality-cleanup"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_policy_of_a_role_of_people_fits_with_the_longest_names(role: Role) -> None:
+    platform = Platform(stage="a" * 12, account="123456789012", region="us-gov-west-1")
+    keys = [platform.arn("kms", f"key/{number:036}") for number in (1, 2)]
+    found = people.statements_of(role, platform, key_arn=keys[0], signing_key_arn=keys[1])
+    assert 1000 < characters(policy([one.document() for one in found])) <= 6144

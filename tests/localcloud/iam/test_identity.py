@@ -135,6 +135,7 @@ CALLS = [
     ),
     ("scheduler", "get_schedule", {"Name": "s", "GroupName": "g"}, "scheduler:GetSchedule", "schedule/g/s"),
     ("cloudwatch", "describe_alarms", {"AlarmNames": ["a"]}, "cloudwatch:DescribeAlarms", "alarm:a"),
+    ("cloudformation", "get_template", {"StackName": "s"}, "cloudformation:GetTemplate", "stack/s/id"),
     ("ecr", "describe_images", {"repositoryName": "repo"}, "ecr:DescribeImages", "repository/repo"),
 ]
 
