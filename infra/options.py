@@ -50,8 +50,8 @@ def _is(expected: str, pattern: str) -> AfterValidator:
 Mlflow = Annotated[
     str,
     _is(
-        "app, server (which the platform makes), or the ARN of an mlflow-app or an mlflow-tracking-server of SageMaker",
-        r"app|server|arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:(mlflow-app|mlflow-tracking-server)/[A-Za-z0-9-]+",
+        "app (which the platform makes), or the ARN of an mlflow-app or an mlflow-tracking-server of SageMaker",
+        r"app|arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:(mlflow-app|mlflow-tracking-server)/[A-Za-z0-9-]+",
     ),
 ]
 Address = Annotated[str, _is("an e-mail address", r"[^@\s]+@[^@\s]+\.[^@\s]+")]
@@ -191,8 +191,8 @@ class Options(BaseModel):
     alarm_webhook: UrlSecret | None = None
     """The name of a secret in Secrets Manager with the URL of a chat's webhook, to which alarms are posted."""
     tracking: Mlflow | None = None
-    """The MLflow in which runs are recorded: `app` (serverless) or `server` (billed by the hour), which the platform
-    makes, or the ARN of one that exists. The stage `local` records in `build/mlflow.db`."""
+    """The MLflow in which runs are recorded: `app` (serverless), which the platform makes, or the ARN of one that
+    exists. The stage `local` records in `build/mlflow.db`."""
 
     machine_log: MachineLog | None = None
     """What the state machines log. The default is `data`, and in `prod` it is `events`."""

@@ -84,7 +84,6 @@ NEEDED_BY: Mapping[str, frozenset[str]] = {
 PASSED_FOR = {
     "AWS::ApiGateway::Account": "apigateway.amazonaws.com",
     "AWS::SageMaker::MlflowApp": "sagemaker.amazonaws.com",
-    "AWS::SageMaker::MlflowTrackingServer": "sagemaker.amazonaws.com",
 }
 """Services to which templates pass a role only for one type of resource, by that type."""
 PASSED_TO = tuple(f"{one}.amazonaws.com" for one in ("codedeploy", "events", "lambda", "scheduler", "states"))
@@ -188,7 +187,7 @@ def resources_of(platform: Platform, secret: str | None) -> Mapping[str, Resourc
     functions = (f"function:{prefix}-*", f"layer:{prefix}-*", "event-source-mapping:*")
     buses = (f"event-bus/{prefix}", f"rule/{prefix}-*", f"rule/{platform.bus}/{prefix}-*")
     moves = (f"application:{prefix}", f"deploymentgroup:{prefix}/{prefix}-*", "deploymentconfig:*")
-    models = (f"model-package-group/{prefix}-*", "mlflow-app/*", f"mlflow-tracking-server/{prefix}")
+    models = (f"model-package-group/{prefix}-*", "mlflow-app/*")
     # AWS names the group of an API's own errors by the API's id.
     folders = ("/aws/lambda", "/aws/vendedlogs/states", "/aws/sagemaker/Endpoints", "/aws/apigateway")
     logs = (*(f"{folder}/{prefix}-*" for folder in folders), f"API-Gateway-Execution-Logs_*/{API_STAGE}")

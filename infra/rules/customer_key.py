@@ -55,7 +55,6 @@ WITHOUT_DATA = {
     "AWS::SQS::QueuePolicy": "a policy",
     "AWS::SSM::Parameter": "names of resources; no secret",
     "AWS::SageMaker::MlflowApp": "figures, parameters and digests of runs; CloudFormation has no key for it",
-    "AWS::SageMaker::MlflowTrackingServer": "figures, parameters and digests of runs; CloudFormation has no key for it",
     "AWS::SageMaker::ModelPackageGroup": "a name; the artefacts lie in a bucket",
     "AWS::StepFunctions::StateMachine": "names, counts and sentences; rows travel by their place in a bucket",
 }

@@ -1,4 +1,4 @@
-"""The MLflow of a stage that asks for one: a serverless App, or a tracking server, which is billed by the hour."""
+"""The MLflow of a stage that asks for one: a serverless App."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from millrace.infra.retention import MLFLOW_ARTIFACTS
 
 MLFLOW_ARN = "mlflow-arn"
 """Name of the parameter by which the platform publishes the ARN: AWS chooses the id of an App."""
-SMALLEST = "Small"
 
 
 def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolicy) -> str:
-    """Make the App or the server that `tracking` names; its ARN.
+    """Make the App; its ARN.
 
     It outlives the stack, with its runs and its role. A later deployment names it by its ARN."""
     names = context.platform
@@ -34,23 +33,11 @@ def mlflow(stack: Construct, context: PlatformContext, *, kept: cdk.RemovalPolic
     )
     role.apply_removal_policy(kept)
     store = f"s3://{names.bucket('artefacts')}/{MLFLOW_ARTIFACTS}"
-    if context.settings.tracking == "app":
-        app = sagemaker.CfnMlflowApp(
-            stack, "MlflowApp", name=names.prefix, artifact_store_uri=store, role_arn=role.attr_arn
-        )
-        app.apply_removal_policy(kept)
-        return app.attr_arn
-    server = sagemaker.CfnMlflowTrackingServer(
-        stack,
-        "MlflowTrackingServer",
-        tracking_server_name=names.prefix,
-        tracking_server_size=SMALLEST,
-        artifact_store_uri=store,
-        role_arn=role.attr_arn,
-        automatic_model_registration=False,
+    app = sagemaker.CfnMlflowApp(
+        stack, "MlflowApp", name=names.prefix, artifact_store_uri=store, role_arn=role.attr_arn
     )
-    server.apply_removal_policy(kept)
-    return server.attr_tracking_server_arn
+    app.apply_removal_policy(kept)
+    return app.attr_arn
 
 
 def _statements(context: PlatformContext) -> list[Statement]:

@@ -109,9 +109,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     **simulated("AWS::Lambda::Url", "Kept; the address answers nobody: the function is invoked by the API."),
     **not_covered(
-        "MlflowApp MlflowTrackingServer",
-        "A stage of an account may have one; the stage `local` records in a file.",
-        prefix="AWS::SageMaker::",
+        "AWS::SageMaker::MlflowApp", "A stage of an account may have one; the stage `local` records in a file."
     ),
 }
 

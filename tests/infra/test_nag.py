@@ -60,7 +60,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "released_to": [{"account": "444455556666", "stage": "prod"}],
     },
     "prod": {
-        "tracking": "server",
+        "tracking": "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/runs",
         "targets": ["*"],
         **OWN,
         "prediction_starts": {"snapstart": True},
