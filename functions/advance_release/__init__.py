@@ -1,1 +1,1 @@
-"""Makes a version the champion: moves the release pointers and marks the package as live."""
+"""Makes a version the champion: moves the release pointers, marks the package as live, deletes what older ones left."""

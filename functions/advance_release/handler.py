@@ -1,4 +1,4 @@
-"""A version is live at the endpoint: makes it the champion. The pointers move, and the package is marked."""
+"""A version is live at the endpoint: makes it the champion. The pointers move, and what older versions left goes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.aws.endpoints import find_endpoint, requests_by_time
 from millrace.errors import AskerUnknownError, ConflictError, OvertakenError
+from millrace.functions.advance_release.tidying import tidy
 from millrace.functions.room import Room
 from millrace.messages.audit import AuditEvent, VersionLive, VersionRolledBack
 from millrace.messages.envelope import StepInput
@@ -36,9 +37,8 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     Raises ConflictError if another execution has the lease by now. Raises OvertakenError if another release has moved
     the pointers or changed the endpoint: a release that failed and is redriven finds the endpoint back at the version
     before. Raises ConflictError too if the version was refused meanwhile: `cleanup` restores the one before."""
-    as_of = call.state.as_of
-    until = as_of + timedelta(days=LEASE_DAYS)
-    if not ROOM.leases.take("release", holder=call.execution_arn, as_of=as_of, expires_at=until):
+    until = call.state.as_of + timedelta(days=LEASE_DAYS)
+    if not ROOM.leases.take("release", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
     # Under the lease no other release changes pointers or endpoint, so both are looked at now.
     endpoint = served(call.state.live_config.name)
@@ -60,6 +60,7 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
         endpoint_config=endpoint["EndpointConfigName"],
     )
     ROOM.audit(*outcome(call, live), call)
+    tidy(ROOM, SAGEMAKER, call, written)
     return ReleaseAdvanced(revision=written.revision, watched_requests=requests)
 
 

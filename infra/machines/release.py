@@ -1,6 +1,6 @@
 """The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
-    Start release ─> Preflight ─> challenger, Smoke test ─> phases ─> live endpoint, scaling ─> Advance release ─> Tidy
+    Start release ─> Preflight ─> challenger, Smoke test ─> phases ─> live endpoint, scaling ─> Advance release
         └─ one release at a time       └─ no traffic          │           └─ in steps, if declared; alarms watch it
                                                               └─ those that watch it, if declared (`watching`)
 
@@ -18,8 +18,8 @@ from millrace.infra.machines import endpoints, jobs, preflight, release_alarms, 
 from millrace.infra.machines.endpoints import RELEASE
 from millrace.infra.machines.paths import Result, path
 from millrace.infra.machines.states import Definition, State
-from millrace.messages.events import ApprovalWanted, ModelReleased, ReleaseRefused, ReleaseUntidy
-from millrace.messages.release import ReleaseAdvanced, ReleaseTidied, SmokeTested, UpdateState
+from millrace.messages.events import ApprovalWanted, ModelReleased, ReleaseRefused
+from millrace.messages.release import ReleaseAdvanced, SmokeTested, UpdateState
 from millrace.names import MODEL_ROLE
 
 SMOKE_TEST = Result(
@@ -30,12 +30,7 @@ SMOKE_TEST = Result(
 ADVANCE = Result(
     "advance_release",
     ReleaseAdvanced,
-    "The version becomes champion by compare-and-set, the one before previous; the package is marked",
-)
-TIDY = Result(
-    "tidy_release",
-    ReleaseTidied,
-    "Models and configurations that neither an endpoint nor a rollback needs go; packages stay",
+    "The version becomes champion by compare-and-set; models that neither an endpoint nor a rollback needs go",
 )
 RESTORES = "$.rollback.restores"
 RESTORED = {"And": [{"Variable": RESTORES, "IsPresent": True}, states.is_true(RESTORES)]}
@@ -72,7 +67,6 @@ def definition(context: Context) -> Definition:
             **_update(context),
             **_scaling(context),
             **_advance_release(context),
-            **_tidy_release(context),
             **watching.warm(context, next_state="Live"),
         },
     )
@@ -334,29 +328,8 @@ def _advance_release(context: Context) -> dict[str, State]:
             detail=states.fields(RELEASE, "package_arn", "version", "previous_version")
             | states.fields(ADVANCE, "watched_requests"),
             comment="Tell who is live",
-            next_state="Tidy release",
+            next_state="Is one warm?" if keeps else "Live",
         ),
-    }
-
-
-def _tidy_release(context: Context) -> dict[str, State]:
-    """The last states, when the version is live already.
-
-    A model or configuration that cannot be deleted now is reported to a person, and deleted after the next release."""
-    then = "Is one warm?" if context.workload.rollout.warm_hours else "Live"
-    tidy = states.invoke(context, TIDY, next_state=then)
-    goes_on = {"ErrorEquals": ["States.TaskFailed"], "ResultPath": "$.not_tidied", "Next": "Not tidied"}
-    notice = states.put_event(
-        context,
-        "Not tidied",
-        event=ReleaseUntidy,
-        detail={"error.$": "$.not_tidied.Error"},
-        comment="A notice: models and configurations are left, which the next release tries to delete again",
-        next_state=then,
-    )
-    return {
-        "Tidy release": {**tidy, "Catch": [goes_on]},
-        **notice,
         "Live": states.succeed("The version is live"),
     }
 
@@ -368,7 +341,7 @@ def statements(context: Context) -> list[Statement]:
     configs = sagemaker_endpoints.configs(names)
     seen = "SageMaker and Auto Scaling look at all alarms before they take one"
     return [
-        *states.put_event_statements(context, ApprovalWanted, ReleaseRefused, ModelReleased, ReleaseUntidy),
+        *states.put_event_statements(context, ApprovalWanted, ReleaseRefused, ModelReleased),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
         configs.may("CreateEndpointConfig"),

@@ -68,11 +68,13 @@ LONGEST = {
     "$$.Execution.Name": 80,
     "$$.Execution.RedriveCount": 3,
     "$$.State.RetryCount": 1,
+    "States.Hash($$.Execution.Name, 'SHA-1')": 40,
     "$.live_config.name": 63,
     "$.start_release.answer.label": len("v9999-1f0e4a"),
 }
 """The most characters of each value, up to 999 redrives, nine retries and 9,999 versions."""
-HASHES = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}
+FORMAT, BETWEEN = re.compile(r"States\.Format\('([^']*)', (.+)\)"), re.compile(r", (?![^(]*\))")
+"""The form of a name that is made at run time, and what separates its values: a comma in no inner call."""
 PLAIN = r"[a-zA-Z0-9-]*"
 WITHOUT_TRAFFIC = "-challenger"
 """End of the name of an endpoint that only answers the smoke test. An update of it needs no rollback."""
@@ -147,47 +149,24 @@ def check_names(stacks: Sequence[Stack]) -> Iterator[Finding]:
             yield Finding(where=task.where, expected=expected, came=name)
         elif length > most:
             yield Finding(where=task.where, expected=f"{key} of {most} characters at most", came=f"{name}: {length}")
-        if not all(re.fullmatch(PLAIN, part) for part in _plain(written)):
+        if not re.fullmatch(PLAIN, _parts(written)[0].replace("{}", "")):
             yield Finding(where=task.where, expected=f"{key} in letters, digits and hyphens", came=name)
 
 
 def longest(expression: str) -> int | None:
-    """The most characters of the expression's value; None if unknown.
-
-    A text in quotes has its own length, and `States.Format` has its literal parts and its arguments together."""
-    if expression.startswith("'"):
-        return len(expression) - 2
-    function, arguments = _call(expression)
-    if function == "States.Hash":
-        return HASHES.get(arguments[1].strip("'"))
-    if function == "States.UUID":
-        return 36
-    if function != "States.Format":
-        return LONGEST.get(expression)
-    lengths = [longest(value) for value in arguments[1:]]
+    """The most characters of the name: of its literal parts and of its values together; None if one is unknown."""
+    literal, values = _parts(expression)
+    lengths = [LONGEST.get(value) for value in values]
     known = [length for length in lengths if length is not None]
-    return None if len(known) < len(lengths) else len("".join(_plain(expression))) + sum(known)
+    return None if len(known) < len(lengths) else len(literal.replace("{}", "")) + sum(known)
 
 
-def _plain(expression: str) -> list[str]:
-    """The literal parts of a name, between its placeholders `{}`."""
-    text = expression if expression.startswith("'") else _call(expression)[1][0]
-    return text.strip("'").split("{}")
-
-
-def _call(expression: str) -> tuple[str, list[str]]:
-    """The intrinsic function and its arguments. A path counts as a function without arguments."""
-    # A comma separates arguments if it is in no quotes and in no inner call: `depth` counts the open brackets.
-    function, _, inside = expression.strip().partition("(")
-    arguments, depth, quoted = [""], 0, False
-    for character in inside.removesuffix(")"):
-        quoted ^= character == "'"
-        depth += 0 if quoted else (character == "(") - (character == ")")
-        if character == "," and not depth and not quoted:
-            arguments.append("")
-        else:
-            arguments[-1] += character
-    return function, [argument.strip() for argument in arguments]
+def _parts(expression: str) -> tuple[str, list[str]]:
+    """A name's text with a placeholder `{}` for each value, and the values. A text in quotes has none."""
+    if expression.startswith("'"):
+        return expression.strip("'"), []
+    found = FORMAT.fullmatch(expression)
+    return (found[1], BETWEEN.split(found[2])) if found else ("{}", [expression])
 
 
 def check_rollback(stacks: Sequence[Stack]) -> Iterator[Finding]:

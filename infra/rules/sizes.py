@@ -1,4 +1,6 @@
-"""Rules: sizes and counts stay within documented limits that CloudFormation accepts and the service then refuses."""
+"""Rules: sizes and counts stay within documented limits that CloudFormation accepts and the service then refuses.
+
+cfn-lint knows the limits of CloudFormation itself, on a template and on what it has."""
 
 from __future__ import annotations
 
@@ -74,18 +76,11 @@ LIMITS = (
     ),
 )
 """The limits, each from the quotas page of its service."""
-IN_STACK = {"Resources": 500, "Parameters": 200, "Outputs": 200}
-TEMPLATE_BYTES = 1024 * 1024
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:
     """A finding for each measure above its limit."""
     for stack in stacks:
-        for section, most in IN_STACK.items():
-            if (count := len(stack.template.get(section, {}))) > most:
-                yield Finding(where=stack.name, expected=f"{most} {section} at most", came=count)
-        if (size := len(json.dumps(stack.template).encode())) > TEMPLATE_BYTES:
-            yield Finding(where=stack.name, expected=f"a template of {TEMPLATE_BYTES} bytes at most", came=size)
         for limit in LIMITS:
             for resource in stack.resources(limit.kind):
                 if (measured := limit.measure(resource)) > limit.most:

@@ -131,7 +131,7 @@ class ReleaseUntidy(BusEvent, detail_type="release.untidy"):
     """A version is live, but models and configurations of older versions could not be deleted."""
 
     error: str
-    """The error of the function `tidy_release`."""
+    """What SageMaker said."""
 
 
 class EndpointOrphaned(BusEvent, detail_type="endpoint.orphaned"):

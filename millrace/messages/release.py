@@ -3,7 +3,6 @@
     start_release    ReleaseInput → ReleaseStarted     whose turn it is, and what is released
     smoke_test       StartedState → SmokeTested        the challenger answers as the evaluation did, or not
     advance_release  LiveState → ReleaseAdvanced       the release pointers have moved
-    tidy_release     LiveState → ReleaseTidied         old models and configurations are deleted
 
 SageMaker's states in between leave a `NamedResource`, a `Fleet` or an `InstanceType` in the machine's state."""
 
@@ -144,14 +143,6 @@ class ReleaseAdvanced(Message):
     """Requests to the new fleet while the release's alarms watched it. If there were none, they have judged nothing.
 
     The first version has no alarms of a release, since no version is there to roll back to: it has 0."""
-
-
-class ReleaseTidied(Message):
-    """The answer of `tidy_release`."""
-
-    deleted: tuple[str, ...]
-    """For example `model millrace-local-electricity-v1-5d2c7e-0-0`; an endpoint configuration begins with
-    `endpoint config`."""
 
 
 class NamedResource(Message):

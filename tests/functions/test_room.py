@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 
-@pytest.mark.parametrize("function", ["budget", "tidy_release"])
+@pytest.mark.parametrize("function", ["budget", "cleanup"])
 def test_the_first_call_makes_no_client_and_reads_no_declaration(
     function: str, load: Any, event: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,7 @@ from tests.functions.cold_start import NAMES, Handler
 from tests.release import interpreter
 from tests.release.sagemaker import HandCloud
 
-FUNCTIONS = ("start_release", "smoke_test", "advance_release", "tidy_release", "judge_phase", "cleanup", "sweep")
+FUNCTIONS = ("start_release", "smoke_test", "advance_release", "judge_phase", "cleanup", "sweep")
 ACCIDENTS = ("kill", "kill, answer lost", "time out", "redrive", "lose an event", "double an event", "sweep")
 LONGEST_S = 75 * 24 * 3600
 SWEEP_S = 7200

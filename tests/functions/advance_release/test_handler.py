@@ -1,9 +1,11 @@
 """The conclusion: pointers by compare-and-set, the package approved."""
 
+import sys
 from datetime import timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from millrace.errors import ConflictError
 from millrace.release.registry import Registry
@@ -52,6 +54,21 @@ def test_the_first_version_goes_live(aws, load, event, packages):
     assert package["ModelApprovalStatus"] == "Approved"
     assert package["CustomerMetadataProperties"]["data_digest"] == "d"
     assert [record["event"] for record in aws.audit()] == ["release.live"]
+
+
+def test_a_version_is_live_and_a_person_hears_if_what_is_older_cannot_be_deleted(aws, load, event, packages, told):
+    handler = load("advance_release")
+    client = sys.modules["millrace.functions.advance_release.handler"].SAGEMAKER
+
+    def refuse(**_):
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no right"}}, "ListModels")
+
+    client.meta.events.register("before-call.sagemaker.ListModels", refuse)
+    assert handler(event("advance_release")) == {"revision": 1, "watched_requests": 0}
+    assert aws.pointers.champion().version == "1"
+    (untidy,) = told()
+    assert (untidy["detail-type"], untidy["detail"]["run"]) == ("release.untidy", event("advance_release")["execution"])
+    assert "no right" in untidy["detail"]["error"]
 
 
 def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws, load, event, packages):

@@ -7,32 +7,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace.aws.bus import put_event
 from millrace.aws.deletion import delete_each
 from millrace.aws.endpoints import find_endpoint
 from millrace.aws.released_models import ReleasedModels
 from millrace.functions.room import Room
 from millrace.messages.envelope import StepInput
-from millrace.messages.release import LiveState, ReleaseTidied
+from millrace.messages.events import ReleaseUntidy
+from millrace.messages.release import LiveState
 from millrace.names import WorkloadNames
-from millrace.settings.environment import Environment
 from millrace.state.pointers import Pointers
-
-ROOM = Room(Environment.parse(), __name__)
-SAGEMAKER = boto3.client("sagemaker")
-
-
-@ROOM.handles(StepInput[LiveState])
-def handler(call: StepInput[LiveState]) -> ReleaseTidied:
-    """Delete them and say what was deleted. A second call finds nothing more."""
-    deleted = delete_old(SAGEMAKER, ROOM.names, ROOM.pointers.read())
-    ROOM.logger.info("tidied", extra={"execution": call.execution_arn, "deleted": deleted})
-    return ReleaseTidied(deleted=tuple(deleted))
-
 
 AT_MOST = 50
 """The most deletions of one kind after one release. What is left is deleted after the next release."""
+
+
+def tidy(room: Room[Any], sagemaker: Any, call: StepInput[LiveState], pointers: Pointers) -> None:
+    """Delete what is old. The version is live already, so what cannot be deleted now is told to a person."""
+    try:
+        room.logger.info("tidied", extra={"deleted": delete_old(sagemaker, room.names, pointers)})
+    except (ClientError, BotoCoreError) as error:
+        told = {"run": call.execution_arn, "cause": call.state.cause, "error": str(error)}
+        put_event(room.events, room.names.platform, ReleaseUntidy(workload=room.names.workload, **told))
 
 
 def delete_old(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str]:

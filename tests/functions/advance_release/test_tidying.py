@@ -2,6 +2,8 @@
 
 import pytest
 
+from millrace.functions.advance_release import tidying
+from millrace.functions.advance_release.tidying import delete_old
 from millrace.state.pointers import Pointers
 from tests.builders import version
 
@@ -39,37 +41,36 @@ def models(aws):
     return names
 
 
-def test_what_is_older_than_the_previous_version_goes(aws, load, event, models):
+def test_what_is_older_than_the_previous_version_goes(aws, models):
     theirs = released(aws, 1, prefix=STRANGER)
-    deleted = load("tidy_release")(event("tidy_release"))["deleted"]
+    deleted = delete_old(aws.sagemaker, aws.names, aws.pointers.read())
     assert set(deleted) == {
         *(f"endpoint config {models[number]}-{kind}" for number in (1, 2) for kind in ("chall", "live")),
         *(f"model {models[number]}" for number in (1, 2)),
     }
     kept = {models[3], models[4], theirs}
     assert left(aws) == (kept, kept)
-    assert load("tidy_release")(event("tidy_release")) == {"deleted": []}
+    assert delete_old(aws.sagemaker, aws.names, aws.pointers.read()) == []
 
 
-def test_what_an_endpoint_serves_stays(aws, load, event, models):
+def test_what_an_endpoint_serves_stays(aws, models):
     aws.sagemaker.create_endpoint(EndpointName=aws.names.endpoint, EndpointConfigName=f"{models[1]}-live")
     aws.sagemaker.create_endpoint(EndpointName=aws.names.challenger, EndpointConfigName=f"{models[2]}-chall")
-    load("tidy_release")(event("tidy_release"))
+    delete_old(aws.sagemaker, aws.names, aws.pointers.read())
     assert left(aws)[0] == set(models.values())
     configs = {one["EndpointConfigName"] for one in aws.sagemaker.list_endpoint_configs()["EndpointConfigs"]}
     assert {f"{models[1]}-live", f"{models[2]}-chall"} <= configs
 
 
-def test_more_than_one_release_deletes_is_left_to_the_next(aws, load, event, models, monkeypatch):
-    handler = load("tidy_release")
-    monkeypatch.setattr("millrace.functions.tidy_release.handler.AT_MOST", 3)
+def test_more_than_one_release_deletes_is_left_to_the_next(aws, models, monkeypatch):
+    monkeypatch.setattr(tidying, "AT_MOST", 3)
     turns = 0
-    while handler(event("tidy_release"))["deleted"]:
+    while delete_old(aws.sagemaker, aws.names, aws.pointers.read()):
         turns += 1
     kept = {models[3], models[4]}
     assert (turns, left(aws)) == (2, (kept, kept)), "no configuration is left without its model"
 
 
-def test_while_nothing_is_live_nothing_is_deleted(aws, load, event, models):
+def test_while_nothing_is_live_nothing_is_deleted(aws, models):
     aws.pointers.move(Pointers(revision=aws.pointers.read().revision))
-    assert load("tidy_release")(event("tidy_release")) == {"deleted": []}
+    assert delete_old(aws.sagemaker, aws.names, aws.pointers.read()) == []

@@ -1,1 +1,0 @@
-"""Deletes the models and endpoint configurations of earlier releases that no rollback needs any more."""
