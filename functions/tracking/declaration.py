@@ -1,7 +1,7 @@
 """How the function `tracking` is deployed."""
 
 from millrace.settings.declaration import Declared, Grant
-from millrace.settings.training import RUN_ID_FILE, TrackingSettings
+from millrace.settings.training import TrackingSettings
 
 DECLARED = Declared(
     room="training",
@@ -13,6 +13,5 @@ DECLARED = Declared(
     rights=lambda _: [
         Grant("buckets.ARTEFACTS.read", "runs"),
         Grant("buckets.ARTEFACTS.find", "runs"),
-        Grant("buckets.file_of_each_run", RUN_ID_FILE, may="PutObject"),
     ],
 )

@@ -15,7 +15,6 @@ from millrace.aws.objects import download, read_object
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.functions.tracking.records import (
     Entry,
-    RunIds,
     RunTracked,
     Store,
     TrackedEvent,
@@ -30,7 +29,6 @@ from millrace.settings.training import TrackingSettings
 SETTINGS = TrackingSettings.parse()
 LOGGER = Logger()
 S3 = boto3.client("s3")
-IDS = RunIds(s3=S3, names=SETTINGS.names)
 
 
 @LOGGER.inject_lambda_context
@@ -38,7 +36,7 @@ IDS = RunIds(s3=S3, names=SETTINGS.names)
 def handler(event: TrackedEvent) -> RunTracked:
     """Record the event. Both events of a training write to the same MLflow run."""
     entry = _trained(event.detail) if isinstance(event.detail, TrainingJobCompleted) else _judged(event.detail)
-    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.names.prefix, ids=IDS).write(entry, at=event.as_of)
+    run_id = Store(SETTINGS.tracking_uri, experiment=SETTINGS.names.prefix).write(entry, at=event.as_of)
     LOGGER.info("recorded", extra={"run": entry.run, "mlflow_run": run_id})
     return RunTracked(run=entry.run, mlflow_run=run_id)
 

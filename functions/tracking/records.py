@@ -1,9 +1,8 @@
 """What is recorded of a training run, and how it comes to MLflow: one experiment for each workload of a stage, and one
 MLflow run for each training run.
 
-MLflow chooses the id of a run, so two events that come at once make two MLflow runs. S3's conditional write lets the
-first of them store its id in a file beside the training run's files; the other one is deleted.
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html"""
+MLflow chooses the id of a run, so two events that come at once make two MLflow runs. Each event looks again once it has
+made one, and deletes its own if another was made before."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ import fcntl
 import json
 import math
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,12 +22,9 @@ from typing import Any
 from pydantic import Field
 
 from millrace.artefact.artefact import ARCHIVE, Artefact
-from millrace.aws.objects import put_new, read_object, split_uri
 from millrace.evaluation.report import Evaluation
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.messages.events import ModelRefused, ModelRegistered
-from millrace.names import WorkloadNames
-from millrace.settings.training import RUN_ID_FILE
 
 
 class OutputDataConfig(Message):
@@ -143,35 +140,8 @@ def judged(detail: ModelRegistered | ModelRefused, report: Evaluation) -> Entry:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunIds:
-    """The ids of one workload's MLflow runs. `s3` is boto3's client."""
-
-    s3: Any
-    names: WorkloadNames
-
-    def find(self, run: str) -> str | None:
-        """The id of the MLflow run that records the train execution `run`. None if there is none yet."""
-        # By a listing, not by a failed read: a role that may list below a prefix only gets 403 when it reads an object
-        # that is not there.
-        bucket, key = split_uri(self._uri(run))
-        if not self.s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"):
-            return None
-        return read_object(self.s3, self._uri(run)).decode()
-
-    def claim(self, run: str, run_id: str) -> str:
-        """Store the id, unless one is stored. Returns the stored id: this one, or the one that came first."""
-        bucket, key = split_uri(self._uri(run))
-        if put_new(self.s3, Bucket=bucket, Key=key, Body=run_id.encode()):
-            return run_id
-        # The other writer may still be writing, or may have failed: without an id there, claim again.
-        return self.find(run) or self.claim(run, run_id)
-
-    def _uri(self, run: str) -> str:
-        return self.names.run_uri(run, RUN_ID_FILE)
-
-
-RUN_TAG = "millrace_run"
+RUN_TAG, MADE_TAG = "millrace_run", "millrace_made"
+"""The tags of an MLflow run with the train execution, and with the time at which it was made, in nanoseconds."""
 FILE = "sqlite:///"
 BATCH = 1000
 """The most metrics that MLflow takes in one call. Beside them it takes 100 parameters and 100 tags."""
@@ -180,8 +150,7 @@ BATCH = 1000
 class Store:
     """The tracking server or file behind `uri`."""
 
-    def __init__(self, uri: str, *, experiment: str, ids: RunIds) -> None:
-        self._ids = ids
+    def __init__(self, uri: str, *, experiment: str) -> None:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         with warnings.catch_warnings():
             # mlflow 3.17 itself uses sqlalchemy's deprecated "noload", which warns at import. This may go with a later
@@ -199,7 +168,7 @@ class Store:
         """Write the entry and return the id of its MLflow run. The same entry a second time changes nothing."""
         from mlflow.entities import Metric, Param, RunTag
 
-        run_id = self._ids.find(entry.run) or self._made(entry.run, at)
+        run_id = self.find(entry.run) or self._made(entry.run, at)
         moment_ms = int(at.timestamp() * 1000)
         metrics = [Metric(point.name, point.value, moment_ms, point.step) for point in entry.points]
         params = [Param(name, value) for name, value in entry.parameters.items()]
@@ -212,13 +181,22 @@ class Store:
             self._client.set_terminated(run_id, end_time=moment_ms)
         return run_id
 
+    def find(self, run: str) -> str | None:
+        """The id of the first MLflow run that records the train execution `run`. None if there is none yet."""
+        recorded, first = f"tags.{RUN_TAG} = '{run}'", [f"tags.{MADE_TAG} ASC"]
+        found = self._client.search_runs([self._experiment], recorded, max_results=1, order_by=first)
+        return str(found[0].info.run_id) if found else None
+
     def _made(self, run: str, at: datetime) -> str:
         """Create the MLflow run and return its id. If another event was faster, return its run and delete this one."""
         made = self._client.create_run(
-            self._experiment, start_time=int(at.timestamp() * 1000), run_name=run, tags={RUN_TAG: run}
+            self._experiment,
+            start_time=int(at.timestamp() * 1000),
+            run_name=run,
+            tags={RUN_TAG: run, MADE_TAG: str(time.time_ns())},
         )
         run_id = str(made.info.run_id)
-        kept = self._ids.claim(run, run_id)
+        kept = self.find(run) or run_id
         if kept != run_id:
             self._client.delete_run(run_id)
         return kept

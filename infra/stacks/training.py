@@ -227,7 +227,7 @@ class TrainingStack(WorkloadStack):
         settings = self.context.settings
         if settings.tracking == "file":
             return []
-        verbs = ("CreateExperiment", "CreateRun", "GetExperimentByName", "DeleteRun", "LogBatch", "UpdateRun")
+        verbs = "CreateExperiment CreateRun GetExperimentByName DeleteRun LogBatch SearchRuns UpdateRun".split()
         call = ("sagemaker:CallMlflowAppApi",) if settings.tracking == "app" else ()
         return [resource("sagemaker-mlflow", tracking_uri).may(*verbs, *call)]
 

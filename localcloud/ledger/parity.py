@@ -328,8 +328,8 @@ CALLS: Mapping[str, Row] = {
     ),
     **not_covered(
         "sagemaker-mlflow:CreateExperiment sagemaker-mlflow:CreateRun sagemaker-mlflow:DeleteRun "
-        "sagemaker-mlflow:GetExperimentByName sagemaker-mlflow:LogBatch sagemaker-mlflow:UpdateRun "
-        "sagemaker:CallMlflowAppApi",
+        "sagemaker-mlflow:GetExperimentByName sagemaker-mlflow:LogBatch sagemaker-mlflow:SearchRuns "
+        "sagemaker-mlflow:UpdateRun sagemaker:CallMlflowAppApi",
         "No MLflow answers here: the local stage writes its runs to a file.",
     ),
 }

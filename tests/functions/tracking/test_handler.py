@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.functions.tracking.records import Entry, RunIds, Store
+from millrace.functions.tracking.records import Entry, Store
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_both_events_write_to_one_run(aws, trained_run, track, event, tmp_path):
     assert found.data.tags["gate_0"].startswith("passed: size")
 
 
-class Late(RunIds):
-    """Looks before another event has written, and claims after it."""
+class Late(Store):
+    """Looks before another event has made a run, and again after it."""
 
     looks = iter([None])
 
@@ -66,7 +66,7 @@ def test_of_two_events_at_once_one_makes_the_run(aws, trained_run, track, event,
 
     name, uri, experiment = trained_run(), f"sqlite:///{tmp_path}/mlflow.db", aws.names.prefix
     first = track(event("tracking_trained"))["mlflow_run"]
-    late = Store(uri, experiment=experiment, ids=Late(s3=aws.s3, names=aws.names))
+    late = Late(uri, experiment=experiment)
     assert late.write(Entry(run=name, tags={"registered": "true"}), at=datetime.now(UTC)) == first
     found, _ = run(tmp_path, first)
     assert found.data.tags["registered"] == "true"
@@ -98,12 +98,12 @@ def test_a_report_that_is_missing_stops_only_the_recording(aws, track, event):
 
 def test_a_store_in_a_file_is_opened_by_one_process_at_a_time(aws, tmp_path):
     """Two that make its tables at once leave them half made."""
-    Store(f"sqlite:///{tmp_path}/other.db", experiment="electricity", ids=None)  # from now on mlflow is loaded
+    Store(f"sqlite:///{tmp_path}/other.db", experiment="electricity")  # from now on mlflow is loaded
     file = tmp_path / "mlflow.db"
     with ThreadPoolExecutor(1) as thread:
         with Path(f"{file}.lock").open("w") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            opened = thread.submit(Store, f"sqlite:///{file}", experiment="electricity", ids=None)
+            opened = thread.submit(Store, f"sqlite:///{file}", experiment="electricity")
             assert wait([opened], timeout=2).not_done
             assert not file.exists()
         assert opened.result(timeout=60)
