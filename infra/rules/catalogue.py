@@ -22,7 +22,6 @@ from millrace.infra.rules.assembly import Finding, Stack
 Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 
 TEMPLATE_RULES: Mapping[str, Rule] = {
-    "addresses": network_reach.check_addresses,
     "asynchronous-function": functions.check_asynchronous,
     "customer-key": customer_key.check,
     "drop-memory": partial(values.check, values.DROP_MEMORY),

@@ -1,4 +1,4 @@
-"""Rules: the stage's own network has room for its instances, and its jobs and models reach S3 and each other.
+"""Rules: the jobs and models of the stage's own network reach S3 and each other.
 
 jobs and models -> subnets -> route table -> gateway endpoint of S3
                 -> security groups -> out on 443
@@ -31,25 +31,8 @@ ENCRYPTED = {"UDP 500": ("udp", 500), "protocol 50 (ESP)": ("50", None)}
 """The protocols and ports of encrypted traffic: UDP 500, by which the instances agree on keys, and ESP."""
 HTTPS = 443
 SUBNET, GROUP, GATEWAY = "AWS::EC2::Subnet", "AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint"
-OF_AN_INSTANCE = 2
-"""Private addresses of an instance."""
-RESERVED = 5
-"""Addresses of a subnet that AWS keeps: https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html"""
 REGION = "MILLRACE_REGION"
 """The environment variable that tells every function of a stage its region."""
-
-
-def check_addresses(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding if the stage's own subnets have too few addresses for the instances of its endpoints at once.
-
-    A network of the account is not judged. https://docs.aws.amazon.com/sagemaker/latest/dg/host-vpc.html"""
-    subnets = list(resources(stacks, SUBNET))
-    addresses = sum(2 ** (32 - int(one.properties["CidrBlock"].rpartition("/")[2])) - RESERVED for one in subnets)
-    # An update has two fleets, and a release has its challenger.
-    instances = sum(2 * given(task.parameters, "MaxCapacity") + 1 for task in tasks(stacks, "registerScalableTarget"))
-    if subnets and OF_AN_INSTANCE * instances > addresses:
-        expected = f"subnets with {OF_AN_INSTANCE * instances} addresses, for {instances} instances at once"
-        yield Finding(where=subnets[0].where, expected=expected, came=addresses)
 
 
 def check(stacks: Sequence[Stack]) -> Iterator[Finding]:

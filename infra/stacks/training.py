@@ -227,9 +227,10 @@ class TrainingStack(WorkloadStack):
         settings = self.context.settings
         if settings.tracking == "file":
             return []
-        verbs = "CreateExperiment CreateRun GetExperimentByName DeleteRun LogBatch SearchRuns UpdateRun".split()
+        verbs = ("CreateExperiment", "GetExperimentByName")
+        runs = ("CreateRun", "DeleteRun", "LogBatch", "SearchRuns", "UpdateRun")
         call = ("sagemaker:CallMlflowAppApi",) if settings.tracking == "app" else ()
-        return [resource("sagemaker-mlflow", tracking_uri).may(*verbs, *call)]
+        return [resource("sagemaker-mlflow", tracking_uri).may(*verbs, *runs, *call)]
 
     def _code_digest(self) -> str:
         """The digest of the training image; in the stage `local`, which runs no image, a digest of its sources."""
