@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from millrace.console.demo import air_quality, electricity, xray
-from millrace.console.demo.driver import Driver, Story, steps
+from millrace.console.demo.driver import Driver, Story
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.pages.page import PageLink, page
@@ -128,7 +128,7 @@ class DemoRun:
 
 
 def run(build: Path, stories: Sequence[Story]) -> None:
-    """Play the stories one after another and write `build/demo.json`, with the results by workload.
+    """Play the stories one after another and write `build/demo.json`, with the figures by workload.
 
     Raises LocalCloudError if a step fails. The results of the stories before it are written by then."""
     console = Console(stderr=True)
@@ -187,8 +187,6 @@ def run_in_cloud(
         "lived_s": round(seconds, 2),
         "api_calls": calls,
         "api_calls_to_read_back": cloud.api_calls() - calls,
-        "steps": [step.as_json() for step in steps(story.names, report.runs, driver.actions)],
-        "predictions": [answer.as_json() for answer in driver.answers],
     }
     return DemoRun(result=result, report=report)
 
@@ -212,7 +210,7 @@ def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path)
     console.print()
     console.print(Text(summary(demo.report)), width=width)
     figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
-    console.print(Text(f"\n{figures} Look at {report_page}; every step is in {results}.", style="bold"))
+    console.print(Text(f"\n{figures} Look at {report_page}; the figures are in {results}.", style="bold"))
 
 
 STORIES: dict[str, Story] = {story.workload: story for story in (electricity.STORY, xray.STORY, air_quality.STORY)}

@@ -15,7 +15,6 @@ import pytest
 from moto import mock_aws
 from pydantic import TypeAdapter
 
-from millrace.console.demo.driver import Step
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.drops import find_drops
@@ -79,12 +78,6 @@ def make_stores(environment: Environment, *purposes: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def electricity() -> Any:
-    """What the demo's cloud held at the end, from April 1997 on; with it the driver's actions."""
-    return json.loads(STORED.read_text())
-
-
-@pytest.fixture(scope="session")
 def report() -> WorkloadReport:
     return read_stored(PLATFORM.stage)
 
@@ -92,9 +85,8 @@ def report() -> WorkloadReport:
 def read_stored(stage: str) -> WorkloadReport:
     """The stored run at a stage, as `read_report` returns it; what follows from the executions is computed."""
     text = STORED.read_text().replace("millrace-local-", f"millrace-{stage}-")
-    stored = {name: value for name, value in json.loads(text).items() if name != "actions"}
     names = {"platform": vars(replace(PLATFORM, stage=stage)), "workload": NAMES.workload}
-    bare = {**stored, "names": names, "windows": [], "alarms": [], "drops": []}
+    bare = {**json.loads(text), "names": names, "windows": [], "alarms": [], "drops": []}
     return renewed(TypeAdapter(WorkloadReport).validate_python(bare))
 
 
@@ -132,11 +124,6 @@ def with_older_rows(report: WorkloadReport, by: timedelta) -> WorkloadReport:
 
     models, runs = tuple(map(tested, report.models)), tuple(map(older, report.monitor_runs))
     return renewed(replace(report, models=models, monitor_runs=runs))
-
-
-@pytest.fixture(scope="session")
-def actions(electricity: Any) -> list[Step]:
-    return TypeAdapter(list[Step]).validate_python(electricity["actions"])
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ CATALOGUES = (
     Catalogue("kind of label that `new` proposes", "", "LABEL_KINDS", "console/new/kinds.py", "LabelKind",
               "console/new/test_columns.py"),
     Catalogue("story of the demo", "console/demo/<x>.py", "STORIES", "console/demo/run.py", "Story",
-              "console/demo/test_steps.py"),
+              "console/demo/test_run.py"),
     Catalogue("workload", "workloads/<x>/contract.yaml, workload.yaml", "", "", "Workload",
               "millrace/workload/test_fit.py"),
 )  # fmt: skip
