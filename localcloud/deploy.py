@@ -142,11 +142,9 @@ def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> Non
 
 def _content(source: Path, packaging: str) -> bytes:
     """The bytes of the object: a small file's own, or a reference to the place of a folder or of a large archive."""
-    if source.is_dir() or (packaging == "zip" and source.stat().st_size > LARGE_BYTES):
-        return _reference(source)
-    if source.suffix == ".zip" and source.stat().st_size > LARGE_BYTES:
-        return _reference(source)
-    return source.read_bytes()
+    is_archive = packaging == "zip" or source.suffix == ".zip"
+    is_referenced = source.is_dir() or (is_archive and source.stat().st_size > LARGE_BYTES)
+    return _reference(source) if is_referenced else source.read_bytes()
 
 
 def _reference(source: Path) -> bytes:

@@ -44,7 +44,7 @@ def checkpoint(cloud: LocalCloud, name: str, build: Path, beside: Sequence[Path]
         call(cloud, "checkpoint", {"name": name, "beside": [str(file) for file in beside]})
     address = build / "checkpoints" / name / "socket"
     until(address.is_socket)
-    assert control(cloud.endpoint_url, "health", secret=cloud.secret)["ready"]
+    assert control(cloud.endpoint_url, "clock", secret=cloud.secret)["now"]
     return Checkpoint(cloud=cloud, address=address)
 
 

@@ -51,23 +51,17 @@ def _values(parameters: Mapping[str, Any], path: str) -> list[Any]:
 _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     "s3": {
         "s3:prefix": lambda parsed: parsed.parameters.get("Prefix", "") if "List" in parsed.call.operation else None,
-        "s3:delimiter": _inner("Delimiter"),
-        "s3:max-keys": _inner("MaxKeys"),
         "s3:versionid": _inner("VersionId"),
         "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
         "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
         "s3:if-none-match": _inner("IfNoneMatch"),
-        "s3:if-match": _inner("IfMatch"),
         "s3:x-amz-acl": _inner("ACL"),
-        "s3:x-amz-storage-class": _inner("StorageClass"),
         "s3:object-lock-mode": _inner("ObjectLockMode"),
         "s3:resourceaccount": lambda _: ACCOUNT,
     },
     "dynamodb": {
         "dynamodb:leadingkeys": lambda parsed: _leading_keys(parsed),
         "dynamodb:attributes": lambda parsed: _attributes(parsed),
-        "dynamodb:select": _inner("Select"),
-        "dynamodb:returnvalues": _inner("ReturnValues"),
     },
     "iam": {"iam:awsservicename": _inner("AWSServiceName")},
     "cloudwatch": {"cloudwatch:namespace": _inner("Namespace")},

@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +49,8 @@ class Control:
     A route is a method: GET `/_millrace/api-calls` is answered by `get_api_calls`. Fillers mount routes of their own
     in `Cloud.routes`."""
 
-    def __init__(self, cloud: Cloud, fillers: Sequence[str]) -> None:
+    def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
-        self._fillers = list(fillers)
         self._calls: Counter[str] = Counter()
         self._of_people: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -91,9 +90,6 @@ class Control:
             return json_answer(start, "200 OK", route(json.loads(environ["wsgi.input"].read(length) or "{}")))
         except (ValueError, KeyError) as error:
             return json_answer(start, "400 Bad Request", {"error": str(error)})
-
-    def get_health(self, _: Any) -> dict[str, Any]:
-        return {"ready": True, "fillers": self._fillers}
 
     def get_clock(self, _: Any) -> dict[str, str]:
         return {"now": self._cloud.clock.now().isoformat()}

@@ -119,7 +119,7 @@ def running(
     ):
         installed = [importlib.import_module(f"localcloud.{name}.install") for name in fillers]
         cloud.application = _guarded(cloud)
-        server = _make_server(cloud, listener, _served(cloud, fillers))
+        server = _make_server(cloud, listener, _served(cloud))
         # werkzeug's own method closes the listener at its end: a cloud that goes on after a checkpoint needs it.
         thread = cloud.loop("server", lambda: BaseServer.serve_forever(server, poll_interval=0.1))
         cloud.end_server = lambda: _end_server(server)
@@ -280,13 +280,13 @@ def _guarded(cloud: Cloud) -> Application:
     return application
 
 
-def _served(cloud: Cloud, fillers: Sequence[str]) -> Application:
+def _served(cloud: Cloud) -> Application:
     """The application behind the port: the control routes, the routes of fillers, and the guarded moto.
 
     Each call is counted."""
     from localcloud.kernel.calls import read_call
 
-    control = Control(cloud, fillers)
+    control = Control(cloud)
     cloud.routes[PREFIX] = control
 
     def application(environ: dict[str, Any], start: Start) -> Answer:

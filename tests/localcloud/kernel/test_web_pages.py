@@ -101,7 +101,7 @@ def test_a_page_changes_nothing(cloud: Cloud, fresh: Any) -> None:
     assert len(boto3.client("sns").list_topics()["Topics"]) == len(before) + 1, "the control: without an Origin"
 
 
-@pytest.mark.parametrize("route", ["clock", "denials", "permissions", "health"])
+@pytest.mark.parametrize("route", ["clock", "denials", "permissions", "idle"])
 def test_a_control_route_answers_only_to_the_secret_of_the_run(cloud: Cloud, route: str) -> None:
     path = f"/_millrace/{route}"
     for secret in ({}, {SECRET_HEADER: ""}, {SECRET_HEADER: "x" + cloud.secret}):
