@@ -27,7 +27,6 @@ from millrace.evaluation.naive.catalogue import naive_figures
 from millrace.evaluation.naive.rule import LabelledRows, NaiveGate
 from millrace.features import catalogue as encoders
 from millrace.features.signature import Signature
-from millrace.monitoring.baseline import rows_of_random_window
 from millrace.monitoring.error import FEWEST, stretches_of
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
@@ -62,27 +61,10 @@ class Rehearsal:
     """The validation rows that a promised error rests on: of each entity of a split by group one."""
     naive: Naive
     walk_forward_steps: int
-    skipped: tuple[str, ...]
-    """Steps of the walk forward without a model, each with its reason."""
     error_windows: int
     """So many successive windows must exceed the bound on the error to raise the alarm."""
-    false_alarm_rate: float
-    """Share of windows that may alarm without a cause, 0 to 1."""
     stretches: int
     """Stretches of `error_windows` windows that the bound on the error rests on. Below FEWEST there is no bound."""
-
-    @property
-    def least_watched_error(self) -> float:
-        """The share of wrong answers below which the error of rows without times has no bound; 0 for rows with times.
-
-        Windows of rows without times are drawn from the test rows. A bound needs stretches in which each window has a
-        wrong answer, and at least as many of these stretches as may alarm falsely."""
-        if self.examples.parts.is_in_time or not self.naive.is_share:
-            return 0.0
-        # A stretch alarms if all of its windows do, so one window may do so with a higher probability. A window of n
-        # rows has a wrong answer with the probability 1 - (1 - share)^n: solved for the share.
-        per_window = self.false_alarm_rate ** (1 / self.error_windows)
-        return float(1 - (1 - per_window) ** (1 / max(rows_of_random_window(self.examples.table.num_rows), 1)))
 
     @property
     def has_history_of_errors(self) -> bool:
@@ -118,7 +100,7 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
         raise ConfigurationError(where=where, field=field, expected=expected, came=str(error)) from None
     _check_parts(found, workload, kind, where)
     target_N = task.targets(found.table[LABEL])
-    steps, skipped, stretches = _walk_forward(found, workload)
+    steps, stretches = _walk_forward(found, workload)
     parts, held = found.parts, found.part(found.parts.validation)
     return Rehearsal(
         examples=found,
@@ -131,9 +113,7 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
         else held.num_rows,
         naive=_naive(found, target_N, workload, task, kind),
         walk_forward_steps=steps,
-        skipped=skipped,
         error_windows=workload.monitors.error_windows,
-        false_alarm_rate=workload.monitors.false_alarm_rate,
         stretches=stretches,
     )
 
@@ -173,20 +153,20 @@ def _check_parts(found: Examples, workload: Workload, kind: LabelKind, where: st
             raise ConfigurationError(where=where, field="rows", expected=expected, came=said)
 
 
-def _walk_forward(found: Examples, workload: Workload) -> tuple[int, tuple[str, ...], int]:
-    """How many steps, which of them are skipped, and how many stretches the bound on the error rests on.
+def _walk_forward(found: Examples, workload: Workload) -> tuple[int, int]:
+    """How many steps, and how many stretches the bound on the error rests on.
 
     The steps are the fewest of STEPS with enough stretches, else USUAL_STEPS."""
     if not found.parts.is_in_time:
-        return 0, (), 0
+        return 0, 0
     tried = {steps: _stretches(found, workload, steps) for steps in STEPS}
-    enough = [steps for steps, (_, stretches) in tried.items() if stretches >= FEWEST]
+    enough = [steps for steps, stretches in tried.items() if stretches >= FEWEST]
     steps = min(enough) if enough else USUAL_STEPS
-    return steps, *tried[steps]
+    return steps, tried[steps]
 
 
-def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[str, ...], int]:
-    """The steps without a model, each with its reason, and how many stretches of windows so many steps give."""
+def _stretches(found: Examples, workload: Workload, steps: int) -> int:
+    """How many stretches of windows so many steps give."""
     training, parts, monitors = workload.training, found.parts, workload.monitors
     models = earlier_splits(
         found.times_N,
@@ -199,8 +179,7 @@ def _stretches(found: Examples, workload: Workload, steps: int) -> tuple[tuple[s
     # Each model is watched on the windows from its own test days on. Only the number of stretches matters here, so the
     # error of each window is 0.
     weeks = [windows(found.times_N, start=start, end=parts.end, days=monitors.window_days) for start in starts]
-    stretches = len(stretches_of([[0.0] * len(series) for series in weeks], monitors.error_windows))
-    return tuple(f"{model.end}: {model.reason}" for model in models if model.parts is None), stretches
+    return len(stretches_of([[0.0] * len(series) for series in weeks], monitors.error_windows))
 
 
 def _naive(found: Examples, target_N: npt.NDArray[Any], workload: Workload, task: Task, kind: LabelKind) -> Naive:

@@ -23,7 +23,7 @@ from millrace.console.new.proposal import Proposal
 from millrace.console.new.rehearsal import declared
 from millrace.console.new.spans import RARE
 from millrace.console.new.times import far_times, without_rows
-from millrace.console.new.words import LEAST_SHOWN, SHOWN, counted, first_of, once, share_of
+from millrace.console.new.words import SHOWN, counted, first_of, once, share_of
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow
@@ -118,8 +118,6 @@ def of_parts(it: Proposal) -> Iterator[str]:
     yield f"{of}{trained:,} rows train, {validated:,} validate, {tested:,} test ({_division(it)})"
     yield f"the model must be better than {it.naive.rule}, which {it.naive.said}"
     yield from filter(None, [hardly_right(it) or behind_rule(it)])
-    for one in it.rehearsal.skipped:
-        yield f"a step of the walk forward is skipped (a model of earlier days, to see how its error moves), to {one}"
 
 
 def _division(it: Proposal) -> str:
@@ -187,11 +185,6 @@ def of_watching(it: Proposal) -> Iterator[str]:
         yield (
             f"{until}: a bound needs the errors of earlier models in {FEWEST} times {found.error_windows} windows in a "
             f"row, the file has {found.stretches} (more days of rows, a smaller window_days, or monitors.error_bound)"
-        )
-    if (least := found.least_watched_error) >= LEAST_SHOWN:
-        yield (
-            f"errors will not be watched where the model is wrong on fewer than about {least:.1%} of the test rows: "
-            "the rows have no times, and the windows drawn from the test rows then hold too few wrong answers"
         )
     if it.series and not it.prediction.horizon_hours:
         steps = it.series.of_a_day

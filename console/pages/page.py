@@ -18,7 +18,7 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
 from millrace.console.queries.link import Link
-from millrace.console.queries.monitoring import ServedWindow, served_windows, staying_alarms
+from millrace.console.queries.monitoring import ServedWindow, served_windows
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.stages import command
 from millrace.console.words import spelled
@@ -84,7 +84,6 @@ def page(
     and the decisions of each window are one click from its mark."""
     # Filters of the template by their names in it; below are the values that it shows.
     page = template("report.html.jinja", usd=words.usd, units=words.units, percent="{:.1%}".format, **MODEL_FILTERS)
-    staying = staying_alarms(report.names, report.runs)
     served = served_windows(report.windows, report.drops, report.rejected)
     return page.render(
         report=report,
@@ -93,8 +92,7 @@ def page(
         facts=(*facts(report), *extra_facts),
         notes=(*notes(report), *extra_notes),
         timeline=timeline(report),
-        chart=weeks(report, staying, has_decisions=is_live),
-        staying=staying,
+        chart=weeks(report, has_decisions=is_live),
         served=served,
         limits=list(_limits(report, served)),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from markupsafe import Markup
 
 from millrace.console.pages.plot import Frame, Scale, element, is_on, middle, short, ticks, time_axis, together, trace
 from millrace.console.pages.template import decisions_path
 from millrace.console.presenters.monitor import monitor_run_before, worst_window
-from millrace.console.queries.monitoring import AlarmRaised, AlarmStays, ChampionPeriod, MonitoredWindow
+from millrace.console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import day, listed, spelled
 from millrace.messages.monitor import GIVE_UP_WINDOWS, WindowReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 
-AlarmT = TypeVar("AlarmT", AlarmRaised, AlarmStays)
-
 FIRST_Y, LABEL = 13.0, 17.0
 """The base line of a label on the upper one of two levels, and the distance of the levels, in pixels."""
-STAYS_Y = 27.0
-"""Top of the flags of alarms that stay, in pixels: below the flags of alarms that were raised."""
 ROOM = 190.0
 """The room of a flag with its label, in pixels."""
 LONG_ROOM = 260.0
@@ -59,18 +54,9 @@ def _flag_label(text: str, x: float, y: float, *, is_left: bool) -> Markup:
     return element("text", text, x=x + 14, y=y, class_="note")
 
 
-def hollow_flags(staying: Sequence[AlarmStays], report: WorkloadReport, time: Scale) -> Iterator[Markup]:
-    """A hollow flag for each monitor run that found that an alarm stays."""
-    for alarm, x, _ in _placed(staying, report, time):
-        yield element(
-            "path",
-            element("title", f"The alarm stays: {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}; the guard decides again"),
-            d=f"M{x:.1f} {STAYS_Y + 9:.1f}v-9h9l-3 4.5l3 4.5h-9z",
-            class_="stays",
-        )
-
-
-def _placed(alarms: Iterable[AlarmT], report: WorkloadReport, time: Scale) -> Iterator[tuple[AlarmT, float, bool]]:
+def _placed(
+    alarms: Iterable[AlarmRaised], report: WorkloadReport, time: Scale
+) -> Iterator[tuple[AlarmRaised, float, bool]]:
     """Each alarm with its place on the axis, and whether that is the day of the clock.
 
     It is the middle of the window that the alarm is about if the clock is of another time than the rows: rows of 2024,
@@ -83,7 +69,7 @@ def _placed(alarms: Iterable[AlarmT], report: WorkloadReport, time: Scale) -> It
         yield alarm, time(alarm.at.toordinal()) if window is None or is_by_clock else middle(window, time), is_by_clock
 
 
-def _window(alarm: AlarmRaised | AlarmStays, report: WorkloadReport) -> WindowReport | None:
+def _window(alarm: AlarmRaised, report: WorkloadReport) -> WindowReport | None:
     """The window with the largest figure of the alarm in the run that found it; the run's last window for an alarm
     without a figure."""
     run = monitor_run_before(report, alarm.at)
@@ -193,7 +179,7 @@ class Panel:
         return f"{_span(window)}\n{RATIO_ALARMS[self.name].noun} {value:.2f} × bound{self.extras.tip(window)}"
 
 
-def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = (), *, has_decisions: bool = False) -> Markup:
+def weeks(report: WorkloadReport, *, has_decisions: bool = False) -> Markup:
     """The chart as SVG; empty if no window was judged."""
     windows = report.windows
     if not windows:
@@ -208,7 +194,6 @@ def weeks(report: WorkloadReport, staying: Sequence[AlarmStays] = (), *, has_dec
         "svg",
         _ticks(time, bottom),
         _band(time, report.champions, bottom),
-        *hollow_flags(staying, report, time),
         *raised_flags(report, time, {panel.name: panel.bottom for panel in panels}),
         *(_panel(panel, windows, time) for panel in panels),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",

@@ -101,7 +101,6 @@ def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     for row in sorted(rows, key=lambda row: row["line"] or 0):
         _, *others = row.pop("violations")
         also = ", ".join(f"{one['reason']} {one['column_name'] or ''}".rstrip() for one in others)
-        row.setdefault("key", "")  # of a file from before it was kept
         yield Row(feed=feed, drop=key_of_version(row["source"]), column=row.pop("column_name"), also=also, **row)
 
 

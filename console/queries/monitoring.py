@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
-from math import exp, lgamma
 from typing import Any
 
 from millrace.console.environment import Environment
@@ -20,7 +19,6 @@ from millrace.messages.envelope import Message
 from millrace.messages.monitor import (
     REPORT_FILE,
     ErrorReport,
-    MetricsPublished,
     MonitorReport,
     ServedReport,
     ShiftKind,
@@ -111,15 +109,6 @@ class AlarmRaised:
 
     If it starts none, the ARN of the execution of `monitor` that found it."""
     starts_retraining: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlarmStays:
-    """A monitor run found that an alarm is still on and its figure still above the bound: the guard decides again."""
-
-    name: str
-    """The name without the workload's prefix."""
-    at: datetime
 
 
 class _BoundByRows(Message):
@@ -247,17 +236,6 @@ def _newest(alarm: RatioAlarm, looks: Sequence[WindowReport]) -> float | None:
     return next((figure for figure in reversed(figures) if figure is not None), None)
 
 
-def staying_alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmStays, ...]:
-    """The alarms that stay, as executions of `monitor` published them, in their order."""
-    published = ((run, answer(run, "publish_metrics", MetricsPublished)) for run in runs if run.machine == "monitor")
-    return tuple(
-        AlarmStays(name=alarm.removeprefix(f"{names.prefix}-"), at=run.started)
-        for run, found in published
-        if found
-        for alarm in found.alarms
-    )
-
-
 def raised_alarms(
     names: WorkloadNames, runs: Iterable[Execution], monitor_runs: Iterable[MonitorRun]
 ) -> tuple[AlarmRaised, ...]:
@@ -290,7 +268,6 @@ def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised
 RATE = 0.01
 """A share is told if it is this unlikely after the windows before it. Rows of one hour resemble each other, so it is
 told more often than that, and raises no alarm."""
-NEGLIGIBLE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -346,34 +323,14 @@ def served_windows(
 def _unusual(
     window: MonitoredWindow, served: ServedReport, before: Sequence[tuple[int, ServedReport]]
 ) -> Iterator[str]:
+    from scipy.stats import betabinom
+
     rows = sum(rows for rows, _ in before)
     for words, count, known in (
         ("by fallback", served.fallback, sum(one.fallback for _, one in before)),
         ("by people", served.review, sum(one.review for _, one in before)),
     ):
-        if rows and count and probability(count, window.decisions, known, rows) <= RATE:
+        # Laplace's rule of succession: with a uniform prior on the share the number of so many rows is beta-binomial.
+        if rows and count and betabinom.sf(count - 1, window.decisions, known + 1, rows - known + 1) <= RATE:
             why = ", ".join(f"{spelled(reason)} {number:,}" for reason, number in served.reasons.items())
             yield f"{count / window.decisions:.1%} {words} ({why}), {known / rows:.1%} in the windows before"
-
-
-def probability(count: int, rows: int, known: int, history: int) -> float:
-    """How likely `count` or more of `rows` are, after `known` of `history` rows.
-
-    Laplace's rule of succession, as for the rows of a constant column: with a uniform prior on the share the number is
-    beta-binomial."""
-    start, end = known + 1, history - known + 1
-    whole = lgamma(rows + 1) + lgamma(start + end) - lgamma(start) - lgamma(end) - lgamma(rows + start + end)
-    total = 0.0
-    for number in range(count, rows + 1):
-        term = exp(
-            whole
-            - lgamma(number + 1)
-            - lgamma(rows - number + 1)
-            + lgamma(start + number)
-            + lgamma(end + rows - number)
-        )
-        total += term
-        # Above its mean the terms only fall.
-        if term < NEGLIGIBLE and number * (history + 2) > rows * start:
-            break
-    return total

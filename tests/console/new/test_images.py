@@ -15,7 +15,7 @@ from millrace.console.cli.app import app
 from millrace.console.image_folder import find_images
 from millrace.console.new.files import read_folder
 from millrace.console.new.proposal import propose
-from millrace.console.new.remarks import notes_of, remarks
+from millrace.console.new.remarks import notes_of
 from millrace.console.new.roles import Choices
 from millrace.console.new.writing import write
 from millrace.contract.odcs import check_contract
@@ -80,7 +80,6 @@ def test_folders_of_a_published_split_are_kept(tmp_path: Path) -> None:
     assert found.prediction.task == "multiclass"
     assert "split: {by: column, column: split" in found.workload_yaml
     assert "simple: {kind: linear, otherwise: warn}" in found.workload_yaml
-    assert any(line.startswith("errors will not be watched where the model is wrong") for line in remarks(found))
     assert found.rehearsal.rows == (144, 48, 48)
 
 

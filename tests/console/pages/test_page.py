@@ -21,7 +21,7 @@ from millrace.console.pages.plot import Scale, ticks
 from millrace.console.pages.summary import accepted_rows, changes, summary
 from millrace.console.pages.template import POLICY
 from millrace.console.pages.weeks import CHARACTER, LEFT, RIGHT, WIDTH, weeks
-from millrace.console.queries.monitoring import ChampionPeriod, staying_alarms
+from millrace.console.queries.monitoring import ChampionPeriod
 from millrace.console.queries.report import WorkloadReport
 from tests.console.pages.variants import LATER, VARIANTS, also, bare, released, rolled_back
 from tests.recorded import compare, compare_folder
@@ -182,6 +182,6 @@ CHARTS: Mapping[str, Callable[[WorkloadReport, WorkloadReport], WorkloadReport]]
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_chart_is_recorded(name: str, report: WorkloadReport, past_report: WorkloadReport) -> None:
     found = CHARTS[name](report, past_report)
-    svg = weeks(found, staying_alarms(found.names, found.runs))
+    svg = weeks(found)
     compare(RECORDED_TIME_AXIS / f"{name.replace(' ', '-')}.svg", svg.replace("><", ">\n<"))
     compare_folder(RECORDED_TIME_AXIS, {f"{each.replace(' ', '-')}.svg" for each in CHARTS})

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import TypeAdapter
-from scipy.stats import betabinom
 
 from millrace.console.pages.page import page
 from millrace.console.queries.alarms import (
@@ -26,7 +25,6 @@ from millrace.console.queries.monitoring import (
     MonitoringBounds,
     MonitorRun,
     find_rejected,
-    probability,
     served_windows,
     windows,
 )
@@ -199,13 +197,6 @@ def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport, accoun
     found = find_rejected(environment, report.names, report.windows)
     assert found == {last.start: 5, last.start + timedelta(days=1): 4}
     assert find_rejected(environment, report.names, ()) == {}
-
-
-@pytest.mark.parametrize("asked", [(1, 336, 0, 336), (48, 336, 1, 336), (3, 10, 90, 100), (0, 5, 1, 9), (5, 5, 0, 40)])
-def test_the_probability_is_that_of_the_distribution(asked: tuple[int, int, int, int]) -> None:
-    count, rows, known, history = asked
-    expected = betabinom.sf(count - 1, rows, known + 1, history - known + 1)
-    assert probability(*asked) == pytest.approx(expected, rel=1e-6)
 
 
 def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) -> None:
