@@ -51,12 +51,10 @@ def _values(parameters: Mapping[str, Any], path: str) -> list[Any]:
 _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     "s3": {
         "s3:prefix": lambda parsed: parsed.parameters.get("Prefix", "") if "List" in parsed.call.operation else None,
-        "s3:versionid": _inner("VersionId"),
         "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
         "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
         "s3:if-none-match": _inner("IfNoneMatch"),
         "s3:x-amz-acl": _inner("ACL"),
-        "s3:object-lock-mode": _inner("ObjectLockMode"),
         "s3:resourceaccount": lambda _: ACCOUNT,
     },
     "dynamodb": {
@@ -70,7 +68,6 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
         "events:source": _inner("Entries.Source"),
         "events:detail-type": _inner("Entries.DetailType"),
     },
-    "sns": {"sns:protocol": _inner("Protocol"), "sns:endpoint": _inner("Endpoint")},
     "sagemaker": {
         "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
         "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
