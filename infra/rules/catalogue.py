@@ -33,7 +33,6 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "pass-role": policies.check_pass_role,
     "private-network": partial(values.check, values.PRIVATE_NETWORK),
     "recursive-loop": functions.check_loops,
-    "refused-values": partial(values.check, values.REFUSED_VALUES),
     "rest-apis": rest_apis.check,
     "retries": calls.check_retries,
     "rollback-alarms": calls.check_rollback,

@@ -1,6 +1,6 @@
-"""Rules on the values of one resource or one task: what a stage must state, and what a service refuses of alarms.
+"""Rules on the values of one resource or one task: what a stage must state.
 
-What else a service refuses is not asked here: the declarations bound what they name and count, and cfn-lint checks our
+What a service refuses is not asked here: the declarations bound what they name and count, and cfn-lint checks our
 own templates with the longest names (`tests/infra/test_cold_starts.py`)."""
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from millrace.infra.rules.assembly import Finding, Stack, given, listed, resourc
 Values = Mapping[str, Any]
 Found = Iterator[tuple[str, Any]]
 """What was expected and what came, once for each value that is refused."""
-HOUR_S, DAY_S = 3600, 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +40,6 @@ def _found(checks: Sequence[Check], where: str, kind: str, values: Values) -> It
             yield from (Finding(where=where, expected=expected, came=came) for expected, came in one.find(values))
 
 
-def _number(values: Any, *path: str) -> int | None:
-    """The whole number at the path; None if there is none, or if it is only known at deployment."""
-    value = given(values, *path)
-    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdigit()) else None
-
-
 def _is_true(*path: str) -> Callable[[Values], Found]:
     """Refuses any other value at the path, also one that only run time decides."""
 
@@ -57,24 +50,8 @@ def _is_true(*path: str) -> Callable[[Values], Found]:
     return find
 
 
-# Values that a service refuses.
-
-
-def _evaluated(alarm: Values) -> Found:
-    periods = [_number(alarm, "Period"), *(_number(one, "MetricStat", "Period") for one in alarm.get("Metrics", []))]
-    period_s, count = max((one for one in periods if one), default=0), _number(alarm, "EvaluationPeriods") or 1
-    if (needed := _number(alarm, "DatapointsToAlarm") or 1) > count:
-        yield "DatapointsToAlarm of EvaluationPeriods at most", f"{needed} of {count}"
-    if period_s * count > (DAY_S if period_s < HOUR_S else 7 * DAY_S):
-        yield "a day at most (in seconds) of periods below an hour, seven of longer ones", period_s * count
-
-
 TRAINING, PROCESSING = ("sagemaker:createTrainingJob",), ("sagemaker:createProcessingJob",)
 TRANSFORM, MODEL = ("sagemaker:createTransformJob",), ("sagemaker:createModel",)
-REFUSED_VALUES = (
-    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
-    Check(kinds=("AWS::CloudWatch::Alarm",), find=_evaluated),
-)
 
 
 # What jobs and models of ours must state.
