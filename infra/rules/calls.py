@@ -23,35 +23,6 @@ SDK = re.compile(r"(\w+)\.(\1|Throttling)Exception")
 """The error of a throttled call by `aws-sdk:`: the one that the service models, or the service's base exception."""
 OWN = ":states:::sagemaker:"
 """The own integration in the ARN of a task, behind the partition."""
-TAKEN: Mapping[str, frozenset[str]] = {
-    "createTrainingJob": frozenset(
-        {
-            "AlgorithmSpecification", "CheckpointConfig", "EnableInterContainerTrafficEncryption",
-            "EnableManagedSpotTraining", "EnableNetworkIsolation",
-            "Environment", "HyperParameters", "InputDataConfig", "OutputDataConfig", "ResourceConfig", "RoleArn",
-            "StoppingCondition", "Tags", "TrainingJobName", "VpcConfig",
-        }
-    ),
-    "createProcessingJob": frozenset(
-        {
-            "AppSpecification", "Environment", "ExperimentConfig", "NetworkConfig", "ProcessingInputs",
-            "ProcessingJobName", "ProcessingOutputConfig", "ProcessingResources", "RoleArn", "StoppingCondition",
-            "Tags",
-        }
-    ),
-    "createTransformJob": frozenset(
-        {
-            "BatchStrategy", "Environment", "MaxConcurrentTransforms", "MaxPayloadInMB", "ModelClientConfig",
-            "ModelName", "Tags", "TransformInput", "TransformJobName", "TransformOutput", "TransformResources",
-        }
-    ),
-}  # fmt: skip
-"""Fields of each call that AWS's guide or the CDK's own tasks give to the integration.
-
-Spot training and checkpoints run in https://github.com/aws/aws-step-functions-data-science-sdk-python/issues/42 and
-/86. No page says that the integration takes EnableInterContainerTrafficEncryption. Only a training on several instances
-has this field, and it needs it. If AWS refuses it, it does so when that machine is made. Maybe
-`aws stepfunctions validate-state-machine-definition` says it before."""
 NAMES = {
     "createTrainingJob": ("TrainingJobName", 63),
     "createProcessingJob": ("ProcessingJobName", 63),
@@ -114,23 +85,17 @@ def _retried(state: Mapping[str, Any]) -> set[str]:
 
 
 def check_integration(stacks: Sequence[Stack]) -> Iterator[Finding]:
-    """A finding for each call by the own integration that does not wait, or has a field that it may refuse.
+    """A finding for each call by the own integration with SageMaker that does not wait for a job.
 
-    Step Functions' own integration with SageMaker waits for jobs, and every other call goes by `aws-sdk:`. The own one
-    only takes some of a request's fields. A definition with another field is refused when the machine is made: "The
-    field ... is not supported by Step Functions". `aws-sdk:` takes every field of the API.
+    Every other call goes by `aws-sdk:`, which takes every field of the API. The own integration only takes some of a
+    request's fields. No page says that it takes EnableInterContainerTrafficEncryption. Only a training on several
+    instances has this field, and it needs it. A definition with a field that it does not take is refused when the
+    machine is made. Maybe `aws stepfunctions validate-state-machine-definition` says it before.
     https://docs.aws.amazon.com/step-functions/latest/dg/connect-sagemaker.html"""
     for task in tasks(stacks):
         resource = str(task.state["Resource"])
-        if OWN not in resource:
-            continue
-        if not resource.endswith(".sync"):
+        if OWN in resource and not resource.endswith(".sync"):
             yield Finding(where=task.where, expected=f"aws-sdk:sagemaker:{task.action} or .sync", came=resource)
-            continue
-        unknown = {key.removesuffix(".$") for key in task.parameters} - TAKEN.get(task.action, frozenset())
-        if unknown:
-            expected = "fields that Step Functions' own integration takes"
-            yield Finding(where=task.where, expected=expected, came=sorted(unknown))
 
 
 def check_names(stacks: Sequence[Stack]) -> Iterator[Finding]:
