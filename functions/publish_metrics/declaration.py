@@ -11,7 +11,6 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("state_table.own_items", may="PutItem Query GetItem")
     yield Grant("buckets.LAKE.read", "monitor")
     yield Grant("alarms.named", *starters(given.workload.retraining), may="DescribeAlarms")
-    yield Grant("alarms.put_metrics")
     if policy and (policy.floor is not None or policy.promised_error is not None):
         # Late labels move the confidence from which answers act, or who answers, which is recorded.
         yield Grant("state_table.append_audit")

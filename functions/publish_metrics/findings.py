@@ -22,22 +22,13 @@ JUDGED = "WindowsJudged"
 """The metric of how many windows were judged. It has no alarm."""
 
 
-def metrics_of(report: MonitorReport) -> list[dict[str, Any]]:
-    """The data of one PutMetricData call: the ratios that are known, how many windows were judged, and the counts.
+def metrics_of(report: MonitorReport) -> dict[str, float]:
+    """The figures by their metrics' names: the ratios that are known, how many windows were judged, and the counts.
 
     They have no timestamp, so AWS takes the present. The event time of the windows may be years away."""
     figures = {RATIO_ALARMS[name].metric: ratio for name, ratio in ratios(report).items()}
     counts = {JUDGED: report.judged} | {alarm.metric: alarm.count(report) for alarm in COUNT_ALARMS.values()}
-    return [
-        {
-            "MetricName": name,
-            "Dimensions": [{"Name": "Workload", "Value": report.workload}],
-            "Value": float(value),
-            "Unit": "Count" if name in counts else "None",
-        }
-        for name, value in (figures | counts).items()
-        if value is not None
-    ]
+    return {name: float(value) for name, value in (figures | counts).items() if value is not None}
 
 
 def staying(alarms: Sequence[Mapping[str, Any]], report: MonitorReport, names: WorkloadNames) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import boto3
 
+from millrace.aws.metrics import publish
 from millrace.aws.objects import read_object
 from millrace.functions.publish_metrics.findings import ask_again, ask_people, floor_after, metrics_of, staying
 from millrace.functions.room import WorkloadRoom
@@ -42,7 +43,7 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     before = CLOUDWATCH.describe_alarms(AlarmNames=[ROOM.names.alarm(name) for name in watched])
     # The guard reads since when windows are above their bound as soon as an alarm is raised: so this comes first.
     since = keep_changes(report, as_of=call.state.as_of)
-    CLOUDWATCH.put_metric_data(Namespace=ROOM.names.platform.metrics, MetricData=metrics_of(report))
+    publish(metrics_of(report), Workload=ROOM.names.workload)
     if report.promise:
         keep(report.promise, version=report.model_version, call=call)
     keep_floor(report, since=since, call=call)

@@ -32,9 +32,9 @@ def read_metrics() -> Statement:
     return every("cloudwatch", because=because).may("GetMetricStatistics")
 
 
-def put_metrics(namespace: str | list[str]) -> Statement:
-    """Publish metrics in the namespace, or in each of several."""
-    named = {"StringEquals": {"cloudwatch:namespace": namespace}}
+def put_metrics(namespaces: list[str]) -> Statement:
+    """Publish metrics in each of the namespaces."""
+    named = {"StringEquals": {"cloudwatch:namespace": namespaces}}
     because = "PutMetricData takes no resource; the namespace is a condition"
     return every("cloudwatch", where=named, because=because).may("PutMetricData")
 

@@ -41,7 +41,6 @@ def statements_of(context: Context, rights: Iterable[Grant]) -> Iterator[Stateme
     Raises ModuleNotFoundError or AttributeError for a right that no module of `infra.iam` has."""
     known = {
         "names": context.names,
-        "namespace": context.platform.metrics,
         "key_arn": context.key_arn,
         "signing_key_arn": context.signing_key_arn,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -116,7 +117,7 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Publish, aws: Aws) ->
 def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure: float | None) -> None:
     floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
     found = report(0.5, 0.5).model_copy(update={"floor": floor, "unreadable": 3})
-    data = {one["MetricName"]: one["Value"] for one in metrics_of(found)}
+    data = metrics_of(found)
     assert (data.get("BelowFloor"), data["UnreadableDecisions"]) == (figure, 3)
 
 
@@ -128,7 +129,7 @@ def test_windows_in_which_people_overrode_too_much_are_counted(ratios: list[floa
     errors = [error.model_copy(update={"overrides": each}) for each in overrides or [None]]
     windows = tuple(found.windows[0].model_copy(update={"error": each}) for each in errors)
     told = found.model_copy(update={"windows": windows})
-    assert {one["MetricName"]: one["Value"] for one in metrics_of(told)}.get("Overrides") == figure
+    assert metrics_of(told).get("Overrides") == figure
     assert ("overrides" in exceeded(told)) is bool(figure)
 
 
@@ -200,12 +201,15 @@ def alarm(name: str, state: str) -> None:
     cloudwatch.set_alarm_state(AlarmName=f"millrace-local-electricity-{name}", StateValue=state, StateReason="test")
 
 
-def test_metrics_are_put_and_the_cursors_move(aws: Aws, publish: Publish) -> None:
+def test_metrics_are_published_and_the_cursors_move(
+    aws: Aws, publish: Publish, capsys: pytest.CaptureFixture[str]
+) -> None:
     answer = publish(report(0.4, 0.7))
     assert answer["ratios"].items() >= {"input-drift": 0.4, "error": 0.7}.items()
     assert (answer["judged"], answer["ask_guard"], answer["alarms"]) == (1, False, [])
-    found = boto3.client("cloudwatch").list_metrics(Namespace="Millrace/local")["Metrics"]
-    assert {metric["MetricName"] for metric in found} >= {"WindowsJudged", "InputDrift", "Error"}
+    told = next(json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line)
+    assert (told["WindowsJudged"], told["InputDrift"], told["Error"]) == ([1], [0.4], [0.7])
+    assert (told["_aws"]["CloudWatchMetrics"][0]["Namespace"], told["Workload"]) == ("Millrace/local", "electricity")
     assert Cursor.end(aws.state, "monitor") == Cursor.end(aws.state, "monitor-error") == NEW_YEAR + WEEK
     Cursor(name="monitor", window_end=NEW_YEAR + 3 * WEEK).put(aws.state)
     publish(report(0.4, 0.7))
