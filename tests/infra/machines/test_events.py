@@ -22,6 +22,7 @@ from millrace.messages.events import (
     JobDone,
     JobFailed,
     ModelReleased,
+    ReleaseUntidy,
     RetrainRequested,
     RunUnheard,
 )
@@ -42,9 +43,10 @@ RESULTS = sorted(
 
 
 OF_FUNCTIONS = {
-    one.detail_type for one in (AlarmUnanswered, DataLate, EndpointOrphaned, JobDone, JobFailed, RunUnheard)
+    one.detail_type
+    for one in (AlarmUnanswered, DataLate, EndpointOrphaned, JobDone, JobFailed, ReleaseUntidy, RunUnheard)
 }
-"""Put by functions that are no steps of a machine."""
+"""Put by functions, not by a state of a machine."""
 
 
 def entries(context: Any) -> Iterator[dict[str, Any]]:
