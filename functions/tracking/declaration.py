@@ -12,6 +12,5 @@ DECLARED = Declared(
     memory_mb=1024,
     rights=lambda _: [
         Grant("buckets.ARTEFACTS.read", "runs"),
-        Grant("buckets.ARTEFACTS.find", "runs"),
     ],
 )

@@ -79,6 +79,7 @@ OF_STACKS: Mapping[str, Lister] = {
     "AWS::Glue::Database": DATABASES,
     "AWS::Glue::Table": TABLES,
     # Those of a bootstrap and AWS's own are no stack's.
+    "AWS::IAM::ManagedPolicy": _listed("iam", "list_policies", "Policies[].PolicyName", Scope="Local"),
     "AWS::IAM::Role": _listed("iam", "list_roles", f"Roles[?starts_with(RoleName, '{PLATFORM.prefix}')].RoleName"),
     "AWS::KMS::Alias": _listed("kms", "list_aliases", "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName"),
     "AWS::Lambda::EventSourceMapping": _listed("lambda", "list_event_source_mappings", "EventSourceMappings[].UUID"),

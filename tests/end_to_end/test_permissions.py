@@ -106,6 +106,7 @@ SELDOM = [Reason(*row) for row in (
     ("validation", "dynamodb:PutItem dynamodb:Query", "*-state",
      "labels contradict known ones: those of the day are counted"),
     ("validation", "s3:DeleteObject", "*_labels/metadata/*", "a later version of a file of labels took its place"),
+    ("release", "events:PutEvents", "*:event-bus/*", "a model of an older version could not be deleted"),
     ("upkeep", "dynamodb:PutItem", "*-audit", "a person takes a drop back", "test_withdrawal.py"),
     ("erasure",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
