@@ -39,7 +39,7 @@ def test_options_are_the_stage_s_also_as_json() -> None:
         ("{", "stages: expected values by stage, such as {"),
         (["dev"], "stages: expected values by stage, such as {"),
         ({"dev": {"tracking": {}}}, "stages.dev.tracking: expected a valid string, got {}"),
-        ({"dev": {"tracking": "appp"}}, "stages.dev.tracking: expected app, server (which the platform makes), or "),
+        ({"dev": {"tracking": "appp"}}, "stages.dev.tracking: expected app (which the platform makes), or the"),
         ({"dev": {"alarm_email": "team"}}, "stages.dev.alarm_email: expected an e-mail address, got 'team'"),
     ],
 )
