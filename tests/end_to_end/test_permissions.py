@@ -108,6 +108,7 @@ SELDOM = [Reason(*row) for row in (
     ("validation", "s3:DeleteObject", "*_labels/metadata/*", "a later version of a file of labels took its place"),
     ("release", "events:PutEvents", "*:event-bus/*", "a model of an older version could not be deleted"),
     ("upkeep", "dynamodb:PutItem", "*-audit", "a person takes a drop back", "test_withdrawal.py"),
+    ("upkeep", "logs:CreateLogStream logs:PutLogEvents", "*-withdrawal:*", "as above", "test_withdrawal.py"),
     ("erasure",
      "dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query glue:GetTable glue:UpdateTable kms:Decrypt "
      "kms:GenerateDataKey s3:DeleteObject s3:DeleteObjectVersion s3:GetObject s3:GetObjectVersion "
