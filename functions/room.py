@@ -69,12 +69,14 @@ class Room(Generic[SettingsT]):
         """boto3's EventBridge client, which few functions need."""
         return boto3.client("events")
 
-    def tell(self, event: type[BusEvent], *, cause: str, **detail: Any) -> None:
-        """Put an event of this function on the stage's bus. Raises QueueError if the bus refuses it."""
+    def tell(self, event: type[BusEvent], *, cause: str, run: str = "", **detail: Any) -> None:
+        """Put an event of the execution `run` on the stage's bus, without one of this function.
+
+        Raises QueueError if the bus refuses it."""
         from millrace.aws.bus import put_event  # its imports are those of all events
 
-        run = self.names.function_arn(self.function)
-        told = event(workload=self.names.workload, run=run, cause=cause, **detail)
+        by = run or self.names.function_arn(self.function)
+        told = event(workload=self.names.workload, run=by, cause=cause, **detail)
         put_event(self.events, self.names.platform, told)
 
 

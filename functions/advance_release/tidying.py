@@ -9,7 +9,6 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.aws.bus import put_event
 from millrace.aws.deletion import delete_each
 from millrace.aws.endpoints import find_endpoint
 from millrace.aws.released_models import ReleasedModels
@@ -29,8 +28,7 @@ def tidy(room: Room[Any], sagemaker: Any, call: StepInput[LiveState], pointers: 
     try:
         room.logger.info("tidied", extra={"deleted": delete_old(sagemaker, room.names, pointers)})
     except (ClientError, BotoCoreError) as error:
-        told = {"run": call.execution_arn, "cause": call.state.cause, "error": str(error)}
-        put_event(room.events, room.names.platform, ReleaseUntidy(workload=room.names.workload, **told))
+        room.tell(ReleaseUntidy, cause=call.state.cause, run=call.execution_arn, error=str(error))
 
 
 def delete_old(sagemaker: Any, names: WorkloadNames, pointers: Pointers) -> list[str]:

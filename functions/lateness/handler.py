@@ -36,8 +36,8 @@ def handler(call: ExecutionInput) -> Lateness:
     for age in found:
         publish({age.metric: age.share}, Workload=ROOM.names.workload)
         if age.is_late:
-            told = {"of": age.of, "newest": age.newest or "none", "allowed_hours": age.allowed_hours}
-            ROOM.tell(DataLate, cause=call.cause, **told)
+            newest_known = age.newest or "none"
+            ROOM.tell(DataLate, cause=call.cause, of=age.of, newest=newest_known, allowed_hours=age.allowed_hours)
     ROOM.logger.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
     return Lateness(ages=found)
 

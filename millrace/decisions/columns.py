@@ -181,12 +181,6 @@ class _Reader:
             return True
         return bool(at.min <= self._within[1] and at.max >= self._within[0])
 
-    def _asked(self, rows: pa.Table) -> pa.ChunkedArray:
-        """Which rows may be asked for."""
-        times, (low, high) = rows.column("event_time"), self._within or ("", "~")
-        inside = pc.and_(pc.greater_equal(times, low), pc.less_equal(times, high))
-        return pc.or_(inside, pc.is_null(rows.column("key")))
-
     def of_scored(
         self, file: str | None, days: Mapping[date, ScoredDay], workload: str, drop: str, **which: Any
     ) -> Iterator[pa.Table]:
@@ -200,8 +194,9 @@ class _Reader:
 
     def _of_rows(self, rows: pa.Table, lines: Callable[[], pa.Table]) -> Iterator[pa.Table]:
         """`lines` gives the same rows with their `line`."""
-        asked = self._asked(rows)
-        rows = rows.filter(asked)
+        if self._within:
+            asked, whole = _asked(rows, *self._within), lines
+            rows, lines = rows.filter(asked), lambda: whole().filter(asked)
         is_usual_N = _is_usual(rows)
         part = _parse(rows.filter(pa.array(is_usual_N)), self.shape)
         if part is None:
@@ -209,12 +204,19 @@ class _Reader:
         else:
             yield part
         if not is_usual_N.all():
-            yield self._of_lines(lines().column("line").filter(asked).filter(pa.array(~is_usual_N)).to_pylist())
+            yield self._of_lines(lines().column("line").filter(pa.array(~is_usual_N)).to_pylist())
 
     def _of_lines(self, lines: Iterable[str | bytes]) -> pa.Table:
         found = read_lines(lines)
         self.unreadable += found.unreadable
         return of_decisions(found.decisions, self.shape)
+
+
+def _asked(rows: pa.Table, low: str, high: str) -> pa.ChunkedArray:
+    """Which rows may be asked for: those of these times, and unusual lines, whose times nobody has compared."""
+    times = rows.column("event_time")
+    inside = pc.and_(pc.greater_equal(times, low), pc.less_equal(times, high))
+    return pc.or_(inside, pc.is_null(rows.column("key")))
 
 
 def _is_usual(rows: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
