@@ -8,12 +8,12 @@ from itertools import starmap
 
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
 from millrace.console.presenters.monitor import explain, monitor_run_before
-from millrace.console.presenters.presenter import RunSummary, TimelineEntry
-from millrace.console.queries.executions import Execution
+from millrace.console.presenters.presenter import TimelineEntry
+from millrace.console.queries.executions import Execution, drops_of
 from millrace.console.queries.monitoring import AlarmRaised
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.queries.runs import parent_of
-from millrace.console.words import count, spelled
+from millrace.console.words import brief, count, spelled
 from millrace.messages.audit import RowsWithdrawn
 
 
@@ -58,29 +58,44 @@ def _entries(report: WorkloadReport) -> Iterator[TimelineEntry]:
     """The entries of runs and alarms, in the order of the runs."""
     quiet: list[Execution] = []
     for run in report.runs:
-        summary = _summary(run, report)
         raised = [alarm for alarm in report.alarms if alarm.execution_arn == run.arn]
-        # Runs without a summary are collected until something happens, then reported together.
-        if summary is None:
+        # Runs of which nothing is told are collected until something happens, then reported together.
+        if not (is_told := _is_told(run)):
             quiet.append(run)
-        if summary or raised:
+        if is_told or raised:
             yield from _quiet(quiet, report)
             quiet = []
         yield from (_alarm(alarm, report) for alarm in raised)
-        if summary is None:
-            continue
-        # A run that an alarm started has the alarm as its cause.
-        because = next((f"alarm {alarm.name}" for alarm in raised if alarm.starts_retraining), _cause(run, report))
-        yield TimelineEntry(
-            at=datetime.combine(summary.day, time(), UTC) if summary.day else run.started,
-            what=summary.what,
-            detail=summary.detail,
-            tone=summary.tone,
-            because=because,
-            seconds=run.seconds,
-            is_later=summary.day is not None,
-        )
+        if is_told:
+            # A run that an alarm started has the alarm as its cause.
+            alarm = next((f"alarm {alarm.name}" for alarm in raised if alarm.starts_retraining), "")
+            yield _told(run, report, because=alarm or _cause(run, report))
     yield from _quiet(quiet, report)
+
+
+def _is_told(run: Execution) -> bool:
+    """Whether the run has an entry of its own."""
+    presenter = PRESENTERS.get(run.machine)
+    return not run.is_good or presenter is None or presenter.is_told(run)
+
+
+def _told(run: Execution, report: WorkloadReport, *, because: str) -> TimelineEntry:
+    """The entry of a run: its title with its outcome, as the list of runs has them."""
+    drops, presenter = drops_of(run), PRESENTERS.get(run.machine)
+    found = outcome(run, report.quarantined.get(drops[0].drop_id, ()) if len(drops) == 1 else ())
+    where = f"in {brief(found.uri)}" if found.uri else ""
+    since = presenter.day(run, report) if presenter and run.is_good else None
+    is_later = since is not None and since != run.started.date()
+    tone = presenter.tone if presenter and run.is_good else "plain" if run.status == "RUNNING" else "bad"
+    return TimelineEntry(
+        at=datetime.combine(since, time(), UTC) if since and is_later else run.started,
+        what=": ".join(filter(None, (titled(report.names, run), found.text))),
+        detail="; ".join(filter(None, (found.warning, found.detail, where))),
+        tone="watch" if found.is_refused or found.warning or found.look else tone,
+        because=because,
+        seconds=run.seconds,
+        is_later=is_later,
+    )
 
 
 def _cause(run: Execution, report: WorkloadReport) -> str:
@@ -89,18 +104,6 @@ def _cause(run: Execution, report: WorkloadReport) -> str:
     parent = parent_of(run.input)
     scheduled = "the schedule" if run.machine == "retrain" and "schedule" in run.input.get("detail", {}) else ""
     return next((titled(report.names, each) for each in report.runs if each.arn == parent), scheduled)
-
-
-def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """The summary of a run that matters; None for a run that belongs to a quiet stretch."""
-    if run.status == "RUNNING":
-        return RunSummary(what=f"{titled(report.names, run)} is running", detail="")
-    if not run.is_good:
-        return RunSummary(what=f"{titled(report.names, run)}: {run.status.lower()}", detail=run.failure, tone="bad")
-    presenter = PRESENTERS.get(run.machine)
-    if presenter is None:
-        return RunSummary(what=titled(report.names, run), detail=outcome(run).text)
-    return presenter.summary(run, report)
 
 
 def _quiet(stretch: Sequence[Execution], report: WorkloadReport) -> Iterator[TimelineEntry]:

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from millrace.console.presenters import monitor, train
 from millrace.console.presenters.drops import INGEST, SCORE
-from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from millrace.console.presenters.presenter import Document, Outcome, Presenter
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution, answer
-from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import day, spelled
 from millrace.messages.retrain import RetrainingDecided, RetrainingReason
 from millrace.names import QUERY, WorkloadNames
 
@@ -73,35 +71,22 @@ def _outcome_of_request(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     if guarded is None:
         return Outcome()
     if guarded.accepted:
-        return Outcome(text=f"accepted, trigger {guarded.trigger}")
+        return Outcome(text=f"accepted, trigger {guarded.trigger}", detail=guarded.sentence)
     until = f" until {guarded.earliest_next:%Y-%m-%d}" if guarded.earliest_next else ""
-    return Outcome(text=f"not started: {NOT_RETRAINED[guarded.reason]}{until}", is_refused=True)
-
-
-def _summary_of_request(run: Execution, _: WorkloadReport) -> RunSummary | None:
-    guarded = answer(run, "guard", RetrainingDecided)
-    if guarded is None:
-        return None
-    if guarded.accepted:
-        return RunSummary(what="Retraining accepted", detail=guarded.sentence, tone="watch")
-    until = f"; earliest {day(guarded.earliest_next)}" if guarded.earliest_next else ""
-    what = f"Retraining refused: {spelled(guarded.reason)}"
-    return RunSummary(what=what, detail=f"{guarded.sentence}{until}", tone="watch")
+    text = f"not started: {NOT_RETRAINED[guarded.reason]}{until}"
+    return Outcome(text=text, detail=guarded.sentence, is_refused=True)
 
 
 QUERIED = Presenter(
     subject=lambda _, detail: str(detail.get("schedule", "")).removeprefix(f"{QUERY}-"),
-    outcome=_outcome_of_query,  # its drops are in the timeline
+    outcome=_outcome_of_query,
+    is_told=lambda _: False,  # its drops are in the timeline
 )
-RETRAIN = Presenter(subject=_subject_of_request, outcome=_outcome_of_request, summary=_summary_of_request)
+RETRAIN = Presenter(subject=_subject_of_request, outcome=_outcome_of_request)
 
 
 LEFT = "rules, schedules and the queue of drops are off; the stacks are left"
 
-TEARDOWN = Presenter(
-    outcome=lambda _, __: Outcome(text=LEFT),
-    summary=lambda run, _: RunSummary(what=run.machine, detail=LEFT),
-)
 PRESENTERS: Mapping[str, Presenter] = {
     "ingest": INGEST,
     "train": train.TRAIN,
@@ -109,7 +94,7 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": SCORE,
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,
-    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="tables and decisions are small")),
+    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="tables and decisions are small"), is_told=lambda _: False),
     "query": QUERIED,
-    "teardown": TEARDOWN,
+    "teardown": Presenter(outcome=lambda _, __: Outcome(text=LEFT)),
 }

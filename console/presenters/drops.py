@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, TimelineEntry, until
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import DropAnswer, Execution, drops_of, objects_of
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import brief, count, first_few, listed, spelled_number
+from millrace.console.words import count, first_few, spelled_number
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.datasets.quarantine import together
 from millrace.messages.ingest import Committed, RejectedDrop
@@ -103,12 +103,6 @@ def look(drop: DropAnswer, quarantined: int) -> tuple[str, ...]:
     return ("quarantine", "--drop", drop.name) if quarantined else ()
 
 
-def quarantined_rows(refused: Sequence[ReasonCount]) -> str:
-    """`48 quarantined (duplicate key): timestamp: expected …`."""
-    rows = sum(each.rows for each in refused)
-    return f"{rows:,} quarantined ({listed([each.reason for each in refused])}): {refused[0].example}"
-
-
 def _outcome(run: Execution, reasons: Sequence[ReasonCount] = ()) -> Outcome:
     drops = drops_of(run)
     if len(drops) == 1:
@@ -191,32 +185,10 @@ def _until_training(committed: Committed) -> str:
     )
 
 
-def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """What the timeline says of the run; None if every row was accepted."""
+def _is_told(run: Execution) -> bool:
+    """Whether a row of it was refused, or none was added."""
     drops = drops_of(run)
-    is_alone = len(drops) == 1
-    found = [summary for drop in drops if (summary := _summary_of(drop, report, waits=is_alone))]
-    return _together(found) if found else None
-
-
-def _together(found: Sequence[RunSummary]) -> RunSummary:
-    """What the timeline says of several drops, in one line."""
-    return RunSummary(
-        what="; ".join(one.what for one in found),
-        detail="; ".join(one.detail for one in found),
-        tone="watch" if any(one.tone == "watch" for one in found) else "plain",
-    )
-
-
-def _summary_of(drop: DropAnswer, report: WorkloadReport, *, waits: bool) -> RunSummary | None:
-    """What the timeline says of one drop; None if every row of it was accepted."""
-    refused, committed = report.quarantined.get(drop.drop_id, ()), drop.committed
-    if committed is None or committed.duplicate or committed.superseded_by or committed.held:
-        return RunSummary(what=f"{drop.name} added no rows", detail=_outcome_of(drop, waits=waits).text, tone="watch")
-    if not refused:
-        return None
-    detail = f"{committed.rows_accepted:,} rows accepted, {quarantined_rows(refused)}"
-    return RunSummary(what=f"{drop.name} ingested with bad rows", detail=detail, tone="watch")
+    return any(drop.quarantined or not (drop.committed and drop.committed.rows_accepted) for drop in drops)
 
 
 def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
@@ -233,7 +205,7 @@ def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:
     )
 
 
-INGEST = Presenter(subject=dropped_object, outcome=_outcome, summary=_summary, quiet=_quiet)
+INGEST = Presenter(subject=dropped_object, outcome=_outcome, is_told=_is_told, quiet=_quiet)
 
 
 NEWEST = "the newest drop"
@@ -280,22 +252,4 @@ def _outcome_of_scored(drop: DropAnswer, reasons: Sequence[ReasonCount]) -> Outc
     return replace(found, uri=drop.delivered.uri) if rows else found
 
 
-def _summary_of_score(run: Execution, report: WorkloadReport) -> RunSummary:
-    return _together([_summary_of_scored(drop, report) for drop in drops_of(run)])
-
-
-def _summary_of_scored(drop: DropAnswer, report: WorkloadReport) -> RunSummary:
-    delivered, refused = drop.delivered, report.quarantined.get(drop.drop_id, ())
-    subject, why = drop.name or NEWEST, [quarantined_rows(refused)] if refused else []
-    if delivered is None or not delivered.rows:
-        detail = ", ".join(["no prediction delivered", *why])
-        # Without an answer of `delivery` the drop never got as far as a model.
-        whole = "rejected whole" if delivered is None else "not scored"
-        return RunSummary(what=f"{subject} {whole}", detail=detail, tone="watch")
-    given = [f"{count(delivered.rows, 'prediction')} delivered", *why, f"in {brief(delivered.uri)}"]
-    return RunSummary(what=f"{subject} scored", detail=", ".join(given))
-
-
-SCORE = Presenter(
-    subject=lambda *of: dropped_object(*of) or NEWEST, outcome=_outcome_of_score, summary=_summary_of_score
-)
+SCORE = Presenter(subject=lambda *of: dropped_object(*of) or NEWEST, outcome=_outcome_of_score)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary, TimelineEntry, until
+from millrace.console.presenters.presenter import Document, Outcome, Presenter, TimelineEntry, until
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution, answer
 from millrace.console.queries.monitoring import MonitorRun
@@ -133,20 +133,14 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
     older = [f"decisions of {count(left, 'day')} before the first window left out"] if left else []
     windows = "window" if published.judged == 1 else "windows"
     refused = [f"{share:.2%} of the rows of {feed} refused" for feed, share in published.refused.items() if share]
-    return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *refused, *older]))
+    stay = [f"the alarm {one} stays" for one in RATIO_ALARMS if any(each.endswith(one) for each in published.alarms)]
+    return Outcome(text=", ".join([f"{published.judged} {windows} judged", *findings, *stay, *refused, *older]))
 
 
-def _summary(run: Execution, report: WorkloadReport) -> RunSummary | None:
-    """The summary of a run in which an alarm stays; None for other runs.
-
-    The state of such an alarm does not change, so no event starts a retraining: the monitor asks the guard."""
+def _stays(run: Execution) -> bool:
+    """Whether an alarm stays: no event tells of it, so the monitor asks the guard for a retraining."""
     published = answer(run, "publish_metrics", MetricsPublished)
-    judged = next((each for each in report.monitor_runs if each.arn == run.arn), None)
-    if published is None or not published.alarms or judged is None:
-        return None
-    names = [alarm.removeprefix(f"{report.names.prefix}-") for alarm in published.alarms]
-    causes = [cause for name in names if (cause := explain(name, judged, report))]
-    return RunSummary(what=f"The alarm stays: {listed(names)}", detail="; ".join(causes), tone="bad")
+    return bool(published and published.alarms)
 
 
 def _quiet(runs: Sequence[Execution], report: WorkloadReport) -> TimelineEntry | None:
@@ -180,4 +174,4 @@ def _largest(runs: Sequence[MonitorRun]) -> Iterator[str]:
             yield f"{alarm.noun} at most {times(max(figures))}"
 
 
-PRESENTER = Presenter(subject=_subject, outcome=_outcome, summary=_summary, quiet=_quiet)
+PRESENTER = Presenter(subject=_subject, outcome=_outcome, tone="bad", is_told=_stays, quiet=_quiet)

@@ -42,17 +42,6 @@ def until(runs: Sequence[Execution | MonitorRun]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """What an entry of the timeline says about a run."""
-
-    what: str
-    detail: str
-    tone: Tone = "plain"
-    day: date | None = None
-    """The day on which it happened, if that is not the day of the start."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """The outcome of one run."""
 
@@ -87,8 +76,12 @@ class Presenter:
     """Called with the input and its `detail`. Gives what the run is about, such as `version 2`; empty if unknown."""
     outcome: Callable[[Execution, Sequence[ReasonCount]], Outcome]
     """Called with a run that succeeded and the reasons of its quarantined rows, if they were read."""
-    summary: Callable[[Execution, WorkloadReport], RunSummary | None] = lambda _, __: None
-    """Called with a run that succeeded. None if the run belongs to a quiet stretch."""
+    tone: Tone = "plain"
+    """The tone of a run in the timeline that did what it was started for."""
+    is_told: Callable[[Execution], bool] = lambda _: True
+    """Called with a run that succeeded. False if the run belongs to a quiet stretch of the timeline."""
+    day: Callable[[Execution, WorkloadReport], date | None] = lambda _, __: None
+    """Called with a run that succeeded. The day on which it had its effect, if that is not the day of its start."""
     quiet: Callable[[Sequence[Execution], WorkloadReport], TimelineEntry | None] = lambda _, __: None
     """Called with all runs of the machine in a quiet stretch, at least one. Gives one entry for them; None if the
     timeline leaves them out."""

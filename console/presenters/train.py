@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from millrace.console.presenters.presenter import Document, Outcome, Presenter, RunSummary
+from millrace.console.presenters.presenter import Document, Outcome, Presenter
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.executions import Execution, answer, trained_for
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import brief, count, listed
+from millrace.console.words import brief, count
 from millrace.messages.climb import PhaseJudged
-from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback, SmokeTested
+from millrace.messages.release import ReleaseAdvanced, ReleaseOutcome, ReleaseStarted, Rollback
 from millrace.messages.train import (
     BudgetChecked,
     BudgetRefusal,
@@ -57,7 +57,12 @@ def _outcome(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         return Outcome()
     refusals = ", ".join(verdict.name for verdict in gated.refusals)
     return Outcome(
-        text=f"refused by {refusals}{waiting}", is_refused=True, look=("versions",), advice=advice, then=then
+        text=f"refused by {refusals}{waiting}",
+        detail="; ".join(verdict.sentence for verdict in gated.refusals),
+        is_refused=True,
+        look=("versions",),
+        advice=advice,
+        then=then,
     )
 
 
@@ -110,31 +115,7 @@ def _not_started(run: Execution, budgeted: BudgetChecked) -> Outcome:
     return Outcome(text=text, is_refused=not is_needless, look=("cost",) if figures else ())
 
 
-def _summary(run: Execution, _: WorkloadReport) -> RunSummary:
-    budgeted, pinned = answer(run, "budget", BudgetChecked), answer(run, "snapshot", DatasetPinned)
-    gated, registered = answer(run, "gating", GatesJudged), answer(run, "registration", VersionRegistered)
-    title = "First training" if trained_for(run) == "first" else "Training"
-    if "external_model" in run.input:
-        title = "External model"
-    elif "pulled" in run.input:
-        title = "Version of another stage"
-    if gated is None:
-        # Without verdicts of gates the run ended before a model was judged.
-        why = NOT_TRAINED[budgeted.reason] if budgeted and budgeted.reason else ""
-        return RunSummary(what=f"{title} not started", detail=why, tone="watch")
-    rows = f"{pinned.rows:,} rows" if pinned else ""
-    if pinned and pinned.joined:
-        rows += f", {pinned.joined:,} of them decisions with their late labels"
-    rows += f"{_corrected(pinned)}{_waiting(pinned)}"
-    if registered:
-        detail = f"{rows}; passed {count(len(gated.verdicts), 'gate')}: {gated.verdicts[-1].sentence}"
-        return RunSummary(what=f"{title}: version {registered.version}", detail=detail, tone="good")
-    sentences = "; ".join(verdict.sentence for verdict in gated.refusals)
-    refusal = f"{title}: model refused by {listed([verdict.name for verdict in gated.refusals])}"
-    return RunSummary(what=refusal, detail=f"{rows}; {sentences}", tone="bad")
-
-
-TRAIN = Presenter(subject=_subject, outcome=_outcome, summary=_summary)
+TRAIN = Presenter(subject=_subject, outcome=_outcome, tone="good")
 
 
 def _version_of_release(given: Document, detail: Document) -> str:
@@ -197,7 +178,9 @@ def _outcome_of_release(run: Execution, _: Sequence[ReasonCount]) -> Outcome:
         why = opened.refusal if opened.outcome == "refused" else NOT_RELEASED[opened.outcome]
         return Outcome(text=f"not released: {why}", is_refused=is_refused)
     if is_rollback:
-        return Outcome(text=f"version {opened.version} is live again")
+        asked = Rollback.model_validate(run.input["rollback"])
+        why = f"{asked.reason} (requested by {brief(asked.who)})"
+        return Outcome(text=f"version {opened.version} is live again", detail=why)
     stopped = _stopped(run)
     if stopped and answer(run, "advance_release", ReleaseAdvanced) is None:
         return Outcome(text=f"not released: {stopped}", is_refused=True)
@@ -212,27 +195,4 @@ def live_since(run: Execution, report: WorkloadReport) -> date | None:
     return next((one.start for one in periods if one.start >= run.started.date()), None)
 
 
-def _summary_of_release(run: Execution, report: WorkloadReport) -> RunSummary:
-    opened, probed = answer(run, "start_release", ReleaseStarted), answer(run, "smoke_test", SmokeTested)
-    version = opened.version if opened else ""
-    if opened and opened.outcome == "done" and _restores(run):
-        return RunSummary(what=f"The endpoint serves version {version}", detail="", tone="good")
-    if opened and opened.outcome != "open":
-        why = opened.refusal or NOT_RELEASED[opened.outcome]
-        return RunSummary(what=f"Version {version} not released", detail=why, tone="watch")
-    detail = [*([probed.sentence] if probed else []), *_watched(run, opened)]
-    if (rollback := run.input.get("rollback")) and opened:
-        request = Rollback.model_validate(rollback)
-        detail.insert(0, f"{request.reason} (requested by {brief(request.who)})")
-        return RunSummary(what=f"Rolled back to version {version}", detail="; ".join(detail), tone="watch")
-    # The previous version is `none` before the first release.
-    stopped, advanced = _stopped(run), answer(run, "advance_release", ReleaseAdvanced)
-    if advanced is None:
-        return RunSummary(what=f"Version {version} not released", detail=stopped or "; ".join(detail), tone="watch")
-    detail += [f"replaces version {opened.previous_version}"] if opened and opened.previous_version.isdigit() else []
-    since = live_since(run, report)
-    later = since if since != run.started.date() else None
-    return RunSummary(what=f"Version {version} released", detail="; ".join(detail), tone="good", day=later)
-
-
-RELEASE = Presenter(subject=_version_of_release, outcome=_outcome_of_release, summary=_summary_of_release)
+RELEASE = Presenter(subject=_version_of_release, outcome=_outcome_of_release, tone="good", day=live_since)

@@ -5,9 +5,9 @@ Its words are in tests/console/recorded/pages: the whole page, and for each vari
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from difflib import unified_diff
 from html import unescape
 from html.parser import HTMLParser
@@ -18,12 +18,12 @@ import pytest
 
 from millrace.console.pages.page import page
 from millrace.console.pages.plot import Scale, ticks
-from millrace.console.pages.summary import accepted_rows, changes, summary
+from millrace.console.pages.summary import accepted_rows, summary
 from millrace.console.pages.template import POLICY
 from millrace.console.pages.weeks import CHARACTER, LEFT, RIGHT, WIDTH, weeks
 from millrace.console.queries.monitoring import ChampionPeriod
 from millrace.console.queries.report import WorkloadReport
-from tests.console.pages.variants import LATER, VARIANTS, also, bare, released, rolled_back
+from tests.console.pages.variants import VARIANTS, bare
 from tests.recorded import compare, compare_folder
 
 VOID = {"meta", "link", "img"}
@@ -115,26 +115,6 @@ def test_recent_decisions_of_the_live_version_are_told_only_where_they_are_worse
     others = tuple(replace(window, version="1") for window in found.windows)
     for windows in (better, others):
         assert "were worse" not in summary(replace(found, windows=windows))
-
-
-def numbers(sentences: list[str]) -> Iterator[str]:
-    for sentence in sentences:
-        yield from re.findall(r"Version (\d) was released", sentence)
-
-
-def test_the_release_of_the_live_version_and_a_restored_endpoint_are_not_told_again(report: WorkloadReport) -> None:
-    live = released(report, version="3", previous="2", after=LATER)
-    assert changes(also(report, live)) == changes(report)
-    restored = rolled_back(released(report, version="2", previous="2", after=LATER), restores=True)
-    assert changes(also(report, restored)) == changes(report)
-
-
-def test_a_rollback_after_an_alarm_is_not_the_release_after_it(report: WorkloadReport) -> None:
-    first, _ = report.of("release")
-    others = [run for run in report.runs if run.machine != "release"]
-    back = rolled_back(released(report, version="1", previous="2", after=LATER + timedelta(hours=1)))
-    alarm, *_ = changes(replace(report, runs=(*others, first, back)))
-    assert list(numbers([alarm])) == []
 
 
 STOP = WIDTH - RIGHT

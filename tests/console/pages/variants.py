@@ -211,7 +211,7 @@ def unreadable(report: WorkloadReport) -> WorkloadReport:
 
 
 def moves(report: WorkloadReport) -> WorkloadReport:
-    """More releases than the summary tells, and a rollback."""
+    """More releases, and a rollback."""
     runs = [
         released(report, version=str(number), previous=str(number - 1), after=LATER * number) for number in (3, 4, 5)
     ]

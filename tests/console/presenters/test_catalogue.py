@@ -4,7 +4,7 @@ import pytest
 
 from millrace.console.pages.timeline import timeline
 from millrace.console.presenters.catalogue import PRESENTERS, outcome, run_title
-from millrace.console.presenters.presenter import Outcome, Presenter, RunSummary
+from millrace.console.presenters.presenter import Outcome, Presenter
 from millrace.console.queries.report import WorkloadReport
 from millrace.names import EVERY_MACHINE
 
@@ -25,9 +25,8 @@ def test_a_machine_that_is_added_is_in_titles_and_timeline(
     presenter = Presenter(
         subject=lambda given, detail: f"of {len(detail['objects'])} drop",
         outcome=lambda run, reasons: Outcome(text="all well"),
-        summary=lambda run, report: RunSummary(what="Looked at", detail=run.machine),
     )
     monkeypatch.setitem(PRESENTERS, "score", presenter)
     run = report.of("score")[0]
     assert (run_title(report.names, "score", run.input), outcome(run).text) == ("of 1 drop", "all well")
-    assert ("Looked at", "score") in {(entry.what, entry.detail) for entry in timeline(report)}
+    assert "score of 1 drop: all well" in {entry.what for entry in timeline(report)}
