@@ -55,9 +55,7 @@ Mlflow = Annotated[
     ),
 ]
 Address = Annotated[str, _is("an e-mail address", r"[^@\s]+@[^@\s]+\.[^@\s]+")]
-UrlSecret = Annotated[
-    str, _is("the name of a secret of Secrets Manager that holds the webhook's URL", r"[A-Za-z0-9/_+=.@-]{1,512}")
-]
+Secret = Annotated[str, _is("the name of a secret of Secrets Manager", r"[A-Za-z0-9/_+=.@-]{1,512}")]
 
 
 class Network(BaseModel):
@@ -141,6 +139,17 @@ class Bulk(BaseModel):
     """A drop of `training` above so many MiB is judged by a job."""
 
 
+class Catalogue(BaseModel):
+    """A catalogue of data that takes events of OpenLineage by HTTP, such as Marquez."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: Annotated[str, _is("https://…, or http://localhost:… in the local cloud", r"https://\S+|http://localhost:\S+")]
+    """Where it takes them: `https://marquez.example.com/api/v1/lineage`."""
+    secret: Secret | None = None
+    """The name of a secret in Secrets Manager with the value of the header Authorization: `Bearer …`."""
+
+
 class Callers(BaseModel):
     """What one caller may send to a workload over HTTP: so many requests in a second, and so many at once."""
 
@@ -188,8 +197,10 @@ class Options(BaseModel):
 
     alarm_email: Address | None = None
     """The address to which alarms are sent once its owner has confirmed it."""
-    alarm_webhook: UrlSecret | None = None
+    alarm_webhook: Secret | None = None
     """The name of a secret in Secrets Manager with the URL of a chat's webhook, to which alarms are posted."""
+    lineage: Catalogue | None = None
+    """A catalogue that is told what was made of what: drop, table, model, live version, predictions."""
     tracking: Mlflow | None = None
     """The MLflow in which runs are recorded: `app` (serverless), which the platform makes, or the ARN of one that
     exists. The stage `local` records in `build/mlflow.db`."""
@@ -232,6 +243,12 @@ class Options(BaseModel):
     """The stage from which versions are pulled, mostly of another account, with the image that serves them."""
     released_to: tuple[Reader, ...] = ()
     """The stages of other accounts that may pull versions of this one."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that CloudFormation reads."""
+        named = (self.alarm_webhook, self.lineage.secret if self.lineage else None)
+        return tuple(name for name in named if name)
 
     @model_validator(mode="after")
     def _keep_no_more_than_reserved(self) -> Options:

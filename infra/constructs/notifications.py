@@ -13,9 +13,9 @@ from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.alarm import Alarm
+from millrace.infra.constructs.api_destination import ApiDestination, secret_text
 from millrace.infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
 from millrace.infra.constructs.rule import of_stage, retry_policy
-from millrace.infra.constructs.webhook import Webhook
 from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.settings import StageSettings
 from millrace.monitoring.alarms import notifying
@@ -93,7 +93,11 @@ class Notifications(Construct):
         undelivered = self._undelivered()
         if bus:
             bus.add_resource_dependency(undelivered)
-        self._webhook = Webhook(self, settings=settings) if settings.options.alarm_webhook else None
+        # The URL of a chat is its credential. Slack takes one call a second.
+        url = settings.options.alarm_webhook
+        self._webhook = (
+            ApiDestination(self, "webhook", settings=settings, url=secret_text(url), per_second=1) if url else None
+        )
         for name, notice in (NOTICES | alarm_notices()).items():
             if name == CHAT_ALONE and self._webhook is None:
                 continue
@@ -179,7 +183,7 @@ class Notifications(Construct):
             event_bus_name=self._names.bus if notice.is_ours else None,
             event_pattern=of_stage(pattern, self._names) if notice.is_ours else pattern,
             state="ENABLED",
-            targets=[*targets, *([self._webhook.target(notice.paths, sentence)] if self._webhook else [])],
+            targets=[*targets, *([self._webhook.target(notice.paths, {"text": sentence})] if self._webhook else [])],
         )
 
     def _topic_target(self, notice: Notice, sentence: str) -> events.CfnRule.TargetProperty:

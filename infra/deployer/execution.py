@@ -135,7 +135,7 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options) ->
     for function in evaluated(stacks):
         for action in NEEDED_BY[function]:
             given[action.partition(":")[0]].add(action)
-    resources = resources_of(platform, options.alarm_webhook)
+    resources = resources_of(platform, options.secrets)
     for service in sorted(given.keys() - UNUSED - {"iam"}):
         if service not in resources:
             expected = f"what the stage has of {service}, in resources_of or UNUSED of infra/deployer/execution.py"
@@ -175,10 +175,11 @@ def handled(kind: str) -> frozenset[str]:
     return frozenset(action for several in used for action in several)
 
 
-def resources_of(platform: Platform, secret: str | None) -> Mapping[str, Resource]:
+def resources_of(platform: Platform, secrets: Sequence[str]) -> Mapping[str, Resource]:
     """The resources of the stage by service, by its name where they have one."""
     prefix, arn = platform.prefix, platform.arn
-    webhook = [f"secret:events!connection/{prefix}-webhook/*", *([f"secret:{secret}-*"] if secret else [])]
+    connections = (f"events!connection/{prefix}-{one}/*" for one in ("webhook", "lineage"))
+    read = [f"secret:{one}" for one in (*connections, *(f"{secret}-*" for secret in secrets))]
 
     def named(service: str, *names: str) -> Resource:
         return resource(service, *(arn(service, name) for name in names), because=NAMED)
@@ -217,7 +218,7 @@ def resources_of(platform: Platform, secret: str | None) -> Mapping[str, Resourc
         "scheduler": named("scheduler", f"schedule/default/{prefix}-*"),
         "secretsmanager": resource(
             "secretsmanager",
-            *(arn("secretsmanager", one) for one in webhook),
+            *(arn("secretsmanager", one) for one in read),
             because="Secrets Manager adds letters to a secret's name",
         ),
         "sns": named("sns", f"{prefix}-*"),

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from millrace.infra.machines import states
-from millrace.infra.machines.parameters import checked
 from millrace.infra.machines.states import State
 from millrace.release.askers import STARTED_BY
 
@@ -22,23 +21,21 @@ def start_execution(
     machine_arn: str, comment: str, given: Mapping[str, Any], *, result: str, next_state: str, waits: bool
 ) -> State:
     """The task that starts an execution with the input `given`, and waits for its end if it `waits`."""
-    return checked(
-        {
-            "Type": "Task",
-            "Comment": comment,
-            "Resource": states.integration("states:startExecution" + (".sync:2" if waits else "")),
-            "Parameters": {
-                "StateMachineArn": machine_arn,
-                "Name.$": states.NAME,
-                # Step Functions links the two executions by this key.
-                "Input": {**given, f"{STARTED_BY}.$": "$$.Execution.Id"},
-            },
-            "ResultSelector": {"execution.$": "$.ExecutionArn"},
-            "ResultPath": f"$.{result}",
-            "Retry": [states.retry(*START_ERRORS)],
-            "Next": next_state,
-        }
-    )
+    return {
+        "Type": "Task",
+        "Comment": comment,
+        "Resource": states.integration("states:startExecution" + (".sync:2" if waits else "")),
+        "Parameters": {
+            "StateMachineArn": machine_arn,
+            "Name.$": states.NAME,
+            # Step Functions links the two executions by this key.
+            "Input": {**given, f"{STARTED_BY}.$": "$$.Execution.Id"},
+        },
+        "ResultSelector": {"execution.$": "$.ExecutionArn"},
+        "ResultPath": f"$.{result}",
+        "Retry": [states.retry(*START_ERRORS)],
+        "Next": next_state,
+    }
 
 
 def call(
@@ -50,18 +47,14 @@ def call(
     result: str | None = None,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """The task `aws-sdk:<action>`. The fields that `selected` takes of the answer are then at `$.<result>`.
-
-    Raises ConfigurationError if the API does not take the parameters."""
-    return checked(
-        {
-            "Type": "Task",
-            "Comment": comment,
-            "Resource": states.integration(f"aws-sdk:{action}"),
-            "Parameters": dict(parameters),
-            **({"ResultSelector": dict(selected)} if selected else {}),
-            "ResultPath": f"$.{result or 'called'}",  # never null: CDK would drop it, and the answer the state
-            "Retry": [states.retry("States.TaskFailed", interval_s=5, attempts=3)],
-            "Next": next_state,
-        }
-    )
+    """The task `aws-sdk:<action>`. The fields that `selected` takes of the answer are then at `$.<result>`."""
+    return {
+        "Type": "Task",
+        "Comment": comment,
+        "Resource": states.integration(f"aws-sdk:{action}"),
+        "Parameters": dict(parameters),
+        **({"ResultSelector": dict(selected)} if selected else {}),
+        "ResultPath": f"$.{result or 'called'}",  # never null: CDK would drop it, and the answer the state
+        "Retry": [states.retry("States.TaskFailed", interval_s=5, attempts=3)],
+        "Next": next_state,
+    }

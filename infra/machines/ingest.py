@@ -13,7 +13,6 @@ from millrace.infra.context import Context
 from millrace.infra.iam.resource import Statement
 from millrace.infra.machines import states
 from millrace.infra.machines.jobs import tags
-from millrace.infra.machines.parameters import checked
 from millrace.infra.machines.paths import Result
 from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import DatasetCommitted, DropRejected
@@ -100,7 +99,7 @@ def _job(context: Context, application: str, plan: str) -> dict[str, State]:
         "Next": "Ingestion",
     }
     moved = states.wait("Others change the table now", seconds=MOVED_S, next_state="Ingestion")
-    return {"Bulk": checked(task), "Moved": moved}
+    return {"Bulk": task, "Moved": moved}
 
 
 def told_of_rejected(context: Context, *, otherwise: str, bulk: str = "") -> dict[str, State]:

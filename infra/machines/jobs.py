@@ -13,7 +13,6 @@ from millrace.datasets.volume import LEAST_GB
 from millrace.infra.context import Context
 from millrace.infra.instances import has_own_disk
 from millrace.infra.machines import states
-from millrace.infra.machines.parameters import checked
 from millrace.infra.machines.states import State
 from millrace.messages.training_job import (
     CONFIG_CHANNEL,
@@ -243,21 +242,19 @@ def _task(
     result: str,
     selected: Mapping[str, str] | None = None,
 ) -> State:
-    """A task that starts a job, and waits for its end (`.sync`). Its parameters are checked against the API.
+    """A task that starts a job, and waits for its end (`.sync`).
 
     Name and status are then at `$.<result>.job` and `.status`."""
-    return checked(
-        {
-            "Type": "Task",
-            "Comment": comment,
-            "Resource": states.integration(f"sagemaker:create{kind}Job.sync"),
-            "Parameters": dict(parameters),
-            "ResultSelector": {"job.$": f"$.{kind}JobName", "status.$": f"$.{kind}JobStatus", **(selected or {})},
-            "ResultPath": f"$.{result}",
-            "Retry": retried(),
-            "Next": f"{state} completed?",
-        }
-    )
+    return {
+        "Type": "Task",
+        "Comment": comment,
+        "Resource": states.integration(f"sagemaker:create{kind}Job.sync"),
+        "Parameters": dict(parameters),
+        "ResultSelector": {"job.$": f"$.{kind}JobName", "status.$": f"$.{kind}JobStatus", **(selected or {})},
+        "ResultPath": f"$.{result}",
+        "Retry": retried(),
+        "Next": f"{state} completed?",
+    }
 
 
 def _completed(state: str, result: str, next_state: str, *others: tuple[State, str]) -> dict[str, State]:

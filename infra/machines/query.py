@@ -19,7 +19,6 @@ from millrace.infra.iam.buckets import LAKE, LANDING
 from millrace.infra.iam.resource import Statement, resource
 from millrace.infra.machines import states
 from millrace.infra.machines.calls import call
-from millrace.infra.machines.parameters import checked
 from millrace.infra.machines.states import Definition, State
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY, QUERY_RESULTS, TABLES
@@ -109,26 +108,24 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
     )
     yield (
         f"Unload {name}",
-        checked(
-            {
-                "Type": "Task",
-                "Comment": "Write the rows as files aside, and wait for the query",
-                "Resource": states.integration("athena:startQueryExecution.sync"),
-                "Parameters": {
-                    "QueryString.$": f"States.Format('{template}', {values}, {states.NAME}, $.parts.options)",
-                    "WorkGroup": context.platform.workgroup,
-                    "QueryExecutionContext": {"Database": context.platform.database},
-                },
-                "ResultSelector": {
-                    "query.$": "$.QueryExecution.QueryExecutionId",
-                    "scanned_bytes.$": "$.QueryExecution.Statistics.DataScannedInBytes",
-                    "folder.$": states.NAME,
-                },
-                "ResultPath": "$.unloaded",
-                "Retry": [states.retry("Athena.TooManyRequestsException", "Athena.InternalServerException")],
-                "Next": "Find files",
-            }
-        ),
+        {
+            "Type": "Task",
+            "Comment": "Write the rows as files aside, and wait for the query",
+            "Resource": states.integration("athena:startQueryExecution.sync"),
+            "Parameters": {
+                "QueryString.$": f"States.Format('{template}', {values}, {states.NAME}, $.parts.options)",
+                "WorkGroup": context.platform.workgroup,
+                "QueryExecutionContext": {"Database": context.platform.database},
+            },
+            "ResultSelector": {
+                "query.$": "$.QueryExecution.QueryExecutionId",
+                "scanned_bytes.$": "$.QueryExecution.Statistics.DataScannedInBytes",
+                "folder.$": states.NAME,
+            },
+            "ResultPath": "$.unloaded",
+            "Retry": [states.retry("Athena.TooManyRequestsException", "Athena.InternalServerException")],
+            "Next": "Find files",
+        },
     )
 
 

@@ -19,6 +19,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.lineage import Lineage
 from millrace.infra.constructs.live_alias import MOVER
 from millrace.infra.constructs.notifications import Notifications
 from millrace.infra.constructs.role import role_of, role_resource, wildcards, write_roles
@@ -252,3 +253,5 @@ class PlatformStack(cdk.Stack):
                 dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=self._context.dead_events_arn),
             )
         Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)
+        if told := self._settings.options.lineage:
+            Lineage(self, settings=self._settings, url=told.url, secret=told.secret, bus=bus)

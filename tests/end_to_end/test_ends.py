@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from millrace.console.actions.reviews import Reviewer
@@ -38,8 +40,10 @@ from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity
 from tests.end_to_end.callers import create_caller, declare_api, keys_of, typed
 from tests.end_to_end.conftest import Witness
 from tests.end_to_end.test_sweep import sweeping
+from tests.infra.stacks.test_operations import RUN_EVENT
 from tests.localcloud.waiting import until
 from tests.plant import write_plant
+from tests.posts import Answer, answering_posts
 from tests.receiver import Receiver, listening
 
 SENT = 500
@@ -76,9 +80,22 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Electricity]:
+def catalogue() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The URL of a catalogue of data, and what it was told."""
+    told: list[dict[str, Any]] = []
+
+    def take(_: str, __: Message, body: bytes) -> Answer:
+        told.append(json.loads(body))
+        return 201, b"", {}
+
+    with answering_posts(take) as port:
+        yield f"http://localhost:{port}/api/v1/lineage", told
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, catalogue: Any) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
-    declare_api(folder)
+    declare_api(folder, lineage={"url": catalogue[0]})
     declared = write_plant(folder / "workloads", "regression").folder / "workload.yaml"
     declared.write_text(f"{declared.read_text()}\n{WAITING}")
     with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
@@ -261,6 +278,20 @@ def test_the_rows_of_a_file_act_as_requests_do(cloud: Electricity, receiver: Rec
     assert all(items[name]["answer"]["M"]["value"] == {"N": str(one.value)} for name, one in automated.items())
     review = {one.id for one in found if one.action == "review"}
     assert {one["id"] for one in received(cloud, "review-decisions")} == review
+
+
+def test_a_catalogue_is_told_what_the_predictions_were_made_of(catalogue: Any) -> None:
+    """By names that meet, each with the run that made it, from the first file on."""
+    made: dict[str, list[str]] = {}
+    for one in catalogue[1]:
+        Draft202012Validator(RUN_EVENT).validate(one)
+        for output in one["outputs"]:
+            made[output["name"]] = [each["name"] for each in one["inputs"]]
+    chain = ["electricity/predictions"]
+    while above := made.get(chain[-1]):
+        chain.append(above[-1])
+    rows = f"table/{PLATFORM.database}/electricity_rows"
+    assert chain[1:] == ["electricity.live", "electricity.model", rows, "electricity/training"]
 
 
 def kept(cloud: Electricity, source: str) -> dict[str, Decision]:

@@ -33,20 +33,10 @@ def test_options_are_the_stage_s_also_as_json() -> None:
         assert settings_of(context(stages=none)).alarm_email is None
 
 
-@pytest.mark.parametrize(
-    ("value", "told"),
-    [
-        ("{", "stages: expected values by stage, such as {"),
-        (["dev"], "stages: expected values by stage, such as {"),
-        ({"dev": {"tracking": {}}}, "stages.dev.tracking: expected a valid string, got {}"),
-        ({"dev": {"tracking": "appp"}}, "stages.dev.tracking: expected app (which the platform makes), or the"),
-        ({"dev": {"alarm_email": "team"}}, "stages.dev.alarm_email: expected an e-mail address, got 'team'"),
-    ],
-)
-def test_another_value_is_one_sentence(value: object, told: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+@pytest.mark.parametrize("value", ["{", ["dev"]])
+def test_options_that_are_not_by_stage_are_refused(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="context: stages: expected values by stage, such as"):
         settings_of(context(stages=value))
-    assert str(refused.value).startswith(f"context: {told}")
 
 
 @pytest.mark.parametrize("value", ["https://chat.example.com/hooks/7f", ["https://chat.example.com/hooks/7f"]])

@@ -61,6 +61,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
     },
     "prod": {
         "tracking": "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/runs",
+        "lineage": {"url": "https://marquez.example.com", "secret": "marquez"},  # pragma: allowlist secret
         "targets": ["*"],
         **OWN,
         "prediction_starts": {"snapstart": True},

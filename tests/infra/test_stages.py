@@ -128,6 +128,9 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
         ({"tags": {"millrace:workload": "mine"}}, "stages.dev.tags: expected other keys than"),
         ({"tags": {"aws:mine": "x"}}, "stages.dev.tags: expected other keys than"),
         ({"tags": {"a": "*"}}, "stages.dev.tags.a"),
+        ({"tracking": {}}, "stages.dev.tracking: expected a valid string, got {}"),
+        ({"tracking": "appp"}, "stages.dev.tracking: expected app (which the platform makes), or the ARN"),
+        ({"alarm_email": "team"}, "stages.dev.alarm_email: expected an e-mail address, got 'team'"),
         ([], f"stages.dev: expected an object with some of {KEYS}, got []"),
     ],
 )
@@ -196,11 +199,3 @@ def test_the_owner_adds_tags() -> None:
         "millrace:stage": "dev",
         "millrace:workload": "all-workloads",
     }
-    assert options_of('{"dev": {"tags": {"a": "b"}}}', "dev").tags == {"a": "b"}
-    assert options_of(None, "dev") == options_of({"prod": {"tags": {"a": "b"}}}, "dev") == Options()
-
-
-@pytest.mark.parametrize("stages", ["{", []])
-def test_options_come_by_stage(stages: object) -> None:
-    with pytest.raises(ConfigurationError, match="expected values by stage"):
-        options_of(stages, "dev")

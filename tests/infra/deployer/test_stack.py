@@ -332,13 +332,14 @@ def test_the_webhooks_secret_may_be_read_and_no_other() -> None:
     ]  # pragma: allowlist secret
     assert [arn.partition("secret:")[2] for arn in one.resources] == [
         "events!connection/millrace-dev-webhook/*",
+        "events!connection/millrace-dev-lineage/*",
         f"{CHAT}-*",
     ]
 
 
 def test_another_stage_of_the_account_is_not_reached() -> None:
     """`dev2` begins as `dev` does."""
-    patterns = [arn for one in resources_of(PLATFORM, None).values() for arn in one.reasons]
+    patterns = [arn for one in resources_of(PLATFORM, ()).values() for arn in one.reasons]
     others = ["arn:aws:sqs:eu-west-1:123456789012:millrace-dev2-alarms", "arn:aws:s3:::millrace-dev2-lake-1-eu-west-1",
               "arn:aws:events:eu-west-1:123456789012:event-bus/millrace-dev2",
               "arn:aws:kms:eu-west-1:123456789012:alias/millrace-dev2",

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from moto.events.models import EventPattern
 
 from localcloud.cloudwatch.install import holds
 from localcloud.cloudwatch.metric_math import Frame, evaluate
+from localcloud.events.rules import target_input
 from millrace.infra.app import build, warnings
 from millrace.infra.constructs.notifications import CHAT_ALONE, alarm_notices
 from millrace.infra.options import Options
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.settings import settings_for
+from millrace.messages.events import EVENTS as OF_BUS
 from millrace.monitoring.alarms import FIGURES, FLOOR, OVERRIDES, figure_alarms, monitor_alarms
 from millrace.names import Platform, WorkloadNames
 from millrace.operations.alarms import (
@@ -156,28 +159,63 @@ def test_a_budget_with_other_notifications_has_another_name(templates: Templates
     assert len(digests) == len(STAGES)
 
 
+RUN_EVENT = json.loads((Path(__file__).parents[2] / "openlineage.json").read_text())
+TOLD = {
+    "alarm_webhook": "chat/url",
+    "lineage": {"url": "https://marquez.example.com/", "secret": "marquez"},  # pragma: allowlist secret
+}
+
+
 @pytest.fixture(scope="module")
 def chatting(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
-    """The platform of `prod` with a webhook."""
+    """The platform of `prod` with a webhook, and a catalogue of data."""
     folder = tmp_path_factory.mktemp("chatting")
-    settings = settings_for(
-        "prod", account="123456789012", region="eu-west-1", options=Options(alarm_webhook="chat/url")
-    )
+    settings = settings_for("prod", account="123456789012", region="eu-west-1", options=Options.model_validate(TOLD))
     build(settings, workloads=[], outdir=str(folder)).synth()
     return read(folder)
 
 
 def test_the_webhook_gets_what_the_topic_gets_and_no_template_its_url(chatting: list[Stack]) -> None:
     (platform,) = (dict(stack.template) for stack in chatting if stack.name.endswith("-platform"))
-    (destination,) = of_type(platform, "AWS::Events::ApiDestination").values()
-    assert destination["InvocationEndpoint"] == "{{resolve:secretsmanager:chat/url:SecretString}}"
-    rules = {rule["Name"]: rule["Targets"] for rule in of_type(platform, "AWS::Events::Rule").values()}
+    destinations = {one["Name"]: one for one in of_type(platform, "AWS::Events::ApiDestination").values()}
+    url = destinations["millrace-prod-webhook"]["InvocationEndpoint"]
+    assert url == "{{resolve:secretsmanager:chat/url:SecretString}}"
+    rules = {
+        rule["Name"]: rule["Targets"]
+        for rule in of_type(platform, "AWS::Events::Rule").values()
+        if "-lineage-" not in rule["Name"]
+    }
     names = names_of("prod").platform
     assert rules.keys() == {names.rule(name) for name in (*NOTICES, *alarm_notices())}
     for targets in rules.values():
         posted = next(one for one in targets if one["Id"] == "webhook")
         assert posted["InputTransformer"]["InputTemplate"].startswith('{"text": "')
         assert posted["DeadLetterConfig"] == {"Arn": names.arn("sqs", names.queue(dead(EVENTS)))}
+
+
+def test_a_catalogue_of_data_is_told_of_each_event_that_a_run_started_and_ended(chatting: list[Stack]) -> None:
+    (platform,) = (dict(stack.template) for stack in chatting if stack.name.endswith("-platform"))
+    ends: dict[str, tuple[str, str]] = {}
+    for rule in of_type(platform, "AWS::Events::Rule").values():
+        if "-lineage-" not in rule["Name"]:
+            continue
+        (kind,) = rule["EventPattern"]["detail-type"]
+        detail = {name: f"some {name}" for name in OF_BUS[kind].model_fields}
+        event = {"id": "7f3c1a52-6a0e-4c7e-9d7b-1a2b3c4d5e6f", "time": "2026-11-30T08:00:00Z", "detail": detail}
+        started, ended = (json.loads(target_input(target, event, {})) for target in rule["Targets"])
+        Draft202012Validator(RUN_EVENT).validate(started)
+        Draft202012Validator(RUN_EVENT).validate(ended)
+        assert started == {**ended, "eventType": "START"}
+        assert ended["run"]["facets"]["externalQuery"]["externalQueryId"] == "some run"
+        ends[kind] = (ended["job"]["name"].removeprefix("some workload."), ended["eventType"])
+    assert ends == {
+        "dataset.committed": ("ingest", "COMPLETE"),
+        "drop.rejected": ("ingest", "FAIL"),
+        "model.registered": ("train", "COMPLETE"),
+        "model.refused": ("train", "FAIL"),
+        "model.released": ("release", "COMPLETE"),
+        "scores.delivered": ("score", "COMPLETE"),
+    }
 
 
 @pytest.mark.parametrize(
