@@ -40,7 +40,6 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "sagemaker-integration": calls.check_integration,
     "sizes": sizes.check,
     "tags": tags.check,
-    "wildcards": policies.check_wildcards,
 }
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,21 +117,6 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
 def without(stack: Stack, key: str) -> Stack:
     """The stack with this key under another name, also inside of definitions."""
     return Stack(name=stack.name, template=json.loads(json.dumps(stack.template).replace(key, "Spoilt")))
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "millrace.infra.rules", *words], capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_says_what_is_broken(assemblies: dict[str, Path], tmp_path: Path) -> None:
-    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "Properties": {}}}}
-    (tmp_path / "broken.template.json").write_text(json.dumps(template))
-    good, bad = run(str(assemblies["dev"])), run(str(assemblies["dev"]), str(tmp_path))
-    assert (good.returncode, good.stderr) == (0, "")
-    assert bad.returncode == 1
-    assert "customer-key: broken/Queue (AWS::SQS::Queue): expected a key in KmsMasterKeyId, got None" in bad.stderr
 
 
 def test_a_folder_without_templates_is_an_error(tmp_path: Path) -> None:
