@@ -1,8 +1,7 @@
-"""Simulates retraining policies on a workload's history, and changes keys of a workload.yaml to what was found.
+"""Simulates retraining policies on a workload's history, and says the keys of workload.yaml that were found.
 
 Versions of earlier days are trained on this machine by the training image's entry, in a process of its own: `python -m
-millrace.jobs.training history`. A history is kept by the digest of all that it is made of, so it is made once. Every
-other line of a declaration, with its remarks, stays as it is."""
+millrace.jobs.training history`. A history is kept by the digest of all that it is made of, so it is made once."""
 
 from __future__ import annotations
 
@@ -42,12 +41,12 @@ from millrace.simulation.simulation import RetrainingPolicy, Terms
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_pretrained_file
-from millrace.workload.load import load_workload, read_workload
+from millrace.workload.load import load_workload
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 Keys = Mapping[tuple[str, str], object]
-"""By section and key the new value; None takes the key away."""
+"""By section and key the value; None: the key is not there."""
 
 
 def lines_of(keys: Keys) -> str:
@@ -58,37 +57,6 @@ def lines_of(keys: Keys) -> str:
         lines = [f"  # no {key}" if value is None else f"  {key}: {_value(value)}" for key, value in held]
         written += [f"{section}:", *lines]
     return "\n".join(written)
-
-
-def write_keys(path: Path, keys: Keys) -> None:
-    """Change the keys in the file. Raises RunError if a section is not written as a block, and the errors of
-    `read_workload` for a value that the declaration refuses; the file is then as it was."""
-    text = path.read_text()
-    for (section, key), value in keys.items():
-        text = _changed(text, section, key, value, str(path))
-    with TemporaryDirectory() as temporary:
-        tried = Path(temporary) / path.name
-        tried.write_text(text)
-        read_workload(tried)
-    path.write_text(text)
-
-
-def _changed(text: str, section: str, key: str, value: object, where: str) -> str:
-    lines = text.splitlines()
-    head = next((at for at, line in enumerate(lines) if re.match(rf"{section}:\s*(#.*)?$", line)), None)
-    if head is None:
-        came = next((line for line in lines if line.startswith(f"{section}:")), "nothing")
-        raise RunError(f"{where}: expected the section {section} with a key on each line, got {came}")
-    end = next((at for at in range(head + 1, len(lines)) if re.match(r"\S", lines[at])), len(lines))
-    place = next((at for at in range(head + 1, end) if re.match(rf"  {key}:", lines[at])), None)
-    new = [] if value is None else [f"  {key}: {_value(value)}"]
-    if place is None:
-        lines[head + 1 : head + 1] = new
-    else:
-        # What stands deeper belongs to the key.
-        rest = next((at for at in range(place + 1, end) if not lines[at].startswith("   ")), end)
-        lines[place:rest] = new
-    return "\n".join(lines) + "\n"
 
 
 def _value(value: object) -> str:

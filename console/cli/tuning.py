@@ -170,7 +170,6 @@ def simulate(
             min=0, max=MOST_USD, show_default="what the stage's trainings cost", help="What a training costs."
         ),
     ] = None,
-    write: Annotated[bool, typer.Option("--write", help="Write the proposal into workload.yaml.")] = False,
 ) -> None:
     """Replay a workload's history under retraining policies: quality, money, retrainings, and a proposal.
 
@@ -189,7 +188,6 @@ def simulate(
         most_usd,
         rows_of_files,
         rows_of_stage,
-        write_keys,
     )
     from millrace.console.actions.simulate import simulate as compared
     from millrace.console.pages.rungs import simulated_page
@@ -219,8 +217,6 @@ def simulate(
         page = build / f"simulation-{workload}.html"
         page.write_text(simulated_page(workload, found, usd_per_training=price, lines=lines_of(keys)), encoding="utf-8")
         typer.echo(f"\n{page}")
-    if write:
-        write_keys(folder / "workload.yaml", keys)
 
 
 def _tell(found: PolicyComparison, file: Path, price: float, lines: str) -> None:
