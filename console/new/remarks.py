@@ -7,22 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from shlex import quote
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from millrace.console.new.columns import Profile
 from millrace.console.new.contract import column_of
 from millrace.console.new.declare import ASKED
-from millrace.console.new.duplicates import equal_images, equal_rows, recodings, standing_still
+from millrace.console.new.duplicates import equal_images, equal_rows
 from millrace.console.new.features import binned, naive_error, rule_error
 from millrace.console.new.kinds import Classes
 from millrace.console.new.numbers import all_far_values, far_values, few_below_zero, odd_zeros
 from millrace.console.new.proposal import Proposal
 from millrace.console.new.rehearsal import declared
 from millrace.console.new.spans import RARE
-from millrace.console.new.times import far_times, without_rows
+from millrace.console.new.times import far_times
 from millrace.console.new.words import SHOWN, counted, first_of, once, share_of
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE
@@ -342,35 +340,8 @@ def spellings(seen: Sequence[Profile]) -> Iterator[str]:
             yield f"{column.name}: values that differ in capitals or spaces alone are different: {shown}"
 
 
-def _gaps(times_N: npt.NDArray[np.datetime64]) -> Iterator[str]:
-    """A sentence on gaps: neighbouring days with rows that lie much further apart than the median of all."""
-
-    # `_D` has one element for each day with rows. A gap is longer than three usual distances, and than a usual one and
-    # two days.
-    days_D = np.unique(times_N.astype("datetime64[D]"))
-    apart_D = np.diff(days_D).astype(int)
-    usual = int(np.median(apart_D)) if len(apart_D) else 1
-    long = np.flatnonzero(apart_D > max(3 * usual, usual + 2))
-    if len(long):
-        worst = int(long[apart_D[long].argmax()])
-        gaps: Any = "1 gap" if len(long) == 1 else f"{len(long)} gaps"
-        yield (
-            f"{gaps} in the times of labelled rows, the longest from {days_D[worst]} to {days_D[worst + 1]}: "
-            "a window (the days that the monitors judge together) or a step of the walk forward (a model of the days "
-            "before, to see how its error moves) without rows is skipped"
-        )
-
-
 def _ranged(it: Proposal) -> list[Profile]:
     return [column for column in it.reading.seen if it.contract.column(column.name).find(Range)]
-
-
-def _resting(it: Proposal) -> Iterator[str]:
-    if it.series is not None:
-        numbers = [column.name for column in _ranged(it) if column.is_number]
-        yield from without_rows(it.series, refused=len(it.refused))
-        key, event_time, entities = it.reading.key, it.reading.event_time, it.series.entities
-        yield from standing_still(it.accepted, numbers, key=key, event_time=event_time, series=entities)
 
 
 NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
@@ -383,8 +354,5 @@ NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
     lambda it: chain.from_iterable(map(of_column, _ranged(it))),
     lambda it: equal_rows(it.accepted.drop_columns([LINE]), it.reading.key),
     lambda it: [] if it.reading.choices.classes else equal_images(it.accepted, it.reading.label.name, it.reading.key),
-    lambda it: _gaps(it.rehearsal.examples.times_N) if it.reading.is_in_time else [],
     lambda it: spellings(it.reading.seen),
-    lambda it: recodings([column for column in it.reading.seen if column.name in it.features.columns]),
-    _resting,
 )

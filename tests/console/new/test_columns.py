@@ -14,7 +14,6 @@ import pytest
 
 from millrace.console.new.columns import Profile, observe
 from millrace.console.new.contract import column_of
-from millrace.console.new.duplicates import standing_still
 from millrace.console.new.features import calendar_parts
 from millrace.console.new.kinds import label_scale, likely_kind
 from millrace.console.new.marks import looks_marked
@@ -273,7 +272,7 @@ def test_what_a_column_tells_is_recorded(group: str) -> None:
         for first, *others in [list(told(name, cells))]
     ]
     compare(RECORDED / f"{group}.txt", "\n".join(lines))
-    compare_folder(RECORDED, {"series.txt", *(f"{one}.txt" for one in GROUPS)})
+    compare_folder(RECORDED, {f"{one}.txt" for one in GROUPS})
 
 
 @pytest.mark.parametrize("power", [0.8, 1.5, 3.0])
@@ -294,43 +293,3 @@ def test_empty_cells_are_counted_and_named() -> None:
     [said] = empty_cells(seen)
     assert said.endswith("c1 30 (23.1%), c2 2 (2.0%), c3 1 (1.0%), c4 1 (1.0%), c5 1 (1.0%), 1 more columns")
     assert list(empty_cells(seen[:1])) == []
-
-
-HOURS = 24 * 365
-WAVE = np.sin(np.arange(HOURS) / 24 * 2 * np.pi)
-TEMPERATURE = (10 + 8 * WAVE + NOISE.normal(0, 2, HOURS)).round(1)
-STUCK = np.where((np.arange(HOURS) >= 2000) & (np.arange(HOURS) < 2168), 3.2, TEMPERATURE)
-FROM_NOON = abs(np.arange(HOURS) - 4000)
-SERIES: Cells = {
-    "a week of one number": STUCK,
-    "a week of three": STUCK[1900:2400],
-    "several times": np.where((np.arange(HOURS) >= 5000) & (np.arange(HOURS) < 5040), -9.0, STUCK),
-    "a missing number within": np.where(np.arange(HOURS) == 2100, np.nan, STUCK),
-    "noise": TEMPERATURE,
-    "whole degrees": TEMPERATURE.round(),
-    "rain": np.where(np.repeat(NOISE.random(HOURS // 8) < 0.8, 8), 0.0, NOISE.exponential(2, HOURS).round(1)),
-    "sunshine": np.clip(WAVE * NOISE.uniform(0.5, 1, HOURS), 0, None).round(3),
-    "a tariff by the month": (np.arange(HOURS) // 720 * 1.7 + 0.1 * (np.arange(HOURS) // 300)).round(2),
-    "a switch": np.repeat(NOISE.integers(0, 3, HOURS // 365), 365).astype(float),
-    "constant": np.full(HOURS, 4.0),
-    "heating": np.where(FROM_NOON < 1500, 0.0, TEMPERATURE + 20),
-    "a dimmed lamp": np.where((FROM_NOON < 90) | (NOISE.random(HOURS) < 0.1), 5.0, TEMPERATURE),
-    "an afternoon": np.where(FROM_NOON < 6, 3.2, TEMPERATURE),
-    "missing for a week": np.where(STUCK == 3.2, np.nan, STUCK),
-}
-
-
-def rested(values: Any, sites: Sequence[str] = ("",)) -> list[str]:
-    """What is said of rows of all sites at each hour."""
-    many = len(sites)
-    hours = [FIRST + timedelta(hours=at // many) for at in range(len(values))]
-    columns = {"site": [*sites] * (len(values) // many), "at": pa.array(hours, pa.timestamp("us"))}
-    rows = pa.table(columns | {"value": pa.array(values, from_pandas=True)})
-    return list(standing_still(rows, ["value"], key=["site", "at"], event_time="at", series=many))
-
-
-def test_what_stands_still_is_recorded_and_what_rests_or_moves_by_steps_is_not() -> None:
-    beside = np.column_stack([TEMPERATURE[2400:4800], STUCK[:2400]]).ravel()
-    said = {name: rested(values) for name, values in SERIES.items()}
-    said["of one of two sites"] = rested(beside, ["north", "south"])
-    compare(RECORDED / "series.txt", "\n".join(f"{name}: {'; '.join(lines)}" for name, lines in said.items()))

@@ -180,7 +180,7 @@ def test_a_model_behind_the_rule_is_warned_of(rule: float, series: bool, step: s
     assert model is not None
     figures = {"naive": rule * model.figure}
     found = tuple(one.model_copy(update={"figure": figures.get(one.name, one.figure)}) for one in tried.trial.tried)
-    hourly = Series(every_hours=1.0, entities=1) if series else None
+    hourly = Series(every_hours=1.0) if series else None
     proposal = replace(tried, trial=replace(tried.trial, tried=found), series=hourly)
     assert bool(behind_rule(proposal)) is bool(step)
     assert step in behind_rule(proposal)

@@ -110,7 +110,6 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     # What is conspicuous in the rows.
     "zeros apart": (each(pressure=lambda at, _: 0 if at % 40 == 0 else 900 + at * 37 % 199 / 2), {}),
     "counts with zeros": (each(rain=lambda at, _: max(0, at * 37 % 97 - 60)), {}),
-    "a gap": (only(lambda at: not 240 <= at < 528), {}),
     "repeated rows": (lambda rows: [rows[at - at % 2] | {"Half hour": row["Half hour"]}
                                     for at, row in enumerate(rows)], {}),
     "rows without a label": (each(Trend=lambda at, row: "" if at % 10 == 0 else row["Trend"]), {}),
@@ -188,7 +187,6 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "a time format that reads nothing": (as_written("%d.%m.%Y %H:%M"), {"time_format": "yyyy/MM/dd"}),
     "a clock that is put back": (PUT_BACK, {}),
     "a clock that is put back, without a key": (PUT_BACK, {"has_no_key": True}),
-    "a number that stands still": (each(price=lambda at, row: "3.25" if 400 <= at < 700 else row["price"]), {}),
     "days that may be months": (of_days, {}),
     "days before months": (of_days, {"time_format": "dd/MM/yyyy", "has_no_key": True}),
     "times in two notations": (each(Half_hour=lambda at, row: row["Half hour"] if at % 10 == 3
