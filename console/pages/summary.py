@@ -147,8 +147,8 @@ def notes(report: WorkloadReport) -> Iterator[str]:
     yield from _early_labels(report)
     if report.usage:
         yield (
-            "Costs are list prices times what SageMaker, Lambda and Step Functions report, not a bill. Not counted: "
-            "storage and its requests, the key, alarms, logs, queues, events, tables, challengers, and what every "
+            "Costs are list prices times what SageMaker and Lambda report, not a bill. Not counted: storage and its "
+            "requests, state transitions, the key, alarms, logs, queues, events, tables, challengers, and what every "
             "account has free."
         )
 

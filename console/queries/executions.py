@@ -1,4 +1,4 @@
-"""Executions with their histories and the typed answers of their steps, and why one failed, as AWS gives the cause."""
+"""Executions with the typed answers of their steps, and why one failed, as AWS gives the cause."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -18,7 +18,7 @@ from millrace.messages.envelope import Message
 from millrace.messages.ingest import Committed, CommittedDrops, Ingested, RejectedDrop
 from millrace.messages.retrain import RetrainingRequest
 from millrace.messages.score import Delivered, DeliveredDrops
-from millrace.names import MACHINE_OF_FEED, MACHINES, WorkloadNames
+from millrace.names import MACHINE_OF_FEED, WorkloadNames
 
 SILENT = re.compile(r"^AlgorithmError: ,? ?exit code: (?P<code>\d+)$")
 """The reason that SageMaker gives for a container that ended without a message of its own."""
@@ -130,8 +130,6 @@ class Execution:
     started: datetime
     stopped: datetime
     """The start if the execution still runs."""
-    transitions: int = 0
-    """As Step Functions bills them: states entered, and redrives."""
     failure: str = ""
     """Error and cause if it failed, else empty."""
 
@@ -146,21 +144,6 @@ class Execution:
     @property
     def is_good(self) -> bool:
         return self.status == "SUCCEEDED"
-
-
-def executions(
-    states: Any, names: WorkloadNames, *, limit: int | None = None, machines: Sequence[str] = MACHINES
-) -> list[Execution]:
-    """The `limit` newest executions of each machine of the workload (all for None), the oldest first.
-
-    It takes one call for each execution and one for each machine. `states` is boto3's Step Functions client.
-    Raises EnvironmentNotFoundError if none of the machines is deployed."""
-    pages = {machine: some for machine in machines if (some := list_executions(states, names, machine)) is not None}
-    if not pages:
-        raise not_deployed(names)
-    # `islice` stops the listing after `limit`, so that no further page is fetched.
-    found = [_execution(states, machine, each) for machine, some in pages.items() for each in islice(some, limit)]
-    return sorted(found, key=lambda execution: execution.started)
 
 
 def list_executions(
@@ -225,37 +208,6 @@ def answers_of(history: list[dict[str, Any]], details: str, service: str) -> lis
     `taskSubmittedEventDetails` have the answer to a call whose end a task waits for."""
     found = [event[details] for event in history if event.get(details, {}).get("resourceType") == service]
     return [json.loads(one["output"]) for one in found]
-
-
-def _execution(states: Any, machine: str, listed: Mapping[str, Any]) -> Execution:
-    history = read_history(states, listed["executionArn"])
-    return Execution(
-        machine=machine,
-        arn=listed["executionArn"],
-        name=listed["name"],
-        status=listed["status"],
-        input=_detail(history, "executionStartedEventDetails", "input"),
-        output=_detail(history, "executionSucceededEventDetails", "output"),
-        started=listed["startDate"],
-        stopped=listed.get("stopDate") or listed["startDate"],
-        transitions=sum(event["type"].endswith(("StateEntered", "ExecutionRedriven")) for event in history),
-        failure=_failure(listed["status"], history),
-    )
-
-
-def _detail(history: list[dict[str, Any]], details: str, name: str) -> dict[str, Any]:
-    """The input or output in the first event with these details; empty if no event has them."""
-    texts = [event[details].get(name) for event in history if details in event]
-    return dict(json.loads(texts[0] or "{}")) if texts else {}
-
-
-def _failure(status: str, history: list[dict[str, Any]]) -> str:
-    """Error and cause of the last attempt; empty if the execution runs, or has succeeded after a redrive."""
-    names = ("executionFailedEventDetails", "executionTimedOutEventDetails", "executionAbortedEventDetails")
-    found = [event[name] for event in history for name in names if name in event]
-    if not found or status in ("RUNNING", "SUCCEEDED"):
-        return ""
-    return failure_of(found[-1].get("error") or "", found[-1].get("cause") or "")
 
 
 AnswerT = TypeVar("AnswerT", bound=Message)

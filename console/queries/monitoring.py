@@ -11,8 +11,9 @@ from typing import Any
 
 from millrace.console.environment import Environment
 from millrace.console.queries.drops import Drop
-from millrace.console.queries.executions import Execution, alarm_of, answer, executions
+from millrace.console.queries.executions import Execution, alarm_of, answer
 from millrace.console.queries.money.work import DAY_S, MOST_DAYS, sums
+from millrace.console.queries.runs import executions
 from millrace.console.queries.stored import find_object
 from millrace.console.words import spelled
 from millrace.messages.envelope import Message

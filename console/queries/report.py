@@ -14,7 +14,7 @@ from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, r
 from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, find_package, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, read_files
-from millrace.console.queries.executions import Execution, drops_of, executions
+from millrace.console.queries.executions import Execution, drops_of
 from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
@@ -33,6 +33,7 @@ from millrace.console.queries.monitoring import (
     windows,
 )
 from millrace.console.queries.plan import Declared, declared_of_run
+from millrace.console.queries.runs import executions
 from millrace.console.queries.stored import Unread, part
 from millrace.console.queries.versions import (
     NEVER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -166,6 +166,18 @@ def read_execution(states: Any, run: Run) -> Execution:
         error=described.get("error") or "",
         cause=described.get("cause") or "",
     )
+
+
+def executions(
+    states: Any, names: WorkloadNames, *, limit: int | None = None, machines: Sequence[str] = MACHINES
+) -> list[Execution]:
+    """The `limit` newest executions of each machine of the workload (all for None), the oldest first.
+
+    It takes one call for each execution and one for each machine. `states` is boto3's Step Functions client.
+    Raises EnvironmentNotFoundError if none of the machines is deployed."""
+    found = runs_by_machine(states, names, limit=limit, machines=machines)
+    read = (read_execution(states, run) for runs in found.values() for run in runs)
+    return sorted(read, key=lambda execution: execution.started)
 
 
 def _execution(run: Run, *, given: Any, output: Any, error: str, cause: str) -> Execution:

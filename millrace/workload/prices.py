@@ -65,7 +65,6 @@ RATES = {
     "lambda GB second": Rate(usd=0.0000133334, source=LAMBDA),
     "lambda snapshot GB second": Rate(usd=0.0000015046, source=f"{LAMBDA}, SnapStart, cached"),
     "lambda provisioned GB second": Rate(usd=0.0000033334, source=f"{LAMBDA}, provisioned concurrency"),
-    "state transition": Rate(usd=0.025 / 1e3, source="aws.amazon.com/step-functions/pricing, eu-west-1"),
     "queue request": Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues"),
     "stream hour": Rate(usd=0.04, source="aws.amazon.com/kinesis/data-streams/pricing, on demand"),
     "image GB month": Rate(usd=0.10, source="aws.amazon.com/ecr/pricing, private repositories"),

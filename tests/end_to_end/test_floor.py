@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pytest
 
 from millrace.console.environment import local_environment
-from millrace.console.queries.executions import executions
 from millrace.console.queries.reviews import list_waiting
+from millrace.console.queries.runs import executions
 from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
 from tests.end_to_end.callers import audited, typed
 from tests.localcloud.waiting import until

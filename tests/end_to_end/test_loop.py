@@ -15,8 +15,9 @@ from botocore.exceptions import ClientError
 from benchmarks.loop import API_CALLS
 from millrace.console.demo.electricity import CANARY_DAYS, STORY
 from millrace.console.demo.months import ROWS_A_DAY, SAMPLE, file_to_score, months
-from millrace.console.queries.executions import Execution, executions
+from millrace.console.queries.executions import Execution
 from millrace.console.queries.live import read_climbs
+from millrace.console.queries.runs import executions
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc

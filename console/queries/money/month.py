@@ -101,7 +101,6 @@ def find_usage(
         *endpoint_lines(live_fleet(environment, names), first, now),
         *job_lines(jobs),
         *function_lines(environment, names, first, now),
-        priced("state machines", sum(run.transitions for run in runs), "transitions", "state transition"),
     )
 
 
