@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pyarrow as pa
-from botocore.exceptions import ClientError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
@@ -24,9 +23,9 @@ from millrace.artefact.inference import Model
 from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
-from millrace.console.queries.documents import signing_key
+from millrace.console.queries.documents import find_package, signing_key
 from millrace.console.queries.stored import find_object
-from millrace.console.queries.versions import audit_of, find_judgement, registry_of
+from millrace.console.queries.versions import audit_of, find_judgement
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
@@ -41,6 +40,7 @@ from millrace.messages.training_run import PINNED
 from millrace.names import WorkloadNames
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
+from millrace.release.registry import Package
 from millrace.release.signatures import check_members, check_signature
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
@@ -56,10 +56,6 @@ DOCUMENTS = {CARD_FILE: "card_digest", BOM_FILE: "bom_digest"}
 class Registered:
     """What the registry, the run and the audit say about a candidate."""
 
-    arn: str
-    description: str
-    report_uri: str
-    """Where the package says that its evaluation lies."""
     metadata: Mapping[str, str]
     run: Mapping[str, Any]
     """The content of run.json: the pinned snapshot and digests."""
@@ -151,10 +147,10 @@ def validate_package(environment: Environment, names: WorkloadNames, wanted: str
     folder.
 
     Raises EnvironmentNotFoundError if there is no such version."""
-    package = _package(environment, names, wanted)
+    package = find_package(environment, names, wanted.removeprefix(names.package_arn("")))
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
-        download(environment.client("s3"), package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"], archive)
+        download(environment.client("s3"), package.model_data_url, archive)
         return validate(_candidate(archive, names.workload, registered=_registered(environment, names, package)))
 
 
@@ -163,51 +159,28 @@ def _candidate(archive: Path, workload: str, *, registered: Registered | None) -
     return Candidate(archive=archive, workload=load_workload(home), contract=load_contract(home), registered=registered)
 
 
-def _package(environment: Environment, names: WorkloadNames, wanted: str) -> dict[str, Any]:
-    """The description of the package; raises EnvironmentNotFoundError if it does not exist or is another workload's."""
-    own = names.package_arn("")
-    arn = wanted if wanted.startswith("arn:") else f"{own}{wanted}"
-    if not arn.startswith(own):
-        raise EnvironmentNotFoundError(
-            f"{arn}: expected a package of {names.package_group}, a number, or a path ending in .tar.gz"
-        )
-    try:
-        described: dict[str, Any] = environment.client("sagemaker").describe_model_package(ModelPackageName=arn)
-    except ClientError as error:
-        if "does not exist" in error.response["Error"]["Message"]:
-            raise EnvironmentNotFoundError(f"{arn}: expected a registered version, there is none") from None
-        raise
-    return described
-
-
-def _registered(environment: Environment, names: WorkloadNames, package: Mapping[str, Any]) -> Registered:
+def _registered(environment: Environment, names: WorkloadNames, package: Package) -> Registered:
     """The package's metadata, and the files of its run; missing files are empty."""
-    s3, metadata = environment.client("s3"), dict(package.get("CustomerMetadataProperties", {}))
-    run = metadata.get("run", "")
+    s3, run = environment.client("s3"), package.metadata.get("run", "")
 
     def file(*parts: str) -> bytes:
         return find_object(s3, names.run_uri(run, *parts)) or b""
 
     judgement = find_judgement(audit_of(environment, names), run)
-    statistics = package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {})
     return Registered(
-        arn=package["ModelPackageArn"],
-        description=package.get("ModelPackageDescription", ""),
-        report_uri=statistics.get("S3Uri", ""),
-        metadata=metadata,
+        metadata=package.metadata,
         run=json.loads(file("config", "run.json") or b"{}"),
         report=file("evaluation", EVALUATION_FILE),
         sample=file("evaluation", SAMPLE_FILE),
         documents={name: file(name) for name in DOCUMENTS},
         requires_card=names.platform.stage != "local",
         judged=judgement.verdicts if judgement and judgement.passed else (),
-        signed=_signed(environment, names, package["ModelPackageArn"]),
+        signed=_signed(environment, names, package),
     )
 
 
-def _signed(environment: Environment, names: WorkloadNames, arn: str) -> SignedVersion | str:
+def _signed(environment: Environment, names: WorkloadNames, package: Package) -> SignedVersion | str:
     """What was signed; a sentence if the signature is refused."""
-    package = registry_of(environment, names).describe(arn)
     try:
         return check_signature(environment.client("s3"), signing_key(environment), names, package)
     except ArtefactError as error:
@@ -353,21 +326,11 @@ def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:
     )
 
 
-def _records(candidate: Candidate, _: Artefact) -> str:
-    """Whether the package names its run and says where its evaluation lies, and the declaration names an owner."""
-    known, owner = _known(candidate), candidate.workload.owner.strip()
-    lacking = [
-        word
-        for word, found in (
-            ("an owner in workload.yaml", owner),
-            ("a description that names its run", known.metadata.get("run", " ") in known.description),
-            ("where its evaluation lies", known.report_uri),
-        )
-        if not found
-    ]
-    if lacking:
-        raise ArtefactError(f"{known.arn}: expected {', '.join(lacking)}")
-    return f"owned by {owner}; {known.description}; evaluated in {known.report_uri}"
+def _owner(candidate: Candidate, _: Artefact) -> str:
+    """Whether the declaration names who answers for the workload."""
+    if not (owner := candidate.workload.owner.strip()):
+        raise ArtefactError("workload.yaml: expected an owner, who answers for the workload, got none")
+    return f"owned by {owner}"
 
 
 def _documents(candidate: Candidate, _: Artefact) -> str:
@@ -393,7 +356,7 @@ CHECKS: dict[str, Check] = {
     "signature": _signature,
     "gates": _gates,
     "answers": _answers,
-    "records": _records,
+    "owner": _owner,
     "documents": _documents,
 }
 """All other checks, in their order."""
