@@ -90,7 +90,7 @@ def rows_of_stage(environment: Environment, names: WorkloadNames, folder: Path, 
     """The rows that a run has pinned, the newest one without `run`."""
     source = pinned_run(environment, names, run)
     features = encoders.declare(load_workload(folder).prediction.features, load_contract(folder).rows)
-    return read_pinned(environment.client("s3"), names, source.run, features).table
+    return read_pinned(environment.client("s3"), names, source.run, features)
 
 
 def find_history(

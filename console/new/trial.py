@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.console.new.declare import ProposedPrediction
@@ -32,17 +30,13 @@ from millrace.console.new.families import (
 )
 from millrace.console.new.features import Features
 from millrace.console.new.rehearsal import Rehearsal
-from millrace.console.new.times import HOUR_S, Series
+from millrace.console.new.times import Series
 from millrace.messages.training_job import CONFIG_CHANNEL, DATA_CHANNEL, PRETRAINED_CHANNEL
 from millrace.messages.trial import CANDIDATES, MINUTES, ROWS, USUAL, NotTried, Tried
 from millrace.tasks.figures import short
 
 DAY_H, WEEK_H = 24, 168
-LONG_HOURS = 72
-"""How far back a longer history reaches if the label has no weekly season."""
-SEASONAL = 0.05
-"""A label has a weekly season if its correlation with the label a week before is by so much above that of the day
-before and after."""
+"""How far back the usual history reaches, and the longer one: over the season of a week."""
 LONG_STEPS = 200
 """The most steps of a longer history that a recurrent network reads: it takes a step after the other."""
 MOST_NUMBERS = 2**28
@@ -111,7 +105,7 @@ def _of_table(usual: Family, features: Features, prediction: ProposedPrediction,
 def _of_series(
     usual: Family, features: Features, prediction: ProposedPrediction, series: Series, rehearsal: Rehearsal
 ) -> Iterator[Candidate]:
-    """The columns alone; then a history of a day, and one of three days or a week, by two families each."""
+    """The columns alone; then a history of a day, and one of a week, by two families each."""
 
     def candidate(said: str, features: Features, family: Family) -> Candidate:
         takes_trees = replace(prediction, derived=features.derived).takes_trees
@@ -125,39 +119,13 @@ def _of_series(
     past = f"the past {series.hours:g} h"
     yield from _on_scales([candidate(f"means of {past}", features, means)], prediction)
     yield candidate(f"recurrent over {past}", features, usual)
-    hours = _longer(series, rehearsal)
-    longer, past = features.reaching(hours), f"the past {hours:g} h"
-    if not hours or rows * replace(prediction, derived=longer.derived).past_numbers > MOST_NUMBERS:
+    longer, past = features.reaching(WEEK_H), f"the past {WEEK_H} h"
+    # Steps of days reach further back already.
+    if series.hours != DAY_H or rows * replace(prediction, derived=longer.derived).past_numbers > MOST_NUMBERS:
         return
     yield candidate(f"means of {past}", longer, means)
-    if round(hours / series.every_hours) <= LONG_STEPS:
+    if round(WEEK_H / series.every_hours) <= LONG_STEPS:
         yield candidate(f"recurrent over {past}", longer, usual)
-
-
-def _longer(series: Series, rehearsal: Rehearsal) -> float:
-    """How far back a longer history reaches, in hours; 0 if the usual one reaches that far, or for steps of days."""
-    if series.hours != DAY_H:
-        return 0
-    train, target_N = rehearsal.examples.parts.train, rehearsal.target_N
-    if target_N.ndim > 1 or target_N.dtype == np.int64:  # several horizons or classes
-        return LONG_HOURS
-    hour_N = rehearsal.examples.times_N[train].astype("datetime64[s]").astype(np.int64) / HOUR_S
-    before, week, after = (
-        _correlation(hour_N, target_N[train], hours) for hours in (WEEK_H - DAY_H, WEEK_H, WEEK_H + DAY_H)
-    )
-    return WEEK_H if week > max(before, after) + SEASONAL else LONG_HOURS
-
-
-def _correlation(hour_N: npt.NDArray[np.float64], value_N: npt.NDArray[np.floating], hours: float) -> float:
-    """The correlation of the values with those so many hours before; of several entities that of their means."""
-    hours_H, place_N = np.unique(np.round(hour_N, 6), return_inverse=True)
-    mean_H = np.bincount(place_N, weights=value_N) / np.bincount(place_N)
-    at_H = np.searchsorted(hours_H, np.round(hours_H - hours, 6))
-    is_there_H = hours_H[at_H] == np.round(hours_H - hours, 6)
-    if is_there_H.sum() < 2 * DAY_H:
-        return 0.0
-    pairs = np.corrcoef(mean_H[is_there_H], mean_H[at_H[is_there_H]])
-    return float(np.nan_to_num(pairs[0, 1]))
 
 
 CLASS = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Stopped): ")

@@ -10,12 +10,11 @@ import http.client
 import json
 import socket
 import struct
-import sys
 import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -34,7 +33,7 @@ from millrace.console.queries.documents import verify_version
 from millrace.console.queries.stored import manifest_uris
 from millrace.console.queries.versions import registry_of
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import Examples, examples, read_rows
+from millrace.datasets.examples import read_rows
 from millrace.decisions.record import Answered, canonical
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import AnswerError, EnvironmentNotFoundError
@@ -42,7 +41,6 @@ from millrace.features.catalogue import Features
 from millrace.names import WorkloadNames
 from millrace.release.registry import Package
 from millrace.tasks.answer import read_answer
-from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
 Ask = Callable[[Sequence[Mapping[str, Any]]], list[Mapping[str, Any]]]
@@ -277,26 +275,10 @@ CONFIGURATION = ("workload.yaml", "contract.yaml", "schema.json", "labels.json")
 """The files of the run's configuration that the rows are read by."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PinnedRows:
-    """All rows that a run has pinned, also those without a label of their own, and the run's declaration."""
+def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> pa.Table:
+    """All rows that the train execution `run` has pinned, also those without a label of their own.
 
-    table: pa.Table
-    workload: Workload
-    features: Features
-    """The features of the model that is to be fed with the rows."""
-
-    @property
-    def examples(self) -> Examples:
-        """The examples as the run's jobs made them; raises SnapshotError as `read_examples` does."""
-        # A job prints into its log which rows it leaves out. Here that must not go to stdout, which is the command's
-        # result.
-        with redirect_stdout(sys.stderr):
-            return examples(self.table, workload=self.workload, features=self.features)
-
-
-def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> PinnedRows:
-    """The rows of the train execution `run`; raises SnapshotError as `read_rows` does."""
+    `features` are those of the model that is to be fed with the rows. Raises SnapshotError as `read_rows` does."""
     with tempfile.TemporaryDirectory() as root:
         config, data = Path(root) / "config", Path(root) / "data"
         config.mkdir()
@@ -306,5 +288,4 @@ def read_pinned(s3: Any, names: WorkloadNames, run: str, features: Features) -> 
         for uri in manifest_uris(read_object(s3, names.run_uri(run, "manifest.json"))):
             download(s3, uri, data / uri.rpartition("/")[2])
         workload, contract = read_workload(config / "workload.yaml"), load_contract(config)
-        table = read_rows(data, config / "schema.json", workload=workload, contract=contract, features=features)
-        return PinnedRows(table=table, workload=workload, features=features)
+        return read_rows(data, config / "schema.json", workload=workload, contract=contract, features=features)
