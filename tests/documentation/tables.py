@@ -342,10 +342,7 @@ def audit() -> str:
     events: dict[type[Message], list[str]] = {}
     for event in AuditEvent:
         events.setdefault(event.details, []).append(code(event.value))
-    rows = [
-        (", ".join(names), summary(kind), ", ".join(map(code, kind.model_fields))) for kind, names in events.items()
-    ]
-    return table(("event", "details", "fields"), rows)
+    return table(("event", "details"), [(", ".join(names), summary(kind)) for kind, names in events.items()])
 
 
 def dead_letters() -> str:
