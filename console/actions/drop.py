@@ -38,15 +38,14 @@ GROUP_BYTES = 4 * 2**20
 
 
 @contextmanager
-def packed(path: Path, contract: Contract, feed: Feed, *, scale: bool = False) -> Iterator[Path]:
+def packed(path: Path, contract: Contract, feed: Feed) -> Iterator[Path]:
     """The file itself; for a folder, a Parquet file of its images that exists while the block runs.
 
-    With `scale`, or where the contract says `scale: true`, each image is brought to the size that the contract
-    declares. That holds for a single image file too.
+    Where the contract says `scale: true`, each image is brought to its size, and so is a single image file.
     Raises RunError if the folder has no images, and if the feed's table has more than one image, its key and its
     label."""
     table = contract.table(feed)
-    scale = scale or declares_scale(table)
+    scale = declares_scale(table)
     if not path.is_dir():
         with _scaled_file(path, table) if scale and _is_image(path) else nullcontext(path) as content:
             yield content
@@ -116,7 +115,6 @@ def _key_and_image(table: Table, feed: Feed) -> dict[str, str]:
 
 
 def _scaled(rows: pa.Table, table: Table) -> pa.Table:
-
     [column], rule = image_columns(table), _rule(table)
     place = rows.column_names.index(column.name_in_file)
     cells = [scaled_to(cell, rule) for cell in rows[column.name_in_file].to_pylist()]
@@ -130,7 +128,7 @@ def _rule(table: Table) -> ImageFormat:
     written again."""
     rules = [column.find(ImageFormat) for column in image_columns(table)]
     if len(rules) != 1 or rules[0] is None or rules[0].encoding != "png":
-        raise RunError(f"--scale: expected one column of PNG images in the contract, got {len(rules)} of images")
+        raise RunError(f"scale: true: expected one column of PNG images in the contract, got {len(rules)} of images")
     return rules[0]
 
 
@@ -206,15 +204,13 @@ class Content:
 
 
 @contextmanager
-def content_of(
-    given: Given, contract: Contract, feed: Feed, inside: Inside, *, scale: bool, stage: str
-) -> Iterator[Content]:
+def content_of(given: Given, contract: Contract, feed: Feed, inside: Inside, *, stage: str) -> Iterator[Content]:
     """The file itself; images of a folder as Parquet, rows of a workbook or a database as JSON lines, while it runs.
 
     Raises RunError as `packed` does and for a file that is too large, and ConfigurationError for columns that the feed
     does not have."""
     if not given.kind:
-        with packed(given.path, contract, feed, scale=scale) as file:
+        with packed(given.path, contract, feed) as file:
             _check_size(file, given.name or file.name, feed, stage)
             is_same = file == given.path
             yield Content(path=file, plain=given.plain if is_same else file, name=given.name if is_same else file.name)

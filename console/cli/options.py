@@ -227,9 +227,6 @@ def several_workloads(default: str, help_: str, **more: Any) -> Any:
 
 Json = Annotated[bool, flag("--json", "Print JSON, for programs.")]
 Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
-Scale = Annotated[
-    bool, typer.Option("--scale", help="Scale images to the contract's size; not needed where it says scale: true.")
-]
 
 
 @dataclass(frozen=True, kw_only=True)

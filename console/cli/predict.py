@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Json, Long, Scale, Target, Within, Workload, feeds
+from millrace.console.cli.options import Json, Long, Target, Within, Workload, feeds
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
@@ -52,7 +52,6 @@ def predict(
     target: Target,
     inside: Within,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one for each row.")] = False,
-    scale: Scale = False,
     output: Annotated[
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
@@ -87,7 +86,7 @@ def predict(
     # The file, standard input as a file, images or rows put into a file; then the answers of the pieces one by one.
     with (
         given((file,), inside) as opened,
-        content_of(_only(opened), contract, "scoring", inside, scale=scale, stage=target.stage) as content,
+        content_of(_only(opened), contract, "scoring", inside, stage=target.stage) as content,
     ):
         left_out = find_images(file).left_out if file.is_dir() else ""
         for note in (*[f"warning: {left_out}"] * bool(left_out), *content.notes):
@@ -117,9 +116,8 @@ def predict(
         most = f"{predict.most_rows(explain=explain):,} more at most: look with `{command(names, 'decisions')}`"
         print(f"millrace: {told} {most}", file=sys.stderr)
         raise typer.Exit(answers.stopped)
-    scales = scale or declares_scale(contract.table("scoring"))
     for reason, said in ((Reason.IMAGE, "Refused images"), (Reason.HISTORY, "Refused without a past")):
-        if answers.reasons[reason] and not (scales and reason == Reason.IMAGE):
+        if answers.reasons[reason] and not (reason == Reason.IMAGE and declares_scale(contract.table("scoring"))):
             print(f"{said}: {ADVICE[reason]}", file=sys.stderr)
     _summarize(names, answers, why=lambda: why_fallback(environment, names))
 
@@ -257,7 +255,6 @@ def drop(
     repairs: Annotated[
         str, typer.Option(metavar="DROP", help="The drop whose refused rows it mends, by `quarantine --rows`.")
     ] = "",
-    scale: Scale = False,
     wait: Annotated[
         bool,
         typer.Option("--wait", help="Come back when all that it causes has ended; 1 if one failed or was refused."),
@@ -310,7 +307,7 @@ def drop(
         """Upload the file, or a temporary one of images or of rows; what was dropped, and its rows for the answers."""
         if file.path.is_dir() and (left_out := find_images(file.path).left_out):
             typer.echo(f"warning: {left_out}", err=True)
-        with drop.content_of(file, contract, known, inside, scale=scale, stage=target.stage) as content:
+        with drop.content_of(file, contract, known, inside, stage=target.stage) as content:
             key = drop.landing_key(names, known, name or content.name)
             for warning in drop.warnings(s3, names, contract, known, content, key):
                 typer.echo(warning, err=True)

@@ -25,7 +25,7 @@ ADVICE: Mapping[str, str] = {
         "a row needs the rows of the hours before it: in its own file or, where that is dropped with --feed scoring, "
         "among the training rows"
     ),
-    Reason.IMAGE: "`--scale` brings a PNG, or a folder of them, to the size of the contract",
+    Reason.IMAGE: "`scale: true` beside `encoding: png` in contract.yaml lets the console scale images of other sizes",
 }
 """Advice by the reason for which most rows of a drop, or all of it, were refused."""
 SHOWN = 3

@@ -44,7 +44,7 @@ def take(environment: Environment, names: WorkloadNames, file: Path, feed: str, 
     with given([file], Inside()) as files:
         if len(files) != 1:
             raise RunError(f"expected one file, got an archive of {len(files)}: `millrace drop` takes it")
-        with drop.content_of(files[0], contract, known, Inside(), scale=False, stage=names.platform.stage) as content:
+        with drop.content_of(files[0], contract, known, Inside(), stage=names.platform.stage) as content:
             key = drop.landing_key(names, known, content.name)
             warnings = [*drop.warnings(s3, names, contract, known, content, key)]
             looked = drop.look(content, contract, known, at)

@@ -93,12 +93,11 @@ def test_a_folder_without_classes_trains_nothing(folder: Path, tmp_path: Path) -
         rows(tmp_path / "photos.parquet", contract(), "scoring")
 
 
-@pytest.mark.parametrize(("asked", "declared"), [(True, False), (False, True)], ids=["asked", "declared"])
-def test_images_of_other_sizes_are_scaled_where_that_is_said(folder: Path, asked: bool, declared: bool) -> None:
+def test_images_of_other_sizes_are_scaled_where_the_contract_says_so(folder: Path) -> None:
     Image.new("RGB", (9, 7), (200, 10, 10)).save(folder / "1" / "large.jpg", "jpeg")
     (folder / "1" / "broken.png").write_bytes(b"\x89PNG broken")
     as_it_is = (folder / "1" / "a.png").read_bytes()
-    with packed(folder, contract(scale=declared), "training", scale=asked) as file:
+    with packed(folder, contract(scale=True), "training") as file:
         table = pq.read_table(file)
     found = dict(zip(table["id"].to_pylist(), table["scan"].to_pylist(), strict=True))
     assert found["1/a"] == as_it_is, "an image of the size is not written anew"
