@@ -1,9 +1,9 @@
-"""The bill of materials of a version: an AI-BOM in CycloneDX 1.6. It names the model, its rows, images and libraries.
+"""The bill of materials of a version: an AI-BOM in CycloneDX 1.7. It names the model, its rows, images and libraries.
 
 The libraries are those of the image that evaluated the model. The image that serves the model has fewer.
 
 The document is plain JSON, since the function that writes it has no library for the format. The tests check it against
-the published schema: https://cyclonedx.org/docs/1.6/json/.
+the published schema: https://cyclonedx.org/docs/1.7/json/.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import quote
 
 from millrace.errors import ArtefactError
 from millrace.evaluation.environment import Installed
-from millrace.release.card import Records
+from millrace.release.card import Records, training_of
 from millrace.timestamps import format_utc
 
 BOM_FILE = "bom.cdx.json"
-SPEC = "1.6"
+SPEC = "1.7"
 MODEL, ROWS, PRETRAINED = "model", "rows", "pretrained"
 TRAINING, SERVING, EVALUATION = "training-image", "serving-image", "evaluation-image"
 """The `bom-ref` of the components inside the document. The evaluation image depends on the libraries."""
@@ -52,34 +52,60 @@ def bom_of(records: Records, installed: Installed) -> str:
 
 
 def _model(records: Records) -> Json:
-    report, digests = records.evaluation, records.digests
+    report, digests, described, card = records.evaluation, records.digests, records.description, records.workload.card
+    said = {
+        "training": training_of(records)["training_observations"],
+        "preprocessing": ", ".join(f"{one.kind} of {', '.join(one.columns)}" for one in described.features),
+        "groups of people": ", ".join(records.groups) or "not measured",
+        "confidence that acts": f"{report.automation.threshold}" if report.automation else "every answer acts",
+        "rows explained": f"{report.explanations.rows if report.explanations else 0}",
+        **{f"hyperparameter {name}": f"{value}" for name, value in described.parameters.items()},
+    }
+    origins = (described.pretrained, records.workload.training.weights)
+    parents = [{"type": "machine-learning-model", "name": one.source} for one in origins if one]
     component: Json = {
         "type": "machine-learning-model",
         "bom-ref": MODEL,
         "name": records.workload.name,
         "version": records.run.run,
         "supplier": {"name": records.workload.owner},
+        "tags": sorted({one.kind for one in described.features}),
         "hashes": [_sha256(digests["artefact_digest"])],
+        "pedigree": {"ancestors": parents} if parents else {"notes": "not known" if records.is_external else "none"},
         "modelCard": {
             "modelParameters": {
                 "approach": {"type": "supervised"},
                 "task": report.task,
-                "architectureFamily": records.description.family,
-                "datasets": [{"ref": ROWS}],
-                "inputs": [
-                    {"format": f"{one.name} {one.dtype} {list(one.shape)}"} for one in records.description.signature
-                ],
-                "outputs": [{"format": f"output float32 [{records.description.task.objective.width}]"}],
+                "architectureFamily": described.family,
+                "datasets": [{"ref": ROWS}, _test_rows(records)],
+                "inputs": [{"format": f"{one.name} {one.dtype} {list(one.shape)}"} for one in described.signature],
+                "outputs": [{"format": f"output float32 [{described.task.objective.width}]"}],
             },
             "quantitativeAnalysis": {"performanceMetrics": list(_metrics(records))},
-            "considerations": _considerations(records),
         },
         "externalReferences": [
             {"type": "distribution", "url": records.model_data_url, "hashes": [_sha256(digests["artefact_digest"])]}
         ],
-        "properties": [{"name": f"millrace:{name}", "value": value} for name, value in sorted(digests.items())],
+        "properties": [{"name": f"millrace:{name}", "value": one} for name, one in sorted({**digests, **said}.items())],
     }
+    if card:
+        component["description"] = card.intended_use
+        component["modelCard"]["considerations"] = {
+            "useCases": [card.intended_use],
+            "technicalLimitations": [card.limitations, f"Not for: {card.out_of_scope}"],
+            "ethicalConsiderations": [{"name": f"risk {card.risk}", "mitigationStrategy": card.risk_reason}],
+        }
+    if card and card.licence:
+        component["licenses"] = [{"license": {"name": card.licence}}]
+    if card and card.repository:
+        component["externalReferences"].append({"type": "vcs", "url": card.repository})
     return component
+
+
+def _test_rows(records: Records) -> Json:
+    report = records.evaluation
+    name = f"test rows: {report.rows.test}, {report.split.from_} to {report.split.to}"
+    return {"type": "dataset", "name": name, "contents": {"url": records.manifest_uri}}
 
 
 def _metrics(records: Records) -> Iterator[Json]:
@@ -91,17 +117,6 @@ def _metrics(records: Records) -> Iterator[Json]:
         if (bounds := intervals.get(name)) and math.isfinite(bounds.low + bounds.high):
             figure["confidenceInterval"] = {"lowerBound": f"{bounds.low:.6g}", "upperBound": f"{bounds.high:.6g}"}
         yield figure
-
-
-def _considerations(records: Records) -> Json:
-    card = records.workload.card
-    if card is None:
-        return {}
-    return {
-        "useCases": [card.intended_use],
-        "technicalLimitations": [card.limitations, f"Not for: {card.out_of_scope}"],
-        "ethicalConsiderations": [{"name": f"risk {card.risk}", "mitigationStrategy": card.risk_reason}],
-    }
 
 
 def _rows(records: Records) -> Json:

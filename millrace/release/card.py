@@ -1,8 +1,8 @@
 """The model card of a version: SageMaker's own form, filled from the records of the run and from the declaration.
 
 Fields and lengths are those of AWS's schema, which a test holds it to:
-https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html#model-cards-json-schema. A card with an empty field is
-refused.
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-cards.html#model-cards-json-schema. AWS refuses a card with an
+empty field.
 """
 
 from __future__ import annotations
@@ -25,16 +25,8 @@ from millrace.timestamps import format_utc
 from millrace.workload.declaration import Card, Workload
 
 CARD_FILE = "card.json"
-MOST_CHARACTERS = 100_000
-"""The most characters of a card's content, by AWS's API."""
 MOST_PARTS = 60
 """The most slices, or groups, that a card names. evaluation.json has all of them."""
-MOST_OF_A_TEXT, MOST_OF_A_LINE = 2048, 1024
-"""The most characters of the fields that AWS gives sentences to, and of the others."""
-SENTENCES = frozenset({
-    "purpose_of_model", "intended_uses", "factors_affecting_model_efficiency", "explanations_for_risk_rating",
-    "evaluation_observation", "ethical_considerations", "caveats_and_recommendations",
-})  # fmt: skip
 Part = dict[str, Any]
 
 
@@ -62,37 +54,27 @@ class Records:
         """Whether the model was not trained here, so that nothing is known of its training."""
         return self.description.family == EXTERNAL or bool(self.run.pulled)
 
+    @property
+    def groups(self) -> Sequence[str]:
+        """The columns by whose groups of people the errors were measured."""
+        fairness = self.evaluation.of(FairnessEvidence)
+        return sorted({one.column for one in fairness.groups}) if fairness else ()
+
 
 def card_of(records: Records) -> str:
     """The content of `CreateModelCard`, as JSON.
 
-    Raises ArtefactError, which names the field, if the records or the declaration leave one empty or overfill it."""
+    Raises ArtefactError if the workload declares none. Another field that is empty or too long AWS itself refuses."""
     if (card := records.workload.card) is None:
         raise ArtefactError("workload.yaml: card: expected intended_use and the other fields of a model card, got none")
     made = {
         "model_overview": _overview(records),
         "intended_uses": _uses(card),
-        "training_details": _training(records),
+        "training_details": training_of(records),
         "evaluation_details": [_evaluation(records)],
         "additional_information": _additional(records, card),
     }
-    _check(made, "model card: ")
-    content = json.dumps(made, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    if len(content) > MOST_CHARACTERS:
-        raise ArtefactError(f"model card: expected at most {MOST_CHARACTERS} characters, got {len(content)}")
-    return content
-
-
-def _check(value: Any, field: str) -> None:
-    """Raise ArtefactError for a text that AWS would refuse. The notes of a metric alone may be empty."""
-    if isinstance(value, list | dict):
-        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
-            _check(each, f"{field}.{key}".replace(": .", ": "))
-    elif isinstance(value, str):
-        name = field.rpartition(".")[2]
-        most = MOST_OF_A_TEXT if name in SENTENCES else MOST_OF_A_LINE
-        if (name != "notes" and not value.strip()) or len(value) > most:
-            raise ArtefactError(f"{field}: expected a text of at most {most} characters, got {value!r:.80}")
+    return json.dumps(made, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _overview(records: Records) -> Part:
@@ -126,7 +108,8 @@ def _uses(card: Card) -> Part:
     }
 
 
-def _training(records: Records) -> Part:
+def training_of(records: Records) -> Part:
+    """The card's `training_details`."""
     run, family = records.run, records.description.parameters
     if run.pulled:
         rows = records.description.digests.data
@@ -243,9 +226,9 @@ def _estimate(name: str, one: Estimate, *, rows: int | None = None) -> Iterator[
 
 
 def _additional(records: Records, card: Card) -> Part:
-    fairness = records.evaluation.of(FairnessEvidence)
-    watched = sorted({one.column for one in fairness.groups}) if fairness else []
-    groups = f"Measured by group of {', '.join(watched)}." if watched else "Not measured by groups of people."
+    groups = (
+        f"Measured by group of {', '.join(records.groups)}." if records.groups else "Not measured by groups of people."
+    )
     made_by = {"torch": records.description.torch} if records.description.torch else {}
     if origin := records.description.pretrained:
         made_by |= {f"pretrained_{name}": f"{value}"[:1024] for name, value in asdict(origin).items()}

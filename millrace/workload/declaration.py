@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from millrace.consumers.catalogue import Consumers
 from millrace.errors import FieldError, WorkloadError
@@ -340,6 +336,10 @@ class Card(Section):
     """How bad a wrong answer is."""
     risk_reason: Sentence
     """Why."""
+    licence: Sentence | None = None
+    """The model's licence, for the bill of materials."""
+    repository: Sentence | None = None
+    """The URL of its sources, for the same."""
 
 
 class Workload(Section):

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import read_object
-from millrace.console.queries.documents import invalid
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages.envelope import DELIVERED_WITHIN
 from millrace.release.signatures import SigningKey, automation_digest
@@ -18,6 +17,7 @@ from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
 from millrace.workload.training_cost import longest_hours
 from tests.functions.conftest import REPORT
+from tests.millrace.release.test_bom import invalid
 from tests.shipped import ELECTRICITY
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
@@ -189,16 +189,6 @@ def test_a_version_has_its_bill_of_materials(aws, trained_run, register, event):
     assert invalid(content.decode()) == ""
     named = {one["name"] for one in json.loads(content)["components"] if one["type"] == "library"}
     assert named == {"numpy", "onnxruntime"}
-
-
-def test_a_card_with_an_empty_field_registers_nothing(aws, trained_run, load, event, monkeypatch):
-    monkeypatch.setenv("MILLRACE_INFERENCE_IMAGE", " ")
-    monkeypatch.setenv("MILLRACE_PROCESSING_IMAGE", IMAGE)
-    monkeypatch.setenv("MILLRACE_KEY_ARN", KEY)
-    trained_run()
-    with pytest.raises(ArtefactError, match=r"model card: model_overview\.inference_environment\.container_image"):
-        load("registration")(event("registration"))
-    assert not versions(aws)
 
 
 def test_what_cannot_be_signed_is_not_registered(aws, trained_run, register, event):
