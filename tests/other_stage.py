@@ -27,7 +27,7 @@ def register_there(
     metadata = {**links, "model_digest": read.digest, "artefact_digest": digest(content)}
     put_object(s3, url, content)
     signed = signed_version(names, run=run, members=read.members, metadata=metadata)
-    put_object(s3, names.run_uri(run, SIGNATURE_FILE), key.sign(signed))
+    put_object(s3, names.run_uri(run, SIGNATURE_FILE), key.sign(signed.to_statement()))
     candidate = Candidate(
         run=run,
         image=image,

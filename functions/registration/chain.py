@@ -26,8 +26,9 @@ from millrace.names import WorkloadNames, hash_of_run
 from millrace.release.bom import BOM_FILE, bom_of
 from millrace.release.card import CARD_FILE, Records, card_of
 from millrace.release.promotion import NONE
+from millrace.release.provenance import PROVENANCE_FILE, provenance_of
 from millrace.release.registry import ORIGIN
-from millrace.release.signatures import ORIGIN_FILE, automation_digest
+from millrace.release.signatures import ORIGIN_FILE, SigningKey, automation_digest
 from millrace.timestamps import format_utc
 from millrace.workload.declaration import Workload, check_card
 
@@ -144,6 +145,7 @@ class Documents:
     evaluation_image: str
     key_arn: str
     """The customer key that encrypts the card."""
+    key: SigningKey
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
         """Write the documents. Returns their entries for the package's metadata.
@@ -168,6 +170,8 @@ class Documents:
         bom = bom_of(records, chain.installed)
         put_object(self.s3, self.names.run_uri(run, BOM_FILE), bom.encode())
         found = {"bom_digest": digest(bom.encode())}
+        provenance = provenance_of(records, builder=self.names.machine_arn("train"))
+        put_object(self.s3, self.names.run_uri(run, PROVENANCE_FILE), self.key.sign(provenance))
         if self.workload.card is None:
             return found
         content = card_of(records)

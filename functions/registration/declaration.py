@@ -3,9 +3,11 @@
 from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
+from millrace.release.provenance import PROVENANCE_FILE
 from millrace.settings.declaration import Declared, Grant
 from millrace.settings.training import RegistrationSettings
 
+WRITTEN = (BOM_FILE, CARD_FILE, PROVENANCE_FILE, SIGNATURE_FILE)
 DECLARED = Declared(
     room="training",
     settings=RegistrationSettings,
@@ -17,7 +19,7 @@ DECLARED = Declared(
         Grant("key.describe"),
         Grant("key.lend"),
         Grant("buckets.ARTEFACTS.read", "runs"),
-        *(Grant("buckets.file_of_each_run", file, may="PutObject") for file in (BOM_FILE, CARD_FILE, SIGNATURE_FILE)),
+        *(Grant("buckets.file_of_each_run", file, may="PutObject") for file in WRITTEN),
         Grant("key.sign"),
         Grant("state_table.own_items", may="PutItem"),
         Grant("registry.group", may="CreateModelPackage"),

@@ -34,6 +34,7 @@ DOCUMENTS = Documents(
     image=ROOM.settings.inference_image,
     evaluation_image=ROOM.settings.processing_image,
     key_arn=ROOM.settings.key_arn,
+    key=KEY,
 )
 
 
@@ -55,7 +56,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
     documents = DOCUMENTS.write(chain, run=call.run, model_data_url=url, verdicts=call.state.gating.answer.verdicts)
     metadata = {**chain.metadata, **documents, ASKED_BY: ASKERS.find(call.execution_arn)}
     signed = signed_version(ROOM.names, run=call.run, members=chain.members, metadata=metadata)
-    put_object(S3, ROOM.names.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed))
+    put_object(S3, ROOM.names.run_uri(call.run, SIGNATURE_FILE), KEY.sign(signed.to_statement()))
     candidate = Candidate(
         run=call.run,
         image=ROOM.settings.inference_image,

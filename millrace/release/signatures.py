@@ -34,9 +34,8 @@ class SigningKey:
     def __init__(self, client: Any, alias: str) -> None:
         self._client, self._alias = client, alias
 
-    def sign(self, version: SignedVersion) -> bytes:
-        """The content of `model.sig` for this version."""
-        statement = version.to_statement()
+    def sign(self, statement: bytes) -> bytes:
+        """The signed statement: the content of `model.sig` for that of a version."""
         answer = self._client.sign(**self._request(statement))
         hint = hashlib.sha256(self.public_key().encode()).hexdigest()
         return SignedStatement(statement=statement, signature=answer["Signature"], hint=hint).to_bundle()

@@ -157,7 +157,7 @@ class Account:
         figures = {"data_digest": "d", "model_digest": "ab12", "baseline_digest": "cd34", "sample_digest": "ef56"}
         metadata = figures | {"beside": beside, ASKED_BY: f"arn:aws:iam::{ACCOUNT}:user/bob"}
         signed = signed_version(NAMES, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
-        signature = SigningKey(self.client("kms"), NAMES.platform.signing_key_alias).sign(signed)
+        signature = SigningKey(self.client("kms"), NAMES.platform.signing_key_alias).sign(signed.to_statement())
         sample = json.dumps({"rows": ROWS, "answers": ANSWERS})
         for uri, body in (
             (NAMES.run_uri(run, SIGNATURE_FILE), signature),

@@ -83,7 +83,7 @@ def let_wait(environment: Environment) -> Package:
     kms = boto3.client("kms")
     create_signing_key(kms, NAMES.platform)
     signed = signed_version(NAMES, run=RUN, members={"model.onnx": "ab" * 32}, metadata=metadata)
-    content = SigningKey(kms, NAMES.platform.signing_key_alias).sign(signed)
+    content = SigningKey(kms, NAMES.platform.signing_key_alias).sign(signed.to_statement())
     put_object(s3, NAMES.run_uri(RUN, SIGNATURE_FILE), content)
     return registry_of(environment, NAMES).register(
         builders.candidate(run=RUN, model_data_url=NAMES.run_uri(RUN, "model.tar.gz"), metadata=metadata)

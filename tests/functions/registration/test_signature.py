@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import io
+import json
 import re
 import shlex
 import subprocess
@@ -19,8 +20,9 @@ from millrace.artefact.artefact import MEMBERS
 from millrace.aws.objects import put_object, read_object, split_uri
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment
-from millrace.console.queries.documents import DOCUMENTS, verify_version
+from millrace.console.queries.documents import DOCUMENTS, signing_key, verify_version
 from millrace.errors import ArtefactError
+from millrace.release.provenance import PROVENANCE_FILE
 from tests.signing_key import create_signing_key
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
@@ -126,3 +128,56 @@ def test_the_tool_of_the_standard_verifies_it(environment, tmp_path, monkeypatch
     graph = folder / "model" / "model.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"!")
     assert verify().returncode != 0
+
+
+STOCK = """
+import base64, copy, json, random, sys
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from google.protobuf.json_format import ParseDict
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
+
+envelope = json.load(open(sys.argv[1]))["dsseEnvelope"]
+key = SSlibKey.from_crypto(load_pem_public_key(open(sys.argv[2], "rb").read()))
+key.keyid = ""  # the envelope names none
+
+def verify(envelope):
+    read = Envelope.from_dict(copy.deepcopy(envelope))
+    read.verify([key], 1)
+    Statement.copy_from_pb(ParseDict(json.loads(read.payload), statement_pb2.Statement())).validate()
+    return read.payload.decode()
+
+print(verify(envelope))
+chance, refused = random.Random(1), 0
+for number in range(1000):
+    tampered = copy.deepcopy(envelope)
+    place = tampered["signatures"][0] if number % 2 else tampered
+    content = bytearray(base64.b64decode(place[name := "sig" if number % 2 else "payload"]))
+    content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
+    place[name] = base64.b64encode(content).decode()
+    try:
+        verify(tampered)
+    except VerificationError:
+        refused += 1
+print(refused)
+"""
+
+
+def test_a_stock_verifier_takes_the_provenance_and_refuses_a_thousand_tampered_ones(aws, environment, tmp_path):
+    """securesystemslib reads the envelope, and in-toto's own library the statement."""
+    signature, key = tmp_path / PROVENANCE_FILE, tmp_path / "key.pem"
+    signature.write_bytes(read_object(aws.s3, aws.names.run_uri(RUN, PROVENANCE_FILE)))
+    key.write_text(signing_key(environment).public_key())
+    command = [STATIC / "bin" / "python", "-c", STOCK, signature, key]
+    read = subprocess.run(command, capture_output=True, text=True)
+    assert read.returncode == 0, read.stderr
+    statement, refused = read.stdout.splitlines()
+    made = json.loads(statement)
+    signed, _ = verify_version(environment, aws.names, "1")
+    assert made["subject"] == [{"name": "model.tar.gz", "digest": {"sha256": signed.digests["artefact_digest"]}}]
+    materials = [one["digest"]["sha256"] for one in made["predicate"]["buildDefinition"]["resolvedDependencies"]]
+    assert materials == [signed.digests[f"{link}_digest"] for link in ("data", "contract", "config", "code")]
+    assert refused == "1000"

@@ -42,7 +42,7 @@ def register(aws, run=RUN, group=NAMES.package_group, **changes):
 
 def signature(aws, run, metadata):
     signed = signed_version(NAMES, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
-    return SigningKey(aws.kms, NAMES.platform.signing_key_alias).sign(signed)
+    return SigningKey(aws.kms, NAMES.platform.signing_key_alias).sign(signed.to_statement())
 
 
 def unsign(aws):
