@@ -15,6 +15,7 @@ _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("look", "watch"): "alarms, cost, dead, consumers",
     ("documents",): "card, bom, verify",
     ("records",): "audit verify",
+    ("look", "documents", "records"): "dossier",
     ("look", "data"): "report, decisions, why, quarantine, query, plan, validate",
     ("look", "tables"): "data log",
     ("drop",): "drop, predict",

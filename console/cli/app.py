@@ -20,7 +20,7 @@ from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
 from millrace.console.cli.local import clock, down, up
-from millrace.console.cli.models import bom, card, plan, register, validate, verify, versions
+from millrace.console.cli.models import bom, card, dossier, plan, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
 from millrace.console.cli.options import Once, grouped
@@ -42,7 +42,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 PANELS = {
     "The first hour": (try_, init, new, schemas, up, drop, predict, openapi, versions),
     "Runs": (status, runs, show, logs, rerun, train, retrain, register, tune, simulate),
-    "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, part),
+    "Models": (plan, validate, approve, refuse, release, live, rollback, pull, card, bom, verify, dossier, part),
     "Operations": (
         alarms,
         monitor,

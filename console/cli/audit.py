@@ -84,16 +84,15 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
     changed byte, a missing link, a record that is only in bucket or table. With --head also if the newest links are
     gone from both."""
     from millrace.console.environment import find_environment
-    from millrace.console.queries.audit import Head, audited_workloads, verify_chain
+    from millrace.console.queries.audit import audited_workloads, verify_chain
     from millrace.errors import EnvironmentNotFoundError
 
     # A head belongs to the chain of one workload.
-    kept = Head.parse(head) if head else None
-    if kept and not workload:
+    if head and not workload:
         raise EnvironmentNotFoundError("--workload: expected the workload whose head it is, got none")
     environment = find_environment(stage, build)
     names = [environment.names(workload).workload] if workload else audited_workloads(environment)
-    found = [verify_chain(environment, name, head=kept) for name in names]
+    found = [verify_chain(environment, name, head=head) for name in names]
     wrong = [(one.workload, each) for one in found for each in one.wrong]
     show(found, as_json=as_json, nothing="No decision has been recorded.")
     if wrong and not as_json:

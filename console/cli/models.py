@@ -1,10 +1,9 @@
-"""The commands on versions: `millrace versions`, `card`, `bom`, `verify`, `validate`, `register`, and `plan`."""
+"""The commands on versions: `versions`, `card`, `bom`, `verify`, `dossier`, `validate`, `register`, and `plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from json import dumps as json_text
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,37 +161,30 @@ def card(target: Target, json: Json, version: Version = "", output: CardOutput =
 
     Example: millrace card 3 --output card.html"""
     from millrace.console.pages.template import card_page
-    from millrace.console.queries.documents import read_card
+    from millrace.console.queries.documents import find_document
+    from millrace.release.card import CARD_FILE
 
     environment, names = target.find_deployed()
-    found = read_card(environment, names, version)
+    package, content = find_document(environment, names, version, file=CARD_FILE)
     if json:
-        show_json(found.card)
+        show_json(content)
         return
-    path = output or target.build / f"card-{names.workload}-{target.stage}-{found.version}.html"
+    path = output or target.build / f"card-{names.workload}-{target.stage}-{package.version}.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(card_page(found), encoding="utf-8")
+    path.write_text(card_page(package, content), encoding="utf-8")
     print(path)
 
 
-BomOutput = Annotated[Path | None, typer.Option(show_default="the standard output", help="The JSON file to write.")]
+def bom(target: Target, version: Version = "") -> None:
+    """Print the AI-BOM of a version: the model, its rows, images and libraries, in CycloneDX 1.7.
 
+    A document that was altered is refused.
 
-def bom(target: Target, version: Version = "", output: BomOutput = None) -> None:
-    """Print the AI-BOM of a version: the model, its rows, images and libraries, in CycloneDX 1.6.
+    Example: millrace bom 3 > bom.cdx.json"""
+    from millrace.console.queries.documents import find_document
+    from millrace.release.bom import BOM_FILE
 
-    A document that was altered, or that breaks the schema, is refused.
-
-    Example: millrace bom 3 --output bom.cdx.json"""
-    from millrace.console.queries.documents import read_bom
-
-    _, document = read_bom(*target.find(), version)
-    text = json_text(document, indent=1)
-    if output is None:
-        print(text)
-        return
-    output.write_text(text, encoding="utf-8")
-    print(output)
+    show_json(find_document(*target.find(), version, file=BOM_FILE)[1])
 
 
 VerifyOutput = Annotated[
@@ -218,6 +210,31 @@ def verify(target: Target, as_json: Json, version: Version = "", output: VerifyO
     if output:
         key, signature = output / PUBLIC_KEY, output / SIGNATURE_FILE
         print(f"model_signing verify key {output / 'model'} --signature {signature} --public_key {key}")
+
+
+DossierOutput = Annotated[
+    Path | None, typer.Option(show_default="dossier-<workload>-<stage>-<version> in the build folder", help="A folder.")
+]
+
+
+def dossier(target: Target, as_json: Json, version: Version = "", output: DossierOutput = None) -> None:
+    """Write what an auditor and a buyer ask of a version, with its records, as a folder that verifies itself offline.
+
+    Each line of dossier.html is declared, recorded or verified; what no record says is named as the owner's. Its reader
+    runs verify.py, and compares `key` and `head` with what you tell him on another way. audit.jsonl names people.
+
+    Example: millrace dossier 3 --output dossier"""
+    from millrace.console.dossier.folder import write_dossier
+    from millrace.console.queries.documents import find_package
+
+    environment, names = target.find()
+    package = find_package(environment, names, version)
+    folder = output or target.build / f"dossier-{names.workload}-{target.stage}-{package.version}"
+    lines, key, head = write_dossier(environment, names, package, folder)
+    if as_json:
+        show_json({"folder": f"{folder}", "lines": lines, "key": key, "head": head})
+        return
+    print(f"{folder}\nverified: {lines} lines\nkey  {key}\nhead {head}")
 
 
 Candidate = Annotated[

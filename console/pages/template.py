@@ -9,10 +9,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from millrace.console.queries.documents import VersionCard
 from millrace.console.words import spelled
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
+from millrace.release.registry import Package
 from millrace.tasks.answer import in_words
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -35,9 +35,9 @@ def template(name: str, **filters: Callable[..., Any]) -> Template:
     return environment.get_template(name)
 
 
-def card_page(found: VersionCard) -> str:
+def card_page(package: Package, card: Mapping[str, Any]) -> str:
     """The page as HTML."""
-    return template("card.html.jinja").render(found=found, card=found.card)
+    return template("card.html.jinja").render(package=package, card=card)
 
 
 MOST = 500

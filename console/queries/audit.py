@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -86,25 +87,8 @@ class Verified:
     """What does not fit: in the order of the chain, then of the table."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """The newest link that an earlier verification printed: `17:5d0f…`."""
-
-    number: int
-    digest: str
-
-    @classmethod
-    def parse(cls, text: str) -> Head:
-        """The head in this text. Raises EnvironmentNotFoundError unless the text is a number, a colon and a digest."""
-        number, _, name = text.partition(":")
-        if (
-            not (number.isascii() and number.isdigit())
-            or len(name) != len(BEFORE_THE_FIRST)
-            or set(name) - set("0123456789abcdef")
-        ):
-            expected = "<number>:<digest>, as an earlier verification printed it"
-            raise EnvironmentNotFoundError(f"--head: expected {expected}, got {text!r}")
-        return cls(number=int(number), digest=name)
+HEAD = re.compile(r"([0-9]+):([0-9a-f]{64})")
+"""A head as `Verified` has it."""
 
 
 def audited_workloads(environment: Environment) -> list[str]:
@@ -117,11 +101,15 @@ def audited_workloads(environment: Environment) -> list[str]:
 
 
 def verify_chain(
-    environment: Environment, workload: str, *, head: Head | None = None, patience_s: float = PATIENCE_S
+    environment: Environment, workload: str, *, head: str = "", patience_s: float = PATIENCE_S
 ) -> Verified:
     """Compare the chain with itself, with the table, and with a `head` that somebody has kept.
 
-    It waits up to `patience_s` seconds for records of the first reading that the chain does not have yet."""
+    It waits up to `patience_s` seconds for records of the first reading that the chain does not have yet. Raises
+    EnvironmentNotFoundError if `head` is no head."""
+    if head and not HEAD.fullmatch(head):
+        expected = "<number>:<digest>, as an earlier verification printed it"
+        raise EnvironmentNotFoundError(f"--head: expected {expected}, got {head!r}")
     table, examined = _pass(environment, workload)
     missing = [sort for sort in table if sort not in examined.recorded]
     # A reading may take long, so the waiting begins after the first one. Later readings have newer records, which may
@@ -136,9 +124,10 @@ def verify_chain(
             Wrong(where=f"{environment.platform.audit_table}: {sort}", expected="a link of this record", came="none")
         )
     # Number 0 is the head of an empty chain.
-    if head and (examined.digests | {0: BEFORE_THE_FIRST}).get(head.number) != head.digest:
-        came = examined.digests.get(head.number, f"none, the newest link is {examined.newest}")
-        examined.wrong.append(Wrong(where=f"link {head.number}", expected=f"digest {head.digest}", came=came))
+    number, _, wanted = head.partition(":")
+    if head and (came := (examined.digests | {0: BEFORE_THE_FIRST}).get(int(number))) != wanted:
+        came = came or f"none, the newest link is {examined.newest}"
+        examined.wrong.append(Wrong(where=f"link {number}", expected=f"digest {wanted}", came=came))
     return Verified(
         workload=workload,
         records=len(table),
@@ -146,6 +135,14 @@ def verify_chain(
         head=f"{examined.newest}:{examined.digests.get(examined.newest, BEFORE_THE_FIRST)}",
         wrong=tuple(examined.wrong),
     )
+
+
+def read_chain(environment: Environment, workload: str) -> list[bytes]:
+    """The links of the chain from the oldest. Raises AuditChainError if something in it does not fit."""
+    for wrong in verify_chain(environment, workload).wrong:
+        raise AuditChainError(f"{wrong.where}: expected {wrong.expected}, got {wrong.came}")
+    chain = AuditChain(environment.client("s3"), bucket=environment.platform.bucket("audit"), workload=workload)
+    return [_whole(body) for _, body in _bodies(chain, list(chain.links())[::-1])]
 
 
 @dataclass(kw_only=True)

@@ -33,17 +33,6 @@ from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_members, 
 from millrace.state.pointers import ReleasePointers
 
 
-@dataclass(frozen=True, kw_only=True)
-class VersionCard:
-    """The card of one version, as registration wrote it."""
-
-    version: str
-    approval: str
-    name: str
-    """The card's name in SageMaker."""
-    card: dict[str, Any]
-
-
 def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
     """The package of this version; without a version the live one, or else the newest.
 
@@ -60,54 +49,22 @@ def find_package(environment: Environment, names: WorkloadNames, version: str = 
 
 
 def find_document(
-    environment: Environment, names: WorkloadNames, version: str, *, file: str, digest_key: str
-) -> tuple[Package, bytes | None]:
-    """The version's package and the content of a file of its run; None as content if the version has no such file.
+    environment: Environment, names: WorkloadNames, version: str, *, file: str
+) -> tuple[Package, dict[str, Any]]:
+    """The version's package and a document of its run, as registration wrote it.
 
-    `digest_key` names the metadata with the file's digest. Raises ArtefactError if the file was altered."""
+    Raises ArtefactError if the document does not exist, and if it was altered."""
     package = find_package(environment, names, version)
-    run, known = package.metadata.get("run", ""), package.metadata.get(digest_key, "")
-    content = find_object(environment.client("s3"), names.run_uri(run, file)) if run and known else None
-    if content is not None and (came := digest(content)) != known:
+    known = package.metadata.get(next(name for name, parts in DOCUMENTS.items() if parts[-1] == file), "")
+    uri = names.run_uri(package.metadata.get("run", ""), file)
+    content = find_object(environment.client("s3"), uri) if known else None
+    if content is None:
+        advice = "train again, for a card with `card` in workload.yaml"
+        raise ArtefactError(f"version {package.version}: expected {file}, there is none: {advice}")
+    if (came := digest(content)) != known:
         raise ArtefactError(f"version {package.version}: {file}: expected digest {known}, got {came}")
-    return package, content
-
-
-def read_card(environment: Environment, names: WorkloadNames, version: str = "") -> VersionCard:
-    """The version's card. Raises ArtefactError if the version has no card, and if the card was altered."""
-    package, content = find_document(environment, names, version, file=CARD_FILE, digest_key="card_digest")
-    if content is None:
-        advice = "declare `card` in workload.yaml and train again"
-        raise ArtefactError(f"version {package.version}: expected a model card, there is none: {advice}")
-    return VersionCard(
-        version=package.version,
-        approval=package.approval,
-        name=package.metadata["card"],
-        card=json.loads(content),
-    )
-
-
-def read_bom(environment: Environment, names: WorkloadNames, version: str = "") -> tuple[str, dict[str, Any]]:
-    """The version's number and its bill of materials.
-
-    Raises ArtefactError if the document was altered, does not exist or is not valid."""
-    package, content = find_document(environment, names, version, file=BOM_FILE, digest_key="bom_digest")
-    if content is None:
-        came = f"{BOM_FILE} of its run is not there"
-        raise ArtefactError(f"version {package.version}: expected a bill of materials, {came}")
-    if problem := invalid(content.decode()):
-        raise ArtefactError(f"version {package.version}: {BOM_FILE}: expected a CycloneDX 1.6 document, got {problem}")
     document: dict[str, Any] = json.loads(content)
-    return package.version, document
-
-
-def invalid(content: str) -> str:
-    """Why the text is not a CycloneDX 1.6 document; empty if it is valid."""
-    from cyclonedx.schema import SchemaVersion
-    from cyclonedx.validation.json import JsonStrictValidator
-
-    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(content)
-    return str(getattr(error, "data", error))[:300] if error else ""
+    return package, document
 
 
 DOCUMENTS: Mapping[str, tuple[str, ...]] = {

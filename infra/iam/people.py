@@ -48,7 +48,7 @@ def statements_of(role: Role, platform: Platform, *, key_arn: str, signing_key_a
     if "data" not in rights:  # which has all objects of the workload
         found += [one for right in rights for one in _objects(names, right)]
     if "documents" in rights:
-        found.append(key.verify(signing_key_arn))
+        found.append(resource("kms", signing_key_arn).may("GetPublicKey", "Verify"))
     return _packed([*found, key.use(key_arn, found)])
 
 
@@ -92,7 +92,7 @@ def _watch(names: WorkloadNames) -> list[Statement]:
 
 def _objects(names: WorkloadNames, right: Right) -> list[Statement]:
     """Objects without rows of tables, but for rows that the declaration names."""
-    of_runs = {"look": _OF_RUNS, "documents": ("bom.cdx.json", "card.json", "model.sig", "training/*")}.get(right, ())
+    of_runs = {"look": _OF_RUNS, "documents": ("bom.cdx.json", "card.json", "*.sig", "training/*")}.get(right, ())
     lake = {"look": ("climbs/*", "monitor/*"), "tables": ("iceberg/*/metadata/*",)}.get(right, ())
     found = _below(names, artefacts=[f"runs/*/{file}" for file in of_runs], lake=lake)
     tables = [iceberg.tables(names, *TABLES).may("GetTable")] if right == "tables" else []

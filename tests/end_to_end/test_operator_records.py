@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from math import nextafter
+from pathlib import Path
+from random import Random
 from typing import Any
 
+import _cffi_backend
+import cryptography
 import pytest
 
 from millrace.artefact.artefact import MEMBERS
+from millrace.console.dossier import verify
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.decisions import find_days
@@ -132,3 +141,50 @@ def test_a_registered_version_passes_every_check_and_is_as_it_was_signed(
     assert is_valid(findings)
     _, found = verify_version(place, lived.names, version)
     assert {one.what for one in found if one.compared_with == "archive"} == set(MEMBERS)
+
+
+def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(lived: Lived, tmp_path: Path) -> None:
+    """A process that has `cryptography` alone; then a thousand changed bytes, with the manifest left and made anew."""
+    typed("rollback", "--reason", "worse since Tuesday", "--wait")
+    folder, packages, chance = tmp_path / "dossier", tmp_path / "packages", Random(1)
+    made = typed("dossier", "--output", str(folder))
+    packages.mkdir()
+    for one in map(Path, (cryptography.__path__[0], _cffi_backend.__file__)):
+        (packages / one.name).symlink_to(one)
+    command = [sys.executable, "-S", "-B", folder / "verify.py", "--key", made["key"], "--head", made["head"]]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env={"PYTHONPATH": str(packages)}, capture_output=True, text=True)
+
+    read = run()
+    assert (read.returncode, read.stdout.split("\n")[0]) == (0, f"verified: {made['lines']} lines"), read.stderr
+    page = (folder / verify.PAGE).read_text()
+    for words in ("release.rolled_back", "worse since Tuesday"):
+        assert re.search(rf'<td data-at="audit.jsonl#/\d+/record/[^"]*">{words}</td>\n<td>verified</td>', page)
+    assert page.count("<td>verified</td>") + page.count("<td>declared</td>") == made["lines"] > 200
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for number in range(1000):
+        # Half of them any byte of any file; half a byte of a document whose forger makes the manifest anew.
+        name = chance.choice([*verify.SIGNED, verify.KEY, verify.AUDIT] if number % 2 else sorted(files))
+        changed = bytearray(files[name])
+        changed[chance.randrange(len(changed))] ^= chance.randrange(1, 256)
+        (folder / name).write_bytes(changed)
+        if number % 2:
+            rewrite(folder, {**files, name: bytes(changed)})
+        with pytest.raises(verify.WrongError, match=None if name == verify.MANIFEST else name):
+            verify.verify(folder, key=made["key"], head=made["head"])
+        for one in (name, verify.MANIFEST):
+            (folder / one).write_bytes(files[one])
+    for wrong in ({"key": "0" * 64}, {"head": f"1:{'0' * 64}"}, {"head": "99:00"}):
+        with pytest.raises(verify.WrongError, match=r"public-key|audit\.jsonl: line 1:|--head"):
+            verify.verify(folder, **wrong)
+    # A line that says what its document does not, and everything else made anew.
+    (folder / verify.PAGE).write_text(page.replace(">energy-ml</td>", ">somebody</td>", 1))
+    rewrite(folder, {path.name: path.read_bytes() for path in folder.iterdir()})
+    assert (run().returncode, run().stderr[:33]) == (1, "NOT VERIFIED: dossier.html: line ")
+
+
+def rewrite(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a manifest of these files."""
+    rest = {name: content for name, content in files.items() if name != verify.MANIFEST}
+    (folder / verify.MANIFEST).write_bytes(verify.manifest_of(rest))

@@ -43,7 +43,7 @@ EXECUTION, STATE, DEAD = NAMES.execution_arn("train", "a"), PLATFORM.table_arn(P
 STORY = (
     "status; versions; runs; alarms; monitor; cost; audit list; audit verify --workload electricity; held; dead; "
     "consumers; labels; logs; plan; card 1 --output {folder}/card.html; bom 1; verify 1; validate 1; "
-    "approve 1 --reason 'as good' --wait; live; predict {folder}/asked.parquet; "
+    "dossier 1 --output {folder}/dossier; approve 1 --reason 'as good' --wait; live; predict {folder}/asked.parquet; "
     "drop {folder}/asked.parquet --feed scoring --wait; decisions --labels; report --output {folder}/report; "
     "query 'select count(*) from electricity_rows'; automate --pause --reason 'to look'; train --wait; retrain --wait; "
     "monitor --start; tune --parameter learning_rate=0.005; show {train}; why {item}; review --answer {item} up; "

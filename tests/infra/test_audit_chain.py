@@ -17,7 +17,7 @@ from localcloud.dynamodb.streams import Streams
 from localcloud.iam.roles import as_role
 from localcloud.kernel.cloud import Cloud
 from millrace.console.environment import Environment
-from millrace.console.queries.audit import Head, audited_workloads, verify_chain
+from millrace.console.queries.audit import audited_workloads, verify_chain
 from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
@@ -74,7 +74,7 @@ def test_the_story_of_an_audit(cloud: Cloud, deployed: Environment) -> None:
     item = {"pk": {"S": WORKLOAD}, "sk": {"S": sorts[1]}, "actor": {"S": "nobody"}}
     deployed.client("dynamodb").put_item(TableName=TABLE, Item=item)
     rest(cloud)
-    where = [wrong.where for wrong in verify_chain(deployed, WORKLOAD, head=Head.parse(found.head)).wrong]
+    where = [wrong.where for wrong in verify_chain(deployed, WORKLOAD, head=found.head).wrong]
     assert [place.partition(",")[0] for place in where] == ["link 2", "link 4"]
     assert cloud.denials == []
 
