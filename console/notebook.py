@@ -203,7 +203,7 @@ class FittedModel:
 
         Raises ConfigurationError if something is there already and `force` is false."""
         folder = drops or Path("build") / "drops" / self.workload.name
-        written = write(self.proposal, workloads or workloads_folder(), folder, pieces=0, force=force)
+        written = write(self.proposal, workloads or workloads_folder(), folder, force=force)
         print("\n".join(commands(self.workload.name, written)))
 
 

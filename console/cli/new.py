@@ -153,8 +153,6 @@ class NewOptions:
     hurts: Annotated[str, typer.Option(help="The class that is bad to miss: a gate asks for its recall.")] = ""
     classes: Annotated[str, typer.Option(help="The label's values, where people give it first: yes,no.")] = ""
     is_plain: Annotated[bool, typer.Option("--plain", help="The model alone: no policy, fallback, more gates.")] = False
-    drops: Annotated[Path | None, typer.Option(help="Folder of the drops.", show_default="build/drops/NAME")] = None
-    pieces: Annotated[int, typer.Option(min=0, help="Drops to cut the file into; 0: the file itself.")] = 0
     force: Annotated[bool, typer.Option("--force", help="Replace a workload and drops that are there.")] = False
 
 
@@ -191,7 +189,7 @@ def new(
     said = {each: getattr(options, each) for each in ("calls_a_day", "hurts", "is_plain")}
     choices = replace(reading.choices(name), classes=split_words(options.classes), **said)
     # Read, propose, write: nothing is written before the whole proposal stands.
-    folder = options.drops or build / "drops" / name
+    folder = build / "drops" / name
     check_free(name, workloads_folder(), folder, force=options.force)
     phase(1, "reading the file")
     with reading.source(files, inside, choices) as source:
@@ -204,7 +202,7 @@ def new(
             say=phase,
         )
         phase(7, "writing the workload and its first drops")
-        written = write(proposal, workloads_folder(), folder, pieces=options.pieces, force=options.force)
+        written = write(proposal, workloads_folder(), folder, force=options.force)
     if as_json:
         show_json(_document(proposal, written))
     else:

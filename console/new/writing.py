@@ -35,18 +35,18 @@ from millrace.workload.load import WHY_NOT, load_workload, overlaps, workload_fo
 FILES = ("workload.yaml", "contract.yaml")
 TO_PREDICT = "to_predict.jsonl"
 MOST_BYTES = 64 * 2**20
-"""Size of a drop of images, about."""
+"""A drop of more bytes, about, is cut into several."""
 PREDICTED = 5
 """Number of rows that are written to ask the model about."""
 TRIED = 200
 """These rows are chosen among the last 200, since the first rows of an entity have too short a past."""
 
 
-def write_pieces(source: Given, table: Table, folder: Path, pieces: int, *, is_alone: bool = True) -> Iterator[Path]:
-    """Write the drops into `folder`; the path of each. With 0 `pieces` there are as many as keep each at MOST_BYTES.
+def write_pieces(source: Given, table: Table, folder: Path, *, is_alone: bool) -> Iterator[Path]:
+    """Write the drops into `folder`, as many as keep each at MOST_BYTES; the path of each.
 
     A file that is not cut stays packed. The pieces of one that is not alone lie in a folder of its name."""
-    count = pieces or -(-source.path.stat().st_size // MOST_BYTES)  # rounded up
+    count = -(-source.path.stat().st_size // MOST_BYTES)  # rounded up
     if count == 1:
         path = folder / source.name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +86,8 @@ def check_free(name: str, workloads: Path, drops: Path, *, force: bool) -> None:
             raise ConfigurationError(where=str(path), field="NAME", expected=expected, came=came)
 
 
-def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, force: bool) -> Written:
-    """Write `workloads/<name>/` and the folder `drops`, which gets the file itself or its lines in `pieces` files.
+def write(proposal: Proposal, workloads: Path, drops: Path, *, force: bool) -> Written:
+    """Write `workloads/<name>/` and the folder `drops`, which gets the file itself, or a large one in pieces.
 
     Raises ConfigurationError as `check_free` does, and WorkloadError if synthesis would not take the files."""
     folder = workloads / proposal.prediction.name
@@ -102,7 +102,7 @@ def write(proposal: Proposal, workloads: Path, drops: Path, *, pieces: int, forc
         (draft / "workload.yaml").write_text(proposal.workload_yaml)
         (draft / "contract.yaml").write_text(proposal.contract_yaml)
         histories = _histories(checked(draft, proposal), load_workload(draft))
-        written = [path.relative_to(made) for path in _write_drops(proposal, made, pieces)]
+        written = [path.relative_to(made) for path in _write_drops(proposal, made)]
         predicted = _write_rows(proposal, histories, made / TO_PREDICT)
         shutil.rmtree(drops / "training", ignore_errors=True)
         shutil.copytree(made, drops, copy_function=shutil.move, dirs_exist_ok=True)
@@ -136,7 +136,7 @@ def checked(folder: Path, proposal: Proposal) -> Contract:
     return contract
 
 
-def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path]:
+def _write_drops(proposal: Proposal, folder: Path) -> Iterator[Path]:
     """Write the first drops into `training/` of the folder; the path of each.
 
     A file of rows is dropped as it is, those of a workbook or a database as JSON lines. Images are put into Parquet
@@ -146,13 +146,12 @@ def _write_drops(proposal: Proposal, folder: Path, pieces: int) -> Iterator[Path
     if not proposal.reading.source.path.is_dir() and not prediction.image_side:
         with droppable(proposal.reading.source, proposal.contract) as files:
             for file in files:
-                yield from write_pieces(file, proposal.contract, training, pieces, is_alone=len(files) == 1)
+                yield from write_pieces(file, proposal.contract, training, is_alone=len(files) == 1)
         return
 
     rows = proposal.accepted.drop_columns([LINE, *[prediction.label] * bool(proposal.reading.choices.classes)])
     rows = rows if prediction.is_in_time else rows.drop_columns([prediction.event_time])
-    # Without `pieces`, as many as keep a drop near MOST_BYTES.
-    for name, part in cut_evenly(rows, pieces or 1 + rows.nbytes // MOST_BYTES):
+    for name, part in cut_evenly(rows, 1 + rows.nbytes // MOST_BYTES):
         path = training / f"{name}.parquet"
         pq.write_table(part, path, write_page_checksum=True)
         yield path

@@ -80,10 +80,10 @@ def test_readme_types_what_it_prints() -> None:
 
 
 def test_as_json_it_holds_the_same(file: Path) -> None:
-    said = json.loads(run("mine", "--from", "rows.csv", "--label", "outcome", "--json", "--pieces", "2").stdout)
+    said = json.loads(run("mine", "--from", "rows.csv", "--label", "outcome", "--json").stdout)
     assert said["guesses"]["label"] == {"value": "outcome", "reason": "you said so", "others": []}
     assert said["features"] == ["level", "site", {"name": "when", "calendar": "time", "parts": ["hour", "weekday"]}]
-    assert [Path(path).name for path in said["drops"]] == ["rows-001.csv", "rows-002.csv"]
+    assert [Path(path).name for path in said["drops"]] == ["rows.csv"]
     assert all(Path(path).is_file() for path in [*said["drops"], said["to_predict"]])
 
 

@@ -33,7 +33,7 @@ def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(
         "every_hours": 0.5,
     }
     assert found.prediction.key == ("Half hour",)
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=2, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, load_contract(here.folder))
     assert (workload.training.family, contract.label.is_input) == ("gru", True)
@@ -60,6 +60,6 @@ def test_rows_to_predict_are_of_those_with_a_past(as_csv: Writer, tmp_path: Path
         ]
     )
     found = proposed(path, label="load", horizon_hours=2.0)
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
     rows = [json.loads(line) for line in here.to_predict.read_text().splitlines()]
     assert [row["site"] for row in rows] == ["old"] * 5

@@ -48,7 +48,7 @@ def proposed(path: Path, **words: object):
 
 def test_a_folder_for_each_class_becomes_a_workload(folder: Path, tmp_path: Path) -> None:
     found = proposed(folder)
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
     workload = load_workload(here.folder)
     contract = check_fit(workload, check_contract(here.folder))
     assert (workload.training.family, workload.prediction.label, workload.prediction.key) == ("cnn", "label", ("id",))
@@ -111,7 +111,7 @@ def test_images_beside_each_other_wait_for_people(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"photos/<class>/a\.png"):
         proposed(tmp_path / "photos")
     found = proposed(tmp_path / "photos", label="crack", classes=("yes", "no"))
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
     assert [pq.read_schema(drop).names for drop in here.drops] == [["id", "image"]]
     assert "labels_before_model" in found.workload_yaml
 

@@ -28,7 +28,7 @@ def test_the_proposal_reads_its_own_file_and_requests_as_the_file_has_them(as_cs
     path = as_csv(rows)
     proposal = proposed(path, label="price")
     assert (proposal.accepted.num_rows, proposal.refused) == (300, ())
-    write(proposal, tmp_path / "w", tmp_path / "d", pieces=1, force=False)
+    write(proposal, tmp_path / "w", tmp_path / "d", force=False)
     contract = load_contract(tmp_path / "w" / "market")
     assert contract.label.unit == "€"
     scoring = contract.table("scoring")

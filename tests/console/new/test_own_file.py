@@ -56,7 +56,7 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     path = file(folder / "own.csv", range(1500))
     choices = Choices(name="market", label="Trend", has_no_key=True)
     proposal = propose(read_path(path), choices, today=TODAY)
-    here = write(proposal, folder / "workloads", folder / "drops", pieces=0, force=False)
+    here = write(proposal, folder / "workloads", folder / "drops", force=False)
     assert (proposal.accepted.num_rows, proposal.refused) == (1500, ())
     assert here.drops[0].read_bytes() == path.read_bytes()
     assert any("'_code' is called 'code'" in note for note in notes_of(proposal))
@@ -102,7 +102,7 @@ def test_a_class_that_is_called_none_is_one(
     path.write_text("\n".join([f"Seen;Size;Kind;{label}", *found, ""]))
     choices = Choices(name="market", label="" if label == "class" else label, has_no_key=True)
     proposal = propose(read_path(path), choices, today=TODAY)
-    here = write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False)
+    here = write(proposal, tmp_path / "workloads", tmp_path / "drops", force=False)
     known = check_fit(load_workload(here.folder), check_contract(here.folder))
     rows, _ = ingest(path, known, "training")
     assert {row[label] for row in rows} == classes

@@ -178,7 +178,7 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
     assert found.may_be_missing == ("gender", "refund")
     assert found.refused == (), "the far value of a column that gives the label away"
     assert not [note for note in notes_of(found) if "refund" in note]
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=1, force=False)
+    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
     table = load_contract(here.folder).rows
     for name in found.may_be_missing:
         assert (table.column(name).required, table.column(name).rules) == (False, ())

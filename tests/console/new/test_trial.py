@@ -225,7 +225,7 @@ def test_an_encoder_at_hand_is_proposed_where_it_gains(
     if not gains:
         return
     assert any(model in line and line.endswith("proposed") for line in found.trial.lines)
-    made = write(found, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False).folder
+    made = write(found, tmp_path / "workloads", tmp_path / "drops", force=False).folder
     workload = load_workload(made)
     assert check_pretrained_file(workload, made) == made / "parts" / part.path.name
     assert given.figure < usual.figure

@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     path.write_bytes(lines(range(ROWS)))
     choices = Choices(name="unnamed", label="label", has_no_key=True, has_no_event_time=True)
     proposal = propose(read_source(path), choices, today=date(2024, 7, 1))
-    return write(proposal, tmp_path / "workloads", tmp_path / "drops", pieces=0, force=False).folder
+    return write(proposal, tmp_path / "workloads", tmp_path / "drops", force=False).folder
 
 
 @pytest.fixture
