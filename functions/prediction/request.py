@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from millrace.decisions import strict_json
+from millrace.contract import strict_json
 from millrace.decisions.road import Refusal
 from millrace.errors import RefusedError
 from millrace.explanations.attribution import MOST_EXPLAINED

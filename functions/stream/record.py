@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from millrace.aws.queues import MESSAGE_BYTES
+from millrace.contract import strict_json
 from millrace.contract.reasons import Reason
-from millrace.decisions import strict_json
 from millrace.decisions.road import Rejected
 from millrace.settings.prediction import CALL_ID
 

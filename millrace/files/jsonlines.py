@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from millrace.contract import strict_json
 from millrace.contract.kinds import FLOATS, TIMES, Kind, arrow_type, has_json_type, to_base64, to_float
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import Column, Table, parsed_schema
@@ -89,7 +90,7 @@ def object_of(text: bytes) -> dict[str, Any]:
     """The object of one line of strict JSON, with each field once.
 
     Raises ValueError (also JSONDecodeError, UnicodeDecodeError) or RecursionError for any other line."""
-    row = json.loads(text.decode(), object_pairs_hook=_pairs, parse_constant=_no_constant)
+    row = strict_json.parse(text.decode())
     if not isinstance(row, dict):
         raise ValueError(truncate(row))
     return row
@@ -187,19 +188,6 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
     if column.kind in FLOATS:
         values = [None if cell is None else to_float(cell, column.kind) for cell in values]
     return pa.array(values, arrow_type(column.kind)), wrong
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these fields. Raises ValueError for a field that comes twice: `json` would keep the last one."""
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {max(names, key=names.count)!r} twice")
-    return row
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name}, which is not JSON: null means missing there")
 
 
 FORMAT = FileFormat(names=("JSON lines",), read=read)

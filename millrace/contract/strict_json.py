@@ -1,4 +1,4 @@
-"""Reads JSON of a caller strictly: each field once, and no constants that JSON does not have."""
+"""Reads JSON of a caller or of a file strictly: each field once, and no constants that JSON does not have."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is not JSON")
+    raise ValueError(f"{name}, which is not JSON: null means missing there")
