@@ -1,19 +1,15 @@
 """Gathers the facts for the guard's decision, from state, tables and request, and answers with them.
 
-Labels are counted by the metadata of Iceberg tables: two or three requests to AWS, and no library that reads tables.
+Labels are counted by the metadata of Iceberg tables: two or three requests to AWS, and no row is read.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
-from functools import partial
-from typing import Any
 
-from millrace.aws.objects import read_object
 from millrace.datasets.journal import Journal, JournalEntry
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.notes import LABELS_SNAPSHOT, REPLACED, WITHDRAWN_DROP
@@ -33,23 +29,19 @@ from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
 
 
-def gather(
-    call: StepInput[RetrainInput], room: WorkloadRoom[Environment], lake: Lake, glue: Any, s3: Any
-) -> RetrainingFacts:
-    """The facts for the request, at its `as_of`. `glue` and `s3` are boto3's clients."""
-    names, prediction, as_of = room.names, room.workload.prediction, call.state.as_of
+def gather(call: StepInput[RetrainInput], room: WorkloadRoom[Environment], lake: Lake) -> RetrainingFacts:
+    """The facts for the request, at its `as_of`."""
+    prediction, as_of = room.workload.prediction, call.state.as_of
     champion, last, new_rows = room.pointers.champion(), Retrainings(room.state).last(), 0
-    alarms = call.state.detail.names(f"{names.prefix}-")
+    alarms = call.state.detail.names(f"{room.names.prefix}-")
     since = None
     if champion and call.state.trigger != "command":
         since = drifted_since(room, champion.version, alarms)
-    database = names.platform.database
     if champion:
         # A run pins its snapshot under its own name as a tag. The last retraining started its `train` execution under a
         # name that begins with the hash of its own.
         runs = [champion.run, *([hash_of_run(last.execution_arn.rpartition(":")[2])] if last.execution_arn else [])]
-        rows = {"database": database, "table": names.table("rows")}
-        new_rows = count_new_rows(glue, s3, **rows, runs=runs, lies_ahead=bool(prediction.horizon_hours))
+        new_rows = count_new_rows(lake, runs=runs, lies_ahead=bool(prediction.horizon_hours))
     return RetrainingFacts(
         as_of=as_of,
         trigger=call.state.trigger,
@@ -58,7 +50,7 @@ def gather(
         has_champion=champion is not None,
         lease=room.leases.find("retrain"),
         last=last,
-        labels_total=count_labels(glue, s3, database=database, table=names.table("labels")),
+        labels_total=count_labels(lake),
         new_rows=new_rows,
         drifted_since=since,
         drifted_labels=count_labels_since(lake, prediction, since) if since else 0,
@@ -97,32 +89,32 @@ def decided(facts: RetrainingFacts, decision: RetrainingDecision, policy: Retrai
     )
 
 
-def count_labels(glue: Any, s3: Any, *, database: str, table: str) -> int:
-    """The number of rows in the table's current snapshot, without labels of keys that had one before, and without those
-    that came before their decision.
+def count_labels(lake: Lake) -> int:
+    """The number of rows in the current snapshot of the labels, without labels of keys that had one before, and without
+    those that came before their decision.
 
-    So neither a correction is a new label, nor one that nothing was compared with. 0 without a table or a snapshot.
-    `glue` and `s3` are boto3's clients. The number of rows is `total-records` of the snapshot's summary, by Iceberg's
-    table specification. Every writer of this project leaves it there."""
-    metadata = _metadata(glue, s3, database=database, table=table)
-    current = metadata.get("current-snapshot-id")
-    journal = Journal.of_document(metadata, partial(read_object, s3))
-    total = next((entry.rows_total for entry in journal.present if entry.snapshot_id == current), 0)
-    return total - _by_drop(journal, lambda entry: entry.labelled_before + entry.unanswered).total()
+    So neither a correction is a new label, nor one that nothing was compared with. 0 without a table or a snapshot."""
+    labels = lake.find("labels")
+    current = labels.current_snapshot() if labels is not None else None
+    if labels is None or current is None:
+        return 0
+    gone = _by_drop(Journal.of(labels), lambda entry: entry.labelled_before + entry.unanswered)
+    return JournalEntry.of(current).rows_total - gone.total()
 
 
-def count_new_rows(glue: Any, s3: Any, *, database: str, table: str, runs: Iterable[str], lies_ahead: bool) -> int:
+def count_new_rows(lake: Lake, *, runs: Iterable[str], lies_ahead: bool) -> int:
     """The number of rows that have brought a label since the newest snapshot that one of the train executions pinned.
 
     If the label `lies_ahead`, every row counts, since it is the truth of an earlier row. Else only rows that came with
     their label count. Of a drop that was replaced since, the rows count that it has more. Rows that were made of
     decisions and late labels do not count here: `count_labels` counts their labels. `runs` are the beginnings of the
     names of the train executions. 0 if none of them has pinned a snapshot."""
-    metadata = _metadata(glue, s3, database=database, table=table)
+    table, begin = lake.find("rows"), tuple(runs)
+    if table is None:
+        return 0
     # A reference of Iceberg is a tag or a branch by its name; a run's tag has the name of the run.
-    refs, begin = metadata.get("refs", {}), tuple(runs)
-    pinned = {ref["snapshot-id"] for name, ref in refs.items() if name.startswith(begin)}
-    journal = Journal.of_document(metadata, partial(read_object, s3))
+    pinned = {ref.snapshot_id for name, ref in table.metadata.refs.items() if name.startswith(begin)}
+    journal = Journal.of(table)
     newest = max((entry.place for entry in journal.present if entry.snapshot_id in pinned), default=None)
     if newest is None:
         return 0
@@ -144,13 +136,3 @@ def _by_drop(entries: Iterable[JournalEntry], rows: Callable[[JournalEntry], int
             there.pop(entry.notes[gone], None)
         there[entry.key] += rows(entry)
     return there
-
-
-def _metadata(glue: Any, s3: Any, *, database: str, table: str) -> dict[str, Any]:
-    """The content of the table's metadata file. Empty without a table."""
-    try:
-        found = glue.get_table(DatabaseName=database, Name=table)["Table"]
-    except glue.exceptions.EntityNotFoundException:
-        return {}
-    document: dict[str, Any] = json.loads(read_object(s3, found["Parameters"]["metadata_location"]))
-    return document

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import boto3
-
 from millrace.contract.load import load_contract
 from millrace.datasets.tables import Lake
 from millrace.features.known_past import repeats_labels
@@ -25,7 +23,6 @@ from millrace.workload.training_cost import longest_hours
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 RETRAININGS = Retrainings(ROOM.state)
-GLUE, S3 = boto3.client("glue"), boto3.client("s3")
 
 
 @ROOM.handles(StepInput[RetrainInput])
@@ -80,5 +77,5 @@ def answer_by_rule(facts: RetrainingFacts, call: StepInput[RetrainInput]) -> Non
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:
     """The facts as they are now, and the decision on them."""
-    facts = gather(call, ROOM, LAKE, GLUE, S3)
+    facts = gather(call, ROOM, LAKE)
     return facts, decide(facts, policy=ROOM.workload.retraining, budget=ROOM.workload.budget)

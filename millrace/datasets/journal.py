@@ -66,7 +66,7 @@ class JournalEntry:
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
-        """The entry of a JSON object: a line of the file, or a snapshot in the table's metadata file."""
+        """The entry of a JSON object, as a line of the file has it."""
         return cls(
             snapshot_id=document["snapshot-id"],
             place=document["sequence-number"],
@@ -248,13 +248,6 @@ class Journal:
     def of_metadata(cls, metadata: TableMetadata, read: Read) -> Self:
         """The journal of a table by its metadata."""
         return cls(read_expired(metadata.properties, read), map(JournalEntry.of, metadata.snapshots))
-
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any], read: Read) -> Self:
-        """The journal of a table by the JSON of its metadata file, for a function without pyiceberg."""
-        return cls(
-            read_expired(document.get("properties", {}), read), map(JournalEntry.parse, document.get("snapshots", []))
-        )
 
     def __iter__(self) -> Iterator[JournalEntry]:
         """The entries in the order of their commits."""

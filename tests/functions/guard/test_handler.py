@@ -5,11 +5,17 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, timedelta
+from uuid import uuid4
 
 import pytest
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.sorting import SortOrder
 
 from millrace.contract.load import load_contract
 from millrace.datasets import iceberg
+from millrace.datasets.journal import JOURNAL, JournalEntry, render
 from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
 from millrace.messages.monitor import FloorDay
@@ -46,18 +52,38 @@ def key(number):
 def rows(aws, *summaries):
     """The table of rows has these snapshots, from number 1; the first two were trained on."""
     child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
-    refs = {"r": {"snapshot-id": 1, "type": "tag"}, child: {"snapshot-id": 2, "type": "tag"}}
-    put_table(aws, "rows", summaries, refs=refs)
+    put_table(aws, "rows", summaries, refs={"r": 1, child: 2})
 
 
-def put_table(aws, name, summaries, **metadata):
-    uri = aws.names.lake_uri("iceberg", aws.names.table(name), "metadata", "00001.metadata.json")
-    snapshots = [
-        {"snapshot-id": place, "sequence-number": place, "timestamp-ms": 0, "summary": summary}
-        for place, summary in enumerate(summaries, start=1)
+def lake_of(aws):
+    iceberg.s3_client.cache_clear()
+    return Lake(aws.names, load_contract(workloads_folder() / "electricity"))
+
+
+def put_table(aws, name, summaries, *, refs=None, first=1, expired=()):
+    """The table has a snapshot for each summary, numbered from `first`; the `expired` ones are in its journal."""
+    folder = aws.names.lake_uri("iceberg", aws.names.table(name))
+    uri = f"{folder}metadata/{uuid4()}"
+    found = [
+        {"snapshot-id": place, "sequence-number": place + 1, "timestamp-ms": 0, "manifest-list": uri, "summary": one}
+        for place, one in enumerate(summaries, start=first)
     ]
-    aws.put(uri, json.dumps({"current-snapshot-id": len(snapshots), "snapshots": snapshots, **metadata}))
+    aws.put(f"{uri}-journal", render(JournalEntry.parse(one) for one in found if one["snapshot-id"] in expired))
+    bare = new_table_metadata(Schema(), PartitionSpec(), SortOrder(), folder, {JOURNAL: f"{uri}-journal"})
+    document = json.loads(bare.model_dump_json()) | {
+        "snapshots": [
+            one | {"summary": {"operation": "append", **one["summary"]}}
+            for one in found
+            if one["snapshot-id"] not in expired
+        ],
+        "current-snapshot-id": found[-1]["snapshot-id"],
+        "last-sequence-number": len(found) + first,
+        "refs": {run: {"snapshot-id": place, "type": "tag"} for run, place in (refs or {}).items()},
+    }
+    aws.put(uri, json.dumps(document))
+    iceberg.s3_client.cache_clear()
     table = {"Name": aws.names.table(name), "Parameters": {"table_type": "ICEBERG", "metadata_location": uri}}
+    table["StorageDescriptor"] = {"Location": folder}
     try:
         aws.glue.create_table(DatabaseName=aws.names.platform.database, TableInput=table)
     except aws.glue.exceptions.AlreadyExistsException:
@@ -159,9 +185,7 @@ def drifted(aws, ready, load):
     guard, table = load("guard"), {"DatabaseName": aws.names.platform.database, "Name": aws.names.table("labels")}
     declare(minimum_drifted_labels=None)
     aws.glue.delete_table(**table)
-    lake = Lake(aws.names, load_contract(workloads_folder() / "electricity"))
-    iceberg.s3_client.cache_clear()
-    label(lake, 0, 100)
+    label(lake_of(aws), 0, 100)
     ChangeStarts(version="1", since={"input-drift": SINCE}, as_of=SINCE).put(aws.state)
     return guard
 
