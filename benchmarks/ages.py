@@ -30,7 +30,7 @@ from millrace.contract.load import load_contract
 from millrace.datasets.commits import NewDrop, commit_together
 from millrace.datasets.compaction import FEWEST, compact
 from millrace.datasets.expiry import KEPT_DAYS
-from millrace.datasets.iceberg import begin
+from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JOURNAL, JournalEntry, render
 from millrace.datasets.new_rows import RowsInFile, Source
 from millrace.datasets.notes import ARRIVAL, DIGEST, ORIGIN, QUARANTINED, SEQUENCER, WRITTEN_BY
@@ -114,7 +114,7 @@ def age(lake: Lake, folder: Path) -> None:
     recent = KEPT_DAYS * A_DAY
     expired = OLD - recent
     table, like = lake.open("rows"), sample()
-    with begin(table) as transaction:
+    with DropsTransaction(table) as transaction:
         for first in range(0, expired, 20_000):
             file = NewDataFile(table, folder / "rows.parquet")
             rows = rows_of(first, min(20_000, expired - first), like)
@@ -130,7 +130,7 @@ def age(lake: Lake, folder: Path) -> None:
     location = f"{table.location()}/metadata/journal-of-the-nights.jsonl.gz"
     with table.io.new_output(location).create() as stream:
         stream.write(said)
-    with begin(lake.open("rows")) as transaction:
+    with DropsTransaction(lake.open("rows")) as transaction:
         transaction.set_properties({JOURNAL: location})
     fill(lake, expired, recent - FEWEST, folder)
     compact(lake, "rows")

@@ -104,9 +104,9 @@ class Attempt:
         return JournalEntry.of(current)
 
     def _begun(self) -> Transaction:
-        from millrace.datasets.iceberg import begin
+        from millrace.datasets.iceberg import DropsTransaction
 
-        self._transaction = self._transaction or begin(self._iceberg)
+        self._transaction = self._transaction or DropsTransaction(self._iceberg)
         return self._transaction
 
 

@@ -79,7 +79,7 @@ def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
     meanwhile, and no file takes the place of one that another expiry has written."""
     from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate
 
-    from millrace.datasets.iceberg import begin
+    from millrace.datasets.iceberg import DropsTransaction
 
     expiring = set(ids)
     gone = (JournalEntry.of(snapshot) for snapshot in iceberg.metadata.snapshots if snapshot.snapshot_id in expiring)
@@ -88,7 +88,7 @@ def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
     # The new file has the lines of the former one too. It is written before the commit that names it.
     with iceberg.io.new_output(location).create() as stream:
         stream.write((read_file(iceberg, before) if before else b"") + render(gone))
-    transaction = begin(iceberg)
+    transaction = DropsTransaction(iceberg)
     updates = SetPropertiesUpdate(updates={JOURNAL: location}), RemoveSnapshotsUpdate(snapshot_ids=ids)
     transaction._apply(updates, (unchanged(iceberg.metadata),))
     return try_commit(transaction)

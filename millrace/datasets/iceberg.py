@@ -52,9 +52,6 @@ KEPT_BYTES, LONGEST_KEPT_BYTES = 16 * 2**20, 2**20
 snapshots has a metadata file of about 1 MB."""
 PLAIN_UPDATES = (AddSnapshotUpdate, SetSnapshotRefUpdate, SetPropertiesUpdate)
 """The updates that concern no snapshot before the last one."""
-MERGING = {"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "16"}
-"""The properties of a table by which 16 manifests become one: each drop leaves a manifest with one file, and each look
-at the table's keys reads all manifests. https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
 KEPT_FILES = 2**20
 """The data files whose bounds a process keeps, 16 bytes each: 16 MiB."""
 LOWEST, HIGHEST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -258,14 +255,6 @@ def _later(metadata: TableMetadata, updates: tuple[TableUpdate, ...]) -> TableMe
     done = update_table_metadata(short, updates)
     new = done.snapshots[len(short.snapshots) :], done.snapshot_log[len(short.snapshot_log) :]
     return done.model_copy(update={"snapshots": [*snapshots, *new[0]], "snapshot_log": [*log, *new[1]]})
-
-
-def begin(table: IcebergTable) -> Transaction:
-    """A transaction on the table. With its commit, a table that was made earlier also begins to merge its manifests."""
-    transaction = DropsTransaction(table)
-    if any(table.properties.get(name) != value for name, value in MERGING.items()):
-        transaction.set_properties(MERGING)
-    return transaction
 
 
 def may_hold(iceberg: IcebergTable, column: str, low: Any, high: Any) -> bool:

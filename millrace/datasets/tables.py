@@ -30,9 +30,12 @@ PROPERTIES = {
     "write.update.mode": "copy-on-write",
     "write.merge.mode": "copy-on-write",
     "commit.retry.num-retries": "0",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "16",
 }
 """The properties of a new table. pyiceberg makes no retries within a commit: our retries first look whether the drop is
-there already, pyiceberg's would not."""
+there already, pyiceberg's would not. 16 manifests become one: each drop leaves a manifest with one file, and each look
+at the table's keys reads all manifests. https://iceberg.apache.org/docs/latest/configuration/#write-properties"""
 CALL_ATTEMPTS = 8
 """The attempts at one call of Glue, with pauses that double up to 20 s: half a minute together, at most 71 s. AWS
 throttles all calls of an account in a region together:

@@ -207,8 +207,6 @@ class InputReport(Message):
 
     rows: int
     """Decisions in the window."""
-    usual_rows: int
-    """Rows that a window of the baseline usually has."""
     ratio: float | None
     """The largest ratio of the findings. None if the window has too few rows to judge."""
     findings: tuple[DriftFinding, ...]

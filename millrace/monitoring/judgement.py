@@ -26,7 +26,7 @@ def judge(baseline: Baseline, table: pa.Table, *others: DriftFinding) -> InputRe
         found += [one for column in baseline.columns for one in _findings(baseline, column, table)]
     findings = tuple(sorted(found, key=lambda finding: -finding.ratio))
     ratio = findings[0].ratio if findings else None
-    return InputReport(rows=table.num_rows, usual_rows=usual, ratio=ratio, findings=findings)
+    return InputReport(rows=table.num_rows, ratio=ratio, findings=findings)
 
 
 def finding(column: str, statistic: str, value: float, bound: float) -> DriftFinding:

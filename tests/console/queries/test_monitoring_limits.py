@@ -104,7 +104,7 @@ def test_the_limits_of_a_version_are_recorded(evaluation: Evaluation) -> None:
 
 
 LAKE = NAMES.platform.bucket("lake")
-SEEN = InputReport(rows=1, usual_rows=1, ratio=None, findings=())
+SEEN = InputReport(rows=1, ratio=None, findings=())
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ RUN_AT = datetime(1997, 2, 1, 6, tzinfo=UTC)
 
 
 def report(input_ratio: float | None, error_ratio: float | None) -> MonitorReport:
-    told = InputReport(rows=336, usual_rows=336, ratio=input_ratio, findings=())
+    told = InputReport(rows=336, ratio=input_ratio, findings=())
     wrong = ErrorReport(
         answered=336, labelled=336, champions=336, error=0.2, ratio=error_ratio, windows=3, settled=True
     )

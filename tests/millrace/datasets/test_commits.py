@@ -22,10 +22,10 @@ from pyiceberg.table import Transaction
 from millrace.contract.schema import ARRIVED, SOURCE
 from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
-from millrace.datasets.iceberg import MERGING, begin
+from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
 from millrace.datasets.notes import is_later
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import PROPERTIES, Lake
 from millrace.datasets.withdrawal import withdraw
 
 SAMPLE = Path(__file__).parents[3] / "workloads" / "electricity" / "sample" / "elec2.parquet"
@@ -310,18 +310,14 @@ def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Pa
 
 
 def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> None:
-    """Also those of a table that was made before; every earlier snapshot can still be read."""
+    """Every earlier snapshot can still be read."""
     commit(lake, "rows", rows(0), source("first.parquet"))
-    iceberg = lake.open("rows")
-    with iceberg.transaction() as former:
-        former.remove_properties(*MERGING)
-    number = 2 * int(MERGING["commit.manifest.min-count-to-merge"])
+    number = 2 * int(PROPERTIES["commit.manifest.min-count-to-merge"])
     done = [commit(lake, "rows", rows(48 + at, 1), source(f"{at}.parquet")) for at in range(number)]
     iceberg = lake.open("rows")
     current = iceberg.current_snapshot()
     assert current is not None
     assert len(current.manifests(iceberg.io)) < number / 2
-    assert {name: iceberg.properties[name] for name in MERGING} == MERGING
     assert [one.rows_total for one in done] == list(range(49, 49 + number))
     for at in (0, number // 2, number - 1):
         assert iceberg.scan(snapshot_id=done[at].snapshot_id).to_arrow().num_rows == 49 + at
@@ -333,7 +329,7 @@ def test_the_metadata_of_a_transaction_is_that_of_pyiceberg(lake: Lake) -> None:
     for at in range(3):
         commit(lake, "rows", rows(at * 10, 10), source(f"{at}.parquet"))
     iceberg = lake.open("rows")
-    ours = begin(iceberg)
+    ours = DropsTransaction(iceberg)
     theirs = Transaction(iceberg)
 
     def same(changes: int) -> None:

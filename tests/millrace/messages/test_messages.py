@@ -58,7 +58,7 @@ WEEK = timedelta(days=7)
 def window(
     k: int, *, ratio: float | None = 0.5, error_ratio: float | None = None, settled: bool = True, **none: Any
 ) -> WindowReport:
-    told = InputReport(rows=336, usual_rows=336, ratio=ratio, findings=())
+    told = InputReport(rows=336, ratio=ratio, findings=())
     wrong = ErrorReport(answered=336, labelled=336, champions=336, error=0.2, ratio=error_ratio, settled=settled)
     return WindowReport.model_validate(
         {
