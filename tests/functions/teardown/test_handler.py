@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from types import SimpleNamespace
 
 import boto3
 from botocore.exceptions import ClientError
 
 from millrace.functions.teardown.steps import stop_running
-from millrace.infra.machines import teardown
 from millrace.state.pointers import Pointers
 from tests.builders import version
 
@@ -47,22 +45,17 @@ def versions(aws):
     return models, configs, alarms
 
 
-def until_nothing(handler, event, step):
+def until_nothing(handler, event):
     """How often the machine has to come."""
     for turn in range(20):
-        if handler(event("teardown") | {"step": step})["found"] == 0:
+        if handler(event("teardown"))["found"] == 0:
             return turn
-    raise AssertionError(f"{step} is never done")
-
-
-def test_the_handler_knows_the_machine_s_steps(load):
-    load("teardown")
-    assert list(sys.modules["millrace.functions.teardown.handler"].STEPS) == list(teardown.STEPS)
+    raise AssertionError("a teardown is never done")
 
 
 def test_models_of_this_workload_go_and_those_of_a_like_named_stay(aws, load, event):
     ours, theirs = model(aws, aws.names.prefix, 1), model(aws, STRANGER, 1)
-    assert until_nothing(load("teardown"), event, "versions") == 2, "configurations first, then models"
+    assert until_nothing(load("teardown"), event) == 2, "configurations first, then models"
     assert versions(aws) == ({theirs}, {f"{theirs}-live"}, {f"{theirs}-live-errors"})
     assert ours not in str(versions(aws))
 
@@ -72,13 +65,13 @@ def test_more_than_one_call_can_hold_are_taken_in_turns(aws, load, event, monkey
         model(aws, aws.names.prefix, number)
     handler = load("teardown")
     monkeypatch.setattr("millrace.functions.teardown.steps.AT_MOST", 2)
-    assert until_nothing(handler, event, "versions") == 6
+    assert until_nothing(handler, event) == 6
     assert versions(aws) == (set(), set(), set())
 
 
 def test_nobody_is_live_afterwards_and_the_audit_knows_who_was(aws, load, event):
     aws.pointers.move(Pointers(champion=version("2")))
-    assert until_nothing(load("teardown"), event, "versions") == 1
+    assert until_nothing(load("teardown"), event) == 1
     assert aws.pointers.read() == Pointers(revision=2)
     (record,) = aws.audit()
     found = ["pointers to version 2"]
@@ -94,16 +87,15 @@ def test_a_schedule_that_calls_a_function_is_off_too(aws, load, event):
     for one, function in ((name, "sweep"), (others, "two-sweep")):
         at = {"Arn": aws.names.function_arn(function), "RoleArn": f"{ROLE}/s"}
         scheduler.create_schedule(Name=one, Target=at, **hourly)
-    assert until_nothing(load("teardown"), event, "starters") == 1
+    assert until_nothing(load("teardown"), event) == 1
     assert [scheduler.get_schedule(Name=one)["State"] for one in (name, others)] == ["DISABLED", "ENABLED"]
     (record,) = aws.audit()
     assert record["details"]["found"] == [f"schedule {name}"]
 
 
-def test_where_nothing_was_ever_made_every_step_is_done_at_once(aws, load, event, monkeypatch):
+def test_where_nothing_was_ever_made_it_is_done_at_once(aws, load, event, monkeypatch):
     monkeypatch.setenv("MILLRACE_WORKLOAD", "income")
-    handler = load("teardown")
-    assert {step: until_nothing(handler, event, step) for step in teardown.STEPS} == dict.fromkeys(teardown.STEPS, 0)
+    assert until_nothing(load("teardown"), event) == 0
     assert aws.audit() == []
 
 
@@ -189,7 +181,7 @@ def test_rules_and_schedules_that_start_a_machine_are_off_others_stay_on(aws, lo
     for name, target in (("train", machine), ("v2-train", machine.replace("electricity", "electricity-v2"))):
         at = {"Arn": target, "RoleArn": f"{ROLE}/s", "Input": '{"cause": "x"}'}
         scheduler.create_schedule(Name=f"{aws.names.prefix}-{name}", Target=at, **whole)
-    assert until_nothing(load("teardown"), event, "starters") == 1
+    assert until_nothing(load("teardown"), event) == 1
     states = {rule: events.describe_rule(Name=rule, EventBusName=where)["State"] for where, rule in wanted}
     assert states == {"drop": "DISABLED", "first": "DISABLED", "cleanup": "ENABLED"}
     after = scheduler.get_schedule(Name=f"{aws.names.prefix}-train")

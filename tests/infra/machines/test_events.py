@@ -29,17 +29,15 @@ from millrace.messages.events import (
 from millrace.messages.monitor import PlannedState
 from millrace.messages.release import PackageToRelease, ReleaseStarted, StartedState
 from millrace.messages.retrain import RetrainingRequest
-from millrace.messages.teardown import TeardownStepDone
 from millrace.messages.train import PinnedState
 from tests.infra.machines.contexts import DEFINITIONS, MODULES, all_states
 
 FOLDER = Path(__file__).resolve().parents[3] / "functions"
 RESULTS = sorted(
-    {value for module in MODULES.values() for value in vars(module).values() if isinstance(value, Result)}
-    | {Result("teardown", TeardownStepDone)},
+    {value for module in MODULES.values() for value in vars(module).values() if isinstance(value, Result)},
     key=lambda result: (result.name, result.message.__name__),
 )
-"""Of every machine's module. A result has the function's name, but for the steps of a teardown."""
+"""Of every machine's module. A result has the function's name."""
 
 
 OF_FUNCTIONS = {
