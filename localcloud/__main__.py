@@ -12,13 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from localcloud.deploy import assembly_folder, deploy_and_say
+from localcloud.deploy import DeploymentError, assembly_folder, deploy_and_say
 from localcloud.iam.identity import Identity
 from localcloud.kernel import call_tracer, guardian
 from localcloud.kernel.checkpoints import Checkpoints
 from localcloud.kernel.cloud import RUN
 from localcloud.kernel.control import secret_file
 from localcloud.kernel.server import running, warm
+from localcloud.sagemaker.containers import images
 from localcloud.sagemaker.jobs.forked import begin_fork_servers
 
 
@@ -51,9 +52,12 @@ def main() -> None:
             print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
+            images(cloud).folder = arguments.images.resolve()
             if arguments.assembly:
                 deploy_and_say(cloud.endpoint_url, arguments.assembly, secret=cloud.secret)
             checkpoints.make_when_asked()
+    except DeploymentError as error:
+        sys.exit(f"localcloud: {error}")
     except Interrupted:
         # Everything has ended by now. The interpreter would take a second or more to free what moto has loaded.
         os._exit(0)
@@ -71,6 +75,7 @@ def _arguments() -> argparse.Namespace:
         "assembly", type=assembly_folder, nargs="?", help="the folder that `cdk synth` made (cdk.out), to deploy"
     )
     parser.add_argument("--workspace", type=Path, default=Path("build/local"))
+    parser.add_argument("--images", type=Path, default=Path(os.devnull), help="a folder with NAME/Dockerfile of images")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")
     parser.add_argument(

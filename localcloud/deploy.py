@@ -9,7 +9,7 @@ import os
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,12 @@ def deploy(
     run, by default that of the environment. `role_arn` is the role in whose name CloudFormation makes the resources; by
     default it may do everything.
 
-    Raises DeploymentError at the first stack that fails. As on AWS, the stacks before it stay."""
+    Raises DeploymentError before anything is made if a stack holds what the local cloud does not cover, and at the
+    first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
     clients = {name: session.client(name, endpoint_url=cloud_url) for name in ("cloudformation", "s3", "ssm")}
     artifacts = _artifacts(assembly)
+    _look_at(clients["cloudformation"], assembly, _in_order(artifacts, stacks))
     _bootstrap(clients)
     deployed = []
     published: set[str] = set()
@@ -71,6 +73,19 @@ def deploy(
 def _artifacts(assembly: Path) -> dict[str, Any]:
     artifacts: dict[str, Any] = json.loads((assembly / "manifest.json").read_text())["artifacts"]
     return artifacts
+
+
+def _look_at(cloudformation: Any, assembly: Path, stacks: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Raise DeploymentError that names all that the stacks hold and the local cloud does not cover."""
+    refusals = []
+    for name, artifact in stacks:
+        try:
+            text = (assembly / artifact["properties"]["templateFile"]).read_text()
+            cloudformation.validate_template(TemplateBody=text)
+        except ClientError as error:
+            refusals.append(f"{name}: {error.response['Error']['Message']}")
+    if refusals:
+        raise DeploymentError("\n".join(["nothing is deployed", *refusals]))
 
 
 def _in_order(artifacts: dict[str, Any], stacks: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:

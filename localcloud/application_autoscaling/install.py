@@ -199,7 +199,7 @@ def _keep_policies(cloud: Cloud) -> None:
             raise AWSValidationException(f"No scalable target registered for resource ID: {resource}")
         _check_policy(named["policy_type"], named["policy_body"] or {})
         former = [one for one in list(self.policies.values()) if (one.resource_id, one.policy_name) == (resource, name)]
-        with activities(cloud).lock:  # so that no evaluation sees the policy without its alarms
+        with cloud.part(Activities).lock:  # so that no evaluation sees the policy without its alarms
             policy = put(self, **named)
             policy.alarms = watch(cloud, policy, former[0].alarms if former else [])
         return policy
@@ -216,14 +216,10 @@ def _check_policy(kind: str | None, body: Mapping[str, Any]) -> None:
 def _answer_activities(cloud: Cloud) -> None:
     def describe(response: Any) -> str:
         wanted = response._get_param("ResourceId")
-        lines = [one for one in reversed(activities(cloud).lines) if wanted in (None, one["ResourceId"])]
+        lines = [one for one in reversed(cloud.part(Activities).lines) if wanted in (None, one["ResourceId"])]
         return json.dumps({"ScalingActivities": lines})
 
     replace(ApplicationAutoScalingResponse, describe_scaling_activities=describe)
-
-
-def activities(cloud: Cloud) -> Activities:
-    return cloud.part(Activities)
 
 
 def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
@@ -239,7 +235,7 @@ def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
 def evaluate(cloud: Cloud) -> None:
     """Scale each registered variant as its bounds and policies ask now."""
     backend = moto_backend("applicationautoscaling", cloud.region)
-    with activities(cloud).lock:
+    with cloud.part(Activities).lock:
         for resource, target in list(backend.targets.get(_DIMENSION, {}).items()):
             found = _variant(cloud, resource)
             if found is None:
@@ -280,13 +276,13 @@ def _direction(wanted: int, desired: int) -> str:
 def _cooled(cloud: Cloud, policy: Any, direction: str) -> bool:
     """Whether the cool-down since the last scaling in this direction is over."""
     given_s = policy.target_tracking_scaling_policy_configuration.get(f"Scale{direction}Cooldown")
-    last = activities(cloud).last.get((policy.resource_id, direction), -math.inf)
+    last = cloud.part(Activities).last.get((policy.resource_id, direction), -math.inf)
     return cloud.clock.timestamp() - last >= (_COOLDOWN_S if given_s is None else float(given_s))
 
 
 def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: Proposal) -> None:
     # Only the wanted number is set here: the instances boot on a thread of the endpoint's.
-    now, kept = cloud.clock.timestamp(), activities(cloud)
+    now, kept = cloud.clock.timestamp(), cloud.part(Activities)
     kept.last[resource, _direction(wanted.instances, variant.desired)] = now
     kept.lines.append(
         {

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.cloudformation.intrinsics import references
-from localcloud.cloudformation.stack_resources import KINDS, REVERTED, StackResources
+from localcloud.cloudformation.stack_resources import REVERTED, StackResources, exceptions, kind_of, models
 from localcloud.cloudformation.stacks import fill, register_stack, update_parameters
 from localcloud.kernel import patching
 
@@ -79,8 +79,7 @@ def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set
 
 def _replacement(was: Mapping[str, Any], now: Mapping[str, Any], names: list[str]) -> str:
     """`True`, `False` or `Conditional`: whether a change of these properties replaces the resource."""
-    kind = KINDS.get(now["Type"])
-    fixed = kind.fixed if kind else ()
+    fixed = kind_of(now["Type"]).fixed
     if was["Type"] != now["Type"]:
         return "True"
     replacing = [name for name in names if name in fixed or "*" in fixed]
@@ -92,8 +91,7 @@ def _replacement(was: Mapping[str, Any], now: Mapping[str, Any], names: list[str
 
 def _detail(name: str, definition: Mapping[str, Any], replacement: str) -> dict[str, Any]:
     """The change of one property, as DescribeChangeSet answers it."""
-    kind = KINDS.get(definition["Type"])
-    fixed = kind.fixed if kind else ()
+    fixed = kind_of(definition["Type"]).fixed
     recreated = {"True": "Always", "Conditional": "Conditionally"}.get(replacement, "Never")
     is_fixed = name in fixed or "*" in fixed
     return {
@@ -107,9 +105,7 @@ def _detail(name: str, definition: Mapping[str, Any], replacement: str) -> dict[
     }
 
 
-models: Any = import_module("moto.cloudformation.models")
 responses: Any = import_module("moto.cloudformation.responses")
-exceptions: Any = import_module("moto.cloudformation.exceptions")
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 
@@ -203,7 +199,7 @@ def create(backend: Any, given: Mapping[str, Any], template: str | None) -> Chan
 
 def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], template: str | None) -> ChangeSet:
     """A new change set of a stack that is registered. It replaces one with the same name."""
-    text = stack.template if given.get("UsePreviousTemplate") else template
+    text = stack.template if given.get("UsePreviousTemplate") == "true" else template
     if not text:
         raise exceptions.ValidationError(message="Either Template URL or Template Body must be specified.")
     wanted = models.Stack.parse_template(text)
@@ -327,53 +323,22 @@ def _resources(stack: Any, template: dict[str, Any], parameters: dict[str, str])
     return made
 
 
-def _given(response: Any) -> dict[str, Any]:
-    """The fields of a request that are used here, None where the request has none."""
-    names = (
-        "StackName",
-        "ChangeSetName",
-        "ChangeSetType",
-        "Parameters",
-        "Description",
-        "Tags",
-        "Capabilities",
-        "NotificationARNs",
-        "RoleARN",
-        "DeploymentMode",
-    )
-    given = {name: response._get_param(name) for name in names}
-    return {**given, "UsePreviousTemplate": response._get_bool_param("UsePreviousTemplate", False)}
-
-
 def _answer_create(self: Any) -> Any:
     url = self._get_param("TemplateURL")
     template = self._get_stack_from_s3_url(url) if url else self._get_param("TemplateBody")
-    made = create(self.cloudformation_backend, _given(self), template)
+    made = create(self.cloudformation_backend, self._get_params(), template)
     return responses.ActionResult({"Id": made.arn, "StackId": made.stack.stack_id})
 
 
-def _named(self: Any) -> tuple[str, str | None]:
-    return self._get_param("ChangeSetName"), self._get_param("StackName")
+def _answer(respond: Callable[..., dict[str, Any] | None]) -> Callable[[Any], Any]:
+    """A method of moto's response that answers what `respond` makes of the backend, the change set and the stack."""
+    return lambda self: responses.ActionResult(
+        respond(self.cloudformation_backend, self._get_param("ChangeSetName"), self._get_param("StackName")) or {}
+    )
 
 
-def _answer_describe(self: Any) -> Any:
-    return responses.ActionResult(find(self.cloudformation_backend, *_named(self)).described())
-
-
-def _answer_delete(self: Any) -> Any:
-    delete(self.cloudformation_backend, *_named(self))
-    return responses.EmptyResult()
-
-
-def _answer_execute(self: Any) -> Any:
-    execute(self.cloudformation_backend, find(self.cloudformation_backend, *_named(self)))
-    return responses.EmptyResult()
-
-
-def _answer_list(self: Any) -> Any:
-    kept = _kept(self.cloudformation_backend)
-    name = self._get_param("StackName")
-    return responses.ActionResult({"Summaries": [one.summary() for one in kept if name in _words(one.stack)]})
+def _listed(backend: Any, _: None, stack: str) -> dict[str, Any]:
+    return {"Summaries": [one.summary() for one in _kept(backend) if stack in _words(one.stack)]}
 
 
 def serve_change_sets() -> None:
@@ -381,10 +346,10 @@ def serve_change_sets() -> None:
     patching.replace(
         responses.CloudFormationResponse,
         create_change_set=_answer_create,
-        describe_change_set=_answer_describe,
-        delete_change_set=_answer_delete,
-        execute_change_set=_answer_execute,
-        list_change_sets=_answer_list,
+        describe_change_set=_answer(lambda *named: find(*named).described()),
+        delete_change_set=_answer(delete),
+        execute_change_set=_answer(lambda backend, *named: execute(backend, find(backend, *named))),
+        list_change_sets=_answer(_listed),
         # moto changes this answer on its way, by rules for its own change sets: they are left out.
         RESPONSE_KEY_PATH_TO_TRANSFORMER={
             key: shape for key, shape in shapes.items() if not key.startswith("DescribeChangeSetOutput")

@@ -11,9 +11,10 @@ points, and the module may go when it does not:
 
 from __future__ import annotations
 
+import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
@@ -71,21 +72,30 @@ def holds(condition: Any, resources: Any, conditions: Mapping[str, Any]) -> bool
     raise ValueError(f"condition function {name} is not known to the local cloud, it has {sorted(CONDITIONS)}")
 
 
+def functions_in(value: Any) -> Iterator[tuple[str, Any]]:
+    """The functions in a part of a template, each with its argument: `("Ref", "Queue")`.
+
+    As CloudFormation does: the one member of an object may be a function, several members are plain names."""
+    if isinstance(value, Mapping):
+        if len(value) == 1:
+            yield from ((name, one) for name, one in value.items() if name == "Ref" or name.startswith("Fn::"))
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from functions_in(one)
+
+
 def references(value: Any) -> set[str]:
     """The names of resources and parameters to which `value` refers, by `Ref`, `Fn::GetAtt` or `Fn::Sub`."""
-    if isinstance(value, list):
-        return set().union(*map(references, value)) if value else set()
-    if not isinstance(value, dict):
-        return set()
-    found = set().union(*(references(item) for item in value.values())) if value else set()
-    if isinstance(value.get("Ref"), str):
-        found.add(value["Ref"])
-    if "Fn::GetAtt" in value:
-        target = value["Fn::GetAtt"]
-        found.add(target.split(".")[0] if isinstance(target, str) else target[0])
-    if "Fn::Sub" in value:
-        template = value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0]
-        found |= {name.split(".")[0] for literal, name in _PLACEHOLDER.findall(template) if not literal}
+    found = set()
+    for name, argument in functions_in(value):
+        if name == "Ref" and isinstance(argument, str):
+            found.add(argument)
+        elif name == "Fn::GetAtt":
+            found.add(argument.split(".")[0] if isinstance(argument, str) else argument[0])
+        elif name == "Fn::Sub":
+            text = argument if isinstance(argument, str) else argument[0]
+            found |= {one.split(".")[0] for literal, one in _PLACEHOLDER.findall(text) if not literal}
     return found
 
 
@@ -189,6 +199,7 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "Fn::FindInMap": _find_in_map,
     "Fn::ImportValue": _import_value,
     "Fn::GetAZs": _zones,
+    "Fn::Base64": lambda argument, resources: base64.b64encode(str(evaluate(argument, resources)).encode()).decode(),
 }
 CONDITIONS = frozenset({"Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or"})
 """The functions that a condition may use."""

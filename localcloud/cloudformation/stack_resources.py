@@ -26,11 +26,12 @@ from localcloud.cloudformation.resources import (
     messaging,
     network,
     observation,
+    of_moto,
     permissions,
     rest_apis,
     storage,
 )
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, as_text
 from localcloud.kernel.cloud import moto_backend
 
 if TYPE_CHECKING:
@@ -45,7 +46,15 @@ KINDS: Mapping[str, Kind] = {
     for table in (functions, machines, messaging, network, observation, permissions, rest_apis, storage)
     for type_name, kind in table.KINDS.items()
 } | {"AWS::CDK::Metadata": Kind(put=lambda wanted: Made(ref=wanted.logical_id))}
-"""Every resource type that a template may hold."""
+"""The resource types that are made by their services' own APIs."""
+
+
+def kind_of(type_name: str) -> Kind:
+    """How a type is made: by its service's API, else as moto has it."""
+    kind = KINDS.get(type_name) or of_moto.find(type_name)
+    assert kind is not None, f"{type_name} was not refused with its template"
+    return kind
+
 
 REVERTED = frozenset(
     {
@@ -80,10 +89,11 @@ class Resource:
         return self.made.ref
 
     def get_cfn_attribute(self, name: str) -> str:
-        if name not in self.made.attributes:
+        try:
+            return self.made.attributes[name]
+        except KeyError:
             known = sorted(self.made.attributes)
-            raise ValueError(f"{self.type} has no attribute {name!r} in the local cloud, it has {known}")
-        return self.made.attributes[name]
+            raise ValueError(f"{self.type} has no attribute {name!r} in the local cloud, it has {known}") from None
 
     def is_created(self) -> bool:
         return True
@@ -95,6 +105,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     It takes the place of moto's ResourceMap, and may go when that knows our types and replaces resources."""
 
     cloud: ClassVar[Cloud]
+    input_parameters: dict[str, Any]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -129,6 +140,18 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def validate_outputs(self) -> None:
         """Does nothing, in the place of moto's method: outputs are checked when they are evaluated."""
 
+    def load_parameters(self) -> None:
+        # moto leaves a list's default as one text, and takes any value.
+        given, declared = self.input_parameters, self._template.get("Parameters") or {}
+        defaults = {key: as_text(one["Default"]) for key, one in declared.items() if "Default" in one}
+        self.input_parameters = {**defaults, **given}
+        for key, value in self.input_parameters.items():
+            allowed = declared.get(key, {}).get("AllowedValues")
+            if allowed and not set(str(value).split(",")) <= {as_text(one) for one in allowed}:
+                raise exceptions.ValidationError(message=f"Parameter '{key}' must be one of AllowedValues")
+        super().load_parameters()
+        self.input_parameters = given
+
     def parse_ssm_parameter(self, value: str, value_type: str) -> Any:
         try:
             return super().parse_ssm_parameter(value, value_type)
@@ -143,9 +166,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def update(
         self, template: dict[str, Any], parameters: dict[str, Any] | None = None, *, rolled_back: bool = False
     ) -> None:
-        self._template = template
-        if parameters:
-            self.input_parameters = parameters
+        self._template, self.input_parameters = template, parameters or {}
         # Values that may change are looked up anew. Those of AWS's own names (`AWS::Region`) stay.
         for key in [*self._live, *template.get("Parameters", {}), *template.get("Mappings", {})]:
             self._parsed_resources.pop(key, None)
@@ -191,9 +212,6 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
     def _apply(self, template: dict[str, Any], *, rolled_back: bool = False) -> None:
         """Settle every resource of the template, then delete the replaced ones and those that it no longer has."""
         self._template, self._resource_json_map = template, template["Resources"]
-        for key, definition in self._resource_json_map.items():
-            if definition["Type"] not in KINDS:
-                raise ResourceError(key, definition["Type"], "the local cloud has no handler for this type")
         # CloudFormation's order: first make and update everything, so that nothing refers any more to what goes. Then
         # clean up, the last made first.
         wanted = [key for key, definition in self._resource_json_map.items() if self.is_wanted(definition)]
@@ -240,7 +258,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
 
     def _make(self, key: str, definition: dict[str, Any], properties: dict[str, Any]) -> Resource:
         type_name = definition["Type"]
-        kind, before = KINDS[type_name], self._live.get(key)
+        kind, before = kind_of(type_name), self._live.get(key)
         policies = {name: str(definition[name]) for name in POLICIES if name in definition}
         # The evaluated properties are compared: a reference to a replaced resource has another value now, though the
         # text of the template is the same.
@@ -251,6 +269,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             self._replaced.append(before)
             before = None
         made = kind.put(self._wanted(key, properties, before.made if before else None))
+        if self._replaced and self._live.get(key) is self._replaced[-1] and self._replaced[-1].made.ref == made.ref:
+            raise ValueError(f"{made.ref} is there already: what replaces it needs another name")
         made = replace(made, properties=properties)
         resource = Resource(logical_resource_id=key, type=type_name, made=made, policies=policies)
         self._record_event(resource, "UPDATE_COMPLETE" if before else "CREATE_COMPLETE")
@@ -271,7 +291,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         return moto_backend("cloudformation", self._region_name, account=self._account_id).stacks.get(self.stack_id)
 
     def _drop(self, resource: Resource) -> None:
-        drop = KINDS[resource.type].drop
+        drop = kind_of(resource.type).drop
         if drop is None:
             return
         try:

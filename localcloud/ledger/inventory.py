@@ -8,22 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.cloudformation.intrinsics import functions_in
 from localcloud.ledger.parity import task_name
-
-GROUPS = (
-    "resource type",
-    "template feature",
-    "state",
-    "state field",
-    "context field",
-    "task",
-    "intrinsic function",
-    "event pattern operator",
-    "call",
-    "policy feature",
-    "condition key",
-    "condition operator",
-)
 
 
 class LedgerGapError(Exception):
@@ -35,81 +21,80 @@ class Feature:
     """A feature that a template uses."""
 
     group: str
-    """One of GROUPS."""
+    """One of `ledger.ROWS`."""
     name: str
     """The name within its group, such as `AWS::SQS::Queue`, `Retry` or `sqs:SendMessage`."""
 
 
 def features(template: Mapping[str, Any]) -> Iterator[Feature]:
     """The features of one template. One that is used often comes often."""
-    yield from _of_template(template)
+    yield from (feature for _, feature in placed(template))
     for resource in template["Resources"].values():
-        kind, properties = resource["Type"], resource.get("Properties", {})
-        yield Feature(group="resource type", name=kind)
-        if kind == "AWS::StepFunctions::StateMachine":
-            yield from _of_machine(definition_of(properties))
-        if kind == "AWS::Events::Rule":
-            yield from _of_pattern(properties.get("EventPattern", {}))
-        yield from _of_policies(kind, properties)
+        yield from _of_policies(resource["Type"], resource.get("Properties", {}))
 
 
-def _of_template(template: Mapping[str, Any]) -> Iterator[Feature]:
+def placed(template: Mapping[str, Any]) -> Iterator[tuple[str, Feature]]:
+    """The features without those of policies, each with the section, parameter, condition, output or resource."""
     for section in template:
-        yield Feature(group="template feature", name=section)
-    for parameter in template.get("Parameters", {}).values():
-        yield Feature(group="template feature", name=f"parameter {parameter['Type']}")
-    for resource in template["Resources"].values():
-        for attribute, value in resource.items():
-            if attribute in {"DeletionPolicy", "UpdateReplacePolicy"}:
-                yield Feature(group="template feature", name=f"{attribute} {value}")
-            elif attribute not in {"Type", "Properties"}:
-                yield Feature(group="template feature", name=attribute)
+        yield section, Feature(group="template feature", name=section)
+    for key, parameter in template.get("Parameters", {}).items():
+        yield key, Feature(group="template feature", name=f"parameter {parameter['Type']}")
     for part in ("Resources", "Conditions", "Outputs"):
-        for name in _functions_in(template.get(part, {})):
-            yield Feature(group="template feature", name=name)
+        for key, one in (template.get(part) or {}).items():
+            for name, _ in functions_in(one):
+                yield key, Feature(group="template feature", name=name)
+    for key, resource in template["Resources"].items():
+        yield from ((key, feature) for feature in _of_resource(resource))
 
 
-def _functions_in(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        # As CloudFormation does: the one member of an object may be a function, several members are plain names.
-        if len(value) == 1:
-            yield from (name for name in value if name == "Ref" or name.startswith("Fn::"))
-        for one in value.values():
-            yield from _functions_in(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _functions_in(one)
+def _of_resource(resource: Mapping[str, Any]) -> Iterator[Feature]:
+    kind, properties = resource["Type"], resource.get("Properties", {})
+    yield Feature(group="resource type", name=kind)
+    for attribute, value in resource.items():
+        if attribute in {"DeletionPolicy", "UpdateReplacePolicy"}:
+            yield Feature(group="template feature", name=f"{attribute} {value}")
+        elif attribute not in {"Type", "Properties"}:
+            yield Feature(group="template feature", name=attribute)
+    if kind == "AWS::StepFunctions::StateMachine":
+        yield from features_of_machine(definition_of(properties))
+    if kind == "AWS::Events::Rule":
+        yield from _of_pattern(properties.get("EventPattern", {}))
 
 
 def definition_of(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """A machine's definition, with a text in the place of each reference.
+    """A machine's definition, with `0` in the place of what is known only at deployment.
 
-    Raises LedgerGapError if it is no text of the template."""
-    if "DefinitionString" not in properties:
-        raise LedgerGapError("a state machine's definition lies in S3 or is an object: the ledger reads a text")
-    definition: dict[str, Any] = json.loads(_plain(properties["DefinitionString"]))
+    Raises LedgerGapError if the template does not hold it, or if it is not JSON."""
+    given = properties.get("DefinitionString", properties.get("Definition", "a parameter or an object of S3"))
+    # A function or a placeholder stands in quotes, or for a number: `0` is right in both places.
+    text = _plain(json.dumps(given) if isinstance(given, Mapping) and "States" in given else given)
+    try:
+        definition: dict[str, Any] = json.loads(text)
+        definition["States"]
+    except (ValueError, KeyError, TypeError):
+        raise LedgerGapError(f"expected a state machine's definition in the template, got {text[:80]}") from None
     return definition
 
 
 def _plain(value: Any) -> str:
-    """A text that a template joins together, with `reference` for each part that is known only at deployment."""
-    if isinstance(value, str):
-        return value
+    """A text that a template joins together, with `0` for each part that is known only at deployment."""
     if isinstance(value, dict) and "Fn::Join" in value:
         separator, parts = value["Fn::Join"]
         return str(separator).join(_plain(part) for part in parts)
-    if isinstance(value, dict) and value.get("Ref") == "AWS::Partition":
-        return "aws"
-    return "reference"
+    if isinstance(value, dict) and "Fn::Sub" in value:
+        return _plain(value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0])
+    return re.sub(r"\$\{[^}]+\}", "0", value) if isinstance(value, str) else "0"
 
 
-def _of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:
+def features_of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:
+    """The features of a state machine's definition, those of the machines within its states too."""
     if "TimeoutSeconds" in definition:
         yield Feature(group="state", name="TimeoutSeconds")
-    for part in (definition, *definition["States"].values()):
+    states = definition.get("States", {}).values()
+    for part in (definition, *states):
         if part.get("QueryLanguage") == "JSONata":
             yield Feature(group="state", name="JSONata")
-    for state in definition["States"].values():
+    for state in states:
         yield from _of_state(state)
     for field in definition:
         yield Feature(group="state field", name=field)
@@ -125,17 +110,17 @@ def _of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:
 def _of_state(state: Mapping[str, Any]) -> Iterator[Feature]:
     inner = state.get("ItemProcessor") or state.get("Iterator")
     mode = (inner or {}).get("ProcessorConfig", {}).get("Mode", "INLINE")
-    yield Feature(group="state", name="Map (DISTRIBUTED)" if mode == "DISTRIBUTED" else state["Type"])
+    yield Feature(group="state", name="Map (DISTRIBUTED)" if mode == "DISTRIBUTED" else str(state.get("Type")))
     for rule in (state, *state.get("Retry", []), *state.get("Catch", []), *_choices(state.get("Choices", []))):
         for field in rule:
             yield Feature(group="state field", name=field)
     for feature in ("Retry", "Catch", "TimeoutSeconds", "HeartbeatSeconds"):
         if feature in state:
             yield Feature(group="state", name=feature)
-    if state["Type"] == "Task":
-        yield Feature(group="task", name=task_name(state["Resource"]))
+    if state.get("Type") == "Task":
+        yield Feature(group="task", name=task_name(str(state.get("Resource"))))
     for part in [inner] if inner else state.get("Branches", []):
-        yield from _of_machine(part)
+        yield from features_of_machine(part)
 
 
 def _choices(rules: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -38,7 +38,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         "CDK::Metadata CloudWatch::Alarm Events::Rule Glue::Database Glue::Table IAM::ManagedPolicy "
         "IAM::Policy IAM::Role KMS::Alias Lambda::LayerVersion Lambda::Permission "
         "Lambda::Version Logs::LogGroup S3::BucketPolicy SNS::Topic SNS::TopicPolicy SQS::Queue SQS::QueuePolicy "
-        "SSM::Parameter SageMaker::ModelPackageGroup",
+        "SSM::Parameter SageMaker::Endpoint SageMaker::EndpointConfig SageMaker::Model SageMaker::ModelPackageGroup",
         prefix="AWS::",
     ),
     **executed(
@@ -113,6 +113,9 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
 }
 
+OF_MOTO: Row = (Status.SIMULATED, "As moto has it: kept, some of it after its stack too, and nothing of it runs.")
+"""The row of a resource type or of a call that moto has and no table here."""
+
 STATE_TYPES: Mapping[str, Row] = {
     **executed("Pass Task Choice Wait Succeed Fail Parallel Map Retry Catch"),
     **executed("TimeoutSeconds", "Real seconds for tasks that wait for no token."),
@@ -156,7 +159,18 @@ TEMPLATE_FEATURES: Mapping[str, Row] = {
         "AWSTemplateFormatVersion Description Metadata Resources DependsOn Conditions Condition Mappings Outputs "
         "Parameters"
     ),
-    **executed("String Number CommaDelimitedList List<Number> AWS::SSM::Parameter::Value<String>", prefix="parameter "),
+    **executed(
+        "String Number CommaDelimitedList List<Number> AWS::SSM::Parameter::Value<String> "
+        "AWS::SSM::Parameter::Value<List<String>> AWS::SSM::Parameter::Name",
+        prefix="parameter ",
+    ),
+    **simulated(
+        "AWS::EC2::AvailabilityZone::Name List<AWS::EC2::AvailabilityZone::Name> AWS::EC2::Image::Id "
+        "AWS::EC2::KeyPair::KeyName AWS::EC2::SecurityGroup::Id List<AWS::EC2::SecurityGroup::Id> "
+        "AWS::EC2::Subnet::Id List<AWS::EC2::Subnet::Id> AWS::EC2::VPC::Id AWS::Route53::HostedZone::Id",
+        "A text; AWS looks whether there is such a thing.",
+        prefix="parameter ",
+    ),
     **executed("Delete Retain RetainExceptOnCreate", prefix="DeletionPolicy "),
     **executed("Delete Retain", prefix="UpdateReplacePolicy "),
     **simulated("UpdatePolicy", "An update is made at once."),
@@ -362,6 +376,6 @@ def task_name(resource: str) -> str:
     """The name of a task by its Resource: `arn:aws:states:::sqs:sendMessage` is `sqs:sendMessage`.
 
     A function's own ARN, which is the old way to call it, is `lambda:invoke`."""
-    # `reference` stands for a partition or region that is known only at deployment (see `inventory.definition_of`).
+    # `0` stands for a partition or region that is known only at deployment (see `inventory.definition_of`).
     _, found, name = resource.partition(":states:")
-    return name.lstrip(":").replace("reference:", "") if found else "lambda:invoke"
+    return name.lstrip(":0") if found else "lambda:invoke"

@@ -1,10 +1,9 @@
 """Container images as folders: what a Dockerfile copies is what the process may import, its ENTRYPOINT is what runs.
 
-On AWS a job or an endpoint runs an image by digest. Here the tag of an image URI names an image asset of a deployed
-assembly, or else `.../millrace-<stage>-<image>` names `containers/<image>/Dockerfile`. What its COPY lines name is
-copied below the workspace, and the program starts there.
-RUN lines are not executed. For `pip install -r FILE` the packages that FILE names are linked from the host. The
-interpreter is the host's too.
+On AWS a job or an endpoint runs an image by digest. Here the tag of its URI names an image asset of a deployed
+assembly, or its repository a folder with a Dockerfile, or else `.../millrace-<stage>-<image>` names
+`containers/<image>/Dockerfile`. What COPY lines name is copied below the workspace, and the program starts there. Of
+RUN lines `chmod +x` is done, and what `pip install` names is linked from the host, whose interpreter it is too.
 """
 
 from __future__ import annotations
@@ -32,11 +31,9 @@ from localcloud.kernel import call_tracer, cloud_time, fork_server
 from localcloud.kernel.cloud import Cloud
 from localcloud.sagemaker import loopback
 
-# Links the packages that an image's requirements name, and those that they need, into the image's site-packages.
-#
-# The image's `pip install` is not run: the host has the packages, in the versions of constraints.txt. No other
-# package is
-# linked. So the import of a package that the image does not name fails here as it does on AWS.
+# Links the packages that an image's requirements name, and those that they need, into the image's site-packages. Its
+# `pip install` is not run: the host has the packages, in the versions of constraints.txt. No other package is linked.
+# So the import of a package that the image does not name fails here as it does on AWS.
 
 SITES = tuple(sorted({Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}))
 """The folders with the host's packages."""
@@ -106,7 +103,8 @@ _BASE = ("torch",)
 That image is the base of an image whose Dockerfile leaves the base open: `ARG BASE`, then `FROM ${BASE}`."""
 # The packages that stand for Spark in an image whose base is one of `emr-serverless/spark`.
 _SPARK = ("pysail", "pyspark-client")
-_INSTALL = re.compile(r"pip install .*?-r\s+(\S+)")
+_PACKAGE = re.compile(r"[A-Za-z][\w.-]*(\[[\w,]+\])?([=<>~!]=?.+)?(?<!\.txt)")
+"""A word behind `pip install` that names a package: no option, no file, no address."""
 
 # Mounts a folder with all that the host and the image have in their `/opt` over `/opt`, and the job's folder in it, as
 # it must not write into the host's. The words behind: a folder to mount on, the image's `/opt`, the folder for `ml`.
@@ -182,17 +180,24 @@ class Image:
         home = ml_root / "home"
         (home / "tmp").mkdir(parents=True, exist_ok=True)
         return {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(home),
             "TMPDIR": str(home / "tmp"),
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             **self.environment,
+            "PATH": os.pathsep.join(
+                [*self._path(), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+            ),
             # `.isolate` comes first: Python takes the first `sitecustomize` that it finds.
             "PYTHONPATH": os.pathsep.join([str(self.root / ".isolate"), str(self.root / "opt/program")]),
             "MILLRACE_ML_ROOT": str(ml_root),
             **(given or {}),
         }
+
+    def _path(self) -> list[str]:
+        """The folders of the image's own PATH that the image itself has: `/opt/program`, where `train` may lie."""
+        given = self.environment.get("PATH", "").split(":")
+        return [str(self.root / one.lstrip("/")) for one in given if (self.root / one.lstrip("/")).is_dir() and one]
 
 
 @dataclass(kw_only=True)
@@ -202,6 +207,8 @@ class Images:
     workspace: Path
     repository: Path = REPOSITORY
     """The build context. Its `containers/<image>/Dockerfile`, or those of a package in it, describe the images."""
+    folder: Path = Path(os.devnull)
+    """A folder with folders with a Dockerfile each, the build contexts of images of other apps."""
     deployments: Sequence[Mapping[str, Any]] = ()
     """What was deployed (`Cloud.deployments`): assemblies with image assets."""
     _built: dict[Path, Image] = field(default_factory=dict)
@@ -217,7 +224,7 @@ class Images:
         """The image that `uri` names, built if need be. Raises LookupError if there is no Dockerfile for it.
 
         `…/millrace-dev-training:latest` and `…/millrace-dev-training@sha256:…` name `training`."""
-        name, context, dockerfile = self._asset(uri) or self._own(uri)
+        name, context, dockerfile = self._asset(uri) or self._beside(uri) or self._own(uri)
         with self._lock:
             if dockerfile not in self._built:
                 self._built[dockerfile] = self._build(name, context, dockerfile)
@@ -233,8 +240,13 @@ class Images:
                     return tag, folder, folder / found["source"].get("dockerFile", "Dockerfile")
         return None
 
+    def _beside(self, uri: str) -> tuple[str, Path, Path] | None:
+        """The same of the folder of `folder` that is named as the last part of the URI's repository."""
+        context = self.folder / _repository(uri)
+        return (context.name, context, context / "Dockerfile") if (context / "Dockerfile").is_file() else None
+
     def _own(self, uri: str) -> tuple[str, Path, Path]:
-        repository = uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
+        repository = _repository(uri)
         # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
         # `evaluation`.
         name = max((one for one in self.dockerfiles if f"-{repository}".endswith(f"-{one}")), key=len, default=None)
@@ -254,6 +266,11 @@ class Images:
         for path in map(Path, filter(None, (m.__file__ for m in (call_tracer, cloud_time, loopback, fork_server)))):
             shutil.copyfile(path, root / ".isolate" / path.name)
         return build(dockerfile, context=context, root=root)
+
+
+def _repository(uri: str) -> str:
+    """`trainer` of `123456789012.dkr.ecr.eu-west-1.amazonaws.com/means/trainer:latest`."""
+    return uri.rsplit("/", 1)[-1].split("@")[0].split(":")[0]
 
 
 def images(cloud: Cloud) -> Images:
@@ -281,9 +298,9 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
         elif instruction == "ARG" and "=" not in rest:
             unset.add(rest)
         elif instruction == "RUN":
-            for path in _INSTALL.findall(rest):
-                required += read_requirements(root / path.lstrip("/"))
-        elif instruction == "COPY":
+            for line in re.split(r"&&|;", rest):
+                required += _run(line.split(), workdir, root)
+        elif instruction in {"COPY", "ADD"}:
             _copy(rest, context=context, root=root, workdir=workdir)
         elif instruction == "WORKDIR":
             workdir = os.path.normpath(os.path.join(workdir, rest))
@@ -300,6 +317,24 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
     link(required, root / PACKAGES)
     name = dockerfile.parent.name
     return Image(name=name, root=root, entrypoint=entrypoint, command=command, environment=environment, workdir=workdir)
+
+
+def _run(words: list[str], workdir: str, root: Path) -> Iterator[str]:
+    """Do what can be done of a command of a RUN line: the packages that it installs, programs made executable."""
+
+    def below(path: str) -> Path:
+        return root / os.path.join(workdir, path).lstrip("/")
+
+    if "install" in words and {"pip", "pip3"} & set(words[:3]):
+        behind = [word.strip("'\"") for word in words[words.index("install") + 1 :]]
+        for option, word in zip(["", *behind], behind, strict=False):
+            if option in {"-r", "--requirement"}:
+                yield from read_requirements(below(word))
+            elif _PACKAGE.fullmatch(word):
+                yield word
+    elif words[:2] == ["chmod", "+x"]:
+        for path in map(below, words[2:]):
+            path.chmod(path.stat().st_mode | 0o111)
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import hashlib
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,10 @@ class Served:
     role_arn: str
 
 
-@dataclass(kw_only=True)
-class Artefacts:
-    """The model archives that are unpacked on this machine."""
+class Locks(dict[str, threading.Lock]):
+    """A lock for each model archive, by the name of the folder in which it is unpacked.
 
-    locks: dict[str, threading.Lock] = field(default_factory=dict)
-    """A lock for each archive, by the name of its folder. That name depends on the archive's address and ETag."""
+    That name depends on the archive's address and ETag."""
 
 
 def serve_models(cloud: Cloud) -> None:
@@ -144,7 +142,7 @@ def artefact(cloud: Cloud, one: Served) -> Path:
         # lock.
         etag = s3.head_object(Bucket=bucket, Key=key)["ETag"]
         target = folder / hashlib.sha256(f"{one.data_url}{etag}".encode()).hexdigest()[:24]
-        locks = cloud.part(Artefacts).locks
+        locks = cloud.part(Locks)
         with locks.setdefault(target.name, threading.Lock()):
             if not target.exists():
                 _fetch(s3, bucket, key, target)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.kernel.cloud import Cloud
@@ -32,12 +31,10 @@ def _identity_of(caller: str) -> Fields:
     return {"IamIdentity": {"Arn": caller, "PrincipalId": caller.rpartition("/")[2]}}
 
 
-@dataclass(kw_only=True)
-class Versions:
-    """The highest version that each group ever had: the version of a deleted package is not given again."""
+class Versions(Counter[str]):
+    """The highest version that each group ever had, by the group's name.
 
-    highest: Counter[str] = field(default_factory=Counter)
-    """By the group's name."""
+    So the version of a deleted package is not given again."""
 
 
 def serve_registry(cloud: Cloud) -> None:
@@ -185,8 +182,8 @@ def _identity(cloud: Cloud, request: Fields, account: str) -> tuple[Fields, str]
     group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
     versions = cloud.part(Versions)
     with records(cloud).lock:
-        versions.highest[group] += 1
-        version = versions.highest[group]
+        versions[group] += 1
+        version = versions[group]
     identity = {"ModelPackageGroupName": group, "ModelPackageVersion": version}
     return identity, arn(cloud, "model-package", f"{group}/{version}", account)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -44,16 +43,13 @@ _REDRIVE_EVENTS = _MOST_EVENTS - 1
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_RedriveExecution.html"""
 
 
-@dataclass(kw_only=True)
-class Executions:
-    """All executions of the cloud."""
-
-    by_arn: dict[str, LocalExecution] = field(default_factory=dict)
+class Executions(dict[str, "LocalExecution"]):
+    """All executions of the cloud, by their ARNs."""
 
 
-def executions(cloud: Cloud) -> dict[str, LocalExecution]:
-    """The executions of the cloud by their ARNs."""
-    return cloud.part(Executions).by_arn
+def executions(cloud: Cloud) -> Executions:
+    """The executions of the cloud. A change of this dictionary is kept."""
+    return cloud.part(Executions)
 
 
 def find(cloud: Cloud, arn: str) -> LocalExecution:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -38,7 +37,8 @@ from moto.stepfunctions.responses import StepFunctionResponse
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace, replace_entries
 from localcloud.kernel.quotas import quota
-from localcloud.ledger.parity import TASKS, task_name
+from localcloud.ledger.inventory import features_of_machine
+from localcloud.ledger.ledger import uncovered
 from localcloud.stepfunctions.error_names import TOO_LARGE, match_as_documented
 from localcloud.stepfunctions.executions import LocalExecution, executions, find
 from localcloud.stepfunctions.journal import keep_journal
@@ -150,29 +150,12 @@ def _parse_once() -> None:
 
     @functools.lru_cache(maxsize=256)
     def parse(definition: str) -> Any:
-        _refuse_uncovered(json.loads(definition))
+        # What moto would accept, and then ignore or fail at without a reason.
+        if lacking := uncovered(("state machine", one) for one in features_of_machine(json.loads(definition))):
+            raise NotImplementedError(f"the local cloud does not cover: {'; '.join(lacking)}")
         return read(definition)
 
     replace(AmazonStateLanguageParser, parse=staticmethod(parse))
-
-
-def _refuse_uncovered(program: Mapping[str, Any]) -> None:
-    """Raise NotImplementedError for what moto would accept, and then ignore or fail at without a reason."""
-    states = program.get("States", {}).values()
-    if any(part.get("QueryLanguage") == "JSONata" for part in (program, *states)):
-        raise NotImplementedError("the local cloud does not cover JSONata: use JSONPath")
-    for state in states:
-        if any("Assign" in part for part in (state, *state.get("Choices", []), *state.get("Catch", []))):
-            raise NotImplementedError("the local cloud does not cover variables (Assign): moto reads them by JSONata")
-        inner = state.get("ItemProcessor") or state.get("Iterator")
-        if (inner or {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
-            raise NotImplementedError("the local cloud does not cover Map states in DISTRIBUTED mode: use INLINE")
-        if state.get("Type") == "Task":
-            name = task_name(str(state.get("Resource", "")))
-            if not name.startswith("aws-sdk:") and name not in TASKS:
-                raise NotImplementedError(f"the local cloud does not cover the task {name}")
-        for part in [inner] if inner else state.get("Branches", []):
-            _refuse_uncovered(part)
 
 
 def _start(cloud: Cloud) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timezone
 from types import SimpleNamespace
 from typing import Any
@@ -43,32 +42,28 @@ _LONG_S = 60.0
 _FOR_EVER = float("inf")
 
 
-@dataclass(kw_only=True)
-class Waits:
-    """The waits of all executions that are under way."""
+class Waits(dict[int, tuple[str, float]]):
+    """The waits under way: the execution's ARN, and the end of the wait on the cloud's clock (seconds).
 
-    until: dict[int, tuple[str, float]] = field(default_factory=dict)
-    """By the id of the waiting thread: the execution's ARN, and the end of the wait on the cloud's clock (seconds).
-
-    By thread, since each branch of an execution waits on its own."""
+    By the id of the waiting thread, since each branch of an execution waits on its own."""
 
 
 def is_waiting(cloud: Cloud, execution_arn: str) -> bool:
     """Whether a branch of the execution is in a Wait with more than a minute left, or waits for a token."""
     kept = cloud.part(Waits)
     soon = cloud.clock.timestamp() + _LONG_S
-    return any(arn == execution_arn and until > soon for arn, until in list(kept.until.values()))
+    return any(arn == execution_arn and until > soon for arn, until in list(kept.values()))
 
 
 @contextmanager
 def _noted(cloud: Cloud, env: Any, until: float) -> Iterator[None]:
     """Note within the block that this thread waits until that time."""
     kept = cloud.part(Waits)
-    kept.until[threading.get_ident()] = env.states.context_object.context_object_data["Execution"]["Id"], until
+    kept[threading.get_ident()] = env.states.context_object.context_object_data["Execution"]["Id"], until
     try:
         yield
     finally:
-        kept.until.pop(threading.get_ident(), None)
+        kept.pop(threading.get_ident(), None)
 
 
 def pause(cloud: Cloud, env: Any, seconds: float) -> None:

@@ -80,12 +80,12 @@ def test_what_is_switched_off_by_hand_is_on_again(account: Account) -> None:
 def test_a_deployment_that_fails_is_told_with_its_reason(account: Account) -> None:
     copy = Copy(folder=account.folder / "wrong")
     shutil.copytree(account.whole, copy.folder)
-    copy.edit(MONITORING, '"AWS::Budgets::Budget"', '"AWS::ECS::Cluster"')
+    copy.edit(MONITORING, '"AWS::Budgets::Budget"', '"AWS::CloudWatch::Alarm"')
     done = account.try_cdk(
         "deploy", MONITORING, "--exclusively", "--require-approval", "never", "--app", str(copy.folder)
     )
     assert done.returncode == 1
-    assert "the local cloud has no handler for this type" in done.stdout + done.stderr
+    assert "the API has no member 'Budget'" in done.stdout + done.stderr
     assert account.stacks()[MONITORING] == "UPDATE_ROLLBACK_COMPLETE"
     assert account.answer()["error"] == "number of rows"
 

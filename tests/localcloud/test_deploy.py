@@ -64,11 +64,19 @@ def test_a_second_deployment_changes_only_what_changed(cloud, assembly, fresh):
 
 def test_a_failure_names_stack_resource_and_reason(cloud, assembly, fresh):
     name = fresh("stack")
-    folder = assembly({name: {"Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}}}})
-    with pytest.raises(DeploymentError, match=rf"stack {name} is ROLLBACK_COMPLETE: Cluster \(AWS::ECS::Cluster\)"):
+    folder = assembly({name: {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Volume": 11}}}})
+    with pytest.raises(DeploymentError, match=rf"stack {name} is ROLLBACK_COMPLETE: Alarm \(AWS::CloudWatch::Alarm\)"):
         deploy(cloud.endpoint_url, folder)
     # What was rolled back is in nobody's way.
     assert deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}))[0].status == "CREATE_COMPLETE"
+
+
+def test_nothing_is_made_of_an_app_with_a_stack_that_is_not_covered(cloud, assembly, fresh):
+    first, second = fresh("first"), fresh("second")
+    folder = assembly({first: {"P": parameter(f"/{first}")}, second: {"C": {"Type": "AWS::EKS::Cluster"}}})
+    with pytest.raises(DeploymentError, match=rf"{second}: .+ resource type AWS::EKS::Cluster \(C\)"):
+        deploy(cloud.endpoint_url, folder)
+    assert first not in str(cloud.client("cloudformation").describe_stacks())
 
 
 def test_an_unknown_stack_is_named(cloud, assembly, fresh):

@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 import infra  # noqa: F401 - says by JSII_NODE which node the CDK runs in
 import localcloud
@@ -23,6 +24,7 @@ from tests.localcloud.tiny_images import role
 from tests.localcloud.waiting import until
 
 APP = Path(__file__).parent / "foreign" / "app.py"
+TEMPLATES = APP.with_name("template")
 README = Path(localcloud.__file__).with_name("README.md")
 
 
@@ -36,7 +38,8 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(assembly: Path) -> Iterator[Callable[[str], Any]]:
     """Clients of a cloud of its own into which the app is deployed, by the two commands of the README."""
-    command = [sys.executable, "-m", "localcloud", "--workspace", assembly.with_name("cloud"), assembly]
+    command = [sys.executable, "-m", "localcloud", "--workspace", assembly.with_name("cloud"), "--images", TEMPLATES]
+    command.append(assembly)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["endpoint_url"]
@@ -53,6 +56,36 @@ def test_a_message_trains_in_the_apps_own_image(client: Callable[[str], Any]) ->
     archive = client("s3").get_object(Bucket="shop-models", Key=found()[0]["Key"])["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(archive)) as model:
         assert model.extractfile("mean.txt").read() == b"3.0"  # type: ignore[union-attr]
+
+
+def put_stack(cloudformation: Any, name: str, **parameters: str) -> dict[str, str]:
+    """The outputs of a new stack of the template with this name, or of its new version."""
+    given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+    body = (TEMPLATES / f"{name}.yaml").read_text()
+    cloudformation.create_stack(StackName=name, TemplateBody=body, Parameters=given, Capabilities=["CAPABILITY_IAM"])
+    (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE", events
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+
+def test_a_template_trains_and_serves_in_the_image_of_a_folder(client: Callable[[str], Any]) -> None:
+    """Its container has no entry point: `train` and `serve` lie on its PATH. Parts of it moto alone knows."""
+    cloudformation, states = client("cloudformation"), client("stepfunctions")
+    with pytest.raises(ClientError, match="must be one of AllowedValues"):
+        put_stack(cloudformation, "means", Size="huge")
+    made = put_stack(cloudformation, "means")
+    (gateway,) = client("ec2").describe_internet_gateways()["InternetGateways"]
+    assert gateway["InternetGatewayId"] == made["Gateway"]
+    run = states.start_execution(stateMachineArn=made["MachineArn"])["executionArn"]
+    until(lambda: states.describe_execution(executionArn=run)["status"] != "RUNNING")
+    ended = states.describe_execution(executionArn=run)
+    assert ended["status"] == "SUCCEEDED", ended
+    data = json.loads(ended["output"])["ModelArtifacts"]["S3ModelArtifacts"]
+    name = put_stack(cloudformation, "serving", ModelData=data)["Name"]
+    assert client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"1")["Body"].read() == b"3.0"
+    cloudformation.delete_stack(StackName="serving")
+    assert not client("sagemaker").list_endpoints()["Endpoints"]
 
 
 def test_the_sagemaker_sdk_trains_processes_registers_and_serves(

@@ -11,7 +11,7 @@ from tests.localcloud.resources import allow, make_role
 DOCKERFILE = """\
 FROM public.ecr.aws/example/base:1
 # a comment
-RUN pip install nothing
+RUN echo nothing
 COPY program/ /opt/program/
 WORKDIR /opt/program
 ENV GREETING="hello there"

@@ -169,3 +169,31 @@ def arn(service: str, wanted: Wanted, rest: str) -> str:
 def by_ref(service: str, operation: str, key: str) -> Callable[[Wanted, Made], Any]:
     """A `drop` that needs only the physical id: it makes one call, with the id as the parameter `key`."""
     return lambda wanted, made: wanted.call(service, operation, **{key: made.ref})
+
+
+def named(
+    service: str,
+    what: str,
+    key: str,
+    *,
+    fixed: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
+    ref: str = "",
+    wait: Callable[[Wanted, str], Any] = lambda *_: None,
+) -> Kind:
+    """A type with calls that create, update and delete it by its name, the property `key`.
+
+    `beside` are properties that its deletion needs too, `ref` the attribute that `Ref` gives, by default the name.
+    `wait` returns when the resource is ready."""
+
+    def put(wanted: Wanted) -> Made:
+        name = wanted.before.attributes[key] if wanted.before else wanted.name(key)
+        made = wanted.settle(service, what, **{key: name}, **wanted.rest(key, *(("Tags",) if wanted.before else ())))
+        wait(wanted, name)
+        attributes = {"Arn": made[f"{what}Arn"], key: name}
+        return Made(ref=attributes[ref or key], attributes=attributes)
+
+    def drop(wanted: Wanted, made: Made) -> None:
+        wanted.call(service, f"Delete{what}", **{key: made.attributes[key]}, **wanted.get(*beside))
+
+    return Kind(put=put, drop=drop, fixed=(key, *beside, *fixed))

@@ -1,21 +1,21 @@
-"""State machines, groups of the model registry, applications of Spark. Machines make endpoints by API calls."""
+"""State machines, models, endpoints and groups of the model registry, applications of Spark."""
 
 from __future__ import annotations
 
 import json
+import time
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref, named
 
 
 def _put_machine(wanted: Wanted) -> Made:
     name = wanted.name("StateMachineName", longest=80)
-    if elsewhere := sorted(wanted.get("Definition", "DefinitionS3Location", "DefinitionSubstitutions")):
-        raise ValueError(
-            f"AWS::StepFunctions::StateMachine: the local cloud covers a DefinitionString, got {elsewhere}"
-        )
     own = arn("states", wanted, f"stateMachine:{name}")
     settings = wanted.get("RoleArn", "LoggingConfiguration", "TracingConfiguration", "EncryptionConfiguration")
-    settings["definition"] = wanted.properties["DefinitionString"]
+    definition = as_text(wanted.properties.get("DefinitionString") or wanted.properties["Definition"])
+    for key, value in wanted.properties.get("DefinitionSubstitutions", {}).items():
+        definition = definition.replace(f"${{{key}}}", as_text(value))
+    settings["definition"] = definition
     if wanted.before is None:
         kind = wanted.properties.get("StateMachineType", "STANDARD")
         wanted.call("stepfunctions", "CreateStateMachine", name=name, type=kind, **settings, **wanted.get("Tags"))
@@ -45,6 +45,13 @@ def _drop_package_group(wanted: Wanted, made: Made) -> None:
     wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
 
 
+def _wait_in_service(wanted: Wanted, name: str) -> None:
+    while (found := wanted.call("sagemaker", "DescribeEndpoint", EndpointName=name))["EndpointStatus"] != "InService":
+        if found["EndpointStatus"] == "Failed":
+            raise ValueError(found["FailureReason"])
+        time.sleep(0.1)
+
+
 def _put_spark(wanted: Wanted) -> Made:
     if wanted.before is None:
         made = wanted.call("emr-serverless", "CreateApplication", **wanted.properties)
@@ -63,6 +70,11 @@ KINDS = {
         drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),
         fixed=("StateMachineName", "StateMachineType"),
     ),
+    "AWS::SageMaker::Endpoint": named("sagemaker", "Endpoint", "EndpointName", ref="Arn", wait=_wait_in_service),
+    "AWS::SageMaker::EndpointConfig": named(
+        "sagemaker", "EndpointConfig", "EndpointConfigName", fixed=("*",), ref="Arn"
+    ),
+    "AWS::SageMaker::Model": named("sagemaker", "Model", "ModelName", fixed=("*",), ref="Arn"),
     "AWS::SageMaker::ModelPackageGroup": Kind(
         put=_put_package_group, drop=_drop_package_group, fixed=("ModelPackageGroupName",)
     ),

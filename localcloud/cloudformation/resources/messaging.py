@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref, named
 
 
 def _attributes(wanted: Wanted, *without: str) -> dict[str, str]:
@@ -106,29 +106,6 @@ def _drop_rule(wanted: Wanted, made: Made) -> None:
     wanted.call("events", "DeleteRule", Name=name, **place)
 
 
-def _put_schedule(wanted: Wanted) -> Made:
-    name = wanted.name("Name")
-    group = wanted.properties.get("GroupName", "default")
-    wanted.settle("scheduler", "Schedule", Name=name, **wanted.rest("Name"))
-    return Made(ref=name, attributes={"Arn": arn("scheduler", wanted, f"schedule/{group}/{name}")})
-
-
-def _drop_schedule(wanted: Wanted, made: Made) -> None:
-    group = made.properties.get("GroupName", "default")
-    wanted.call("scheduler", "DeleteSchedule", Name=made.ref, GroupName=group)
-
-
-def _named(what: str) -> Kind:
-    """A connection or an API destination."""
-
-    def put(wanted: Wanted) -> Made:
-        name = wanted.name("Name")
-        made = wanted.settle("events", what, Name=name, **wanted.rest("Name"))
-        return Made(ref=name, attributes={"Arn": made[f"{what}Arn"]})
-
-    return Kind(put=put, drop=by_ref("events", f"Delete{what}", "Name"), fixed=("Name",))
-
-
 def _put_stream(wanted: Wanted) -> Made:
     """A stream on demand under a customer key. Other properties than these are refused: nothing here would do them."""
     name, own = wanted.name("Name", longest=128), ("Name", "StreamModeDetails", "StreamEncryption", "Tags")
@@ -144,8 +121,8 @@ def _put_stream(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::Events::ApiDestination": _named("ApiDestination"),
-    "AWS::Events::Connection": _named("Connection"),
+    "AWS::Events::ApiDestination": named("events", "ApiDestination", "Name"),
+    "AWS::Events::Connection": named("events", "Connection", "Name"),
     "AWS::Kinesis::Stream": Kind(
         put=_put_stream, drop=by_ref("kinesis", "DeleteStream", "StreamName"), fixed=("Name",)
     ),
@@ -172,5 +149,5 @@ KINDS = {
         fixed=("Name",),
     ),
     "AWS::Events::Rule": Kind(put=_put_rule, drop=_drop_rule, fixed=("Name", "EventBusName")),
-    "AWS::Scheduler::Schedule": Kind(put=_put_schedule, drop=_drop_schedule, fixed=("Name", "GroupName")),
+    "AWS::Scheduler::Schedule": named("scheduler", "Schedule", "Name", beside=("GroupName",)),
 }

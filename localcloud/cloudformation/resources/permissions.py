@@ -84,19 +84,19 @@ def _roles(wanted: Wanted) -> list[str]:
     return list(wanted.properties.get("Roles", []))
 
 
-def _gone_roles(wanted: Wanted) -> list[str]:
-    """The roles that had the policy and are not to have it any more."""
-    before: list[str] = wanted.before.properties.get("Roles", []) if wanted.before else []
-    return [role for role in before if role not in _roles(wanted)]
+def _give(wanted: Wanted, attach: str, detach: str, document: dict[str, str] | None = None, **policy: str) -> None:
+    """Give the policy to the roles that are to have it, and take it from those that are not to have it any more."""
+    for role in _roles(wanted):
+        wanted.call("iam", attach, RoleName=role, **policy, **(document or {}))
+    for role in wanted.before.properties.get("Roles", []) if wanted.before else []:
+        if role not in _roles(wanted):
+            wanted.call("iam", detach, RoleName=role, **policy)
 
 
 def _put_policy(wanted: Wanted) -> Made:
     name = wanted.properties["PolicyName"]
-    document = json.dumps(wanted.properties["PolicyDocument"])
-    for role in _roles(wanted):
-        wanted.call("iam", "PutRolePolicy", RoleName=role, PolicyName=name, PolicyDocument=document)
-    for role in _gone_roles(wanted):
-        wanted.call("iam", "DeleteRolePolicy", RoleName=role, PolicyName=name)
+    document = {"PolicyDocument": json.dumps(wanted.properties["PolicyDocument"])}
+    _give(wanted, "PutRolePolicy", "DeleteRolePolicy", document, PolicyName=name)
     return Made(ref=name, attributes={"Id": name})
 
 
@@ -116,10 +116,7 @@ def _put_managed_policy(wanted: Wanted) -> Made:
     elif wanted.changed("PolicyDocument"):
         _make_room(wanted, own)
         wanted.call("iam", "CreatePolicyVersion", PolicyArn=own, PolicyDocument=document, SetAsDefault=True)
-    for role in _roles(wanted):
-        wanted.call("iam", "AttachRolePolicy", RoleName=role, PolicyArn=own)
-    for role in _gone_roles(wanted):
-        wanted.call("iam", "DetachRolePolicy", RoleName=role, PolicyArn=own)
+    _give(wanted, "AttachRolePolicy", "DetachRolePolicy", PolicyArn=own)
     return Made(ref=own, attributes={"PolicyArn": own})
 
 

@@ -14,6 +14,8 @@ def _put_api(wanted: Wanted) -> Made:
     """Import the document. Other properties than these are refused: nothing here would carry them out."""
     if unknown := wanted.rest(*_OWN):
         raise ValueError(f"AWS::ApiGateway::RestApi: the local cloud does not know {sorted(unknown)}")
+    if "Body" not in wanted.properties:
+        return _put_kept_api(wanted)
     body = json.dumps(wanted.properties["Body"]).encode()
     if wanted.before is None:
         api = wanted.call("apigateway", "ImportRestApi", body=body)["id"]
@@ -23,6 +25,15 @@ def _put_api(wanted: Wanted) -> Made:
     named = {"name": wanted.properties.get("Name"), "description": wanted.properties.get("Description")}
     wanted.call("apigateway", "UpdateRestApi", restApiId=api, patchOperations=_patches(named))
     return Made(ref=api, attributes={"RestApiId": api})
+
+
+def _put_kept_api(wanted: Wanted) -> Made:
+    """An API without a document answers nothing: its resources and methods are types of their own, which moto keeps."""
+    if wanted.before is not None:
+        return wanted.before
+    api = wanted.call("apigateway", "CreateRestApi", **wanted.rest("Tags"))["id"]
+    (root,) = wanted.call("apigateway", "GetResources", restApiId=api)["items"]
+    return Made(ref=api, attributes={"RestApiId": api, "RootResourceId": root["id"]})
 
 
 def _put_deployment(wanted: Wanted) -> Made:

@@ -76,16 +76,13 @@ class Endpoint:
         return [one for one in (self.blue, self.green) if one is not None]
 
 
-@dataclass(kw_only=True)
-class Endpoints:
-    """The endpoints of one cloud."""
-
-    by_name: dict[str, Endpoint] = field(default_factory=dict)
+class Endpoints(dict[str, Endpoint]):
+    """The endpoints of one cloud, by their names."""
 
 
-def endpoints(cloud: Cloud) -> dict[str, Endpoint]:
-    """The endpoints of the cloud, by their names. A change of this dictionary is kept."""
-    return cloud.part(Endpoints).by_name
+def endpoints(cloud: Cloud) -> Endpoints:
+    """The endpoints of the cloud. A change of this dictionary is kept."""
+    return cloud.part(Endpoints)
 
 
 def find(cloud: Cloud, name: str) -> Endpoint:

@@ -40,14 +40,6 @@ _REFUSED = ("TrainingJobDefinitions", "WarmStartConfig", "Autotune")
 
 
 @dataclass(kw_only=True)
-class Tunings:
-    """The tuning jobs of one cloud that have not ended."""
-
-    running: dict[str, Tuning] = field(default_factory=dict)
-    """By name."""
-
-
-@dataclass(kw_only=True)
 class Tuning:
     """One tuning job in progress."""
 
@@ -60,13 +52,13 @@ class Tuning:
     """Guards `trainings` and the drawing of hyperparameters: the workers share both."""
 
 
-def tunings(cloud: Cloud) -> Tunings:
-    return cloud.part(Tunings)
+class Tunings(dict[str, Tuning]):
+    """The tuning jobs of one cloud that have not ended, by name."""
 
 
 def pending(cloud: Cloud) -> list[str]:
     """The tuning jobs in progress, as `tuning job NAME`."""
-    return [f"tuning job {name}" for name in list(tunings(cloud).running)]
+    return [f"tuning job {name}" for name in list(cloud.part(Tunings))]
 
 
 def serve_tuning(cloud: Cloud) -> None:
@@ -131,7 +123,7 @@ def begin(cloud: Cloud, request: Fields) -> Tuning:
     times = {"CreationTime": now, "LastModifiedTime": now}
     found = Tuning(fields={**kept, ARN: tuning_arn, STATUS: "InProgress", **times})
     tag(cloud, tuning_arn, request.get("Tags", []))
-    tunings(cloud).running[request[NAME]] = found
+    cloud.part(Tunings)[request[NAME]] = found
     limits = request[CONFIG]["ResourceLimits"]
     # One thread for each training that may run at once; one more waits for these threads and writes the end.
     drawn = draws(request)
@@ -232,7 +224,7 @@ def _end(cloud: Cloud, tuning: Tuning, workers: list[threading.Thread]) -> None:
         tuning.fields[STATUS] = "Completed"
     else:
         tuning.fields |= {"FailureReason": "All training jobs failed.", STATUS: "Failed"}
-    tunings(cloud).running.pop(tuning.fields[NAME], None)
+    cloud.part(Tunings).pop(tuning.fields[NAME], None)
 
 
 def summaries(cloud: Cloud, tuning: Tuning) -> list[Fields]:

@@ -101,11 +101,12 @@ def test_it_is_found_at_its_own_stack_only(cloudformation, prepare, fresh):
 
 
 def test_a_failed_execution_is_rolled_back_with_its_reason(cloudformation, prepare, fresh):
-    name = prepare({"Queue": queue(fresh("queue")), "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}}})
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Volume": 11}}
+    name = prepare({"Queue": queue(fresh("queue")), "Alarm": alarm})
     cloudformation.execute_change_set(StackName=name, ChangeSetName="one")
     assert status(cloudformation, name) == "ROLLBACK_COMPLETE"
     events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-    assert [one["LogicalResourceId"] for one in events if one["ResourceStatus"] == "CREATE_FAILED"] == ["Cluster"]
+    assert [one["LogicalResourceId"] for one in events if one["ResourceStatus"] == "CREATE_FAILED"] == ["Alarm"]
 
 
 def test_a_parameter_that_nobody_published_is_named_and_leaves_no_stack(cloudformation, prepare, fresh):

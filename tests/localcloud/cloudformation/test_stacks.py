@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 
 from localcloud.cloudformation.stack_resources import KINDS
 
+SERVED = ("Endpoint", "EndpointConfig", "Model")
+"""They take an image: `tests/localcloud/test_foreign_app.py` makes them."""
 EVERY_TYPE = json.loads((Path(__file__).parents[1] / "templates" / "every_type.json").read_text())
 
 
@@ -66,7 +68,7 @@ def test_every_type_is_created_updated_and_deleted(cloud, client):
     cloudformation = client("cloudformation")
     name = "every-type"
     covered = {one["Type"] for one in EVERY_TYPE["Resources"].values()}
-    assert covered == set(KINDS)
+    assert covered | {f"AWS::SageMaker::{one}" for one in SERVED} == set(KINDS)
     cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(EVERY_TYPE))
     stack = Stack(cloudformation, name)
     assert stack.status == "CREATE_COMPLETE", stack.failure
@@ -134,10 +136,41 @@ def role(service="lambda.amazonaws.com", **properties):
 
 def test_an_unknown_type_raises_by_name_before_anything_is_made(stack, client, fresh):
     name = fresh("queue")
-    made = stack({"Queue": queue(name), "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {}}})
-    assert made.status == "ROLLBACK_COMPLETE"
-    assert made.failure == "Cluster (AWS::ECS::Cluster): the local cloud has no handler for this type"
+    task = {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask.sync", "End": True}
+    machine = {"DefinitionString": json.dumps({"StartAt": "A", "States": {"A": task}})}
+    lacking = {
+        "Queue": queue(name),
+        "One": {"Type": "AWS::EKS::Cluster"},
+        "Two": {"Type": "AWS::EKS::Cluster", "CreationPolicy": {}},
+        "Three": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine},
+        "Four": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::Length": [1]}}},
+    }
+    with pytest.raises(ClientError) as refused:
+        stack(lacking)
+    assert refused.value.response["Error"]["Message"] == (
+        "The local cloud does not cover: resource type AWS::EKS::Cluster (One, Two); task ecs:runTask.sync (Three); "
+        "template feature CreationPolicy (Two); template feature Fn::Length (Four)"
+    )
     assert name not in str(client("sqs").list_queues())
+
+
+def test_a_type_that_moto_alone_knows_is_kept_and_replaced(stack, client):
+    def parts(path, **cluster):
+        place = {"RestApiId": {"Ref": "Api"}, "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": path}
+        return {
+            "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "parts"}},
+            "Part": {"Type": "AWS::ApiGateway::Resource", "Properties": place},
+            "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": "kept", **cluster}},
+        }
+
+    for path in ("one", "two"):
+        made = stack(parts(path))
+        assert made.failure is None
+        found = client("apigateway").get_resources(restApiId=made.physical("Api"))["items"]
+        assert f"/{path}" in [one["path"] for one in found]
+    changed = stack(parts("two", Tags=[]))
+    assert changed.failure.endswith("what replaces it needs another name")
+    assert client("ecs").describe_clusters(clusters=["kept"])["clusters"][0]["status"] == "ACTIVE"
 
 
 def test_an_unknown_property_raises_by_name(stack):
@@ -296,13 +329,6 @@ def test_resources_that_refer_to_each_other_are_refused(stack):
         return {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": other}}}
 
     assert "circular reference" in stack({"A": topic("B"), "B": topic("A")}).failure
-
-
-def test_an_availability_zone_lies_in_the_region(stack, client):
-    value = {"Fn::Select": [1, {"Fn::GetAZs": ""}]}
-    made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
-    answer = client("ssm").get_parameter(Name=made.physical("Zone"))
-    assert answer["Parameter"]["Value"] == "eu-west-1b"
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_copy_as_docker_does(repository: Path, copy: str, found: list[str]) -> N
     [
         ("COPY nothing.txt /opt/", "found nothing"),
         ("COPY --from=builder /a /b", "another stage"),
-        ("ADD one.txt /opt/", "does not cover the instruction ADD"),
+        ("ONBUILD COPY one.txt /opt/", "does not cover the instruction ONBUILD"),
     ],
 )
 def test_what_is_not_understood_is_refused(repository: Path, text: str, told: str) -> None:

@@ -152,31 +152,14 @@ def test_aws_sdk_results_are_json_and_errors_have_the_services_name(machine: Any
     assert run(machine({"A": describe}))["error"] == "SageMaker.SageMakerException"
 
 
-DISTRIBUTED = {
-    "Type": "Map",
-    "ItemProcessor": {
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": "I",
-        "States": {"I": {"Type": "Pass", "End": True}},
-    },
-    "End": True,
-}
-BRANCHES = {
-    "Type": "Parallel",
-    "Branches": [{"StartAt": "M", "States": {"M": DISTRIBUTED}}],
-    "End": True,
-}
 RUN_TASK = {"Type": "Task", "Resource": "arn:aws:states:::ecs:runTask.sync", "Parameters": {}, "End": True}
 
 
 @pytest.mark.parametrize(
     ("state", "more", "named"),
     [
-        (DISTRIBUTED, {}, "Map states in DISTRIBUTED mode"),
-        (BRANCHES, {}, "Map states in DISTRIBUTED mode"),
-        ({"Type": "Pass", "End": True}, {"QueryLanguage": "JSONata"}, "does not cover JSONata"),
-        ({"Type": "Pass", "QueryLanguage": "JSONata", "End": True}, {}, "does not cover JSONata"),
-        (RUN_TASK, {}, "does not cover the task ecs:runTask.sync"),
+        ({"Type": "Pass", "QueryLanguage": "JSONata", "End": True}, {}, "does not cover: state JSONata"),
+        (RUN_TASK, {}, "does not cover: task ecs:runTask.sync"),
     ],
 )
 def test_what_is_not_covered_is_refused_by_name(machine: Any, state: Any, more: Any, named: str) -> None:
@@ -186,24 +169,6 @@ def test_what_is_not_covered_is_refused_by_name(machine: Any, state: Any, more: 
     machine(
         {"A": {"Type": "Pass", "Result": {"ProcessorConfig": {"Mode": "DISTRIBUTED"}, "Resource": "ecs"}, "End": True}}
     )
-
-
-def test_machines_made_by_cloudformation_execute(client: Any, states: Any, fresh: Any) -> None:
-    definition = json.dumps({"StartAt": "A", "States": {"A": PASS}})
-    body = {
-        "Resources": {
-            "M": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "Properties": {"DefinitionString": definition, "RoleArn": ROLE, "StateMachineName": fresh("cfn")},
-            }
-        },
-        "Outputs": {"Arn": {"Value": {"Ref": "M"}}},
-    }
-    stack = fresh("stack")
-    client("cloudformation").create_stack(StackName=stack, TemplateBody=json.dumps(body))
-    outputs = client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
-    started = states.start_execution(stateMachineArn=outputs[0]["OutputValue"])
-    assert closed(states, started["executionArn"])["status"] == "SUCCEEDED"
 
 
 def test_nameless_starts_get_names_of_their_own(machine: Any, run: Any) -> None:
