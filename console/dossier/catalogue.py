@@ -58,7 +58,8 @@ EVIDENCE: Mapping[str, Evidence] = {
     "training": Evidence(
         "How it was trained",
         "workload.json#/training/* card.json#/training_details/training_observations "
-        "card.json#/training_details/training_job_details/hyper_parameters/* model.sig#/predicate/digests/code_digest",
+        "card.json#/training_details/training_job_details/hyper_parameters/* model.sig#/predicate/digests/code_digest "
+        "provenance.sig#/predicate/buildDefinition/resolvedDependencies/* provenance.sig#/predicate/runDetails/*",
     ),
     "data": Evidence(
         "Which data it was trained on",

@@ -20,11 +20,12 @@ from millrace.console.queries.audit import read_chain
 from millrace.console.queries.documents import DOCUMENTS, signing_key
 from millrace.console.queries.live import FAILURES
 from millrace.console.queries.monitoring import find_monitor_runs, windows
-from millrace.console.queries.stored import Unread, as_file, part
+from millrace.console.queries.stored import Unread, as_file, find_object, part
 from millrace.console.queries.versions import describe_version
 from millrace.contract.load import read_document
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.names import WorkloadNames
+from millrace.release.provenance import PROVENANCE_FILE
 from millrace.release.registry import Package
 from millrace.release.signatures import check_signature
 from millrace.timestamps import format_utc
@@ -87,6 +88,8 @@ def _documents(environment: Environment, names: WorkloadNames, package: Package)
             )
             yield f"{name}.json", text.encode()
     yield verify.SIGNATURE, read_object(s3, names.run_uri(run, SIGNATURE_FILE))
+    if (provenance := find_object(s3, names.run_uri(run, PROVENANCE_FILE))) is not None:
+        yield verify.PROVENANCE, provenance
     yield verify.KEY, key.public_key().encode()
     yield verify.AUDIT, b"".join(link + b"\n" for link in read_chain(environment, names.workload))
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST, PAGE, KEY, SIGNATURE, AUDIT = "manifest.json", "dossier.html", "public-key.pem", "model.sig", "audit.jsonl"
+PROVENANCE = "provenance.sig"
 SIGNED = {
     "evaluation.json": ("evaluation_digest",),
     "card.json": ("card_digest",),
@@ -75,13 +76,13 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def read_statement(bundle: bytes, key: bytes) -> dict[str, Any]:
-    """The statement in model.sig, an in-toto statement in a DSSE envelope. Raises WrongError for another key's."""
+def read_statement(bundle: bytes, key: bytes, name: str) -> dict[str, Any]:
+    """The in-toto statement in the DSSE envelope of the file `name`. Raises WrongError for another key's."""
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    with _reading(SIGNATURE):
+    with _reading(name):
         envelope = json.loads(bundle)["dsseEnvelope"]
         payload, kind = base64.b64decode(envelope["payload"], validate=True), envelope["payloadType"].encode()
         [signature] = envelope["signatures"]
@@ -91,7 +92,7 @@ def read_statement(bundle: bytes, key: bytes) -> dict[str, Any]:
             public: Any = serialization.load_pem_public_key(key)
             public.verify(base64.b64decode(signature["sig"], validate=True), signed, ec.ECDSA(hashes.SHA256()))
         except (InvalidSignature, UnsupportedAlgorithm):
-            raise WrongError(f"{SIGNATURE}: expected a signature by {KEY}, that key did not make it") from None
+            raise WrongError(f"{name}: expected a signature by {KEY}, that key did not make it") from None
         return statement
 
 
@@ -118,8 +119,14 @@ def read_links(content: bytes) -> tuple[dict[str, Any], list[str]]:
 
 def read_documents(files: Mapping[str, bytes]) -> dict[str, Any]:
     """What was signed and chained, by the names of the files. Raises WrongError for the first that is wrong."""
-    statement = read_statement(files[SIGNATURE], files[KEY])
+    statement = read_statement(files[SIGNATURE], files[KEY], SIGNATURE)
     documents = {SIGNATURE: statement, AUDIT: read_links(files[AUDIT])[0]}
+    if PROVENANCE in files:
+        with _reading(PROVENANCE):
+            documents[PROVENANCE] = read_statement(files[PROVENANCE], files[KEY], PROVENANCE)
+            expected = statement["predicate"]["digests"]["artefact_digest"]
+            if documents[PROVENANCE]["subject"][0]["digest"]["sha256"] != expected:
+                raise WrongError(f"{PROVENANCE}: expected that of the archive {expected}")
     for name in files.keys() & SIGNED.keys():
         with _reading(name):
             digests = statement["predicate"]["digests"]

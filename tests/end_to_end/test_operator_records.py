@@ -159,6 +159,7 @@ def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(l
     read = run()
     assert (read.returncode, read.stdout.split("\n")[0]) == (0, f"verified: {made['lines']} lines"), read.stderr
     page = (folder / verify.PAGE).read_text()
+    assert 'data-at="provenance.sig#/predicate/runDetails/builder">' in page
     for words in ("release.rolled_back", "worse since Tuesday"):
         assert re.search(rf'<td data-at="audit.jsonl#/\d+/record/[^"]*">{words}</td>\n<td>verified</td>', page)
     assert page.count("<td>verified</td>") + page.count("<td>declared</td>") == made["lines"] > 200
