@@ -46,7 +46,8 @@ def _put(model: Any, type_name: str, wanted: Wanted) -> Made:
     described = {"Type": type_name, "Properties": wanted.properties}
     own = {"LogicalId": wanted.logical_id, "StackId": wanted.stack_id, "ResourceType": type_name}
     made = model.create_from_cloudformation_json(name, described, ACCOUNT, wanted.cloud.region, **own)
-    return Made(ref=made.physical_resource_id, attributes=_Attributes(made))
+    # moto's methods of REST APIs have no id.
+    return Made(ref=getattr(made, "physical_resource_id", name), attributes=_Attributes(made))
 
 
 def _drop(model: Any, wanted: Wanted, made: Made) -> None:

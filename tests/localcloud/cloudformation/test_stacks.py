@@ -157,7 +157,19 @@ def test_an_unknown_type_raises_by_name_before_anything_is_made(stack, client, f
 def test_a_type_that_moto_alone_knows_is_kept_and_replaced(stack, client):
     def parts(path, **cluster):
         place = {"RestApiId": {"Ref": "Api"}, "ParentId": {"Fn::GetAtt": ["Api", "RootResourceId"]}, "PathPart": path}
+        called = {
+            "IntegrationHttpMethod": "POST",
+            "Type": "AWS_PROXY",
+            "Uri": "arn:aws:apigateway:eu-west-1:lambda:path/x",
+        }
+        method = {
+            "RestApiId": {"Ref": "Api"},
+            "ResourceId": {"Ref": "Part"},
+            "HttpMethod": "ANY",
+            "Integration": called,
+        }
         return {
+            "Method": {"Type": "AWS::ApiGateway::Method", "Properties": {**method, "AuthorizationType": "NONE"}},
             "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "parts"}},
             "Part": {"Type": "AWS::ApiGateway::Resource", "Properties": place},
             "Cluster": {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterName": "kept", **cluster}},
