@@ -192,7 +192,7 @@ def _parse_template(text: str) -> dict[str, Any]:
     try:
         template: dict[str, Any] = json.loads(text)
     except ValueError:
-        template = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe one
+        template = _Loader(text).get_single_data()
     if lacking := gaps(template):
         raise exceptions.ValidationError(message=f"The local cloud does not cover: {'; '.join(lacking)}")
     return template
