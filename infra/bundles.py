@@ -7,7 +7,6 @@ drops those beside it that nobody has used for some days.
 from __future__ import annotations
 
 import ast
-import compileall
 import hashlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from millrace.infra.compilation import compile_folder, version_of
-from millrace.workload.load import SUITE, workload_folders, workloads_folder
+from millrace.workload.load import SUITE
 
 PRUNED = (
     "bin", "boto3", "botocore", "jmespath", "s3transfer",
@@ -34,8 +33,6 @@ PRUNED = (
 """Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""
 UNUSED_S = 3 * 86400
 """A folder into which nobody has looked for so long is dropped. A function of the local cloud looks at its start."""
-OF_THE_PLATFORM = ("audit_chain",)
-"""Functions that all workloads share. Their bundles have no declaration."""
 
 
 def bundle(
@@ -43,28 +40,52 @@ def bundle(
 ) -> tuple[str, str]:
     """The folder and the digest of the bundle of `functions/<function>` for the workload in the folder `workload`.
 
-    The bundle holds the import closure of the handler and the workload's YAML files. Its root mirrors the root of the
-    repository, so an import path is the same in a test and in Lambda. It is compiled, since Lambda cannot write into
-    it: by this machine's own Python if `platform` is `host`, else by `compiler`, the path of another Python."""
-    code = closure(repository, repository / "millrace" / "functions" / function / "handler.py")
-    declaration = _declaration(workload) if workload else {}
-    files = dict(sorted({file.relative_to(repository): file for file in code}.items() | declaration.items()))
+    The bundle holds the function's code and the workload's YAML files. Its root mirrors the root of the repository, so
+    an import path is the same in a test and in Lambda. The files of the code are the same on the disk for all
+    workloads."""
+    code, digest = code_of(repository, function, platform, compiler)
+    if workload is None:
+        return str(code), digest
+    declaration = _declaration(workload)
+    digest = hashlib.sha256(f"{digest}\0{_digest(declaration)}".encode()).hexdigest()
+    folder = _bundle(repository, function, digest, platform)
+    if not _in_use(folder):
+        unfinished = _unfinished(folder)
+        shutil.copytree(code, unfinished, copy_function=os.link, dirs_exist_ok=True)
+        _copy(declaration, unfinished)
+        _finish(unfinished, folder)
+    return str(folder), digest
+
+
+@cache
+def code_of(repository: Path, function: str, platform: str, compiler: str | None) -> tuple[Path, str]:
+    """The folder and the digest of the import closure of the handler, which all workloads share.
+
+    It is compiled, since Lambda cannot write into it: by this machine's own Python if `platform` is `host`, else by
+    `compiler`, the path of another Python. A process reads the sources once."""
+    closed = closure(repository, repository / "millrace" / "functions" / function / "handler.py")
+    files = {file.relative_to(repository): file for file in sorted(closed)}
     digest = _digest(files) if compiler is None else _compiled(_digest(files), compiler)
-    on_host = platform == "host"
-    folder = _build(repository) / "bundles" / f"{function}-{digest[:16]}{'-host' if on_host else ''}"
+    folder = _bundle(repository, function, digest, platform)
     # Made in a folder of another name and renamed at the end: a folder of this name is always complete.
     if not _in_use(folder):
         unfinished = _unfinished(folder)
-        for place, file in files.items():
-            target = unfinished / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, target)
-        if on_host:
-            compileall.compile_dir(str(unfinished), quiet=2, stripdir=str(unfinished))
-        elif compiler:
-            compile_folder(unfinished, compiler)
+        _copy(files, unfinished)
+        _compile(unfinished, platform, compiler)
         _finish(unfinished, folder)
-    return str(folder), digest
+        _drop_unused(folder.parent)
+    return folder, digest
+
+
+def _bundle(repository: Path, function: str, digest: str, platform: str) -> Path:
+    return _build(repository) / "bundles" / f"{function}-{digest[:16]}{'-host' if platform == 'host' else ''}"
+
+
+def _copy(files: Mapping[Path, Path], target: Path) -> None:
+    """Copy each file to its place below `target`."""
+    for place, file in files.items():
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target / place)
 
 
 def closure(repository: Path, entry: Path) -> set[Path]:
@@ -103,12 +124,16 @@ def layer(
         if wanted:
             _install(requirements, constraints, target, platform, python)
         _prune(target)
-        if platform == "host":
-            compileall.compile_dir(str(target), quiet=2, workers=0)
-        elif compiler:
-            compile_folder(target, compiler)
+        _compile(target, platform, compiler)
         _finish(unfinished, folder)
+        _drop_unused(folder.parent)
     return str(folder), digest
+
+
+def _compile(folder: Path, platform: str, compiler: str | None) -> None:
+    """Compile for this machine by its own Python, else by `compiler`; without one nothing is compiled."""
+    if program := sys.executable if platform == "host" else compiler:
+        compile_folder(folder, program)
 
 
 def _build(root: Path) -> Path:
@@ -132,7 +157,7 @@ def _in_use(folder: Path) -> bool:
 
 
 def _finish(unfinished: Path, folder: Path) -> None:
-    """Rename the finished folder in one step, and drop unused ones. If another process was first, its folder stays."""
+    """Rename the finished folder in one step. If another process was first, its folder stays."""
     unfinished.chmod(0o755)
     try:
         unfinished.rename(folder)
@@ -140,7 +165,11 @@ def _finish(unfinished: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise
         shutil.rmtree(unfinished)
-    for other in folder.parent.iterdir():
+
+
+def _drop_unused(parent: Path) -> None:
+    """Drop what nobody has used for some days."""
+    for other in parent.iterdir():
         # Renamed first: a folder of its name is always complete. Another process may be dropping it, too.
         with suppress(OSError):
             if time.time() - other.stat().st_atime > UNUSED_S:
@@ -227,14 +256,12 @@ def _modules(repository: Path, name: str) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Make the host's bundles and layers ahead of time, as `make setup` does."""
+    """Make what the functions of all workloads share for this host ahead of time, as `make setup` does."""
     root = SUITE
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for requirements in sorted(root.glob("millrace/functions/*/requirements.txt")):
         layer(root, requirements, "host", python)
-        name = requirements.parent.name
-        for folder in [None] if name in OF_THE_PLATFORM else workload_folders(workloads_folder()):
-            bundle(root, name, workload=folder, platform="host")
+        bundle(root, requirements.parent.name, workload=None, platform="host")
 
 
 if __name__ == "__main__":

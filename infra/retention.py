@@ -1,4 +1,4 @@
-"""How long objects stay in the buckets: one rule for each folder of a workload."""
+"""How long objects stay in the buckets: for good, apart from folders of a workload with a rule of their own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from millrace.decisions import captured
 from millrace.names import GIVEN_UP, QUERY_RESULTS
 
-TIERED_DAYS = 30
+STAGED_DAYS = 30
+"""An execution that reads a staged object is held for 14 days at most (`score`), and may be redriven for 14 more."""
+TIERED_DAYS = STAGED_DAYS + 1
 """After so many days S3 moves seldom read objects to cheaper tiers, and back when they are read, without a fee for it.
 
-Objects below 128 KB stay where they are.
+Objects below 128 KB stay where they are, and what goes after STAGED_DAYS is not moved before.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/intelligent-tiering.html"""
 OLD_DAYS = 30
 """Days for which an overwritten or deleted version is kept: time to notice, and longer than a drop may wait."""
-STAGED_DAYS = 30
-"""An execution that reads a staged object is held for 14 days at most (`score`), and may be redriven for 14 more."""
 YEAR_DAYS = 400
 """A year and a month more."""
 
@@ -31,6 +31,14 @@ class Retention:
     old_days: int = OLD_DAYS
     """After so many days an overwritten or deleted version goes for good."""
 
+    @property
+    def is_shorter(self) -> bool:
+        """Whether it is not that of its bucket."""
+        return (self.days, self.old_days) != (None, OLD_DAYS)
+
+
+KEPT_WHOLE = Retention(because="What no rule names is kept")
+"""The rule of a whole bucket."""
 
 RETENTION: Mapping[str, Mapping[str, Retention]] = {
     "landing": {

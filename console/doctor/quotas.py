@@ -22,8 +22,8 @@ ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 20
 RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 5
 """How many rules the templates make on the stage's own bus, which has the most of them: 260 with fifty workloads.
 The rules of the stage itself are those of the notices."""
-MOST_RULES = 300
-"""The quota of rules on a bus, used if the account's own quota cannot be read.
+RULES_CODE, MOST_RULES = "L-244521F2", 300
+"""The quota "Number of rules" on a bus, used if the account's own cannot be read.
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
 
 
@@ -37,7 +37,9 @@ def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
     # The stage's own roles are counted as free again, since `needed` counts them anew.
     free = summary["RolesQuota"] - summary["Roles"] + own
     needed = ROLES_OF_STAGE + ROLES_OF_WORKLOAD * workloads
-    yield _room("IAM roles", needed, free, "ask for more: quota L-FE177D64 of iam")
+    # The quotas of IAM are those of its one region.
+    ask = _request("iam", "L-FE177D64", summary["RolesQuota"] + needed - free)
+    yield judged("IAM roles", f"{needed} free", f"{free} free", free >= needed, f"{ask} --region us-east-1")
 
 
 def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
@@ -51,20 +53,23 @@ def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
     for bus in sorted(buses):
         rules = environment.listed("events", "list_rules", "Rules", EventBusName=bus)
         foreign = sum(not rule["Name"].startswith(prefix) for rule in rules)
-        yield _room(f"rules of bus {bus}", needed, most - foreign, "ask for more: quota Rules of events")
+        free, ask = most - foreign, _request("events", RULES_CODE, needed + foreign)
+        yield judged(f"rules of bus {bus}", f"{needed} free", f"{free} free", free >= needed, ask)
 
 
 def _most_rules(environment: Environment) -> int:
     """The account's quota of rules on a bus; MOST_RULES if it cannot be read."""
     try:
-        quota = find_quotas(environment.client("service-quotas"), "events").get("rules")
+        quotas = find_quotas(environment.client("service-quotas"), "events").values()
     except ClientError:
-        quota = None
-    return int(quota.value) if quota else MOST_RULES
+        return MOST_RULES
+    return next((int(quota.value) for quota in quotas if quota.code == RULES_CODE), MOST_RULES)
 
 
-def _room(name: str, needed: int, free: int, advice: str) -> Check:
-    return judged(name, f"{needed} free", f"{free} free", free >= needed, advice)
+def _request(service: str, code: str, value: int) -> str:
+    """The command that asks for this value of a quota."""
+    ask = "aws service-quotas request-service-quota-increase"
+    return f"{ask} --service-code {service} --quota-code {code} --desired-value {value}"
 
 
 PROCESSING = {"train": "evaluates", "monitor": "watches", "release": "starts a version before its release"}
@@ -233,10 +238,7 @@ def judge(need: Need, quota: Quota | None) -> Check:
         return Check(name=need.quota, needed=needed, found="not listed", verdict="unknown", advice=advice)
     if quota.value >= need.most:
         return Check(name=need.quota, needed=needed, found=f"{quota.value:g}", verdict="ok", advice="")
-    ask = (
-        f"aws service-quotas request-service-quota-increase --service-code {quota.service} --quota-code {quota.code} "
-        f"--desired-value {need.most}"
-    )
+    ask = _request(quota.service, quota.code, need.most)
     if not quota.adjustable:
         ask = f"{quota.code} cannot be raised: choose another instance"
     verdict: Verdict = "ok" if quota.value >= need.least else "missing"

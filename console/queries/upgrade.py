@@ -36,7 +36,7 @@ class Change:
     properties: str = column(heading="by")
     """The properties that differ; of a resource that is replaced, those that make CloudFormation replace it."""
     holds_data: bool = False
-    """Whether its template keeps it when its stack goes."""
+    """Whether its template keeps it when its stack goes, for the next one. Layers (`Retain`) are made anew."""
 
     @property
     def is_refused(self) -> bool:
@@ -83,7 +83,7 @@ def compare(stack: str, before: Mapping[str, Any], after: Mapping[str, Any], reg
             type=(new or old or {})["Type"],
             change=change,
             properties=", ".join(by),
-            holds_data=(old or new or {}).get("DeletionPolicy", "").startswith("Retain"),
+            holds_data=(old or new or {}).get("DeletionPolicy") == "RetainExceptOnCreate",
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as assets
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from millrace.infra.bundles import bundle, layer
@@ -17,6 +18,7 @@ from millrace.infra.constructs.role import role_of
 from millrace.infra.context import Owner
 from millrace.infra.iam import key, log_groups, queues
 from millrace.infra.iam.resource import Statement
+from millrace.infra.settings import StageSettings
 from millrace.settings.drop import DropEnvironment
 from millrace.settings.environment import PlatformEnvironment
 from millrace.workload.load import SUITE
@@ -40,7 +42,8 @@ LEAST_DISK_MB = 512
 
 
 class Function(Construct):
-    """The function `functions/<folder>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer.
+    """The function `functions/<folder>`, deployed as `<prefix>-<name>` of its owner. Its packages are in a layer of
+    the stage.
 
     - `folder`: the folder below `functions/` if it has another name, as a folder that is deployed several times.
     - `role`: the owner of the role that it shares (see `Role`). Without it the function has a role of its own.
@@ -99,6 +102,7 @@ class Function(Construct):
                 compiler=context.settings.compiler,
             ),
         )
+        packages = context.platform.parameter(_layer(f"{folder}/{requirements}", context.settings)[0])
         self.resource = lambda_.CfnFunction(
             self,
             "Resource",
@@ -108,7 +112,7 @@ class Function(Construct):
             architectures=[context.settings.architecture],
             handler=f"millrace.functions.{folder}.handler.handler",
             code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
-            layers=[_layer(self, f"{folder}/{requirements}", context)],
+            layers=[ssm.StringParameter.value_for_string_parameter(cdk.Stack.of(self), packages)],
             role=self.role.resource.attr_arn,
             timeout=timeout_s,
             memory_size=memory_mb,
@@ -142,29 +146,32 @@ def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asse
     return assets.Asset(scope, name, path=folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM)
 
 
-def _layer(scope: Construct, requirements: str, context: Owner) -> str:
-    """The reference of the layer for a file of requirements below `functions/`.
+def make_layers(stack: cdk.Stack, settings: StageSettings) -> Iterator[tuple[str, str]]:
+    """Make the layers of the stage's functions in the platform's stack; the name of each one's parameter, and its ARN.
 
-    Functions of a stack with the same requirements share one layer."""
-    folder, digest = layer(
-        SUITE,
-        SUITE / "millrace" / "functions" / requirements,
-        context.settings.wheel_platform,
-        context.settings.python,
-        context.settings.compiler,
-    )
-    # The layer belongs to the stack and not to the function that asks first, so the others find it by its name.
-    stack = cdk.Stack.of(scope)
-    name = f"Layer{digest[:12]}"
-    existing = stack.node.try_find_child(name)
-    if isinstance(existing, lambda_.CfnLayerVersion):
-        return existing.ref
-    code = _asset(stack, f"{name}Code", folder, digest)
-    return lambda_.CfnLayerVersion(
-        stack,
-        name,
-        layer_name=f"{context.names.prefix}-{digest[:12]}",
-        content=lambda_.CfnLayerVersion.ContentProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
-        compatible_runtimes=[context.settings.runtime],
-        compatible_architectures=[context.settings.architecture],
-    ).ref
+    They outlive the stack: a stack of a workload that is rolled back names the layers of before."""
+    variants = {
+        "prediction/requirements-api.txt": settings.options.api is not None,
+        "tracking/requirements.txt": settings.tracking == "file",
+        "tracking/requirements-managed.txt": settings.tracking in ("app", "server"),
+    }
+    files = [f"{file.parent.name}/{file.name}" for file in SUITE.glob("millrace/functions/*/requirements*.txt")]
+    for name, (folder, digest) in sorted({_layer(one, settings) for one in files if variants.get(one, True)}):
+        code = _asset(stack, f"{name}Code", folder, digest)
+        made = lambda_.CfnLayerVersion(
+            stack,
+            name,
+            layer_name=f"{settings.platform.prefix}-{digest[:12]}",
+            content=lambda_.CfnLayerVersion.ContentProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
+            compatible_runtimes=[settings.runtime],
+            compatible_architectures=[settings.architecture],
+        )
+        made.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        yield name, made.ref
+
+
+def _layer(requirements: str, settings: StageSettings) -> tuple[str, tuple[str, str]]:
+    """The name, the folder and the digest of the layer for a file of requirements below `functions/`."""
+    file = SUITE / "millrace" / "functions" / requirements
+    made = layer(SUITE, file, settings.wheel_platform, settings.python, settings.compiler)
+    return f"layer-{made[1][:12]}", made

@@ -12,7 +12,7 @@ from constructs import Construct
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.iam import sharing
 from millrace.infra.iam.resource import let, policy, refuse_without_tls
-from millrace.infra.retention import RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
+from millrace.infra.retention import KEPT_WHOLE, RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
 
@@ -88,22 +88,23 @@ class Buckets:
         return bucket
 
     def _lifecycle(self, purpose: str) -> list[s3.CfnBucket.RuleProperty]:
-        """The lifecycle rules of a bucket: parts of unfinished uploads go, and each folder has its own rule.
+        """The lifecycle rules of a bucket: parts of unfinished uploads go, and each folder that is kept less long than
+        the bucket has a rule of its own. S3 takes the shortest of the rules on an object, and 1,000 rules a bucket.
 
-        Access logs are kept for as long as the logs of functions."""
+        Access logs are kept for as long as the logs of functions.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html"""
         abandoned = s3.CfnBucket.AbortIncompleteMultipartUploadProperty(days_after_initiation=7)
         if purpose == "access-logs":
             logged = Retention(because="Logs", days=self._settings.log_retention_days, old_days=1)
             return [_rule("", logged, abort_incomplete_multipart_upload=abandoned)]
-        folders = RETENTION.get(purpose, {})
+        if purpose not in RETENTION:
+            return [s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned)]
+        own = RETENTION[purpose]
+        folders = {f"{workload}/{folder}/": own[folder] for workload in self._workloads for folder in own}
+        folders |= {f"{folder}/": retention for folder, retention in SHARED_RETENTION[purpose].items()}
         return [
-            s3.CfnBucket.RuleProperty(status="Enabled", abort_incomplete_multipart_upload=abandoned),
-            *(
-                _rule(f"{workload}/{folder}/", retention)
-                for workload in self._workloads
-                for folder, retention in folders.items()
-            ),
-            *(_rule(f"{folder}/", retention) for folder, retention in SHARED_RETENTION.get(purpose, {}).items()),
+            _rule("", KEPT_WHOLE, abort_incomplete_multipart_upload=abandoned),
+            *(_rule(prefix, retention) for prefix, retention in folders.items() if retention.is_shorter),
         ]
 
     def _bucket_statements(self, arn: str, purpose: str) -> list[dict[str, Any]]:

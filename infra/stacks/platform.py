@@ -19,6 +19,7 @@ from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from millrace.infra.constructs.acknowledgement import acknowledge
+from millrace.infra.constructs.function import make_layers
 from millrace.infra.constructs.lineage import Lineage
 from millrace.infra.constructs.live_alias import MOVER
 from millrace.infra.constructs.notifications import Notifications
@@ -102,6 +103,8 @@ class PlatformStack(cdk.Stack):
         for number, subnet in enumerate(network.subnets):
             self._publish(f"subnet-{number}", subnet)
         self._publish("security-group", network.security_group)
+        for name, layer_arn in make_layers(self, settings):
+            self._publish(name, layer_arn)
         Buckets(self, settings=settings, key_arn=self.key_arn, workloads=workloads, kept=KEPT)
         # A network of the account has a flow log of its owner's, or none.
         if isinstance(network, PlatformNetwork):

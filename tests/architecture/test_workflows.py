@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -140,3 +142,15 @@ def test_there_is_disk_for_the_images_before_they_are_built() -> None:
             freeing = [place for place, run in enumerate(runs) if "sudo rm -rf" in run and "docker system prune" in run]
             assert not building or (freeing and freeing[0] < building[0]), path.name
     assert "make images" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+
+
+@pytest.mark.parametrize(("workloads", "waves"), [(1, [1]), (25, [25]), (26, [25, 1]), (200, [25] * 8)])
+def test_a_stage_is_deployed_in_waves_of_workloads(tmp_path: Path, workloads: int, waves: list[int]) -> None:
+    for number in range(workloads):
+        (folder := tmp_path / "workloads" / f"w{number}").mkdir(parents=True)
+        (folder / "workload.yaml").touch()
+    (script,) = [step["run"] for path in WORKFLOWS for step in steps(read(path)) if step.get("id") == "waves"]
+    output = {"PATH": os.environ["PATH"], "GITHUB_OUTPUT": str(tmp_path / "output")}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=output, check=True)
+    found = [wave.split(",") for wave in json.loads((tmp_path / "output").read_text().removeprefix("waves="))]
+    assert ([len(wave) for wave in found], len({name for wave in found for name in wave})) == (waves, workloads)

@@ -258,6 +258,8 @@ def test_the_stacks_leave_nothing_but_what_is_retained(ended: Ended) -> None:
     found = empty(ended.after_stacks, *OF_STACKS, *OF_MACHINES)
     logs = {*JOB_LOGS, MAIL_LOG}
     assert set(found.pop("AWS::Logs::LogGroup", [])) <= logs, "the account's, not ours"
+    layers = found.pop("AWS::Lambda::LayerVersion")
+    assert all(one.startswith(f"{PLATFORM.prefix}-") for one in layers), "a rollback may need them; they cost nothing"
     assert found == {"AWS::KMS::Alias": [PLATFORM.signing_key_alias]}, "old signatures are verified by it"
     buckets = [name for name in ended.after_stacks["AWS::S3::Bucket"] if not name.startswith("cdk-")]
     purposes = ("access-logs", "artefacts", "audit", "lake", "landing")

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from millrace.infra import compilation
+from millrace.infra import bundles, compilation
 from millrace.infra.bundles import bundle, closure, layer
 from millrace.infra.settings import settings_for
 
@@ -71,24 +72,30 @@ def handler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "handler.py"
 
 
+def in_new_process(root: Path, **asked: Any) -> tuple[str, str]:
+    """A process reads the sources once."""
+    bundles.code_of.cache_clear()
+    return bundle(root, "one", platform="manylinux2014_aarch64", **asked)
+
+
 def test_a_changed_file_makes_another_bundle(tmp_path: Path, handler: Path) -> None:
     handler.write_text("A = 1\n")
-    first = bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64")
-    assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") == first
+    first = in_new_process(tmp_path, workload=tmp_path / "none")
+    assert in_new_process(tmp_path, workload=tmp_path / "none") == first
     handler.write_text("A = 2\n")
-    assert bundle(tmp_path, "one", workload=tmp_path / "none", platform="manylinux2014_aarch64") != first
+    assert in_new_process(tmp_path, workload=tmp_path / "none") != first
 
 
 def test_a_new_bundle_drops_those_that_nobody_used_for_days(tmp_path: Path, handler: Path) -> None:
     made = []
     for value in "ABC":
         handler.write_text(f"{value} = 1\n")
-        made.append(bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64"))
+        made.append(in_new_process(tmp_path, workload=None))
         os.utime(made[-1][0], (0, 0))
     assert [Path(folder).exists() for folder, _ in made] == [False, False, True], "each drops the old one before it"
-    assert bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64") == made[-1], "it is used again"
+    assert in_new_process(tmp_path, workload=None) == made[-1], "it is used again"
     handler.write_text("D = 1\n")
-    assert Path(bundle(tmp_path, "one", workload=None, platform="manylinux2014_aarch64")[0]).exists()
+    assert Path(in_new_process(tmp_path, workload=None)[0]).exists()
     assert Path(made[-1][0]).exists()
 
 
@@ -100,6 +107,8 @@ def test_the_declaration_stands_in_its_place_wherever_its_folder_lies(tmp_path: 
     (elsewhere / "workload.yaml").write_text("name: other\n")
     changed, _ = bundle(ROOT, "guard", workload=elsewhere, platform="manylinux2014_aarch64")
     assert Path(changed, "workloads", "electricity", "workload.yaml").read_text() == "name: other\n"
+    code = {Path(folder, "millrace/functions/guard/handler.py").stat().st_ino for folder in (there[0], changed)}
+    assert len(code) == 1, "200 workloads have 4,600 bundles; a file of the code is on the disk once"
 
 
 def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, handler: Path) -> None:
@@ -107,8 +116,8 @@ def test_two_that_make_the_same_bundle_at_once_both_get_it(tmp_path: Path, handl
     with ThreadPoolExecutor(8) as pool:
         made = {pool.submit(bundle, tmp_path, "one", workload=tmp_path / "none", platform="host") for _ in range(8)}
         assert len({one.result() for one in made}) == 1
-    [folder] = (tmp_path / "build" / "bundles").iterdir()
-    assert (folder / "millrace" / "functions" / "one" / "handler.py").read_text() == "A = 1\n"
+    code, own = (tmp_path / "build" / "bundles").iterdir()
+    assert [(one / "millrace/functions/one/handler.py").read_text() for one in (code, own)] == ["A = 1\n"] * 2
 
 
 def test_what_is_compiled_for_a_stage_needs_no_times_and_is_another_asset(tmp_path: Path, handler: Path) -> None:

@@ -91,7 +91,3 @@ def test_what_takes_no_effect_is_named(said: dict[str, Any], told: dict[str, str
     for name, part in told.items():
         assert found[name].startswith(f"{name} in the context: expected ")
         assert part in found[name]
-
-
-def test_the_repository_s_own_context_is_read() -> None:
-    assert unread(json.loads((SUITE / "cdk.json").read_text())["context"]) == {}

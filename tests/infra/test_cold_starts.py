@@ -78,13 +78,19 @@ def find(
         for asset in json.loads(manifest.read_text())["files"].values()
         for place in asset["destinations"].values()
     }
-    resources = {key: one for template in templates["local"].values() for key, one in template["Resources"].items()}
+    made = templates["local"]["millrace-local-platform"]["Resources"]
+    published = {one["Name"]: one["Value"] for one in of_type(templates["local"], "AWS::SSM::Parameter")}
+    asked = {key: one for template in templates["local"].values() for key, one in template["Parameters"].items()}
+
+    def key_of(layer: dict[str, str]) -> str:
+        place: str = made[published[asked[layer["Ref"]]["Default"]]["Ref"]]["Properties"]["Content"]["S3Key"]
+        return place
 
     def function(name: str) -> Function:
         functions, named = of_type(templates["local"], "AWS::Lambda::Function"), (name, f"electricity-{name}")
         (found,) = [one for one in functions if one["FunctionName"].removeprefix(PREFIX) in named]
-        layers = [resources[layer["Ref"]]["Properties"]["Content"]["S3Key"] for layer in found["Layers"]]
-        folders = [assets[found["Code"]["S3Key"]], *(assets[key] / "python" for key in layers), runtime]
+        layers = [assets[key_of(layer)] / "python" for layer in found["Layers"]]
+        folders = [assets[found["Code"]["S3Key"]], *layers, runtime]
         variables = {key: plain(value) for key, value in found["Environment"]["Variables"].items()}
         return Function(handler=found["Handler"], variables=variables, path=tuple(map(str, folders)))
 

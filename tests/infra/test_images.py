@@ -180,11 +180,10 @@ def test_a_push_that_left_nothing_is_noticed(ecr: Any, monkeypatch: pytest.Monke
         images.publish(ROOT, ecr, found())
 
 
-def test_the_templates_name_the_parameters_of_their_commit(tmp_path: Path) -> None:
+def test_the_templates_name_the_parameters_of_their_commit(assemblies: dict[str, Path]) -> None:
     """CloudFormation reads them at deployment; a stack has those of the images that it runs."""
-    build(SETTINGS, workloads=[ROOT / "workloads" / "electricity"], outdir=str(tmp_path)).synth()
     named = {}
-    for path in tmp_path.glob("*.template.json"):
+    for path in assemblies["dev"].glob("*.template.json"):
         given = json.loads(path.read_text()).get("Parameters", {}).values()
         named[path.name.split(".")[0].rpartition("-")[2]] = {
             one["Default"] for one in given if "/image/" in one["Default"] and one["Type"].startswith("AWS::SSM::")
@@ -195,7 +194,7 @@ def test_the_templates_name_the_parameters_of_their_commit(tmp_path: Path) -> No
         "training": set(expected.values()),
         "monitoring": {expected["processing"]},
     }
-    whole = "".join(path.read_text() for path in tmp_path.glob("*.template.json"))
+    whole = "".join(path.read_text() for path in assemblies["dev"].glob("*.template.json"))
     assert "millrace-dev-training@" in whole
     assert not re.search(r"millrace-dev-(training|processing|inference):", whole)
 

@@ -12,7 +12,7 @@ import pytest
 
 from millrace.errors import ConfigurationError, WorkloadError
 from millrace.infra.app import build
-from millrace.infra.options import Options, declared_options, options_of
+from millrace.infra.options import Options, options_of
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.rules.catalogue import findings
 from millrace.infra.rules.tags import PROPERTY, UNTAGGABLE
@@ -92,13 +92,6 @@ def test_stage_and_workload_share_the_length_of_their_names(tmp_path: Path) -> N
     assert len(longest.prefix) == LONGEST_PREFIX
 
 
-def test_what_runs_beside_the_cdk_reads_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert declared_options("dev").like is None
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": {"staging": {"like": "prod"}}}}))
-    assert declared_options("staging").like == "prod"
-
-
 NETWORK: dict[str, Any] = OWN["network"]
 ONE: str = NETWORK["subnets"][0]
 KEYS = ", ".join(Options.model_fields)
@@ -138,11 +131,6 @@ def test_a_wrong_choice_is_one_sentence(chosen: object, told: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         options_of({"dev": chosen}, "dev")
     assert str(refused.value).startswith(f"context: {told}")
-
-
-@pytest.mark.parametrize("stages", [{"dev": OWN}, {"dev": {}}, {"dev": None}, {}])
-def test_a_right_one_is_taken(stages: dict[str, Any]) -> None:
-    assert options_of(stages, "dev") == Options.model_validate(stages.get("dev") or {})
 
 
 SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"

@@ -1,6 +1,7 @@
 """Roles and rules that an account has left, for a stage that is new and for one that is there already."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from millrace.console.doctor.quotas import (
     MOST_RULES,
     ROLES_OF_STAGE,
     ROLES_OF_WORKLOAD,
+    RULES_CODE,
     RULES_OF_STAGE,
     RULES_OF_WORKLOAD,
     check_quotas,
@@ -56,7 +58,8 @@ def test_room_for_a_workloads_roles_is_enough_and_one_less_is_not() -> None:
     for roles, verdict in ((ROLES - needed, "ok"), (ROLES - needed + 1, "missing")):
         (check,) = count_roles(environment(roles=roles), 1)
         assert (check.needed, check.verdict) == (f"{needed} free", verdict)
-        assert ("L-FE177D64" in check.advice) is (verdict == "missing")
+        asked = f"--quota-code L-FE177D64 --desired-value {ROLES + 1} --region us-east-1"
+        assert check.advice.endswith(asked) is (verdict == "missing")
 
 
 def test_the_stages_own_roles_do_not_count_against_it() -> None:
@@ -83,7 +86,10 @@ def test_a_bus_that_others_fill_is_named_and_the_stages_own_rules_are_not_counte
     rules("default", ["one-more"])
     check = found(1)["rules of bus default"]
     assert (check.verdict, check.found) == ("missing", f"{needed - 1} free")
-    assert "quota Rules of events" in check.advice
+    assert check.advice.endswith(f"--quota-code {RULES_CODE} --desired-value {MOST_RULES + 1}")
+    raised = ServiceQuotas({}, {"Number of rules": 1100.0})
+    account = replace(environment(), client=lambda name: raised if "quotas" in name else boto3.client(name))
+    assert [one.verdict for one in count_rules(account, 100)] == ["ok"], "the account's own quota is known by its code"
 
 
 def test_forty_nine_workloads_fit_into_the_quotas_of_every_account() -> None:

@@ -13,6 +13,7 @@ from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 NEED = Need(quota="ml.c6i.xlarge for endpoint usage", least=3, most=9, reason="electricity serves")
+CODES = {"Concurrent executions": "L-B99A9384", "Number of rules": "L-244521F2"}
 
 
 class ServiceQuotas:
@@ -30,7 +31,7 @@ class ServiceQuotas:
                 if denied:
                     raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, operation)
                 for name, value in lists[operation].items():
-                    code = "L-B99A9384" if name == "Concurrent executions" else "L-2F737F8D"
+                    code = CODES.get(name, "L-2F737F8D")
                     if (name == "Concurrent executions") is (ServiceCode == "lambda"):
                         quota = {"QuotaName": name, "QuotaCode": code, "Value": value, "Adjustable": True}
                         yield {"Quotas": [quota]}

@@ -108,7 +108,7 @@ REGION = "eu-west-1"
 
 def table(**properties: Any) -> dict[str, Any]:
     given = {"TableName": "t", "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], **properties}
-    return {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "Properties": given}
+    return {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "RetainExceptOnCreate", "Properties": given}
 
 
 QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "q"}}

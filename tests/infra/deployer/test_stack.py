@@ -48,8 +48,13 @@ RUNS = {
         'cdk deploy "millrace-$STAGE-platform" -c stage="$STAGE" --require-approval never',
         'make images STAGE="$STAGE"',
         'make logs STAGE="$STAGE"',
+        'cdk deploy "millrace-$STAGE-audit" -c stage="$STAGE" --require-approval never',
     ],
-    "deploy": ["make setup", 'cdk deploy --all --concurrency 8 -c stage="$STAGE" --require-approval never'],
+    "deploy": [
+        "make setup",
+        'cdk deploy "millrace-$STAGE-*-*" --exclusively --concurrency 6 -c stage="$STAGE" '
+        '-c workloads="$WORKLOADS" --require-approval never',
+    ],
     "patch": ["make setup", "make bases AWS=--aws"],
     "validate-model": [
         "make setup",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from millrace.infra.app import build
-from millrace.infra.options import Options
-from millrace.infra.rules.assembly import read
-from millrace.infra.settings import settings_for
+from millrace.infra.rules.assembly import read, resources
 from millrace.messages.lateness import Age
 from millrace.monitoring import alarms as monitors
 from millrace.names import Platform, WorkloadNames
@@ -19,21 +17,16 @@ from millrace.operations.alarms import ALARMS, ENDPOINT_ALARMS
 from millrace.workload.load import load_workload
 from tests.infra.conftest import ELECTRICITY
 
-NAMES = WorkloadNames(
-    platform=Platform(stage="prod", account="123456789012", region="eu-west-1"), workload="electricity"
-)
+DEV = Platform(stage="dev", account="123456789012", region="eu-west-1")
+NAMES = WorkloadNames(platform=DEV, workload="electricity")
 Charts = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def charts(tmp_path_factory: pytest.TempPathFactory) -> Charts:
-    folder = tmp_path_factory.mktemp("dashboards")
-    settings = settings_for("prod", account="123456789012", region="eu-west-1", options=Options(dashboards=True))
-    build(settings, workloads=[ELECTRICITY], outdir=str(folder)).synth()
-    stacks = read(folder)
-    (board,) = (one.properties for stack in stacks for one in stack.resources("AWS::CloudWatch::Dashboard"))
-    assert board["DashboardName"] == NAMES.dashboard
-    return list(json.loads(board["DashboardBody"])["widgets"])
+def charts(other_workloads: Path) -> Charts:
+    boards = resources(read(other_workloads), "AWS::CloudWatch::Dashboard")
+    (body,) = (one.properties["DashboardBody"] for one in boards if one.properties["DashboardName"] == NAMES.dashboard)
+    return list(json.loads(body)["widgets"])
 
 
 def metrics(charts: Charts) -> Iterator[tuple[list[Any], dict[str, Any]]]:
