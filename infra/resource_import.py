@@ -1,7 +1,8 @@
-"""`make adopt`: imports the buckets, tables and keys that a stage left behind when it was torn down.
+"""`make adopt`: imports the buckets, tables and keys that a stage left behind when it was torn down, or was deleted.
 
-Then the stage can be deployed again. The names of these resources are taken, so CloudFormation imports them first, by a
-template that has nothing else. The deployment adds the rest. Two other ways do not work:
+A table that was deleted too comes back first, as it was then: DynamoDB keeps it for 35 days. Then the stage can be
+deployed again. The names of these resources are taken, so CloudFormation imports them first, by a template that has
+nothing else. The deployment adds the rest. Two other ways do not work:
 
 - `cdk deploy --import-existing-resources` imports buckets and tables, but no keys, since AWS chooses the id of a key.
   With a new key the old data could not be read.
@@ -25,6 +26,7 @@ from millrace.names import Platform
 
 IDENTIFIED_BY: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "TableName",
+    "AWS::IAM::Role": "RoleName",
     "AWS::KMS::Alias": "AliasName",
     "AWS::KMS::Key": "KeyId",
     "AWS::S3::Bucket": "BucketName",
@@ -101,6 +103,47 @@ def _missing(platform: Platform, what: str) -> ConfigurationError:
     return ConfigurationError(where=platform.prefix, field="retained", expected=expected, came="none")
 
 
+def deleted_tables(dynamodb: Any, found: ResourceImport) -> dict[str, Mapping[str, Any]]:
+    """The backup that DynamoDB made of each table that is gone when it was deleted, by the table's logical id.
+
+    Raises ConfigurationError for a table without one: its deletion is 35 days ago, or it had no recovery."""
+    names = {
+        one["LogicalResourceId"]: one["ResourceIdentifier"]["TableName"]
+        for one in found.resources
+        if one["ResourceType"] == "AWS::DynamoDB::Table"
+    }
+    standing = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
+    gone = {logical_id: name for logical_id, name in names.items() if name not in standing}
+    backups = {}
+    for logical_id, name in gone.items():
+        pages = dynamodb.get_paginator("list_backups").paginate(TableName=name, BackupType="SYSTEM")
+        kept = [one for page in pages for one in page["BackupSummaries"] if one["BackupStatus"] == "AVAILABLE"]
+        if not kept:
+            expected = "the table, or its backup of the last 35 days"
+            raise ConfigurationError(where=found.stack, field=name, expected=expected, came="none")
+        backups[logical_id] = max(kept, key=lambda one: one["BackupCreationDateTime"])
+    return backups
+
+
+def restore_table(dynamodb: Any, resource: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
+    """Make the table of the backup again, with the settings of its template that no backup has; waits for AWS.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableFromBackup.html"""
+    wanted, table = resource["Properties"], {"TableName": backup["TableName"]}
+    dynamodb.restore_table_from_backup(TargetTableName=backup["TableName"], BackupArn=backup["BackupArn"])
+    # AWS takes minutes, and says of no size how many.
+    is_there = dynamodb.get_waiter("table_exists")
+    is_there.wait(**table, WaiterConfig={"Delay": 20, "MaxAttempts": 720})
+    stream, outlived = wanted.get("StreamSpecification"), wanted.get("TimeToLiveSpecification")
+    viewed = {"StreamSpecification": {"StreamEnabled": True, **stream}} if stream else {}
+    dynamodb.update_table(**table, DeletionProtectionEnabled=True, **viewed)
+    is_there.wait(**table)
+    kept = {"PointInTimeRecoveryEnabled": True}
+    dynamodb.update_continuous_backups(**table, PointInTimeRecoverySpecification=kept)
+    if outlived:
+        dynamodb.update_time_to_live(**table, TimeToLiveSpecification=outlived)
+
+
 def adopt(cloudformation: Any, found: ResourceImport) -> None:
     """Import the resources into a new stack of the same name, and wait until it is made."""
     cloudformation.create_change_set(
@@ -118,7 +161,7 @@ def adopt(cloudformation: Any, found: ResourceImport) -> None:
 
 
 def main() -> None:
-    """Show what a stage that was torn down has left, by its templates (`make synth`); with `--yes` import it."""
+    """Show what a stage has left, by its templates (`make synth`); with `--yes` restore its tables, and import all."""
     import boto3
 
     parser = argparse.ArgumentParser(prog="python -m millrace.infra.resource_import", description=__doc__)
@@ -132,6 +175,11 @@ def main() -> None:
     found = retained_resources(boto3.client, platform, stack)
     for one in found.resources:
         print(f"{one['LogicalResourceId']} {next(iter(one['ResourceIdentifier'].values()))}")
+    backups = deleted_tables(dynamodb := boto3.client("dynamodb"), found)
+    for logical_id, backup in backups.items():
+        print(f"{logical_id} from its backup of {backup['BackupCreationDateTime']:%Y-%m-%d %H:%M:%S}")
+        if given.yes:
+            restore_table(dynamodb, found.template["Resources"][logical_id], backup)
     if given.yes:
         adopt(boto3.client("cloudformation"), found)
 

@@ -4,10 +4,11 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.release.provenance import PROVENANCE_FILE
+from millrace.release.registry import PACKAGE_FILE
 from millrace.settings.declaration import Declared, Grant
 from millrace.settings.training import RegistrationSettings
 
-WRITTEN = (BOM_FILE, CARD_FILE, PROVENANCE_FILE, SIGNATURE_FILE)
+WRITTEN = (BOM_FILE, CARD_FILE, PACKAGE_FILE, PROVENANCE_FILE, SIGNATURE_FILE)
 DECLARED = Declared(
     room="training",
     settings=RegistrationSettings,

@@ -15,7 +15,7 @@ from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import DELIVERED_WITHIN, StepInput
 from millrace.messages.train import JudgedState, VersionRegistered
 from millrace.release.askers import Askers
-from millrace.release.registry import ASKED_BY, Candidate, Registry
+from millrace.release.registry import ASKED_BY, PACKAGE_FILE, Candidate, KeptVersion, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.settings.training import RegistrationSettings
 from millrace.workload.training_cost import longest_hours
@@ -66,6 +66,7 @@ def handler(call: StepInput[JudgedState]) -> VersionRegistered:
         metadata=metadata,
     )
     package = REGISTRY.register(candidate)
+    put_object(S3, ROOM.names.run_uri(call.run, PACKAGE_FILE), KeptVersion.of(candidate, package).encode())
     if not chain.evaluation.beside:
         # A first version: the lease `first` keeps other first trainings from starting until its release has the lease
         # `release`. EventBridge tries to start the release for `DELIVERED_WITHIN`; after that the lease ends.

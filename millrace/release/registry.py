@@ -10,14 +10,16 @@ The package's metadata has the digests of all that the version was made of.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from millrace.errors import ArtefactError
 from millrace.release.askers import UNKNOWN
+from millrace.timestamps import format_utc
 
 PENDING = "PendingManualApproval"
 """The registry's status of a version about which nobody has decided yet."""
@@ -31,6 +33,8 @@ ASKED_BY = "asked_by"
 """The key of the metadata with the identity that asked for the training, NOBODY or UNKNOWN. Its digest is signed."""
 ORIGIN = "origin"
 """The key of the metadata of a pulled version: the ARN of the version of the other stage."""
+PACKAGE_FILE = "package.json"
+"""The version as it was registered, in the folder of its run: of these files a lost registry can be made again."""
 MAXIMUM_METADATA = 50
 """The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 
@@ -86,6 +90,21 @@ class Package:
     def was_live(self) -> bool:
         """Whether the version is live, or was."""
         return WAS_LIVE in self.metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptVersion(Candidate):
+    """A version as it was registered: the content of PACKAGE_FILE."""
+
+    version: str
+    registered_at: str
+
+    @classmethod
+    def of(cls, candidate: Candidate, package: Package) -> KeptVersion:
+        return cls(**vars(candidate), version=package.version, registered_at=format_utc(package.decided_at))
+
+    def encode(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True).encode()
 
 
 class Registry:

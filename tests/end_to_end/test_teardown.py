@@ -17,9 +17,8 @@ from pyiceberg.table import StaticTable
 
 from millrace.console.actions.teardown import JOB_LOGS, left, teardown
 from millrace.console.actions.tune import tune
-from millrace.console.environment import Environment, local_environment
+from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.console.queries.reviews import check_taken
 from millrace.console.queries.tunings import pinned_run
 from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
@@ -47,8 +46,6 @@ class Ended:
     """What the operator was told when a right was missing."""
     lines: list[str]
     """What the operator was told in the end."""
-    drops_refused: tuple[str, str]
-    """What `drop` says before, and after the machine; empty where drops are taken."""
     after_machine: dict[str, list[str]]
     after_stacks: dict[str, list[str]]
     objects: dict[str, tuple[int, int]]
@@ -67,7 +64,7 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     cut_release_short(lived)
     start_training(lived)
     start_tuning(lived)
-    before, taken = everything(cloud), why_not_taken(place, lived)
+    before = everything(cloud)
     objects, records = object_versions(cloud), audit(lived)
     rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
     lines: list[str] = []
@@ -76,27 +73,18 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
     redrive(lived, str(refused.value).partition(": ")[0])
     lines.clear()
     teardown(place, said=lines.append, poll_s=POLL_S)
-    after_machine, not_taken = everything(cloud), why_not_taken(place, lived)
+    after_machine = everything(cloud)
     delete_stacks(cloud)
     return Ended(
         before=before,
         refusal=str(refused.value),
         lines=lines,
-        drops_refused=(taken, not_taken),
         after_machine=after_machine,
         after_stacks=everything(cloud),
         objects={bucket: (count, object_versions(cloud)[bucket]) for bucket, count in objects.items()},
         rows=(rows, rows_of_metadata(lived)),
         records=(len(records), len(audit(lived))),
     )
-
-
-def why_not_taken(place: Environment, lived: Lived) -> str:
-    try:
-        check_taken(place, lived.names)
-    except RunError as error:
-        return str(error)
-    return ""
 
 
 def everything(cloud: LocalCloud) -> dict[str, list[str]]:
@@ -229,12 +217,6 @@ def test_every_type_of_the_templates_is_looked_for(lived: Lived) -> None:
 
 def test_the_machine_leaves_nothing_that_no_template_knows(ended: Ended) -> None:
     assert empty(ended.after_machine, *OF_MACHINES) == {}
-
-
-def test_a_drop_is_refused_while_nothing_would_take_it(ended: Ended) -> None:
-    before, after = ended.drops_refused
-    assert before == ""
-    assert after.endswith("the way back: cdk deploy --all --revert-drift -c stage=local -c workloads=electricity")
 
 
 def test_what_belongs_to_another_workload_stays(ended: Ended, lived: Lived) -> None:

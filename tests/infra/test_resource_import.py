@@ -14,9 +14,18 @@ from botocore.validate import validate_parameters
 from moto import mock_aws
 
 from millrace.errors import ConfigurationError
-from millrace.infra.resource_import import CHANGE_SET, KEPT, ResourceImport, adopt, retained_resources
+from millrace.infra.resource_import import (
+    CHANGE_SET,
+    KEPT,
+    ResourceImport,
+    adopt,
+    deleted_tables,
+    restore_table,
+    retained_resources,
+)
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.settings import settings_for
+from tests.state_table import create_table
 
 PLATFORM = settings_for("dev", account="123456789012", region="eu-west-1").platform
 Clients = Callable[[str], Any]
@@ -130,3 +139,22 @@ def test_it_is_imported_before_the_deployment(client: Clients, keys: dict[str, s
     assert cloud.calls == [
         "CreateChangeSet", "change_set_create_complete", "ExecuteChangeSet", "stack_import_complete",
     ]  # fmt: skip
+
+
+def test_a_deleted_table_comes_back_with_what_no_backup_has(
+    client: Clients, keys: dict[str, str], stack: Stack
+) -> None:
+    dynamodb, found = client("dynamodb"), retained_resources(client, PLATFORM, stack)
+    with pytest.raises(ConfigurationError, match=r"millrace-dev-(state|audit): expected the table, or its backup"):
+        deleted_tables(dynamodb, found)
+    for name in (PLATFORM.state_table, PLATFORM.audit_table):
+        create_table(dynamodb, name)
+        dynamodb.create_backup(TableName=name, BackupName="of its deletion")
+        dynamodb.delete_table(TableName=name)
+    for logical_id, backup in deleted_tables(dynamodb, found).items():
+        restore_table(dynamodb, found.template["Resources"][logical_id], backup)
+    audit = dynamodb.describe_table(TableName=PLATFORM.audit_table)["Table"]
+    assert (audit["StreamSpecification"]["StreamViewType"], audit["DeletionProtectionEnabled"]) == ("NEW_IMAGE", True)
+    outlived = dynamodb.describe_time_to_live(TableName=PLATFORM.state_table)["TimeToLiveDescription"]
+    assert outlived["TimeToLiveStatus"] == "ENABLED"
+    assert deleted_tables(dynamodb, found) == {}

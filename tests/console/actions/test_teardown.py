@@ -14,7 +14,6 @@ from millrace.console.local_cloud import lifecycle
 from millrace.errors import RunError
 from millrace.names import JOB_LOGS, WorkloadNames
 from tests.console.conftest import DEV, make_machines
-from tests.signing_key import create_signing_key
 
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/k"
 COMMAND = "cdk destroy --all --force -c stage=dev -c account=123456789012 -c region=eu-west-1"
@@ -59,17 +58,6 @@ def make_bucket() -> str:
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
     return bucket
-
-
-def test_what_is_left_is_what_is_there(environment: Environment) -> None:
-    assert left(environment) == []
-    bucket = make_bucket()
-    signing_key = create_signing_key(boto3.client("kms"), DEV)
-    assert [one.what for one in left(environment)] == [
-        f"bucket {bucket}",
-        f"customer key {KEY}",
-        f"signing key {signing_key}",
-    ]
 
 
 def test_a_key_that_job_logs_of_the_account_carry_is_not_named(environment: Environment) -> None:

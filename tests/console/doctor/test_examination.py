@@ -95,12 +95,6 @@ def test_who_is_sent_the_alarms_of_a_deployed_stage_is_said(account: None, repos
     assert (heard.verdict, heard.found, heard.advice) == ("ok", "team@example.com", "")
 
 
-def test_quotas_that_cannot_be_listed_are_unknown(account: None, repository: Path) -> None:
-    """The account's service knows no SageMaker here: that is told, and does not pass for enough."""
-    checks = found("dev", repository)
-    assert checks["quotas"].verdict == "unknown"
-
-
 @pytest.mark.parametrize("missing", ["region", "credentials"])
 def test_without_a_region_or_credentials_the_rest_is_left_out(
     repository: Path, monkeypatch: pytest.MonkeyPatch, missing: str

@@ -12,6 +12,7 @@ from millrace.artefact.signing import SIGNATURE_FILE
 from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError
 from millrace.messages.envelope import DELIVERED_WITHIN
+from millrace.release.registry import PACKAGE_FILE
 from millrace.release.signatures import SigningKey, automation_digest
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
@@ -94,6 +95,10 @@ def test_a_retry_finds_the_version_that_is_there(aws, trained_run, register, eve
     trained_run()
     assert register(event("registration")) == register(event("registration"))
     assert len(versions(aws)) == 1
+    kept = json.loads(read_object(aws.s3, aws.names.run_uri(event("registration")["run"], PACKAGE_FILE)))
+    described = aws.sagemaker.describe_model_package(ModelPackageName=versions(aws)[0]["ModelPackageArn"])
+    assert {"run": kept["run"], **kept["metadata"]} == described["CustomerMetadataProperties"]
+    assert kept["version"] == str(described["ModelPackageVersion"])
 
 
 @pytest.mark.parametrize("link", ["data", "contract", "config", "code"])
