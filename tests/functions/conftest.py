@@ -74,14 +74,26 @@ class Aws:
 
     def endpoint(self, name: str, status: str = "InService", *, model: str = "", config: str = "") -> None:
         """An endpoint in this state, whose model and configuration are called like it unless they are named."""
-        model = model or name
-        if model not in {one["ModelName"] for one in self.sagemaker.list_models()["Models"]}:
-            role, container = "arn:aws:iam::123456789012:role/x", {"Image": "i"}
-            self.sagemaker.create_model(ModelName=model, ExecutionRoleArn=role, PrimaryContainer=container)
-        variant = {"VariantName": VARIANT, "ModelName": model, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-        self.sagemaker.create_endpoint_config(EndpointConfigName=config or name, ProductionVariants=[variant])
+        self.model(model or name, config or name)
         self.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config or name)
         sagemaker_backends["123456789012"]["eu-west-1"].endpoints[name].endpoint_status = status
+
+    def model(self, name: str, *configs: str, role: str = "x") -> None:
+        """A model, unless it is there, and configurations that serve it."""
+        if name not in {one["ModelName"] for one in self.sagemaker.list_models()["Models"]}:
+            arn, container = f"arn:aws:iam::123456789012:role/{role}", {"Image": "i"}
+            self.sagemaker.create_model(ModelName=name, ExecutionRoleArn=arn, PrimaryContainer=container)
+        variant = {"VariantName": VARIANT, "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        for config in configs:
+            self.sagemaker.create_endpoint_config(EndpointConfigName=config, ProductionVariants=[variant])
+
+    def machines(self, *machines: str) -> Any:
+        """Step Functions' client, with these machines of the workload, whose executions wait."""
+        states, role = boto3.client("stepfunctions"), "arn:aws:iam::123456789012:role/any"
+        wait = json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}})
+        for machine in machines:
+            states.create_state_machine(name=NAMES.machine(machine), definition=wait, roleArn=role)
+        return states
 
     def start(self, execution_arn: str, *, as_role: str = "", given: str = "{}") -> None:
         """Start an execution of this ARN, by the operator or in a session of the role."""

@@ -7,7 +7,6 @@ from millrace.functions.advance_release.tidying import delete_old
 from millrace.state.pointers import Pointers
 from tests.builders import version
 
-ROLE = "arn:aws:iam::123456789012:role"
 STRANGER = "millrace-local-electricity-v2"
 """The prefix of a workload `electricity_v2`: its models begin as ours do."""
 
@@ -16,12 +15,7 @@ def released(aws, number, *, prefix="", execution="5d2c7e"):
     """The name of a model as a release of the workload makes it, with the challenger's and the live configuration."""
     prefix = prefix or aws.names.prefix
     name = f"{prefix}-v{number}-{execution}-0-0"
-    aws.sagemaker.create_model(
-        ModelName=name, ExecutionRoleArn=f"{ROLE}/{prefix}-model", PrimaryContainer={"Image": "i"}
-    )
-    variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-    for kind in ("chall", "live"):
-        aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-{kind}", ProductionVariants=[variant])
+    aws.model(name, f"{name}-chall", f"{name}-live", role=f"{prefix}-model")
     return name
 
 

@@ -65,12 +65,7 @@ def test_a_release_that_succeeded_cleans_up_itself(aws, load, event, challenger)
 @pytest.fixture
 def live(aws):
     """`live("InService")`: the live endpoint serves the model and is in this state."""
-
-    boto3.client("stepfunctions").create_state_machine(
-        name=aws.names.machine("release"),
-        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}),
-        roleArn="arn:aws:iam::123456789012:role/millrace-local-electricity-release",
-    )
+    aws.machines("release")
     return lambda status, model="m-new": aws.endpoint(aws.names.endpoint, status, model=model)
 
 

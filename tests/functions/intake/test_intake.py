@@ -20,20 +20,15 @@ from tests.functions.cold_start import NAMES, Handler
 from tests.functions.conftest import Aws
 
 POOL = "ingest-training-together"
-WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
 @pytest.fixture
 def states(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Any:
-    client = boto3.client("stepfunctions")
-    for machine in ("ingest", "score"):
-        role = "arn:aws:iam::123456789012:role/millrace-local-electricity-ingest"
-        client.create_state_machine(name=NAMES.machine(machine), definition=json.dumps(WAIT), roleArn=role)
     for variable, queue in (("QUEUE_URL", "drops"), ("DEAD_QUEUE_URL", "drops-dead")):
         monkeypatch.setenv(f"MILLRACE_{variable}", aws.sqs.create_queue(QueueName=NAMES.queue(queue))["QueueUrl"])
     monkeypatch.setenv("MILLRACE_SLOTS", "2")
     monkeypatch.setenv("MILLRACE_SLOTS_TOGETHER", "2")
-    return client
+    return aws.machines("ingest", "score")
 
 
 @pytest.fixture
@@ -56,6 +51,13 @@ def changed(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def running(states: Any, machine: str = "ingest") -> list[str]:
     return [run["name"] for run in states.list_executions(stateMachineArn=NAMES.machine_arn(machine))["executions"]]
+
+
+def dead_letter() -> Any:
+    sqs = boto3.client("sqs")
+    url = sqs.get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
+    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    return message
 
 
 def test_small_files_in_the_folder_of_a_list_come_with_it_alone(states: Any, load: Any, event: Any) -> None:
@@ -176,9 +178,7 @@ def test_what_is_no_drop_of_ours_goes_to_the_dead_letters_with_the_reason(
     bad = changed(event("intake"), **changes)["Records"][0]
     assert load("intake")({"Records": [bad, good]}) == {"batchItemFailures": []}
     assert len(running(states)) == 1, "the others of the batch are not held up"
-    sqs = boto3.client("sqs")
-    url = sqs.get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
-    (message,) = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    message = dead_letter()
     assert message["Body"] == bad["body"]
     assert ", came " in message["MessageAttributes"]["reason"]["StringValue"]
 
@@ -501,9 +501,7 @@ def test_a_message_of_several_drops_is_as_good_as_one_each(states: Any, wide: An
     body = json.dumps([records[0]["body"], "{}", records[1]["body"]])
     assert wide({"Records": [records[0] | {"body": body}]}) == {"batchItemFailures": []}
     assert drops_in(states) == [["a", "b"]]
-    url = boto3.client("sqs").get_queue_url(QueueName=NAMES.queue("drops-dead"))["QueueUrl"]
-    (message,) = boto3.client("sqs").receive_message(QueueUrl=url)["Messages"]
-    assert message["Body"] == "{}"
+    assert dead_letter()["Body"] == "{}"
 
 
 def test_drops_that_may_name_images_go_alone(

@@ -5,7 +5,6 @@ import json
 import sys
 from datetime import timedelta
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto.events.models import EventPattern
@@ -17,16 +16,12 @@ from millrace.operations.notices import NOTICES
 from millrace.timestamps import format_utc, parse_utc
 
 AS_OF = parse_utc("1997-06-01T07:00:00Z")
-WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
 @pytest.fixture
 def end(aws):
     """`end("train", "t1", minutes=20)`: an execution that was stopped so long after AS_OF; its ARN."""
-    states, made = boto3.client("stepfunctions"), set()
-    role = f"arn:aws:iam::123456789012:role/{aws.names.role('ingest-machine')}"
-    for machine in MACHINES:
-        states.create_state_machine(name=aws.names.machine(machine), definition=json.dumps(WAIT), roleArn=role)
+    states, made = aws.machines(*MACHINES), set()
 
     def ended(machine, name, *, minutes, status="ABORTED"):
         backend, arn = stepfunctions_backends["123456789012"]["eu-west-1"], aws.names.execution_arn(machine, name)

@@ -26,23 +26,13 @@ from tests.millrace.state.test_reviews import ITEM_0
 
 AS_OF = parse_utc("1997-06-01T07:00:00Z")
 VERSION = version("1")
-WAIT = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}
 
 
 @pytest.fixture
 def start(aws):
     """`start("ingest", "a1")`: a running execution of the machine; its ARN."""
-    states, made = boto3.client("stepfunctions"), set()
-
-    def execution(machine, name, given="{}"):
-        if machine not in made:
-            role = f"arn:aws:iam::123456789012:role/{aws.names.role('ingest-machine')}"
-            states.create_state_machine(name=aws.names.machine(machine), definition=json.dumps(WAIT), roleArn=role)
-            made.add(machine)
-        arn = aws.names.machine_arn(machine)
-        return states.start_execution(stateMachineArn=arn, name=name, input=given)["executionArn"]
-
-    return execution
+    states, arn_of = aws.machines("ingest", "release"), aws.names.machine_arn
+    return lambda machine, name: states.start_execution(stateMachineArn=arn_of(machine), name=name)["executionArn"]
 
 
 @pytest.fixture

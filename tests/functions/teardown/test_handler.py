@@ -20,11 +20,7 @@ STRANGER = "millrace-local-electricity-v2"
 def model(aws, prefix, number):
     """A model, its configuration and an alarm, as a release of that workload makes them."""
     name = f"{prefix}-v{number}-0-0"
-    aws.sagemaker.create_model(
-        ModelName=name, ExecutionRoleArn=f"{ROLE}/{prefix}-model", PrimaryContainer={"Image": "i"}
-    )
-    variant = {"VariantName": "main", "ModelName": name, "InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
-    aws.sagemaker.create_endpoint_config(EndpointConfigName=f"{name}-live", ProductionVariants=[variant])
+    aws.model(name, f"{name}-live", role=f"{prefix}-model")
     dimensions = [{"Name": "EndpointName", "Value": prefix}]
     metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocation5XXErrors", "Dimensions": dimensions}
     query = {"Id": "m0", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Average"}}
