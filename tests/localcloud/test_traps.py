@@ -11,7 +11,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - an endpoint configuration refuses ml.g5, ml.g6 and later
   traps: present_instance_types_are_taken
 - machines made by CloudFormation execute nothing
-  machines: machines_made_by_cloudformation_execute
+  foreign_app: a_template_trains_and_serves_in_the_image_of_a_folder
 - a failed creation stays half made
   stacks: a_failed_creation_is_rolled_back
 - a failed update stays half done

@@ -226,6 +226,12 @@ def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, clien
     assert first in str(client("sqs").list_queues())
 
 
+def test_an_availability_zone_lies_in_the_region(stack, client):
+    value = {"Fn::Select": [1, {"Fn::GetAZs": ""}]}
+    made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
+    assert client("ssm").get_parameter(Name=made.physical("Zone"))["Parameter"]["Value"] == "eu-west-1b"
+
+
 def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):
     name = fresh("queue")
     stack({"Queue": queue(name, VisibilityTimeout=10)})
