@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 
-def create_table(client: Any, name: str) -> None:
-    """`client` is boto3's DynamoDB client."""
+def create_table(client: Any, name: str, *, sorts: str = "S") -> None:
+    """`client` is boto3's DynamoDB client; of numbers `sorts` is N."""
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": of} for key, of in (("pk", "S"), ("sk", sorts))],
         BillingMode="PAY_PER_REQUEST",
     )

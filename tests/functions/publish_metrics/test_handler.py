@@ -72,25 +72,26 @@ def publish(aws: Aws, load: Any, event: Any) -> Publish:
     return published
 
 
+PROMISE = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
+
+
 def test_a_promise_moves_the_threshold_and_is_recorded(publish: Publish, aws: Aws) -> None:
-    promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     for _ in range(2):  # a repeated call writes the same again
-        publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
+        publish(report(0.5, 0.5).model_copy(update={"promise": PROMISE}))
     assert KeptPromise.find(aws.state, "1") == KeptPromise(version="1", threshold=0.93, as_of=RUN_AT)
     (record,) = aws.audit()
     assert record["event"] == "automation.moved"
-    assert record["details"] == {"version": "1", **promise.model_dump()}
+    assert record["details"] == {"version": "1", **PROMISE.model_dump()}
     later = KeptPromise(version="1", threshold=0.99, as_of=RUN_AT + WEEK)
     later.put(aws.state)
-    publish(report(0.5, 0.5).model_copy(update={"promise": promise.model_copy(update={"threshold": 0.8})}))
+    publish(report(0.5, 0.5).model_copy(update={"promise": PROMISE.model_copy(update={"threshold": 0.8})}))
     assert (KeptPromise.find(aws.state, "1"), len(aws.audit())) == (later, 1), "an older run"
 
 
 def test_nothing_moves_without_its_record(publish: Publish, aws: Aws) -> None:
     aws.dynamodb.delete_table(TableName=aws.names.platform.audit_table)
-    promise = PromiseReport(promised_error=0.05, threshold=0.93, before=0.9, learnt=300, acted=100, wrong=9)
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        publish(report(0.5, 0.5).model_copy(update={"promise": promise}))
+        publish(report(0.5, 0.5).model_copy(update={"promise": PROMISE}))
     assert KeptPromise.find(aws.state, "1") is None
 
 
@@ -160,19 +161,19 @@ def under(publish: Publish) -> Callable[[Policy], Publish]:
 
 
 FLOOR = Policy(floor=Floor(labels=96))
+WAITING = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
 
 
 @pytest.mark.parametrize("below", [True, False])
 def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
     below: bool, under: Callable[[Policy], Publish], aws: Aws
 ) -> None:
-    waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
-    waiting.put(aws.state)
+    WAITING.put(aws.state)
     old, few, enough = (FloorDay(day=day, labels=n, own=9, rule=8) for day, n in
                         (("1996-12-31", 900), ("1997-01-02", 95), ("1997-01-03", 1)))  # fmt: skip
     found = FloorFound(below=below, before=False, labels=96, own=0.3, rule=0.2, days=(old, few))
     under(FLOOR)(report(1.2, None).model_copy(update={"floor": found}))
-    assert FloorState.find(aws.state, "1") == replace(waiting, as_of=RUN_AT, days=(old, few))
+    assert FloorState.find(aws.state, "1") == replace(WAITING, as_of=RUN_AT, days=(old, few))
     assert aws.audit() == []
     found = found.model_copy(update={"days": (old, few, enough)})
     under(FLOOR)(report(1.2, None).model_copy(update={"floor": found}))
@@ -185,10 +186,9 @@ def test_where_the_rule_answers_since_an_alarm_labels_of_that_time_decide(
 def test_where_the_rule_answers_since_an_alarm_its_end_brings_the_version_back(
     under: Callable[[Policy], Publish], aws: Aws
 ) -> None:
-    waiting = FloorState(version="1", below=True, since=NEW_YEAR, as_of=NEW_YEAR, days=(), awaits_labels=True)
-    waiting.put(aws.state)
+    WAITING.put(aws.state)
     under(FLOOR)(report(1.2, None))
-    assert FloorState.find(aws.state, "1") == waiting
+    assert FloorState.find(aws.state, "1") == WAITING
     under(FLOOR)(report(0.9, None))
     assert FloorState.find(aws.state, "1") == FloorState(version="1", below=False, since=RUN_AT, as_of=RUN_AT, days=())
     (record,) = aws.audit()

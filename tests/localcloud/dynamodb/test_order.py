@@ -17,6 +17,7 @@ from localcloud.dynamodb.order import keep_items_in_order
 from localcloud.kernel.patching import undone
 from tests.localcloud.resources import Resources, allow
 from tests.localcloud.waiting import until
+from tests.state_table import create_table
 
 TEXTS = ["", "a", "a#", "a#1", "a#10", "a#2", "b", "b#1", "é", "\U0001f600", "\U0010ffff", "z"]
 CONDITIONS: list[tuple[str, int]] = [
@@ -40,15 +41,7 @@ def lived(*, kept_in_order: bool, kind: str) -> Iterator[Any]:
             keep_items_in_order()
         client, chance = boto3.client("dynamodb"), random.Random(kind)
         keys = [{"S": text} for text in TEXTS[1:]] if kind == "S" else [{"N": f"{n / 2}"} for n in range(-9, 30, 3)]
-        client.create_table(
-            TableName="t",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": kind},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_table(client, "t", sorts=kind)
         for _ in range(200):
             pk, key = {"S": chance.choice("xy")}, chance.choice(keys)
             if chance.random() < 0.3:
@@ -95,7 +88,9 @@ def test_a_query_looks_at_its_page_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         from moto.dynamodb.models.dynamo_type import Item
 
         client, looked = boto3.client("dynamodb"), list[Any]()
-        create(client)
+        create_table(client, "t")
+        for number in range(100):
+            client.put_item(TableName="t", Item={"pk": {"S": "x"}, "sk": {"S": f"k{number}"}})
         size: Callable[[Any], int] = Item.size
         monkeypatch.setattr(Item, "size", lambda item: looked.append(item) or size(item))
         found = client.query(
@@ -106,17 +101,6 @@ def test_a_query_looks_at_its_page_alone(monkeypatch: pytest.MonkeyPatch) -> Non
         )
         assert [one["sk"]["S"] for one in found["Items"]] == ["k1", "k10"]
         assert len({one.range_key.value for one in looked}) == 3, "two items and the one behind them"
-
-
-def create(client: Any) -> None:
-    client.create_table(
-        TableName="t",
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    for number in range(100):
-        client.put_item(TableName="t", Item={"pk": {"S": "x"}, "sk": {"S": f"k{number}"}})
 
 
 SOURCE = """

@@ -100,8 +100,6 @@ def test_a_version_that_is_pinned_during_an_expiry_stays(lake: Lake) -> None:
 
 
 def test_a_drop_that_comes_during_an_expiry_is_committed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from millrace.datasets import changes
-
     fill(lake, 3)
     real, calls = changes.try_commit, []
 
@@ -298,8 +296,7 @@ def steps(drawn: random.Random, number_of: int) -> list[Callable[[Lake], object]
 
 
 def keep_up(lake: Lake, s3: Any, drawn: random.Random) -> None:
-    time.sleep(0.002)
-    before = datetime.now(UTC)
+    before = now()
     if drawn.random() < 0.7:
         compact(lake, "rows")
     if drawn.random() < 0.8:
@@ -314,8 +311,7 @@ def told(answer: object) -> object:
 
 
 def content(lake: Lake) -> pa.Table:
-    table = lake.open("rows").scan().to_arrow()
-    return table.sort_by([("timestamp", "ascending"), ("_source", "ascending")])
+    return committed(lake).sort_by([("timestamp", "ascending"), ("_source", "ascending")])
 
 
 @pytest.mark.parametrize(

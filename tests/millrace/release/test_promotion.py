@@ -17,19 +17,16 @@ from millrace.release.promotion import (
     verdict_of,
 )
 from millrace.release.registry import ASKED_BY, WAS_LIVE
-from millrace.state.pointers import Pointers, Version
-from tests.builders import package
+from millrace.state.pointers import Pointers
+from tests import builders
 
 
 def version(number):
-    return Version(
-        package_arn=f"p/{number}", version=str(number), model_name=f"m{number}", run="r",
-        baseline_uri="",
-    )  # fmt: skip
+    return builders.version(number, model_name=f"m{number}")
 
 
 SECOND_LIVE = Pointers(champion=version(2), previous=version(1), highest=2)
-PACKAGE = package("3", approval="PendingManualApproval")
+PACKAGE = builders.package("3", approval="PendingManualApproval")
 
 
 def promoted(pointers, one):

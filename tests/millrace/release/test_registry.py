@@ -13,7 +13,7 @@ from millrace.decisions.record import Decision
 from millrace.errors import ArtefactError
 from millrace.release.registry import Registry
 from millrace.release.requests import LEAST_TIMED, count, slow_above
-from millrace.state.pointers import CanaryVersion, Version
+from millrace.state.pointers import CanaryVersion
 from tests import builders
 from tests.credentials import set_credentials
 
@@ -118,8 +118,7 @@ def test_requests_are_slow_beyond_what_the_live_version_took_before():
 
 
 def test_a_request_is_drawn_by_its_id_and_the_release():
-    version = Version(package_arn="p", version="2", model_name="m", run="r", baseline_uri="b")
-    canaries = [CanaryVersion(version=version, share=0.1, execution=name) for name in ("one", "another")]
+    canaries = [CanaryVersion(version=builders.version("2"), share=0.1, execution=name) for name in ("one", "another")]
     drawn = [{number for number in range(20_000) if one.draws(f"call-{number}")} for one in canaries]
     for found in drawn:
         assert 1850 < len(found) < 2150, "a tenth, within four standard errors"

@@ -80,6 +80,8 @@ A, B = "arn:aws:states:eu-west-1:123456789012:execution:m:a", "arn:aws:states:eu
 
 def test_spend_is_reserved_once_per_run_and_never_over_the_budget(table):
     budget = MonthlyBudget(table)
+    assert not budget.reserve(0.51, arn="a", as_of=NOW, monthly_usd=0.5), "dearer than the whole month"
+    assert budget.spent_usd(NOW) == 0
     assert budget.reserve(0.231, arn="a", as_of=NOW, monthly_usd=0.5)
     assert budget.reserve(0.231, arn="a", as_of=NOW, monthly_usd=0.5)
     assert budget.spent_usd(NOW) == Decimal("0.24")
@@ -87,12 +89,6 @@ def test_spend_is_reserved_once_per_run_and_never_over_the_budget(table):
     assert not budget.reserve(0.01, arn="c", as_of=NOW, monthly_usd=0.5)
     assert budget.spent_usd(NOW) == Decimal("0.50")
     assert budget.reserve(0.01, arn="c", as_of=NOW + timedelta(days=30), monthly_usd=0.5)
-
-
-def test_a_run_dearer_than_the_whole_month_is_refused(table):
-    budget = MonthlyBudget(table)
-    assert not budget.reserve(51, arn="a", as_of=NOW, monthly_usd=50)
-    assert budget.spent_usd(NOW) == 0
 
 
 def test_months_tell_what_their_runs_reserved(table):

@@ -27,19 +27,20 @@ from millrace.state.held_drops import Contradiction, HeldDrop
 from millrace.state.holdings import Lease
 from millrace.state.item import Item
 from millrace.state.known_keys import RowsVersion
-from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers, Version
+from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers
 from millrace.state.retraining import LastRetraining
 from millrace.state.table import StateTable
 from millrace.state.unanswered import UnansweredAlarm
 from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
 from millrace.state.wanted import StoredChoice
 from millrace.timestamps import parse_utc
+from tests.builders import version
 from tests.millrace.state.conftest import NAMES
 
 AT, TEXT = parse_utc("1997-06-01T06:00:00Z"), "1997-06-01T06:00:00Z"
 DAY = FloorDay(day="1997-05-30", labels=48, own=31, rule=14)
 DROP = DropObject(key="electricity/labels/june.csv", drop_id="5d7c")
-LIVE = Version(package_arn="p/3", version="3", model_name="m", run="r", baseline_uri="s3://b/b")
+LIVE = version("3", baseline_uri="s3://b/b")
 ITEMS: tuple[Item, ...] = (
     ConceptLevel(version="3", level=0.1 + 0.2, as_of=AT),
     ChangeStarts(version="3", since={"error": AT}, as_of=AT),
@@ -145,16 +146,6 @@ def test_what_is_left_unread_is_asked_for_again_and_not_for_ever(client: Any, ta
     assert set(StateTable(Busy(client, 3), NAMES).find("item#", wanted)) == set(wanted) - {"30"}
     with pytest.raises(ClientError, match="15 of 31 items were left unread 8 times"):
         StateTable(Busy(client, 99), NAMES).find("item#", wanted)
-
-
-def version(number: int) -> Version:
-    return Version(
-        package_arn=f"arn:aws:sagemaker:eu-west-1:123456789012:model-package/g/{number}",
-        version=str(number),
-        model_name=f"m-{number}",
-        run=f"run-{number}",
-        baseline_uri=f"s3://artefacts/electricity/runs/run-{number}/baseline.json",
-    )
 
 
 def test_pointers_come_back_as_written(table):
