@@ -49,6 +49,12 @@ def zipped(source: str) -> bytes:
     return buffer.getvalue()
 
 
+def keys_of(environment: dict[str, str]) -> dict[str, str]:
+    """A role's keys as boto3 takes them, of the environment of a process."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return {name.lower(): environment[name] for name in names}
+
+
 def closed(states: Any, execution: str) -> dict[str, Any]:
     """What DescribeExecution says once the execution does not run."""
     until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
@@ -83,6 +89,29 @@ class Queue:
         while messages := self.messages():
             found += [json.loads(message["Body"]) for message in messages]
         return found
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack, and what became of it."""
+
+    cloudformation: Any
+    name: str
+
+    @property
+    def status(self) -> str:
+        return str(self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"])
+
+    @property
+    def failure(self) -> str | None:
+        for event in self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
+            if event["ResourceStatus"].endswith("_FAILED"):
+                return f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}"
+        return None
+
+    def physical(self, logical: str) -> str:
+        resources = self.cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
+        return str({one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}[logical])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.cloudformation.stack_resources import KINDS
+from tests.localcloud.cloudformation.test_change_sets import queue
+from tests.localcloud.resources import Stack, trust
 
 SERVED = ("Endpoint", "EndpointConfig", "Model")
 """They take an image: `tests/localcloud/test_foreign_app.py` makes them."""
@@ -26,42 +28,6 @@ def bootstrapped(cloud):
     place = {"LocationConstraint": "eu-west-1"}
     cloud.client("s3").create_bucket(Bucket="every-code", CreateBucketConfiguration=place)
     cloud.client("s3").put_object(Bucket="every-code", Key="code.zip", Body=packed.getvalue())
-
-
-@pytest.fixture
-def stack(cloud, fresh):
-    """Create or update one stack; deleted after the test."""
-    cloudformation, name = cloud.client("cloudformation"), fresh("stack")
-    made = []
-
-    def put(template):
-        body = json.dumps({"Resources": template} if "Resources" not in template else template)
-        call = cloudformation.update_stack if made else cloudformation.create_stack
-        made.append(call(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"]))
-        return Stack(cloudformation, name)
-
-    yield put
-    cloudformation.delete_stack(StackName=name)
-
-
-class Stack:
-    def __init__(self, cloudformation, name):
-        self.cloudformation, self.name = cloudformation, name
-
-    @property
-    def status(self):
-        return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"]
-
-    @property
-    def failure(self):
-        for event in self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
-            if event["ResourceStatus"].endswith("_FAILED"):
-                return f"{event['LogicalResourceId']} ({event['ResourceType']}): {event['ResourceStatusReason']}"
-        return None
-
-    def physical(self, logical):
-        resources = self.cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
-        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}[logical]
 
 
 def test_every_type_is_created_updated_and_deleted(cloud, client):
@@ -119,19 +85,6 @@ def _changed(template):
     resources["Api"]["Body"]["paths"]["/a"]["get"]["summary"] = "new"
     resources["ApiDeployment"]["Description"] = "new"
     return changed
-
-
-def queue(name, **properties):
-    return {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name, **properties}}
-
-
-def trust(service):
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def role(service="lambda.amazonaws.com", **properties):
-    return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust(service), **properties}}
 
 
 def test_an_unknown_type_raises_by_name_before_anything_is_made(stack, client, fresh):
@@ -194,14 +147,6 @@ def test_an_unknown_attribute_raises_by_name(stack, fresh):
     attribute = {"Fn::GetAtt": ["Queue", "Colour"]}
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": attribute}}
     assert "no attribute 'Colour'" in stack({"Queue": queue(fresh()), "Topic": topic}).failure
-
-
-def test_a_failed_creation_is_rolled_back(stack, client, fresh):
-    name = fresh("queue")
-    bad = {"Type": "AWS::Lambda::Function", "Properties": {"Role": {"Ref": "Queue"}, "Code": {"ZipFile": ""}}}
-    made = stack({"Queue": queue(name), "Function": bad})
-    assert made.status == "ROLLBACK_COMPLETE"
-    assert name not in str(client("sqs").list_queues())
 
 
 def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, client, fresh):
@@ -319,7 +264,7 @@ def versioned(code, version_id):
         "Name": "live",
     }
     return {
-        "Role": role(),
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": json.loads(trust("lambda"))}},
         "Function": function(code),
         version_id: {"Type": "AWS::Lambda::Version", "Properties": {"FunctionName": {"Ref": "Function"}}},
         "Alias": {"Type": "AWS::Lambda::Alias", "Properties": alias},

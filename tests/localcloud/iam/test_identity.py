@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.kernel.trust import check_trust
 from tests.localcloud.resources import allow as statement
-from tests.localcloud.resources import document
+from tests.localcloud.resources import document, keys_of
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -32,11 +32,10 @@ def role(cloud, aws):
             cloud.client("iam").put_role_permissions_boundary(
                 RoleName=arn.rpartition("/")[2], PermissionsBoundary=boundary
             )
-        keys = cloud.role_environment(arn, "session")
-        names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+        keys = keys_of(cloud.role_environment(arn, "session"))
 
         def client(service_name):
-            return boto3.client(service_name, **{name.lower(): keys[name] for name in names})
+            return boto3.client(service_name, **keys)
 
         client.arn = arn
         return client
@@ -89,16 +88,10 @@ def test_the_parts_of_an_upload_need_put_object(role, bucket):
 
 
 def test_keys_need_their_token(cloud, role, bucket):
-    arn = role(allow("s3:*")).arn
-    environment = cloud.role_environment(arn, "session")
-    s3 = boto3.client(
-        "s3",
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token="of somebody else",  # pragma: allowlist secret
-    )
+    keys = keys_of(cloud.role_environment(role(allow("s3:*")).arn, "session"))
+    keys["aws_session_token"] = "of somebody else"  # pragma: allowlist secret
     with pytest.raises(ClientError, match="InvalidClientTokenId"):
-        s3.get_object(Bucket=bucket, Key="in/a")
+        boto3.client("s3", **keys).get_object(Bucket=bucket, Key="in/a")
 
 
 CALLS = [
@@ -275,13 +268,6 @@ def test_a_bucket_policy_allows_and_denies_roles(role, cloud, bucket):
     refused(named("s3").put_object, Bucket=bucket, Key="in/a", Body=b"1")
     other("s3").get_object(Bucket=bucket, Key="in/a")
     assert "explicit deny in a resource-based policy" in refused(other("s3").delete_object, Bucket=bucket, Key="in/a")
-
-
-@pytest.fixture
-def key(cloud):
-    """A customer key whose policy leaves the decision to the account's IAM policies."""
-    root = allow("kms:*") | {"Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
-    return cloud.client("kms").create_key(Policy=document(root))["KeyMetadata"]["Arn"]
 
 
 def test_an_encrypted_bucket_needs_its_key(role, cloud, bucket, key):

@@ -77,13 +77,6 @@ def role(aws: Resources) -> Make:
     return lambda *statements, service: aws.role(service.partition(".")[0], *statements)
 
 
-@pytest.fixture
-def key(cloud: Cloud) -> str:
-    root = {**statement("kms:*"), "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [root]})
-    return str(cloud.client("kms").create_key(Policy=document)["KeyMetadata"]["Arn"])
-
-
 def refused(make: Callable[[], Any]) -> str:
     """The action that was refused."""
     with pytest.raises(ClientError, match="AccessDenied") as raised:
@@ -198,13 +191,9 @@ def test_a_table_under_a_customer_key_needs_it_of_each_caller(
     get(statement("kms:Decrypt", on=key))
 
 
-def test_who_may_not_list_is_not_told_that_there_is_no_such_object(
-    cloud: Cloud, role: Make, fresh: Callable[..., str]
-) -> None:
+def test_who_may_not_list_is_not_told_that_there_is_no_such_object(cloud: Cloud, role: Make, aws: Resources) -> None:
     """A permission to list below a prefix does not help: the request to get an object has no prefix."""
-    bucket = fresh("bucket")
-    place = {"LocationConstraint": REGION}
-    cloud.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    bucket = aws.bucket()
 
     def get(*statements: dict[str, Any]) -> str:
         arn = role(statement("s3:GetObject"), *statements, service="lambda.amazonaws.com")

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from localcloud.iam.service_permissions import refusal
+from tests.localcloud.resources import Resources, allow, document
 
 RULE = "arn:aws:events:eu-west-1:123456789012:rule/r"
 EVENTS = "events.amazonaws.com"
 
 
-def policy(action: str, *, service: str = EVENTS, condition: dict[str, Any] | None = None) -> str:
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": action, "Resource": "*"}
+def policy(action: str, *, service: str | list[str] = EVENTS, condition: dict[str, Any] | None = None) -> str:
     conditional = {"Condition": condition} if condition else {}
-    return json.dumps({"Version": "2012-10-17", "Statement": [{**statement, **conditional}]})
+    return document(allow(action, Principal={"Service": service}, **conditional))
 
 
 @pytest.fixture
-def queue(client: Callable[[str], Any], fresh: Callable[..., str]) -> Callable[..., str]:
+def queue(aws: Resources) -> Callable[..., str]:
     """Makes a queue with attributes; gives its ARN."""
-
-    def make(**attributes: str) -> str:
-        name = fresh("queue")
-        client("sqs").create_queue(QueueName=name, Attributes=attributes)
-        return f"arn:aws:sqs:eu-west-1:123456789012:{name}"
-
-    return make
+    return lambda **attributes: aws.queue(**attributes).arn
 
 
 @pytest.mark.parametrize(
@@ -75,18 +69,15 @@ def test_eventbridge_says_no_account_to_a_topic(client: Any, fresh: Any) -> None
     """A condition on it, in the policy of the topic or of its key, is never met; CloudWatch meets it."""
     alarms, ours = "cloudwatch.amazonaws.com", {"StringEquals": {"aws:SourceAccount": "123456789012"}}
 
-    def document(action: str, **condition: Any) -> str:
-        allow = {"Effect": "Allow", "Principal": {"Service": [EVENTS, alarms]}, "Action": action, "Resource": "*"}
-        return json.dumps({"Version": "2012-10-17", "Statement": [allow | condition]})
-
     def topic(publish: str, key: str) -> str:
         made = client("kms").create_key(Policy=key)["KeyMetadata"]["KeyId"]
         attributes = {"Policy": publish, "KmsMasterKeyId": made}
         return str(client("sns").create_topic(Name=fresh("topic"), Attributes=attributes)["TopicArn"])
 
-    open_to_all = topic(document("sns:Publish"), document("kms:*"))
-    guarded = topic(document("sns:Publish", Condition=ours), document("kms:*"))
-    guarded_key = topic(document("sns:Publish"), document("kms:*", Condition=ours))
+    both = partial(policy, service=[EVENTS, alarms])
+    open_to_all = topic(both("sns:Publish"), both("kms:*"))
+    guarded = topic(both("sns:Publish", condition=ours), both("kms:*"))
+    guarded_key = topic(both("sns:Publish"), both("kms:*", condition=ours))
     assert [refusal(arn, alarms, RULE) for arn in (open_to_all, guarded, guarded_key)] == ["", "", ""]
     assert refusal(open_to_all, EVENTS, RULE) == ""
     assert "sns:Publish" in refusal(guarded, EVENTS, RULE)

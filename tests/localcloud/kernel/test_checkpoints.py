@@ -17,6 +17,7 @@ from localcloud.kernel import checkpoints
 from localcloud.kernel.cloud import ACCOUNT, REGION
 from millrace.console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
 from millrace.console.local_cloud.processes import Processes
+from tests.alarm import put_alarm
 from tests.checkpoints import Checkpoint, call, checkpoint, end_life
 from tests.localcloud.resources import allow, make_role, zipped
 from tests.localcloud.waiting import until
@@ -67,10 +68,7 @@ def filled(cloud: LocalCloud, build: Path) -> Checkpoint:
     task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Parameters": {"FunctionName": "f"}}
     definition = {"StartAt": "Call", "States": {"Call": {**task, "End": True}}}
     cloud.client("stepfunctions").create_state_machine(name="m", definition=json.dumps(definition), roleArn=arn)
-    cloud.client("cloudwatch").put_metric_alarm(
-        AlarmName="a", Namespace="n", MetricName="m", Statistic="Maximum", Period=60, EvaluationPeriods=1,
-        Threshold=1, ComparisonOperator="GreaterThanThreshold", TreatMissingData="notBreaching",
-    )  # fmt: skip
+    put_alarm(cloud.client("cloudwatch"), "a", Namespace="n", Threshold=1, TreatMissingData="notBreaching")
     (build / "beside.txt").write_text("as it was")
     live(cloud)
     return checkpoint(cloud, "filled", build, [build / "beside.txt"])

@@ -15,7 +15,7 @@ from localcloud.kernel.install import Throttles
 from localcloud.kernel.transport import connect
 from millrace.infra.machines import calls, jobs, states
 from tests.localcloud.control import control
-from tests.localcloud.resources import Resources, allow
+from tests.localcloud.resources import Resources, allow, keys_of
 
 CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "cloudwatch": ("describe_alarms", {}, "Throttling"),
@@ -49,12 +49,10 @@ def burst(cloud: Cloud) -> Iterator[Callable[[str], Throttles]]:
 @pytest.fixture(scope="module")
 def as_role(cloud: Cloud, aws: Resources) -> Callable[..., Any]:
     """A client with a role's keys."""
-    found = cloud.role_environment(aws.role("lambda", allow("*")), "throttled")
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    keys = keys_of(cloud.role_environment(aws.role("lambda", allow("*")), "throttled"))
 
     def make(service: str, **retries: Any) -> Any:
         where = {"endpoint_url": cloud.endpoint_url, "region_name": cloud.region}
-        keys = {name.lower(): found[name] for name in names}
         return connect(boto3.client(service, **where, **keys, config=Config(retries=retries)), cloud.application)
 
     return make
