@@ -94,15 +94,14 @@ def test_environment_is_the_functions_own(make: Any, call: Any, role: str) -> No
 
 
 def test_a_function_and_its_services_live_in_the_clouds_time(
-    cloud: Cloud, make: Any, call: Any, client: Any, fresh: Any
+    cloud: Cloud, make: Any, call: Any, client: Any, aws: Resources
 ) -> None:
     """Also a worker that ran before: what it keeps is old after the move, and its time limit is the machine's."""
-    name, asked, s3, bucket = make(), {"do": "clocks"}, client("s3"), fresh("bucket")
+    name, asked, s3, bucket = make(), {"do": "clocks"}, client("s3"), aws.bucket()
     before, unmoved = call(name, asked), call(name, asked)
     begin = cloud.clock.now() + timedelta(days=1800)
     cloud.clock.move(begin)
     moved = call(name, asked)
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": cloud.region})
     s3.put_object(Bucket=bucket, Key="a", Body=b"a")
     modified = s3.head_object(Bucket=bucket, Key="a")["LastModified"]
     assert begin <= datetime.fromisoformat(moved["now"]) <= cloud.clock.now()

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from localcloud.cloudwatch.alarm_evaluation import Rule, judge
 from localcloud.cloudwatch.install import Alarms, holds
 from localcloud.kernel.cloud import Cloud
+from tests.alarm import put_alarm
 from tests.localcloud.resources import Resources
 from tests.localcloud.waiting import until
 
@@ -131,10 +132,7 @@ def test_a_forced_state_is_told(client: Any, alarm: Any, told: Any) -> None:
 def test_an_update_keeps_the_state(client: Any, alarm: Any) -> None:
     name = alarm(TreatMissingData="ignore")
     client("cloudwatch").set_alarm_state(AlarmName=name, StateValue="OK", StateReason="drill")
-    client("cloudwatch").put_metric_alarm(
-        AlarmName=name, Namespace=name, MetricName="m", Period=60, Statistic="Average", EvaluationPeriods=1,
-        Threshold=2.0, ComparisonOperator="GreaterThanThreshold", TreatMissingData="ignore",
-    )  # fmt: skip
+    put_alarm(client("cloudwatch"), name, Namespace=name, Threshold=2.0, TreatMissingData="ignore")
     assert state(client, name) == "OK"
 
 

@@ -13,7 +13,7 @@ from localcloud.awslambda import functions
 from localcloud.events import rules, targets
 from localcloud.events.rules import target_input
 from localcloud.kernel.cloud import Cloud
-from tests.localcloud.resources import Queue, Resources, allow, document, make_role
+from tests.localcloud.resources import Queue, Resources, allow, document
 from tests.localcloud.waiting import until
 from tests.posts import Answer, answering_posts
 
@@ -290,52 +290,40 @@ def posted() -> Iterator[tuple[str, list[tuple[str, Any]]]]:
         yield f"http://localhost:{port}/hook", found
 
 
-def rule_to(client: Any, fresh: Any, url: str, *, may: bool) -> tuple[str, str]:
-    """The source that the rule matches, and the URL of its dead letters."""
-    name, events = fresh("hook"), client("events")
+def rule_to(aws: Resources, url: str, *, may: bool) -> tuple[str, Queue]:
+    """The source that the rule matches, and its dead letters."""
+    name, events, dead = aws.fresh("hook"), aws.client("events"), aws.queue()
     key = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Millrace-Stage", "ApiKeyValue": "dev"}}  # pragma: allowlist secret
     connection = events.create_connection(Name=name, AuthorizationType="API_KEY", AuthParameters=key)["ConnectionArn"]
     destination = events.create_api_destination(
         Name=name, ConnectionArn=connection, InvocationEndpoint=url, HttpMethod="POST"
     )["ApiDestinationArn"]
     may_call = allow("events:InvokeApiDestination", destination if may else f"{destination}-other")
-    role = make_role(client("iam"), name, "events", may_call)
-    dead = client("sqs").create_queue(QueueName=name)["QueueUrl"]
-    arn = client("sqs").get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))
     target = {
         "Id": "webhook",
         "Arn": destination,
-        "RoleArn": role,
+        "RoleArn": aws.role("events", may_call),
         "InputTransformer": {"InputPathsMap": {"who": "$.detail.who"}, "InputTemplate": '{"text": "late: <who>"}'},
-        "DeadLetterConfig": {"Arn": arn},
+        "DeadLetterConfig": {"Arn": dead.arn},
         "RetryPolicy": {"MaximumRetryAttempts": 0},
     }
     events.put_targets(Rule=name, Targets=[target])
     return name, dead
 
 
-def put_of_api_destinations(client: Any, source: str) -> None:
-    entry = {"Source": source, "DetailType": "late", "Detail": json.dumps({"who": "rows"})}
-    client("events").put_events(Entries=[entry])
-
-
-def test_the_text_is_posted_with_the_key(client: Any, fresh: Any, posted: Any) -> None:
+def test_the_text_is_posted_with_the_key(aws: Resources, put: Any, posted: Any) -> None:
     url, found = posted
-    source, _ = rule_to(client, fresh, url, may=True)
-    put_of_api_destinations(client, source)
+    put(rule_to(aws, url, may=True)[0], {"who": "rows"})
     assert until(lambda: found) == [("dev", {"text": "late: rows"})]
 
 
 @pytest.mark.parametrize("may", [True, False])
-def test_what_nobody_takes_is_a_dead_letter(may: bool, client: Any, fresh: Any, posted: Any) -> None:
+def test_what_nobody_takes_is_a_dead_letter(may: bool, aws: Resources, put: Any, posted: Any) -> None:
     """A chat that is not there, or a role that may not."""
     url, found = posted
-    source, dead = rule_to(client, fresh, "http://localhost:9/hook" if may else url, may=may)
-    put_of_api_destinations(client, source)
-    (message,) = until(
-        lambda: client("sqs").receive_message(QueueUrl=dead, MessageAttributeNames=["All"]).get("Messages", [])
-    )
+    source, dead = rule_to(aws, "http://localhost:9/hook" if may else url, may=may)
+    put(source, {"who": "rows"})
     code = "SDK_CLIENT_ERROR" if may else "NO_PERMISSIONS"
-    assert message["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
+    assert dead.take()["MessageAttributes"]["ERROR_CODE"]["StringValue"] == code
     assert found == []

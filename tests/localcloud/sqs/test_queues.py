@@ -92,10 +92,8 @@ def test_a_failed_batch_is_visible_again_by_the_clock(cloud: Cloud, client: Any,
     until(lambda: len(batches(name)) == 2)
 
 
-def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, fresh: Any) -> None:
-    url = client("sqs").create_queue(QueueName=fresh("queue"), Attributes={"MessageRetentionPeriod": "86400"})[
-        "QueueUrl"
-    ]
+def test_a_message_older_than_the_retention_is_gone(cloud: Cloud, client: Any, aws: Resources) -> None:
+    url = aws.queue(MessageRetentionPeriod="86400").url
 
     def count() -> int:
         names = ["ApproximateNumberOfMessages"]

@@ -123,27 +123,22 @@ def test_the_history_goes_on_from_the_first_entry(start: Any, states: Any, clien
 
 
 def test_the_context_keeps_its_times_and_counts_retries_anew(
-    start: Any, states: Any, client: Any, table: str, cloud: Any
+    start: Any, states: Any, table: str, aws: Resources
 ) -> None:
     """A queue hears what each try was told: the count of retries begins at 0 again, EnteredTime and StartTime stay."""
-    sqs = client("sqs")
-    url = sqs.create_queue(QueueName=f"{table}-heard")["QueueUrl"]
+    queue = aws.queue()
     body = {"execution.$": "$$.Execution", "state.$": "$$.State"}
     tell = {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage",
-        "Parameters": {"QueueUrl": url, "MessageBody": body},
+        "Parameters": {"QueueUrl": queue.url, "MessageBody": body},
         "ResultPath": None,
-        "End": True,
+        "Next": "G",
     }
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    both = {"Type": "Parallel", "Branches": [{"StartAt": "T", "States": {"T": {**tell, "Next": "G"}}}], "End": True}
-    both["Branches"][0]["States"]["T"].pop("End")
-    both["Branches"][0]["States"]["G"] = gate(table, End=True)
-    arn = start({"P": {**both, "Retry": retry}})
-    redriven(states, arn)
-    heard = [json.loads(message["Body"]) for _ in range(3)
-             for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])]  # fmt: skip
+    branch = {"StartAt": "T", "States": {"T": tell, "G": gate(table, End=True)}}
+    redriven(states, start({"P": {"Type": "Parallel", "Branches": [branch], "End": True, "Retry": retry}}))
+    heard = queue.bodies()
     assert len(heard) == 3  # twice at first, once more after the redrive: what succeeded last is taken
     redrives = sorted(one["execution"]["RedriveCount"] for one in heard)
     assert redrives == [0, 0, 1]
@@ -208,22 +203,19 @@ def test_a_result_that_was_too_large_runs_all_branches_again(start: Any, states:
     assert counts(client, table) == {"a": 2}
 
 
-def test_what_was_stopped_goes_on_and_old_tokens_are_over(machine: Any, states: Any, client: Any, table: str) -> None:
-    sqs = client("sqs")
-    url = sqs.create_queue(QueueName=f"{table}-tokens")["QueueUrl"]
+def test_what_was_stopped_goes_on_and_old_tokens_are_over(aws: Resources, states: Any) -> None:
+    queue = aws.queue()
     ask = {
         "Type": "Task",
         "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-        "Parameters": {"QueueUrl": url, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "Parameters": {"QueueUrl": queue.url, "MessageBody": {"token.$": "$$.Task.Token"}},
         "End": True,
     }
 
     def token() -> str:
-        messages = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"]
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[0]["ReceiptHandle"])
-        return str(json.loads(messages[0]["Body"])["token"])
+        return str(json.loads(queue.take()["Body"])["token"])
 
-    arn = states.start_execution(stateMachineArn=machine({"A": ask}))["executionArn"]
+    arn = aws.start(aws.machine({"A": ask}))
     old = token()
     states.stop_execution(executionArn=arn, error="Stopped", cause="by hand")
     assert closed(states, arn)["redriveStatus"] == "REDRIVABLE"

@@ -21,7 +21,7 @@ from localcloud.sagemaker.jobs.jobs import instance_mb, jobs, pending
 from millrace.infra.machines import jobs as jobs_of_train
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
-from tests.localcloud.resources import Resources, allow, make_role
+from tests.localcloud.resources import Resources, allow, closed, make_role
 from tests.localcloud.waiting import until
 
 
@@ -41,13 +41,8 @@ def training(bucket: str, role: str, fresh: Callable[..., str]) -> Callable[...,
 
 
 def ended(describe: Callable[..., dict[str, Any]], status: str, **name: str) -> dict[str, Any]:
-    def look() -> dict[str, Any] | None:
-        told = describe(**name)
-        return told if told[status] not in {"InProgress", "Stopping"} else None
-
-    found = until(look)
-    assert found is not None
-    return found
+    until(lambda: describe(**name)[status] not in {"InProgress", "Stopping"})
+    return describe(**name)
 
 
 @pytest.fixture
@@ -369,8 +364,7 @@ def test_a_training_that_a_person_stops_ends_the_execution(
     execution = states.start_execution(stateMachineArn=training_machine(sleep="30"))["executionArn"]
     (job,) = until(lambda: list(jobs(cloud).running.values()))
     sagemaker.stop_training_job(TrainingJobName=job.name)
-    until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
-    assert states.describe_execution(executionArn=execution)["error"] == "JobStopped"
+    assert closed(states, execution)["error"] == "JobStopped"
 
 
 def test_names_of_refusals(training: Any, machine: Any, run: Any) -> None:
@@ -392,14 +386,12 @@ def test_a_redrive_trains_under_a_name_of_its_own(
     del request["TrainingJobName"]
     counts = "$$.State.RetryCount, $$.Execution.RedriveCount"
     told = run(machine(TRAIN_SYNC, {**request, "TrainingJobName.$": f"States.Format('{prefix}-{{}}-{{}}', {counts})"}))
-    for arn in (told["executionArn"], fixed["executionArn"]):
-        states.redrive_execution(executionArn=arn)
-        until(lambda arn=arn: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
-    again = states.describe_execution(executionArn=told["executionArn"])
+    for one in (told, fixed):
+        states.redrive_execution(executionArn=one["executionArn"])
+    again, refused = (closed(states, one["executionArn"]) for one in (told, fixed))
     assert json.loads(again["cause"])["TrainingJobName"] == f"{prefix}-0-1"
     listed = sagemaker.list_training_jobs(NameContains=prefix)["TrainingJobSummaries"]
     assert sorted(one["TrainingJobName"] for one in listed) == [f"{prefix}-0-0", f"{prefix}-0-1"]
-    refused = states.describe_execution(executionArn=fixed["executionArn"])
     assert refused["error"] == "SageMaker.ResourceInUseException"
 
 
