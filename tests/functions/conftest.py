@@ -253,7 +253,7 @@ def told(aws: Aws) -> Callable[[], list[dict[str, Any]]]:
     """`told()`: the events on the stage's bus since the last call."""
     bus = aws.names.platform.bus
     aws.events.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["millrace"]}))
-    queue = aws.sqs.create_queue(QueueName="told")["QueueUrl"]
+    queue = aws.sqs.create_queue(QueueName="told", Attributes={"VisibilityTimeout": "43200"})["QueueUrl"]
     arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     aws.events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn}])
 
