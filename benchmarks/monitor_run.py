@@ -36,7 +36,7 @@ from millrace.decisions.record import Decision, canonical, prefix, to_line
 from millrace.decisions.store import stored_days
 from millrace.features import catalogue as encoders
 from millrace.functions.plan_windows.inputs import Inputs
-from millrace.messages.monitor import MonitorRequest, WindowToJudge, read_report
+from millrace.messages.monitor import MonitorRequest, read_report
 from millrace.monitoring.answers import held_answers
 from millrace.monitoring.baseline import build
 from millrace.monitoring.error import error_bound
@@ -162,7 +162,7 @@ def run(s3: Any, labels: pa.Table, baseline: bytes, name: str) -> Run:
         in_a_row=1,
     )[-WEEKS:]
     champion = Version(package_arn="", version="1", model_name="", run="", baseline_uri="")
-    judged = tuple(WindowToJudge(**vars(window)) for window in windows)
+    judged = windows
     request = MonitorRequest(workload=NAMES.workload, as_of=END, model_version="1", windows=judged, registered_at=START)
     inputs = Inputs(s3=s3, names=NAMES, run=name)
     planned = inputs.write(request, folder=HOME, windows=windows, labels=labels, champion=champion)

@@ -294,7 +294,7 @@ def _without_rows(watched: Watched) -> str:
     """The first spans between successive windows of the history that have no rows."""
     pairs = (pair for frozen in watched.evaluation.walk_forward for pair in pairwise(frozen.weeks))
     # A window without rows is not in the list, so the next one begins later than the one before ends.
-    gaps = sorted({(one.to[:10], two.from_[:10]) for one, two in pairs if one.to != two.from_})
+    gaps = sorted({(one.end[:10], two.start[:10]) for one, two in pairs if one.end != two.start})
     if not gaps:
         return ""
     return f"; no rows from {first_few([f'{first} to {last}' for first, last in gaps], GAPS)}"

@@ -32,11 +32,11 @@ from millrace.messages.monitor import (
     FloorNow,
     MonitorRequest,
     PromiseNow,
+    Window,
     WindowsPlanned,
-    WindowToJudge,
     read_report,
 )
-from millrace.monitoring.windows import Window, dates
+from millrace.monitoring.windows import dates
 from millrace.names import WorkloadNames
 from millrace.settings.environment import Environment
 from millrace.state.pointers import Version
@@ -148,7 +148,7 @@ def request_of(
         as_of=as_of,
         model_version=champion.version,
         baseline_digest=champion.baseline_digest,
-        windows=tuple(WindowToJudge(**vars(window), asked=asked.get(window.start)) for window in windows),
+        windows=tuple(window.model_copy(update={"asked": asked.get(window.start)}) for window in windows),
         promise=_promise(room, champion),
         floor=_floor(room, champion),
         concept_level=level.level if level else 0.0,

@@ -13,6 +13,7 @@ import io
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,12 +116,8 @@ def _example(case: Case, chosen: Sequence[int], found: Sequence[Attribution], hi
         answer=_answer(case.task, output_1W, one.at),
         contributions=tuple(
             ExampleContribution(
-                column=part.column,
-                place="" if part.column in hidden else part.place,
-                value=HIDDEN if part.column in hidden else part.value,
+                **vars(replace(part, place="", value=HIDDEN) if part.column in hidden else part),
                 contribution=rounded(contribution),
-                kind=part.kind,
-                box=part.box,
             )
             for part, contribution in zip(one.parts, one.contributions.tolist(), strict=True)
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
 
-from millrace.artefact.artefact import ARCHIVE, Artefact, Description, frozen_document, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, Description, read_archive
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
@@ -63,6 +63,7 @@ from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.binary import EVEN
 from millrace.tasks.figures import has_interval
+from millrace.tasks.metrics import WindowError
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
@@ -130,9 +131,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         size_mb=archive.stat().st_size / 1e6,
         model_digest=artefact.digest,
         champion=_champion(others[-1], champion_version, case, workload) if before else None,
-        walk_forward=tuple(
-            report.FrozenErrors.model_validate(frozen_document(one)) for one in artefact.description.walk_forward
-        ),
+        walk_forward=artefact.description.walk_forward,
         seed_errors=artefact.description.seed_errors,
         learning=learning_of(json.loads(artefact.history)),
         automation=automation(workload.policy, case),
@@ -262,7 +261,7 @@ def _champion(champion: AnsweredCase, version: str, case: Case, workload: Worklo
     challenger_R = scores(case.task, case.output_TW[first:], case.test_targets[first:])[gate.measure]
     recent = slice(case.parts.test.start + first, case.parts.test.stop)
     compared = compare(champion_R, challenger_R, blocks_of(case, recent, workload), confidence=gate.confidence)
-    return report.ChampionComparison(model_version=version, measure=gate.measure, **asdict(compared))
+    return report.ChampionComparison(model_version=version, measure=gate.measure, **compared.model_dump())
 
 
 def _latency(model: Model, rows: pa.Table) -> report.CallTime:
@@ -281,18 +280,10 @@ def _latency(model: Model, rows: pa.Table) -> report.CallTime:
     return report.CallTime(p50=float(p50), p99=float(p99), rows=1)
 
 
-def _weeks(case: Case, days: int) -> tuple[report.WindowError, ...]:
+def _weeks(case: Case, days: int) -> tuple[WindowError, ...]:
     parts = case.parts
     found = windows(case.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
-    return tuple(
-        report.WindowError(
-            from_=str(window.start),
-            to=str(window.end),
-            rows=window.rows.stop - window.rows.start,
-            error=float(case.errors[window.rows].mean()),
-        )
-        for window in found
-    )
+    return tuple(window.error(case.errors) for window in found)
 
 
 def _write_predictions(path: Path, case: Case, workload: Workload) -> None:

@@ -42,8 +42,8 @@ from millrace.messages.monitor import (
     MonitorReport,
     MonitorRequest,
     PromiseReport,
+    Window,
     WindowReport,
-    WindowToJudge,
 )
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
@@ -175,7 +175,7 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
     return report.model_copy(update=learnt)
 
 
-def _labels_a_day(told: InputReport | None, rows: Sequence[pa.Table], window: WindowToJudge, known: Known) -> int:
+def _labels_a_day(told: InputReport | None, rows: Sequence[pa.Table], window: Window, known: Known) -> int:
     """How many labels people are asked for by day; 0 for none. `told` is of the first look at the window.
 
     They are asked once, and not before the last horizon of each of its rows is past: nobody knows a later row yet.

@@ -23,7 +23,7 @@ from millrace.decisions.outcome_columns import Outcomes
 from millrace.decisions.policy import SHADOWED
 from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked, LabelWanted
 from millrace.messages.feedback import OverrideReport
-from millrace.messages.monitor import ErrorReport, SliceError, WindowToJudge
+from millrace.messages.monitor import ErrorReport, SliceError, Window
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.expected_error import ErrorModel
 from millrace.monitoring.live_error import (
@@ -53,7 +53,7 @@ FEWEST_OF_SLICE = 10
 class Answered:
     """The rows of one window that models answered."""
 
-    window: WindowToJudge
+    window: Window
     outcomes: Outcomes
     champion: str
     """The live version. What another one answered counts as a row without a label."""

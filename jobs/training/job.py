@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save
 
-from millrace.artefact.artefact import Artefact, Description, Digests, FrozenModel, Week, digest, write_folder
+from millrace.artefact.artefact import Artefact, Description, Digests, digest, write_folder
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.datasets.examples import horizon_of
-from millrace.datasets.split import RowWindow, Split, earlier_splits, windows
+from millrace.datasets.split import Split, earlier_splits, windows
 from millrace.errors import TrainingError
 from millrace.explanations.reference import Reference, fit_reference
 from millrace.features.catalogue import Features
@@ -41,6 +41,7 @@ from millrace.messages.training_job import (
 from millrace.models.export import Exporter, exporter
 from millrace.models.likeness import MOST_FITTED, kept, states
 from millrace.models.predictor import Predictor
+from millrace.tasks.metrics import FrozenErrors
 from millrace.tasks.task import Task
 
 
@@ -105,7 +106,7 @@ def _trained(
     stop.check("before the artefact was written")
     onnx = graph.finish(trained.predictor.state_dict())
     # The results lie in the order of `more`: first the models of earlier days, then the errors with other seeds.
-    walk_forward = cast("tuple[FrozenModel, ...]", found[: len(earlier)])
+    walk_forward = cast("tuple[FrozenErrors, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
     return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, reference)
@@ -133,7 +134,7 @@ def measure_held_out(predictor: Predictor, *, train: Resident, validation: Resid
 
 def _walk_forward(
     setting: Setting, rows: TrainingRows, parts: Split, stop: StopSignal, together: Processes
-) -> Iterator[Callable[[], FrozenModel]]:
+) -> Iterator[Callable[[], FrozenErrors]]:
     """Calls that each train a model of earlier days, the oldest first. Their test days end `test_days` apart.
 
     A step without enough rows is skipped, and the log says why."""
@@ -182,12 +183,12 @@ def _test_error(predictor: Predictor, fitted: Features, setting: Setting, rows: 
 
 def _frozen_model(
     setting: Setting, rows: TrainingRows, earlier: Split, end: np.datetime64, stop: StopSignal, together: Processes
-) -> FrozenModel:
+) -> FrozenErrors:
     """Train a model on these earlier parts, and return its errors on every window from its test days up to `end`."""
     predictor, fitted = frozen_predictor(setting, rows, earlier, stop, together)
     errors_N = _errors(predictor, fitted, setting.task, rows)
     found = windows(rows.examples.times_N, start=earlier.test_from, end=end, days=setting.workload.monitors.window_days)
-    return FrozenModel(trained_until=str(earlier.test_from), weeks=tuple(_week(window, errors_N) for window in found))
+    return FrozenErrors(trained_until=str(earlier.test_from), weeks=tuple(window.error(errors_N) for window in found))
 
 
 def frozen_predictor(
@@ -213,17 +214,12 @@ def outputs(predictor: Predictor, fitted: Features, rows: TrainingRows, part: sl
         return torch.cat([predictor(**piece.tensors) for piece in rows.encoded(fitted, part).pieces()]).numpy()
 
 
-def _week(window: RowWindow, errors_N: npt.NDArray[np.float64]) -> Week:
-    errors = errors_N[window.rows]
-    return Week(start=str(window.start), end=str(window.end), rows=len(errors), error=float(errors.mean()))
-
-
 def _artefact(
     setting: Setting,
     fitted: Features,
     trained: Trained,
     onnx: bytes,
-    walk_forward: tuple[FrozenModel, ...],
+    walk_forward: tuple[FrozenErrors, ...],
     seed_errors: tuple[float, ...],
     held_distances: tuple[float, ...],
     reference: Reference | None,

@@ -30,6 +30,7 @@ from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.signature import Signature
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.metrics import FrozenErrors, WindowError
 from millrace.tasks.task import Task
 
 PADDING_BYTES = 64 * 1024
@@ -69,27 +70,6 @@ class Digests:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Week:
-    """The mean of the task's error over the answers in one window of event time."""
-
-    start: str
-    """ISO time, inclusive; `end` is exclusive."""
-    end: str
-    rows: int
-    error: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrozenModel:
-    """The error of a model that was not retrained, in the windows after its training; a champion would fare alike."""
-
-    trained_until: str
-    """ISO time: the model has seen no row from this time on."""
-    weeks: tuple[Week, ...]
-    """Successive windows from `trained_until` on."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Description:
     """The content of model.json: the model's inputs and answers, and what it was made from."""
 
@@ -106,7 +86,7 @@ class Description:
     torch: str
     """The version of torch that trained the model; empty for an external model."""
     rows_per_pass: RowsPerPass = field(default_factory=RowsPerPass)
-    walk_forward: tuple[FrozenModel, ...]
+    walk_forward: tuple[FrozenErrors, ...]
     """Models of earlier days, the oldest first, judged up to the end of the test days."""
     seed_errors: tuple[float, ...] = ()
     """The mean error on the test rows for each seed of the training, the model's own seed first.
@@ -333,7 +313,7 @@ def description_document(description: Description) -> dict[str, Any]:
         "digests": asdict(description.digests),
         "torch": description.torch,
         "rows_per_pass": asdict(description.rows_per_pass),
-        "walk_forward": [frozen_document(frozen) for frozen in description.walk_forward],
+        "walk_forward": [asdict(frozen) for frozen in description.walk_forward],
         "seed_errors": list(description.seed_errors),
         **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
         **({"reference": asdict(description.reference)} if description.reference else {}),
@@ -342,17 +322,8 @@ def description_document(description: Description) -> dict[str, Any]:
     }
 
 
-def frozen_document(frozen: FrozenModel) -> dict[str, Any]:
-    """The frozen model as model.json and evaluation.json write it."""
-    weeks = [{"from": one.start, "to": one.end, "rows": one.rows, "error": one.error} for one in frozen.weeks]
-    return {"trained_until": frozen.trained_until, "weeks": weeks}
-
-
-def _frozen(document: dict[str, Any]) -> FrozenModel:
-    weeks = (
-        Week(start=week["from"], end=week["to"], rows=week["rows"], error=week["error"]) for week in document["weeks"]
-    )
-    return FrozenModel(trained_until=document["trained_until"], weeks=tuple(weeks))
+def _frozen(trained_until: str, weeks: list[dict[str, Any]]) -> FrozenErrors:
+    return FrozenErrors(trained_until=trained_until, weeks=tuple(WindowError(**week) for week in weeks))
 
 
 def read_description(content: bytes, *, where: str) -> Description:
@@ -372,7 +343,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             torch=document["torch"],
             # Older models lack this field; for them the defaults held.
             rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
-            walk_forward=tuple(map(_frozen, document["walk_forward"])),
+            walk_forward=tuple(_frozen(**frozen) for frozen in document["walk_forward"]),
             seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
             held_distances=tuple(map(float, document.get("held_distances", ()))),
             reference=reference_from(document["reference"]) if "reference" in document else None,

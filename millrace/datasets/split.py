@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from millrace.errors import SnapshotError
+from millrace.tasks.metrics import WindowError
 
 if TYPE_CHECKING:
     from millrace.workload.training import Days
@@ -190,6 +191,11 @@ class RowWindow:
     end: np.datetime64
     """The end of the stretch, which itself is not in it."""
     rows: slice
+
+    def error(self, errors_N: npt.NDArray[np.float64]) -> WindowError:
+        """The mean of these rows' errors; `errors_N` has the errors of all rows."""
+        errors = errors_N[self.rows]
+        return WindowError(start=str(self.start), end=str(self.end), rows=len(errors), error=float(errors.mean()))
 
 
 def windows(times_N: Times, *, start: np.datetime64, end: np.datetime64, days: int) -> list[RowWindow]:

@@ -5,33 +5,18 @@ Axes: N rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.report import Comparison
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Errors = npt.NDArray[np.float64]
     Blocks = npt.NDArray[np.intp]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """How much better the challenger is than the champion, in the unit of the errors."""
-
-    rows: int
-    error: float
-    challenger_error: float
-    difference: float
-    """`error` minus `challenger_error`: above 0 the challenger is better."""
-    lower_bound: float
-    """The difference lies above this bound with the requested confidence (one-sided); NaN with too few blocks."""
-    blocks: int
-    """The days or blocks of rows that the bound rests on."""
 
 
 def compare(

@@ -7,11 +7,12 @@ gate is declared. An error is the task's own: a share of answers, 0 to 1, or an 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from millrace.features.parts import PartKind
+from millrace.features.parts import Part
 
 Who = Literal["candidate", "champion", "naive", "simple", "beside"]
 """Who answers. `beside` is for comparison alone: a part of the candidate, or the linear model."""
@@ -261,17 +262,13 @@ class PlaceImportance(Figures):
     """The mean of its absolute contributions, in the unit of `ColumnImportance.mean`."""
 
 
-class ExampleContribution(Figures):
-    """What one part of the example's row added to its answer."""
+@dataclass(frozen=True, kw_only=True)
+class ExampleContribution(Part):
+    """What one part of the example's row added to its answer.
 
-    column: str
-    place: str
-    value: str
-    """The cell as a person reads it; "protected" for a column that the contract protects."""
+    The cell is "protected" in a column that the contract protects."""
+
     contribution: float
-    kind: PartKind = "cell"
-    box: tuple[int, int, int, int] | None = None
-    """The patch of an image: left, top, width and height in pixels; None for other parts."""
 
 
 class ExampleExplanation(Figures):

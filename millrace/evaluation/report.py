@@ -28,7 +28,7 @@ from millrace.evaluation.evidence import (
     Who,
 )
 from millrace.tasks.figures import short
-from millrace.tasks.metrics import ReliabilityBin
+from millrace.tasks.metrics import FrozenErrors, ReliabilityBin, WindowError
 
 EVALUATION_FILE = "evaluation.json"
 Found = TypeVar("Found", bound=GateEvidence)
@@ -101,16 +101,12 @@ class CallTime(Figures):
     rows: int = 1
 
 
-class ChampionComparison(Figures):
-    """The errors of champion and challenger on the same recent rows."""
+class Comparison(Figures):
+    """How much better the challenger is than the champion, in the unit of the errors."""
 
-    model_version: str
-    measure: Measure = "error"
     rows: int
     error: float
-    """The champion's mean of `measure`."""
     challenger_error: float
-    """The challenger's mean of `measure`."""
     difference: float
     """`error` minus `challenger_error`: above 0 the challenger is better."""
     lower_bound: float
@@ -120,28 +116,16 @@ class ChampionComparison(Figures):
     than five days or blocks it is NaN."""
     blocks: int = 200
     """The days or blocks of the bootstrap."""
+
+
+class ChampionComparison(Comparison):
+    """The errors of champion and challenger on the same recent rows."""
+
+    model_version: str
+    measure: Measure = "error"
+    """What the errors are the means of."""
     candidates: int = 1
     """The number of the candidate on these days, by which the gates judge it. The evaluation does not know it."""
-
-
-class WindowError(Figures):
-    """The mean error of the answers in one window of event time."""
-
-    from_: str = Field(alias="from")
-    """ISO time, inclusive."""
-    to: str
-    """ISO time, exclusive."""
-    rows: int
-    error: float
-
-
-class FrozenErrors(Figures):
-    """The error of a model that was not retrained, in the windows after its training."""
-
-    trained_until: str
-    """ISO time: the model has seen no row from this time on."""
-    weeks: tuple[WindowError, ...]
-    """Successive windows from `trained_until` on."""
 
 
 class Evaluation(Figures, extra="allow"):

@@ -17,8 +17,7 @@ from millrace.evaluation.gates.value import ValueEvidence
 from millrace.timestamps import parse_utc
 
 if TYPE_CHECKING:
-    from millrace.evaluation.comparison import Comparison
-    from millrace.evaluation.report import ChampionComparison, Evaluation
+    from millrace.evaluation.report import Comparison, Evaluation
 
 TAIL = 0.025
 """The risk on each side of a 95 % interval."""
@@ -63,7 +62,7 @@ def with_candidates(report: Evaluation, candidates: int, *, risk: float) -> Eval
     return report.model_copy(update=changes)
 
 
-def lower_bound(compared: Comparison | ChampionComparison, candidates: int, *, risk: float) -> float:
+def lower_bound(compared: Comparison, candidates: int, *, risk: float) -> float:
     """The lower bound of the improvement, as the candidate with this number is judged by it."""
     away = compared.difference - compared.lower_bound
     return compared.difference - away * factor(candidates, risk=risk, blocks=compared.blocks)

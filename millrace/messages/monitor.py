@@ -119,15 +119,17 @@ class SliceError(Message):
     high: float
 
 
-class WindowToJudge(Message):
-    """One window to judge. `millrace.monitoring.windows.Window` explains the fields.
+class Window(Message):
+    """A stretch of event time to judge, from `start` until just before `end`.
 
     {"start": "1997-05-07T00:00:00Z", "end": "1997-05-14T00:00:00Z", "judge_input": true, "judge_error": true}"""
 
     start: Moment
     end: Moment
     judge_input: bool
+    """Whether its input was not judged before."""
     judge_error: bool
+    """Whether its error is still open. A window with neither only makes the row of successive windows complete."""
     asked: AskedLabels | None = None
     """None if no labels of the window were asked for."""
 
@@ -180,7 +182,7 @@ class MonitorRequest(Message):
     """The champion's version. The baseline belongs to it, and only its own decisions count for the error."""
     baseline_digest: str = ""
     """The approved SHA-256 of the baseline's file. Empty for a version that was registered before digests were kept."""
-    windows: tuple[WindowToJudge, ...]
+    windows: tuple[Window, ...]
     """In order of time."""
     promise: PromiseNow | None = None
     """None if the workload promises no error, or if nothing of the champion may act."""

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from millrace.messages.monitor import Window
+
 MOST_WINDOWS = 60
 """The most windows of one run. Those that are left wait for the next run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """A stretch of event time, from `start` until just before `end`."""
-
-    start: datetime
-    end: datetime
-    judge_input: bool
-    """Whether its input was not judged before."""
-    judge_error: bool
-    """Whether its error is still open. A window with neither only makes the row of successive windows complete."""
 
 
 @dataclass(frozen=True, kw_only=True)

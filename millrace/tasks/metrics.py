@@ -30,6 +30,27 @@ class ReliabilityBin:
     rows: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class WindowError:
+    """The mean of the task's error over the answers in one window of event time."""
+
+    start: str
+    """ISO time, inclusive; `end` is exclusive."""
+    end: str
+    rows: int
+    error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrozenErrors:
+    """The error of a model that was not retrained, in the windows after its training; a champion would fare alike."""
+
+    trained_until: str
+    """ISO time: the model has seen no row from this time on."""
+    weeks: tuple[WindowError, ...]
+    """Successive windows from `trained_until` on."""
+
+
 def log_loss(p_N: Floats, y_N: Floats) -> float:
     """The mean of −log of the probability of the label, in nats. Probabilities are kept 1e-7 away from 0 and 1."""
     import numpy as np

@@ -47,7 +47,7 @@ def explained(*parts: dict[str, Any], image: str = "", places: tuple[PlaceImport
         explains="value",
         output=8.66404,
         answer="8.664",
-        contributions=tuple(ExampleContribution.model_validate(given | part) for part in parts),
+        contributions=tuple(ExampleContribution(**given | part) for part in parts),
         image=image,
         size=(8, 4),
     )

@@ -29,11 +29,12 @@ from millrace.console.queries.monitoring import (
     windows,
 )
 from millrace.console.queries.report import WorkloadReport
-from millrace.evaluation.report import Evaluation, FrozenErrors, WindowError
+from millrace.evaluation.report import Evaluation
 from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import InputReport, MonitorReport, ServedReport, WindowReport
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
+from millrace.tasks.metrics import FrozenErrors, WindowError
 from millrace.workload.load import load_workload
 from tests.console.conftest import NAMES, make_stores, stage_of
 from tests.recorded import compare
@@ -44,7 +45,7 @@ WEEKS = ["1996-10-02", "1996-10-09", "1996-10-16", "1996-10-23", "1996-11-20", "
 
 
 def week(start: str, end: str) -> WindowError:
-    return WindowError.model_validate({"from": start, "to": end, "rows": 336, "error": 0.2})
+    return WindowError(start=start, end=end, rows=336, error=0.2)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def of_test_rows(evaluation: Evaluation) -> Watched:
 
 def without_errors(evaluation: Evaluation) -> Watched:
     """Enough windows, each without an error: the bound is not set, and too few windows are not the cause."""
-    right = week("1996-10-02", "1996-10-09").model_copy(update={"error": 0.0})
+    right = replace(week("1996-10-02", "1996-10-09"), error=0.0)
     length = ELECTRICITY.monitors.error_windows
     errors = [0.0] * (FEWEST + length)
     assert error_bound([errors], windows=length, rate=0.01) is None

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 
 from millrace.jobs.monitoring.label_errors import SPARE, label_errors
 from millrace.jobs.monitoring.labels import Answered
-from millrace.messages.monitor import WindowToJudge
+from millrace.messages.monitor import Window
 from millrace.tasks.binary import Binary
 from millrace.tasks.interval import Interval
 from millrace.tasks.multiclass import Multiclass
@@ -68,7 +68,7 @@ def window(
     ]
     came = [START - DAY if row < learnt else START + DAY for row in range(len(outputs))]
     outcomes = outcomes_of(decisions, labels, errors, task=task_of(outputs[0]), labelled_at=came)
-    told = WindowToJudge(start=START, end=START + days * DAY, judge_input=False, judge_error=True)
+    told = Window(start=START, end=START + days * DAY, judge_input=False, judge_error=True)
     return Answered(window=told, outcomes=outcomes, champion="1", is_share=is_share, is_in_time=False)
 
 

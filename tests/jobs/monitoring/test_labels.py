@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from millrace.jobs.monitoring.labels import Answered, judge_errors, parts, wanted, weighted
 from millrace.jobs.monitoring.shifts import shifts
 from millrace.messages.asked_labels import AskedLabels
-from millrace.messages.monitor import DriftFinding, WindowToJudge
+from millrace.messages.monitor import DriftFinding, Window
 from millrace.monitoring.error import ErrorBound
 from millrace.monitoring.expected_error import learn
 from millrace.tasks.regression import Regression
@@ -61,7 +61,7 @@ def answered(
         decisions.append(decision)
         errors.append(float(value != label_N[row]) if labelled else None)
     outcomes = outcomes_of(decisions, label_N.astype(int).tolist(), errors)
-    window = WindowToJudge(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
+    window = Window(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
     return Answered(window=window, outcomes=outcomes, champion="1", is_share=True, is_in_time=False)
 
 
@@ -224,7 +224,7 @@ def of_numbers(seed: int, *, number: int, times: float = 1.0, labelled: bool = T
     outcomes = outcomes_of(
         decisions, (value_N + error_N).tolist(), error_N.tolist() if labelled else [None] * ROWS, task=Regression()
     )
-    window = WindowToJudge(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
+    window = Window(start=start, end=start + WEEK, judge_input=not labelled, judge_error=True)
     held_N = random.gamma(2.0, 10.0, 4000)
     errors_N = held_N * np.abs(random.normal(0, 0.2, 4000))
     model = learn(pa.table({"output.value": held_N}), errors_N, np.arange(4000) // 100)

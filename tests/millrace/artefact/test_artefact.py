@@ -19,8 +19,6 @@ from millrace.artefact.artefact import (
     MEMBERS,
     Artefact,
     Digests,
-    FrozenModel,
-    Week,
     digest,
     read_archive,
     read_folder,
@@ -34,6 +32,7 @@ from millrace.features.category import Category
 from millrace.features.number import Number
 from millrace.tasks.binary import Binary
 from millrace.tasks.catalogue import TASKS
+from millrace.tasks.metrics import FrozenErrors, WindowError
 from millrace.tasks.multiclass import Multiclass
 from tests import builders
 
@@ -41,17 +40,13 @@ from tests import builders
 @pytest.fixture
 def artefact() -> Artefact:
     weights, onnx = b"weights", b"graph"
+    week = WindowError(start="1996-12-01", end="1996-12-08", rows=336, error=0.125)
     description = builders.description(
         parameters={"hidden": [8]},
         features=(Number(name="a"), Category(name="b", words=("x", "y"), optional=True)),
         temperature=1.25,
         digests=Digests(data="d", contract="c", config="k", code="o", weights=digest(weights), onnx=digest(onnx)),
-        walk_forward=(
-            FrozenModel(
-                trained_until="1996-12-01",
-                weeks=(Week(start="1996-12-01", end="1996-12-08", rows=336, error=0.125),),
-            ),
-        ),
+        walk_forward=(FrozenErrors(trained_until="1996-12-01", weeks=(week,)),),
     )
     return Artefact(description=description, weights=weights, onnx=onnx, history=b"[]")
 

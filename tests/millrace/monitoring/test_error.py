@@ -10,6 +10,7 @@ import pytest
 
 from millrace.decisions.outcome_columns import Outcomes
 from millrace.decisions.record import Decision
+from millrace.messages.monitor import Window
 from millrace.monitoring.error import (
     SIZES,
     BoundByRows,
@@ -20,7 +21,7 @@ from millrace.monitoring.error import (
     stretches_of,
 )
 from millrace.monitoring.feedback import feedback
-from millrace.monitoring.windows import MOST_WINDOWS, Cursors, Window, plan
+from millrace.monitoring.windows import MOST_WINDOWS, Cursors, plan
 from tests import builders
 from tests.outcomes import outcomes_of
 

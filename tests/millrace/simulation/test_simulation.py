@@ -1,7 +1,7 @@
 """Policies on histories that are small enough to follow by hand, and the oracle against every possible course."""
 
 import itertools
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_a_version_is_paid_for_and_released_by_the_bound_of_the_gate(folder):
         error_2N = rng.random((2, 2000)) < [[0.2], [0.2 + worse]]
         lived.errors_KVD[0, (0, 3)] = [np.bincount(day_N + 3, one) for one in error_2N]
         compared = compare(*error_2N.astype(float), day_N, confidence=gate.confidence)
-        seen = report(changes={"champion": asdict(compared) | {"measure": gate.measure}})
+        seen = report(changes={"champion": compared.model_dump() | {"measure": gate.measure}})
         judged = judge_all(seen, gates, against="non_inferiority", candidates=candidates)
         verdicts += [one.passed for one in judged if one.name == "non_inferiority"]
         assert replay.passes(0, 0, 3, range(1, candidates - 1)) == verdicts[-1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -367,7 +366,7 @@ def test_a_model_that_forgot_a_rare_class_is_inferior_in_log_loss(measure) -> No
     constant_RW = np.full_like(knowing_RW, 0.07)
     champion_R, challenger_R = (scores(task, each, target_R)[measure] for each in (knowing_RW, constant_RW))
     compared = compare(champion_R, challenger_R, successive(4000), confidence=0.95)
-    planted = asdict(compared) | {"measure": measure}
+    planted = compared.model_dump() | {"measure": measure}
     verdict = NonInferiority(recent_days=28, margin=0.02, confidence=0.95, measure=measure).judge(
         report(changes={"champion": planted})
     )
