@@ -302,23 +302,10 @@ def _artefact(contents: Mapping[str, bytes], *, where: str, approved: str) -> Ar
 
 def description_document(description: Description) -> dict[str, Any]:
     """The description as model.json holds it."""
-    return {
-        "family": description.family,
-        "parameters": description.parameters,
+    return asdict(description) | {
         "features": encoders.to_documents(description.features),
         "signature": [asdict(spec) for spec in description.signature],
         "task": tasks.to_document(description.task),
-        "label": description.label,
-        "calibration": {"temperature": description.temperature},
-        "digests": asdict(description.digests),
-        "torch": description.torch,
-        "rows_per_pass": asdict(description.rows_per_pass),
-        "walk_forward": [asdict(frozen) for frozen in description.walk_forward],
-        "seed_errors": list(description.seed_errors),
-        **({"held_distances": list(description.held_distances)} if description.held_distances else {}),
-        **({"reference": asdict(description.reference)} if description.reference else {}),
-        **({"pretrained": asdict(description.pretrained)} if description.pretrained else {}),
-        **({"answers": description.answers} if description.answers else {}),
     }
 
 
@@ -338,17 +325,16 @@ def read_description(content: bytes, *, where: str) -> Description:
             features=encoders.from_documents(document["features"]),
             task=tasks.from_document(document["task"]),
             label=document["label"],
-            temperature=float(document["calibration"]["temperature"]),
+            temperature=float(document["temperature"]),
             digests=Digests(**document["digests"]),
             torch=document["torch"],
-            # Older models lack this field; for them the defaults held.
-            rows_per_pass=RowsPerPass(**document.get("rows_per_pass", {})),
+            rows_per_pass=RowsPerPass(**document["rows_per_pass"]),
             walk_forward=tuple(_frozen(**frozen) for frozen in document["walk_forward"]),
-            seed_errors=tuple(map(float, document.get("seed_errors", ()))),  # older models lack it
-            held_distances=tuple(map(float, document.get("held_distances", ()))),
-            reference=reference_from(document["reference"]) if "reference" in document else None,
-            pretrained=PretrainedOrigin(**document["pretrained"]) if "pretrained" in document else None,
-            answers=str(document.get("answers", "")),
+            seed_errors=tuple(map(float, document["seed_errors"])),
+            held_distances=tuple(map(float, document["held_distances"])),
+            reference=reference_from(document["reference"]) if document["reference"] else None,
+            pretrained=PretrainedOrigin(**document["pretrained"]) if document["pretrained"] else None,
+            answers=str(document["answers"]),
         )
         # Through JSON, as tuples become lists there.
         signature = json.loads(json.dumps([asdict(spec) for spec in description.signature]))

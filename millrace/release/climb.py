@@ -109,13 +109,7 @@ def rung_of(phase: str) -> Rung:
 def _bars(rung: Rung, rollout: Rollout) -> Bars:
     if not rung.share:
         return Bars(limit_days=rollout.warm_hours / 24 if rung.name == LIVE else rollout.shadow.limit_days)
-    canary = rollout.canary
-    return Bars(
-        max_errors=canary.max_errors,
-        max_changed=canary.max_changed,
-        requests=canary.requests,
-        limit_days=canary.limit_days,
-    )
+    return Bars(**rollout.canary.model_dump(exclude={"share"}))
 
 
 def is_alike(pairs: Sequence[TwoAnswers], margin: float) -> bool:
