@@ -31,22 +31,17 @@ class Parts(Gate):
     The figure is the log loss for labels that are yes or no, and the error for other parts."""
     max_coverage_gap: Share | None = None
     """For an answer with an interval: how far its coverage may be from the declared one, as a difference of shares."""
-    only: tuple[str, ...] = ()
-    """The names of the parts that are judged, such as `24 h`; empty for all parts."""
 
     def misfit(self, task: Task, features: Signature) -> str:
         if not has_parts(task):
             return "no such gate, as a row's answer is one"
-        if unknown := sorted(set(self.only) - set(task.part_names)):
-            return f"only: some of {', '.join(task.part_names)}, and none called {', '.join(unknown)}"
         if self.max_coverage_gap is not None and task.error_is_share:
             return "no max_coverage_gap, as an answer has no interval"
         return ""
 
     def judge(self, report: Evaluation) -> Verdict:
         """Passed if the worst part keeps the margin, and the worst interval keeps the gap; a missing figure fails."""
-        judged = [part for part in report.parts if not self.only or part.name in self.only]
-        if not judged or len(judged) < len(self.only):
+        if not (judged := report.parts):
             return unknown(self.margin, "the report holds no figures of the parts")
         gains = [_gain(part) for part in judged]
         # The part with the least gain is the worst; a part without a finite gain is worse than all.

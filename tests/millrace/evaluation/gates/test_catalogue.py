@@ -407,14 +407,6 @@ def test_a_gate_without_a_bar_is_no_gate(declared: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("only", "passes"), [((), False), (("1 h",), True), (("1 h", "24 h"), False), (("2 h",), False)]
-)
-def test_of_several_horizons_those_that_are_named_are_judged(only, passes):
-    gate = Parts(margin=0.05, only=only)
-    assert gate.judge(report("horizons", horizons(near=20.0, far=49.0))).passed is passes
-
-
-@pytest.mark.parametrize(
     ("kind", "wrong", "warns"),
     [
         ("two classes", 0.83, True),
