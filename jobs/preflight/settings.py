@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from millrace.errors import SettingsError
 
-NAMES = ("MODEL_VERSION", "MODEL_DIGEST", "INSTANCE")
+NAMES = ("MODEL_VERSION", "MODEL_DIGEST", "SAMPLE_DIGEST", "INSTANCE")
 """The variables that must be set, without their prefix MILLRACE_."""
 
 
@@ -17,10 +17,10 @@ class PreflightSettings:
 
     model_version: str
     model_digest: str
+    sample_digest: str
+    """The digest of sample.json as registered."""
     instance: str
     """The instance type of the endpoint. The job runs on the same type."""
-    sample_digest: str = ""
-    """The digest of sample.json as registered; empty for a version that was registered before digests were kept."""
     memory_mb: int = 0
     """If the instance type is simulated, the most memory of each process of the container, in MiB; 0 for no bound."""
     port: int = 8080
@@ -34,7 +34,6 @@ class PreflightSettings:
                 raise SettingsError(where="environment", field=f"MILLRACE_{name}", expected="a text", came="nothing")
         return cls(
             **{name.lower(): variables[f"MILLRACE_{name}"] for name in NAMES},
-            sample_digest=variables.get("MILLRACE_SAMPLE_DIGEST", ""),
             memory_mb=int(variables.get("MILLRACE_MEMORY_MB", "0")),
             port=int(variables.get("SAGEMAKER_BIND_TO_PORT", cls.port)),
         )
