@@ -27,6 +27,9 @@ from millrace.settings.declaration import Declared, Grant
 from millrace.workload.declaration import Workload
 from millrace.workload.load import SUITE
 
+OF_CONTEXT = ("names", "key_arn", "signing_key_arn")
+"""First parameters of rights that are the context's own."""
+
 
 @cache
 def declarations() -> Mapping[str, Declared]:
@@ -39,16 +42,11 @@ def statements_of(context: Context, rights: Iterable[Grant]) -> Iterator[Stateme
     """The statements of these rights of a function of the workload.
 
     Raises ModuleNotFoundError or AttributeError for a right that no module of `infra.iam` has."""
-    known = {
-        "names": context.names,
-        "key_arn": context.key_arn,
-        "signing_key_arn": context.signing_key_arn,
-    }
     for right in rights:
         module, _, name = right.of.partition(".")
         make = attrgetter(name)(import_module(f"millrace.infra.iam.{module}"))
         first = next(iter(inspect.signature(make).parameters), "")
-        made = make(*([known[first]] if first in known else []), *right.given, **right.more)
+        made = make(*([getattr(context, first)] if first in OF_CONTEXT else []), *right.given, **right.more)
         if isinstance(made, Resource):
             yield made.may(*right.may)
         else:

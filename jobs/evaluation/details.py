@@ -137,7 +137,7 @@ def forecast_examples(case: Case, prediction_spec: Prediction) -> tuple[Forecast
 
 def _entity(case: Case, prediction_spec: Prediction) -> npt.NDArray[np.str_]:
     """The entity of each row (N), for people: the cells of its key without the event time, joined by commas."""
-    columns = [case.table[name].to_pylist() for name in prediction_spec.key if name != prediction_spec.event_time]
+    columns = [case.table[name].to_pylist() for name in prediction_spec.entity]
     # A key of the event time alone has no entity: each row gets an empty text.
     return np.array([", ".join(map(str, cells)) for cells in zip(*columns, strict=True)] or [""] * len(case.table))
 

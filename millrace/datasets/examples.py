@@ -181,8 +181,7 @@ def label_of(table: pa.Table, prediction: Prediction) -> pa.Array:
     own = table[prediction.label].combine_chunks()
     if not prediction.horizon_hours:
         return own
-    entity = [name for name in prediction.key if name != prediction.event_time]
-    [here] = entity_times([table], entity=entity, event_time=prediction.event_time)
+    [here] = entity_times([table], entity=prediction.entity, event_time=prediction.event_time)
     # A label ahead is a past at a negative distance: the same search finds it. It takes exact times only.
     ahead_T = np.array([-round(hours * HOUR_US) for hours in prediction.horizons], dtype=np.int64)
     places = as_of(here, here, distances_T=ahead_T, tolerance_us=1)

@@ -211,16 +211,12 @@ def times_of(labels: pa.Table, name: str) -> tuple[Places, NDArray[np.bool_]]:
 def label_texts(labels: pa.Table, spec: Prediction) -> dict[str, pa.Array]:
     """One text for each cell of the labels' keys, but for the event time; null for a cell that is missing."""
     missing = pa.chunked_array([pa.nulls(len(labels))])
-    return {name: _as_text(labels.column(name) if name in labels.column_names else missing) for name in _entity(spec)}
-
-
-def _entity(spec: Prediction) -> list[str]:
-    return [name for name in spec.key if name != spec.event_time]
+    return {name: _as_text(labels.column(name) if name in labels.column_names else missing) for name in spec.entity}
 
 
 def key_texts(decisions: pa.Table, spec: Prediction, table: Table) -> dict[str, pa.Array]:
     """The same texts of the decisions' keys; null for a cell that is not of the contract's type."""
-    kinds = {name: table.column(name).kind for name in _entity(spec)}
+    kinds = {name: table.column(name).kind for name in spec.entity}
     return {name: _as_text(cells) for name, cells in typed(decisions.column("key"), kinds).items()} if kinds else {}
 
 

@@ -46,9 +46,8 @@ class KeyedColumns:
         prediction = workload.prediction
         labels = prediction.label_columns if repeats_labels(workload) else ()
         columns = tuple(dict.fromkeys((*(name for history in histories for name in history.history), *labels)))
-        entity = tuple(name for name in prediction.key if name != prediction.event_time)
         hours = workload.known_keys.hours
-        return cls(entity=entity, event_time=prediction.event_time, columns=columns, hours=hours)
+        return cls(entity=prediction.entity, event_time=prediction.event_time, columns=columns, hours=hours)
 
     @property
     def names(self) -> tuple[str, ...]:

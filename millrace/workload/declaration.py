@@ -192,9 +192,8 @@ class Prediction(PredictedLabel):
     def _histories_know_the_key(self) -> Prediction:
         # The fields `entity` and `event_time` are empty in workload.yaml. In a declaration that was written and is read
         # again they have what this validator has set. Anything else was set by hand and is refused.
-        entity = tuple(name for name in self.key if name != self.event_time)
         if any(
-            (feature.entity or entity, feature.event_time or self.event_time) != (entity, self.event_time)
+            (feature.entity or self.entity, feature.event_time or self.event_time) != (self.entity, self.event_time)
             for feature in self.features
         ):
             keys = ", ".join(key for key in Feature.model_fields if key not in SET_BY_PREDICTION)
@@ -205,7 +204,7 @@ class Prediction(PredictedLabel):
             expected = f"{self.event_time} in it for a history or a label ahead"
             raise FieldError(field="key", expected=expected, came=list(self.key))
         # The model is frozen, so the validator sets the field by `__setattr__` of object.
-        known = {"entity": entity, "event_time": self.event_time}
+        known = {"entity": self.entity, "event_time": self.event_time}
         object.__setattr__(
             self,
             "features",
@@ -217,6 +216,11 @@ class Prediction(PredictedLabel):
     def inputs(self) -> tuple[str, ...]:
         """The cells that a row brings to the model, each once, in declared order: columns, and pasts of histories."""
         return tuple(dict.fromkeys(name for feature in self.features for name in feature.inputs))
+
+    @property
+    def entity(self) -> tuple[str, ...]:
+        """The key without the event time."""
+        return tuple(name for name in self.key if name != self.event_time)
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
@@ -386,7 +390,7 @@ class Workload(Section):
         """The columns that name what a row is about: those of a split by group, else the key without the event time."""
         if self.training.split.by == "group":
             return self.training.split.columns
-        return tuple(name for name in self.prediction.key if name != self.prediction.event_time)
+        return self.prediction.entity
 
     @property
     def split_columns(self) -> tuple[str, ...]:
