@@ -190,7 +190,6 @@ def simulate(
         rows_of_stage,
     )
     from millrace.console.actions.simulate import simulate as compared
-    from millrace.console.pages.rungs import simulated_page
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
 
@@ -214,13 +213,9 @@ def simulate(
         show_json({"rows": _document(found), "proposed": lines_of(keys)})
     else:
         _tell(found, folder / "workload.yaml", price, lines_of(keys))
-        page = build / f"simulation-{workload}.html"
-        page.write_text(simulated_page(workload, found, usd_per_training=price, lines=lines_of(keys)), encoding="utf-8")
-        typer.echo(f"\n{page}")
 
 
 def _tell(found: PolicyComparison, file: Path, price: float, lines: str) -> None:
-
     days = f"chosen on the days before {found.judged_from}, judged on those from then on"
     typer.echo(f"{found.tried} policies, {days}; a training costs {price:.2f}")
     rows = [{name: _shown(name, value) for name, value in row.items()} for row in _document(found)]

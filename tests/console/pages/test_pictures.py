@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from millrace.console.pages.explanations import explanations
 from millrace.console.pages.pictures import reliability, truth_by_answer
-from millrace.console.pages.rungs import picture, rungs
+from millrace.console.pages.rungs import rungs
 from millrace.evaluation.evidence import (
     AnswerBin,
     ColumnImportance,
@@ -24,9 +23,7 @@ from millrace.evaluation.evidence import (
 )
 from millrace.evaluation.sequential import plan
 from millrace.messages.climb import Climb, ClimbAsked, Look, WantedLabel
-from millrace.simulation.proposal import compare as compare_policies
 from millrace.tasks.metrics import ReliabilityBin
-from tests.millrace.simulation.test_simulation import TERMS, aging
 from tests.recorded import compare, compare_folder
 
 RECORDED = Path(__file__).parents[1] / "recorded/pictures"
@@ -128,7 +125,6 @@ PICTURES: Mapping[str, Callable[[], str]] = {
     "with-and-without": lambda: climbed(climb("assisted", "not_yet", "3 of 4 blind reviews agree", asked=PEOPLE)),
     "ends-alike": lambda: climbed(climb("assisted", "not_yet", "2 of 2 blind reviews agree", asked=ALIKE)),
     "phases-by-time": lambda: climbed(climb("assisted", "stop", "ends after 28 days", since=END), SHADOW),
-    "policies": lambda: str(picture(compare_policies(aging(40), replace(TERMS, usd_per_training=20)))),
 }
 
 
