@@ -69,6 +69,7 @@ NAME = 'Zoë "x" O\'Neil/4'
         in_zip(NAME.encode()),
         parquet(id=[NAME]),
     ],
+    ids=range(10),  # what is packed has the time in it
 )
 def test_a_person_is_known_however_their_name_is_written(written: bytes) -> None:
     person = Person(cells={"id": frozenset({NAME})})
@@ -77,7 +78,9 @@ def test_a_person_is_known_however_their_name_is_written(written: bytes) -> None
     assert person.owns(b'{"id": %b}' % json.dumps(NAME).encode())
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b"id,sex\n")[:-9], in_zip(b"c-17")[:30], b"PAR1" + b"0" * 99])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b"id,sex\n")[:-9], in_zip(b"c-17")[:30], b"PAR1" + b"0" * 99], ids=range(3)
+)
 def test_nobody_says_who_is_in_a_broken_file(body: bytes) -> None:
     with pytest.raises(UNREADABLE):
         PERSON.is_in(body)
