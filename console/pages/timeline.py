@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, time
 from itertools import starmap
 
-from millrace.console.presenters.catalogue import PRESENTERS, outcome, titled
+from millrace.console.presenters.catalogue import PRESENTERS, outcome, run_title, titled
 from millrace.console.presenters.monitor import explain, monitor_run_before
 from millrace.console.presenters.presenter import TimelineEntry
 from millrace.console.queries.executions import Execution, drops_of
@@ -80,16 +80,20 @@ def _is_told(run: Execution) -> bool:
 
 
 def _told(run: Execution, report: WorkloadReport, *, because: str) -> TimelineEntry:
-    """The entry of a run: its title with its outcome, as the list of runs has them."""
+    """The entry of a run: its title with its outcome, as the list of runs has them.
+
+    The outcome alone where it names what the run is about: `released version 2`."""
     drops, presenter = drops_of(run), PRESENTERS.get(run.machine)
     found = outcome(run, report.quarantined.get(drops[0].drop_id, ()) if len(drops) == 1 else ())
     where = f"in {brief(found.uri)}" if found.uri else ""
     since = presenter.day(run, report) if presenter and run.is_good else None
     is_later = since is not None and since != run.started.date()
+    subject = run_title(report.names, run.machine, run.input)
+    title = "" if subject and subject in found.text else titled(report.names, run)
     tone = presenter.tone if presenter and run.is_good else "plain" if run.status == "RUNNING" else "bad"
     return TimelineEntry(
         at=datetime.combine(since, time(), UTC) if since and is_later else run.started,
-        what=": ".join(filter(None, (titled(report.names, run), found.text))),
+        what=": ".join(filter(None, (title, found.text))),
         detail="; ".join(filter(None, (found.warning, found.detail, where))),
         tone="watch" if found.is_refused or found.warning or found.look else tone,
         because=because,

@@ -219,18 +219,6 @@ def moves(report: WorkloadReport) -> WorkloadReport:
     return also(report, *runs, rolled_back(back))
 
 
-def several_models(report: WorkloadReport) -> WorkloadReport:
-    """Refused models of one day, hours and seconds apart."""
-    refused = report.models[-1]
-    at = refused.version.trained_at
-    assert at is not None
-    more = [
-        replace(refused, version=replace(refused.version, trained_at=at + timedelta(seconds=seconds)))
-        for seconds in (9, 3 * 3600)
-    ]
-    return replace(report, models=(*report.models, *more))
-
-
 FIGURES = {"error": 0.05, "log_loss": 0.2}
 UNNUMBERED = GateVerdict(name="fairness", passed=True, measured=1.0, bound=2.0, sentence="fair {north} enough")
 
@@ -244,7 +232,6 @@ VARIANTS: Mapping[str, Callable[[WorkloadReport], WorkloadReport]] = {
         report, champions=(*report.champions[:-1], replace(report.champions[-1], by_rollback=True))
     ),
     "moves": moves,
-    "several models": several_models,
     "strange drops": strange_drops,
     "failed and running": lambda report: with_runs(
         report,
@@ -260,9 +247,6 @@ VARIANTS: Mapping[str, Callable[[WorkloadReport], WorkloadReport]] = {
     ),
     "of amounts": of_amounts,
     "unreadable decisions": unreadable,
-    "an alarm without words": lambda report: replace(
-        report, alarms=tuple(replace(alarm, name="gone") for alarm in report.alarms)
-    ),
     "withdrawn rows": withdrawn,
     "thin windows": thin,
     "windows without figures": lambda report: unknown(report, labelled=0),

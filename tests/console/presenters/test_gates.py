@@ -214,34 +214,20 @@ def release(answer: dict[str, Any], **given: Any) -> Callable[[WorkloadReport], 
 DONE: Runs = {
     "a person has to approve it": release(RELEASED | {"outcome": "unapproved"}),
     "most rows refused": ingested(rows_accepted=1, rows_quarantined=11_000, reasons={"type": 11_000}),
-    "half refused": ingested(rows_accepted=390, rows_quarantined=390),
-    "a later version": ingested(rows_accepted=7, rows_replaced=12_014),
     "the bytes of another": ingested(**BYTES),
-    "the bytes of another in the place of a row": ingested(**BYTES, rows_replaced=1),
-    "the bytes of another, with refused rows": ingested(**BYTES, refused_before=3),
     "a version too late": ingested(rows_accepted=0, superseded_by="s3://b/w/june.csv?versionId=2"),
     "one row too few for the first training": ingested(**FEW, feed="training", rows_total=8_996),
-    "rows enough for the first training": ingested(**FEW, feed="training", rows_total=8_997),
-    "labels start no training": ingested(has_champion=False, feed="labels", rows_total=8_996),
     "25 drops": lambda report: grouped(report, *[{"rows_accepted": 48}] * 25),
-    "two versions of a key": lambda report: grouped(
-        report, {"rows_accepted": 48}, {"rows_accepted": 0, "superseded_by": "x"}, keys=["a", "a"]
-    ),
     "mostly refused among three": lambda report: grouped(
         report, *({"rows_accepted": a, "rows_quarantined": q} for a, q in ((48, 0), (8, 40), (9, 39)))
     ),
-    "one row scored": lambda report: scored(report.of("score")[-1], {"rows": 1, "quarantined": 0}),
     "most scored rows refused": lambda report: validated(
         report.of("score")[-1], state="delivery", rows=329, quarantined=390, reasons={"type": 390}
     ),
     "no new window": lambda report: only(
         report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "none_complete"}
     ),
-    "no champion": lambda report: only(report.of("monitor")[0], "plan_windows", {"count": 0, "reason": "no_champion"}),
-    "days left out": lambda report: answering(report.of("monitor")[0], "plan_windows", days_left_out=90),
     "first training, busy": budget("first", "busy"),
-    "first training, release": budget("first", "release"),
-    "first training, champion": budget("first", "champion_exists"),
     "labels without a decision": lambda report: answering(report.of("train")[0], "snapshot", unmatched=3),
     "a gate that warns": lambda report: answering(
         report.of("train")[0],
@@ -249,13 +235,9 @@ DONE: Runs = {
         verdicts=[*report.of("train")[0].output["gating"]["answer"]["verdicts"], WARNED],
     ),
     "released already": release(RELEASED),
-    "no request came while it was watched": lambda report: answering(
-        report.of("release")[-1], "advance_release", watched_requests=0
-    ),
     "rollback": lambda report: replace(
         report.of("release")[-1], input={**report.of("release")[-1].input, "rollback": {"reason": "worse"}}
     ),
-    "restored already": release(RELEASED, rollback={"reason": "gone", "restores": True}),
     "running": lambda report: replace(report.of("train")[0], status="RUNNING", output={}),
     "unknown machine": lambda report: replace(report.of("train")[0], machine="audit"),
 }
