@@ -35,9 +35,9 @@ from millrace.contract.schema import LINE
 from millrace.decisions.scored import rows_by_day
 from millrace.functions.delivery.joining import join
 from millrace.functions.validation.shards import Shards
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
 from millrace.messages.score import delivered_schema
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from millrace.tasks.binary import EVEN, Binary
 from tests.builders import invocation
 

@@ -76,8 +76,8 @@ class Millrace(Construct):
 def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Path]) -> None:
     """Make the stacks of the platform, of the audit, and of each of these folders of workloads."""
     loaded = [(folder, load_workload(folder)) for folder in workloads]
-    every = sorted({folder.name for folder in [*workloads, *workload_folders(workloads_folder())]})
-    _check_names(every)
+    every = {folder.name: folder for folder in [*workload_folders(workloads_folder()), *workloads]}
+    _check_names(sorted(every))
     check_stage(settings, [workload for _, workload in loaded])
     check_chains(settings.platform.stage, loaded)
     check_cards(settings.platform, [workload for _, workload in loaded])
@@ -85,7 +85,9 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
         if workload.policy:
             workload.policy.review.read_guideline(folder)
     tags = image_tags(SUITE, settings.platform, wanted(settings.options))
-    platform = PlatformStack(scope, settings=settings, workloads=every)
+    # The stack is the same whichever of the workloads are deployed with it.
+    hosts = any(load_workload(folder).rollout.has_no_endpoint for folder in every.values())
+    platform = PlatformStack(scope, settings=settings, workloads=sorted(every), hosts=hosts)
     audit = AuditStack(scope, settings=settings)
     audit.add_stack_dependency(platform)
     # Stacks read each other's ARNs from SSM, so CloudFormation does not see their order: the dependencies declare it.

@@ -28,6 +28,7 @@ PRUNED = (
     "pyarrow/libarrow_python_flight*", "pyarrow/_flight*", "pyarrow/_substrait*", "pyarrow/*.pxd", "pyarrow/*.pyx",
     "numpy/f2py", "numpy/_core/include", "numpy/_core/lib", "zstandard/_cffi*",
     "hive_metastore", "fb303", "markdown_it", "mdurl", "pygments", "rich",
+    "hf_xet", "huggingface_hub", "onnxruntime/capi/libonnxruntime.so*", "onnxruntime/[bqt]*",
     "**/tests", "**/*.pyi",
 )  # fmt: skip
 """Paths that no function imports. Lambda's own runtime has boto3 and its dependencies."""

@@ -8,9 +8,8 @@ from typing import Any
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
 from millrace.decisions.scored import ScoredDay
-from millrace.jobs.serving.http import Head
-from millrace.jobs.serving.server import Request
 from millrace.release.registry import Candidate, Package
+from millrace.serving.http import Head, Request
 from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 CLOCK = datetime.fromisoformat("1997-01-10T08:00:00+00:00")
 KNOWN = 11_500
 """The rows of the sample that the live version knows."""
+DAY = 48
+"""The rows of a day."""
 NEVER = "cron(0 7 1 1 ? 2199)"
 UNSCHEDULED = {"cron(0 6 1,15 * ? *)": NEVER, "cron(0 7 1 1,7 ? *)": NEVER}
 """Changes with which no monitor runs and no schedule trains."""
@@ -45,6 +47,21 @@ class Electricity(Live):
         """What the prediction function answers to these rows, whose label it is not told."""
         cells = [row | {"timestamp": row["timestamp"].isoformat()} for row in rows.drop_columns(["class"]).to_pylist()]
         return self.ask(call, cells)
+
+    def last_day(self) -> list[dict[str, Any]]:
+        """The rows of the last known day, as if they had come half an hour after half an hour until now."""
+        newest = sample(KNOWN - DAY, DAY).drop_columns(["class"]).to_pylist()
+        begin = self.now().replace(minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=1)
+        return [
+            row | {"timestamp": (begin + number * timedelta(minutes=30)).isoformat()}
+            for number, row in enumerate(newest)
+        ]
+
+    def answering(self, name: str, count: int) -> list[str | None]:
+        """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
+        newest = self.last_day()
+        calls = ((f"{name}-{number}", [newest[number % DAY]]) for number in range(count))
+        return [one["model_version"] for call in calls for one in self.ask(*call)]
 
 
 def live_at_once(declared: str) -> str:

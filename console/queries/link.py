@@ -71,6 +71,8 @@ def endpoint_link(environment: Environment, names: WorkloadNames, decision: Deci
     before = [one for one in lived if one.since <= decision.inferred_at]
     period = before[-1] if before else lived[0]
     said = f"live from {period.since:%Y-%m-%d %H:%M}, revision {period.revision} of the pointers"
+    if not period.endpoint_config:
+        return recorded(what, names.prediction, "", f"none, the prediction function ran it; {said}")
     client = environment.client("sagemaker")
     try:
         config = client.describe_endpoint_config(EndpointConfigName=period.endpoint_config)

@@ -331,7 +331,12 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
 
 
 def lost_endpoint(environment: Environment, names: WorkloadNames) -> str:
-    """Why the endpoint of a live version does not answer, with the command that makes it anew; empty if it does."""
+    """Why the endpoint of a live version does not answer, with the command that makes it anew; empty if it does.
+
+    Empty for a workload whose function runs the version, as its folder here declares it."""
+    folder = workloads_folder() / names.workload
+    if (folder / "workload.yaml").exists() and load_workload(folder).rollout.has_no_endpoint:
+        return ""
     described = find_endpoint(environment.client("sagemaker"), names.endpoint)
     came = "gone" if described is None else described["EndpointStatus"]
     if described is not None and came not in BROKEN:

@@ -1,9 +1,9 @@
-"""A version is live at the endpoint: makes it the champion. The pointers move, and what older versions left goes."""
+"""A version may answer: makes it the champion. The pointers move, and what older versions left goes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -41,8 +41,8 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
     if not ROOM.leases.take("release", holder=call.execution_arn, as_of=call.state.as_of, expires_at=until):
         raise ConflictError(f"{call.execution_arn}: expected the lease of release, another execution took it meanwhile")
     # Under the lease no other release changes pointers or endpoint, so both are looked at now.
-    endpoint = served(call.state.live_config.name)
-    requests = watched_requests(endpoint)
+    endpoint = served(call.state.live_config.name) if call.state.live_config else None
+    requests = watched_requests(endpoint) if endpoint else 0
     version = version_of(call.state, ROOM.names)
     before = ROOM.pointers.read()
     package = REGISTRY.describe(version.package_arn)
@@ -56,8 +56,8 @@ def handler(call: StepInput[LiveState]) -> ReleaseAdvanced:
         version=version.version,
         revision=written.revision,
         watched_requests=requests,
-        live_at=endpoint["LastModifiedTime"],
-        endpoint_config=endpoint["EndpointConfigName"],
+        live_at=endpoint["LastModifiedTime"] if endpoint else datetime.now(UTC),
+        endpoint_config=endpoint["EndpointConfigName"] if endpoint else "",
     )
     ROOM.audit(*outcome(call, live), call)
     tidy(ROOM, SAGEMAKER, call, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from millrace.aws.objects import at_once, keys_below, read_object
 from millrace.contract.kinds import to_base64
 from millrace.contract.load import load_contract
 from millrace.decisions import captured, endpoint
+from millrace.decisions.hosted import Stored
 from millrace.decisions.record import Decision
 from millrace.decisions.review import BLIND
 from millrace.decisions.road import Admitted
@@ -34,10 +35,10 @@ BEHIND, AHEAD = timedelta(days=2), timedelta(days=1)
 
 
 class Copies:
-    """Copies of decisions for the challenger's endpoint. `s3` and `runtime` are boto3's clients."""
+    """Copies of decisions for the challenger. `s3` is boto3's client, `ask` of `millrace.release.challenger`."""
 
-    def __init__(self, s3: Any, runtime: Any, settings: Environment) -> None:
-        self._s3, self._runtime, self._names = s3, runtime, settings.names
+    def __init__(self, s3: Any, ask: Callable[[Stored, bytes], bytes], settings: Environment) -> None:
+        self._s3, self._ask, self._names = s3, ask, settings.names
         workload = load_workload(settings.folder)
         contract = load_contract(settings.folder).read_by_models(workload.prediction.tensor_columns)
         table = contract.table("scoring")
@@ -77,27 +78,22 @@ class Copies:
         ]
         return sorted(found, key=lambda one: hashlib.sha256(f"{climb.version} {one.id}".encode()).digest())[:most]
 
-    def ask(self, decisions: Sequence[Decision], climb: Climb) -> tuple[list[TwoAnswers], int]:
+    def ask(self, model: Stored, decisions: Sequence[Decision], climb: Climb) -> tuple[list[TwoAnswers], int]:
         """The pairs of answers, and how many rows got none. The challenger may fail: nobody waits for it."""
         found: list[TwoAnswers] = []
         for at in range(0, len(decisions), ROWS):
-            found += self._answered(decisions[at : at + ROWS], climb)
+            found += self._answered(model, decisions[at : at + ROWS], climb)
         return found, len(decisions) - len(found)
 
-    def _answered(self, asked: Sequence[Decision], climb: Climb) -> Iterator[TwoAnswers]:
+    def _answered(self, model: Stored, asked: Sequence[Decision], climb: Climb) -> Iterator[TwoAnswers]:
         known = [(one, cells) for one, cells in zip(asked, self._cells(asked), strict=True) if cells is not None]
         decisions = [one for one, _ in known]
         rows = [Admitted(number=number, cells=cells) for number, (_, cells) in enumerate(known)]
         if not rows:
             return
         try:
-            said = self._runtime.invoke_endpoint(
-                EndpointName=self._names.challenger,
-                ContentType="application/json",
-                Accept="application/json",
-                Body=endpoint.request_body(rows, self._spec.inputs, self._others),
-            )
-            answers = endpoint.read_response(said["Body"].read(), rows=len(rows), task=self.task)
+            said = self._ask(model, endpoint.request_body(rows, self._spec.inputs, self._others))
+            answers = endpoint.read_response(said, rows=len(rows), task=self.task)
         except (AnswerError, BotoCoreError, ClientError):
             return
         if answers.model_version != climb.version_of(climb.copied_role):

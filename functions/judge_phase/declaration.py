@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from millrace.contract.load import load_contract
 from millrace.decisions import captured
 from millrace.messages.climb import FOLDER
-from millrace.settings.declaration import Declared, Deployment, Grant
+from millrace.settings.declaration import Declared, Deployment, Grant, asks_challenger
 
 
 def rights(given: Deployment) -> Iterator[Grant]:
@@ -13,7 +13,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("state_table.own_items", may="GetItem PutItem DeleteItem")
     yield Grant("state_table.append_audit")
     yield Grant("registry.versions", may="DescribeModelPackage UpdateModelPackage")
-    yield Grant("sagemaker_endpoints.challenger", may="InvokeEndpoint")
+    yield asks_challenger(given)
     yield Grant("iceberg.tables", *given.workload.prediction.label_tables, may="GetTable")
     yield Grant("buckets.LAKE.find", "decisions", FOLDER)
     yield Grant("buckets.LAKE.read", "decisions", "predictions", "iceberg", FOLDER, *kept)

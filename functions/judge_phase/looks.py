@@ -7,12 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import boto3
-from botocore.config import Config
-
 from millrace.contract.load import load_contract
 from millrace.datasets.label_rows import labels_between
 from millrace.datasets.tables import Lake
+from millrace.decisions.hosted import Stored
 from millrace.decisions.record import Decision
 from millrace.decisions.review import ReviewItem, ReviewReason, item_of
 from millrace.functions.judge_phase.copies import ClimbStore, Copies
@@ -21,6 +19,7 @@ from millrace.messages.climb import Climb, ClimbAsked, LookInput, Role, TwoAnswe
 from millrace.names import LIVE
 from millrace.release import assisted
 from millrace.release.assisted import agrees, is_blind
+from millrace.release.challenger import asker
 from millrace.release.climb import look, rung_of, wanted
 from millrace.release.ladder import PhaseVerdict
 from millrace.release.promotion import version_of
@@ -36,10 +35,9 @@ class Looks:
 
     def __init__(self, room: WorkloadRoom[Environment], s3: Any) -> None:
         self._room, self._workload = room, room.workload
-        runtime = boto3.client("sagemaker-runtime", config=Config(read_timeout=60, retries={"total_max_attempts": 2}))
         self._lake = Lake(room.names, load_contract(room.settings.folder))
         self._queue = ReviewQueue(room.dynamodb, room.names)
-        self._copies = Copies(s3, runtime, room.settings)
+        self._copies = Copies(s3, asker(room.names, room.workload.rollout), room.settings)
         self._people = People(self._queue, self._workload, self._copies.task)
 
     def with_people(
@@ -51,7 +49,7 @@ class Looks:
         most = assisted.room(climb, asked, call.at)
         decided = self._copies.decided(climb, now=call.at, most=most) if most else ()
         drawn = self._copies.find(decided, climb, (one.id for one in pairs), most=most, reviewed=True)
-        came, failed = self._copies.ask(drawn, climb)
+        came, failed = self._copies.ask(self._challenger(call), drawn, climb)
         climb = climb.model_copy(update={"failed": climb.failed + failed})
         climb, verdict = assisted.look(climb, [*pairs, *came], asked=asked, now=call.at, refused=refused)
         if verdict.answer == "not_yet":
@@ -72,7 +70,8 @@ class Looks:
             store.write(climb)
         self._answer_requests(call)
         # 1. The answers of the challenger to rows that the live version has answered since.
-        came, failed = self._copies.ask(self._copies.find(decided, climb, (one.id for one in pairs), most=most), climb)
+        drawn = self._copies.find(decided, climb, (one.id for one in pairs), most=most)
+        came, failed = self._copies.ask(self._challenger(call), drawn, climb)
         store.add(came, at=call.at)
         climb, pairs = climb.model_copy(update={"failed": climb.failed + failed}), [*pairs, *came]
         # 2. The labels of pairs that were asked for, and the verdict. A person's word goes before all labels.
@@ -82,6 +81,11 @@ class Looks:
         if verdict.answer == "not_yet" and not is_canary:
             self._ask(climb, pairs, call)
         return climb, verdict
+
+    def _challenger(self, call: LookInput) -> Stored:
+        """The version that answers copies: the one under release, and once it is live the one before it."""
+        previous = self._room.pointers.read().previous if call.phase == LIVE else None
+        return previous or call.state.start_release.answer
 
     def _answer_requests(self, call: LookInput) -> None:
         """Let a canary answer its share of the requests; once it is live, the one before it none. Unless it does so.

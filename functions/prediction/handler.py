@@ -40,21 +40,20 @@ DESK = jobs.JobDesk(Jobs(boto3.client("s3"), SETTINGS.names), ROAD.sqs, QUEUE_UR
 @LOGGER.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The predictions and the rejected rows; of a job its id. Every decision is kept before this returns."""
-    now, caller = datetime.now(UTC), request.caller(event)
     try:
         # Lambda keeps the id of an invocation when it retries, but it only retries asynchronous ones.
-        document, status = answer_to(event, context, caller, now)
-        return request.answer(event, document, status=status)
+        if ROAD.models and "model" in event and not request.is_http(event):  # a release asks, by Lambda's own API
+            return ROAD.models.reply(event)
+        return request.answer(event, *answer_to(event, context, datetime.now(UTC)))
     except RefusedError as error:
         return request.refuse(event, error.refusal)
 
 
-def answer_to(
-    event: dict[str, Any], context: LambdaContext, caller: str | None, now: datetime
-) -> tuple[dict[str, Any], int]:
+def answer_to(event: dict[str, Any], context: LambdaContext, now: datetime) -> tuple[dict[str, Any], int]:
     """The document of the answer, and its status in HTTP.
 
     Raises RefusedError for what is no request of this workload, and if nobody may answer it."""
+    caller = request.caller(event)
     request.check_signed(event, caller)
     if not request.is_http(event) and "decisions" in event:  # another workload's consumer calls by Lambda's own API
         ROAD.consumers.send_unanswered(

@@ -151,8 +151,8 @@ def repeatable(event: Mapping[str, Any], caller: str | None) -> KeyedRequest | N
 def answer(
     event: Mapping[str, Any],
     document: Mapping[str, Any],
-    *,
     status: int = 200,
+    *,
     headers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The document as it is, or as an HTTP answer if the request came by HTTP."""

@@ -1,13 +1,10 @@
 """How the function `smoke_test` is deployed."""
 
-from millrace.settings.declaration import Declared, Grant
+from millrace.settings.declaration import Declared, Grant, asks_challenger
 
 DECLARED = Declared(
     room="release",
     role="release",
     timeout_s=90,
-    rights=lambda _: [
-        Grant("buckets.ARTEFACTS.read", "runs"),
-        Grant("sagemaker_endpoints.challenger", may="InvokeEndpoint"),
-    ],
+    rights=lambda given: [Grant("buckets.ARTEFACTS.read", "runs"), asks_challenger(given)],
 )

@@ -51,8 +51,9 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     if leased or (verdict.refusal and package.approval != APPROVED):
         ROOM.leases.free(package.arn)  # the lease `first`, which its registration took: another training may start
     # 3. The endpoints, then what the release does next.
-    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if leased else "absent"
-    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if leased else "absent"
+    looks = leased and not ROOM.workload.rollout.has_no_endpoint
+    live = standing(SAGEMAKER, NAMES.endpoint, serves=True) if looks else "absent"
+    challenger = standing(SAGEMAKER, NAMES.challenger, serves=False) if looks else "absent"
     served = leased and is_served(given, pointers)
     outcome, refusal = opening(given, package, pointers, verdict, turn=turn, is_served=served)
     # 4. What has to happen before the machine goes on.
@@ -68,7 +69,7 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
         phases=ROLLBACK_PHASES if given.rollback else given.rollout.phases,
         outcome=outcome,
         refusal=refusal,
-        live=live,
+        live="in_service" if ROOM.workload.rollout.has_no_endpoint else live,
         challenger=challenger,
         rule_answer=VERSIONS.rule_answer(package),
         approval_hours=ROOM.workload.rollout.approval_hours,
@@ -84,8 +85,8 @@ def answer_at_once(version: str, *, execution: str) -> None:
 
 
 def is_served(given: ReleaseInput, pointers: Pointers) -> bool:
-    """Whether the live version is to be restored, and the endpoint serves it."""
+    """Whether the live version is to be restored, and it is served: by the endpoint, or by the function in any case."""
     champion = pointers.champion
     if given.rollback is None or not given.rollback.restores or champion is None:
         return False
-    return served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
+    return ROOM.workload.rollout.has_no_endpoint or served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name

@@ -14,7 +14,6 @@ from millrace.monitoring.alarms import figure_alarms, monitor_alarms
 from millrace.operations.alarms import (
     ALARMS,
     COMPOSITE,
-    ENDPOINT_ALARMS,
     SECTION_ALARMS,
     SERVING,
     OperationsAlarm,
@@ -22,6 +21,7 @@ from millrace.operations.alarms import (
     WatchedMetric,
     consumer_alarms,
     runbook,
+    serving_alarms,
 )
 
 
@@ -67,17 +67,17 @@ class WorkloadAlarms(Construct):
 
     def __init__(self, scope: Construct, *, context: Context) -> None:
         super().__init__(scope, "alarms")
-        names = context.names
+        names, of_serving = context.names, serving_alarms(context.workload)
         composite = cloudwatch.CfnCompositeAlarm(
             self,
             SERVING,
             alarm_name=names.alarm(SERVING),
             alarm_description=_description(SERVING, names.workload, COMPOSITE.description, COMPOSITE.severity),
-            alarm_rule=" OR ".join(f'ALARM("{names.alarm(name)}")' for name in COMPOSITE.alarms),
+            alarm_rule=" OR ".join(f'ALARM("{names.alarm(name)}")' for name in of_serving),
         )
         consumers = consumer_alarms(of_stage(context.workload.consumers, context.platform.stage))
         of_figures = figure_alarms(context.workload.monitors.figures)
-        alarms = ALARMS | ENDPOINT_ALARMS | monitor_alarms(context.workload.policy) | of_figures | consumers
+        alarms = ALARMS | of_serving | monitor_alarms(context.workload.policy) | of_figures | consumers
         for section, of_section in SECTION_ALARMS.items():
             if getattr(context.workload, section):
                 alarms |= of_section
@@ -91,7 +91,7 @@ class WorkloadAlarms(Construct):
                 metrics=alarm.metrics(names),
                 threshold=alarm.declared(context.workload) if alarm.declared else alarm.threshold,
             )
-            if name in COMPOSITE.alarms:  # its rule names the alarm, which CloudFormation does not see
+            if name in of_serving:  # its rule names the alarm, which CloudFormation does not see
                 composite.add_resource_dependency(made.resource)
 
 

@@ -72,7 +72,8 @@ class Budget(Construct):
 
 
 def expected_usd(context: Context) -> float:
-    """USD a month: the workload's own budget for trainings, and its endpoint with the fewest instances."""
-    instance = context.workload.rollout.instance[context.platform.stage]
-    serving = usd_per_hour(instance) * context.least_instances * MONTH_HOURS
+    """USD a month: the workload's own budget for trainings, and an endpoint with the fewest instances."""
+    rollout = context.workload.rollout
+    hours = 0 if rollout.has_no_endpoint else context.least_instances * MONTH_HOURS
+    serving = usd_per_hour(rollout.instance[context.platform.stage]) * hours
     return round(context.workload.budget.monthly_usd + serving, 2)

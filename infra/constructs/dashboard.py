@@ -34,8 +34,6 @@ def dashboard(scope: Construct, context: Context) -> None:
 def _body(context: Context) -> dict[str, Any]:
     """Charts, three in a row. A free dashboard may show 50 metrics at most."""
     names = context.names
-    bounds = {name: one.declared(context.workload) for name, one in ENDPOINT_ALARMS.items() if one.declared}
-    bound_us, most_requests = bounds["endpoint-latency"], bounds["endpoint-load"]
     made = monitors.monitor_alarms(context.workload.policy)
     counted = {name: alarm for name, alarm in monitors.COUNT_ALARMS.items() if name in made}
     charts = [
@@ -47,11 +45,7 @@ def _body(context: Context) -> dict[str, Any]:
         _chart(context, "Runs that succeeded", _runs(names, "ExecutionsSucceeded"), stat="Sum", period_s=HOUR_S),
         _chart(context, "Runs that failed", _runs(names, *FAILURES), stat="Sum", period_s=HOUR_S, at=0),
         _chart(context, "Median time of a run, ms", _runs(names, "ExecutionTime"), stat="p50", period_s=HOUR_S),
-        _chart(context, "Requests of the live endpoint", _watched(names, "endpoint-errors", metric=1), stat="Sum"),
-        _chart(context, "p99 of the live endpoint, µs", _watched(names, "endpoint-latency"), stat="p99", at=bound_us),
-        _chart(context, "Share of requests with 5xx", _watched(names, "endpoint-errors"), stat="Average", at=MOST_5XX),
-        _chart(context, "Requests of an instance", _watched(names, "endpoint-load"), stat="Sum", at=most_requests),
-        _chart(context, "Memory of an instance, %", _watched(names, "endpoint-memory"), at=MOST_MEMORY),
+        *([] if context.workload.rollout.has_no_endpoint else _of_endpoint(context)),
         _chart(context, "Rows without a model's answer", [_own(names, name) for name in UNANSWERED], stat="Sum"),
         _chart(context, "Drops without a good row, and the refused share over its bound", _refused(names), at=1),
         _chart(context, "Age of data, share of what the contract allows", [_own(names, name) for name in AGES], at=1),
@@ -59,6 +53,19 @@ def _body(context: Context) -> dict[str, Any]:
         _chart(context, "Age of the oldest message, s", _queues(names, *OLDEST), at=ALARMS["oldest-drop"].threshold),
     ]
     return {"start": "-P4W", "widgets": [*_placed(charts)]}
+
+
+def _of_endpoint(context: Context) -> list[dict[str, Any]]:
+    names = context.names
+    bounds = {name: one.declared(context.workload) for name, one in ENDPOINT_ALARMS.items() if one.declared}
+    bound_us, most_requests = bounds["endpoint-latency"], bounds["endpoint-load"]
+    return [
+        _chart(context, "Requests of the live endpoint", _watched(names, "endpoint-errors", metric=1), stat="Sum"),
+        _chart(context, "p99 of the live endpoint, µs", _watched(names, "endpoint-latency"), stat="p99", at=bound_us),
+        _chart(context, "Share of requests with 5xx", _watched(names, "endpoint-errors"), stat="Average", at=MOST_5XX),
+        _chart(context, "Requests of an instance", _watched(names, "endpoint-load"), stat="Sum", at=most_requests),
+        _chart(context, "Memory of an instance, %", _watched(names, "endpoint-memory"), at=MOST_MEMORY),
+    ]
 
 
 FAILURES = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")

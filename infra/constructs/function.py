@@ -49,6 +49,7 @@ class Function(Construct):
     - `role`: the owner of the role that it shares (see `Role`). Without it the function has a role of its own.
     - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
       called asynchronously need this, and only they.
+    - `beside`: other files of requirements below `functions/`, whose packages are in layers of their own.
     - `has_snapshots`: its published versions start from snapshots.
     - `feeds_itself`: it puts messages back into its own queue. Lambda stops other functions that do so.
     - `reserved`: so many calls run at once at most, and Lambda keeps as many for it."""
@@ -67,6 +68,7 @@ class Function(Construct):
         timeout_s: int = 30,
         memory_mb: int = 512,
         requirements: str = "requirements.txt",
+        beside: Sequence[str] = (),
         has_snapshots: bool = False,
         feeds_itself: bool = False,
         reserved: int | None = None,
@@ -102,7 +104,8 @@ class Function(Construct):
                 compiler=context.settings.compiler,
             ),
         )
-        packages = context.platform.parameter(_layer(f"{folder}/{requirements}", context.settings)[0])
+        files = (f"{folder}/{requirements}", *beside)
+        packages = [context.platform.parameter(_layer(one, context.settings)[0]) for one in files]
         self.resource = lambda_.CfnFunction(
             self,
             "Resource",
@@ -112,7 +115,7 @@ class Function(Construct):
             architectures=[context.settings.architecture],
             handler=f"millrace.functions.{folder}.handler.handler",
             code=lambda_.CfnFunction.CodeProperty(s3_bucket=code.s3_bucket_name, s3_key=code.s3_object_key),
-            layers=[ssm.StringParameter.value_for_string_parameter(cdk.Stack.of(self), packages)],
+            layers=[ssm.StringParameter.value_for_string_parameter(cdk.Stack.of(self), one) for one in packages],
             role=self.role.resource.attr_arn,
             timeout=timeout_s,
             memory_size=memory_mb,
@@ -146,12 +149,13 @@ def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asse
     return assets.Asset(scope, name, path=folder, asset_hash=digest, asset_hash_type=cdk.AssetHashType.CUSTOM)
 
 
-def make_layers(stack: cdk.Stack, settings: StageSettings) -> Iterator[tuple[str, str]]:
+def make_layers(stack: cdk.Stack, settings: StageSettings, *, hosts: bool) -> Iterator[tuple[str, str]]:
     """Make the layers of the stage's functions in the platform's stack; the name of each one's parameter, and its ARN.
 
     They outlive the stack: a stack of a workload that is rolled back names the layers of before."""
     variants = {
         "prediction/requirements-api.txt": settings.options.api is not None,
+        "prediction/requirements-host.txt": hosts,
         "tracking/requirements.txt": settings.tracking == "file",
         "tracking/requirements-managed.txt": settings.tracking in ("app", "server"),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
@@ -33,7 +34,7 @@ OLDEST_S = 12 * 3600
 
 
 class RowStream(Construct):
-    """The stream `<prefix>-rows`, on demand. `statements` are the rights of whoever decides rows."""
+    """The stream `<prefix>-rows`, on demand. `more` goes to its function, which has these rights besides."""
 
     def __init__(
         self,
@@ -42,8 +43,7 @@ class RowStream(Construct):
         context: Context,
         decisions_queue_url: str,
         statements: Sequence[Statement],
-        timeout_s: int,
-        memory_mb: int,
+        **more: Any,
     ) -> None:
         super().__init__(scope, "stream-of-rows")
         names = context.names
@@ -72,8 +72,7 @@ class RowStream(Construct):
                 *keep_given_up(context.platform),
                 *statements,
             ],
-            timeout_s=timeout_s,
-            memory_mb=memory_mb,
+            **more,
         )
         # A bucket gets the records that were given up themselves, a queue only their place.
         # https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html

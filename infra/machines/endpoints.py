@@ -19,7 +19,6 @@ from millrace.infra.machines.release_alarms import ERRORS_ALARM, LATENCY_ALARM
 from millrace.infra.machines.states import State
 from millrace.messages.release import LiveState, ReleaseStarted, UpdateState
 from millrace.names import VARIANT
-from millrace.workload.rollout import Traffic
 
 EndpointKind = Literal["challenger", "live"]
 CREATION_S = 60 * 60
@@ -194,28 +193,16 @@ def pause_s(context: Context, seconds: int) -> int:
     return context.settings.poll_s if context.platform.stage == "local" else seconds or context.settings.poll_s
 
 
-def step_percent(instances: int) -> int:
-    """The percentage of a fleet of so many instances or more that takes the traffic at one step.
-
-    SageMaker rounds it up, and allows at most half of the fleet: 50 % of three instances would be two."""
-    return 33 if instances < 10 else 10
-
-
-def blue_green(context: Context, *, traffic: Traffic) -> dict[str, Any]:
+def blue_green(context: Context) -> dict[str, Any]:
     """A deployment that makes a new fleet beside the old one. The release's alarms watch it before the old one goes.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html"""
-    bake_s, percent = context.settings.bake_s, step_percent(context.least_instances)
-    routing: dict[str, Any] = {"Type": traffic.upper(), "WaitIntervalInSeconds": 0}
-    if traffic != "all_at_once":
-        name = "CanarySize" if traffic == "canary" else "LinearStepSize"
-        routing |= {"WaitIntervalInSeconds": bake_s, name: {"Type": "CAPACITY_PERCENT", "Value": percent}}
-    waits = 100 // percent if traffic == "linear" else 1
+    bake_s = context.settings.bake_s
     return {
         "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": routing,
+            "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
             "TerminationWaitInSeconds": bake_s,
-            "MaximumExecutionTimeoutInSeconds": CREATION_S + (waits + 1) * bake_s,
+            "MaximumExecutionTimeoutInSeconds": CREATION_S + 2 * bake_s,
         },
         "AutoRollbackConfiguration": {"Alarms": [{"AlarmName.$": ERRORS_ALARM}, {"AlarmName.$": LATENCY_ALARM}]},
     }

@@ -1,7 +1,7 @@
 """The machine `release`: a challenger that answers real rows, then the live endpoint, then the release pointers.
 
     Start release ─> Preflight ─> challenger, Smoke test ─> phases ─> live endpoint, scaling ─> Advance release
-        └─ one release at a time       └─ no traffic          │           └─ in steps, if declared; alarms watch it
+        └─ one release at a time       └─ no traffic          │           └─ alarms watch it
                                                               └─ those that watch it, if declared (`watching`)
 
 Endpoints and their scaling are made here and not in a stack. A variant must exist before it can be scaled, and a model
@@ -10,7 +10,7 @@ before an endpoint.
 
 from __future__ import annotations
 
-from millrace.errors import EndpointChangingError, WorkloadError
+from millrace.errors import EndpointChangingError
 from millrace.infra.context import Context
 from millrace.infra.iam import alarms, key, sagemaker_endpoints, sagemaker_jobs
 from millrace.infra.iam.resource import Statement
@@ -49,11 +49,9 @@ def definition(context: Context) -> Definition:
     """The definition. Input: `cause`, `as_of`, `detail.package_arn`; `rollout.phases` only repeats the workload's own.
 
     For a rollback the input is `{"rollback": {"reason": …, "who": …, "to": …}}`. `to` is the number of the version,
-    without it the previous one. `who` is an identity, without it `console`.
-
-    Raises WorkloadError for a workload whose traffic moves in steps on one instance, since a part of one instance
-    cannot take a part of the traffic."""
-    _check(context)
+    without it the previous one. `who` is an identity, without it `console`."""
+    hosted = context.workload.rollout.has_no_endpoint
+    ready = "Advance release" if hosted else "Live config"
     return states.machine(
         f"Release a version of {context.workload.name}: challenger, live, pointers",
         start="Defaults",
@@ -61,30 +59,19 @@ def definition(context: Context) -> Definition:
         states={
             **_start_release(context),
             **preflight.preflight(context, next_state="Model"),
-            **_challenger(context),
-            **watching.phases(context, next_state="Live config", stopped="Release refused"),
-            **_live(context),
-            **_update(context),
-            **_scaling(context),
+            **({} if hosted else _challenger(context)),
+            **_smoke_test(context, next_state=watching.first(context, next_state=ready)),
+            **watching.phases(context, next_state=ready, stopped="Release refused"),
+            **({} if hosted else _live(context) | _update(context) | _scaling(context)),
             **_advance_release(context),
             **watching.warm(context, next_state="Live"),
         },
     )
 
 
-def _check(context: Context) -> None:
-    if context.workload.rollout.traffic != "all_at_once" and context.least_instances < 2:
-        raise WorkloadError(
-            where=f"{context.workload.name}/workload.yaml",
-            field="rollout.min_instances",
-            expected="at least 2 where traffic moves in steps",
-            came=context.least_instances,
-        )
-
-
 def _start_release(context: Context) -> dict[str, State]:
     rollout = {"phases": list(context.workload.rollout.phases)}
-    outcome = RELEASE.path("outcome")
+    outcome, hosted = RELEASE.path("outcome"), context.workload.rollout.has_no_endpoint
     start = states.invoke(context, RELEASE, next_state="Open?")
     # `start_release` raises EndpointChangingError while an endpoint changes, and is called again for up to CHANGE_S.
     start["Retry"].append(
@@ -101,7 +88,7 @@ def _start_release(context: Context) -> dict[str, State]:
             "Is it this release's turn?",
             [
                 (states.equals(outcome, "open"), preflight.FIRST),
-                (states.equals(outcome, "done"), "Restored?"),
+                (states.equals(outcome, "done"), "Nothing to do" if hosted else "Restored?"),
                 (states.equals(outcome, "unapproved"), "Approval wanted"),
                 (states.equals(outcome, "behind"), "A version climbs"),
                 (states.equals(outcome, "outdated"), "Release refused"),
@@ -116,11 +103,6 @@ def _start_release(context: Context) -> dict[str, State]:
         ),
         "A version climbs": states.wait(
             "Another version answers copies, for weeks", seconds=TURN_POLLS_S, next_state="Start release"
-        ),
-        "Restored?": states.choice(
-            "Was the live version to be restored? Then its scaling is put anew",
-            [(RESTORED, "Scalable target")],
-            otherwise="Nothing to do",
         ),
         "Nothing to do": states.succeed("This version or a newer one is live already"),
         **states.put_event(
@@ -145,9 +127,8 @@ def _start_release(context: Context) -> dict[str, State]:
 
 
 def _challenger(context: Context) -> dict[str, State]:
-    name, first = context.names.challenger, watching.first(context, next_state="Live config")
+    name = context.names.challenger
     return {
-        "Model": endpoints.model(context, role_arn=context.names.role_arn(MODEL_ROLE), next_state="Challenger config"),
         "Challenger config": endpoints.config(
             context, instances=1, result="challenger_config", next_state="Challenger stands?"
         ),
@@ -178,9 +159,16 @@ def _challenger(context: Context) -> dict[str, State]:
         "Challenger failed": states.fail(
             "The challenger does not start", error="ChallengerFailed", cause="see FailureReason of the endpoint"
         ),
+    }
+
+
+def _smoke_test(context: Context, *, next_state: str) -> dict[str, State]:
+    asked = "Smoke test" if context.workload.rollout.has_no_endpoint else "Challenger config"
+    return {
+        "Model": endpoints.model(context, role_arn=context.names.role_arn(MODEL_ROLE), next_state=asked),
         "Smoke test": states.invoke(context, SMOKE_TEST, next_state="Answered?"),
         "Answered?": states.whether(
-            "Were the answers right?", SMOKE_TEST.path("passed"), yes=first, no="Smoke test failed"
+            "Were the answers right?", SMOKE_TEST.path("passed"), yes=next_state, no="Smoke test failed"
         ),
         "Smoke test failed": states.fail(
             "The challenger answers something else than what was evaluated",
@@ -230,7 +218,6 @@ def _update(context: Context) -> dict[str, State]:
     # Last come the alarms and the update itself.
     another = {"Not": states.equals(path(UpdateState, "live_config_now", "instance"), jobs.instance(context))}
     count = path(UpdateState, "live_fleet", "instances")
-    has_steps = context.workload.rollout.traffic != "all_at_once"
     return {
         "Live fleet": endpoints.fleet(name, result="live_fleet", next_state="Does it change?"),
         "Does it change?": states.choice(
@@ -258,30 +245,12 @@ def _update(context: Context) -> dict[str, State]:
         "Declared count": endpoints.take_from_config("DesiredInstanceCount", next_state="Alarm on errors"),
         "Present count": endpoints.take_from_config(next_state="Alarm on errors"),
         "Alarm on errors": release_alarms.on_errors(context, next_state="Alarm on latency"),
-        "Alarm on latency": release_alarms.on_latency(context, next_state="In steps?" if has_steps else "Update live"),
-        **(_in_steps(context) if has_steps else {}),
+        "Alarm on latency": release_alarms.on_latency(context, next_state="Update live"),
         "Update live": endpoints.update(
             name,
             config="live_config",
             comment="A new fleet takes all traffic; an alarm while it is watched brings the old one back",
-            deployment=endpoints.blue_green(context, traffic="all_at_once"),
-            next_state="Live wait",
-        ),
-    }
-
-
-def _in_steps(context: Context) -> dict[str, State]:
-    return {
-        "In steps?": states.choice(
-            "That of a rollback moves at once: its version was live before",
-            [({"Variable": "$.rollback", "IsPresent": True}, "Update live")],
-            otherwise="Update live in steps",
-        ),
-        "Update live in steps": endpoints.update(
-            context.names.endpoint,
-            config="live_config",
-            comment="A part of the fleet takes the new version first; an alarm brings the old one back",
-            deployment=endpoints.blue_green(context, traffic=context.workload.rollout.traffic),
+            deployment=endpoints.blue_green(context),
             next_state="Live wait",
         ),
     }
@@ -290,6 +259,11 @@ def _in_steps(context: Context) -> dict[str, State]:
 def _scaling(context: Context) -> dict[str, State]:
     # A restored version comes here as well: its endpoint serves, and the pointers need not move.
     return {
+        "Restored?": states.choice(
+            "Was the live version to be restored? Then its scaling is put anew",
+            [(RESTORED, "Scalable target")],
+            otherwise="Nothing to do",
+        ),
         "Scalable target": scaling.register(context, next_state="Scaling policy"),
         "Scaling policy": scaling.put_policy(context, next_state="Live before?"),
         "Live before?": states.choice(
@@ -308,19 +282,32 @@ def _advance_release(context: Context) -> dict[str, State]:
             "Is the challenger's endpoint needed for it?", watching.HAS_WARM, yes="Updated?", no="Delete challenger"
         )
     }
-    keeps = context.workload.rollout.warm_hours > 0
-    return {
-        **(is_kept if keeps else {}),
-        "Advance release": states.invoke(
-            context, ADVANCE, next_state=next(iter(is_kept)) if keeps else "Delete challenger"
-        ),
-        "Delete challenger": endpoints.delete(
-            context.names.challenger, comment="It has answered; it costs by the hour", next_state="Updated?"
-        ),
+    keeps, hosted = context.workload.rollout.warm_hours > 0, context.workload.rollout.has_no_endpoint
+    asks = keeps and not hosted
+    is_over = {
         "Updated?": states.whether(
             "Were there alarms of this release?", RELEASE.path("has_live"), yes="Delete alarms", no="Released"
         ),
         "Delete alarms": release_alarms.delete(next_state="Released"),
+    }
+    # The workload may have had an endpoint before its function ran versions.
+    is_left = {
+        "Stop scaling": scaling.deregister(context, next_state="Delete live endpoint"),
+        "Delete live endpoint": endpoints.delete(
+            context.names.endpoint, comment="The function answers in its place", next_state="Released"
+        ),
+    }
+    return {
+        **(is_kept if asks else {}),
+        "Advance release": states.invoke(
+            context, ADVANCE, next_state=next(iter(is_kept)) if asks else "Delete challenger"
+        ),
+        "Delete challenger": endpoints.delete(
+            context.names.challenger,
+            comment="It has answered; it costs by the hour",
+            next_state=next(iter(is_left if hosted else is_over)),
+        ),
+        **(is_left if hosted else is_over),
         **states.put_event(
             context,
             "Released",
@@ -340,18 +327,29 @@ def statements(context: Context) -> list[Statement]:
     challenger, both = sagemaker_endpoints.challenger(names), sagemaker_endpoints.both(names)
     configs = sagemaker_endpoints.configs(names)
     seen = "SageMaker and Auto Scaling look at all alarms before they take one"
-    return [
+    scaled = alarms.of_releases(names) + alarms.of_scaling(names)
+    always = [
         *states.put_event_statements(context, ApprovalWanted, ReleaseRefused, ModelReleased),
         sagemaker_endpoints.models(names).may("CreateModel", "AddTags"),
         sagemaker_jobs.pass_roles(names, MODEL_ROLE),
+        *preflight.statements(context),
+        *watching.statements(context),
+    ]
+    if context.workload.rollout.has_no_endpoint:
+        return [
+            *always,
+            both.may("DeleteEndpoint"),
+            sagemaker_endpoints.scalable_targets(names).may("DeregisterScalableTarget"),
+            scaled.may("DeleteAlarms"),
+        ]
+    return [
+        *always,
         configs.may("CreateEndpointConfig"),
         (both + configs).may("AddTags", "CreateEndpoint", "UpdateEndpoint"),
         both.may("DescribeEndpoint"),
         challenger.may("DeleteEndpoint"),
         key.lend(context.key_arn),
-        (alarms.of_releases(names) + alarms.of_scaling(names)).may("PutMetricAlarm", "DeleteAlarms"),
+        scaled.may("PutMetricAlarm", "DeleteAlarms"),
         alarms.describe(because=seen),
-        *preflight.statements(context),
-        *watching.statements(context),
         *sagemaker_endpoints.scale(names),
     ]

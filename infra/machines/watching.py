@@ -75,14 +75,13 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
     """The states after a version went live, that begin with `Is one warm?`. The version before answers copies for its
     declared hours, at the challenger's endpoint; if labels show that it was better, its rollback starts.
 
-    The release has the lease so long. Another one takes it over (`start_release`), and the endpoint with it."""
+    The release has the lease so long. Another one takes it over (`start_release`), and the endpoint with it. A function
+    has every version at hand, so nothing is made for it and nothing is deleted."""
     if not context.workload.rollout.warm_hours:
         return {}
-    name, ended = context.names.challenger, "Delete what was warm"
-    return {
-        "Is one warm?": states.whether(
-            "Does the version before stay warm?", HAS_WARM, yes="Warm config", no=next_state
-        ),
+    name, hosted = context.names.challenger, context.workload.rollout.has_no_endpoint
+    ended = next_state if hosted else "Delete what was warm"
+    served = {
         "Warm config": {
             "Type": "Pass",
             "Comment": "The version before is served as it was, at the challenger's endpoint",
@@ -96,6 +95,16 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
         **endpoints.until_in_service(
             context, name, prefix="Warm", config="warm_config", ready="Judge live", failed=ended, poll_s=WARM_POLLS_S
         ),
+        ended: endpoints.delete(name, comment="Its hours are over; it costs by the hour", next_state=next_state),
+    }
+    return {
+        "Is one warm?": states.whether(
+            "Does the version before stay warm?",
+            HAS_WARM,
+            yes="Judge live" if hosted else "Warm config",
+            no=next_state,
+        ),
+        **({} if hosted else served),
         **_looks(context, RUNGS[-1], {"go_on": ended, "stop": "Roll back", "overtaken": next_state}),
         "Roll back": start_execution(
             context.names.machine_arn("release"),
@@ -113,7 +122,6 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
             waits=False,
         ),
         "Goes back": states.succeed("The version was live; another execution brings the one before back"),
-        ended: endpoints.delete(name, comment="Its hours are over; it costs by the hour", next_state=next_state),
     }
 
 

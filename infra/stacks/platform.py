@@ -81,13 +81,13 @@ class PlatformStack(cdk.Stack):
     """Customer key, signing key, network, buckets, repositories, catalogue, bus, alarm topic, tables.
 
     The keys, the buckets and the tables outlive the stack. `workloads` are the names of all workloads that the stage
-    may have. The stage's options may name a key, a network and a bus of the account. Then their owner is responsible
-    for their policies, routes, endpoints and flow log.
+    may have, `hosts` is whether a function of one runs its versions. The stage's options may name a key, a network and
+    a bus of the account. Then their owner is responsible for their policies, routes, endpoints and flow log.
 
     The parts of the stack are no constructs. A construct would add a name to the logical ids, and CloudFormation would
     make new resources in place of the deployed ones."""
 
-    def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str]) -> None:
+    def __init__(self, scope: Construct, *, settings: StageSettings, workloads: Sequence[str], hosts: bool) -> None:
         names = settings.platform
         description = "Millrace platform: key, network, buckets, bus, catalogue, tables"
         super().__init__(scope, **deployed(settings, f"{names.prefix}-platform", description))
@@ -103,7 +103,7 @@ class PlatformStack(cdk.Stack):
         for number, subnet in enumerate(network.subnets):
             self._publish(f"subnet-{number}", subnet)
         self._publish("security-group", network.security_group)
-        for name, layer_arn in make_layers(self, settings):
+        for name, layer_arn in make_layers(self, settings, hosts=hosts):
             self._publish(name, layer_arn)
         Buckets(self, settings=settings, key_arn=self.key_arn, workloads=workloads, kept=KEPT)
         # A network of the account has a flow log of its owner's, or none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
@@ -19,7 +20,7 @@ from millrace.infra.constructs.queue import Queue, feed
 from millrace.infra.constructs.rest_api import RestApi
 from millrace.infra.constructs.row_stream import RowStream
 from millrace.infra.iam import bus, queues, sagemaker_endpoints, state_table
-from millrace.infra.iam.buckets import LAKE, LANDING
+from millrace.infra.iam.buckets import ARTEFACTS, LAKE, LANDING
 from millrace.infra.iam.resource import Statement, resource
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import JobDone, JobFailed
@@ -35,7 +36,8 @@ BATCH = 2000
 """Messages in a batch of decisions. Lambda's own limit of 6 MB may end a batch earlier.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html (10,000, with a window)"""
-PREDICTION_MEMORY_MB = 1024
+HOST = "prediction/requirements-host.txt"
+"""What a function needs besides that runs versions itself: the packages of the inference image, but for pyarrow."""
 DECIDING_TIMEOUT_S = 60
 """Of a function that decides rows for which nobody waits."""
 TRIES = 20
@@ -83,7 +85,7 @@ class ServingStack(WorkloadStack):
                 decisions_queue_url=queue.url,
                 statements=[*self._deciding(queue), *self._telling()],
                 timeout_s=DECIDING_TIMEOUT_S,
-                memory_mb=PREDICTION_MEMORY_MB,
+                **self._host(),
             )
         self._writer(queue, [self._consumer(name, consumer) for name, consumer in consumers.items()])
         ExternalTable(
@@ -138,7 +140,7 @@ class ServingStack(WorkloadStack):
                 *(self._by_api() if options.api else []),
             ],
             timeout_s=30,
-            memory_mb=PREDICTION_MEMORY_MB,
+            **self._host(),
             # Absorbed decisions are Parquet, and the REST API alone tells them.
             requirements="requirements-api.txt" if options.api else "requirements.txt",
             has_snapshots=starts is not None and starts.snapstart,
@@ -193,20 +195,25 @@ class ServingStack(WorkloadStack):
                 bus.put_events(names, JobDone, JobFailed),
             ],
             timeout_s=DECIDING_TIMEOUT_S,
-            memory_mb=PREDICTION_MEMORY_MB,
+            **self._host(),
         )
         feed(waiting, waiting, function, batch=1, window_s=0, concurrency=JOBS_AT_ONCE)
         return waiting
+
+    def _host(self) -> dict[str, Any]:
+        """The memory and packages of a function that decides rows."""
+        rollout = self.context.workload.rollout
+        return {"memory_mb": rollout.memory_mb, "beside": [HOST] if rollout.has_no_endpoint else []}
 
     def _deciding(self, queue: Queue) -> list[Statement]:
         """The rights of a function that decides rows by the endpoint (`millrace.decisions.online`).
 
         If the contract has any, it keeps images beside the decisions that name them."""
         names = self.context.names
-        asks_both = self.context.workload.rollout.asks_challenger
-        asked = sagemaker_endpoints.both(names) if asks_both else sagemaker_endpoints.live(names)
+        rollout = self.context.workload.rollout
+        asked = sagemaker_endpoints.both(names) if rollout.asks_challenger else sagemaker_endpoints.live(names)
         return [
-            asked.may("InvokeEndpoint"),
+            ARTEFACTS.read(names, "runs") if rollout.has_no_endpoint else asked.may("InvokeEndpoint"),
             queues.send(queue.arn),
             *(
                 [LAKE.write(names, *kept)]

@@ -14,7 +14,7 @@ from millrace.artefact.artefact import read_folder
 from millrace.errors import MillraceError
 from millrace.jobs import runtime
 from millrace.jobs.serving.server import listen, serve
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.settings import Settings
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
 
     def work() -> None:
         from millrace.artefact.inference import Model
-        from millrace.jobs.serving.application import Application
+        from millrace.serving.application import Application
 
         serve(listener, Application(Model(artefact), settings), settings)
 

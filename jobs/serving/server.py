@@ -22,13 +22,12 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
-from millrace.jobs.serving import http
-from millrace.jobs.serving.http import BadRequest, Head, Heads
-from millrace.jobs.serving.settings import Settings
+from millrace.serving import http
+from millrace.serving.http import BadRequest, Head, Heads, Request, Response
+from millrace.serving.settings import Settings
 
 READ_BYTES = 64 * 1024
 """The most bytes that one turn reads from one client. malloc may map blocks from 128 KiB on anew at each read, which
@@ -52,20 +51,6 @@ SWEEP_S = 1.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The system has no descriptor or memory for a further connection. The client goes on waiting at the listener."""
-
-
-# Each request makes one of these, and a frozen one takes twice the time to make.
-@dataclass(kw_only=True, slots=True)
-class Request:
-    head: Head
-    body: bytes
-
-
-@dataclass(kw_only=True, slots=True)
-class Response:
-    status: int
-    body: bytes
-    content_type: str = "application/json"
 
 
 class Answering(Protocol):

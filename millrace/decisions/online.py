@@ -1,4 +1,4 @@
-"""Decides rows by the live endpoint or a canary's, for each way in that sends rows to it: requests, a stream, jobs.
+"""Decides rows by the live version or a canary, for each way in that sends rows to it: requests, a stream, jobs.
 
     rows -> complete -> decide -> Decided -> keep -> the queue of decisions
 
@@ -28,6 +28,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
 from millrace.decisions import captured, endpoint, road
 from millrace.decisions.chain import Instead, answer_instead, answerers
+from millrace.decisions.hosted import HostedModels
 from millrace.decisions.known_pasts import KeyLookup
 from millrace.decisions.portion import ConsumerQueues
 from millrace.decisions.record import Decision, Source, canonical, iso, to_line
@@ -46,6 +47,8 @@ from millrace.workload.load import load_workload, other_columns
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
+
+    from millrace.state.pointers import Version
 
 STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
 """A caller does not wait for a state table that does not answer."""
@@ -129,9 +132,13 @@ class OnlineRoad:
         float_keys = (name for name in self._spec.key if self._table.column(name).kind in FLOATS)
         is_timeless = bool(self._table.column(self._spec.event_time).generated)
         self._standing = Standing(workload.policy, self.state, float_keys=float_keys, is_timeless=is_timeless)
-        self.invoke = endpoint.connect(settings, self.task)
-        asks_both = workload.rollout.asks_challenger
-        self._invoke_canary = endpoint.connect(settings, self.task, canary=True) if asks_both else None
+        rollout = workload.rollout
+        self.models = HostedModels(boto3.client("s3"), memory_mb=rollout.memory_mb) if rollout.has_no_endpoint else None
+        if self.models:
+            self.invoke = self.models.connect(self.task, lambda: self._standing.pointers().champion)
+        else:
+            self.invoke = endpoint.connect(settings, self.task)
+        self._invoke_canary = endpoint.connect(settings, self.task, canary=True) if rollout.asks_challenger else None
         given = StoredKeys(dynamodb, settings.names), workload, self._table, self._histories, self.task
         self._known = KeyLookup(*given) if workload.known_keys else None
 
@@ -219,12 +226,12 @@ class OnlineRoad:
             self._logger.error("what is known of the keys cannot be read", extra={"reason": str(error)})
             return None
 
-    def _canary(self, ids: Sequence[str]) -> str | None:
+    def _canary(self, ids: Sequence[str]) -> Version | None:
         """The version that answers the call in place of the live one; None if it is not drawn."""
-        found = self._standing.canary() if self._invoke_canary and ids else None
-        return found.version.version if found and found.draws(ids[0]) else None
+        found = self._standing.canary() if (self._invoke_canary or self.models) and ids else None
+        return found.version if found and found.draws(ids[0]) else None
 
-    def _ask(self, rows: list[Admitted], asked: Asked, *, canary: str | None) -> Answers:
+    def _ask(self, rows: list[Admitted], asked: Asked, *, canary: Version | None) -> Answers:
         """The canary's answer if it is drawn; else, or if it fails, the champion's; without any what the fallback says.
 
         The first of that may be the version before, while it is warm.
@@ -242,8 +249,9 @@ class OnlineRoad:
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
             reason = {"error": type(error).__name__, "reason": str(error)}
             self._logger.error("the endpoint gave no answer", extra=reason)
-            previous = self._standing.warm() if "previous" in self._spec.fallback else None
-            if previous and (answer := self._ask_challenger(body, len(rows), previous.version)):
+            warm = self._standing.pointers().previous if self.models else self._standing.warm()
+            previous = warm if "previous" in self._spec.fallback else None
+            if previous and (answer := self._ask_challenger(body, len(rows), previous)):
                 self.count("Fallbacks", len(rows))
                 return replace(answer, answered_by="previous")
             if isinstance(error, EndpointRefusedError) and self._was_live():
@@ -254,16 +262,18 @@ class OnlineRoad:
             others = self._instead(rows)
             return Answers(model_version=None, outputs=tuple(one.output for one in others), instead=others)
 
-    def _ask_challenger(self, body: bytes, rows: int, version: str) -> Answers | None:
-        """The answer of this version at the challenger's endpoint; None if it gives none."""
-        if self._invoke_canary is None:
+    def _ask_challenger(self, body: bytes, rows: int, version: Version) -> Answers | None:
+        """The answer of this version, here or at the challenger's endpoint; None if it gives none."""
+        invoke = self.models.connect(self.task, lambda: version) if self.models else self._invoke_canary
+        if invoke is None:
             return None
         try:
-            answer = self._invoke_canary(body, rows)
+            answer = invoke(body, rows)
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
-            self._logger.warning("the challenger gave no answer", extra={"version": version, "reason": str(error)})
+            said = {"version": version.version, "reason": str(error)}
+            self._logger.warning("the challenger gave no answer", extra=said)
             return None
-        return answer if answer.model_version == version else None
+        return answer if answer.model_version == version.version else None
 
     def _instead(self, rows: list[Admitted]) -> tuple[Instead, ...]:
         """What `prediction.fallback` answers to the rows in place of a model."""

@@ -92,8 +92,12 @@ class Standing(Switch):
 
     def canary(self) -> CanaryVersion | None:
         """The version that answers a share of the requests; None if there is none."""
+        return self.pointers().canary
+
+    def pointers(self) -> Pointers:
+        """Which versions there are."""
         self._refresh()
-        return self._pointers.canary
+        return self._pointers
 
     def warm(self) -> Version | None:
         """The version before the live one, if it stands at the challenger's endpoint; None if it does not."""
@@ -102,8 +106,7 @@ class Standing(Switch):
 
     def rule_answer(self) -> Mapping[str, Any] | None:
         """What the naive rule answers to every row, by the live version's evaluation; None if not known."""
-        self._refresh()
-        champion = self._pointers.champion
+        champion = self.pointers().champion
         return json.loads(champion.rule_answer) if champion and champion.rule_answer else None
 
     def _read(self) -> None:

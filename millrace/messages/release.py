@@ -164,15 +164,15 @@ class ModelState(StartedState):
 
 
 class LiveState(ModelState):
-    """The state once the live endpoint serves the version.
+    """The state once the live endpoint serves the version, or once the function has answered by it.
 
     {"start_release": {"answer": {…}}, "model": {"name": "millrace-local-electricity-v1-5d2c7e-0-0"},
      "live_config": {"name": "millrace-local-electricity-v1-5d2c7e-0-0-live"}, …}"""
 
     rollback: Rollback | None = None
     """None for the release of a registered model."""
-    live_config: NamedResource
-    """The endpoint configuration of the live endpoint."""
+    live_config: NamedResource | None = None
+    """The endpoint configuration of the live endpoint; None without endpoints."""
 
 
 class Fleet(Message):

@@ -82,9 +82,6 @@ class OperationsAlarm(Generic[Names]):
     missing: Literal["notBreaching", "ignore"] = "notBreaching"
     """What a period without data does. `notBreaching`: it is not above. `ignore`: the alarm keeps its state."""
 
-    def usd_per_month(self, names: Names) -> float:
-        return USD_PER_METRIC * len(self.metrics(names))
-
 
 @dataclass(frozen=True, kw_only=True)
 class CompositeAlarm:
@@ -277,6 +274,13 @@ ENDPOINT_ALARMS: dict[str, OperationsAlarm[WorkloadNames]] = {
     ),
 }
 """The alarms on the live endpoint, by name. They notify nobody themselves; the composite alarm `SERVING` does."""
+
+
+def serving_alarms(workload: Workload) -> dict[str, OperationsAlarm[WorkloadNames]]:
+    """Those of ENDPOINT_ALARMS that the workload has: without an endpoint none on its own figures."""
+    hosted = workload.rollout.has_no_endpoint
+    return {name: one for name, one in ENDPOINT_ALARMS.items() if not (hosted and name.startswith("endpoint-"))}
+
 
 SERVING = "serving"
 COMPOSITE = CompositeAlarm(

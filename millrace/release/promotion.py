@@ -11,7 +11,6 @@ An example, in order of time:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from millrace.errors import ConflictError, OvertakenError
 from millrace.evaluation.agreement import TOLERANCE, first_disagreement
 from millrace.evaluation.report import why_outdated
 from millrace.evaluation.sample import Sample
+from millrace.messages.envelope import Message
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.release import ModelState, ReleaseInput, ReleaseOutcome, SmokeTested, Turn
 from millrace.names import WorkloadNames
@@ -217,12 +217,12 @@ class PromotionVerdict:
     """Whether a person has to decide first."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SampleAnswers:
-    """The answers of an endpoint to the rows of a sample."""
+class SampleAnswers(Message):
+    """The answers of a challenger to the rows of a sample."""
 
     model_version: str
-    answers: tuple[Mapping[str, Any], ...]
+    predictions: tuple[dict[str, Any], ...]
+    """The fields of the answer for each row. The model's task says which fields there are."""
 
 
 def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> SmokeTested:
@@ -233,11 +233,11 @@ def judge_smoke_test(came: SampleAnswers, sample: Sample, *, version: str) -> Sm
     problems = [
         f"expected version {version}, version {came.model_version} answered" if came.model_version != version else "",
         "" if expected else "expected rows to ask, there are none",
-        first_disagreement(came.answers, expected),
+        first_disagreement(came.predictions, expected),
     ]
     fine = f"{len(expected)} real rows answered within {TOLERANCE:.0e} by version {version}"
     return SmokeTested(
         passed=not any(problems),
-        rows=min(len(came.answers), len(expected)),
+        rows=min(len(came.predictions), len(expected)),
         sentence="; ".join(filter(None, problems)) or fine,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from millrace.names import LIVE
 from millrace.settings.environment import Environment
 
 if TYPE_CHECKING:
@@ -46,6 +47,13 @@ class Grant:
 
     def __init__(self, of: str, *given: object, may: str = "", **more: str) -> None:
         self.of, self.given, self.may, self.more = of, given, may.split(), more
+
+
+def asks_challenger(given: Deployment) -> Grant:
+    """The right to ask a version that is not live (`millrace.release.challenger`)."""
+    if given.workload.rollout.has_no_endpoint:
+        return Grant("functions.invoke", f"{given.names.function_arn('prediction')}:{LIVE}")
+    return Grant("sagemaker_endpoints.challenger", may="InvokeEndpoint")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from millrace.workload.places import within
 from millrace.workload.policy import Policy
 from millrace.workload.predicted_label import PredictedLabel
 from millrace.workload.prices import is_known
-from millrace.workload.rollout import Approval, Rollout
+from millrace.workload.rollout import OF_FLEETS, PART_OF_MEMORY, Approval, Rollout
 from millrace.workload.section import Section
 from millrace.workload.training import Training
 from millrace.workload.tuning import Tuning, tuning_usd
@@ -424,6 +424,12 @@ class Workload(Section):
             yield "monitors.figures", "a figure, since retraining.alarms has figures", "none"
         if (self.rollout.min_instances or 1) > (most := self.rollout.max_instances):
             yield "rollout.min_instances", f"max_instances at most, which is {most}", self.rollout.min_instances
+        for field in sorted(self.rollout.model_fields_set & OF_FLEETS if self.rollout.has_no_endpoint else ()):
+            yield f"rollout.{field}", "nothing, since rollout.host is function", getattr(self.rollout, field)
+        most_mb, size = self.rollout.memory_mb / PART_OF_MEMORY, self.gates.size
+        if self.rollout.has_no_endpoint and (size is None or size.max_mb > most_mb):
+            expected = f"at most {most_mb:g}, rollout.memory_mb / {PART_OF_MEMORY}, since rollout.host is function"
+            yield "gates.size.max_mb", expected, size.max_mb if size else "nothing"
         if "assisted" in self.rollout.phases:
             if policy is None:
                 expected = "a policy beside the phase assisted, since people answer its review queue"

@@ -53,6 +53,7 @@ def check_fit(workload: Workload, contract: Contract) -> Contract:
     _refuse(
         workload,
         chain(
+            _hosted(workload, declared),
             _pretrained(workload, declared),
             _baseline(workload, task),
             _policy(workload, contract, task),
@@ -90,6 +91,13 @@ def _file(workload: Workload, declared: Pretrained, path: Path) -> Iterator[Misf
         read_declared(path.read_bytes(), digest=declared.digest, licence=declared.licence, family=family)
     except ArtefactError as error:
         yield DECLARATION, "training.pretrained", "the declared file", str(error)
+
+
+def _hosted(workload: Workload, declared: features.Features) -> Iterator[Misfit]:
+    """What decodes images does not fit into a function beside all else that it may need."""
+    if workload.rollout.has_no_endpoint and (images := features.images(declared)):
+        came = f"the image {images[0].name} among prediction.features"
+        yield DECLARATION, "rollout.host", "endpoint, where images are to be decoded", came
 
 
 def _searched(workload: Workload) -> Iterator[Parameters]:
@@ -205,8 +213,8 @@ def _baseline(workload: Workload, task: Task) -> Iterator[Misfit]:
     if horizon > 24 * monitors.window_days * (ahead := MOST_WINDOWS - GIVE_UP_WINDOWS - monitors.error_windows):
         expected = f"so many days that the label, {horizon:g} hours after its row, lies {ahead} windows ahead at most"
         yield DECLARATION, "monitors.window_days", expected, monitors.window_days
-    # The version before answers in place of the live one only while it is warm.
-    if "previous" in prediction.fallback and not workload.rollout.warm_hours:
+    # The version before answers in place of the live one only while it is warm. A function always has it at hand.
+    if "previous" in prediction.fallback and not (workload.rollout.warm_hours or workload.rollout.has_no_endpoint):
         yield DECLARATION, "rollout.warm_hours", "some hours, for previous in prediction.fallback", 0
 
 

@@ -34,8 +34,13 @@ PRODUCTION_INSTANCES = 2
 """The least instances in production without a declaration. SageMaker spreads two over two availability zones.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-best-practices.html"""
-Traffic = Literal["all_at_once", "canary", "linear"]
-"""How the traffic moves from the old fleet to the new one: at once, a part of it first, or in equal steps."""
+Host = Literal["endpoint", "function"]
+"""Who runs the live version: instances day and night, or the prediction function, which costs by the call."""
+OF_FLEETS = frozenset({"min_instances", "max_instances", "invocations_per_instance"})
+"""The fields of a rollout that only an endpoint has."""
+PART_OF_MEMORY = 8
+"""An artefact may have this part of a function's memory: loading takes three times its size, and the live
+version, the one before it and one under release stay loaded."""
 Approval = Literal["none", "person"]
 """Who lets a version that has passed its gates be released: `none`, nobody is asked; `person`, a person by name."""
 Phases = Annotated[tuple[Phase, ...], AfterValidator(check_order)]
@@ -96,6 +101,10 @@ class Rollout(Section):
 
     phases: Phases
     """The phases in their order; `[live]` is the least."""
+    host: Host = "endpoint"
+    """Who runs versions: an `endpoint`, or the prediction `function`, which costs nothing while idle."""
+    memory_mb: Annotated[int, Field(ge=1024, le=10_240)] = 1024
+    """The memory of functions that decide rows. Where they run versions an artefact may have an eighth of it."""
     shadow: Shadow = Shadow()
     """What a phase `shadow` asks for."""
     assisted: Assisted = Assisted()
@@ -104,8 +113,6 @@ class Rollout(Section):
     """What a phase `canary` asks for."""
     warm_hours: Annotated[float, Field(ge=0, le=24 * 14)] = 0
     """For so many hours after it went live the version before stays warm: late labels may bring it back. 0: none."""
-    traffic: Traffic = "all_at_once"
-    """How the traffic moves to the new fleet: `all_at_once`, `canary` (a part first) or `linear` (in steps)."""
     approval: Approval | None = None
     """Who approves a version: `none` or `person`. None: `person` in stages like `prod` and with `card.risk: high`."""
     approval_hours: Annotated[float, Field(gt=0, le=24 * 366)] = 168
@@ -114,15 +121,20 @@ class Rollout(Section):
     """By stage the instance type of the endpoint. The jobs of evaluation and monitoring run on it too."""
     min_instances: Annotated[int, Field(ge=1)] | None = None
     """The least instances that the endpoint has. None: 2 in stages like `prod` if the most allows it, 1 in others."""
-    max_instances: Annotated[int, Field(ge=1)]
+    max_instances: Annotated[int, Field(ge=1)] = 1
     """The most instances to which the endpoint scales."""
-    invocations_per_instance: Positive
+    invocations_per_instance: Positive = 1000
     """The invocations per instance and minute that scaling aims at (target tracking)."""
+
+    @property
+    def has_no_endpoint(self) -> bool:
+        """Whether the prediction function itself runs the versions."""
+        return self.host == "function"
 
     @property
     def asks_challenger(self) -> bool:
         """Whether the challenger's endpoint may answer requests: a canary's, or the version before while it is warm."""
-        return "canary" in self.phases or self.warm_hours > 0
+        return not self.has_no_endpoint and ("canary" in self.phases or self.warm_hours > 0)
 
     def least_instances(self, *, production: bool) -> int:
         """The least instances that the endpoint has in a stage like `prod`, or in another stage."""

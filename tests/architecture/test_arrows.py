@@ -60,7 +60,7 @@ def test_a_forbidden_arrow_is_seen(tmp_path: Path) -> None:
         "millrace.errors": "localcloud.kernel.clock",
         "millrace.console.doctor.quotas": "millrace.infra.settings",
         "millrace.functions.intake.handler": "millrace.functions.guard.evidence",
-        "millrace.jobs.monitoring.decisions": "millrace.jobs.serving.rows",
+        "millrace.jobs.monitoring.decisions": "millrace.jobs.serving.server",
         "millrace.jobs.external_model.job": "millrace.jobs.evaluation.job",
         "millrace.console.queries.money.month": "millrace.console.pages.page",
         "millrace.console.queries.money.work": "millrace.console.presenters.catalogue",

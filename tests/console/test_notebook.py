@@ -19,8 +19,8 @@ from millrace.artefact.inference import Model
 from millrace.console.cli.app import app
 from millrace.console.notebook import fit
 from millrace.errors import ConfigurationError, DropError
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from tests.builders import invocation
 
 [BLOCK] = re.findall(

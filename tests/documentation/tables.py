@@ -284,17 +284,20 @@ def _alarms() -> list[tuple[str, str, str, float]]:
     names, of_one = WorkloadNames(platform=PLATFORM, workload="electricity"), consumer_alarms(["orders"])
     return [
         *(
-            (name, one.severity, "workload", one.usd_per_month(names))
+            (name, one.severity, "workload", USD_PER_METRIC * len(one.metrics(names)))
             for name, one in (ALARMS | ENDPOINT_ALARMS | every_monitor_alarm()).items()
         ),
-        *((name, one.severity, "consumers", one.usd_per_month(names)) for name, one in of_one.items()),
+        *((name, one.severity, "consumers", USD_PER_METRIC * len(one.metrics(names))) for name, one in of_one.items()),
         *(
-            (name, one.severity, section, one.usd_per_month(names))
+            (name, one.severity, section, USD_PER_METRIC * len(one.metrics(names)))
             for section, of_section in SECTION_ALARMS.items()
             for name, one in of_section.items()
         ),
         (SERVING, COMPOSITE.severity, "workload", USD_PER_COMPOSITE),
-        *((name, one.severity, "stage", one.usd_per_month(PLATFORM)) for name, one in STAGE_ALARMS.items()),
+        *(
+            (name, one.severity, "stage", USD_PER_METRIC * len(one.metrics(PLATFORM)))
+            for name, one in STAGE_ALARMS.items()
+        ),
         *((name, one.severity, "stage", 0) for name, one in NOTICES.items()),
     ]
 

@@ -13,7 +13,7 @@ import pytest
 from millrace.state.climbing import Climbing
 from millrace.state.holdings import Leases
 from millrace.state.pointers import CanaryVersion, ReleasePointers
-from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, UNSCHEDULED, Electricity, live_electricity, sample
+from tests.electricity import AGAINST_BASE_RATE, NAMES, UNSCHEDULED, Electricity, live_electricity
 from tests.end_to_end.callers import audited, create_caller, declare_api, status, typed
 from tests.registered import register, tell
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.night(
 )
 CLOCK = datetime.fromisoformat("2031-01-10T08:00:00+00:00")
 """Years after the machine's own time: what a function decides bears the time of the cloud, and no other."""
-REQUESTS, DAY = 40, 48
+REQUESTS = 40
 POLICY = """
 policy:
   automate: {confidence: 0.98}
@@ -61,28 +61,12 @@ def comes(cloud: Electricity, version: str) -> None:
     cloud.move_clock(cloud.now() + timedelta(seconds=15))  # what functions have read of the pointers is older than that
 
 
-def last_day(cloud: Electricity) -> list[dict[str, Any]]:
-    """The rows of the last known day, as if they had come half an hour after half an hour until now."""
-    newest = sample(KNOWN - DAY, DAY).drop_columns(["class"]).to_pylist()
-    begin = cloud.now().replace(minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(days=1)
-    return [
-        row | {"timestamp": (begin + number * timedelta(minutes=30)).isoformat()} for number, row in enumerate(newest)
-    ]
-
-
-def answers(cloud: Electricity, name: str, count: int) -> list[str | None]:
-    """The versions that answered so many calls, each of a row of the last day; a model answers every call."""
-    newest = last_day(cloud)
-    calls = ((f"{name}-{number}", [newest[number % DAY]]) for number in range(count))
-    return [one["model_version"] for call in calls for one in cloud.ask(*call)]
-
-
 def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert (live(cloud), status("1")) == ("1", "live")
 
     # Half of the calls hear version 2, chosen by their ids; what they show lets it go live.
     comes(cloud, "2")
-    said = answers(cloud, "good", 2 * REQUESTS + 40)
+    said = cloud.answering("good", 2 * REQUESTS + 40)
     assert set(said) == {"1", "2"}
     assert said.count("2") >= REQUESTS
     cloud.later(minutes=16)
@@ -95,7 +79,7 @@ def test_a_share_of_the_requests_decides(cloud: Electricity) -> None:
     assert served == "InService"
     cloud.client("sagemaker").delete_endpoint(EndpointName=NAMES.challenger)
     cloud.rest()
-    assert set(answers(cloud, "bad", 40)) == {"2"}
+    assert set(cloud.answering("bad", 40)) == {"2"}
     cloud.later(minutes=16)
     assert (live(cloud), status("3"), canary(cloud)) == ("2", "refused", None)
     assert "requests failed, more than 0.02" in audited("phase.stopped")[0]["because"]
@@ -125,7 +109,7 @@ def test_keys_and_jobs_live_by_the_clock(cloud: Electricity) -> None:
     def reads(what: str) -> Any:
         return caller.send("GET", f"{home}/{what}")[2]
 
-    asked = last_day(cloud)
+    asked = cloud.last_day()
     _, first = posts("predictions", asked)
     name = first["predictions"][-1]["id"]
     _, job = posts("jobs", asked[:2])

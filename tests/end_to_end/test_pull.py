@@ -77,7 +77,7 @@ class Dev:
 
     def stand_up(self) -> None:
         """Make the keys, the bucket and the group of versions, with the policies that dev's templates give them."""
-        stack = PlatformStack(cdk.App(), settings=self.settings, workloads=[DEV.workload])
+        stack = PlatformStack(cdk.App(), settings=self.settings, workloads=[DEV.workload], hosts=False)
         template = assertions.Template.from_stack(stack)
         keys = [one["Properties"] for one in template.find_resources("AWS::KMS::Key").values()]
         kms, s3, bucket = self.client("kms"), self.client("s3"), DEV.platform.bucket("artefacts")

@@ -35,11 +35,11 @@ from tests.localcloud.waiting import until
 from tests.registered import register, tell
 
 ROLLOUT = {
-    "phases: [live]": "phases: [live]\n  traffic: canary\n  min_instances: 2",
+    "phases: [live]": "phases: [live]\n  min_instances: 2",
     "local: ml.m5.large, dev: ml.m5.large": "local: ml.m5.xlarge, dev: ml.m5.large",
     "max_p99_ms: 50": "max_p99_ms: 500",
 }
-"""A canary on two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
+"""Two instances of another type. The bound on latency is ten times the workload's: a busy machine is not a
 bad version."""
 FOLDER = STORY.folder
 WATCHED_S = 600
@@ -244,7 +244,7 @@ def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     canary.rest()
     assert states.describe_execution(executionArn=arn)["status"] == "SUCCEEDED"
     assert set(plain.told) == {before, version}
-    assert {"Update live in steps", "Stop scaling", "Declared count"} <= entered(states, arn)
+    assert {"Update live", "Stop scaling", "Declared count"} <= entered(states, arn)
     assert (fleet(canary), scaled(canary)) == (("ml.m5.xlarge", 2), [(2, 4)])
     assert [record["event"] for record in audited(canary) if record["execution"] == arn] == ["release.live"]
     assert (champion(canary), alarms(canary)) == (version, [])

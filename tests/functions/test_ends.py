@@ -11,6 +11,7 @@ import io
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,9 +32,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from safetensors.torch import save
 
-from millrace.artefact.artefact import Artefact, Digests, digest
+from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, digest, read_archive, write_archive
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS
 from millrace.artefact.inference import Model
+from millrace.aws.objects import put_object
 from millrace.console.actions.past import Pasts, json_rows
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Table
@@ -41,11 +43,11 @@ from millrace.decisions.jobs import Job, Jobs
 from millrace.decisions.record import Decision, from_line
 from millrace.decisions.store import read_days, stored_days
 from millrace.features import catalogue as encoders
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
 from millrace.models.export import export
 from millrace.models.predictor import build
 from millrace.names import WorkloadNames
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from millrace.state.automation import Automation
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
@@ -86,6 +88,9 @@ class Subject:
     table: Table
     rows: pa.Table
     model: Model
+    archive: bytes
+    digest: str
+    """Of the archive's members."""
 
     @property
     def names(self) -> WorkloadNames:
@@ -116,13 +121,17 @@ def subject(name: str) -> Subject:
         rows_per_pass=parameters.rows_per_pass,
         held_distances=tuple(np.linspace(0.1, 3, 50).tolist()),
     )
-    model = Model(Artefact(description=description, weights=weights, onnx=graph, history=b"[]"))
-    return Subject(folder=folder, workload=workload, table=table, rows=rows, model=model)
+    artefact = Artefact(description=description, weights=weights, onnx=graph, history=b"[]")
+    with tempfile.TemporaryDirectory() as place:
+        write_archive(path := Path(place, ARCHIVE), artefact)
+        archive, known = path.read_bytes(), read_archive(path).digest
+    parts = {"folder": folder, "workload": workload, "table": table, "rows": rows, "archive": archive, "digest": known}
+    return Subject(model=Model(artefact), **parts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """The policy, what the state table says of it, and whether the endpoint answers."""
+    """The policy, what the state table says of it, who runs the version, and whether that answers."""
 
     policy: Mapping[str, Any] | None
     is_paused: bool
@@ -130,6 +139,8 @@ class Standing:
     """Of the live version; empty if it has none."""
     is_below: bool
     is_down: bool
+    is_hosted: bool
+    """Whether the functions run the version themselves."""
 
     def declare(self, subject: Subject, to: Path) -> None:
         """Write the workload's declaration with the policy into the folder `to`."""
@@ -140,15 +151,26 @@ class Standing:
         document["card"]["risk"] = "low"  # a high one needs a policy
         document["rollout"]["phases"] = ["live"]  # assisted needs one too
         document["policy"] = self.policy
+        if self.is_hosted:
+            document["rollout"] = {"phases": ["live"], "instance": document["rollout"]["instance"], "host": "function"}
+            document["gates"]["size"] = {"max_mb": 128}
         (to / "workload.yaml").write_text(yaml.safe_dump(document))
 
     def put(self, subject: Subject) -> None:
         task, now = subject.model.description.task, datetime.now(UTC)
         answers = task.answers(np.full((1, task.objective.width), 0.25, np.float32))
         rule = {field.name: answers[field.name].tolist()[0] for field in task.answer}
+        stored = {"model_data_url": f"s3://{subject.names.platform.bucket('artefacts')}/{ARCHIVE}"}
         live = builders.version(
-            VERSION, promised_error="0.05", automate_from=self.threshold, rule_answer=json.dumps(rule)
+            VERSION,
+            promised_error="0.05",
+            automate_from=self.threshold,
+            rule_answer=json.dumps(rule),
+            model_digest=subject.digest,
+            **stored,
         )
+        if not self.is_down:
+            put_object(boto3.client("s3"), live.model_data_url, subject.archive)
         state = StateTable(boto3.client("dynamodb"), subject.names)
         ReleasePointers(state).move(Pointers(champion=live))
         Automation(is_paused=self.is_paused, reason="", by="ann", since=now).put(state)
@@ -173,6 +195,7 @@ def standings(subject: Subject) -> st.SearchStrategy[Standing]:
         threshold=st.sampled_from(["", "0.5", "0.51", "0.6"]),
         is_below=st.booleans(),
         is_down=st.integers(0, 5).map(lambda drawn: not drawn),
+        is_hosted=st.just(False) if encoders.images(subject.model.description.features) else st.booleans(),
     )
 
 
@@ -369,7 +392,7 @@ def test_all_ends_decide_alike(workload: str, endpoint: Endpoint, tmp_path: Path
 
 def make_services(names: WorkloadNames, patch: pytest.MonkeyPatch) -> None:
     s3, place = boto3.client("s3"), {"LocationConstraint": names.platform.region}
-    for purpose in ("lake", "landing"):
+    for purpose in ("lake", "landing", "artefacts"):
         s3.create_bucket(Bucket=names.platform.bucket(purpose), CreateBucketConfiguration=place)
     s3.put_bucket_versioning(Bucket=names.platform.bucket("landing"), VersioningConfiguration={"Status": "Enabled"})
     create_table(boto3.client("dynamodb"), names.platform.state_table)

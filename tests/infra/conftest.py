@@ -78,13 +78,19 @@ OTHERS = {
 
 
 def every_section(factory: pytest.TempPathFactory) -> list[Path]:
-    """Every workload. `electricity` has a consumer of each kind, and each way in."""
+    """Every workload. `electricity` has a consumer of each kind, and each way in; the function of `income` runs it."""
     consumers = with_consumers(factory.mktemp("consumers"))
     with (consumers / "workload.yaml").open("a") as declaration:
         declaration.write("stream: {}\njobs: {}\n")
         queries = {name: query.model_dump() for name, query in QUERIES.items()}
         declaration.write(yaml.safe_dump({"queries": queries, "sources": OTHERS}))
-    return [consumers, *(folder for folder in SHIPPED if folder != ELECTRICITY)]
+    hosted, (income,) = factory.mktemp("hosted") / "income", (one for one in SHIPPED if one.name == "income")
+    shutil.copytree(income, hosted, ignore=shutil.ignore_patterns("sample"))
+    document = yaml.safe_load((hosted / "workload.yaml").read_text())
+    phases = {"phases": ["shadow", "assisted", "canary", "live"], "warm_hours": 24, "host": "function"}
+    document["rollout"] = phases | {"instance": document["rollout"]["instance"]}
+    (hosted / "workload.yaml").write_text(yaml.safe_dump(document))
+    return [consumers, hosted, *(folder for folder in SHIPPED if folder not in (ELECTRICITY, income))]
 
 
 @pytest.fixture(scope="session")

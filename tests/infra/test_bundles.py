@@ -51,6 +51,13 @@ def test_bundle_and_layer_fit_into_lambda(function: str) -> None:
     assert size_mb(code) + size_mb(packages) <= LIMIT_MB
 
 
+def test_a_function_that_runs_versions_and_tells_decisions_fits_too() -> None:
+    code, _ = bundle(ROOT, "prediction", workload=ROOT / "workloads" / "electricity", platform="host")
+    files = ("requirements-api.txt", "requirements-host.txt")
+    layers = [layer(ROOT, ROOT / "functions" / "prediction" / file, "host", "3.11")[0] for file in files]
+    assert size_mb(code) + sum(map(size_mb, layers)) <= LIMIT_MB
+
+
 def test_closure_follows_imports_inside_functions_but_not_those_for_typing(tmp_path: Path) -> None:
     (tmp_path / "entry.py").write_text(
         "from typing import TYPE_CHECKING\n"

@@ -130,7 +130,7 @@ def test_the_whole_writes_each_digest_under_the_tag_of_its_sources(ecr: Any, roo
     digests = images.run(root, "dev")
     first = {f"/millrace-dev/image/{image.name}/{image.tag}": digests[image.name] for image in found(root)}
     assert parameters() == first
-    changed = root / "millrace" / "jobs" / "serving" / "rows.py"
+    changed = root / "millrace" / "serving" / "rows.py"
     changed.write_text(f"{changed.read_text()}# another\n")
     second = images.run(root, "dev")
     assert second["inference"] != digests["inference"]

@@ -19,7 +19,7 @@ from millrace.decisions.road import Admitted, Answers, Call, check_rows, complet
 from millrace.errors import AnswerError, RefusedError
 from millrace.features.number import Number
 from millrace.functions.prediction.request import wants_explanations
-from millrace.jobs.serving.rows import RowReader
+from millrace.serving.rows import RowReader
 from millrace.tasks.answer import cells, template
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.load import load_workload, other_columns

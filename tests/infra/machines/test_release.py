@@ -1,13 +1,11 @@
 """What the release machine promises, read from its definition."""
 
-import math
 from typing import get_args
 
 import pytest
 
-from millrace.errors import WorkloadError
 from millrace.functions.start_release.request import label_of
-from millrace.infra.machines import endpoints, release, release_alarms
+from millrace.infra.machines import release, release_alarms
 from millrace.infra.machines.endpoints import SHORT, EndpointKind
 from millrace.infra.rules import history
 from millrace.infra.rules.assembly import Machine
@@ -27,24 +25,10 @@ def test_no_traffic_before_the_probe_has_passed(context):
 
 def test_the_old_fleet_stays_until_the_alarms_have_judged_the_new_one(context, workload):
     """That they watch the new fleet alone, and that silence raises none, is the rule `rollback-alarms`."""
-    states = release.definition(context(rollout={"traffic": "canary"}))["States"]
+    states = release.definition(context())["States"]
     assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
-    for name in ("Update live", "Update live in steps"):
-        policy = states[name]["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
-        assert policy["TerminationWaitInSeconds"] >= release_alarms.PERIODS * release_alarms.PERIOD_S
-
-
-@pytest.mark.parametrize("traffic", ["canary", "linear"])
-def test_steps_need_two_instances(context, traffic):
-    with pytest.raises(WorkloadError, match=r"min_instances: expected at least 2"):
-        release.definition(context("dev", rollout={"traffic": traffic}))
-    release.definition(context("dev", rollout={"traffic": traffic, "min_instances": 2}))
-    routing = release.definition(context("prod", rollout={"traffic": traffic}))["States"]["Update live in steps"]
-    policy = routing["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
-    assert policy["TrafficRoutingConfiguration"]["Type"] == traffic.upper()
-    waits = 4 if traffic == "linear" else 2  # 33 % are four steps
-    wait_s = policy["TrafficRoutingConfiguration"]["WaitIntervalInSeconds"]
-    assert policy["MaximumExecutionTimeoutInSeconds"] == 3600 + waits * wait_s
+    policy = states["Update live"]["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
+    assert policy["TerminationWaitInSeconds"] >= release_alarms.PERIODS * release_alarms.PERIOD_S
 
 
 @pytest.mark.parametrize(
@@ -58,11 +42,6 @@ def test_in_production_two_instances_serve_at_least(context, stage, declared, co
     assert (variant["InitialInstanceCount"], scaled["MinCapacity"], too_few["NumericLessThan"]) == (count,) * 3
 
 
-@pytest.mark.parametrize("instances", range(2, 30))
-def test_a_step_is_at_most_half_of_any_fleet(instances):
-    assert math.ceil(instances * endpoints.step_percent(instances) / 100) <= instances / 2
-
-
 @pytest.mark.parametrize("stage", ["local", "dev", "prod"])
 def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
     prefix = f"millrace-{stage}-" + 24 * "w"
@@ -72,9 +51,8 @@ def test_names_of_models_and_configurations_fit_the_longest_workload(stage):
 
 
 @pytest.mark.parametrize("phases", [("live",), ("shadow", "assisted", "canary", "live")])
-@pytest.mark.parametrize("traffic", ["all_at_once", "linear"])
-def test_the_longest_release_fits_one_history(context, phases, traffic):
-    declared = {"phases": phases, "traffic": traffic, "warm_hours": 24 * 14}
+def test_the_longest_release_fits_one_history(context, phases):
+    declared = {"phases": phases, "warm_hours": 24 * 14}
     definition = release.definition(context("prod", rollout=declared))
     machine = Machine(where="release", definition=definition)
     longest = history.longest_history(machine, history.loops_of(machine), definition["TimeoutSeconds"])

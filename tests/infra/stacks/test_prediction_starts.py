@@ -71,7 +71,7 @@ def test_what_is_deployed_is_another_version_and_the_same_is_not(
 ) -> None:
     assert versions(serving({"provisioned": 3}, tags={"cost-centre": "4711"})) == versions(provisioned)
     assert versions(snapstart) != versions(provisioned)
-    monkeypatch.setattr("millrace.infra.stacks.serving.PREDICTION_MEMORY_MB", 2048)
+    monkeypatch.setattr("millrace.infra.stacks.serving.ServingStack._host", lambda _: {"memory_mb": 2048})
     assert versions(serving({"provisioned": 2})) != versions(provisioned)
 
 

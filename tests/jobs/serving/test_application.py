@@ -11,8 +11,8 @@ import pytest
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import MOST
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from tests import builders
 
 

@@ -21,11 +21,11 @@ from millrace.features.calendar import Calendar
 from millrace.features.category import Category
 from millrace.features.image import Image
 from millrace.features.number import Number
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.refusals import Refused
-from millrace.jobs.serving.rows import RowReader
-from millrace.jobs.serving.server import Request
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.application import Application
+from millrace.serving.http import Request
+from millrace.serving.refusals import Refused
+from millrace.serving.rows import RowReader
+from millrace.serving.settings import Settings
 from millrace.tasks.binary import Binary
 from tests import builders
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from millrace.jobs.serving import server as module
-from millrace.jobs.serving.http import BadRequest, Heads
-from millrace.jobs.serving.server import Request, Response, Server, listen
+from millrace.jobs.serving.server import Server, listen
+from millrace.serving.http import BadRequest, Heads, Request, Response
 
 
 class Counting:

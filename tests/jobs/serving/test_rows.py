@@ -26,8 +26,8 @@ from millrace.features import catalogue
 from millrace.features.number import Number
 from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
-from millrace.jobs.serving.refusals import Refused
-from millrace.jobs.serving.rows import MAX_ROWS, RowReader
+from millrace.serving.refusals import Refused
+from millrace.serving.rows import MAX_ROWS, RowReader
 from millrace.workload.load import load_workload
 from tests.shipped import SHIPPED
 

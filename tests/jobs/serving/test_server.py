@@ -20,8 +20,8 @@ import pytest
 
 from millrace.artefact.artefact import read_folder
 from millrace.errors import SettingsError
-from millrace.jobs.serving.http import BadRequest, Heads
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.http import BadRequest, Heads
+from millrace.serving.settings import Settings
 
 HEADS = Heads(max_body_bytes=1000)
 
@@ -272,7 +272,7 @@ def test_an_artefact_that_was_not_approved_is_not_served(root: Path, run_job: Ca
 
 def test_no_heavy_package_is_imported() -> None:
     code = (
-        "import sys, millrace.jobs.serving.__main__, millrace.jobs.serving.application, millrace.artefact.inference\n"
+        "import sys, millrace.jobs.serving.__main__, millrace.serving.application, millrace.artefact.inference\n"
         "sys.exit(bool({'torch', 'pydantic', 'pyarrow', 'pandas', 'boto3'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0

@@ -21,10 +21,10 @@ from millrace.evaluation.report import Evaluation
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import ENCODERS
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
 from millrace.jobs.training.job import train
 from millrace.models.catalogue import FAMILIES
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload

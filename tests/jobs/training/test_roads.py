@@ -23,8 +23,8 @@ from millrace.evaluation.report import Evaluation
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
 from millrace.jobs.preflight.stream import as_stream
-from millrace.jobs.serving.application import Application
-from millrace.jobs.serving.settings import Settings
+from millrace.serving.application import Application
+from millrace.serving.settings import Settings
 from millrace.tasks import catalogue
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit

@@ -24,7 +24,7 @@ from millrace.features.number import Number
 from millrace.features.signature import TensorKind, TensorSpec
 from millrace.features.tensors import ENTRIES, Entries
 from millrace.jobs.preflight.stream import as_stream
-from millrace.jobs.serving.rows import RowReader
+from millrace.serving.rows import RowReader
 from millrace.workload.declaration import FeatureForm
 from tests.fuzz import examples
 from tests.millrace.features.conftest import CASES, FORMS, Case

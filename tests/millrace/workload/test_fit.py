@@ -57,6 +57,9 @@ def looking_back(lag_hours: float, **known: Any) -> dict[str, Any]:
     return {"gates.baseline": baseline, "prediction.fallback": ["rule"], **known}
 
 
+HOSTED = {"rollout.host": "function", "rollout.max_instances": GONE, "rollout.invocations_per_instance": GONE}
+
+
 def joining(feed: str = "training", **changes: Any) -> dict[str, Any]:
     """A query whose rows are told what was known of Victoria."""
     join = {"table": "power.vic", "key": ["day_of_week"], "at": "timestamp", "since": "seen", "columns": ["vicprice"]}
@@ -200,6 +203,14 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", joining(since=""), "joins.0.since: "),
     ("electricity", joining(table="power.tas"), "expected power.tas of joins in tables"),
     ("xray", joining(at="at", columns=["view"]), "joins.0.at: expected the event time of the rows"),
+    # A function that runs the versions itself.
+    ("electricity", HOSTED, None),
+    ("electricity", HOSTED | {"prediction.fallback": ["previous", {"constant": 0}]}, None),
+    ("electricity", {"rollout.host": "function"}, "rollout.invocations_per_instance: expected nothing"),
+    ("electricity", HOSTED | {"gates.size": GONE}, "gates.size.max_mb: expected at most 128, .* got 'nothing'"),
+    ("electricity", HOSTED | {"gates.size.max_mb": 200}, "expected at most 128, rollout.memory_mb / 8"),
+    ("electricity", HOSTED | {"gates.size.max_mb": 200, "rollout.memory_mb": 2048}, None),
+    ("xray", HOSTED | {"gates.size": {"max_mb": 9}}, "rollout.host: expected endpoint, .* got 'the image image among"),
 ]
 
 

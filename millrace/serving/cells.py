@@ -13,7 +13,7 @@ from millrace.contract.kinds import FLOAT32_END
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.number import Number
-from millrace.jobs.serving.refusals import Refused, Rejection, Untaken, describe, describe_image
+from millrace.serving.refusals import Refused, Rejection, Untaken, describe, describe_image
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,8 +15,8 @@ from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
 from millrace.features.encoder import Encoder
 from millrace.features.image import Image
-from millrace.jobs.serving.cells import RequestRows
-from millrace.jobs.serving.refusals import Refused, Rejection, describe, describe_image
+from millrace.serving.cells import RequestRows
+from millrace.serving.refusals import Refused, Rejection, describe, describe_image
 
 
 def read(body: bytes, features: Features) -> RequestRows:

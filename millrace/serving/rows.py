@@ -12,8 +12,8 @@ from millrace.artefact.batch import CONTENT_TYPE
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.jobs.serving.cells import RequestRows, Values, cells_of
-from millrace.jobs.serving.refusals import Refused, Untaken, describe
+from millrace.serving.cells import RequestRows, Values, cells_of
+from millrace.serving.refusals import Refused, Untaken, describe
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,7 +55,7 @@ class RowReader:
             return self._read_json(body)
         if content_type == CONTENT_TYPE and self._arrow:
             # To import pyarrow takes a third of a second. Endpoints, which get JSON, never do it.
-            from millrace.jobs.serving.arrow import read
+            from millrace.serving.arrow import read
 
             return read(body, self._features)
         expected = f"application/json or {CONTENT_TYPE}" if self._arrow else "application/json"

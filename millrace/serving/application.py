@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from millrace.artefact.batch import CONTENT_TYPE, LIKENESS, PREDICTION, write_answers
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
-from millrace.jobs.serving.cells import RequestRows
-from millrace.jobs.serving.http import BadRequest
-from millrace.jobs.serving.refusals import Refused, Rejection
-from millrace.jobs.serving.rows import RowReader
-from millrace.jobs.serving.server import Request, Response
-from millrace.jobs.serving.settings import MB, Settings
+from millrace.serving.cells import RequestRows
+from millrace.serving.http import BadRequest, Request, Response
+from millrace.serving.refusals import Refused, Rejection
+from millrace.serving.rows import RowReader
+from millrace.serving.settings import MB, Settings
 from millrace.tasks.answer import cells, template
 
 if TYPE_CHECKING:
