@@ -152,7 +152,9 @@ def _record_event(stack: Any, error: Exception, status: str) -> None:
 def _export(backend: Any, stack: Any) -> None:
     """Make the stack's exports known, and drop those that it no longer has.
 
-    Raises ValueError if another stack has an export with the same name."""
+    Raises ValueError if another stack has an export with the same name, and what moto raises for an output that cannot
+    be evaluated: else moto would show no outputs at all."""
+    dict(stack.output_map)
     mine = {export.name: export for export in stack.exports}
     for name, export in list(backend.exports.items()):
         if export.exporting_stack_id == stack.stack_id and name not in mine:

@@ -171,6 +171,15 @@ def test_what_is_retained_except_on_create_blocks_no_second_attempt(stack, clien
     assert first in str(client("sqs").list_queues())
 
 
+def test_an_output_that_cannot_be_evaluated_fails_the_stack(client, fresh):
+    outputs = {"Bad": {"Value": {"Fn::GetAtt": ["Queue", "Nothing"]}}}
+    template = {"Resources": {"Queue": queue(fresh("queue"))}, "Outputs": outputs}
+    name = fresh("stack")
+    client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    told = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+    assert told["StackStatus"] == "ROLLBACK_COMPLETE"
+
+
 def test_an_availability_zone_lies_in_the_region(stack, client):
     value = {"Fn::Select": [1, {"Fn::GetAZs": ""}]}
     made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
