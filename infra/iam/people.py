@@ -20,6 +20,7 @@ from millrace.people import RIGHTS, SLUG, WORKLOAD, Right, Role
 from millrace.release.registry import APPROVED, REJECTED
 
 TEMPLATES = "What is declared is compared with the templates of the whole stage"
+PLACES = "Where the stage's buckets lie is no secret, and the policy of a scientist is nearly full"
 _OF_RUNS = ("baseline.json", "config/*", "evaluation/evaluation.json", "preflight/*")
 LISTED = (
     "cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "cloudwatch:GetMetricStatistics",
@@ -121,7 +122,7 @@ def _data(names: WorkloadNames) -> list[Statement]:
         resource("s3", results, because="Athena names a result by the id of its query").may(
             "GetObject", "GetObjectVersion", "PutObject"
         ),
-        resource("s3", platform.bucket_arn("lake")).may("GetBucketLocation"),
+        resource("s3", platform.arn("s3", f"{platform.prefix}-*"), because=PLACES).may("GetBucketLocation"),
         resource("athena", platform.arn("athena", f"workgroup/{platform.workgroup}")).may(
             "GetQueryExecution", "GetQueryResults", "GetWorkGroup", "StartQueryExecution", "StopQueryExecution"
         ),

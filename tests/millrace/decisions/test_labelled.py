@@ -44,6 +44,10 @@ TABLE: Any = SimpleNamespace(column=lambda name: SimpleNamespace(kind=KINDS[name
 Label = dict[str, Any]
 
 
+def spec_of(key: tuple[str, ...]) -> Any:
+    return SimpleNamespace(key=key, event_time="at", entity=tuple(name for name in key if name != "at"))
+
+
 class History:
     """Random decisions of few rows, many of them repeated, and labels with one of few keys each."""
 
@@ -140,7 +144,7 @@ def test_labels_find_what_each_of_them_would_find(tmp_path: Path, monkeypatch: p
         labels = history.table()
         found = LabelledDecisions(
             labels,
-            prediction_spec=SimpleNamespace(key=history.key, event_time="at"),  # type: ignore[arg-type]
+            prediction_spec=spec_of(history.key),
             table=TABLE,
             folder=tmp_path,
         )
@@ -157,7 +161,8 @@ def test_the_answers_to_labels_are_those_of_decisions_at_hand(tmp_path: Path, mo
     task, answered = Binary(), 0
     shape = ColumnShape(cells={}, answer=task.answer)
     for history in map(History, range(examples(300))):
-        spec: Any = SimpleNamespace(key=history.key, event_time="at", horizons=(history.answered(),))
+        spec = spec_of(history.key)
+        spec.horizons = (history.answered(),)
         spec.horizons_hours, spec.labels, spec.label, spec.label_columns = (), (), "y", ("y",)
         labels, joined = history.table(("y", pa.int64())), {"prediction_spec": spec, "table": TABLE}
         found = LabelledDecisions(labels, **joined, folder=tmp_path, shape=shape, hours=spec.horizons)
