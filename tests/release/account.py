@@ -126,7 +126,7 @@ class Account:
             kind.clear()
         records(self.cloud).tags.clear()
         endpoints(self.cloud).clear()
-        self.cloud.part(Versions).highest.clear()
+        self.cloud.part(Versions).clear()
         for backends in (applicationautoscaling_backends, cloudwatch_backends):
             backends[ACCOUNT][REGION].reset()
         dynamodb = self.client("dynamodb")
