@@ -75,8 +75,9 @@ class Millrace(Construct):
 
 def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Path]) -> None:
     """Make the stacks of the platform, of the audit, and of each of these folders of workloads."""
-    loaded = [(folder, load_workload(folder)) for folder in workloads]
-    every = {folder.name: folder for folder in [*workload_folders(workloads_folder()), *workloads]}
+    folders = {folder.name: folder for folder in [*workload_folders(workloads_folder()), *workloads]}
+    every = {name: load_workload(folder) for name, folder in folders.items()}
+    loaded = [(folder, every[folder.name]) for folder in workloads]
     _check_names(sorted(every))
     check_stage(settings, [workload for _, workload in loaded])
     check_chains(settings.platform.stage, loaded)
@@ -86,7 +87,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
             workload.policy.review.read_guideline(folder)
     tags = image_tags(SUITE, settings.platform, wanted(settings.options))
     # The stack is the same whichever of the workloads are deployed with it.
-    hosts = any(load_workload(folder).rollout.has_no_endpoint for folder in every.values())
+    hosts = any(workload.rollout.has_no_endpoint for workload in every.values())
     platform = PlatformStack(scope, settings=settings, workloads=sorted(every), hosts=hosts)
     audit = AuditStack(scope, settings=settings)
     audit.add_stack_dependency(platform)

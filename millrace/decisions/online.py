@@ -249,8 +249,9 @@ class OnlineRoad:
         except (*endpoint.FAILURES, EndpointRefusedError, RequestRefusedError) as error:
             reason = {"error": type(error).__name__, "reason": str(error)}
             self._logger.error("the endpoint gave no answer", extra=reason)
-            warm = self._standing.pointers().previous if self.models else self._standing.warm()
-            previous = warm if "previous" in self._spec.fallback else None
+            previous = None
+            if "previous" in self._spec.fallback:
+                previous = self._standing.pointers().previous if self.models else self._standing.warm()
             if previous and (answer := self._ask_challenger(body, len(rows), previous)):
                 self.count("Fallbacks", len(rows))
                 return replace(answer, answered_by="previous")

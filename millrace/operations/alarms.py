@@ -85,12 +85,10 @@ class OperationsAlarm(Generic[Names]):
 
 @dataclass(frozen=True, kw_only=True)
 class CompositeAlarm:
-    """An alarm that is in ALARM while any of `alarms` is. It notifies in their place, once for all of them."""
+    """An alarm that is in ALARM while any of others is. It notifies in their place, once for all of them."""
 
     severity: Severity
     description: str
-    alarms: tuple[str, ...]
-    """The names of alarms of the same workload."""
 
 
 def runbook(name: str) -> str:
@@ -286,9 +284,8 @@ SERVING = "serving"
 COMPOSITE = CompositeAlarm(
     severity="act",
     description="the live endpoint fails, lags, has others answer for it or is not recorded: one message for all",
-    alarms=tuple(ENDPOINT_ALARMS),
 )
-"""The alarm `SERVING`. A broken endpoint raises several alarms at once, and people get one message."""
+"""The alarm `SERVING`. A broken endpoint raises several of `serving_alarms` at once, and people get one message."""
 
 
 def consumer_alarms(consumers: Iterable[str]) -> dict[str, OperationsAlarm[WorkloadNames]]:
