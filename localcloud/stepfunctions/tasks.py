@@ -69,7 +69,7 @@ def call_as_role(cloud: Cloud) -> None:
         return as_role(cloud, state_credentials.role_arn, service, principal="states.amazonaws.com")
 
     # Each module has imported moto's function under its own name, so it is replaced in each of them.
-    for module in [one for name, one in [*sys.modules.items()] if name.startswith("moto.stepfunctions.parser.")]:
+    for module in [one for name, one in sys.modules.copy().items() if name.startswith("moto.stepfunctions.parser.")]:
         if "boto_client_for" in vars(module):
             replace(module, boto_client_for=client_for)
     _use_aws_names()

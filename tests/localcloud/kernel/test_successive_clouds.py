@@ -119,7 +119,7 @@ def test_a_thread_that_hangs_is_named(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def members() -> Iterator[tuple[tuple[str, str], Any]]:
     """Every member of moto's modules and of their classes."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if not name.startswith("moto.") or name == RELOADED or not isinstance(module, ModuleType):
             continue
         for member, value in list(vars(module).items()):
