@@ -40,7 +40,7 @@ from millrace.monitoring.windows import dates
 from millrace.names import WorkloadNames
 from millrace.settings.environment import Environment
 from millrace.state.pointers import Version
-from millrace.state.versions import ConceptLevel, FloorState, KeptPromise
+from millrace.state.versions import FloorState, KeptPromise
 from millrace.state.wanted import StoredChoice
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def request_of(
     room: WorkloadRoom[Environment], s3: Any, champion: Version, windows: Sequence[Window], *, as_of: datetime
 ) -> MonitorRequest:
     """The request of one run. `s3` is boto3's client."""
-    asked, level = _asked(room, s3, windows), ConceptLevel.find(room.state, champion.version)
+    asked = _asked(room, s3, windows)
     return MonitorRequest(
         workload=room.names.workload,
         as_of=as_of,
@@ -151,7 +151,6 @@ def request_of(
         windows=tuple(window.model_copy(update={"asked": asked.get(window.start)}) for window in windows),
         promise=_promise(room, champion),
         floor=_floor(room, champion),
-        concept_level=level.level if level else 0.0,
         registered_at=_registered_at(room, champion),
     )
 

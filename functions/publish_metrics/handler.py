@@ -24,7 +24,7 @@ from millrace.monitoring.alarms import changes, ratios, starters
 from millrace.settings.environment import Environment
 from millrace.state.cursors import Cursor
 from millrace.state.refused_share import RefusedRows
-from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3, CLOUDWATCH = boto3.client("s3"), boto3.client("cloudwatch")
@@ -47,9 +47,6 @@ def handler(call: StepInput[PlannedState]) -> MetricsPublished:
     if report.promise:
         keep(report.promise, version=report.model_version, call=call)
     keep_floor(report, since=since, call=call)
-    if report.concept:
-        level, as_of = report.concept.level, call.state.as_of
-        ConceptLevel(version=report.model_version, level=level, as_of=as_of).put(ROOM.state)
     now = call.state.started or call.state.as_of
     asked = ask_people(ROOM, report, report_uri=report_uri, now=now) + ask_again(ROOM, report, now=now)
     # The cursors move after the rest: until then the next run would judge the same windows again.

@@ -36,7 +36,6 @@ from millrace.messages.monitor import (
     BASELINE_FILE,
     REPORT_FILE,
     REQUEST_FILE,
-    ConceptReport,
     FloorFound,
     InputReport,
     MonitorReport,
@@ -47,7 +46,6 @@ from millrace.messages.monitor import (
 )
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.monitoring.baseline import Baseline
-from millrace.monitoring.concept import allowance, deviation_of, level_after, level_bound
 from millrace.monitoring.feedback import feedback
 from millrace.monitoring.judgement import finding, judge
 from millrace.tasks import catalogue as tasks
@@ -166,7 +164,6 @@ def report_on(decisions: pa.Table, known: Known, *, unreadable: int) -> MonitorR
     learnt = {
         "promise": _promise(settled, request),
         "floor": _floor(settled, known),
-        "concept": _concept(ended, known),
         "feedback": feedback(settled),
         "label_errors": label_errors(
             ended, policy.label_errors_a_day if policy else None, registered_at=request.registered_at
@@ -191,23 +188,6 @@ def _labels_a_day(told: InputReport | None, rows: Sequence[pa.Table], window: Wi
     if ratio is None or ratio <= 1:
         return a_day
     return max(a_day, math.ceil((workload.retraining.minimum_drifted_labels or 0) / workload.monitors.window_days))
-
-
-def _concept(ended: Sequence[Answered], known: Known) -> ConceptReport | None:
-    """Whether the champion's error has risen for good, after the windows whose labels have come."""
-    error, before = known.baseline.error, known.request.concept_level
-    windows = [one.error for one in ended if one.error]
-    if error is None or not error.own or not windows:
-        return None
-    allowed = allowance(error.own, is_share=known.task.error_is_share)
-    bound = level_bound(
-        error.own,
-        windows_a_year=max(round(365 / known.baseline.window_days), 1),
-        deviation=deviation_of(windows),
-        allowed=allowed,
-    )
-    level = level_after(before, [one.error for one in windows], allowed)
-    return None if bound is None else ConceptReport(before=before, level=level, bound=bound)
 
 
 def _floor(settled: Outcomes, known: Known) -> FloorFound | None:

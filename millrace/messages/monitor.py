@@ -162,17 +162,6 @@ class FloorNow(Message):
     days: tuple[FloorDay, ...] = ()
 
 
-class ConceptReport(Message):
-    """Whether the version's error has risen for good (`millrace.monitoring.concept`)."""
-
-    before: float
-    """The level until now."""
-    level: float
-    """The level after the windows of the run whose labels have come."""
-    bound: float
-    """The level above which it has."""
-
-
 class MonitorRequest(Message):
     """The request of the drift job: the content of `request.json`."""
 
@@ -188,8 +177,6 @@ class MonitorRequest(Message):
     """None if the workload promises no error, or if nothing of the champion may act."""
     floor: FloorNow | None = None
     """None without a floor, or if the rule's answer is not known."""
-    concept_level: float = 0.0
-    """The level of the version's error so far."""
     registered_at: Moment | None = None
     """When the champion was registered: it has learnt no label that came later. None if no label errors are ranked."""
 
@@ -361,8 +348,6 @@ class MonitorReport(Message):
     """None without a promise, or if no window has got its labels."""
     floor: FloorFound | None = None
     """None without a floor, or if no window has got its labels."""
-    concept: ConceptReport | None = None
-    """None if no window has got its labels, or if too few are known that the version was not trained on."""
     feedback: FeedbackReport | None = None
     """None without a held-out share, or if too few of either kind have their labels."""
     label_errors: LabelErrorReport | None = None

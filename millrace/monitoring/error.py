@@ -58,8 +58,6 @@ class ErrorBound:
 
     stretches: tuple[tuple[float, ...], ...] = ()
     """The errors of the windows of each stretch of the history; empty if the bound rests on the test rows."""
-    own: tuple[float, ...] = ()
-    """The errors of windows that this very version was not trained on."""
 
     def of(self, rows: int) -> float | None:
         """The bound for windows of at least `rows` rows; None if there are too few rows for every bound."""
@@ -88,9 +86,9 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
 
     It is also None if no stretch has an error in each of its windows: then the first error would alarm.
 
-    Each series has the errors of successive windows of one model, the last one those of this version. The model was
-    fitted before them and then left alone, as a champion is. Errors of a model that is refitted every month, or of the
-    few held-out weeks, are too good to compare with: it was measured that both alarm in the first months of service.
+    Each series has the errors of successive windows of one model. The model was fitted before them and then left alone,
+    as a champion is. Errors of a model that is refitted every month, or of the few held-out weeks, are too good to
+    compare with: it was measured that both alarm in the first months of service.
 
     The alarm judges the smallest of `windows` successive errors. So the Gumbel quantile is taken of these smallest
     errors, and autocorrelation is in it."""
@@ -100,7 +98,7 @@ def error_bound(series: Sequence[Sequence[float]], *, windows: int, rate: float)
     bound = _above(np.asarray([min(each) for each in stretches]), rate)
     if bound <= 0:
         return None
-    return ErrorBound(bound=bound, windows=windows, rate=rate, stretches=stretches, own=tuple(series[-1]))
+    return ErrorBound(bound=bound, windows=windows, rate=rate, stretches=stretches)
 
 
 def _above(lowest_K: NDArray[np.float64], rate: float) -> float:
@@ -129,8 +127,7 @@ def drawn_bound(errors_T: NDArray[np.float64], *, rows: int, windows: int, rate:
     usual = bound(min(rows, SIZES[-1]))
     by_rows = (BoundByRows(rows=size, bound=bound(size)) for size in SIZES)
     found = tuple(each for each in by_rows if each.bound > 0)
-    own = _drawn(errors_T, rows=min(rows, SIZES[-1]), windows=1)[:FEWEST, 0].tolist()
-    return ErrorBound(bound=usual, windows=windows, rate=rate, by_rows=found, own=tuple(own)) if usual > 0 else None
+    return ErrorBound(bound=usual, windows=windows, rate=rate, by_rows=found) if usual > 0 else None
 
 
 def bound_of_days(

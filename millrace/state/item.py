@@ -1,12 +1,12 @@
 """An item of the table `state` as a class: its fields are the attributes, and `key` says its sort key.
 
     @dataclass(frozen=True, kw_only=True)
-    class ConceptLevel(Item, key="concept#{version}", only_if=f"{NEW} OR as_of <= :as_of"):
+    class KeptPromise(Item, key="promise#{version}", only_if=f"{NEW} OR as_of <= :as_of"):
         version: str
-        level: float
+        threshold: float
         as_of: datetime
 
-    concept#3 = {"level": {"S": "0.21"}, "as_of": {"S": "1997-06-08T06:00:00Z"}}
+    promise#3 = {"threshold": {"S": "0.9134"}, "as_of": {"S": "1997-06-01T06:00:00Z"}}
 
 A field that is None has no attribute. An attribute without a field is left out: newer code may have written it.
 """

@@ -18,7 +18,6 @@ Only the module named beside a key reads or writes its items. pk is the workload
     promise#<version> `versions`
     floor#<version>   `versions`
     wanted#<start>    `wanted`
-    concept#<version> `versions`
     change#<version>  `versions`
     climb             `climbing`
     held-out, pseudonym `own_secrets`

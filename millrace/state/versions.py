@@ -1,6 +1,5 @@
 """What monitor runs have found out about each version, until a later one writes anew.
 
-    concept#3 = {"level": {"S": "0.21"}, "as_of": {"S": "1997-06-08T06:00:00Z"}}
     change#3  = {"since": {"M": {"input-drift": {"S": "1997-04-30T00:00:00Z"}}}, "as_of": {"S": "1997-05-15T06:00:00Z"}}
     promise#3 = {"threshold": {"S": "0.9134"}, "as_of": {"S": "1997-06-01T06:00:00Z"}}
     floor#3   = {"below": {"BOOL": true}, "since": {"S": "1997-06-01T06:00:00Z"}, "awaits_labels": {"BOOL": false},
@@ -26,15 +25,6 @@ DAYS = Form(
     lambda text: tuple(FloorDay(**day) for day in json.loads(text)),
     lambda days: json.dumps([day.model_dump() for day in days]),
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConceptLevel(Item, key="concept#{version}", only_if=UNLESS_LATER):
-    """How far the error of a version has added up above its usual one (`millrace.monitoring.concept`)."""
-
-    version: str
-    level: float
-    as_of: datetime
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,8 +53,6 @@ RETRAINED = {"accuracy": 0.775, "retrainings": 16, "regret": {25: 1.2, 50: 1.25}
 STREAMS = {"abrupt": True, "gradual": True, "recurring": True, "inputs": True, "none": False}
 CONTRADICTED = {"none": 0.08, "covariate": 0.07, "concept": 1.0}
 LABELS = {
-    "late_days": 7.0,
-    "false_a_year": 0.47,
     "fewer": 1.81,
     "covered": {"income": 0.95},
     "contradicted": CONTRADICTED,

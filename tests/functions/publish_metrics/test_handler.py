@@ -18,7 +18,6 @@ from millrace.functions.publish_metrics.findings import metrics_of, staying
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.messages.feedback import OverrideReport
 from millrace.messages.monitor import (
-    ConceptReport,
     ErrorReport,
     FloorDay,
     FloorFound,
@@ -31,7 +30,7 @@ from millrace.monitoring.alarms import exceeded
 from millrace.names import Platform, WorkloadNames
 from millrace.state.cursors import Cursor
 from millrace.state.reviews import ReviewQueue
-from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 from millrace.workload.policy import Floor, Policy, Review
 from tests.alarm import put_alarm
 
@@ -263,8 +262,3 @@ def test_people_are_asked_about_the_first_labels_that_no_person_gave(
     assert {item.id for item in queue.waiting(most=9, now=RUN_AT)} == {"b", "c"}, (
         "a confirmed label is not asked about again"
     )
-
-
-def test_the_level_of_an_error_is_kept(publish: Publish, aws: Aws) -> None:
-    publish(report(0.5, 0.5).model_copy(update={"concept": ConceptReport(before=0.0, level=0.1, bound=0.3)}))
-    assert ConceptLevel.find(aws.state, "1") == ConceptLevel(version="1", level=0.1, as_of=RUN_AT)

@@ -31,7 +31,7 @@ from millrace.state.pointers import CanaryVersion, Pointers, ReleasePointers
 from millrace.state.retraining import LastRetraining
 from millrace.state.table import StateTable
 from millrace.state.unanswered import UnansweredAlarm
-from millrace.state.versions import ChangeStarts, ConceptLevel, FloorState, KeptPromise
+from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 from millrace.state.wanted import StoredChoice
 from millrace.timestamps import parse_utc
 from tests.builders import version
@@ -42,9 +42,8 @@ DAY = FloorDay(day="1997-05-30", labels=48, own=31, rule=14)
 DROP = DropObject(key="electricity/labels/june.csv", drop_id="5d7c")
 LIVE = version("3", baseline_uri="s3://b/b")
 ITEMS: tuple[Item, ...] = (
-    ConceptLevel(version="3", level=0.1 + 0.2, as_of=AT),
     ChangeStarts(version="3", since={"error": AT}, as_of=AT),
-    KeptPromise(version="3", threshold=0.9134, as_of=AT),
+    KeptPromise(version="3", threshold=0.1 + 0.2, as_of=AT),
     FloorState(version="3", below=True, since=AT, as_of=AT, days=(DAY,)),
     StoredChoice(start=AT, report_uri="s3://lake/r.json", until=AT),
     UnansweredAlarm(alarm="error", since=AT),
@@ -96,10 +95,10 @@ def test_every_kind_is_read_as_it_was_written_under_its_condition(table: StateTa
 
 
 def test_an_item_has_the_attributes_that_its_module_shows() -> None:
-    level, state, *_ = (item.attributes for item in ITEMS)
-    assert level == {"level": {"S": "0.30000000000000004"}, "as_of": {"S": TEXT}}
-    assert state == {"since": {"M": {"error": {"S": TEXT}}}, "as_of": {"S": TEXT}}
-    assert ITEMS[4].attributes["delete_after"] == {"N": "899704800"}
+    change, promise, _, choice, *_ = (item.attributes for item in ITEMS)
+    assert change == {"since": {"M": {"error": {"S": TEXT}}}, "as_of": {"S": TEXT}}
+    assert promise == {"threshold": {"S": "0.30000000000000004"}, "as_of": {"S": TEXT}}
+    assert choice["delete_after"] == {"N": "899704800"}
 
 
 def test_a_note_that_was_written_since_is_not_forgotten(table: StateTable) -> None:
