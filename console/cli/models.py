@@ -18,7 +18,6 @@ from millrace.tasks.figures import words
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
-    from millrace.console.queries.alarms import Limit
     from millrace.console.queries.model_validation import Finding
     from millrace.console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
@@ -38,9 +37,7 @@ def versions(target: Target, as_json: Json) -> None:
     Example: millrace versions. The newest is first. `live` answers, `previous` is what `millrace rollback` brings back,
     `retired` was live, `shadow` and `canary` are phases of a release, `waits` wants `millrace approve` or `refuse`,
     `registered` was not released, `refused` did not pass a gate (it has no number) or a person refused it. A first
-    model must beat its naive rule; a later one is compared with the live version too. Below the table it says what the
-    monitors of the live version cannot watch."""
-    from millrace.console.queries.alarms import read_limits
+    model must beat its naive rule; a later one is compared with the live version too."""
     from millrace.console.queries.live import find_climb, sentence_of
     from millrace.console.queries.runs import SHORT
     from millrace.console.queries.versions import find_versions, read_call_times, read_evaluation
@@ -56,11 +53,9 @@ def versions(target: Target, as_json: Json) -> None:
         )
         for version in found
     ]
-    live = next((version for version in found if version.status == "live"), None)
-    limits = read_limits(environment, names) if live else ()
     climb = find_climb(environment, names)
     if as_json:
-        documents = [_version_document(*each, limits=limits if each[0] is live else ()) for each in judged]
+        documents = [_version_document(*each) for each in judged]
         for document in documents:
             if climb and document["version"] == climb.version:
                 document["climb"] = climb.model_dump(mode="json")
@@ -73,8 +68,6 @@ def versions(target: Target, as_json: Json) -> None:
             print(f"\n{what}: {version.next_step.sentence}:\n  {command(names, *version.next_step.words)}")
     if climb:
         print(f"\nVersion {climb.version}: {sentence_of(climb)}.")
-    for limit in limits:
-        print(f"\nVersion {live.version if live else ''}: {limit.sentence}.")
 
 
 def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes]) -> dict[str, Any]:
@@ -124,7 +117,7 @@ def _quality(evaluation: Evaluation | None) -> str:
 
 
 def _version_document(
-    version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes], *, limits: Sequence[Limit]
+    version: ModelVersion, evaluation: Evaluation | None, times: Sequence[CallTimes]
 ) -> dict[str, Any]:
     from millrace.console.queries.versions import as_document
     from millrace.evaluation.gates.cases import CasesEvidence
@@ -142,7 +135,6 @@ def _version_document(
         "on_test_rows": measured,
         "named_rows": [one.model_dump() for one in cases.cases] if cases else [],
         "one_row_by_http": [asdict(one) for one in times],
-        "limits": [asdict(limit) for limit in limits],
     }
     return as_document(version) | found
 

@@ -149,9 +149,8 @@ def monitor(
     if left := len(filled) - len(newest):
         typer.echo(f"\nand {left:,} earlier: --limit 0 shows all", err=True)
     for window in newest:
-        span = spans.get((window.start, window.end))
-        if told := (*window.shifts, *(span.unusual if span else ())):
-            print(f"\n{window.start} to {window.end}: {'; '.join(told)}")
+        if window.shifts:
+            print(f"\n{window.start} to {window.end}: {'; '.join(window.shifts)}")
     if empty:
         many = count(len(empty), "window").capitalize()
         print(f"\n{many} without decisions, {empty[0].start} to {empty[-1].end}.")

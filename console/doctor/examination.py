@@ -18,12 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network, judged
 from millrace.console.doctor.quotas import check_quotas, count_roles, count_rules, declared_aside, required_instances
 from millrace.console.environment import Environment, find_environment
-from millrace.console.queries.alarms import MAIL_LOG, find_receivers, read_limits
+from millrace.console.queries.alarms import MAIL_LOG, find_receivers
 from millrace.console.queries.live import lost_endpoint
 from millrace.console.queries.reviews import is_switched_off, switched_on_by
 from millrace.console.queries.versions import state_of
 from millrace.errors import MillraceError
-from millrace.monitoring.label_batch import HIDDEN, SLOWLY
 from millrace.names import IMAGES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
@@ -55,7 +54,6 @@ LIBRARIES = {
 def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     """Every check of a stage, those of this machine first. A check that fails does not hide the checks after it."""
     yield from _machine(build)
-    yield from _labels(workloads)
     if stage == "local":
         yield from _local(build, workloads)
     else:
@@ -142,7 +140,6 @@ def _stage(environment: Environment, workloads: Sequence[Workload]) -> Iterator[
     for name, look in (
         ("stacks", _stacks),
         ("drops", _drops),
-        ("monitors", _monitors),
         ("endpoints", _endpoints),
         ("notifications", _receivers),
     ):
@@ -259,27 +256,6 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
         found, advice = ", ".join(heard or waiting) or "nobody", "the owner of the address confirms it"
         verdict: Verdict = "ok" if heard else "unknown"
         yield judged("notifications", "somebody who is sent alarms", found, verdict, advice if waiting else subscribe)
-
-
-def _labels(workloads: Sequence[Workload]) -> Iterator[Check]:
-    """For each workload, whether its labels are judged before they are learnt, and what that does not see."""
-    for workload in workloads:
-        rate = workload.monitors.held_labels
-        learnt = f"turned slowly, up to {SLOWLY:.0%} of a year's are learnt, or {HIDDEN:.0%} of files of new labels"
-        seen = f"{rate:.2g} of clean files are held; {learnt}"
-        found = seen if rate else "not judged: whoever may write to labels/ can turn the model"
-        verdict: Verdict = "ok" if rate else "unknown"
-        needed, advice = "judged before they are learnt", "declare monitors.held_labels"
-        yield judged(f"labels of {workload.name}", needed, found, verdict, advice)
-
-
-def _monitors(environment: Environment, workloads: Sequence[Workload]) -> Iterator[Check]:
-    """A check for each thing that the monitors of a live version cannot watch. It never stops a newcomer."""
-    for names in _deployed(environment, workloads):
-        for limit in read_limits(environment, names):
-            advice = "`millrace monitor` shows the windows; a training on more history calibrates anew"
-            name = f"monitors of {names.workload}"
-            yield judged(name, "bounds on drift and error", limit.sentence, "unknown", advice)
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from millrace.console.pages.timeline import timeline
 from millrace.console.pages.weeks import weeks
 from millrace.console.presenters import gates
 from millrace.console.queries.link import Link
-from millrace.console.queries.monitoring import ServedWindow, served_windows
+from millrace.console.queries.monitoring import served_windows
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.stages import command
 from millrace.console.words import spelled
@@ -84,7 +84,6 @@ def page(
     and the decisions of each window are one click from its mark."""
     # Filters of the template by their names in it; below are the values that it shows.
     page = template("report.html.jinja", usd=words.usd, units=words.units, percent="{:.1%}".format, **MODEL_FILTERS)
-    served = served_windows(report.windows, report.drops, report.rejected)
     return page.render(
         report=report,
         links=links,
@@ -93,8 +92,7 @@ def page(
         notes=(*notes(report), *extra_notes),
         timeline=timeline(report),
         chart=weeks(report, has_decisions=is_live),
-        served=served,
-        limits=list(_limits(report, served)),
+        served=served_windows(report.windows, report.drops, report.rejected),
         landing=f"s3://{report.names.platform.bucket('landing')}/{report.names.workload}/",
         predictions=report.names.lake_uri("predictions", ""),
         chain=list(_chain(report.lineage)),
@@ -108,15 +106,6 @@ def page(
         made_at=report.now,
         is_live=is_live,
     )
-
-
-def _limits(report: WorkloadReport, served: Sequence[ServedWindow]) -> Iterator[str]:
-    """What the monitors cannot watch, and windows that others than the model answered unusually often, in sentences."""
-    for limit in report.limits:
-        yield f"{limit.sentence[:1].upper()}{limit.sentence[1:]}."
-    for one in served:
-        for unusual in one.unusual:
-            yield f"{one.window.start} to {one.window.end}: {unusual}."
 
 
 def other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate | None]]:

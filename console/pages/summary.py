@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import partial
 
-from millrace.console.presenters.monitor import monitor_run_before, worst_window
 from millrace.console.queries.drops import Drop
-from millrace.console.queries.executions import trained_for
 from millrace.console.queries.report import JudgedModel, WorkloadReport
-from millrace.console.queries.versions import losses_beside, newer_rows_of_rule
+from millrace.console.queries.versions import losses_beside
 from millrace.console.words import count, day, last_day, span
-from millrace.timestamps import parse_utc
 
 RECENT = 4
 """How many windows the recent decisions are counted over."""
@@ -94,7 +90,6 @@ def _live(report: WorkloadReport) -> Iterator[str]:
         if gate.is_warning:
             yield f"It passed the gate {gate.name} with a warning: {gate.sentence}."
     yield from _recent(model, report)
-    yield from _of_rule(model, report)
 
 
 def _quality(model: JudgedModel) -> str:
@@ -143,60 +138,9 @@ def notes(report: WorkloadReport) -> Iterator[str]:
             "Functions, jobs and the model's container ran for real, as processes of this machine. SageMaker's waiting "
             "for instances, spot interruptions and instance types were simulated."
         )
-    yield from _unjudged(report)
-    yield from _early_labels(report)
     if report.usage:
         yield (
             "Costs are list prices times what SageMaker and Lambda report, not a bill. Not counted: storage and its "
             "requests, state transitions, the key, alarms, logs, queues, events, tables, challengers, and what every "
             "account has free."
         )
-
-
-def _of_rule(model: JudgedModel, report: WorkloadReport) -> Iterator[str]:
-    """How good the version and its naive rule are on the rows of a later model's test, if the rule is better there."""
-    evaluations = [each.evaluation for each in report.models if each.evaluation]
-    later = newer_rows_of_rule(model.version, evaluations)
-    if later is None or later.champion is None:
-        return
-    error, own, naive = later.error, later.champion.error, later.naive.metrics.get("error")
-    quality = partial(error.quality, decimals=_decimals(own, naive))
-    when = span(later.split.from_, later.split.to)
-    yield (
-        f"On {later.champion.rows:,} rows that a later model was tested on, {when}, version {model.version.version} "
-        f"{'is' if error.is_share else 'has'} {quality(own)}, the naive rule {quality(naive)}."
-    )
-
-
-def _unjudged(report: WorkloadReport) -> Iterator[str]:
-    """A note on windows that have labels but no error."""
-    without = {(window.start, window.end) for window in report.windows if window.error is None}
-    # Windows whose labels have all come and whose decisions were answered, but which have no error.
-    labelled = {
-        (window.start.date(), window.end.date())
-        for run in report.monitor_runs
-        for window in run.report.windows
-        if window.error and window.error.settled and window.error.error is None and window.error.answered
-    }
-    found: list[tuple[date, date]] = sorted(without & labelled)
-    if found:
-        many = count(len(found), "window").capitalize()
-        yield (
-            f"{many} from {found[0][0]:%-d %B} to {found[-1][1]:%-d %B} have labels but no error: the champion's bound "
-            "holds for its own decisions, and too many of these were another version's."
-        )
-
-
-def _early_labels(report: WorkloadReport) -> Iterator[str]:
-    """A note on each retraining after an alarm whose labels end before the window that moved."""
-    for model in report.models:
-        run = next((run for run in report.of("train") if run.name == model.version.run), None)
-        judged = monitor_run_before(report, run.started) if run and trained_for(run) == "alarm" else None
-        found = worst_window("input-drift", judged.report) if judged else None
-        until = parse_utc(model.evaluation.split.to) if model.evaluation else None
-        # `found[1]` is the drift over its bound. The labels may well reach past a window that did not move.
-        if run and until and found and found[1] > 1 and until <= found[0].start:
-            yield (
-                f"The model of {day(run.started)} was trained on labels up to {until:%-d %B}, before the window that "
-                "moved: to it the change is still new, and the alarm stays."
-            )

@@ -15,7 +15,6 @@ from millrace.console.queries.executions import Execution, alarm_of, answer
 from millrace.console.queries.money.work import DAY_S, MOST_DAYS, sums
 from millrace.console.queries.runs import executions
 from millrace.console.queries.stored import find_object
-from millrace.console.words import spelled
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import (
     REPORT_FILE,
@@ -266,19 +265,12 @@ def alarms(names: WorkloadNames, runs: Iterable[Execution]) -> tuple[AlarmRaised
     )
 
 
-RATE = 0.01
-"""A share is told if it is this unlikely after the windows before it. Rows of one hour resemble each other, so it is
-told more often than that, and raises no alarm."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ServedWindow:
     """One window whose report says who answered."""
 
     window: MonitoredWindow
     served: ServedReport
-    unusual: tuple[str, ...]
-    """What is more than the windows before it lead one to expect: `12.0% by fallback (no model 40), 0.1% before`."""
     refused: Mapping[str, int]
     """Refused rows of the drops that came in these days, by reason; of the requests as `requests`."""
 
@@ -316,22 +308,5 @@ def served_windows(
         for drop in drops:
             if f"{window.start}" <= drop.as_of < f"{window.end}":
                 refused.update({each.reason: each.rows for each in drop.reasons})
-        unusual = tuple(_unusual(window, served, [(one.window.decisions, one.served) for one in found]))
-        found.append(ServedWindow(window=window, served=served, unusual=unusual, refused=refused))
+        found.append(ServedWindow(window=window, served=served, refused=refused))
     return tuple(found)
-
-
-def _unusual(
-    window: MonitoredWindow, served: ServedReport, before: Sequence[tuple[int, ServedReport]]
-) -> Iterator[str]:
-    from scipy.stats import betabinom
-
-    rows = sum(rows for rows, _ in before)
-    for words, count, known in (
-        ("by fallback", served.fallback, sum(one.fallback for _, one in before)),
-        ("by people", served.review, sum(one.review for _, one in before)),
-    ):
-        # Laplace's rule of succession: with a uniform prior on the share the number of so many rows is beta-binomial.
-        if rows and count and betabinom.sf(count - 1, window.decisions, known + 1, rows - known + 1) <= RATE:
-            why = ", ".join(f"{spelled(reason)} {number:,}" for reason, number in served.reasons.items())
-            yield f"{count / window.decisions:.1%} {words} ({why}), {known / rows:.1%} in the windows before"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -338,18 +338,3 @@ def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
         return None
     by_loss = measure_of(evaluation.naive.rule) == "log_loss"
     return (loss, loss_of_rule) if by_loss and error > of_rule else None
-
-
-def newer_rows_of_rule(version: ModelVersion, evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """The last of the evaluations that compares its model with this version, if the naive rule errs less on the same
-    rows than this version does; else None.
-
-    `evaluations` are in the order of time. Rows are the same if both figures are of equally many, and figures are
-    compared if the error is what the gate compares both by."""
-    compared = [each for each in evaluations if each.champion and each.champion.model_version == version.version]
-    if not compared or compared[-1].champion is None:
-        return None
-    champion, naive = compared[-1].champion, compared[-1].naive
-    of_rule, is_same = naive.metrics.get("error"), naive.rows == champion.rows
-    by_error = champion.measure == measure_of(naive.rule) == "error"
-    return compared[-1] if is_same and by_error and of_rule is not None and of_rule < champion.error else None

@@ -54,10 +54,6 @@ QUOTA_SHARE, LEAST_QUOTA = 0.01, 20
 SENDERS = 3
 """All senders together may contradict SENDERS times the quota of one: who uses up his own holds up nobody else, and who
 takes many names gets no further than SENDERS of them."""
-SLOWLY, HIDDEN = 0.26, 0.2
-"""The largest share of 40 weeks' labels that was learnt turned, slowly and so as to be seen least: benchmarks/
-turned_labels.py. It was .42 before the error was counted. And the share of files that is learnt turned at once, if
-their other labels are new too, and the model is right on them."""
 EARLY_SHARE = 0.1
 """Labels that nothing is known of, neither a decision nor an earlier label, wait for their decisions: from a larger
 share of the batch on, and of UNIT_LABELS with those before it."""

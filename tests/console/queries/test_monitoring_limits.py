@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from millrace.console.pages.page import page
 from millrace.console.queries.alarms import (
     Watched,
     find_limits,
@@ -174,20 +173,6 @@ def test_what_people_overrode_outlasts_a_look_that_only_completes_a_row(report: 
     assert (found.shifts[-1], "bound" in told.sentence) == (told.sentence, False)
 
 
-QUIET = ServedReport(
-    fallback=1, review=30, reasons={"unsure": 30, "no_model": 1}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9
-)
-OUTAGE = QUIET.model_copy(update={"fallback": 48, "reasons": {"no_model": 48, "unsure": 30}})
-
-
-def with_served(report: WorkloadReport) -> WorkloadReport:
-    *quiet, last = report.windows
-    windows = (*(replace(one, served=QUIET) for one in quiet), replace(last, served=OUTAGE))
-    refused = ReasonCount(reason="range", rows=2, example="")
-    drops = tuple(replace(one, as_of=f"{last.start}T06:00:00Z", reasons=(refused,)) for one in report.drops[:2])
-    return replace(report, windows=windows, drops=drops)
-
-
 def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport, account: None) -> None:
     environment = stage_of(report.names.platform)
     last, dimensions = report.windows[-1], [{"Name": "Workload", "Value": report.names.workload}]
@@ -200,14 +185,12 @@ def test_refused_rows_of_requests_are_read_by_day(report: WorkloadReport, accoun
     assert find_rejected(environment, report.names, ()) == {}
 
 
-def test_an_unusual_share_is_told_beside_those_before(report: WorkloadReport) -> None:
-    report = with_served(report)
-    *quiet, last = served_windows(report.windows, report.drops)
-    assert not any(one.unusual or one.refused for one in quiet)
-    (said,) = last.unusual
-    assert said.startswith("14.3% by fallback (no model 48, unsure 30), 0.3% in")
-    assert last.refused == {"range": 4}
-    days = {last.window.start: 5, last.window.end: 7}
-    assert served_windows(report.windows, report.drops, days)[-1].refused == {"requests": 5, "range": 4}
-    assert said in page(report)
-    assert last.percentiles_ms == "3.0 / 4.0 / 9.0"
+def test_refused_rows_stand_beside_the_window_in_which_they_came(report: WorkloadReport) -> None:
+    *quiet, last = report.windows
+    served = ServedReport(fallback=1, review=30, reasons={}, calls=7, p50_ms=3, p95_ms=4, p99_ms=9)
+    refused = (ReasonCount(reason="range", rows=2, example=""),)
+    drops = [replace(one, as_of=f"{last.start}T06:00:00Z", reasons=refused) for one in report.drops[:2]]
+    days = {last.start: 5, last.end: 7}
+    before, found = served_windows([replace(one, served=served) for one in (quiet[-1], last)], drops, days)
+    assert (before.refused, found.refused) == ({}, {"requests": 5, "range": 4})
+    assert found.percentiles_ms == "3.0 / 4.0 / 9.0"
