@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import re
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +16,11 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.console.local_cloud.processes import Process, Processes, workspace
 from millrace.console.stages import declared_context, declared_options
 from millrace.errors import LocalCloudError
-from millrace.messages.execution import UNWANTED
-from millrace.names import Platform, WorkloadNames
-from millrace.state.pointers import ReleasePointers
-from millrace.state.table import StateTable
+from millrace.names import Platform
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
@@ -82,13 +77,12 @@ class LocalCloud:
     ) -> None:
         """Wait until the cloud is idle. `busy` is called with the unfinished tasks; `retries` are among them.
 
-        Raises LocalCloudError after `timeout_s` seconds, with the unfinished tasks and what drops wait for."""
+        Raises LocalCloudError after `timeout_s` seconds, with the unfinished tasks."""
         end = time.monotonic() + timeout_s
         while moving := self.running(retries=retries):
             busy(moving)
             if time.monotonic() > end:
-                message = f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}"
-                raise LocalCloudError("; ".join((message, *explain(self.client, PLATFORM, moving))))
+                raise LocalCloudError(f"local cloud: expected rest within {timeout_s:.0f} s, still moving: {moving}")
             time.sleep(0.05)
 
     def api_calls(self) -> int:
@@ -202,33 +196,3 @@ def deploy(processes: Processes, cloud: LocalCloud) -> None:
     words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     environment = {SECRET_VARIABLE: cloud.secret}
     processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
-
-
-def explain(client: Callable[[str], Any], platform: Platform, moving: Sequence[str]) -> list[str]:
-    """A sentence for each queue of drops in `moving` whose workload has no live model. `client` makes boto3's clients.
-
-    Empty if the cloud does not answer."""
-    # The cloud's line for a queue: `3 messages in millrace-local-mine-drops`.
-    queue = re.compile(rf"\d+ messages in {re.escape(platform.prefix)}-(\S+)-drops")
-    slugs = [match[1] for line in moving if (match := queue.fullmatch(line))]
-    try:
-        return [*_sentences(client, platform, slugs)]
-    except (BotoCoreError, ClientError):
-        return []
-
-
-def _sentences(client: Callable[[str], Any], platform: Platform, slugs: Sequence[str]) -> Iterator[str]:
-    for slug in slugs:
-        names = WorkloadNames(platform=platform, workload=slug.replace("-", "_"))
-        if ReleasePointers(StateTable(client("dynamodb"), names)).champion() is None:
-            why = f"{names.queue('drops')}: a drop to score waits for a model, and {names.workload} has none"
-            yield "; ".join((why, *_last_training(client("stepfunctions"), names)))
-
-
-def _last_training(states: Any, names: WorkloadNames) -> Iterator[str]:
-    """The newest training, if it has failed: that may be why there is no model."""
-    newest = states.list_executions(stateMachineArn=names.machine_arn("train"), maxResults=1)["executions"]
-    for one in newest:
-        if one["status"] in UNWANTED:
-            error = states.describe_execution(executionArn=one["executionArn"]).get("error", "no error")
-            yield f"its training {one['name']} {one['status']}: {error} (`millrace show {one['name']}`)"

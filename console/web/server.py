@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import socket
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from millrace.console.environment import Environment
 from millrace.console.web.app import console_app
@@ -109,10 +107,6 @@ HOST = "127.0.0.1"
 """Nothing outside of this machine reaches it."""
 GRACE_S = 2
 """How long a page that is being made delays the end."""
-REQUEST_S = 10.0
-"""A connection without a whole request for so long is closed."""
-MOST_CONNECTIONS = 100
-"""Of more, the one that has waited longest for its request is closed. A browser opens six."""
 
 
 def serve(environment: Environment, *, port: int, said: Callable[[str], None]) -> None:
@@ -133,42 +127,8 @@ def serve(environment: Environment, *, port: int, said: Callable[[str], None]) -
             close()
 
 
-def configured(app: ASGIApp, *, request_s: float = REQUEST_S, most: int = MOST_CONNECTIONS) -> uvicorn.Config:
-    """How uvicorn serves the console. By itself it waits for the end of a request for good."""
-    kept: list[Connection] = []
-
-    class Connection(H11Protocol):
-        ends: asyncio.TimerHandle
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as H11Protocol
-            super().connection_made(transport)
-            self.ends = self.loop.call_later(request_s, self.end)
-            # uvicorn's `limit_concurrency` would refuse the good request in place of those that never come.
-            kept.append(self)
-            if len(kept) > most:
-                min((one for one in kept if one.waits), key=lambda one: one.ends.when()).end()
-
-        @property
-        def waits(self) -> bool:
-            """Whether its next request is not whole yet."""
-            return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
-
-        def end(self) -> None:
-            if self.waits and self in kept:
-                kept.remove(self)
-                self.transport.close()
-
-        def on_response_complete(self) -> None:
-            self.ends.cancel()
-            self.ends = self.loop.call_later(request_s, self.end)
-            super().on_response_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self.ends.cancel()
-            if self in kept:
-                kept.remove(self)
-            super().connection_lost(exc)
-
+def configured(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the console."""
     # No log of requests: the first one has the secret in its address.
-    return uvicorn.Config(app, http=Connection, log_config=None, access_log=False, server_header=False, lifespan="off",
+    return uvicorn.Config(app, http="h11", log_config=None, access_log=False, server_header=False, lifespan="off",
                           timeout_graceful_shutdown=GRACE_S)  # fmt: skip

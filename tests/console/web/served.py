@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html import unescape
 from threading import Thread
-from typing import Any
 from urllib.parse import urlencode
 
 import uvicorn
@@ -69,21 +68,13 @@ def half(browser: Browser, sent: str) -> Iterator[socket.socket]:
         yield connection
 
 
-def is_cut(connection: socket.socket) -> bool:
-    """Whether the next that comes is the end of the connection; waits for it."""
-    try:
-        return connection.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
 @contextmanager
-def serving(app: ASGIApp, *, is_guarded: bool = True, **limits: Any) -> Iterator[tuple[Browser, str]]:
+def serving(app: ASGIApp) -> Iterator[tuple[Browser, str]]:
     """A browser that has opened nothing yet, and the address that opens the console."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         guard = Guard(app=app, origin=f"http://127.0.0.1:{port}")
-        server = uvicorn.Server(configured(guard if is_guarded else app, **limits))
+        server = uvicorn.Server(configured(guard))
         thread = Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -1,7 +1,6 @@
 """Who gets an answer of the console, over a real socket; and that each refusal is the guard's."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 from starlette.applications import Starlette
@@ -10,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from millrace.console.web.server import HEADERS
-from tests.console.web.served import Browser, half, is_cut, serving
+from tests.console.web.served import Browser, serving
 
 
 async def page(request: Request) -> Response:
@@ -90,21 +89,3 @@ def test_no_script_of_a_page_itself_may_run() -> None:
     rules = dict(rule.split(" ", 1) for rule in HEADERS["content-security-policy"].split("; "))
     assert rules["default-src"] == "'none'"
     assert "unsafe" not in rules.get("script-src", "")
-
-
-@pytest.mark.parametrize(
-    "sent", ["", "GET / HTTP/1.1\r\nhost: x\r\n", "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf"]
-)
-def test_a_request_that_does_not_end_is_cut(sent: str) -> None:
-    with serving(APP, is_guarded=False, request_s=0.1) as (browser, _), half(browser, sent) as connection:
-        assert is_cut(connection)
-        assert browser.ask("/").text == "page "
-
-
-def test_of_too_many_half_requests_the_longest_waiting_are_cut() -> None:
-    with serving(APP, is_guarded=False, request_s=600, most=3) as (browser, _), ExitStack() as opened:
-        waiting = [opened.enter_context(half(browser, "GET / HTTP/1.1\r\nhost: x\r\n")) for _ in range(6)]
-        assert all(map(is_cut, waiting[:3]))
-        waiting[-1].sendall(b"\r\n")
-        assert waiting[-1].recv(8) == b"HTTP/1.1"
-        assert browser.ask("/").text == "page "
