@@ -70,7 +70,7 @@ def predict(
     from millrace.console.cli.printing import check_ending, export, json_line
     from millrace.console.presenters.drops import ADVICE
     from millrace.console.queries.drops import long_rows
-    from millrace.console.queries.reviews import why_fallback
+    from millrace.console.queries.live import why_fallback
     from millrace.features.known_ahead import KnownAhead
 
     if output:

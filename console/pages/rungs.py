@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import accumulate
 
 from markupsafe import Markup
 
 from millrace.console.pages.plot import Frame, element, names_at_ends, short, trace
 from millrace.console.presenters.presenter import Tone
-from millrace.console.queries.live import reviewed_in_words
-from millrace.console.words import age, count
+from millrace.console.queries.live import evidence_of
 from millrace.messages.climb import Climb
 
 FRAME = Frame(width=330, height=150, left=38, right=84, top=14, bottom=26)
@@ -62,23 +60,9 @@ def _rung(climb: Climb) -> RungPicture:
         verdict=verdict,
         span=f"{climb.since:%-d %b %H:%M} to {last.at:%-d %b %H:%M %Y}",
         because=f"{last.because[:1].upper()}{last.because[1:]}",
-        evidence=tuple(_evidence(climb)),
+        evidence=tuple(f"{one[:1].upper()}{one[1:]}" for one in evidence_of(climb)),
         picture=_reviews(climb) if climb.phase == "assisted" else _labels(climb),
     )
-
-
-def _evidence(climb: Climb) -> Iterator[str]:
-    last, plan = climb.looks[-1], climb.plan
-    yield f"Beside version {climb.champion}: {last.differing:,} of {last.pairs:,} answers differ"
-    if plan:
-        power = (
-            f"a version better by {100 * plan.gain:.2g} points passes with a probability of 0.8, a worse one of 0.05"
-        )
-        yield f"Planned: {power}; at most {count(plan.horizon, 'label')}, some {age(timedelta(days=plan.days))}"
-    if climb.asked:
-        yield reviewed_in_words(climb)
-    if climb.failed:
-        yield f"{climb.failed:,} copies got no answer"
 
 
 def _labels(climb: Climb) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from millrace.console.queries.reviews import Waiting, WaitingDrops, find_waiting
 from millrace.console.queries.runs import Run, read_execution, runs_by_machine
 from millrace.console.queries.stored import Unread, find_object, part, unread
 from millrace.console.queries.versions import WaitingVersion, climbing_version, find_waiting, state_of
-from millrace.console.words import age
+from millrace.console.words import age, count
 from millrace.decisions.standing import threshold_of
 from millrace.errors import EnvironmentNotFoundError, MillraceError, WorkloadError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, VersionDecided, VersionLive, VersionRolledBack
@@ -208,16 +208,21 @@ def read_climbs(s3: Any, names: WorkloadNames, version: str = "") -> Mapping[str
 
 def sentence_of(climb: Climb) -> str:
     """What is known of a climb, for a person: "2 of 61 labels show nothing yet; 15 of 384 answers differ"."""
-    last = climb.looks[-1]
-    seen = f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
-    planned = (
-        f"; at most {climb.plan.horizon} labels decide, some {age(timedelta(days=climb.plan.days))}"
-        if climb.plan
-        else ""
-    )
-    failed = f"; {climb.failed:,} copies got no answer" if climb.failed else ""
-    reviewed = f"; {reviewed_in_words(climb)}" if climb.asked else ""
-    return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {last.because}; {seen}{planned}{reviewed}{failed}"
+    seen = "; ".join([climb.looks[-1].because, *evidence_of(climb)])
+    return f"{climb.phase} since {climb.since:%Y-%m-%d %H:%M}: {seen}"
+
+
+def evidence_of(climb: Climb) -> Iterator[str]:
+    """The plan of a climb, and what came."""
+    last, plan = climb.looks[-1], climb.plan
+    yield f"{last.differing:,} of {last.pairs:,} answers differ from version {climb.champion}'s"
+    if plan:
+        power = f"who is better by {100 * plan.gain:.2g} points passes with a probability of 0.8, who is worse of 0.05"
+        yield f"at most {count(plan.horizon, 'label')} decide, some {age(timedelta(days=plan.days))}: {power}"
+    if climb.asked:
+        yield reviewed_in_words(climb)
+    if climb.failed:
+        yield f"{climb.failed:,} copies got no answer"
 
 
 def reviewed_in_words(climb: Climb) -> str:
@@ -367,3 +372,19 @@ def _runs(environment: Environment, names: WorkloadNames, now: datetime) -> Rece
         newest=described[ended.arn] if ended else None,
         failed=tuple(described[run.arn] for run in failed),
     )
+
+
+UNKNOWN = "no model is live yet, or its endpoint fails"
+"""The answer without the right to read the state."""
+
+
+def why_fallback(environment: Environment, names: WorkloadNames) -> str:
+    """That no version is live, or that the live one gave no answer; UNKNOWN to who may not look."""
+    try:
+        champion = ReleasePointers(state_of(environment, names)).champion()
+        if champion is None:
+            return "no model is live yet: `millrace status` says what is on its way"
+        lost = lost_endpoint(environment, names) or "gave no answer: `millrace logs prediction` says why"
+    except ClientError:
+        return UNKNOWN
+    return f"version {champion.version} is live, but {lost}"
