@@ -108,24 +108,18 @@ def repeated(*more: Row) -> Change:
 
 VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     # What is conspicuous in the rows.
-    "zeros apart": (each(pressure=lambda at, _: 0 if at % 40 == 0 else 900 + at * 37 % 199 / 2), {}),
-    "counts with zeros": (each(rain=lambda at, _: max(0, at * 37 % 97 - 60)), {}),
     "repeated rows": (lambda rows: [rows[at - at % 2] | {"Half hour": row["Half hour"]}
                                     for at, row in enumerate(rows)], {}),
+    "spellings": (each(Trend=lambda at, _: ("Yes", "yes", "no")[at % 3]), {}),
     "rows without a label": (each(Trend=lambda at, row: "" if at % 10 == 0 else row["Trend"]), {}),
     "rows without the label ahead": (each(demand=lambda at, row: "" if at % 96 == 0 else row["demand"]),
                                      {"label": "demand", "horizon_hours": 3}),
     "a rare class": (each(Trend=lambda at, _: "up" if at % 33 == 0 else "down"), {}),
     "few of a class": (each(sort=lambda at, _: "abc"[(at % 50 == 0) + (at % 7 == 0)]), {"label": "sort"}),
-    "spellings": (each(Trend=lambda at, _: ("Yes", "yes", "no")[at % 3]), {}),
     "days far before": (each(ordered=lambda at, _: "1900-01-01" if at % 10 == 0 else CLOSED.format(at % 28 + 1)),
                         {"event_time": "Half hour"}),
-    "days that mean none": (each(closed=lambda at, _: "9999-12-31" if at % 10 == 0 else CLOSED.format(at % 28 + 1)),
-                            {"event_time": "Half hour"}),
-    "days of birth": (each(born=lambda at, _: f"{1920 + at % 80}-05-01"), {"event_time": "Half hour"}),
     "the time of day apart": (lambda rows: without("Half hour")(
         [{"Date": row["Half hour"][:10], "Time": row["Half hour"][11:16]} | row for row in rows]), {}),
-    "excel's days": (each(date=lambda at, _: 45292 + at / 48, meter=lambda at, _: at), {}),
     "excel's days alone": (without("Half hour", then=each(date=lambda at, _: 45292 + at / 48)), {}),
     "excel's days as the time": (each(date=lambda at, _: 45292 + at / 48), {"event_time": "date"}),
     # Rows that would be quarantined.
@@ -136,26 +130,18 @@ VARIANTS: Mapping[str, tuple[Change, dict[str, Any]]] = {
     "refused rows": (lambda rows: [*rows, rows[5], rows[6] | {"Half hour": "1996-07-01", "Trend": ""}],
                      {"key": ("Half hour",)}),
     "a number with a comma": (each(demand=lambda at, row: "12,5" if at == 700 else row["demand"]), {}),
-    "unknown among words": (each(price=lambda _, row: row["price"] or "unknown",
-                                 weather=lambda at, _: ("fair", "foul", "unknown")[at % 3]), {}),
+    "unknown among numbers": (each(price=lambda _, row: row["price"] or "unknown"), {}),
     "words for nothing": (each(price=lambda _, row: row["price"] or "?",
                                demand=lambda at, row: "k.A." if at % 10 == 0 else row["demand"]), {}),
-    "a room beside numbers": (each(room=lambda at, _: "12a" if at == 9 else str(100 + at % 40)), {}),
     "numbers too large": (each(account=lambda at, _: 10**19 + at % 30), {}),
     "a number too large": (each(account=lambda at, _: 10**19 if at == 7 else at % 30), {}),
     # Types, ranges and features.
-    "below and far from zero": (each(degrees=lambda at, _: -10 + at % 41, pressure=lambda at, _: 900 + at % 101), {}),
-    "codes with zeros": (each(zip=lambda at, _: ("01234", "99100", "00501")[at % 3]), {}),
     "free text": (REMARK, {}),
     "free text beside a history": (lambda rows: LOAD(REMARK(rows)), {"label": "load", "horizon_hours": 1}),
     "short texts of many values": (each(code=lambda at, row: f"{row['demand']}-{at // 2}"), {}),
     "a person": (each(gender=lambda at, _: "fm"[at % 2]), {}),
     "a person that is kept": (each(gender=lambda at, _: "fm"[at % 2]), {"keep": ("gender",)}),
-    "a birthday": (each(birthdate=lambda at, _: f"19{50 + at % 40}-04-{1 + at % 28:02}"), {"event_time": "Half hour"}),
-    "a birthday that is kept": (each(birthdate=lambda at, _: f"19{50 + at % 40}-04-{1 + at % 28:02}"),
-                                {"event_time": "Half hour", "keep": ("birthdate",)}),
     "two decimals as classes": (each(sold=lambda at, _: "" if at % 90 == 0 else f"{at % 3 // 2}.0"), {"label": "sold"}),
-    "three decimals": (each(sold=lambda at, _: f"{at % 3}.5"), {"label": "sold"}),
     # Label, time and key.
     "an index without a name": (lambda rows: [{"": at, **row} for at, row in enumerate(rows)], {}),
     "no label": (without("weekend"), {"label": ""}),
