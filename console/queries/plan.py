@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.money.work import Job, find_jobs
+from millrace.console.queries.policy_trial import try_policy
 from millrace.console.queries.runs import SHORT, Run, list_runs
 from millrace.console.queries.stored import check_tables
 from millrace.console.queries.upgrade import Change, Templates, compare_deployed
@@ -293,7 +294,10 @@ def _since_live(environment: Environment, names: WorkloadNames, after: Declared,
     if (live := ReleasePointers(state_of(environment, names)).champion()) is None:
         return
     try:
-        yield from edits_of(declared_of_run(environment, names, live.run, where=f"version {live.version}"), after)
+        before = declared_of_run(environment, names, live.run, where=f"version {live.version}")
+        yield from edits_of(before, after)
+        if before.workload.policy != after.workload.policy:
+            yield Edit(what=try_policy(environment, names, live, after.workload, after.contract), step="redeploy")
     except RunError as error:
         yield Edit(what=str(error), step="retrain")
     trained_by = registry_of(environment, names).describe(live.package_arn).metadata.get("code_digest", "")

@@ -12,10 +12,13 @@ import pytest
 
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
+from millrace.console.queries.plan import Declared
+from millrace.console.queries.policy_trial import try_policy
 from millrace.console.queries.replay import archived
 from millrace.decisions.standing import CACHED_S
 from millrace.decisions.store import LocatedDecision, read_days
 from millrace.state.versions import KeptPromise
+from millrace.workload.load import workloads_folder
 from tests.electricity import CLOCK, KNOWN, NAMES, Electricity, live_electricity, sample
 from tests.end_to_end.callers import typed
 from tests.localcloud.waiting import until
@@ -138,4 +141,8 @@ def test_late_labels_move_the_confidence_from_which_answers_act(cloud: Electrici
         return all((one["confidence"] >= kept.threshold) is (one["reason"] == "sure") for one in later)
 
     until(acts)
+    edited = Declared.read(workloads_folder() / NAMES.workload)
+    tried = try_policy(local_environment(cloud), NAMES, live, edited.workload, edited.contract)
+    were = sum(one.action == "review" for one in cloud.recorded())
+    assert f"to a person (were {were}), error of those that act 0." in tried
     assert len(said) == WEEK + 48

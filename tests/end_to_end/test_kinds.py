@@ -20,10 +20,13 @@ from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
 from millrace.console.queries.labels import find_labels
 from millrace.console.queries.monitoring import find_monitor_runs, windows
+from millrace.console.queries.plan import Declared
+from millrace.console.queries.policy_trial import try_policy
 from millrace.decisions.record import Decision
 from millrace.names import WorkloadNames
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
+from millrace.workload.load import workloads_folder
 from tests.end_to_end.callers import create_caller, declare_api, status, typed
 from tests.end_to_end.conftest import Witness
 from tests.kinds import CLOCK, KINDS, DataKind, merged
@@ -230,6 +233,8 @@ def test_people_decide_what_is_held_out_and_their_answer_is_its_label_and_acts(
     assert (told["key"], told["answer"].keys()) == (decision.key, decision.told.keys())
     assert task.error(told["answer"]["value"], [*truth.values()] if isinstance(truth, dict) else truth) == 0
     assert told["answer"].get(MOMENT) == decision.predicted_for
+    edited = Declared.read(workloads_folder() / cloud.names.workload)
+    assert "dry run on" in try_policy(environment, cloud.names, cloud.champion(), edited.workload, edited.contract)
 
 
 def test_a_version_of_more_rows_is_trained_and_goes_live_after_a_canary(cloud: Live, kind: DataKind, name: str) -> None:

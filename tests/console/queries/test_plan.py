@@ -94,6 +94,12 @@ def test_what_is_deployed_is_compared_with_the_templates_and_the_live_version(el
         assert steps["replace"] == ("Q (AWS::SQS::Queue) is replaced",)
         assert steps["retrain"][0].startswith("the suite's training code")
         assert steps["redeploy"][0] == "retraining.cool_down_days 35 → 36"
+        # An edited policy is tried on what the live version has answered.
+        with (electricity / "workload.yaml").open("a") as file:
+            file.write("\npolicy: {review_above: {column: nswprice, bound: 0.04}}\n")
+        (planned,) = (one for one in plan_deployed(environment, [electricity], made) if one.step == "redeploy")
+        tried = "1 to a person (were 0), error of those that act not known (was not known)"
+        assert f"dry run on one answer since 1997-06-30: {tried}" in planned.because
         # Nothing of the templates differs: the edit is deployed already.
         assert [one.step for one in plan_deployed(environment, [electricity], {})] == ["nothing"]
         # A workload without a deployment has no runs to look at.
