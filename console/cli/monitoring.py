@@ -55,7 +55,6 @@ def alarms(
         check_raised,
         find_alarm_states,
         find_receivers,
-        find_unjudged,
         read_limits,
     )
     from millrace.console.queries.monitoring import find_monitor_runs
@@ -63,7 +62,7 @@ def alarms(
     from millrace.state.unanswered import UnansweredAlarm
 
     environment, names = target.find_deployed()
-    runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
+    runs = find_monitor_runs(environment, names, limit=RUNS)
     found = find_alarm_states(environment, names, runs)
     if acknowledge:
         try:
@@ -77,9 +76,7 @@ def alarms(
         replace(one, acknowledged=known[one.name].by) if one.name in raised & known.keys() else one for one in found
     )
     receivers = find_receivers(environment, names)
-    unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
-    # What is not watched: by the live version's evaluation, and by days that no run has judged.
-    limits = (*read_limits(environment, names), *unjudged)
+    limits = read_limits(environment, names)
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
         show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})
@@ -119,7 +116,7 @@ def monitor(
     Example: millrace monitor --limit 8
 
     Example: millrace monitor --start --as-of 1997-05-15T06:00:00Z --wait"""
-    from millrace.console.queries.alarms import find_limits, find_unjudged, read_champion
+    from millrace.console.queries.alarms import find_limits, read_champion
     from millrace.console.queries.monitoring import find_monitor_runs, find_rejected, served_windows, windows
 
     if start:
@@ -128,10 +125,9 @@ def monitor(
     if as_of or wait:
         raise typer.BadParameter("expected --start beside it, got none", param_hint="--as-of" if as_of else "--wait")
     environment, names = target.find_deployed()
-    runs, is_whole = find_monitor_runs(environment, names, limit=RUNS)
+    runs = find_monitor_runs(environment, names, limit=RUNS)
     watched, judged = read_champion(environment, names), windows(runs)
-    unjudged = find_unjudged(environment.client("s3"), names, runs, is_whole=is_whole)
-    limits = (*find_limits(watched), *unjudged)
+    limits = find_limits(watched)
     if json:
         shown = judged[-limit:] if limit else judged
         served = [{"served": window.served.model_dump() if window.served else None} for window in shown]

@@ -157,7 +157,7 @@ def _recorded(environment: Environment, names: WorkloadNames, package: Package) 
 
 def _watched(environment: Environment, names: WorkloadNames) -> Iterator[tuple[str, str]]:
     """The alarms as they stand, and the last judged windows."""
-    runs, _ = find_monitor_runs(environment, names, limit=MONITOR_RUNS)
+    runs = find_monitor_runs(environment, names, limit=MONITOR_RUNS)
     for alarm in find_alarm_states(environment, names, runs):
         if not alarm.is_of_stage:
             yield f"alarm {alarm.name}", f"{alarm.state} since {alarm.since:%Y-%m-%d %H:%M}"

@@ -302,7 +302,7 @@ def find_journal(environment: Environment, names: WorkloadNames, table: str) -> 
 
 def find_label_errors(environment: Environment, names: WorkloadNames) -> list[DoubtedLabel]:
     """The doubted labels of the newest monitor runs, the newest run first, and the worst of each run first."""
-    runs, _ = find_monitor_runs(environment, names, limit=LOOKED_AT)
+    runs = find_monitor_runs(environment, names, limit=LOOKED_AT)
     told = [
         (one, run.report.model_version)
         for run in sorted(runs, key=lambda run: run.started, reverse=True)

@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from millrace.artefact import graph
-from millrace.artefact.artefact import ARCHIVE, Artefact, digest, read_archive
+from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.artefact.inference import Model
 from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
-from millrace.console.queries.documents import find_package, signing_key
+from millrace.console.queries.documents import find_package, verify_version
 from millrace.console.queries.stored import find_object
 from millrace.console.queries.versions import audit_of, find_judgement
 from millrace.contract.kinds import arrow_type, parse_cell
@@ -38,18 +38,14 @@ from millrace.features import catalogue as encoders
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import PINNED
 from millrace.names import WorkloadNames
-from millrace.release.bom import BOM_FILE
-from millrace.release.card import CARD_FILE
 from millrace.release.registry import Package
-from millrace.release.signatures import check_members, check_signature
+from millrace.release.signatures import check_members
 from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload, workloads_folder
 
 PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04", b"\x1f\x8b", b"\x93NUMPY")
 """First bytes of pickles and of files that may contain one: archives of torch and numpy, and compressed files."""
-DOCUMENTS = {CARD_FILE: "card_digest", BOM_FILE: "bom_digest"}
-"""By file, the metadata of the package with its digest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +59,10 @@ class Registered:
     """The content of evaluation.json; empty if there is none."""
     sample: bytes
     """The content of sample.json: rows of the test days and the graph's answers to them."""
-    documents: Mapping[str, bytes]
-    """The model card and the bill of materials by file; empty bytes if the run has none."""
-    requires_card: bool
-    """Whether the stage requires a model card: every stage but `local`."""
     judged: tuple[GateVerdict, ...]
     """The verdicts with which gating let the run pass, from the audit; empty if it never did."""
     signed: SignedVersion | str
-    """What was signed; a sentence if the signature is refused."""
+    """What was signed; a sentence if the signature is refused, or a document of the run that it covers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,17 +164,14 @@ def _registered(environment: Environment, names: WorkloadNames, package: Package
         run=json.loads(file("config", "run.json") or b"{}"),
         report=file("evaluation", EVALUATION_FILE),
         sample=file("evaluation", SAMPLE_FILE),
-        documents={name: file(name) for name in DOCUMENTS},
-        requires_card=names.platform.stage != "local",
         judged=judgement.verdicts if judgement and judgement.passed else (),
-        signed=_signed(environment, names, package),
+        signed=_signed(environment, names, package.version),
     )
 
 
-def _signed(environment: Environment, names: WorkloadNames, package: Package) -> SignedVersion | str:
-    """What was signed; a sentence if the signature is refused."""
+def _signed(environment: Environment, names: WorkloadNames, version: str) -> SignedVersion | str:
     try:
-        return check_signature(environment.client("s3"), signing_key(environment), names, package)
+        return verify_version(environment, names, version)[0]
     except ArtefactError as error:
         return str(error)
 
@@ -252,13 +241,9 @@ def _describe(features: list[tuple[str, str]]) -> str:
 
 
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
-    """Whether the digests agree: of the artefact and the report, of the package, and of what the run has pinned."""
+    """Whether the digests agree: of the artefact, of the package, and of what the run has pinned."""
     known, description = _known(candidate), artefact.description
     links = {f"{link}_digest": value for link, value in vars(description.digests).items()}
-    links |= {
-        "artefact_digest": digest(candidate.archive.read_bytes()),
-        "evaluation_digest": digest(known.report),
-    }
     required = ("contract",) if known.run.get("pulled") else PINNED
     pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in required}
     for name, came in links.items():
@@ -270,7 +255,7 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
 
 
 def _signature(candidate: Candidate, artefact: Artefact) -> str:
-    """Whether the archive's members are the signed ones."""
+    """Whether the archive's members are the signed ones, and all files of the run that the signature covers."""
     signed = _known(candidate).signed
     if isinstance(signed, str):
         raise ArtefactError(signed)
@@ -333,20 +318,6 @@ def _owner(candidate: Candidate, _: Artefact) -> str:
     return f"owned by {owner}"
 
 
-def _documents(candidate: Candidate, _: Artefact) -> str:
-    """Whether the model card and the bill of materials are those that registration wrote."""
-    known, found = _known(candidate), []
-    for file, key in DOCUMENTS.items():
-        expected, content = known.metadata.get(key, ""), known.documents.get(file, b"")
-        if not expected and (file != CARD_FILE or known.requires_card):
-            raise ArtefactError(f"{file}: expected one, got none")
-        if expected and (came := digest(content)) != expected:
-            raise ArtefactError(f"{file}: expected digest {expected}, as the package says, got {came}")
-        found += [file] if expected else []
-    without = "" if CARD_FILE in found else "; the stage local needs no card"
-    return f"{' and '.join(found)} {'have' if len(found) > 1 else 'has'} the digest of the package{without}"
-
-
 OPENING = ("members", "plain data")
 """The first two checks, in this order, before anything is loaded."""
 CHECKS: dict[str, Check] = {
@@ -357,6 +328,5 @@ CHECKS: dict[str, Check] = {
     "gates": _gates,
     "answers": _answers,
     "owner": _owner,
-    "documents": _documents,
 }
 """All other checks, in their order."""

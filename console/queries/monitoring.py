@@ -133,14 +133,12 @@ class MonitoringBounds(Message):
     """How many slices of a window the parts have that the bounds rest on."""
 
 
-def find_monitor_runs(
-    environment: Environment, names: WorkloadNames, *, limit: int
-) -> tuple[tuple[MonitorRun, ...], bool]:
-    """Those of the `limit` newest runs that judged something, and whether these are all that ever were.
+def find_monitor_runs(environment: Environment, names: WorkloadNames, *, limit: int) -> tuple[MonitorRun, ...]:
+    """Those of the `limit` newest runs that judged something.
 
     Raises EnvironmentNotFoundError if the workload's monitor is not deployed."""
     runs = executions(environment.client("stepfunctions"), names, limit=limit, machines=("monitor",))
-    return read_monitor_runs(environment.client("s3"), runs), len(runs) < limit
+    return read_monitor_runs(environment.client("s3"), runs)
 
 
 def read_monitor_runs(s3: Any, runs: Iterable[Execution]) -> tuple[MonitorRun, ...]:

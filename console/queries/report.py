@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
-from millrace.console.queries.alarms import Limit, find_limits, find_unjudged, read_watched
+from millrace.console.queries.alarms import Limit, find_limits, read_watched
 from millrace.console.queries.decisions import newest_decision
 from millrace.console.queries.documents import Epoch, find_package, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, read_files
@@ -143,9 +143,6 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     by_machine = {machine: [run for run in runs if run.machine == machine] for machine in {run.machine for run in runs}}
     monitored = by_machine.get("monitor", [])
     monitor_runs = read("monitoring", lambda: read_monitor_runs(s3, monitored)) or ()
-    # With MOST_RUNS executions there may be older ones that were not read.
-    is_whole = len(monitored) < MOST_RUNS
-    unjudged = read("monitoring", lambda: find_unjudged(s3, names, monitor_runs, is_whole=is_whole)) or ()
     intake = [*by_machine.get("ingest", []), *by_machine.get("score", [])]
     dropped = {drop.drop_id for run in intake for drop in drops_of(run)}
     quarantined = read("drops", lambda: count_reasons(one for _, one in read_files(environment, names, dropped))) or {}
@@ -180,10 +177,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
         usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
         rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},
-        limits=(
-            *(read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or ()),
-            *unjudged,
-        ),
+        limits=read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or (),
         freshness=read("freshness", lambda: tuple(find_freshness(environment, names, runs))) or (),
         withdrawals=tuple((one.as_of, one.details) for one in records if isinstance(one.details, RowsWithdrawn)),
         unread=unread,
@@ -237,7 +231,7 @@ class ComparedVersion:
 def read_versions(environment: Environment, names: WorkloadNames, numbers: Sequence[str]) -> list[ComparedVersion]:
     """The versions of these numbers. Raises EnvironmentNotFoundError if there is no such version."""
     packages = [find_package(environment, names, number) for number in numbers]
-    monitored = windows(find_monitor_runs(environment, names, limit=MOST_RUNS)[0])
+    monitored = windows(find_monitor_runs(environment, names, limit=MOST_RUNS))
     return [_read(environment, names, package, monitored) for package in packages]
 
 

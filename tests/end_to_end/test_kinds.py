@@ -264,7 +264,7 @@ def test_without_endpoints_those_answer_who_are_declared(cloud: Live, kind: Data
 
 def test_a_monitor_has_figures_of_the_week(cloud: Live) -> None:
     cloud.go_to(max(cloud.now() + timedelta(seconds=1), CLOCK + timedelta(days=10)))
-    runs, _ = find_monitor_runs(local_environment(cloud), cloud.names, limit=20)
+    runs = find_monitor_runs(local_environment(cloud), cloud.names, limit=20)
     found, decided = windows(sorted(runs, key=lambda run: run.started)), cloud.recorded()
     assert found
     for week in found:

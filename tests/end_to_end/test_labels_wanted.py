@@ -55,7 +55,7 @@ def week_of(start: datetime) -> pa.Table:
 
 
 def runs(environment: Environment) -> tuple[MonitorRun, ...]:
-    return find_monitor_runs(environment, NAMES, limit=50)[0]
+    return find_monitor_runs(environment, NAMES, limit=50)
 
 
 def truth(at: datetime) -> int:

@@ -16,12 +16,10 @@ import _cffi_backend
 import cryptography
 import pytest
 
-from millrace.artefact.artefact import MEMBERS
 from millrace.console.dossier import verify
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.decisions import find_days
-from millrace.console.queries.documents import verify_version
 from millrace.console.queries.lineage import trace
 from millrace.console.queries.link import Link
 from millrace.console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
@@ -139,8 +137,6 @@ def test_a_registered_version_passes_every_check_and_is_as_it_was_signed(
     findings = validate_package(place, lived.names, version)
     assert [(one.check, one.passed) for one in findings] == [(name, True) for name in (*OPENING, *CHECKS)], findings
     assert is_valid(findings)
-    _, found = verify_version(place, lived.names, version)
-    assert {one.what for one in found if one.compared_with == "archive"} == set(MEMBERS)
 
 
 def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(lived: Lived, tmp_path: Path) -> None:

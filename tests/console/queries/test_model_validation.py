@@ -42,8 +42,6 @@ from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
 from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
-from millrace.release.bom import BOM_FILE
-from millrace.release.card import CARD_FILE
 from millrace.workload.load import load_workload
 from tests import builders
 from tests.functions.conftest import REPORT
@@ -77,13 +75,6 @@ class Parts:
     """Members beside the allowed ones."""
     signed: Mapping[str, str] | str = field(default_factory=dict)
     """Digests of members over those that are right, or why the signature is refused."""
-    documents: Mapping[str, bytes] = field(default_factory=lambda: {CARD_FILE: b"{}", BOM_FILE: b"{}"})
-    """By their files."""
-
-    @property
-    def known_documents(self) -> list[tuple[str, bytes]]:
-        """`card` or `bom`, and what is in it."""
-        return [(file.partition(".")[0], content) for file, content in self.documents.items()]
 
 
 def graph(weights: np.ndarray, *, operator: str = "MatMul", domain: str = "") -> bytes:
@@ -121,17 +112,12 @@ def build(parts: Parts, folder: Path) -> Candidate:
     write_archive(archive, artefact)
     if parts.extra:
         add(archive, parts.extra)
-    report = json.dumps(parts.report).encode()
-    right = {f"{name}_digest": value for name, value in vars(digests).items()}
-    right |= {"artefact_digest": digest(archive.read_bytes()), "evaluation_digest": digest(report), "run": RUN}
-    right |= {f"{name}_digest": digest(content) for name, content in parts.known_documents}
+    right = {f"{name}_digest": value for name, value in vars(digests).items()} | {"run": RUN}
     registered = Registered(
         metadata={**right, **parts.metadata},
         run={f"{name}_digest": value for name, value in links.items()} | {"gate": "baseline"},
-        report=report,
+        report=json.dumps(parts.report).encode(),
         sample=sample(parts.answers),
-        documents=parts.documents,
-        requires_card=True,
         judged=tuple(GateVerdict(name=name, passed=True, measured=1, bound=1, sentence="") for name in parts.judged),
         signed=parts.signed if isinstance(parts.signed, str) else signed_of(archive, parts.signed),
     )
@@ -210,8 +196,6 @@ FAULTS: dict[str, tuple[Parts, str]] = {
     "another contract": (replace(FINE, contract="c" * 64), "contract"),
     "other features": (replace(FINE, features=FEATURES[::-1]), "contract"),
     "another label": (replace(FINE, label="price"), "contract"),
-    "an altered archive": (replace(FINE, metadata={"artefact_digest": "0" * 64}), "chain of digests"),
-    "an altered report": (replace(FINE, metadata={"evaluation_digest": "0" * 64}), "chain of digests"),
     "a package of other rows": (replace(FINE, metadata={"data_digest": "0" * 64}), "chain of digests"),
     "no signature": (replace(FINE, signed="version 1: there is none"), "signature"),
     "a signature of another graph": (replace(FINE, signed={"model.onnx": "0" * 64}), "signature"),
@@ -224,13 +208,6 @@ FAULTS: dict[str, tuple[Parts, str]] = {
     "other answers": (replace(FINE, answers=0.01), "answers"),
     "answers that are no numbers": (replace(FINE, answers=float("nan")), "answers"),
     "no owner": (replace(FINE, owner=" "), "owner"),
-    "no model card": (replace(FINE, documents={BOM_FILE: b"{}"}), "documents"),
-    "no bill of materials": (replace(FINE, documents={CARD_FILE: b"{}"}), "documents"),
-    "an altered model card": (replace(FINE, metadata={"card_digest": "0" * 64}), "documents"),
-    "a card that is not kept": (
-        replace(FINE, documents={BOM_FILE: b"{}"}, metadata={"card_digest": "0" * 64}),
-        "documents",
-    ),
 }
 
 
@@ -248,7 +225,7 @@ def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
     archive = build(FINE, tmp_path).archive
     findings = validate_archive(archive, "electricity")
     silent = [one.check for one in findings if one.passed is None]
-    assert silent == ["chain of digests", "signature", "gates", "answers", "documents"]
+    assert silent == ["chain of digests", "signature", "gates", "answers"]
     assert is_valid(findings)
 
 

@@ -1,4 +1,4 @@
-"""What the monitors of a version cannot watch, and decisions that no monitor run judges: of which windows, and why."""
+"""What the monitors of a version cannot watch and why, and what stands beside a window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,10 @@ from pydantic import TypeAdapter
 from millrace.console.queries.alarms import (
     Watched,
     find_limits,
-    find_unjudged,
 )
 from millrace.console.queries.drops import ReasonCount
 from millrace.console.queries.monitoring import (
     MonitoringBounds,
-    MonitorRun,
     find_rejected,
     served_windows,
     windows,
@@ -30,12 +27,12 @@ from millrace.console.queries.monitoring import (
 from millrace.console.queries.report import WorkloadReport
 from millrace.evaluation.report import Evaluation
 from millrace.messages.feedback import OverrideReport
-from millrace.messages.monitor import InputReport, MonitorReport, ServedReport, WindowReport
+from millrace.messages.monitor import ServedReport
 from millrace.monitoring.calibration import PROMISED_WINDOWS, SLICES
 from millrace.monitoring.error import FEWEST, ErrorBound, bound_of_days, error_bound
 from millrace.tasks.metrics import FrozenErrors, WindowError
 from millrace.workload.load import load_workload
-from tests.console.conftest import NAMES, make_stores, stage_of
+from tests.console.conftest import stage_of
 from tests.recorded import compare
 
 ELECTRICITY = load_workload(Path("workloads/electricity"))
@@ -101,66 +98,6 @@ def test_the_limits_of_a_version_are_recorded(evaluation: Evaluation) -> None:
         assert found, name
         lines += [name, *(f"    {limit.sentence}" for limit in found)]
     compare(Path(__file__).parents[1] / "recorded/limits.txt", "\n".join(lines))
-
-
-LAKE = NAMES.platform.bucket("lake")
-SEEN = InputReport(rows=1, ratio=None, findings=())
-
-
-@pytest.fixture
-def s3(account: None) -> Any:
-    make_stores(stage_of(), "lake")
-    return stage_of().client("s3")
-
-
-def keep(s3: Any, day: str, name: str = "x", lines: int = 1) -> str:
-    key = f"{NAMES.workload}/decisions/date={day}/{name}.jsonl"
-    s3.put_object(Bucket=LAKE, Key=key, Body=b"{}\n" * lines)
-    return key
-
-
-def judged(s3: Any, report: WorkloadReport, *read: str) -> MonitorRun:
-    """A run that judged the first week of 1997 and read these objects."""
-    window = WindowReport(
-        start=datetime(1997, 1, 1, tzinfo=UTC),
-        end=datetime(1997, 1, 8, tzinfo=UTC),
-        decisions=len(read),
-        input=SEEN,
-        error=None,
-    )
-    found = MonitorReport(workload=NAMES.workload, as_of=window.end, model_version="1", unreadable=0, windows=(window,))
-    paths = [key.removeprefix(f"{NAMES.workload}/") for key in read]
-    manifest = [{"prefix": f"s3://{LAKE}/{NAMES.workload}/"}, *paths]
-    s3.put_object(Bucket=LAKE, Key="manifest.json", Body=json.dumps(manifest).encode())
-    return replace(report.monitor_runs[0], report=found, manifest_uri=f"s3://{LAKE}/manifest.json")
-
-
-def test_what_every_run_read_or_may_still_read_is_no_limit(s3: Any, report: WorkloadReport) -> None:
-    run = judged(s3, report, keep(s3, "1997-01-02"))
-    keep(s3, "1997-01-08")
-    assert find_unjudged(s3, NAMES, [run], is_whole=True) == ()
-    assert find_unjudged(s3, NAMES, [], is_whole=True) == ()
-
-
-def test_decisions_before_the_first_window(s3: Any, report: WorkloadReport) -> None:
-    run = judged(s3, report, keep(s3, "1997-01-02"))
-    keep(s3, "1994-06-01", lines=600)
-    keep(s3, "1994-08-30", lines=78)
-    (limit,) = find_unjudged(s3, NAMES, [run], is_whole=True)
-    assert limit.sentence == (
-        "old decisions are not judged: 678 decisions, 1994-06-01 to 1994-08-30: the monitors watch from 1997-01-01 on; "
-        "the first run goes back at most 60 windows"
-    )
-    assert find_unjudged(s3, NAMES, [run], is_whole=False) == ()
-
-
-def test_decisions_after_their_window_was_judged(s3: Any, report: WorkloadReport) -> None:
-    run = judged(s3, report, keep(s3, "1997-01-02"))
-    keep(s3, "1997-01-02", "later", lines=3)
-    (limit,) = find_unjudged(s3, NAMES, [run], is_whole=True)
-    assert limit.sentence.startswith("late decisions are not judged: 3 decisions, 1997-01-02 to 1997-01-02: ")
-    gone = replace(run, manifest_uri=f"s3://{LAKE}/expired.json")
-    assert find_unjudged(s3, NAMES, [gone], is_whole=True) == ()
 
 
 def test_what_people_overrode_outlasts_a_look_that_only_completes_a_row(report: WorkloadReport) -> None:
