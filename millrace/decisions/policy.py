@@ -26,15 +26,12 @@ way of a row says the same, and nobody who sends rows can say which are.
 from __future__ import annotations
 
 import hashlib
-import math
 import operator
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_float
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.artefact.batch import LIKENESS
@@ -48,10 +45,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-WORD, ALL = 8, 2**64 - 1
-"""The bytes of a number, and the largest one."""
-MIX = ((33, 0xFF51AFD7ED558CCD), (33, 0xC4CEB9FE1A85EC53), (33, 1))
-"""The shifts and factors by which MurmurHash3 ends."""
+WORD = 8
+"""The bytes of the number that says whether a row is held out."""
 REASONS: Mapping[Action, tuple[ActionReason, ...]] = {
     "automated": ("no_policy", "sure", "within_bounds", "would_wait"),
     "review": ("held_out", "paused", "state_unknown", "above_bound", "unlike", "no_threshold", "unsure"),
@@ -163,8 +158,8 @@ def act_all(
     if policy.held_out and acting.secret:
         times = cells[event_time].cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_pylist()
         keys = zip(*(cells[name].to_pylist() for name in key), strict=True) if key else [()] * len(times)
-        abouts = pa.array([_about(acting, *one) for one in zip(times, keys, strict=True)], pa.string())
-        holds["held_out"] = are_held_out(abouts, policy.held_out, acting.secret)
+        abouts = (_about(acting, *one) for one in zip(times, keys, strict=True))
+        holds["held_out"] = pa.array([is_held_out(one, policy.held_out, acting.secret) for one in abouts], pa.bool_())
     if acting.stopped:
         holds[acting.stopped] = every(True)
     if above:
@@ -220,47 +215,7 @@ def _is_within(cell: Any, bound: float) -> bool:
 
 
 def is_held_out(about: str, share: float, secret: str) -> bool:
-    """Whether the row that is about this belongs to the share.
-
-    The text's bytes are read as numbers of 8 bytes, each has a factor of its own that comes from the secret, and the
-    sum is mixed (multilinear hashing, Dietzfelbinger 1996, and the last step of MurmurHash3). Numpy does it for a
-    million texts in half a second, where a SHA-256 of each takes three. All numbers are taken modulo 2^64."""
+    """Whether the row that is about this belongs to the share: by its digest under the secret of 64 bytes at most."""
     content = about.encode(errors="surrogatepass")
-    words = -(-len(content) // WORD)
-    numbers = struct.unpack(f"<{words}Q", content.ljust(words * WORD, b"\0"))
-    total = sum(map(operator.mul, numbers, _factors(words, secret))) & ALL
-    return bool(_mixed(total) < _bound(share))
-
-
-def are_held_out(abouts: pa.Array, share: float, secret: str) -> pa.Array:
-    """The same as `is_held_out` for many texts."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not pc.all(pc.string_is_ascii(abouts)).as_py() or not len(abouts):
-        return pa.array([is_held_out(one, share, secret) for one in abouts.to_pylist()], pa.bool_())
-    # All texts as wide as the widest: a number of zero bytes adds nothing.
-    words = -(-pc.max(pc.binary_length(abouts)).as_py() // WORD)
-    padded = pc.utf8_rpad(abouts, words * WORD, padding="\0")
-    data = np.frombuffer(padded.buffers()[2], np.uint8)[: len(abouts) * words * WORD]
-    total_N = data.view("<u8").reshape(len(abouts), words) @ np.array(_factors(words, secret), np.uint64)
-    return pa.array(_mixed(total_N) < _bound(share))
-
-
-def _bound(share: float) -> int:
-    return math.ceil(share * 2**64)
-
-
-@lru_cache
-def _factors(words: int, secret: str) -> tuple[int, ...]:
-    """An odd factor for each of so many numbers."""
-    digests = (hashlib.blake2b(f"{place} {secret}".encode(), digest_size=WORD).digest() for place in range(words))
-    return tuple(int.from_bytes(digest, "little") | 1 for digest in digests)
-
-
-def _mixed(number: Any) -> Any:
-    """The number, of Python or an array of numpy, so mixed that each bit depends on every other."""
-    for shift, factor in MIX:
-        number = (number ^ (number >> shift)) * factor & ALL
-    return number
+    digest = hashlib.blake2b(content, key=secret.encode(), digest_size=WORD).digest()
+    return int.from_bytes(digest) < share * 2 ** (8 * WORD)

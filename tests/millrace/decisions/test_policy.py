@@ -19,7 +19,7 @@ from millrace.contract.kinds import FLOATS, Kind, arrow_type
 from millrace.contract.row import check_row
 from millrace.contract.schema import Column, Table
 from millrace.decisions.floor import compared, cost, is_share, judge, together
-from millrace.decisions.policy import REASONS, Acting, act, act_all, are_held_out, is_held_out
+from millrace.decisions.policy import REASONS, Acting, act, act_all, is_held_out
 from millrace.decisions.promise import LEAST, MOST, Labelled, follow
 from millrace.decisions.record import ActionReason
 from millrace.decisions.review import OPINIONS, PRIORITY
@@ -208,28 +208,10 @@ def test_a_request_and_a_file_hold_out_the_same_rows(kind: Kind) -> None:
             assert len({*alone}) == (1 if is_timeless else 2), "a row whose time says nothing is drawn once for all"
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
-        [f"{'4b1c9f20' * (number % 7)}-{number}" for number in range(3000)],
-        ["", "x", "12345678", "123456789", "a" * 200],
-        ["naïve-1", "plain-2", "数字-3"],
-        [],
-    ],
-    ids=["of any length", "at the edges", "not ASCII", "none"],
-)
-def test_many_ids_are_held_out_as_one_is(ids: list[str]) -> None:
-    for share in (1e-9, 0.01, 0.5):
-        found = are_held_out(pa.array(ids, pa.string()), share, "s")
-        assert found.to_pylist() == [is_held_out(one, share, "s") for one in ids]
-    cut = pa.array(["before", *ids, "after"], pa.string()).slice(1, len(ids))
-    assert are_held_out(cut, 0.5, "s").to_pylist() == [is_held_out(one, 0.5, "s") for one in ids]
-
-
 def test_what_is_held_out_is_spread_evenly() -> None:
     """Over ids that differ in their last digits alone. By chance 0.9 of a hundred stretches is 2.6 deviations off."""
     ids = [f"7c1b2f0e-55aa-4c1e-9d70-{number}" for number in range(100_000)]
-    held = np.array(are_held_out(pa.array(ids), 0.1, "s")).reshape(100, 1000).sum(axis=1)
+    held = np.array([is_held_out(one, 0.1, "s") for one in ids]).reshape(100, 1000).sum(axis=1)
     off = np.abs(held - 100) / np.sqrt(90)
     assert (off > 2.6).sum() <= 4
     assert off.max() < 4
