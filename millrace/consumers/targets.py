@@ -6,9 +6,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, ClassVar, Literal
+from decimal import Decimal
+from importlib import import_module
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -171,13 +173,15 @@ class ItemTable(Consumer):
         return (put, *self.may_use_key("kms:Decrypt"))
 
     def connect(self, client: Client, platform: Platform) -> Act:
-        dynamodb = client("dynamodb")
+        # By name: jobs read the declaration too, and know no cloud.
+        dynamodb, attribute = client("dynamodb"), import_module("boto3.dynamodb.types").TypeSerializer()
 
         def put(document: Document) -> None:
             try:
                 dynamodb.put_item(
                     TableName=self.table,
-                    Item=attribute(document)["M"],
+                    # DynamoDB holds a number as decimal digits: those of JSON.
+                    Item=attribute.serialize(json.loads(json.dumps(document), parse_float=Decimal))["M"],
                     ConditionExpression="attribute_not_exists(id) OR decided_at <= :decided_at",
                     ExpressionAttributeValues={":decided_at": {"S": document["decided_at"]}},
                 )
@@ -189,16 +193,3 @@ class ItemTable(Consumer):
                 list(pool.map(put, documents))  # `list` raises the error of a call
 
         return act
-
-
-def attribute(value: Any) -> dict[str, Any]:
-    """The value as an attribute of DynamoDB, which holds a number as decimal digits: those of JSON."""
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int | float):
-        return {"N": repr(value)}
-    if isinstance(value, Mapping):
-        return {"M": {str(name): attribute(each) for name, each in value.items()}}
-    return {"S": value} if isinstance(value, str) else {"L": [attribute(each) for each in value]}

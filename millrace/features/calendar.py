@@ -76,14 +76,14 @@ class Calendar(OneColumn):
         """The parts of each time: (N, parts)."""
         import numpy as np
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        # Computed with whole numbers: Arrow's functions for times with a zone need a database of time zones, which the
-        # images lack.
         cells = rows[self.calendar].combine_chunks()
         kind = pa.timestamp("us", cells.type.tz if pa.types.is_timestamp(cells.type) else None)
-        times_N = np.from_dlpack(cells.cast(kind).cast(pa.int64()).fill_null(0)).view(np.int64)
-        found = np.column_stack([_part(part, times_N) for part in self.parts]) + 1
-        return np.where(_is_valid(cells)[:, None], found, 0)
+        # In UTC and without a zone, for which Arrow would need a database of time zones, which the images lack.
+        times = cells.cast(kind).cast(pa.int64()).cast(pa.timestamp("us"))
+        counted = {"hour": pc.hour(times), "weekday": pc.day_of_week(times), "month": pc.subtract(pc.month(times), 1)}
+        return np.column_stack([np.from_dlpack(counted[part].fill_null(-1)) for part in self.parts]) + 1
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
         import numpy as np
@@ -128,19 +128,6 @@ class Calendar(OneColumn):
         hours = self.encode(rows)[:, :1]
         cells = pa.array(hours[:, 0] - 1, pa.int64(), mask=hours[:, 0] == 0)
         return pa.table(dict.fromkeys(self.watched, cells))
-
-
-def _part(part: str, times_N: Integers) -> Integers:
-    """The value of one part, counted from 0, for times in microseconds since 1970 (N)."""
-    import numpy as np
-
-    if part == "hour":
-        return times_N // 3_600_000_000 % 24
-    days_N = times_N // 86_400_000_000
-    if part == "weekday":
-        return (days_N + 3) % 7  # 1 January 1970 was a Thursday
-    months: Integers = days_N.view("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    return months % 12
 
 
 def _time(cell: object) -> datetime:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +42,6 @@ ROWS_PER_DIRECTION = 5
 """Fewer held-out rows than so many for each direction do not tell how they vary."""
 LEAST_VARIANCE = 1e-6
 """A direction with less than this share of the largest variance is one in which nothing varies."""
-DRAWS = 400_000
-"""Values that are drawn to find a quantile of T²."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,12 +219,12 @@ def _directions(covariance_AA: NDArray[np.float64]) -> tuple[NDArray[np.float64]
     return values_A[varies_A], vectors_AA[:, varies_A]
 
 
-@lru_cache(maxsize=64)
 def quantile(directions: int, held: int, rate: float) -> float:
     """The T² that windows exceed with the probability `rate`, if the covariance is that of `held` rows.
 
     T² is then R (held - 1) / (held - R) times a variable of the distribution F with R and held - R degrees of freedom
-    (Hotelling 1931). It is drawn, since numpy has no quantile of F."""
-    random, rest = np.random.default_rng(0), held - directions
-    drawn = random.chisquare(directions, DRAWS) / (random.chisquare(rest, DRAWS) / rest)
-    return float(np.quantile(drawn, 1 - rate) * (held - 1) / rest)
+    (Hotelling 1931)."""
+    from scipy.special import fdtri
+
+    rest = held - directions
+    return float(fdtri(directions, rest, 1 - rate) * directions * (held - 1) / rest)
