@@ -23,7 +23,7 @@ from millrace.workload.ends import BusinessFigure, EndJobs, KnownKeys, Queries, 
 from millrace.workload.places import within
 from millrace.workload.policy import Policy
 from millrace.workload.predicted_label import PredictedLabel
-from millrace.workload.prices import is_known
+from millrace.workload.prices import PRICES
 from millrace.workload.rollout import OF_FLEETS, PART_OF_MEMORY, Approval, Rollout
 from millrace.workload.section import Section
 from millrace.workload.training import Training
@@ -464,7 +464,7 @@ class Workload(Section):
             with within("tuning"):
                 training.with_parameters(parameters)
         for stage, instance in training.instance.items():
-            if not is_known(instance):
+            if instance not in PRICES:
                 continue
             minutes = training.max_runtime_minutes
             usd = tuning_usd(tuning, instance=instance, instances=training.instances, max_minutes=minutes)

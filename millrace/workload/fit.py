@@ -116,11 +116,10 @@ def _twice(workload: Workload) -> Iterator[Misfit]:
 
 def _instances(workload: Workload) -> Iterator[Misfit]:
     """An instance type without a price, in any stage."""
-    known = [price.instance for price in PRICES]
     for section, instances in (("training", workload.training.instance), ("rollout", workload.rollout.instance)):
         for stage, instance in instances.items():
-            if instance not in known:
-                yield DECLARATION, f"{section}.instance.{stage}", one_of(instance, known), instance
+            if instance not in PRICES:
+                yield DECLARATION, f"{section}.instance.{stage}", one_of(instance, PRICES), instance
 
 
 def _columns(workload: Workload, contract: Contract) -> Iterator[Misfit]:

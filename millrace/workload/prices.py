@@ -26,7 +26,6 @@ P5 = "EC2 list price before the cuts of June 2025, us-east-1, times 1.15"
 class Price:
     """One row of the table: what an instance type costs, and the source and date (`as_of`) of the price."""
 
-    instance: str
     usd_per_hour: float
     memory_gib: int
     """Its memory: https://aws.amazon.com/ec2/instance-types/."""
@@ -35,18 +34,19 @@ class Price:
     gpus: int = 0
 
 
-PRICES: tuple[Price, ...] = (
-    Price(instance="ml.t3.medium", usd_per_hour=0.05, memory_gib=4, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.m5.large", usd_per_hour=0.115, memory_gib=8, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.m5.xlarge", usd_per_hour=0.23, memory_gib=16, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.c6i.xlarge", usd_per_hour=0.204, memory_gib=8, source=EC2, as_of="2026-11-20"),
-    Price(instance="ml.c7i.4xlarge", usd_per_hour=0.945, memory_gib=32, source=TABLES, as_of="2026-11-20"),
-    Price(instance="ml.t2.medium", usd_per_hour=0.056, memory_gib=4, source=EC2, as_of="2026-11-26"),
-    Price(instance="ml.g5.xlarge", usd_per_hour=1.408, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
-    Price(instance="ml.g6.xlarge", usd_per_hour=1.127, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
-    Price(instance="ml.p4d.24xlarge", usd_per_hour=37.688, memory_gib=1152, source=TABLES, as_of="2025-06-01", gpus=8),
-    Price(instance="ml.p5.48xlarge", usd_per_hour=113.07, memory_gib=2048, source=P5, as_of="2025-06-01", gpus=8),
-)
+PRICES: dict[str, Price] = {
+    "ml.t3.medium": Price(usd_per_hour=0.05, memory_gib=4, source=EC2, as_of="2026-11-20"),
+    "ml.m5.large": Price(usd_per_hour=0.115, memory_gib=8, source=EC2, as_of="2026-11-20"),
+    "ml.m5.xlarge": Price(usd_per_hour=0.23, memory_gib=16, source=TABLES, as_of="2026-11-20"),
+    "ml.c6i.xlarge": Price(usd_per_hour=0.204, memory_gib=8, source=EC2, as_of="2026-11-20"),
+    "ml.c7i.4xlarge": Price(usd_per_hour=0.945, memory_gib=32, source=TABLES, as_of="2026-11-20"),
+    "ml.t2.medium": Price(usd_per_hour=0.056, memory_gib=4, source=EC2, as_of="2026-11-26"),
+    "ml.g5.xlarge": Price(usd_per_hour=1.408, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
+    "ml.g6.xlarge": Price(usd_per_hour=1.127, memory_gib=16, source=TABLES, as_of="2026-11-20", gpus=1),
+    "ml.p4d.24xlarge": Price(usd_per_hour=37.688, memory_gib=1152, source=TABLES, as_of="2025-06-01", gpus=8),
+    "ml.p5.48xlarge": Price(usd_per_hour=113.07, memory_gib=2048, source=P5, as_of="2025-06-01", gpus=8),
+}
+"""By instance type."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,25 +98,17 @@ def usd_per_hour(instance: str) -> float:
 
 def price_of(instance: str) -> Price:
     """The instance type's row. Raises ConfigurationError for a type without a price."""
-    for price in PRICES:
-        if price.instance == instance:
-            return price
-    known = ", ".join(price.instance for price in PRICES)
-    raise ConfigurationError(
-        where="millrace/workload/prices.py", field="instance", expected=f"one of {known}", came=instance
-    )
-
-
-def is_known(instance: str) -> bool:
-    """Whether the instance type has a price."""
-    return any(price.instance == instance for price in PRICES)
+    if instance in PRICES:
+        return PRICES[instance]
+    expected = f"one of {', '.join(PRICES)}"
+    raise ConfigurationError(where="millrace/workload/prices.py", field="instance", expected=expected, came=instance)
 
 
 def gpus_of(instance: str) -> int:
     """The number of processes that train on such an instance: one for each GPU, or one without a GPU.
 
     It is one for an unknown type too. Such a type is refused elsewhere, since it has no price."""
-    return max(1, next((price.gpus for price in PRICES if price.instance == instance), 1))
+    return max(1, PRICES[instance].gpus if instance in PRICES else 1)
 
 
 def projected_usd(usages: Sequence[Usage]) -> float:

@@ -21,7 +21,7 @@ from millrace.console.environment import Environment
 from millrace.console.words import column, units
 from millrace.names import LIVE, WorkloadNames, hash_of_run
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
-from millrace.workload.prices import PRICES, RATES, REGION_FACTOR, usd_per_hour
+from millrace.workload.prices import RATES, REGION_FACTOR, price_of, usd_per_hour
 
 MOST_DAYS = 366
 """The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
@@ -143,8 +143,8 @@ def job_lines(jobs: Iterable[Job], *, what: str = "") -> Iterator[CostLine]:
 
 
 def source_of(instance: str) -> str:
-    """Where the instance's price was read. Its price was looked up before, which raises an error if there is none."""
-    price = next(price for price in PRICES if price.instance == instance)
+    """Where the instance's price was read. Raises ConfigurationError for a type without a price."""
+    price = price_of(instance)
     return f"{price.source}; times {REGION_FACTOR} for the most expensive region; {price.as_of}"
 
 
