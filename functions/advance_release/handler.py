@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from millrace.aws.endpoints import find_endpoint, requests_by_time
+from millrace.aws.endpoints import count_requests, find_endpoint
 from millrace.errors import AskerUnknownError, ConflictError, OvertakenError
 from millrace.functions.advance_release.tidying import tidy
 from millrace.functions.room import Room
@@ -81,14 +81,7 @@ def watched_requests(endpoint: Mapping[str, Any]) -> int:
     They read the same metric. CloudWatch may have the last minute's requests later, so there may have been more."""
     changed = endpoint["LastModifiedTime"]
     # No other release has this configuration, so the time need not be exact.
-    counted = requests_by_time(
-        CLOUDWATCH,
-        endpoint["EndpointName"],
-        start=changed - LONGEST,
-        end=changed + LONGEST,
-        config=endpoint["EndpointConfigName"],
-    )
-    return sum(counted.values())
+    return count_requests(CLOUDWATCH, endpoint, start=changed - LONGEST, end=changed + LONGEST)
 
 
 def moved(state: LiveState, pointers: Pointers, version: Version) -> Pointers:

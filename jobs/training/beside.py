@@ -5,10 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import torch
 
@@ -21,10 +21,16 @@ POLL_S = 0.5
 
 
 class Beside(Generic[Result]):
-    """Calls that are made once each, by whichever process is free first: a fork, or this one in `results`."""
+    """Calls that are made once each, by whichever process is free first: a fork, or this one in `results`.
 
-    def __init__(self, calls: Sequence[Callable[[], Result]]) -> None:
+    Within the block this process may do other things first. The forks end with it."""
+
+    def __init__(self, calls: Sequence[Callable[[], Result]], *, processes: int) -> None:
+        """Up to so many processes make them at once, this one included; on systems without a safe fork it alone.
+
+        There are at most 255 calls, and their results are pickled."""
         self._calls = calls
+        self._most_forks = min(processes - 1, len(calls)) if FORKED else 0
         self._next, write = os.pipe()
         # Each byte in the pipe is the number of a call that is left. A process takes a call by reading its byte, and no
         # two processes read the same byte. Once it is closed for writing, an empty pipe reads as its end.
@@ -33,16 +39,17 @@ class Beside(Generic[Result]):
         self._results: dict[int, Result] = {}
         self._forks: list[tuple[multiprocessing.process.BaseProcess, Connection]] = []
 
-    def begin(self, forks: int) -> None:
-        """Start so many forks, which take calls. No other thread of this process may compute meanwhile."""
+    def __enter__(self) -> Self:
+        """Start the forks, which take calls. No other thread of this process may compute meanwhile."""
         context = multiprocessing.get_context("fork")
-        for _ in range(forks):
+        for _ in range(self._most_forks):
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=self._serve, args=(theirs,), daemon=True)
             process.start()
             # Now only the fork can write: `ours` reads as ended when the fork ends, however it ends.
             theirs.close()
             self._forks.append((process, ours))
+        return self
 
     def results(self, stop: Callable[[], bool] = lambda: False) -> tuple[Result, ...]:
         """The results in the order of the calls. This process makes the calls that no fork has taken.
@@ -66,7 +73,7 @@ class Beside(Generic[Result]):
             self._results[number] if number in self._results else call() for number, call in enumerate(self._calls)
         )
 
-    def end(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the forks, whether or not their calls are made."""
         for process, ours in self._forks:
             process.kill()
@@ -87,17 +94,3 @@ class Beside(Generic[Result]):
         torch.set_num_threads(1)  # the pool of this process's threads is not there
         with suppress(Exception):  # made again, where it can be said
             self._take(lambda number, result: pipe.send((number, result)))
-
-
-@contextmanager
-def beside(calls: Sequence[Callable[[], Result]], *, processes: int) -> Iterator[Beside[Result]]:
-    """Make the calls in up to so many processes at once, this one included. It may do other things first.
-
-    There are at most 255 calls, and their results are pickled. On systems without a safe fork this process makes all
-    calls. The forks end with the block."""
-    shared = Beside(calls)
-    try:
-        shared.begin(min(processes - 1, len(calls)) if FORKED else 0)
-        yield shared
-    finally:
-        shared.end()

@@ -19,7 +19,7 @@ from millrace.datasets.split import Split, split_at
 from millrace.errors import SnapshotError
 from millrace.evaluation.measures.costs import cost_by_row
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
-from millrace.jobs.training.beside import beside
+from millrace.jobs.training.beside import Beside
 from millrace.jobs.training.job import frozen_predictor, outputs
 from millrace.jobs.training.setting import Setting, TrainingRows, read_setting
 from millrace.messages.training_job import DATA_CHANNEL
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Sums = npt.NDArray[np.float64]
 
 MOST_VERSIONS = 255
-"""`beside` takes no more calls."""
+"""`Beside` takes no more calls."""
 MOST_BEFORE = 2
 """At most one in so many rows comes before the first version: `millrace new` wants nine in ten for a first training."""
 
@@ -51,7 +51,7 @@ def write_history(places: TrainingPlaces, stop: StopSignal) -> None:
     print(f"{-(-days // step)} trainings for each of {len(train_days)} lengths of the training days", flush=True)
     for length in train_days:
         calls = list(_calls(setting, rows, first, days, length, step, day_N, stop))
-        with beside(calls, processes=len(os.sched_getaffinity(0))) as shared:
+        with Beside(calls, processes=len(os.sched_getaffinity(0))) as shared:
             made = shared.results(lambda: stop.came)
         # A day without enough rows before it has no version of its own: the one before stays.
         whole = [one for one in made if one is not None]

@@ -24,7 +24,7 @@ from millrace.explanations.reference import Reference, fit_reference
 from millrace.features.catalogue import Features
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training import checkpoint, loop
-from millrace.jobs.training.beside import beside
+from millrace.jobs.training.beside import Beside
 from millrace.jobs.training.choice import choose, settle
 from millrace.jobs.training.loader import Resident
 from millrace.jobs.training.loop import Epoch, Trained, TrainingInputs
@@ -85,7 +85,7 @@ def _trained(
     # The further models are trained in forks where processors are free. With rows in files they are trained one after
     # the other: side by side they would fill the volume with tensors of their own.
     processes = loop.trainings_at_once(inputs, together) if more and rows.files is None else 1
-    with beside(more, processes=processes) as more_models:
+    with Beside(more, processes=processes) as more_models:
         trained = loop.train(
             replace(inputs, measures_likeness=setting.measures_likeness),
             checkpoints=places.checkpoints,

@@ -36,7 +36,7 @@ from millrace.features.catalogue import Features
 from millrace.jobs.runtime import Stopped, StopSignal, TrainingPlaces
 from millrace.jobs.training import loop
 from millrace.jobs.training.arithmetic import multiplications
-from millrace.jobs.training.beside import beside
+from millrace.jobs.training.beside import Beside
 from millrace.jobs.training.choice import settle, stretches_of
 from millrace.jobs.training.initial_model import pretrained_encoder
 from millrace.jobs.training.loader import Resident
@@ -156,7 +156,7 @@ def run_trial(places: TrainingPlaces, stop: StopSignal) -> None:
     # One thread for each call: as many of them go on at once as there are processors.
     with (
         threadpool_limits(limits=1),
-        beside([partial(_result, call) for call in calls.values()], processes=PROCESSORS) as shared,
+        Beside([partial(_result, call) for call in calls.values()], processes=PROCESSORS) as shared,
     ):
         found = dict(zip(calls, shared.results(), strict=True))
     for (who, name), why in found.items():

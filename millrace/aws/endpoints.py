@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,23 +30,21 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
-def requests_by_time(
-    cloudwatch: Any, endpoint: str, *, start: datetime, end: datetime, period_s: int = 3600, config: str | None = None
-) -> dict[datetime, int]:
-    """How many requests the endpoint has had, by the beginning of each period that CloudWatch has counted.
+def count_requests(cloudwatch: Any, endpoint: Mapping[str, Any], *, start: datetime, end: datetime) -> int:
+    """How many requests the fleet of the endpoint's configuration has had. `endpoint` is SageMaker's description.
 
-    With a `config` only those to the fleet of this configuration. `cloudwatch` is boto3's client."""
-    dimensions = {"EndpointName": endpoint, "VariantName": VARIANT} | ({"EndpointConfigName": config} if config else {})
-    answer = cloudwatch.get_metric_statistics(
+    `cloudwatch` is boto3's client."""
+    named = {name: endpoint[name] for name in ("EndpointName", "EndpointConfigName")} | {"VariantName": VARIANT}
+    counted = cloudwatch.get_metric_statistics(
         Namespace="AWS/SageMaker",
         MetricName="Invocations",
-        Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+        Dimensions=[{"Name": name, "Value": value} for name, value in named.items()],
         StartTime=start,
         EndTime=end,
-        Period=period_s,
+        Period=3600,
         Statistics=["Sum"],
     )
-    return {point["Timestamp"]: int(point["Sum"]) for point in answer["Datapoints"]}
+    return sum(int(point["Sum"]) for point in counted["Datapoints"])
 
 
 def is_changing(client: Any, name: str) -> bool:

@@ -83,14 +83,6 @@ class OperationsAlarm(Generic[Names]):
     """What a period without data does. `notBreaching`: it is not above. `ignore`: the alarm keeps its state."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompositeAlarm:
-    """An alarm that is in ALARM while any of others is. It notifies in their place, once for all of them."""
-
-    severity: Severity
-    description: str
-
-
 def runbook(name: str) -> str:
     """The place of the runbook of this alarm or notice: `docs/runbooks.md#dead-letters`."""
     return f"{RUNBOOKS}#{name}"
@@ -281,11 +273,13 @@ def serving_alarms(workload: Workload) -> dict[str, OperationsAlarm[WorkloadName
 
 
 SERVING = "serving"
-COMPOSITE = CompositeAlarm(
+COMPOSITE = OperationsAlarm[WorkloadNames](
     severity="act",
     description="the live endpoint fails, lags, has others answer for it or is not recorded: one message for all",
+    metrics=lambda _: (),
 )
-"""The alarm `SERVING`. A broken endpoint raises several of `serving_alarms` at once, and people get one message."""
+"""The alarm `SERVING`, which reads no metric: it is in ALARM while any of `serving_alarms` is, and notifies in their
+place. A broken endpoint raises several of them at once, and people get one message."""
 
 
 def consumer_alarms(consumers: Iterable[str]) -> dict[str, OperationsAlarm[WorkloadNames]]:

@@ -19,7 +19,7 @@ from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import Stopped
-from millrace.jobs.training.beside import beside
+from millrace.jobs.training.beside import Beside
 from tests.jobs.conftest import Snapshot, write_snapshot
 from tests.jobs.processing import evaluated
 from tests.jobs.synthetic import contract, make_rows, workload
@@ -92,7 +92,7 @@ def made_by(folder: Path) -> list[list[int]]:
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 40])
 def test_each_is_made_once(processes: int, tmp_path: Path) -> None:
-    with beside(calls(tmp_path), processes=processes) as shared:
+    with Beside(calls(tmp_path), processes=processes) as shared:
         assert shared.results() == (0, 1, 4, 9, 16, 25)
     made = made_by(tmp_path)
     assert {len(each) for each in made} == {1}
@@ -102,7 +102,7 @@ def test_each_is_made_once(processes: int, tmp_path: Path) -> None:
 
 
 def test_forks_work_while_this_process_does_other_things(tmp_path: Path) -> None:
-    with beside(calls(tmp_path), processes=2) as shared:
+    with Beside(calls(tmp_path), processes=2) as shared:
         until(lambda: len(list(tmp_path.iterdir())) == 6, limit_s=60)
         assert shared.results() == (0, 1, 4, 9, 16, 25)
     assert os.getpid() not in {process for each in made_by(tmp_path) for process in each}
@@ -116,7 +116,7 @@ def test_what_a_killed_fork_left_is_made_here(tmp_path: Path) -> None:
         return 7
 
     this = os.getpid()
-    with beside([slow], processes=2) as shared:
+    with Beside([slow], processes=2) as shared:
         until(lambda: (tmp_path / "fork").exists() and (tmp_path / "fork").read_text(), limit_s=60)
         os.kill(int((tmp_path / "fork").read_text()), signal.SIGKILL)
         assert shared.results() == (7,)
@@ -127,11 +127,11 @@ def test_no_fork_is_left_behind(tmp_path: Path) -> None:
         (tmp_path / str(os.getpid())).touch()
         time.sleep(600)
 
-    with beside([sleep], processes=2):
+    with Beside([sleep], processes=2):
         until(lambda: list(tmp_path.iterdir()), limit_s=60)
     (fork,) = tmp_path.iterdir()
     assert not Path(f"/proc/{fork.name}").exists()
-    with beside([], processes=4) as shared:
+    with Beside([], processes=4) as shared:
         assert shared.results() == ()
 
 
@@ -143,7 +143,7 @@ def test_a_stop_does_not_wait_for_a_fork(tmp_path: Path) -> None:
         time.sleep(600)
 
     told = threading.Event()
-    with beside([sleep], processes=2) as shared:
+    with Beside([sleep], processes=2) as shared:
         until((tmp_path / "fork").exists, limit_s=60)
         threading.Timer(1, told.set).start()
         with pytest.raises(Stopped, match="while forks made their calls"):
