@@ -218,4 +218,4 @@ def is_held_out(about: str, share: float, secret: str) -> bool:
     """Whether the row that is about this belongs to the share: by its digest under the secret of 64 bytes at most."""
     content = about.encode(errors="surrogatepass")
     digest = hashlib.blake2b(content, key=secret.encode(), digest_size=WORD).digest()
-    return int.from_bytes(digest) < share * 2 ** (8 * WORD)
+    return int.from_bytes(digest) < share * 2**64
