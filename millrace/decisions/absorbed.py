@@ -78,10 +78,10 @@ def file_of(reference: str) -> str:
     return f"{decisions}/absorbed/{day}/{number_of(reference):04d}.parquet"
 
 
-def keys_taken(reference: str, found: AbsorbedLines) -> dict[str, int]:
-    """The number of lines by the key of each object that the file took. `reference` is the key of `found`."""
+def keys_taken(reference: str, found: AbsorbedLines) -> list[str]:
+    """The key of each object that the file took. `reference` is the key of `found`."""
     folder = reference.rpartition("/")[0]
-    return {f"{folder}/{name}": rows for name, rows in found.taken.items()}
+    return [f"{folder}/{name}" for name in found.taken]
 
 
 def table_of(body: bytes) -> pa.Table | None:

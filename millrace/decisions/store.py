@@ -74,16 +74,6 @@ class StoredObjects:
         """All of them, in order."""
         return sorted([*self.lines, *self.absorbed, *self.scored])
 
-    @property
-    def rows(self) -> dict[str, int | None]:
-        """The number of decisions by the key of the object that they came in, in order; None: it is to be read.
-
-        Absorbed lines came in the object that had them before."""
-        known: dict[str, int | None] = dict.fromkeys([*self.lines, *self.scored])
-        for name, found in self.absorbed.items():
-            known |= absorbed.keys_taken(name, found)
-        return dict(sorted(known.items()))
-
     def files(self, workload: str) -> list[str]:
         """The keys of the files that they name, each once."""
         drops = dict.fromkeys(named[1] for key in self.scored if (named := scored.referenced(key)))
@@ -222,11 +212,6 @@ def _stored_keys(client: Any, bucket: str, workload: str, days: Collection[date]
             return
         if folder in wanted:
             yield entry["Key"], entry["Size"]
-
-
-def rows_of(key: str, body: bytes) -> int:
-    """How many decisions the object with lines holds, or the reference to a scored file names. `body` are its bytes."""
-    return ScoredDay.model_validate_json(body).rows if scored.referenced(key) else len(body.splitlines())
 
 
 def _stored(found: Iterable[Decision], unreadable: int) -> StoredDecisions:
