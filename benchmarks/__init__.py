@@ -48,6 +48,11 @@ def last_line(*arguments: str, allowed: Collection[int] = (0,)) -> dict[str, Any
     return told
 
 
+def peak_mb() -> float:
+    """The most memory that this process has had; `getrusage` would count what its parent had before it began."""
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def processor() -> str:
     found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     return found[1] if found else "unknown"

@@ -1,9 +1,10 @@
-"""A drop into a table of any age costs the same: `python -m benchmarks.ages`; the last line is JSON.
+"""A drop into a table of any age and size costs the same: `python -m benchmarks.ages`; the last line is JSON.
 
-The 101st drop into a table, and the 100,001st into one that was kept up each night while 40 drops of 48 rows came a
-day: its rows lie in few files, a week of snapshots is there, a file has what the others said. Each is a process of
-its own, as after a cold start, and then a second drop in the same process: CPU seconds of that process, from its first
-import on. The control is the metadata of a table with as many snapshots that was never kept up.
+The 101st drop into a table, and the 100,001st into one of 100 million rows that was kept up each night while 40 drops
+of 1,000 rows came a day: its rows lie in few files, a week of snapshots is there, a file has what the others said. Each
+is a process of its own, as after a cold start, and then a second drop in the same process: CPU seconds of that process,
+from its first import on. Then a drop whose rows lie all over the years of the old table, as a correction or a text for
+a key: the seconds until its known keys are found, every other one, and the most memory that its process had.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import conclude, last_line
+from benchmarks import conclude, last_line, peak_mb
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.server import running
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import NewDrop, commit_together
-from millrace.datasets.compaction import FEWEST, compact
+from millrace.datasets.compaction import FEWEST, FILE_ROWS, compact
 from millrace.datasets.expiry import KEPT_DAYS
 from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JOURNAL, JournalEntry, render
-from millrace.datasets.new_rows import RowsInFile, Source
+from millrace.datasets.new_rows import RowsInFile, Source, existing_keys
 from millrace.datasets.notes import ARRIVAL, DIGEST, ORIGIN, QUARANTINED, SEQUENCER, WRITTEN_BY
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake, NewDataFile
@@ -40,8 +41,8 @@ from millrace.names import Platform, WorkloadNames
 from tests.credentials import KEYS
 from tests.millrace.datasets.conftest import make_places
 
-BAR = 2.0
-YOUNG, OLD, ROWS, A_DAY = 100, 100_000, 48, 40
+BAR, KNOWN_BAR_S, KNOWN_BAR_MB = 2.0, 5.0, 1000.0
+YOUNG, OLD, ROWS, A_DAY = 100, 100_000, 1000, 40
 WORKLOAD = Path(__file__).resolve().parents[1] / "workloads" / "electricity"
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)
 TIMES = 3
@@ -115,9 +116,9 @@ def age(lake: Lake, folder: Path) -> None:
     expired = OLD - recent
     table, like = lake.open("rows"), sample()
     with DropsTransaction(table) as transaction:
-        for first in range(0, expired, 20_000):
+        for first in range(0, expired, FILE_ROWS // ROWS):
             file = NewDataFile(table, folder / "rows.parquet")
-            rows = rows_of(first, min(20_000, expired - first), like)
+            rows = rows_of(first, min(FILE_ROWS // ROWS, expired - first), like)
             for start in range(0, rows.num_rows, 2**17):
                 part = rows.slice(start, 2**17)
                 file.add(part.append_column("_source", pa.repeat("electricity/training/old", part.num_rows)))
@@ -137,38 +138,39 @@ def age(lake: Lake, folder: Path) -> None:
     fill(lake, OLD - FEWEST, FEWEST, folder)
 
 
-def neglect(cloud: Cloud, lake: Lake) -> None:
-    """The table's metadata with as many snapshots as drops, no night having passed; the data is that of the few."""
-    glue, s3, platform = cloud.client("glue"), cloud.client("s3"), lake.names.platform
-    table = glue.get_table(DatabaseName=platform.database, Name=lake.names.table("rows"))["Table"]
-    bucket, _, key = table["Parameters"]["metadata_location"].removeprefix("s3://").partition("/")
-    document = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-    first = document["snapshots"][0]
-    more = [
-        first | {"snapshot-id": number + 1, "sequence-number": 0, "summary": {"operation": "append"} | notes(number)}
-        for number in range(OLD - len(document["snapshots"]))
-    ]
-    document["snapshots"] = more + document["snapshots"]
-    s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(document).encode())
-
-
-def measure(stage: str, first: int) -> dict[str, float]:
-    """CPU seconds of a drop in a new process, and of the one after it."""
-    return last_line(sys.executable, "-m", "benchmarks.ages", stage, str(first))
+def measure(stage: str, *first: int) -> dict[str, float]:
+    """CPU seconds of a drop in a new process, and of the one after it; without a number the search for known keys."""
+    return last_line(sys.executable, "-m", "benchmarks.ages", stage, *map(str, first))
 
 
 def child(stage: str, first: int) -> None:
     lake, like = lake_of(stage), sample()
-    found = {}
+    took: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cold", "warm"):
             began = 0.0 if name == "cold" else time.process_time()
             new = drop(lake, first, Path(folder), like)
             (done,) = commit_together(lake, "rows", [new])
             assert (done.rows_added, done.duplicate_of) == (ROWS, None), done
-            found[name] = time.process_time() - began
+            took[name] = time.process_time() - began
             first += 1
-    print(json.dumps(found))
+    print(json.dumps(took))
+
+
+def find_known(stage: str) -> None:
+    """Look for the keys of a drop that reaches over the whole table: of each other row the table has the key."""
+    lake, like = lake_of(stage), sample()
+    at = np.datetime64(BEGIN.replace(tzinfo=None), "us") + np.arange(ROWS) * np.timedelta64(30 * (OLD - 1), "m")
+    at[1::2] += np.timedelta64(15, "m")
+    place = like.schema.get_field_index("timestamp")
+    with tempfile.TemporaryDirectory() as folder:
+        rows = like.set_column(place, "timestamp", pa.array(at).cast(like.schema.field("timestamp").type))
+        pq.write_table(rows, Path(folder, "parsed"))
+        began = time.monotonic()
+        (keys,) = existing_keys(lake, "rows", lake.find("rows"), Path(folder, "parsed"))
+        took_s = time.monotonic() - began
+    assert np.isin(at, keys.values.to_numpy()).sum() == ROWS // 2
+    print(json.dumps({"known_s": took_s, "known_mb": peak_mb()}))
 
 
 def make(cloud: Cloud, stage: str) -> Lake:
@@ -182,33 +184,38 @@ def main() -> None:
         os.environ |= KEYS | {"AWS_ENDPOINT_URL": cloud.endpoint_url}
         drops = Path(folder) / "drops"
         drops.mkdir()
-        young, old, neglected = (make(cloud, stage) for stage in ("young", "old", "neglected"))
+        young, old = (make(cloud, stage) for stage in ("young", "old"))
         fill(young, 0, YOUNG, drops)
         print(f"the {YOUNG} drops are in", flush=True)
         age(old, drops)
         print(f"the {OLD:,} drops are in", flush=True)
-        fill(neglected, OLD - 25, 25, drops)
-        neglect(cloud, neglected)
-        found: dict[str, list[dict[str, float]]] = {"young": [], "old": []}
+        took: dict[str, list[dict[str, float]]] = {"young": [], "old": []}
         for turn in range(TIMES):
-            found["young"].append(measure("young", YOUNG + 2 * turn))
-            found["old"].append(measure("old", OLD + 2 * turn))
-        control = measure("neglected", OLD)
+            took["young"].append(measure("young", YOUNG + 2 * turn))
+            took["old"].append(measure("old", OLD + 2 * turn))
+        known = measure("old")
     ratios = {}
     for name in ("cold", "warm"):
-        one, other = (min(each[name] for each in found[which]) for which in ("young", "old"))
-        print(f"{name}: {one:.3f} s young, {other:.3f} s old, {control[name]:.3f} s never kept up")
+        one, other = (min(each[name] for each in took[which]) for which in ("young", "old"))
+        print(f"{name}: {one:.3f} s young, {other:.3f} s old")
         ratios[name] = other / one
-    conclude(verdict(**ratios))
+    conclude(verdict(**ratios, **known))
 
 
-def verdict(*, cold: float, warm: float) -> dict[str, Any]:
-    """CPU seconds of a drop into the old table by those of one into the young."""
-    return {"name": "ages", "bar": BAR, "cold": cold, "warm": warm, "holds": max(cold, warm) <= BAR}
+def verdict(*, cold: float, warm: float, known_s: float, known_mb: float) -> dict[str, Any]:
+    """CPU seconds of a drop into the old table by those of one into the young; seconds and memory of known keys."""
+    holds = max(cold, warm) <= BAR and 0 <= known_s <= KNOWN_BAR_S and 0 <= known_mb < KNOWN_BAR_MB
+    bars = {"bar": BAR, "known_bar_s": KNOWN_BAR_S, "known_bar_mb": KNOWN_BAR_MB}
+    return {
+        "name": "ages", "cold": cold, "warm": warm, "known_s": known_s, "known_mb": known_mb, **bars, "holds": holds
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        child(sys.argv[1], int(sys.argv[2]))
-    else:
-        main()
+    match sys.argv[1:]:
+        case [stage, first]:
+            child(stage, int(first))
+        case [stage]:
+            find_known(stage)
+        case _:
+            main()

@@ -14,7 +14,6 @@ import gzip
 import io
 import json
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks import conclude
+from benchmarks import conclude, peak_mb
 from benchmarks.prediction import ENVIRONMENT, EVENT
 from tests.functions.cold_start import CONTEXT
 
@@ -159,11 +158,6 @@ def main() -> None:
     print(f"{rows / 1e6:.1f} million rows a night, {a_second:.0f} a second all day: {cpu_s:.0f} CPU s")
     both = {"written_us": written_us, "bare_us": bare_us, "absorbed_us": absorbed_us, "whole_us": whole_us}
     conclude(verdict(**both, added_mb=added))
-
-
-def peak_mb() -> float:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks import conclude, last_line
+from benchmarks import conclude, last_line, peak_mb
 from benchmarks.peers import PEERS, environment
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.pattern import Pattern
@@ -174,7 +173,7 @@ def screened(file: Path, rows: int) -> dict[str, Any]:
             accepted = screen(file, contract(), writer.write_table, refused)
         assert accepted + refused.rows == rows
     seconds = time.perf_counter() - begin
-    return {"wall_s": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    return {"wall_s": seconds, "peak_mb": peak_mb()}
 
 
 def compare(scratch: Path) -> dict[str, list[dict[str, Any]]]:

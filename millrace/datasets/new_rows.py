@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,8 @@ from millrace.contract.validate import Validator
 from millrace.datasets.iceberg import may_hold
 from millrace.datasets.labels import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.tables import Lake, NewDataFile
+from millrace.datasets.tables import Lake, NewDataFile, with_former
+from millrace.packing import packed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,8 +35,13 @@ if TYPE_CHECKING:
 
 Accept = Callable[["pa.Table"], object]
 """Takes accepted rows, a part at a time."""
+NARROWED = 1_000_000
+"""Up to so many rows of a drop only their own keys are looked for in the table: texts or corrections may reach over all
+of it. For a larger drop all keys in its range are held."""
 Quarantine = Callable[[], AbstractContextManager[QuarantineFile]]
 """Opens a new quarantine file for each attempt; the file is kept when its block ends."""
+Among = tuple[tuple[str, ...], Callable[[], "pa.Table"]]
+"""The columns of a key, and what reads the rows whose keys are looked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +99,7 @@ class RowsInFile:
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the numbers of quarantined rows. These rows are in the quarantine when this returns."""
         # A key of which the table holds nothing in this range refuses no row.
-        found = existing_in_range_of(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
+        found = existing_keys(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
         if self._written is None or not _same(held, self._held):
             self._held = held
@@ -235,54 +243,35 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
 
 
 def existing_keys(
-    lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table, *, but_of: str = ""
+    lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table | Path, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
-    """The keys that the table holds, for each key of the contract, from the lowest to the highest key of `rows`.
+    """The keys of the rows that the table holds, for each key of the contract; of more than NARROWED rows others too.
 
-    Rows of the landing key `but_of` do not count."""
-    if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
-        return ()
-    beside = _beside(lake, table)
-    return tuple(_held(iceberg, key, beside, extremes(rows, key[0]), but_of) for key in lake.contract_of(table).keys)
-
-
-def existing_in_range_of(
-    lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path, *, but_of: str = ""
-) -> tuple[Keys, ...]:
-    """As `existing_keys`, for the rows of a Parquet file. Only its footer is read."""
+    Of a Parquet file the footer is read and, if need be, its keys. Rows of the landing key `but_of` do not count."""
     import pyarrow.parquet as pq
 
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
-    # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
-    metadata, beside = pq.read_metadata(parsed), _beside(lake, table)
-    return tuple(
-        _held(iceberg, key, beside, footer_bounds(metadata, key[0]), but_of)
-        for key in lake.contract_of(table).keys
-        if metadata.num_rows
-    )
-
-
-def _beside(lake: Lake, table: str) -> tuple[str, ...]:
-    """The columns in which another value makes a correction: of labels the label, of rows none.
-
-    A row with a known key is always a duplicate."""
-    return value_columns(lake.contract.labels) if table == "labels" else ()
-
-
-def _held(
-    iceberg: IcebergTable,
-    columns: tuple[str, ...],
-    beside: tuple[str, ...],
-    bounds: tuple[Any, Any] | None,
-    but_of: str,
-) -> Keys:
-    """The keys that the table holds within the bounds; of labels with one key only the label that counts."""
-    selected = (*columns, *beside, *((ARRIVED,) if beside else ()))
-    found = rows_within(iceberg, columns[0], bounds, selected, but_of=but_of)
-    if beside:
-        found = current(found, columns, beside)
-    return Keys(columns=columns, beside=beside, values=key_beside(found, columns, beside))
+    bounds: Callable[[str], tuple[Any, Any] | None]
+    own: Callable[[tuple[str, ...]], pa.Table]
+    if isinstance(rows, Path):
+        # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
+        footer = pq.read_metadata(rows)
+        count, bounds = footer.num_rows, partial(footer_bounds, footer)
+        own = partial(pq.read_table, rows, page_checksum_verification=True)
+    else:
+        count, bounds, own = rows.num_rows, partial(extremes, rows), rows.select
+    # Another value there makes a correction: of labels the label, of rows none, whose known key is always a duplicate.
+    beside = value_columns(lake.contract.labels) if table == "labels" else ()
+    found = []
+    for key in lake.contract_of(table).keys if count else ():
+        among = (key, partial(own, columns=[*key])) if count <= NARROWED else None
+        selected = (*key, *beside, *((ARRIVED,) if beside else ()))
+        held = rows_within(iceberg, key[0], bounds(key[0]), selected, but_of=but_of, among=among)
+        if beside:  # of labels with one key only the label that counts
+            held = current(held, key, beside)
+        found.append(Keys(columns=key, beside=beside, values=key_beside(held, key, beside)))
+    return tuple(found)
 
 
 def rows_within(
@@ -293,10 +282,13 @@ def rows_within(
     *,
     but_of: str,
     filled: Sequence[str] = (),
+    among: Among | None = None,
 ) -> pa.Table:
     """The table's rows within the bounds of the column, without those of the landing key `but_of`.
 
-    Of the columns `filled` none is null."""
+    Of the columns `filled` none is null. Rows of other keys than those `among` are left out as they are read."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
     from pyiceberg.expressions import And, NotNull
     from pyiceberg.io.pyarrow import schema_to_pyarrow
 
@@ -305,7 +297,19 @@ def rows_within(
     wanted = within(column, range_, but_of=but_of)
     for name in filled:
         wanted = And(wanted, NotNull(term=name))
-    return iceberg.scan(row_filter=wanted, selected_fields=selected).to_arrow()
+    scan = iceberg.scan(row_filter=wanted, selected_fields=selected)
+    if among is None:
+        return scan.to_arrow()
+    columns, own = among
+    kinds = schema_to_pyarrow(iceberg.schema().select(*columns), include_field_ids=False)
+    keys, reader = key_of(with_former(own(), kinds), columns).drop_null(), scan.to_arrow_batch_reader()
+    parts = [reader.schema.empty_table()]
+    # The keys become a hash table for each part, so it has as many rows as there are keys if a batch has fewer.
+    for batches in packed(reader, (attrgetter("num_rows"), len(keys))):
+        part = pa.Table.from_batches(batches)
+        values = key_of(part, columns)
+        parts.append(part.filter(pc.is_in(values, value_set=keys.cast(values.type))))
+    return pa.concat_tables(parts)
 
 
 def _among(rows: pa.Table, held: Sequence[Keys]) -> npt.NDArray[np.bool_]:

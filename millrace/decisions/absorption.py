@@ -27,6 +27,7 @@ from millrace.decisions import absorbed
 from millrace.decisions.absorbed import AbsorbedLines
 from millrace.decisions.record import day_of, prefix
 from millrace.messages.upkeep import Absorption
+from millrace.packing import packed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -147,13 +148,5 @@ class _Night:
 
 def _portions(sizes: Mapping[str, int], *, most_bytes: int) -> Iterator[dict[str, int]]:
     """The objects by name, in portions of `most_bytes` and FILE_OBJECTS at most, or of one object that is larger."""
-    portion: dict[str, int] = {}
-    left = most_bytes
-    for name, size in sorted(sizes.items()):
-        if portion and (size > left or len(portion) == FILE_OBJECTS):
-            yield portion
-            portion, left = {}, most_bytes
-        portion[name] = size
-        left -= size
-    if portion:
-        yield portion
+    for names in packed(sorted(sizes), (sizes.__getitem__, most_bytes), most=FILE_OBJECTS):
+        yield {name: sizes[name] for name in names}

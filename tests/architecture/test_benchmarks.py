@@ -61,7 +61,7 @@ NEAR = Slice(column="sex", error=0.08, estimated={"ours": 0.081, "PAPE": 0.078, 
 UNLABELLED = {"found": [NEAR], "weeks": [NEAR], "outside": 0.01}
 STRANGERS = {"tables": 9, "proposed": 1.0, "tracebacks": 0, "within": 0.9, "first": 0.6, "median": 0.0, "worst": 0.04}
 HELD: dict[str, dict[str, Any]] = {
-    "ages": {"cold": 1.1, "warm": 1.9},
+    "ages": {"cold": 1.1, "warm": 1.9, "known_s": 3.0, "known_mb": 500.0},
     "bulk": {"wall_s": 400.0, "peak_gb": 1.5, "again": 0.00098},
     "burst": {"simulated": BURST, "alone": replace(BURST, hours=5.0)},
     "company": {"found": [FAMILY]},

@@ -15,15 +15,13 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ReadTimeoutError
 from pyiceberg.expressions import EqualTo
 from pyiceberg.table import Transaction
 
 from millrace.contract.schema import ARRIVED, SOURCE
-from millrace.datasets import commits, new_rows
 from millrace.datasets.commits import Commit, NewDrop, commit, commit_together
 from millrace.datasets.iceberg import DropsTransaction
-from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_in_range_of, existing_keys
+from millrace.datasets.new_rows import NewRows, RowsInMemory, Source, existing_keys
 from millrace.datasets.notes import is_later
 from millrace.datasets.tables import PROPERTIES, Lake
 from millrace.datasets.withdrawal import withdraw
@@ -64,15 +62,15 @@ def test_every_page_of_a_data_file_has_its_checksum_and_its_field_ids(lake: Lake
         pq.read_table(pa.BufferReader(bytes(flipped)), page_checksum_verification=True)
 
 
-def test_held_keys_are_read_in_the_range_of_the_drop_only(lake: Lake, tmp_path: Path) -> None:
+def test_only_the_keys_of_the_drop_are_held(lake: Lake, tmp_path: Path) -> None:
     commit(lake, "rows", rows(0, 480), source("a.parquet"))
     (keys,) = existing_keys(lake, "rows", lake.find("rows"), rows(470, 48))
     assert (keys.columns, len(keys.values)) == (("timestamp",), 10)
     # The range of a file is in its footer.
-    for statistics, found in ((True, 10), (False, 480)):
+    for statistics in (True, False):
         pq.write_table(rows(470, 48), tmp_path / "drop", row_group_size=20, write_statistics=statistics)
-        (held,) = existing_in_range_of(lake, "rows", lake.find("rows"), tmp_path / "drop")
-        assert len(held.values) == found
+        (held,) = existing_keys(lake, "rows", lake.find("rows"), tmp_path / "drop")
+        assert len(held.values) == 10
 
 
 def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
@@ -92,41 +90,6 @@ def test_writers_who_take_turns_lose_no_attempt(lake: Lake) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert [*threads.map(write, range(4))] == [0, 1, 2, 3]
     assert attempts == dict.fromkeys(range(4), 1)
-
-
-def test_two_writers_of_the_same_bytes_bring_them_once(lake: Lake) -> None:
-    def write(name: str) -> int:
-        return commit(Lake(lake.names, lake.contract), "rows", rows(0), source(name, "digest")).rows_added
-
-    with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(write, ("a.parquet", "b.parquet"))) == [0, 48]
-    assert committed(lake).num_rows == 48
-
-
-def test_without_the_look_at_the_summary_a_lost_answer_doubles_the_rows(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control."""
-    commit(lake, "rows", rows(0), source("a.parquet"))
-    for look in ("find_own", "find_commit"):
-        monkeypatch.setattr(commits, look, lambda *_, **__: None)
-    monkeypatch.setattr(new_rows, "existing_keys", lambda *_, **__: ())
-    lose_the_answer_once(lake, monkeypatch)
-    commit(lake, "rows", rows(48), source("b.parquet"))
-    assert committed(lake).num_rows == 48 + 2 * 48
-
-
-def lose_the_answer_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    glue, update = lake.catalog.glue, lake.catalog.glue.update_table
-    left = [1]
-
-    def update_table(**arguments: Any) -> Any:
-        answer = update(**arguments)
-        if left and left.pop():
-            raise ReadTimeoutError(endpoint_url="https://glue")
-        return answer
-
-    monkeypatch.setattr(glue, "update_table", update_table)
 
 
 def version(number: int, *, name: str = "a.parquet", digest: str = "") -> Source:
@@ -243,12 +206,6 @@ def test_a_correction_with_the_bytes_of_another_file_takes_the_place_of_its_earl
     assert len(lake.open("rows").metadata.snapshots) - snapshots == (0 if order.index("a2") < order.index("a1") else 1)
 
 
-def test_versions_that_are_committed_at_once_leave_the_latest(lake: Lake) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: commit(lake, "rows", corrected(40 + n), version(n)), range(1, 5)))
-    assert committed(lake).num_rows == 44
-
-
 def commit_group(lake: Lake, folder: Path, given: list[tuple[pa.Table, Source]]) -> list[Commit]:
     found = [
         RowsInMemory(lake, "rows", rows, source, folder / f"{place}.parquet")
@@ -294,19 +251,6 @@ def test_drops_together_are_one_commit_and_a_snapshot_each(
     assert Counter(table[SOURCE].to_pylist()) == {"a.parquet": 30, "b.parquet": 48, "c.parquet": 24}
     assert commit_group(lake, tmp_path, given) == done, "a retry says the same, also of the version that left since"
     assert len(made) == 1, "and writes nothing"
-
-
-def test_groups_that_are_committed_at_once_lose_nothing(lake: Lake, tmp_path: Path) -> None:
-    def write(number: int) -> list[Commit]:
-        own, folder = Lake(lake.names, lake.contract), tmp_path / str(number)
-        folder.mkdir()
-        drops = [(rows(48 * (3 * number + each)), source(f"{number}-{each}.parquet")) for each in range(3)]
-        return commit_group(own, folder, drops)
-
-    with ThreadPoolExecutor(3) as threads:
-        done = [one for group in threads.map(write, range(3)) for one in group]
-    assert [one.rows_added for one in done] == [48] * 9
-    assert committed(lake).num_rows == 9 * 48
 
 
 def test_manifests_are_merged_and_each_row_stays_in_its_snapshot(lake: Lake) -> None:

@@ -72,15 +72,6 @@ def test_a_deleted_file_is_not_read_any_more(lake: Lake, read: Counter[str]) -> 
         table.io.new_input(table.metadata_location).open()
 
 
-def test_the_file_that_was_used_longest_ago_goes_first() -> None:
-    kept = KeptFiles(most_bytes=100)
-    kept.keep(f"{METADATA}a", b"a" * 40)
-    kept.keep(f"{METADATA}b", b"b" * 40)
-    assert kept.get(f"{METADATA}a") == b"a" * 40
-    kept.keep(f"{METADATA}c", b"c" * 40)
-    assert [kept.get(f"{METADATA}{name}") is not None for name in "abc"] == [True, False, True]
-
-
 def test_a_large_file_is_not_kept() -> None:
     kept = KeptFiles(most_bytes=2 * LONGEST_KEPT_BYTES)
     kept.keep(f"{METADATA}a", b"a" * (LONGEST_KEPT_BYTES + 1))

@@ -119,7 +119,7 @@ def plans(table: IcebergTable, column: str, low: Any, high: Any) -> bool:
 def test_bounds_say_what_iceberg_plans(table: IcebergTable) -> None:
     chance = np.random.default_rng(7)
     for first in (0, 10, 11, 40):
-        append(table, first, first + 5, first + 3)
+        append(table, first, None, first + 5, first + 3)
     for column, (_, value) in KINDS.items():
         sizes = chance.integers(0, 9, 30)
         pairs = [(value(first), value(first + int(size))) for first, size in zip(range(-9, 51, 2), sizes, strict=True)]
@@ -127,12 +127,6 @@ def test_bounds_say_what_iceberg_plans(table: IcebergTable) -> None:
         said = [may_hold(table, column, low, high) for low, high in ends]
         assert said == [plans(table, column, low, high) for low, high in ends]
         assert {*said} == {True, False}
-
-
-def test_a_file_with_a_null_may_still_hold_the_range(table: IcebergTable) -> None:
-    append(table, 1, None, 3)
-    assert may_hold(table, "narrow", 2, 2)
-    assert not may_hold(table, "narrow", 4, 4)
 
 
 def test_what_comes_and_what_leaves_is_seen(table: IcebergTable) -> None:

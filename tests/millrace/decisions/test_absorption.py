@@ -164,31 +164,6 @@ def test_lines_stay_until_a_night_has_passed(lake: Lake, tmp_path: Path) -> None
     lake.check(tmp_path)
 
 
-@pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize("number", range(6))
-def test_a_run_that_dies_at_any_write_is_finished_by_the_next(
-    lake: Lake, tmp_path: Path, number: int, done: bool
-) -> None:
-    """Two files of three writes each; late lines come before the next night."""
-    several(lake, "a")
-    several(lake, "b", day=DAYS[1])
-    end = at_write(lake.client, number, kill, done=done)
-    with pytest.raises(Killed):
-        lake.night()
-    end()
-    lake.check(tmp_path)
-    lake.redeliver(min(lake.lines))
-    several(lake, "late", objects=1)
-    for night in range(1, 4):
-        lake.night(night)
-        lake.check(tmp_path)
-    loose = 0 if (number, done) == (0, False) else 1
-    assert len(lake.stored.lines) == loose, "the late ones, if their file was begun before they came"
-    files = [key for key in lake.listed() if key.endswith(".parquet")]
-    assert files == [file_of(reference) for reference in lake.stored.absorbed], "no file without a reference"
-    assert len([key for key in lake.listed() if key.endswith(".jsonl")]) == loose
-
-
 @pytest.mark.parametrize("number", range(3))
 def test_of_two_runs_at_once_one_goes_first_and_no_line_is_lost(lake: Lake, tmp_path: Path, number: int) -> None:
     """At a write of the first run a late line comes, and then a second run does all its work."""
