@@ -136,7 +136,7 @@ class Bulk(BaseModel):
 
     vcpus: Annotated[int, Field(ge=8, le=4000, multiple_of=4)] = USUAL_VCPUS
     above_mb: Annotated[int, Field(ge=1, le=LARGEST_MB)] = LARGEST_MB
-    """A drop of `training` above so many MiB is judged by a job."""
+    """A drop of `training` above so many MiB is judged by a job, which also joins small files of the rows above it."""
 
 
 class Catalogue(BaseModel):

@@ -2,9 +2,11 @@
 
 from millrace.names import TABLES
 from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Grant
+from millrace.settings.drop import BulkEnvironment
 
 DECLARED = Declared(
     room="ingestion",
+    settings=BulkEnvironment,
     timeout_s=900,
     memory_mb=TABLE_MEMORY_MB,
     rights=lambda _: [

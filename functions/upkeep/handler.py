@@ -14,18 +14,24 @@ from typing import TypeVar
 
 import boto3
 
+from millrace.aws.objects import keys_below, put_object, split_uri
 from millrace.contract.load import load_contract
-from millrace.datasets.compaction import compact
+from millrace.datasets.compaction import FEWEST, OF_JOB, commit_job, compact, small_files
 from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
 from millrace.datasets.tables import Lake
 from millrace.decisions.absorption import absorb
 from millrace.functions.room import Room
+from millrace.messages.bulk import COMPACTION, RESULT, CompactionPlan
 from millrace.messages.envelope import ExecutionInput, StepInput
+from millrace.messages.ingest import Staging
 from millrace.messages.upkeep import Absorption, KeptUp, Upkeep
 from millrace.names import TABLES
-from millrace.settings.environment import Environment
+from millrace.settings.drop import BulkEnvironment
+from millrace.state.budget import MonthlyBudget
+from millrace.workload.bulk import job_usd
+from millrace.workload.load import load_workload
 
-ROOM = Room(Environment.parse(), __name__)
+ROOM = Room(BulkEnvironment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
 S3 = boto3.client("s3")
 Done = TypeVar("Done")
@@ -38,24 +44,48 @@ def handler(call: StepInput[ExecutionInput]) -> Upkeep:
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
     as_of, failures = call.state.as_of, list[Exception]()
     before = as_of - timedelta(days=KEPT_DAYS)
-    tables = tuple(keep_up(table, before, failures) for table in TABLES)
+    plan = tried("rows", partial(by_job, call), failures) if ROOM.settings.bulk_mb else ""
+    tables = tuple(keep_up(table, before, failures, is_for_job=bool(plan) and table == "rows") for table in TABLES)
     lake, workload = ROOM.names.platform.bucket("lake"), ROOM.names.workload
     absorbed = tried("decisions", partial(absorb, S3, lake, workload, as_of=as_of), failures) or Absorption()
     has_more = any(one.compacted for one in tables) or (absorbed.waiting_bytes > 0 and absorbed.files > 0)
-    done = Upkeep(tables=tables, decisions=absorbed, has_more=has_more)
+    done = Upkeep(tables=tables, decisions=absorbed, has_more=has_more, plan=plan or "")
     ROOM.logger.info("kept up", extra=done.model_dump())
     if failures:
         raise failures[0]
     return done
 
 
-def keep_up(table: str, before: datetime, failures: list[Exception]) -> KeptUp:
+def keep_up(table: str, before: datetime, failures: list[Exception], *, is_for_job: bool) -> KeptUp:
     """Do the three steps for one table. The most expensive step comes last. Failures are added to `failures`."""
     expired = tried(table, partial(expire, LAKE, table, before=before), failures)
     deleted = tried(table, partial(delete_unreachable, LAKE, S3, table, before=before), failures)
-    compacted = tried(table, partial(compact, LAKE, table), failures)
+    compacted = 0 if is_for_job else tried(table, partial(compact, LAKE, table), failures)
     name = ROOM.names.table(table)
     return KeptUp(table=name, compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
+
+
+def by_job(call: StepInput[ExecutionInput]) -> str:
+    """The URI of the plan by which a job of this execution is to join small files; what it has joined is committed.
+
+    Empty without need of a job, or without room in the month's budget."""
+    staging = Staging(names=ROOM.names, of=call.run)
+    base = staging.uri(staging.prefix)
+    if any(keys_below(S3, *split_uri(base + RESULT))):
+        commit_job(LAKE, S3, base + RESULT)
+        return ""
+    iceberg = LAKE.find("rows")
+    small = small_files(iceberg, OF_JOB) if iceberg else []
+    size = sum(file.file_size_in_bytes for file in small)
+    if iceberg is None or len(small) < FEWEST or size <= ROOM.settings.bulk_mb * 2**20:
+        return ""
+    usd, monthly_usd, as_of = job_usd(size), load_workload(ROOM.settings.folder).budget.monthly_usd, call.state.as_of
+    if not MonthlyBudget(ROOM.state).reserve(usd, arn=call.execution_arn, as_of=as_of, monthly_usd=monthly_usd):
+        ROOM.logger.warning("no job: expected room in the month's budget", extra={"usd": usd})
+        return ""
+    plan = CompactionPlan(metadata_location=iceberg.metadata_location, staging=base)
+    put_object(S3, base + COMPACTION, plan.model_dump_json().encode())
+    return base + COMPACTION
 
 
 def tried(what: str, step: Callable[[], Done], failures: list[Exception]) -> Done | None:

@@ -59,7 +59,7 @@ def definition(context: Context, application: str = "") -> Definition:
         states={
             "Ingestion": states.invoke(context, INGESTION, next_state="Rejected"),
             **told_of_rejected(context, otherwise="Quarantined", bulk="Bulk" if application else ""),
-            **(_job(context, application, INGESTION.path("plan")) if application else {}),
+            **(_job(context, application) if application else {}),
             "Validation": {**validation, **({"Catch": [JUDGED_AGAIN]} if application else {})},
             **states.put_events(
                 context,
@@ -75,11 +75,17 @@ def definition(context: Context, application: str = "") -> Definition:
     )
 
 
-def _job(context: Context, application: str, plan: str) -> dict[str, State]:
-    """The states beside those of every drop. `plan` is the path of the plan's URI."""
-    task = {
+def _job(context: Context, application: str) -> dict[str, State]:
+    """The states beside those of every drop."""
+    task = spark_job(context, application, INGESTION.path("plan"), next_state="Ingestion")
+    return {"Bulk": task, "Moved": states.wait("Others change the table now", seconds=MOVED_S, next_state="Ingestion")}
+
+
+def spark_job(context: Context, application: str, plan: str, *, next_state: str) -> State:
+    """The task that does what the plan says; its result lies beside it. `plan` is the path of the plan's URI."""
+    return {
         "Type": "Task",
-        "Comment": "Spark judges the rows of a large drop; the result lies beside the plan",
+        "Comment": "Spark does what is too large for a function; the result lies beside the plan",
         "Resource": states.integration("emr-serverless:startJobRun.sync"),
         "Parameters": {
             "ApplicationId": application,
@@ -96,10 +102,8 @@ def _job(context: Context, application: str, plan: str) -> dict[str, State]:
         },
         "ResultPath": "$.bulk",
         "Retry": [states.retry("States.TaskFailed", interval_s=30, attempts=1)],
-        "Next": "Ingestion",
+        "Next": next_state,
     }
-    moved = states.wait("Others change the table now", seconds=MOVED_S, next_state="Ingestion")
-    return {"Bulk": task, "Moved": moved}
 
 
 def told_of_rejected(context: Context, *, otherwise: str, bulk: str = "") -> dict[str, State]:

@@ -19,6 +19,7 @@ from millrace.infra.constructs.rule import Rule
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.spark import spark
 from millrace.infra.iam import functions, queues, state_table, step_functions
+from millrace.infra.iam.buckets import LAKE
 from millrace.infra.iam.resource import resource
 from millrace.infra.iam.spark import plan
 from millrace.infra.machines import ingest, query, upkeep
@@ -57,16 +58,21 @@ class IngestionStack(WorkloadStack):
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
         has_images = bool(image_columns(contract.rows))
         self._intake(has_images=has_images)
-        more: dict[str, Any] = {}
+        more, joins = dict[str, Any](), dict[str, Any]()
         if bulk:
-            reserve = state_table.own_items(self.context.names).may("UpdateItem")
-            more = {"bulk_mb": bulk.above_mb, "statements": [*plan(self.context.names), reserve]}
+            names = self.context.names
+            reserve = state_table.own_items(names).may("GetItem", "UpdateItem")
+            staged = [LAKE.find(names, "staging"), LAKE.read(names, "staging"), LAKE.write(names, "staging")]
+            more = {"bulk_mb": bulk.above_mb, "statements": [*plan(names), reserve]}
+            joins = {"bulk_mb": bulk.above_mb, "statements": [*staged, reserve]}
         self.function("ingestion", **more)
-        self.functions("ingestion")
-        self.machine(ingest, application=spark(self, self.context, bulk) if bulk else "")
+        self.function("upkeep", **joins)
+        self.functions("ingestion", "upkeep")
+        application = spark(self, self.context, bulk) if bulk else ""
+        self.machine(ingest, application=application)
         # The clock of the local cloud is moved by months, and each night would be made up for.
         nightly = "cron(30 3 1 * ? *)" if is_local else "cron(30 3 * * ? *)"
-        self._scheduled(self.machine(upkeep), upkeep=nightly)
+        self._scheduled(self.machine(upkeep, application=application), upkeep=nightly)
         if queries := self.context.workload.queries:
             schedules = {query.schedule_of(name): declared.schedule for name, declared in queries.items()}
             self._scheduled(self.machine(query), **schedules)

@@ -1,4 +1,4 @@
-"""`python -m millrace.jobs.bulk <plan>`: judges the drop of the plan, whose URI is the argument.
+"""`python -m millrace.jobs.bulk <plan>`: judges a drop, or joins small files, by the plan at the URI.
 
 Spark runs the tasks; it reads and writes nothing by itself, and brings no rows together. In the account the session
 is EMR Serverless's own, elsewhere that of the server in SPARK_REMOTE."""
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from millrace.datasets.bulk.run import judge, plan_at
+from millrace.datasets.bulk.run import do
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,11 +37,11 @@ def each(spark: SparkSession, most: int, task: Callable[[Any], Any], items: Sequ
 
 
 def main(uri: str) -> None:
-    """Judge the drop of the plan."""
+    """Do what the plan says."""
     from pyspark.sql import SparkSession
 
     most = (os.cpu_count() or 1) if "SPARK_REMOTE" in os.environ else sys.maxsize
-    result = judge(plan_at(uri), partial(each, SparkSession.builder.getOrCreate(), most))
+    result = do(uri, partial(each, SparkSession.builder.getOrCreate(), most))
     print(result.model_dump_json(exclude={"files"}))
 
 

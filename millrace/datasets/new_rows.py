@@ -167,9 +167,10 @@ class RowsInMemory:
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file, and the number of rows with a known key, which are left out."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        but_of = self._source.replaceable
-        held = existing_keys(self._lake, self._table, iceberg, self._rows, but_of=but_of)
+        pq.write_table(self._rows, self._path)
+        held = existing_keys(self._lake, self._table, iceberg, self._path, but_of=self._source.replaceable)
         is_known = _among(self._rows, held)
         # Their number says which rows are new: a table only gains keys, so between two attempts there can be fewer new
         # rows, never others.
@@ -243,31 +244,26 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
 
 
 def existing_keys(
-    lake: Lake, table: str, iceberg: IcebergTable | None, rows: pa.Table | Path, *, but_of: str = ""
+    lake: Lake, table: str, iceberg: IcebergTable | None, parsed: Path, *, but_of: str = ""
 ) -> tuple[Keys, ...]:
-    """The keys of the rows that the table holds, for each key of the contract; of more than NARROWED rows others too.
+    """The keys of a Parquet file that the table holds, for each key of the contract; of more than NARROWED rows others
+    too.
 
-    Of a Parquet file the footer is read and, if need be, its keys. Rows of the landing key `but_of` do not count."""
+    The file's footer is read and, if need be, its keys. Rows of the landing key `but_of` do not count."""
     import pyarrow.parquet as pq
 
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
-    bounds: Callable[[str], tuple[Any, Any] | None]
-    own: Callable[[tuple[str, ...]], pa.Table]
-    if isinstance(rows, Path):
-        # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
-        footer = pq.read_metadata(rows)
-        count, bounds = footer.num_rows, partial(footer_bounds, footer)
-        own = partial(pq.read_table, rows, page_checksum_verification=True)
-    else:
-        count, bounds, own = rows.num_rows, partial(extremes, rows), rows.select
+    # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
+    footer, found = pq.read_metadata(parsed), list[Keys]()
     # Another value there makes a correction: of labels the label, of rows none, whose known key is always a duplicate.
     beside = value_columns(lake.contract.labels) if table == "labels" else ()
-    found = []
-    for key in lake.contract_of(table).keys if count else ():
-        among = (key, partial(own, columns=[*key])) if count <= NARROWED else None
+    for key in lake.contract_of(table).keys if footer.num_rows else ():
+        own = partial(pq.read_table, parsed, columns=[*key], page_checksum_verification=True)
         selected = (*key, *beside, *((ARRIVED,) if beside else ()))
-        held = rows_within(iceberg, key[0], bounds(key[0]), selected, but_of=but_of, among=among)
+        among = (key, own) if footer.num_rows <= NARROWED else None
+        bounds = footer_bounds(footer, key[0])
+        held = rows_within(iceberg, key[0], bounds, selected, but_of=but_of, among=among)
         if beside:  # of labels with one key only the label that counts
             held = current(held, key, beside)
         found.append(Keys(columns=key, beside=beside, values=key_beside(held, key, beside)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
     from pyiceberg.schema import Schema
+    from pyiceberg.table import StaticTable
     from pyiceberg.table import Table as IcebergTable
 
 PROPERTIES = {
@@ -109,6 +111,16 @@ class Lake:
 
     def _identifier(self, table: str) -> tuple[str, str]:
         return self.names.platform.database, self.names.table(table)
+
+
+@lru_cache(maxsize=2)
+def table_at(location: str) -> StaticTable:
+    """The table as its metadata at the URI has it, without a catalogue; a process reads that once."""
+    from pyiceberg.table import StaticTable
+
+    from millrace.datasets.iceberg import s3_client
+
+    return StaticTable.from_metadata(location, file_properties(s3_client().meta.region_name))
 
 
 def file_properties(region: str) -> dict[str, str]:

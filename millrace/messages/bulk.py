@@ -6,6 +6,9 @@
     validation  commits the data files; TableMovedError if the table has got other keys since: back to ingestion,
                 which plans anew, MOST_ROUNDS times; then the drop is refused whole, as `busy`
 
+    upkeep      CompactionPlan → CompactionResult: the same job joins the small data files of a large table at night;
+                the next call of upkeep commits what still holds
+
 The job reads the version of the object and the table's files, writes below `staging` and `data`, and nothing else."""
 
 from __future__ import annotations
@@ -16,11 +19,29 @@ from millrace.contract.reasons import RowsByReason
 from millrace.contract.violation import RuleViolation
 from millrace.messages.envelope import Message, Moment
 
-RESULT = "result.json"
+RESULT, COMPACTION = "result.json", "compaction.json"
+"""The names of a result beside its plan, and of the plan of a compaction."""
 MOST_ROUNDS = 3
 """How often a drop is judged again since its table has got keys of it meanwhile."""
 Bounds = tuple[int | str, int | str]
 """The lowest and the highest value of a column, as Iceberg compares them: a time in ISO 8601."""
+
+
+class CompactionPlan(Message):
+    """What the job of a night is to do: write the small data files of the rows as few larger ones.
+
+    {"metadata_location": "s3://…/00041-….metadata.json", "staging": "s3://…/electricity/staging/upkeep-7f/"}"""
+
+    metadata_location: str
+    staging: str
+    """The prefix of the result, as in a BulkPlan; its last part names the new data files too."""
+
+
+class CompactionResult(Message):
+    """What a night's job has written."""
+
+    files: dict[str, tuple[str, ...]]
+    """By the URI of a data file that no snapshot names yet those of the files whose rows it has."""
 
 
 class BulkPlan(Message):

@@ -35,3 +35,5 @@ class Upkeep(Message):
     decisions: Absorption
     has_more: bool
     """Whether another call finds work: each does a part of what many files need."""
+    plan: str = ""
+    """The URI of the plan of a job that joins the small files of the rows; empty for none."""

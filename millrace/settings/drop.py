@@ -14,13 +14,18 @@ COPIES = 4
 """How often a drop may be on the function's disk at once: as it came, unpacked, as typed rows and as refused rows."""
 
 
-class DropEnvironment(Environment):
+class BulkEnvironment(Environment):
+    """From which size on a job of Spark does the work."""
+
+    bulk_mb: Annotated[int, Field(ge=0)] = 0
+    """A drop of `training`, or small files of a table, above so many MiB; 0 in a stage without such jobs."""
+
+
+class DropEnvironment(BulkEnvironment):
     """The limit on the size of a drop."""
 
     drop_mb: Annotated[int, Field(ge=1, le=2048)] = LARGEST_MB
     """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`."""
-    bulk_mb: Annotated[int, Field(ge=0)] = 0
-    """A drop of `training` above so many MiB is judged by a job of Spark; 0 in a stage without one."""
 
     @property
     def disk_mb(self) -> int:

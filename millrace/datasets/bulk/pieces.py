@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -25,7 +25,7 @@ from millrace.contract.load import contract_of
 from millrace.contract.schema import LINE, Contract, Table
 from millrace.datasets.iceberg import s3_client, upload
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.tables import file_properties
+from millrace.datasets.tables import table_at
 from millrace.errors import DropError
 from millrace.files import csv, parquet
 from millrace.files.catalogue import FORMATS, format_at, packing_at, read_drop
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pyiceberg.table import StaticTable
 
+Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
+"""Runs a task for each of the items, as Spark does. Returns the answers in the order of the items."""
 CALL_BYTES = 16 * 2**20
 """The bytes of the drop that are fetched by one call."""
 LIMITS = Limits(file_bytes=64 * 2**30, rows=2**40, block_bytes=CALL_BYTES)
@@ -72,12 +74,10 @@ class BulkJob:
     def _contract(self) -> Contract:
         return contract_of(json.loads(self.plan.contract), where="contract.yaml")
 
-    @cached_property
+    @property
     def iceberg(self) -> StaticTable:
-        """The table as it was for the plan, without a catalogue."""
-        from pyiceberg.table import StaticTable
-
-        return StaticTable.from_metadata(self.plan.metadata_location, file_properties(s3_client().meta.region_name))
+        """The table as it was for the plan."""
+        return table_at(self.plan.metadata_location)
 
     @property
     def snapshot_id(self) -> int:

@@ -9,14 +9,14 @@ Every file has a name that follows from the plan, so a job that is begun again w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,13 +28,14 @@ from millrace.contract.schema import LINE, parsed_schema
 from millrace.contract.validate import Validator, totals_of
 from millrace.contract.violation import RuleViolation, of_line
 from millrace.datasets.bulk.keys import Runs, RunWriter, compare, partitions, repeated
-from millrace.datasets.bulk.pieces import BulkJob, DropStream, Piece, cut, job_of, read
+from millrace.datasets.bulk.pieces import BulkJob, DropStream, Each, Piece, cut, job_of, read
+from millrace.datasets.compaction import compact_by_job
 from millrace.datasets.iceberg import s3_client
 from millrace.datasets.new_rows import Source, comparable, footer_bounds, screen, with_source, within
 from millrace.datasets.quarantine import schema, together
 from millrace.datasets.tables import NewDataFile, rows_of
 from millrace.errors import DropError
-from millrace.messages.bulk import Bounds, BulkPlan, BulkResult
+from millrace.messages.bulk import COMPACTION, Bounds, BulkPlan, BulkResult, CompactionPlan, CompactionResult
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 
 HeldFile = tuple[int, int, "DataFile"]
 """The place of a key, a number, and a data file of the table that may hold such a key of the drop."""
-
-
-Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
-"""Runs a task for each of the items, as Spark does. Returns the answers in the order of the items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +70,12 @@ class PieceWritten:
     refused: RowsByReason
 
 
-def plan_at(uri: str) -> BulkPlan:
-    """The plan that ingestion has written there."""
-    return BulkPlan.model_validate_json(read_object(s3_client(), uri))
+def do(uri: str, each: Each) -> BulkResult | CompactionResult:
+    """The result of the plan at the URI: a drop is judged, or small files are joined."""
+    plan = read_object(s3_client(), uri)
+    if uri.endswith(COMPACTION):
+        return compact_by_job(CompactionPlan.model_validate_json(plan), each)
+    return judge(BulkPlan.model_validate_json(plan), each)
 
 
 def judge(plan: BulkPlan, each: Each) -> BulkResult:

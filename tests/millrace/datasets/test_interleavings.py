@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from itertools import product
 from pathlib import Path
-from threading import Semaphore, Thread, local
 from types import ModuleType
 
 import pyarrow.parquet as pq
@@ -31,60 +28,10 @@ from millrace.errors import TableMovedError
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.test_bulk import AT, DOCUMENT, InTurn, Place, as_json, row
 from tests.millrace.files import conftest as writers
+from tests.turns import Turns
 
 ROWS, VERSIONED = 5, 10
 """Rows of a content, of which the last one breaks a rule; the first of the contents of an object's versions."""
-KILLED = 0.03
-"""Of the calls of AWS, before or after which a writer is killed."""
-
-
-class Killed(BaseException):
-    """Nothing catches it."""
-
-
-class Turns:
-    """Lets one of several threads go on at a time, to its next call of AWS or the end of this one; kills some there."""
-
-    def __init__(self, chance: random.Random) -> None:
-        self._chance, self._own, self._waits, self._dies = chance, local(), Semaphore(0), False
-        self.kills = 0
-
-    def take(self, **_: object) -> None:
-        """Wait until it is this thread's turn."""
-        if go := getattr(self._own, "go", None):
-            self._waits.release()
-            go.acquire()
-            if self._dies:
-                self.kills += 1
-                raise Killed
-
-    def run(self, works: Sequence[Callable[[], object]]) -> None:
-        """Do all works, in a thread each. One that is killed begins again."""
-        errors, left = list[BaseException](), {Semaphore(0): work for work in works}
-
-        def live(go: Semaphore, work: Callable[[], object]) -> None:
-            self._own.go, done = go, False
-            try:
-                while not done:
-                    with suppress(Killed):
-                        self.take()
-                        work()
-                        done = True
-            except BaseException as error:  # told in the test's own thread
-                errors.append(error)
-            del left[go]
-            self._waits.release()
-
-        for each in left.items():
-            Thread(target=live, args=each, daemon=True).start()
-        for _ in works:
-            assert self._waits.acquire(timeout=60)
-        while left:
-            self._dies = self._chance.random() < KILLED
-            self._chance.choice([*left]).release()
-            assert self._waits.acquire(timeout=60), "a writer waits for another one"
-        if errors:
-            raise errors[0]
 
 
 def rows_of(content: int) -> list[dict[str, object]]:
@@ -139,7 +86,7 @@ def play(place: Place, lakes: Sequence[Lake], turns: Turns, chance: random.Rando
             contents |= {content for _, content in drawn[: 1 if does is write_large else 3]}
         for again in range(chance.choice([1, 2]) if does is write else 1):
             works.append(partial(does, place, lake, place.folder / f"{number}-{again}", drawn))
-    turns.run(works)
+    turns.run(works, chance)
     latest = {max(contents)} if max(contents, default=0) >= VERSIONED else set[int]()
     good = (rows_of(content)[:-1] for content in latest | {each for each in contents if each < VERSIONED})
     expected = {str(one["timestamp"]) for some in good for one in some}
@@ -161,19 +108,11 @@ def place(names: WorkloadNames, cloud: Cloud, tmp_path: Path, monkeypatch: pytes
 
 def play_all(place: Place, seeds: range) -> int:
     """How many writers were killed."""
-    lakes, kills = [Lake(place.lake.names, place.lake.contract) for _ in range(3)], 0
-    clients = [s3_client(), *(lake.catalog.glue for lake in lakes)]
+    lakes = [Lake(place.lake.names, place.lake.contract) for _ in range(3)]
+    turns = Turns(s3_client(), *(lake.catalog.glue for lake in lakes))
     for seed in seeds:
-        turns = Turns(chance := random.Random(seed))
-        for client, when in product(clients, ("before", "after")):
-            client.meta.events.register(f"{when}-call", turns.take, unique_id="turns")
-        try:
-            play(place, lakes, turns, chance)
-        finally:
-            for client, when in product(clients, ("before", "after")):
-                client.meta.events.unregister(f"{when}-call", unique_id="turns")
-        kills += turns.kills
-    return kills
+        play(place, lakes, turns, random.Random(seed))
+    return turns.kills
 
 
 @pytest.mark.parametrize(

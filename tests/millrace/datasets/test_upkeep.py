@@ -15,17 +15,19 @@ import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
 
 from localcloud.kernel.cloud import Cloud
-from millrace.datasets import changes, compaction, expiry, journal
+from millrace.datasets import compaction, expiry, journal
 from millrace.datasets.commits import Commit, commit, find_commit
-from millrace.datasets.compaction import compact
+from millrace.datasets.compaction import commit_job, compact, compact_by_job
 from millrace.datasets.expiry import delete_unreachable, expire, oldest, reachable
 from millrace.datasets.journal import Expired, Journal, JournalEntry, render
 from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import ORIGIN, REPLACED, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
-from millrace.datasets.versions import pin
+from millrace.datasets.versions import pin, pinned
 from millrace.datasets.withdrawal import withdraw
 from millrace.errors import SnapshotError
+from millrace.messages.bulk import RESULT, CompactionPlan
+from tests.millrace.datasets.test_bulk import InTurn
 from tests.millrace.datasets.test_commits import committed, rows, source
 
 AT_ONCE = timedelta(0)
@@ -99,22 +101,6 @@ def test_a_version_that_is_pinned_during_an_expiry_stays(lake: Lake) -> None:
     assert table(lake).snapshot_by_name("train-1").snapshot_id == first
 
 
-def test_a_drop_that_comes_during_an_expiry_is_committed(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(lake, 3)
-    real, calls = changes.try_commit, []
-
-    def disturbed(transaction: Any) -> bool:
-        if not calls:
-            calls.append(expire(lake, "rows", before=now()))
-        return real(transaction)
-
-    monkeypatch.setattr(changes, "try_commit", disturbed)
-    assert commit(lake, "rows", rows(12, 4), source("new.parquet")).rows_added == 4
-    assert calls == [2]
-    assert committed(lake).num_rows == 16
-    assert len(list(Journal.of(table(lake)))) == 4
-
-
 def test_small_files_become_one_with_the_same_rows(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "FEWEST", 5)
     fill(lake, 4)
@@ -146,7 +132,7 @@ def test_a_new_file_takes_so_many_rows_and_bytes() -> None:
         return [SimpleNamespace(record_count=rows, file_size_in_bytes=size) for rows, size in sizes]
 
     many, large = (600_000, 1), (1, 40 * 2**20)
-    assert [len(group) for group in compaction.grouped(files(many, many, large, large, (1, 1)))] == [1, 2, 2]
+    assert [len(group) for group in compaction.grouped(files(many, many, large, large, (1, 1)))] == [2, 2]
 
 
 def test_files_of_a_table_with_fewer_columns_are_compacted(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,10 +148,8 @@ def test_files_of_a_table_with_fewer_columns_are_compacted(lake: Lake, monkeypat
 
 def test_a_withdrawal_that_comes_during_a_compaction_wins(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "FEWEST", 2)
-    monkeypatch.setattr(compaction, "FILE_BYTES", 1)  # a group for each pair that fits
     fill(lake, 2)
     real = compaction._write
-    monkeypatch.setattr(compaction, "grouped", lambda files: [tuple(files)])
 
     def disturbed(*given: Any) -> Any:
         done = real(*given)
@@ -177,22 +161,35 @@ def test_a_withdrawal_that_comes_during_a_compaction_wins(lake: Lake, monkeypatc
     assert committed(lake).num_rows == 4
 
 
-def test_a_drop_that_comes_during_a_compaction_stays(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "FEWEST", 2)
-    fill(lake, 2)
-    real, done = changes.try_commit, []
+def test_a_job_joins_what_is_there_yet_and_a_pinned_version_stays_as_it_is(
+    lake: Lake, cloud: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the middle, begun again, committed twice; a drop was withdrawn meanwhile."""
+    monkeypatch.setattr(compaction, "FILE_ROWS", 2)  # two drops of four rows become a file
+    fill(lake, 6)
+    version, staging, s3 = pin(lake, "before"), lake.names.lake_uri("staging", "night") + "/", cloud.client("s3")
+    before = pinned_rows(lake)
+    plan = CompactionPlan(metadata_location=table(lake).metadata_location, staging=staging)
+    with pytest.raises(KeyboardInterrupt):
+        compact_by_job(plan, InTurn(dies_at=2))
+    result = compact_by_job(plan, InTurn())
+    assert [*map(len, result.files.values())] == [2, 2, 2]
+    withdraw(lake, "rows", "3.parquet", cause="person")
+    assert [commit_job(lake, s3, staging + RESULT) for _ in range(2)] == [4, 0]
+    assert sorted(task.file.record_count for task in table(lake).scan().plan_files()) == [4, 8, 8]
+    assert committed(lake).num_rows == 20
+    assert pinned(lake, "before") == version
+    assert pinned_rows(lake).equals(before)
+    until = now()
+    expire(lake, "rows", before=until)
+    delete_unreachable(lake, s3, "rows", before=until, grace=AT_ONCE)
+    assert pinned_rows(lake).equals(before)
+    assert stored(lake, cloud) == set(reachable(table(lake), until)), "without the file of the group that had left"
 
-    def disturbed(transaction: Any) -> bool:
-        monkeypatch.setattr(changes, "try_commit", real)
-        commit(lake, "rows", rows(40, 4), source("new.parquet"))
-        done.append(real(transaction))
-        return done[-1]
 
-    monkeypatch.setattr(changes, "try_commit", disturbed)
-    assert compact(lake, "rows") == 2
-    assert done == [False], "the drop was first"
-    assert committed(lake).num_rows == 12
-    assert len(list(table(lake).scan().plan_files())) == 2
+def pinned_rows(lake: Lake) -> pa.Table:
+    iceberg = table(lake)
+    return iceberg.scan(snapshot_id=iceberg.snapshot_by_name("before").snapshot_id).to_arrow().sort_by("timestamp")
 
 
 def test_what_no_snapshot_names_is_deleted_once_it_is_old(

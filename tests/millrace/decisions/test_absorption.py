@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -33,6 +33,7 @@ from millrace.decisions.store import (
 from millrace.tasks.binary import Binary
 from tests import builders
 from tests.millrace.decisions.test_record import DECISIONS
+from tests.turns import Turns
 
 BUCKET, WORKLOAD = "lake", "electricity"
 DAYS = (date(1997, 1, 1), date(1997, 1, 2))
@@ -164,51 +165,15 @@ def test_lines_stay_until_a_night_has_passed(lake: Lake, tmp_path: Path) -> None
     lake.check(tmp_path)
 
 
-@pytest.mark.parametrize("number", range(3))
-def test_of_two_runs_at_once_one_goes_first_and_no_line_is_lost(lake: Lake, tmp_path: Path, number: int) -> None:
-    """At a write of the first run a late line comes, and then a second run does all its work."""
+@pytest.mark.parametrize("seed", range(40))
+def test_runs_at_once_beside_late_lines_lose_none_and_double_none(lake: Lake, tmp_path: Path, seed: int) -> None:
+    """Also where one has listed before another, or dies."""
     several(lake, "a")
-    other = boto3.client("s3", region_name="us-east-1")
-
-    def meanwhile() -> None:
-        lake.put("late", replace(FIRST, id="late"))
-        absorb(other, BUCKET, WORKLOAD, as_of=NIGHT)
-
-    end = at_write(lake.client, number, meanwhile, done=False)
-    lake.night()
-    end()
+    Turns(lake.client).run([lake.night, lake.night, lambda: several(lake, "late", objects=1)], random.Random(seed))
     lake.check(tmp_path)
     for night in (1, 2):
         lake.night(night)
         lake.check(tmp_path)
-    assert len(lake.stored.absorbed) == 1
-
-
-def test_a_run_with_an_older_list_cannot_change_what_another_takes(lake: Lake, tmp_path: Path) -> None:
-    """The first run lists, a late line comes, the second lists too and writes its file; then the first goes on."""
-    several(lake, "a")
-    reached, may_end = threading.Event(), threading.Event()
-
-    def wait() -> None:
-        reached.set()
-        may_end.wait(10)
-
-    other = boto3.client("s3", region_name="us-east-1")
-    at_write(other, 2, wait, done=False)  # it has the file, and is about to say so
-    second = threading.Thread(target=absorb, args=(other, BUCKET, WORKLOAD), kwargs={"as_of": NIGHT})
-
-    def meanwhile() -> None:
-        lake.put("late", replace(FIRST, id="late"))
-        second.start()
-        assert reached.wait(10)
-
-    end = at_write(lake.client, 0, meanwhile, done=False)
-    lake.night()
-    end()
-    may_end.set()
-    second.join()
-    lake.check(tmp_path)
-    assert lake.stored.lines == ()
 
 
 def test_a_night_reads_so_many_bytes_and_the_rest_waits(
