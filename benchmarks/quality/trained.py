@@ -16,7 +16,7 @@ import yaml
 from millrace.artefact.artefact import Artefact, read_folder
 from millrace.artefact.inference import Model
 from millrace.contract.load import contract_of, load_contract
-from millrace.datasets.examples import LABEL, read_examples
+from millrace.datasets.examples import LABEL, examples, read_rows
 from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import StopSignal, TrainingPlaces
 from millrace.jobs.training.job import train
@@ -86,13 +86,9 @@ def train_document(rows: pa.Table, declared: dict[str, Any], document: dict[str,
         seconds = time.perf_counter() - began
         artefact = read_folder(root / "model")
         model = Model(artefact)
-        found = read_examples(
-            snapshot.data,
-            snapshot.config / "schema.json",
-            workload=load_workload(snapshot.config),
-            contract=load_contract(snapshot.config),
-            features=model.description.features,
-        )
+        declared, known = load_workload(snapshot.config), load_contract(snapshot.config)
+        given: Any = {"workload": declared, "features": model.description.features}
+        found = examples(read_rows(snapshot.data, snapshot.config / "schema.json", contract=known, **given), **given)
     parts = (found.parts.train, found.parts.validation, found.parts.test)
     train_part, validation, test = (_part(model, found.part(part)) for part in parts)
     return Trained(artefact=artefact, model=model, train=train_part, validation=validation, test=test, seconds=seconds)

@@ -39,7 +39,7 @@ Status = Literal["live", "previous", "retired", "waits", Phase, "registered", "r
 - a phase such as `shadow` or `canary`: its release is there, and judges what is known of it.
 - `registered`: it is not released yet, or its release failed or refused it.
 - `refused`: a person refused it; or a gate did, so it has no number."""
-DIGESTS = (*PINNED, "weights", "onnx", "artefact", "model", "evaluation")
+DIGESTS = (*PINNED, "examples", "weights", "onnx", "artefact", "model", "evaluation")
 """The digests that a version may have, by link of its chain."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 """Sorts versions without a time as the oldest."""

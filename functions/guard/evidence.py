@@ -21,7 +21,7 @@ from millrace.monitoring.retraining_policy import RetrainingDecision, Retraining
 from millrace.names import hash_of_run
 from millrace.settings.environment import Environment
 from millrace.state.budget import MonthlyBudget
-from millrace.state.retraining import Retrainings
+from millrace.state.retraining import LastRetraining
 from millrace.state.versions import ChangeStarts
 from millrace.timestamps import month
 from millrace.workload.declaration import Retraining
@@ -32,7 +32,7 @@ from millrace.workload.training_cost import usages
 def gather(call: StepInput[RetrainInput], room: WorkloadRoom[Environment], lake: Lake) -> RetrainingFacts:
     """The facts for the request, at its `as_of`."""
     prediction, as_of = room.workload.prediction, call.state.as_of
-    champion, last, new_rows = room.pointers.champion(), Retrainings(room.state).last(), 0
+    champion, last, new_rows = room.pointers.champion(), LastRetraining.read(room.state), 0
     alarms = call.state.detail.names(f"{room.names.prefix}-")
     since = None
     if champion and call.state.trigger != "command":

@@ -16,13 +16,12 @@ from millrace.messages.envelope import StepInput
 from millrace.messages.retrain import RetrainingDecided, RetrainInput
 from millrace.monitoring.retraining_policy import OVERTAKEN, RetrainingDecision, RetrainingFacts, decide
 from millrace.settings.environment import Environment
-from millrace.state.retraining import Retrainings
+from millrace.state.retraining import LastRetraining
 from millrace.state.versions import FloorState
 from millrace.workload.training_cost import longest_hours
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
-RETRAININGS = Retrainings(ROOM.state)
 
 
 @ROOM.handles(StepInput[RetrainInput])
@@ -53,7 +52,7 @@ def settle(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDe
     # refused now, it still has the lease for a moment: `cleanup` frees it when the machine has ended.
     facts, decision = weigh(call)
     if decision.accepted:
-        RETRAININGS.record(execution_arn=call.execution_arn, as_of=facts.as_of, labels_total=facts.labels_total)
+        LastRetraining.record(ROOM.state, call.execution_arn, facts.as_of, facts.labels_total)
     return facts, decision
 
 

@@ -126,7 +126,7 @@ def _links(run: Run, description: Description) -> dict[str, str]:
     for link, expected in run.digests.items():
         if (came := getattr(description.digests, link)) != expected:
             raise ArtefactError(f"{run.run}: {link} digest: expected {expected} as the run pinned, got {came}")
-    return {f"{link}_digest": value for link, value in vars(description.digests).items()}
+    return {f"{link}_digest": value for link, value in vars(description.digests).items() if value}
 
 
 SHORT = 12

@@ -11,11 +11,10 @@ The files are below `s3://<artefacts>/<workload>/runs/<run>/`:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from millrace.aws.objects import split_uri
+from millrace.aws.objects import put_object
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
 from millrace.datasets.versions import DatasetVersion
@@ -26,17 +25,9 @@ from millrace.names import WorkloadNames
 FILES = ("workload.yaml", "contract.yaml")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
-    """The contents of these files."""
-
-    run: Run
-    manifest: str
-    files: tuple[tuple[str, bytes], ...]
-    """The name and the content of each file in `config/`."""
-
-
 def configure(
+    s3: Any,
+    names: WorkloadNames,
     pin: DatasetVersion,
     folder: Path,
     contract: Contract,
@@ -46,8 +37,8 @@ def configure(
     code_digest: str,
     champion: bool,
     volume_gb: int,
-) -> Configuration:
-    """The configuration of the run on the pinned dataset version. `folder` has the declaration.
+) -> Run:
+    """Write the files of the run on the pinned dataset version. `folder` has the declaration, `s3` is boto3's client.
 
     With a champion the run's model must be no worse than it (`non_inferiority`), else better than the naive rule
     (`baseline`)."""
@@ -66,18 +57,10 @@ def configure(
         pulled=given.pulled,
         gate="non_inferiority" if champion else "baseline",
     )
-    files = [(name, (folder / name).read_bytes()) for name in FILES]
-    files += [("schema.json", pin.schema.encode()), ("labels.json", pin.labels.encode())]
-    files.append(("run.json", described.model_dump_json().encode()))
-    return Configuration(run=described, manifest=pin.manifest, files=tuple(files))
-
-
-def write(s3: Any, names: WorkloadNames, configuration: Configuration) -> None:
-    """Write the manifest and the files to the places that the jobs read. `s3` is boto3's client."""
-    run = configuration.run.run
-    for uri, content in (
-        (names.run_uri(run, "manifest.json"), configuration.manifest.encode()),
-        *((names.run_uri(run, "config", name), content) for name, content in configuration.files),
-    ):
-        bucket, key = split_uri(uri)
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    put_object(s3, names.run_uri(run, "manifest.json"), pin.manifest.encode())
+    files = {name: (folder / name).read_bytes() for name in FILES}
+    files |= {"schema.json": pin.schema.encode(), "labels.json": pin.labels.encode()}
+    files["run.json"] = described.model_dump_json().encode()
+    for name, content in files.items():
+        put_object(s3, names.run_uri(run, "config", name), content)
+    return described

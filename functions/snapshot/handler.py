@@ -13,7 +13,7 @@ from millrace.datasets.versions import HELD, pin, pinned
 from millrace.datasets.volume import bytes_of_rows, volume_gb
 from millrace.features import catalogue as encoders
 from millrace.functions.room import WorkloadRoom
-from millrace.functions.snapshot.configuration import configure, write
+from millrace.functions.snapshot.configuration import configure
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import StepInput
 from millrace.messages.train import Corrections, DatasetPinned, JoinedLabels, JoiningState
@@ -46,6 +46,8 @@ def handler(call: StepInput[JoiningState]) -> DatasetPinned | JoinedLabels:
     # Rows of a held run are no rows of its training: their tag has another name.
     version = pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run)
     made = configure(
+        S3,
+        ROOM.names,
         version,
         ROOM.settings.folder,
         LAKE.contract,
@@ -55,10 +57,9 @@ def handler(call: StepInput[JoiningState]) -> DatasetPinned | JoinedLabels:
         champion=champion is not None,
         volume_gb=volume_gb(bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)),
     )
-    write(S3, ROOM.names, made)
     answer = DatasetPinned(
-        **made.run.model_dump(exclude={"snapshot_id"}),
-        snapshot_id=str(made.run.snapshot_id),
+        **made.model_dump(exclude={"snapshot_id"}),
+        snapshot_id=str(made.snapshot_id),
         joined=joined.rows,
         unmatched=joined.unmatched,
         refused=joined.refused,
@@ -81,17 +82,12 @@ def join(call: StepInput[JoiningState]) -> JoinedLabels:
 
 def judge(call: StepInput[JoiningState], *, trained_by: str, is_pinned: bool) -> Corrections:
     """How far the labels have changed since the live version was trained, and whether a person has to accept that."""
-    pinned_by = call.run if is_pinned else ""
-    found = label_change(LAKE, ROOM.workload.prediction, trained_by=trained_by, pinned_by=pinned_by)
+    found = label_change(LAKE, ROOM.workload.prediction, trained_by=trained_by, pinned_by=call.run if is_pinned else "")
     bound = ROOM.workload.retraining.maximum_corrected
     is_beyond = found.moved is None or max(found.share, found.moved) > bound
     return Corrections(
-        rows=found.corrected,
-        labelled=found.labelled,
+        **vars(found),
         share=found.share,
-        moved=found.moved,
-        unmeasured=found.unmeasured,
-        first_unmeasured=found.first_unmeasured,
         bound=bound,
         is_held=is_beyond and not (is_pinned or call.state.accept_corrections),
     )

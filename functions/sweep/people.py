@@ -16,7 +16,7 @@ from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
-from millrace.state.retraining import Retrainings
+from millrace.state.retraining import LastRetraining
 from millrace.state.unanswered import UnansweredAlarm
 
 MOST_COUNTED = 10_000
@@ -77,7 +77,7 @@ def remind(
     raised, known = _raised(cloudwatch, room.names), UnansweredAlarm.every(room.state)
     for alarm in known.keys() - raised:
         known[alarm].end(room.state)
-    retrained_at = Retrainings(room.state).last().started_at if raised else None
+    retrained_at = LastRetraining.read(room.state).started_at if raised else None
     mended_by_retraining = starters(room.workload.retraining)
     sent = []
     for alarm in sorted(raised):

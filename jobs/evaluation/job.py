@@ -51,7 +51,7 @@ from millrace.jobs.evaluation.rows import (
     case_of,
     divided_entity,
     labelled_rows,
-    read_rows,
+    read_split,
 )
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
@@ -102,7 +102,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     check_memory(rows_of(data, schema, workload, model.description.features))
     # All answers to the test rows: of the candidate, the naive rule, the champion, and a simple model if the gate
     # `simple` is declared. What decides today, the last of `others`, is what the candidate is compared with.
-    rows = read_rows(data, schema, workload, contract, model, before)
+    rows = read_split(data, schema, workload, contract, model, before)
     output_TW, measured = model.with_likeness(encode(model.description.features, rows.test))
     labelled = labelled_rows(rows, workload)
     naive = workload.gates.baseline.answer(labelled, model.description.task)

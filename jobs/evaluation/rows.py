@@ -14,7 +14,7 @@ import pyarrow as pa
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import FLOATS, INTEGERS
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, blocks_of, entities_of, read_examples
+from millrace.datasets.examples import LABEL, blocks_of, entities_of, examples, read_rows
 from millrace.datasets.names import with_names
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import HiddenGroups
@@ -35,12 +35,12 @@ DIVIDED = 0.1
 """A split divides an entity if rows of it that train are known of more than this share of the test rows."""
 
 
-def read_rows(
+def read_split(
     folder: Path, schema: Path, workload: Workload, contract: Contract, model: Model, champion: Model | None
 ) -> SplitRows:
     """The rows with the columns of both models: a champion may have been declared with other features."""
     features = model.description.features + (champion.description.features if champion else ())
-    found = read_examples(
+    table = read_rows(
         folder,
         schema,
         workload=workload,
@@ -48,6 +48,7 @@ def read_rows(
         features=features,
         more_columns=(*workload.gates.columns_read, *names_of_entities(workload, contract)),
     )
+    found = examples(table, workload=workload, features=features)
     target_N = model.description.task.targets(found.table[LABEL])
     return SplitRows(**vars(found), target_N=target_N)
 

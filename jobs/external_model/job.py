@@ -15,7 +15,7 @@ from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, write_archive
 from millrace.artefact.inference import Model
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import read_examples
+from millrace.datasets.examples import examples, read_rows
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.messages.training_run import PINNED, read_run
@@ -60,10 +60,11 @@ def make_archive(places: ProcessingPlaces, *, approved: str) -> None:
     task = tasks.declare(workload.prediction, contract.label)
     features = external.features_of(given, workload, contract)
     external.check_output(given, task)
-    examples = read_examples(
+    table = read_rows(
         places.input("data"), config / "schema.json", workload=workload, contract=contract, features=features
     )
-    tensors = encoders.encode(features, examples.table.slice(0, TRIED_ROWS))
+    rows = examples(table, workload=workload, features=features).table
+    tensors = encoders.encode(features, rows.slice(0, TRIED_ROWS))
     links = Digests(**{what: getattr(run, f"{what}_digest") for what in PINNED})
 
     def made(rows_per_pass: RowsPerPass) -> Artefact:

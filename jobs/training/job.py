@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from millrace.artefact.artefact import Artefact, Description, Digests, digest, write_folder
 from millrace.artefact.rows_per_pass import RowsPerPass
-from millrace.datasets.examples import horizon_of
+from millrace.datasets.examples import digest_of_rows, horizon_of
 from millrace.datasets.split import Split, earlier_splits, windows
 from millrace.errors import TrainingError
 from millrace.explanations.reference import Reference, fit_reference
@@ -109,7 +109,8 @@ def _trained(
     walk_forward = cast("tuple[FrozenErrors, ...]", found[: len(earlier)])
     others = cast("tuple[float, ...]", found[len(earlier) :])
     seed_errors = (_test_error(trained.predictor, fitted, setting, rows), *others) if others else ()
-    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, reference)
+    examples = digest_of_rows(rows.examples.table, setting.contract)
+    return _artefact(setting, fitted, trained, onnx, walk_forward, seed_errors, held_distances, reference, examples)
 
 
 def check_held_out(share: float, rows: int) -> None:
@@ -223,6 +224,7 @@ def _artefact(
     seed_errors: tuple[float, ...],
     held_distances: tuple[float, ...],
     reference: Reference | None,
+    examples: str,
 ) -> Artefact:
     training, run = setting.workload.training, setting.run
     weights = save({name: value.contiguous() for name, value in trained.predictor.state_dict().items()})
@@ -238,6 +240,7 @@ def _artefact(
             contract=run.contract_digest,
             config=run.config_digest,
             code=run.code_digest,
+            examples=examples,
             weights=digest(weights),
             onnx=digest(onnx),
         ),

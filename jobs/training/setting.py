@@ -19,7 +19,7 @@ from millrace.artefact.artefact import digest
 from millrace.contract.load import load_contract
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Contract
-from millrace.datasets.examples import LABEL, Examples, read_examples
+from millrace.datasets.examples import LABEL, Examples, examples, read_rows
 from millrace.datasets.memory import row_files, rows_of
 from millrace.datasets.row_files import RowFiles, slices
 from millrace.datasets.split import Split
@@ -106,15 +106,15 @@ class Setting:
     def read_rows(self, places: TrainingPlaces, *, processes: int, memory: int | None) -> TrainingRows:
         """The pinned rows: in memory, or in files where they do not fit. Each of the machine's `processes` reads them.
 
-        Raises TrainingError if there is room nowhere, and SnapshotError as `read_examples` does."""
+        Raises TrainingError if there is room nowhere, and SnapshotError as `read_rows` and `examples` do."""
         data, schema = places.channel(DATA_CHANNEL), places.channel(CONFIG_CHANNEL) / "schema.json"
         # Whether the rows fit is known from the footers of their files, before any row is read.
         needed = rows_of(data, schema, self.workload, self.features)
         files = row_files(needed, places.model, processes=processes, memory=memory)
-        examples = read_examples(
+        found = read_rows(
             data, schema, workload=self.workload, contract=self.contract, features=self.features, files=files
         )
-        return self.with_targets(examples, files)
+        return self.with_targets(examples(found, workload=self.workload, features=self.features, files=files), files)
 
     def with_targets(self, examples: Examples, files: RowFiles | None = None) -> TrainingRows:
         target_N = self.task.targets(examples.table[LABEL])

@@ -63,6 +63,8 @@ class Digests:
     contract: str = ""
     config: str = ""
     code: str = ""
+    examples: str = ""
+    """Of the rows that the training read (`digest_of_rows`); empty if the model was made elsewhere."""
     weights: str = ""
     """Of weights.safetensors; empty until the model is made."""
     onnx: str = ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,26 +51,33 @@ class Examples:
         return self.table.slice(rows.start, rows.stop - rows.start)
 
 
-def read_examples(
-    folder: Path,
-    schema: Path,
-    *,
-    workload: Workload,
-    contract: Contract,
-    features: Features,
-    more_columns: Sequence[str] = (),
-    files: RowFiles | None = None,
-) -> Examples:
-    """The examples of the snapshot in `folder`. `features` are the features of every model that will read them.
+def digest_of_rows(table: pa.Table, contract: Contract) -> str:
+    """SHA-256 of the rows in their order, the same however they came and in whatever files they lie.
 
-    `more_columns` are read beside the columns of the features, and may be null in some rows. With `files` the rows lie
-    in files: in memory are their keys, times and labels, and a piece of the other cells at a time.
+    Cells that ingestion generates are left out: they say when a row came."""
+    generated = {column.name for column in contract.rows.columns if column.generated}
+    hashes = defaultdict[tuple[str, int], Any](sha256)
+    for piece in slices(table):
+        for name in {*piece.column_names} - generated:
+            for place, part in enumerate(_parts_of(piece[name].combine_chunks())):
+                hashes[name, place].update(part)
+    words = (f"{name} {hashes[name, place].hexdigest()}\n" for name, place in sorted(hashes))
+    return sha256("".join(words).encode()).hexdigest()
 
-    Raises SnapshotError as `read_snapshot` does, and if no row has a label and a past that is long enough."""
-    table = read_rows(
-        folder, schema, workload=workload, contract=contract, features=features, more_columns=more_columns, files=files
-    )
-    return examples(table, workload=workload, features=features, files=files)
+
+def _parts_of(cells: pa.Array) -> Iterator[bytes]:
+    """What the cells are made of. Each part of a longer array is that of its pieces, one after the other."""
+    yield cells.is_valid().to_numpy(zero_copy_only=False).tobytes()
+    there = cells.drop_null()
+    if pa.types.is_nested(there.type):
+        yield pc.list_value_length(there).to_numpy().tobytes()
+        yield from _parts_of(there.flatten())
+    elif pa.types.is_primitive(there.type):
+        yield there.to_numpy(zero_copy_only=False).tobytes()
+    else:
+        words = there.cast(pa.large_binary())
+        yield pc.binary_length(words).to_numpy().tobytes()
+        yield b"".join(words.to_pylist())
 
 
 def read_rows(
@@ -81,7 +90,11 @@ def read_rows(
     more_columns: Sequence[str] = (),
     files: RowFiles | None = None,
 ) -> pa.Table:
-    """All rows of the snapshot, with the columns that examples are made of. Arguments as for `read_examples`."""
+    """All rows of the snapshot in `folder`, with the columns that examples are made of.
+
+    `features` are those of every model that will read them. `more_columns` are read beside their columns, and may be
+    null in some rows. With `files` the rows lie in files: in memory are their keys, times and labels, and a piece of
+    the other cells at a time. Raises SnapshotError as `read_snapshot` does."""
     prediction, extra = workload.prediction, workload.split_columns
     names, required = encoders.columns(features), {column.name for column in contract.rows.columns if column.required}
     beside = [name for name in more_columns if name not in (*names, *prediction.label_columns, *extra)]

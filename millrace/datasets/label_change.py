@@ -35,7 +35,7 @@ class LabelChange:
 
     labelled: int = 0
     """Rows that had a label then and are there now."""
-    corrected: int = 0
+    rows: int = 0
     """Those with another label now."""
     moved: float | None = 0.0
     """The most by which the error of any model on these rows can have moved with their labels.
@@ -43,13 +43,13 @@ class LabelChange:
     Of classes it is a share of the rows. Of numbers it is the mean absolute difference of the labels, as a share of
     their mean distance from their mean. None if labels moved that were all equal before."""
     unmeasured: int = 0
-    """Corrected numbers that are missing now, or not finite then or now. They count in `corrected`, not in `moved`."""
+    """Corrected numbers that are missing now, or not finite then or now. They count in `rows`, not in `moved`."""
     first_unmeasured: str = ""
     """The first of them: `timestamp 1997-05-01 00:30:00, target inf, before 5.0`."""
 
     @property
     def share(self) -> float:
-        return self.corrected / self.labelled if self.labelled else 0.0
+        return self.rows / self.labelled if self.labelled else 0.0
 
 
 def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pinned_by: str = "") -> LabelChange:
@@ -114,8 +114,8 @@ def compare(lake: Lake, prediction_spec: Prediction, labels: Iterable[Sequence[p
         whole = [old.column(name).is_valid().to_numpy(zero_copy_only=False) for name in values]
         labelled = np.logical_and.reduce(whole)
         corrected = differs(new, old, values) & labelled
-        both = (found.labelled + int(labelled.sum()), found.corrected + int(corrected.sum()))
-        found = replace(found, labelled=both[0], corrected=both[1])
+        both = (found.labelled + int(labelled.sum()), found.rows + int(corrected.sum()))
+        found = replace(found, labelled=both[0], rows=both[1])
         if not is_number:
             continue
         before, after = (part.column(name).to_numpy(zero_copy_only=False) for part in (old, new))

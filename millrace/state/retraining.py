@@ -48,21 +48,16 @@ class LastRetraining(Item, key="retraining"):
             runs_in_month=self.runs_in(month(as_of)) + 1,
         )
 
+    @classmethod
+    def read(cls, table: StateTable) -> LastRetraining:
+        """As it is stored."""
+        return cls.find(table) or cls()
 
-class Retrainings:
-    """The workload's accepted retrainings. Only the last one is stored."""
-
-    def __init__(self, table: StateTable) -> None:
-        self._table = table
-
-    def last(self) -> LastRetraining:
-        """The last accepted retraining. Its fields are empty before the first one."""
-        return LastRetraining.find(self._table) or LastRetraining()
-
-    def record(self, *, execution_arn: str, as_of: datetime, labels_total: int) -> None:
+    @classmethod
+    def record(cls, table: StateTable, execution_arn: str, as_of: datetime, labels_total: int) -> None:
         """Store an accepted retraining and count it once. Only the holder of the lease `retrain` may call this."""
         # This reads and then writes without a condition. That is safe: the lease lets only one execution come here, and
         # a retry of the same execution finds itself stored already.
-        before = self.last()
+        before = cls.read(table)
         if before.execution_arn != execution_arn:
-            before.after(execution_arn=execution_arn, as_of=as_of, labels_total=labels_total).put(self._table)
+            before.after(execution_arn=execution_arn, as_of=as_of, labels_total=labels_total).put(table)

@@ -21,7 +21,7 @@ from millrace.datasets.versions import Pin
 from millrace.infra.bundles import closure
 from tests.end_to_end.conftest import Lived
 
-LINKS = ("data", "contract", "config", "code", "weights", "onnx", "artefact", "evaluation")
+LINKS = ("data", "contract", "config", "code", "examples", "weights", "onnx", "artefact", "evaluation")
 
 
 def sha256(content: bytes) -> str:

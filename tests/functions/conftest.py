@@ -27,7 +27,6 @@ from millrace.names import VARIANT
 from millrace.state.budget import MonthlyBudget
 from millrace.state.holdings import Leases, Slots
 from millrace.state.pointers import ReleasePointers
-from millrace.state.retraining import Retrainings
 from millrace.state.table import StateTable
 from tests import builders
 from tests.audit_bucket import create_bucket
@@ -61,7 +60,7 @@ class Aws:
         create_signing_key(self.kms, NAMES.platform)
         state = StateTable(self.dynamodb, NAMES)
         self.pointers, self.leases, self.slots = ReleasePointers(state), Leases(state), Slots(state)
-        self.state, self.budget, self.retrainings = state, MonthlyBudget(state), Retrainings(state)
+        self.state, self.budget = state, MonthlyBudget(state)
 
     def put(self, uri: str, body: bytes | str) -> None:
         bucket, key = split_uri(uri)

@@ -20,6 +20,7 @@ from millrace.datasets.notes import LABELLED_BEFORE, ORIGIN, REPLACED, UNLABELLE
 from millrace.datasets.tables import Lake
 from millrace.messages.monitor import FloorDay
 from millrace.state.pointers import Pointers
+from millrace.state.retraining import LastRetraining
 from millrace.state.versions import ChangeStarts, FloorState
 from millrace.timestamps import parse_utc
 from millrace.workload.load import workloads_folder
@@ -102,8 +103,8 @@ def ahead(dropped):
 def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_refused(aws, ahead, event):
     before = parse_utc("1997-04-01T00:00:00Z")
     assert ahead(event("guard") | {"execution": "arn:x:1"})["evidence"]["new_labels"] == 7200 + 200
-    aws.retrainings.record(
-        execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
+    LastRetraining.record(
+        aws.state, execution_arn=f"{aws.names.execution_arn('retrain', 'before')}", as_of=before, labels_total=7200
     )
     assert ahead(event("guard") | {"execution": "arn:x:2"})["evidence"]["new_labels"] == 100
 
@@ -142,7 +143,7 @@ def test_an_alarm_is_accepted_once_and_held_by_its_execution(aws, ready, load, e
     assert (answer["accepted"], answer["trigger"], answer["evidence"]["new_labels"]) == (True, "alarm", 7200)
     assert aws.leases.find("retrain").holder == event("guard")["execution"]
     assert handler(event("guard"))["accepted"]
-    assert aws.retrainings.last().runs_in("1997-06") == 1
+    assert LastRetraining.read(aws.state).runs_in("1997-06") == 1
     assert {record["event"] for record in aws.audit()} == {"retrain.accepted"}
 
 
@@ -161,7 +162,7 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     def overtake(**_):
         events.unregister("before-call.dynamodb.PutItem", overtake)
         assert aws.leases.take("retrain", holder=OTHER, as_of=as_of, expires_at=as_of + timedelta(hours=9))
-        aws.retrainings.record(execution_arn=OTHER, as_of=as_of, labels_total=7200)
+        LastRetraining.record(aws.state, execution_arn=OTHER, as_of=as_of, labels_total=7200)
         if freed == "before our write":
             aws.leases.free(OTHER)
 
@@ -173,7 +174,7 @@ def test_one_overtaken_between_the_reading_and_the_lease_is_refused(aws, ready, 
     events.register("needs-retry.dynamodb.PutItem", end)
     answer = handler(event("guard"))
     assert (answer["accepted"], answer["reason"]) == (False, reason)
-    assert aws.retrainings.last().execution_arn == OTHER
+    assert LastRetraining.read(aws.state).execution_arn == OTHER
     (refused,) = aws.audit()
     assert refused["details"]["evidence"] == answer["evidence"]
 

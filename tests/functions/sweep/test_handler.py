@@ -17,6 +17,7 @@ from millrace.operations.notices import NOTICES
 from millrace.release.registry import Registry
 from millrace.state.climbing import Climbing
 from millrace.state.pointers import Pointers
+from millrace.state.retraining import LastRetraining
 from millrace.state.reviews import ReviewQueue
 from millrace.state.unanswered import UnansweredAlarm
 from millrace.timestamps import format_utc, parse_utc
@@ -253,7 +254,7 @@ def test_who_has_acknowledged_an_alarm_is_not_reminded_until_it_is_raised_anew(a
 def test_a_retraining_acts_on_the_alarms_that_start_one(alarm, again, aws, sweep, told, raised):
     raised(alarm)
     assert [*reminders(sweep, told, (0, 24))] == [24]
-    aws.retrainings.record(execution_arn="arn:x", as_of=AS_OF + timedelta(hours=30), labels_total=0)
+    LastRetraining.record(aws.state, execution_arn="arn:x", as_of=AS_OF + timedelta(hours=30), labels_total=0)
     assert [*reminders(sweep, told, (48,))] == again
 
 

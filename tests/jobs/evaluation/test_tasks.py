@@ -142,7 +142,7 @@ def test_rows_beyond_the_memory_are_refused_before_they_are_read(
 ) -> None:
     _, snapshot, model = binary
     monkeypatch.setattr(memory, "machine_memory", lambda: 100_000)
-    monkeypatch.setattr(job, "read_rows", lambda *_: pytest.fail("rows were read"))
+    monkeypatch.setattr(job, "read_split", lambda *_: pytest.fail("rows were read"))
     with pytest.raises(SnapshotError, match=r"memory of 0\.0 GB, got 5,760 that take"):
         job.evaluate(processing(tmp_path, snapshot, model=model), champion_version="1")
 

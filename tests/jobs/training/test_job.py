@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
-from millrace.artefact.artefact import digest, read_folder
+from millrace.artefact.artefact import Digests, digest, read_folder
 from millrace.datasets.split import Split
-from millrace.jobs.runtime import TrainingPlaces
+from millrace.jobs.runtime import StopSignal, TrainingPlaces
+from millrace.jobs.training.job import train
 from millrace.jobs.training.setting import read_setting, with_hyperparameters
 from millrace.workload.load import load_workload
-from tests.jobs.conftest import CHILD, write_elec2
+from tests.jobs.conftest import CHILD, training_root, write_elec2, write_snapshot
+from tests.jobs.synthetic import contract, make_rows, workload
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -141,3 +144,19 @@ def test_no_cloud_is_in_reach() -> None:
         "import sys, millrace.jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
+
+
+def test_the_same_rows_make_the_same_model_however_they_came(tmp_path: Path) -> None:
+    rows, training = make_rows("regression"), {"parameters": {"hidden": [8], "epochs": 2}, "walk_forward_steps": 1}
+    mixed = rows.take(np.random.default_rng(7).permutation(len(rows)))
+
+    def digests(name: str, table: pa.Table) -> Digests:
+        made = contract("regression"), workload("regression", training=training)
+        snapshot = write_snapshot(tmp_path / name, table, *made, data_digest=name)
+        places = TrainingPlaces(root=training_root(tmp_path / name / "ml", snapshot))
+        train(places, StopSignal())
+        return read_folder(places.model).description.digests
+
+    first, again, fewer = digests("first", rows), digests("again", mixed), digests("fewer", rows.slice(1))
+    assert replace(again, data="first") == first
+    assert {first.examples, first.weights}.isdisjoint({fewer.examples, fewer.weights})

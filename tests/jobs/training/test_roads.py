@@ -17,7 +17,7 @@ from millrace.artefact.batch import CONTENT_TYPE, read_answers
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
-from millrace.datasets.examples import LABEL, Examples, read_examples
+from millrace.datasets.examples import LABEL, Examples, examples, read_rows
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.explanations.requested import explanation_of
@@ -65,10 +65,9 @@ class Trained:
 
     @cached_property
     def examples(self) -> Examples:
-        declared = {"workload": self.workload, "contract": load_contract(self.snapshot.config)}
-        return read_examples(
-            self.snapshot.data, self.snapshot.config / "schema.json", **declared, features=self.features
-        )
+        declared, contract = {"workload": self.workload, "features": self.features}, load_contract(self.snapshot.config)
+        rows = read_rows(self.snapshot.data, self.snapshot.config / "schema.json", contract=contract, **declared)
+        return examples(rows, **declared)
 
     @cached_property
     def test(self) -> pa.Table:

@@ -17,7 +17,7 @@ import pytest
 from millrace.artefact.artefact import Artefact, description_document, read_folder
 from millrace.contract.load import load_contract
 from millrace.datasets import row_files
-from millrace.datasets.examples import Examples, read_examples
+from millrace.datasets.examples import Examples, examples, read_rows
 from millrace.datasets.memory import rows_of
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
@@ -41,7 +41,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import read_examples
+from millrace.datasets.examples import examples, read_rows
 from millrace.datasets.row_files import RowFiles
 from millrace.features import catalogue
 from millrace.workload.load import load_workload
@@ -53,8 +53,9 @@ features = catalogue.declare(workload.prediction.features, contract.rows)
 now = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData:"))
 limit = now * 1024 + BESIDE_MB * 10**6
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-declared = {"workload": workload, "contract": contract, "features": features}
-found = read_examples(data, config / "schema.json", **declared, files=files)
+declared = {"workload": workload, "features": features}
+found = read_rows(data, config / "schema.json", **declared, contract=contract, files=files)
+found = examples(found, **declared, files=files)
 print(found.table.num_rows, found.table.nbytes)
 """.replace("BESIDE_MB", str(BESIDE_MB))
 
@@ -272,8 +273,8 @@ def examples_of(folder: Path, *, required: bool = False, derived: str = "") -> E
     config = (snapshot := write_snapshot(folder, rows, declared, document)).config
     declaration, known = read_workload(config / "workload.yaml"), load_contract(config)
     features = encoders.declare(declaration.prediction.features, known.rows)
-    given = {"workload": declaration, "contract": known, "features": features}
-    return read_examples(snapshot.data, config / "schema.json", **given)
+    given = {"workload": declaration, "features": features}
+    return examples(read_rows(snapshot.data, config / "schema.json", contract=known, **given), **given)
 
 
 def test_a_column_is_derived_in_older_rows_too(tmp_path: Path) -> None:

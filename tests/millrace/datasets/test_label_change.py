@@ -65,14 +65,14 @@ def test_numbers_move_the_error_by_their_distance_beside_their_spread(
 ) -> None:
     """Each of these labels is 5 away from their mean. The share of the corrected rows is the least."""
     found = compared(names, [0.0, 10.0, 0.0, 10.0], now, workload="air_quality")
-    assert (found.labelled, found.corrected) == (4, corrected)
+    assert (found.labelled, found.rows) == (4, corrected)
     assert found.moved == pytest.approx(moved)
 
 
 @pytest.mark.parametrize("lost", [None, math.inf, math.nan], ids=str)
 def test_a_number_that_is_lost_counts_in_the_share_and_is_named(names: WorkloadNames, lost: float | None) -> None:
     found = compared(names, [0.0, 10.0, 0.0, 10.0], [0.0, 10.0, 0.0, lost], workload="air_quality")
-    assert (found.corrected, found.share, found.moved, found.unmeasured) == (1, 0.25, 0.25, 1)
+    assert (found.rows, found.share, found.moved, found.unmeasured) == (1, 0.25, 0.25, 1)
     assert found.first_unmeasured.startswith("timestamp 1970-01-01 00:00:00.000003, ")
     assert found.first_unmeasured.endswith(f" {math.nan if lost is None else lost}, before 10.0")
 
@@ -81,11 +81,11 @@ def test_a_number_that_is_lost_counts_in_the_share_and_is_named(names: WorkloadN
 def test_a_number_that_was_not_finite_holds_nothing_as_long_as_it_stays(names: WorkloadNames, stored: float) -> None:
     """The others are measured beside it."""
     same = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 10.0, stored], workload="air_quality")
-    assert (same.corrected, same.moved, same.unmeasured) == (0, 0.0, 0)
+    assert (same.rows, same.moved, same.unmeasured) == (0, 0.0, 0)
     moved = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 15.0, stored], workload="air_quality")
-    assert (moved.corrected, moved.moved, moved.unmeasured) == (1, pytest.approx(0.25), 0)
+    assert (moved.rows, moved.moved, moved.unmeasured) == (1, pytest.approx(0.25), 0)
     mended = compared(names, [0.0, 10.0, 0.0, 10.0, stored], [0.0, 10.0, 0.0, 10.0, 4.0], workload="air_quality")
-    assert (mended.corrected, mended.moved, mended.unmeasured) == (1, 0.2, 1)
+    assert (mended.rows, mended.moved, mended.unmeasured) == (1, 0.2, 1)
 
 
 def test_the_largest_numbers_have_a_finite_distance(names: WorkloadNames) -> None:
@@ -100,12 +100,12 @@ def test_labels_without_spread_that_move_have_no_bound(names: WorkloadNames) -> 
 
 def test_a_row_that_had_no_label_has_none_that_changes(names: WorkloadNames) -> None:
     found = compared(names, [None, 10.0, 0.0, 10.0], [4.0, 10.0, 0.0, 10.0], workload="air_quality")
-    assert (found.labelled, found.corrected, found.moved) == (3, 0, 0.0)
+    assert (found.labelled, found.rows, found.moved) == (3, 0, 0.0)
 
 
 def test_of_classes_the_share_of_the_rows_counts(names: WorkloadNames) -> None:
     found = compared(names, [0, 1, 0, 1], [0, 1, 0, 0], workload="electricity")
-    assert (found.labelled, found.corrected, found.share, found.moved) == (4, 1, 0.25, 0.25)
+    assert (found.labelled, found.rows, found.share, found.moved) == (4, 1, 0.25, 0.25)
 
 
 WORKLOAD = load_workload(WORKLOADS / "air_quality")

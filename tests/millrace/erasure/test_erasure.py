@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ import pytest
 from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import keys_below, read_object
 from millrace.contract.schema import Column, Contract, Table
+from millrace.datasets.commits import commit
+from millrace.datasets.examples import digest_of_rows
 from millrace.datasets.tables import Lake
 from millrace.erasure import objects
 from millrace.erasure.erasure import Erasure
@@ -23,11 +26,12 @@ from millrace.state.erasures import ErasureProgress
 from millrace.state.reviews import SPREAD
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
-from tests.millrace.datasets.conftest import names
+from tests.millrace.datasets.conftest import lake, names, pair
+from tests.millrace.datasets.test_commits import source
 from tests.millrace.state.test_reviews import dying
 from tests.state_table import create_table
 
-__all__ = ["names"]
+__all__ = ["lake", "names", "pair"]
 
 LINE = b'{"eventMetadata": {"eventId": "r-%d"}, "key": {"id": %d}, "image": "s3://l/captured/%064d"}\n'
 
@@ -35,9 +39,9 @@ LINE = b'{"eventMetadata": {"eventId": "r-%d"}, "key": {"id": %d}, "image": "s3:
 class Stage:
     """The stores of a workload whose rows have a key of this kind."""
 
-    def __init__(self, cloud: Cloud, names: WorkloadNames, kind: Any) -> None:
+    def __init__(self, cloud: Cloud, names: WorkloadNames, kind: Any, *more: Column) -> None:
         said = Column(name="said", kind="string", label=True)
-        rows = Table(name="rows", columns=(Column(name="id", kind=kind), said), keys=(("id",),))
+        rows = Table(name="rows", columns=(Column(name="id", kind=kind), *more, said), keys=(("id",),))
         self.lake, self.names = Lake(names, Contract(rows=rows, labels=rows, digest="")), names
         self.s3, self.dynamodb = cloud.client("s3"), cloud.client("dynamodb")
         create_table(self.dynamodb, names.platform.state_table)
@@ -110,6 +114,28 @@ def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: 
     kept = stage.kept()
     assert sorted(kept.values()) == sorted([b"2", b"id,said\nc-2,b\n", b"id,said\nc-2,friend of c-1783\n", lines[1]])
     assert name not in "".join(kept)
+
+
+def test_the_rows_are_those_of_a_stage_that_never_had_the_person(cloud: Cloud, pair: tuple[Lake, Lake]) -> None:
+    order = Column(name="at", kind="timestamp_utc", generated="row_order")
+    erased, never = (Stage(cloud, one.names, "string", order) for one in pair)
+
+    def add(stage: Stage, name: str, ids: Sequence[str], at: int) -> None:
+        times = pa.array(range(at, at + len(ids)), pa.timestamp("us", "UTC"))
+        cells = {"id": ids, "at": times, "said": [f"of {one}" for one in ids], "_line": range(len(ids))}
+        commit(stage.lake, "rows", pa.table(cells), source(name))
+
+    def digest(stage: Stage) -> str:
+        rows = stage.lake.open("rows").scan(selected_fields=("id", "at", "said")).to_arrow().sort_by("at")
+        return digest_of_rows(rows, stage.lake.contract)
+
+    add(erased, "a.csv", ["c-1", "c-1783", "c-2"], at=0)
+    add(erased, "b.csv", ["c-3", "c-4"], at=10)
+    add(never, "b.csv", ["c-3", "c-4"], at=7)
+    add(never, "a.csv", ["c-1", "c-2"], at=2)
+    assert digest(erased) != digest(never)
+    erased.erase("c-1783")
+    assert digest(erased) == digest(never)
 
 
 def test_a_large_file_is_looked_through_in_pieces(cloud: Cloud, names: WorkloadNames, monkeypatch: Any) -> None:

@@ -85,16 +85,6 @@ def test_a_table_has_one_turn_until_it_ends(table: StateTable) -> None:
     assert turns.take("rows", holder="b", now_s=1.0 + TURN_S)
 
 
-def test_only_the_holder_ends_a_turn(table: StateTable) -> None:
-    turns = Turns(table)
-    turns.take("rows", holder="a", now_s=0.0)
-    turns.take("rows", holder="b", now_s=TURN_S)
-    turns.end("rows", holder="a")
-    assert not turns.take("rows", holder="c", now_s=TURN_S)
-    turns.end("rows", holder="b")
-    assert turns.take("rows", holder="c", now_s=TURN_S)
-
-
 def test_a_block_has_its_turn_alone_and_passes_it_on(table: StateTable) -> None:
     turns, came = Turns(table), list[str]()
     waits = Event()

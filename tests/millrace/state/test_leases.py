@@ -15,7 +15,7 @@ from millrace.state.budget import MonthlyBudget
 from millrace.state.callers import LEASE_S, CallerBuckets
 from millrace.state.claims import Claims, Start
 from millrace.state.refused_share import RefusedRows
-from millrace.state.retraining import Retrainings
+from millrace.state.retraining import LastRetraining
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.functions.cold_start import NAMES
@@ -106,22 +106,20 @@ def test_months_tell_what_their_runs_reserved(table):
 
 
 def test_a_retraining_is_counted_once_and_by_month(table):
-    retrainings = Retrainings(table)
-    assert retrainings.last().started_at is None
-    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
-    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
-    assert (retrainings.last().runs_in("1997-06"), retrainings.last().runs_in("1997-07")) == (1, 0)
-    retrainings.record(execution_arn=B, as_of=NOW, labels_total=2000)
-    assert retrainings.last().runs_in("1997-06") == 2
-    last = retrainings.last()
+    assert LastRetraining.read(table).started_at is None
+    LastRetraining.record(table, A, as_of=NOW, labels_total=1000)
+    LastRetraining.record(table, A, as_of=NOW, labels_total=1000)
+    assert (LastRetraining.read(table).runs_in("1997-06"), LastRetraining.read(table).runs_in("1997-07")) == (1, 0)
+    LastRetraining.record(table, B, as_of=NOW, labels_total=2000)
+    assert LastRetraining.read(table).runs_in("1997-06") == 2
+    last = LastRetraining.read(table)
     assert (last.execution_arn, last.labels_total, last.started_at) == (B, 2000, NOW)
 
 
 def test_a_redriven_retraining_of_an_earlier_month_counts_in_the_last_one(table):
-    retrainings = Retrainings(table)
-    retrainings.record(execution_arn=A, as_of=NOW, labels_total=1000)
-    retrainings.record(execution_arn=B, as_of=parse_utc("1997-05-20T06:00:00Z"), labels_total=2000)
-    last = retrainings.last()
+    LastRetraining.record(table, A, as_of=NOW, labels_total=1000)
+    LastRetraining.record(table, B, as_of=parse_utc("1997-05-20T06:00:00Z"), labels_total=2000)
+    last = LastRetraining.read(table)
     assert (last.execution_arn, last.started_at, last.counted_month) == (B, NOW, "1997-06")
     assert (last.runs_in("1997-05"), last.runs_in("1997-06"), last.runs_in("1997-07")) == (2, 2, 0)
 
