@@ -93,15 +93,12 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
     environment = find_environment(stage, build)
     names = [environment.names(workload).workload] if workload else audited_workloads(environment)
     found = [verify_chain(environment, name, head=head) for name in names]
-    wrong = [(one.workload, each) for one in found for each in one.wrong]
     show(found, as_json=as_json, nothing="No decision has been recorded.")
-    if wrong and not as_json:
-        print()
-        show_rows([{"workload": name, **asdict(each)} for name, each in wrong], as_json=False, nothing="")
-    if wrong:
-        name, first = wrong[0]
-        more = f" ({len(wrong)} findings in all)" if len(wrong) > 1 else ""
-        print(f"millrace: {name}: {first.where}: expected {first.expected}, got {first.came}{more}", file=sys.stderr)
+    for one in found:
+        for wrong in one.wrong:
+            said = f"{one.workload}: {wrong.where}: expected {wrong.expected}, got {wrong.came}"
+            print(f"millrace: {said}", file=sys.stderr)
+    if any(one.wrong for one in found):
         raise typer.Exit(1)
 
 

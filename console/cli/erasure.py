@@ -15,6 +15,7 @@ from millrace.console.cli.printing import tell
 from millrace.console.stages import command
 from millrace.console.words import listed
 from millrace.errors import WithdrawalError
+from millrace.timestamps import format_utc
 
 PAUSE_S = 5
 """Seconds between two calls, while the function still works on the one before."""
@@ -25,6 +26,7 @@ def erase(
     as_json: Json,
     reason: Reason,
     key: Annotated[str, typer.Option(help="COLUMN=CELL: a column of the rows' key that names a person.")],
+    cells: Annotated[Path | None, typer.Option(exists=True, help="For --key COLUMN: a file, a cell a line.")] = None,
     certificate: Annotated[Path, typer.Option(help="The file for the certificate.")] = Path("erased.json"),
     preview: Preview = False,
     retrain: Annotated[bool, typer.Option("--retrain", help="Then start a training without the person.")] = False,
@@ -37,20 +39,21 @@ def erase(
     from millrace.console.actions.start import start
     from millrace.console.actions.withdraw import by_person, call
     from millrace.console.queries.versions import registry_of
-    from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
+    from millrace.messages.withdrawal import MOST_CELLS, ErasureAnswer, ErasureRequest
 
-    column, _, cell = key.partition("=")
-    if not (column and cell):
-        raise WithdrawalError("--key: expected COLUMN=CELL, got a text without one of them")
+    column, is_one, cell = key.partition("=")
+    named = [*filter(None, map(str.strip, cells.read_text().splitlines()))] if cells else [cell][: len(cell)]
+    if not column or bool(is_one) == bool(cells) or not 1 <= len(named) <= MOST_CELLS:
+        raise WithdrawalError(f"--key: expected COLUMN=CELL, or COLUMN and --cells, with 1 to {MOST_CELLS} cells")
     environment, names = target.find_deployed()
-    request = ErasureRequest(**by_person(environment, "erase", reason), column=column, cell=cell, is_preview=preview)
-    answer = None
-    while not (answer and answer.is_done):
-        time.sleep(PAUSE_S if answer else 0)
-        answer = call(environment, names.function("erasure"), request, ErasureAnswer)
+    request = ErasureRequest(
+        **by_person(environment, "erase", reason), column=column, cells=tuple(named), is_preview=preview
+    )
+    while not (answer := call(environment, names.function("erasure"), request, ErasureAnswer)).is_done:
+        time.sleep(PAUSE_S)
     packages = registry_of(environment, names).all() if answer.versions else ()
     learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
-    told = request.model_dump(mode="json", exclude={"column", "cell"}) | answer.model_dump(mode="json")
+    told = request.model_dump(mode="json", exclude={"column", "cells"}) | answer.model_dump(mode="json")
     removed, left = (
         listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
         for field in ("removed", "left")
@@ -58,7 +61,7 @@ def erase(
     words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
     if learnt_by:
         words = f"{words} Learnt by version {listed(learnt_by)}; {command(names, 'train')} makes one without."
-    told["learnt_by"] = learnt_by
+    told |= {"as_of": format_utc(request.as_of), "learnt_by": learnt_by}
     if not preview:
         certificate.write_text(json.dumps(told, indent=1))
     if retrain and not preview:

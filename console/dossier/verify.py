@@ -1,11 +1,12 @@
 """Verifies the dossier in this folder. It needs Python 3.9 and `cryptography`: no account, no network, nothing else.
 
-    python verify.py [--key SHA256] [--head NUMBER:SHA256]
+    python verify.py [--key SHA256] [--head NUMBER:SHA256] [--certificate erased.json]
 
 It checks each file's digest in manifest.json, the signature in model.sig by public-key.pem, each document that the
 signature covers, the chain of the audit, and each line of dossier.html that names a place in these documents: the line
 must say what stands there. Whoever writes the whole folder anew can sign it by a key of his own and make a chain of his
-own. So compare the key, and a head of the audit, with what its owner has told you before: `--key` and `--head`.
+own. So compare the key, and a head of the audit, with what its owner has told you before: `--key` and `--head`. With
+`--certificate` the audit must have the record of this erasure, with the same people, counts and dataset versions.
 """
 
 from __future__ import annotations
@@ -137,6 +138,21 @@ def read_documents(files: Mapping[str, bytes]) -> dict[str, Any]:
     return documents
 
 
+def check_certificate(path: Path, links: Mapping[str, Any]) -> str:
+    """The names of what the certificate of an erasure says beside its record in the audit, which nothing proves.
+
+    Raises WrongError unless a record of the audit says the rest."""
+    with _reading(path.name):
+        told = json.loads(path.read_bytes())
+        for record in (link["record"] for link in links.values()):
+            if (record["event"]["S"], record["cause"]["S"]) == ("rows.erased", told["cause"]):
+                proved = {**json.loads(record["details"]["S"]), "cause": told["cause"], "as_of": record["as_of"]["S"]}
+                if wrong := [f"{name} {proved[name]!r:.99}" for name in proved if told.get(name) != proved[name]]:
+                    raise WrongError(f"{path.name}: expected {wrong[0]}, as in {AUDIT}")
+                return ", ".join(sorted(told.keys() - proved.keys()))
+    raise WrongError(f"{path.name}: expected the cause of an erasure in {AUDIT}, got {told['cause']!r:.99}")
+
+
 def _read_files(folder: Path) -> dict[str, bytes]:
     """The files of the manifest, with the digests that it names."""
     files = {}
@@ -183,9 +199,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Verifies the dossier in this folder.")
     parser.add_argument("--key", default="", help="the SHA-256 of public-key.pem, as its owner told you")
     parser.add_argument("--head", default="", help="a link of the audit, as its owner told you: 17:5d0f...")
-    options = parser.parse_args()
+    parser.add_argument("--certificate", type=Path, help="the certificate of an erasure")
+    options, folder = parser.parse_args(), Path(__file__).resolve().parent
     try:
-        lines, key, head = verify(Path(__file__).resolve().parent, key=options.key, head=options.head)
+        lines, key, head = verify(folder, key=options.key, head=options.head)
+        if options.certificate:
+            beside = check_certificate(options.certificate, read_links((folder / AUDIT).read_bytes())[0])
+            print(f"the audit has the erasure of {options.certificate}, but for: {beside}")
     except WrongError as error:
         sys.exit(f"NOT VERIFIED: {error}")
     print(f"verified: {lines} lines\nkey  {key}\nhead {head}")

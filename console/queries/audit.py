@@ -199,8 +199,7 @@ def _examine(chain: AuditChain, links: Sequence[StoredLink], bucket: str, table:
             found.wrong.append(Wrong(where=place, expected="a link", came=str(error)))
         else:
             found.wrong += _wrong_link(link, stored, previous, place)
-            found.wrong += _wrong_record(link, table, place)
-            found.wrong += _wrong_again(link, found.recorded, place)
+            found.wrong += _wrong_record(link, table, found.recorded, place)
             if link.kind is ChangeKind.ADDED:
                 found.recorded.add(_sort(link))
             elif link.kind is ChangeKind.REMOVED:
@@ -251,9 +250,13 @@ def _wrong_link(link: Link, stored: StoredLink, previous: tuple[int, str], place
         yield Wrong(where=where, expected=f"digest {link.previous}, which link {stored.number} names", came=name)
 
 
-def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator[Wrong]:
-    """What is wrong with the link's record, compared with the table."""
+def _wrong_record(link: Link, table: Mapping[str, Item], recorded: Set[str], place: str) -> Iterator[Wrong]:
+    """What is wrong with the link's record, compared with the table and with the records of the links before.
+
+    A record cannot be added twice unless it was removed between."""
     sort = _sort(link)
+    if link.kind is ChangeKind.ADDED and sort in recorded:
+        yield Wrong(where=place, expected=f"one link of {sort}", came="another one")
     if link.kind is not ChangeKind.ADDED:
         verb = "changed" if link.kind is ChangeKind.CHANGED else "removed"
         yield Wrong(where=place, expected="records that are added, never changed", came=f"{sort} was {verb}")
@@ -266,12 +269,6 @@ def _wrong_record(link: Link, table: Mapping[str, Item], place: str) -> Iterator
             expected=f"{_value(kept.get(name))}, as in the table",
             came=_value(link.record.get(name)),
         )
-
-
-def _wrong_again(link: Link, recorded: Set[str], place: str) -> Iterator[Wrong]:
-    """A record cannot be added twice unless it was removed between."""
-    if link.kind is ChangeKind.ADDED and _sort(link) in recorded:
-        yield Wrong(where=place, expected=f"one link of {_sort(link)}", came="another one")
 
 
 def _sort(link: Link) -> str:

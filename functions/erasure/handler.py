@@ -32,7 +32,7 @@ def handler(request: ErasureRequest) -> ErasureAnswer:
     """What left each store and what is still there, while no other call erases.
 
     Raises WithdrawalError for a key by which a person cannot be erased."""
-    check(LAKE.contract, ROOM.workload, request.column, request.cell, request.reason)
+    check(LAKE.contract, ROOM.workload, request.column, request.cells, request.reason)
     # Whoever waits for an answer too long asks again while the first call works on.
     holder, now = f"erasure {uuid4()}", datetime.now(UTC)
     ends_at = now + timedelta(seconds=DECLARED.timeout_s)
@@ -55,7 +55,8 @@ def erase(request: ErasureRequest) -> ErasureAnswer:
                 return ErasureAnswer(is_done=False)
     finally:
         progress.put(ROOM.state)
-    told = progress.told | {"pseudonym": pseudonym_of({request.column: request.cell}, ROOM.state)}
+    pseudonyms = [pseudonym_of({request.column: cell}, ROOM.state) for cell in request.cells]
+    told = progress.told | {"pseudonyms": pseudonyms}
     if not request.is_preview:
         KNOWN.refresh()
         details = RowsErased(by=request.by, reason=request.reason, **told)

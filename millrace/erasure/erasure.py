@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
@@ -39,8 +39,8 @@ RESTS = "erased/"
 """The folder in the landing bucket with the rest of dropped files."""
 
 
-def check(contract: Contract, workload: Workload, column: str, cell: str, reason: str) -> None:
-    """Raise WithdrawalError for a key by which a person cannot be erased. No message repeats the cell."""
+def check(contract: Contract, workload: Workload, column: str, cells: Sequence[str], reason: str) -> None:
+    """Raise WithdrawalError for a key by which a person cannot be erased. No message repeats a cell."""
     rows = contract.rows
     keys = {name for key in rows.keys for name in key}
     if column not in keys:
@@ -49,12 +49,13 @@ def check(contract: Contract, workload: Workload, column: str, cell: str, reason
         raise WithdrawalError(f"--key: expected a column of texts or of whole numbers, {column} is of {kind}s")
     if column in workload.prediction.tensor_columns:
         raise WithdrawalError(f"--key: expected no feature: each model has the words of {column}")
-    if kind in INTEGERS and not re.fullmatch(r"[1-9]\d*", cell):
-        raise WithdrawalError(f"--key: expected a whole number above 0 for {column}, in digits alone")
-    if (length := len(re.findall(r"\w", cell))) < SHORTEST:
-        raise WithdrawalError(f"--key: expected a cell of {SHORTEST} letters and digits at least, got {length}")
-    if cell in reason:
-        raise WithdrawalError("--reason: expected a text without the key, since it stands in the audit for ever")
+    for place, cell in enumerate(cells, start=1):
+        if kind in INTEGERS and not re.fullmatch(r"[1-9]\d*", cell):
+            raise WithdrawalError(f"--key: cell {place}: expected a whole number above 0 for {column}, in digits alone")
+        if (length := len(re.findall(r"\w", cell))) < SHORTEST:
+            raise WithdrawalError(f"--key: cell {place}: expected {SHORTEST} letters and digits at least, got {length}")
+        if cell in reason:
+            raise WithdrawalError("--reason: expected a text without the key, since it stands in the audit for ever")
 
 
 def _unnamed(key: str) -> str:
@@ -76,7 +77,7 @@ class Erasure:
     def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: ErasureRequest, done: ErasureProgress) -> None:
         self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, done
         column = lake.contract.rows.column(request.column)
-        cells = dict.fromkeys((column.name, column.name_in_file), frozenset({request.cell}))
+        cells = dict.fromkeys((column.name, column.name_in_file), frozenset(request.cells))
         self._person = Person(cells=cells, is_number=column.kind in INTEGERS)
         self._is_preview, self._state = request.is_preview, StateTable(dynamodb, self._names)
         reviews = StateTable(dynamodb, self._names, spread=SPREAD)

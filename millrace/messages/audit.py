@@ -109,6 +109,12 @@ class RowsWithdrawn(Withdrawn, ByPerson):
 class RowsErased(Erased, ByPerson):
     """A person had everything erased that the stage keeps of somebody."""
 
+    @property
+    def people(self) -> str:
+        """The beginning of the first pseudonym, and how many others there are: `5d7c39d75d7c39d7 and 99 more`."""
+        first, *others = self.pseudonyms or ("",)
+        return first[:16] + (f" and {len(others)} more" if others else "")
+
 
 class HeldDropDecided(ByPerson):
     """A person has let a drop into its table that was held, or has refused it."""

@@ -8,6 +8,9 @@ from pydantic import ConfigDict, Field
 
 from millrace.messages.envelope import ExecutionInput, Message
 
+MOST_CELLS = 1000
+"""The most people of one erasure: an audit record has a pseudonym of each, and 400 KB."""
+
 
 class PersonsRequest(ExecutionInput):
     """What every request of a person says. `cause` names it: the function knows a repeated one by it."""
@@ -31,16 +34,16 @@ class WithdrawalRequest(PersonsRequest):
 
 
 class ErasureRequest(PersonsRequest):
-    """The cell of a key whose person is erased. The same request again goes on where the one before ended.
+    """The cells of a key whose people are erased. The same request again goes on where the one before ended.
 
-    {"cause": "erase-5d7c39d7b8804f07", "reason": "ticket 4711", "column": "customer", "cell": "c-1783", …}"""
+    {"cause": "erase-5d7c39d7b8804f07", "reason": "ticket 4711", "column": "customer", "cells": ["c-1783"], …}"""
 
-    # An error must not repeat the cell: it would stand in the log.
+    # An error must not repeat a cell: it would stand in the log.
     model_config = ConfigDict(hide_input_in_errors=True)
 
     column: str
     """A column of a key of the contract's rows, or of their entity."""
-    cell: str
+    cells: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_CELLS)]
 
 
 class Withdrawn(Message):
@@ -67,8 +70,8 @@ class ErasedStore(Message):
 class Erased(Message):
     """What left the stores. It stands in the audit, so it names nobody."""
 
-    pseudonym: str = ""
-    """Of column and cell, as `millrace.state.erasures` makes it."""
+    pseudonyms: tuple[str, ...] = ()
+    """Of column and cell, each as `millrace.state.erasures` makes it."""
     stores: tuple[ErasedStore, ...] = ()
     """Those that had something."""
     versions: tuple[str, ...] = ()

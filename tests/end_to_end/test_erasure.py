@@ -24,8 +24,10 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import Record
 
 from millrace.console.actions.reviews import Reviewer
+from millrace.console.dossier.verify import WrongError, check_certificate, read_links
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, started
+from millrace.console.queries.audit import read_chain
 from millrace.console.queries.lineage import trace
 from millrace.console.queries.versions import audit_of
 from millrace.errors import WithdrawalError
@@ -196,6 +198,13 @@ def test_nothing_has_a_person_who_was_erased(cloud: Live, tmp_path: Path) -> Non
     assert json.loads(certificate.read_text()) == done
     assert removed(done) == COUNTS | {"lake/staging": removed(done)["lake/staging"]}
     assert (any(one["left"] for one in done["stores"]), done["learnt_by"], named(cloud)) == (False, ["1"], set())
+    links, _ = read_links(b"".join(link + b"\n" for link in read_chain(environment, NAMES.workload)))
+    assert check_certificate(certificate, links) == "is_done, is_preview, learnt_by"
+    forged = tmp_path / "forged.json"
+    for name in ("cause", "as_of", "by", "reason", "pseudonyms", "stores", "versions"):
+        forged.write_text(json.dumps(done | {name: done[name][:-1]}))
+        with pytest.raises(WrongError, match=r"forged\.json: expected"):
+            check_certificate(forged, links)
     [record] = [one for one in audit_of(environment, NAMES) if one.event is AuditEvent.ROWS_ERASED]
     assert record.details.model_dump(mode="json").items() <= done.items()
 

@@ -14,4 +14,4 @@ def test_a_refusal_does_not_repeat_the_key(load: Any, event: Any) -> None:
     asked = event("erasure")
     with pytest.raises(WithdrawalError, match="expected a column of texts") as refused:
         load("erasure")(asked)
-    assert asked["cell"] not in str(refused.value)
+    assert asked["cells"][0] not in str(refused.value)

@@ -60,7 +60,7 @@ class Stage:
     def erase(self, cell: str) -> dict[str, list[int]]:
         """By store how much went in all calls, and what is left."""
         state, at = StateTable(self.dynamodb, self.names), parse_utc("2026-01-01")
-        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cell=cell)
+        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cells=(cell,))
         progress = ErasureProgress.find(state, "e") or ErasureProgress(cause="e", until=at)
         list(Erasure(self.lake, self.s3, self.dynamodb, request, progress).steps())
         return {store: found for store, found in progress.counts.items() if any(found)}
