@@ -5,6 +5,7 @@ Axes: N all rows, T test rows, R the most recent test rows, W numbers of an answ
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, Description, read_archive
+from millrace.artefact.batch import write_rows
 from millrace.artefact.inference import Model
 from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
@@ -306,13 +308,15 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
     inputs = test.select(list(model.inputs))
     count = max(1, min(SAMPLE_ROWS, len(test), len(test) * SAMPLE_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
-    rows = inputs.take(chosen).to_pylist()
+    taken = inputs.take(chosen)
+    rows = taken.to_pylist()
     answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
     sample = Sample(
         rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),
         answers=tuple(
             {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(rows))
         ),
+        stream=base64.b64encode(write_rows(taken)).decode(),
     )
     path.write_text(json.dumps(sample.model_dump(), allow_nan=False))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ def check_version(
     Raises PreflightError or ArtefactError for one that does not. The error is one line: what was expected, what came,
     and where."""
     # The container itself checks the digest of the archive, as it will for an endpoint.
-    rows, expected = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
+    rows, expected, stream = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
     _unpack(places.input("model") / ARCHIVE, places.root / "model")
     log, bound = places.root / "serving.log", settings.memory_mb
     with started(command, port=settings.port, memory_mb=bound, log=log) as container:
@@ -54,7 +55,7 @@ def check_version(
     with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
         container.wait_until_ready(start_s)
         model = read_folder(places.root / "model").description
-        _compare_stream(container, rows, expected, version=settings.model_version, model=model)
+        _compare_stream(container, stream, expected, version=settings.model_version, model=model)
     named = {name: getattr(settings, name) for name in ("model_version", "model_digest", "sample_digest", "instance")}
     record = named | {"rows": len(rows), "ready_s": round(ready_s, 3), "p50_ms": p50_ms, "p99_ms": p99_ms}
     (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(record))
@@ -63,15 +64,16 @@ def check_version(
     print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s; {took}")
 
 
-def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows]:
-    """The rows and the expected answers of the sample. Raises PreflightError for another file than `approved`."""
+def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows, bytes]:
+    """The rows, the expected answers and the rows as a stream. Raises PreflightError for another file than
+    `approved`."""
     content = path.read_bytes()
     if (came := digest(content)) != approved:
         raise PreflightError(f"{SAMPLE_FILE}: expected digest {approved}, as registered, got {came}")
     document = json.loads(content)
     if not document["rows"]:
         raise PreflightError(f"{SAMPLE_FILE}: expected rows to send, there are none")
-    return document["rows"], document["answers"]
+    return document["rows"], document["answers"], base64.b64decode(document["stream"])
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -110,17 +112,16 @@ def _call_times(container: Container, rows: Rows) -> tuple[float, float]:
     return round(float(p50), 3), round(float(p99), 3)
 
 
-def _compare_stream(container: Container, rows: Rows, expected: Rows, *, version: str, model: Description) -> None:
+def _compare_stream(container: Container, stream: bytes, expected: Rows, *, version: str, model: Description) -> None:
     """Send the rows as one request of a batch transform. Otherwise it does what `_compare` does."""
-    from millrace.jobs.preflight.stream import as_stream
-
-    content = container.answer(as_stream(rows, model.features), CONTENT_TYPE)
+    content = container.answer(stream, CONTENT_TYPE)
     try:
         table = read_answers(content, model_version=version, fields=model.task.answer)
     except AnswerError as error:
         raise PreflightError(f"{container.where}: {error}") from None
-    if (numbers := table[ROW].to_pylist()) != [*range(1, len(rows) + 1)]:
-        raise PreflightError(f"{container.where}: expected the rows 1 to {len(rows)} in order, got {numbers!s:.200}")
+    rows = len(expected)
+    if (numbers := table[ROW].to_pylist()) != [*range(1, rows + 1)]:
+        raise PreflightError(f"{container.where}: expected the rows 1 to {rows} in order, got {numbers!s:.200}")
     _check_agreement(container, table.to_pylist(), expected)
 
 

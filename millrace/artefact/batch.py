@@ -91,6 +91,14 @@ def write_answers(
     return write_stream([pa.RecordBatch.from_arrays([numbers, *columns], schema=schema)])
 
 
+def write_rows(rows: pa.Table) -> bytes:
+    """The rows as the stream of a shard, numbered from 1."""
+    import pyarrow as pa
+
+    numbers = pa.array(range(1, len(rows) + 1), pa.int64())
+    return write_stream(rows.add_column(0, ROW, numbers).combine_chunks().to_batches())
+
+
 def write_stream(batches: list[pa.RecordBatch]) -> bytes:
     """The batches, at least one, as an Arrow IPC stream."""
     import pyarrow as pa

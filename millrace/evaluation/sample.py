@@ -15,3 +15,5 @@ class Sample(BaseModel):
     rows: tuple[dict[str, Any], ...]
     answers: tuple[dict[str, Any], ...]
     """The fields of the task's answer, such as `{"value": 1, "probability": 0.87}`; NaN and infinity are null."""
+    stream: str = ""
+    """The rows as a shard of a batch transform has them, in base64."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.kinds import TIMES
 from millrace.errors import WorkloadError
-from millrace.features.encoder import OneColumn
+from millrace.features.encoder import OneColumn, is_valid
 from millrace.features.parts import MISSING, Meaning, Part
 from millrace.features.signature import TensorSpec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature, FeatureForm
 
     Integers = npt.NDArray[np.int64]
@@ -92,7 +92,7 @@ class Calendar(OneColumn):
         cells = rows[self.calendar].combine_chunks()
         # A time in another unit may have no exact value in microseconds: it is too far, or lies between two of them.
         is_time = pa.types.is_date(cells.type) or (pa.types.is_timestamp(cells.type) and cells.type.unit == "us")
-        return _is_valid(cells) | self.optional if is_time else np.zeros(len(cells), np.bool_)
+        return is_valid(cells) | self.optional if is_time else np.zeros(len(cells), np.bool_)
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         """The parts of one time: ISO text, or a time if the row comes from a table."""
@@ -102,9 +102,6 @@ class Calendar(OneColumn):
         at = _time(cell)
         found = {"hour": at.hour, "weekday": at.weekday(), "month": at.month - 1}
         return [found[part] + 1 for part in self.parts]
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        return times_to_arrow([row[name] for row in rows])
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         import numpy as np
@@ -140,19 +137,3 @@ def _time(cell: object) -> datetime:
     except (ValueError, OverflowError):  # the first and the last hours of the calendar may overflow in another zone
         pass
     raise ValueError("a time as ISO text")
-
-
-def times_to_arrow(cells: Sequence[str | None]) -> pa.Array:
-    """A column of times, given as ISO text or None; it is in UTC if one of them has a zone."""
-    import pyarrow as pa
-
-    times = [None if cell is None else datetime.fromisoformat(cell) for cell in cells]
-    is_utc = any(time is not None and time.tzinfo is not None for time in times)
-    return pa.array(times, pa.timestamp("us", "UTC" if is_utc else None))
-
-
-def _is_valid(cells: pa.Array) -> npt.NDArray[np.bool_]:
-    import numpy as np
-    import pyarrow as pa
-
-    return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.rules.allowed import Allowed
-from millrace.features.encoder import OneColumn
+from millrace.features.encoder import OneColumn, is_valid
 from millrace.features.signature import TensorSpec
 
 if TYPE_CHECKING:
@@ -85,15 +85,10 @@ class Category(OneColumn):
         return np.from_dlpack(place.fill_null(-1).cast(pa.int64())).view(np.int64)[:, None] + 1
 
     def takes(self, rows: pa.Table) -> npt.NDArray[np.bool_]:
-        import numpy as np
-        import pyarrow as pa
-
-        cells = rows[self.name].combine_chunks()
-        if cells.type != pa.string():
-            return np.zeros(len(cells), np.bool_)
-        missing_N = np.from_dlpack(cells.is_null().cast(pa.uint8())).astype(np.bool_)
-        known_N = self.encode(rows)[:, 0] > 0 if self.strict else ~missing_N
-        return known_N | (missing_N & self.optional)
+        taken_N = super().takes(rows)
+        if self.strict and taken_N.any():
+            taken_N &= (self.encode(rows)[:, 0] > 0) | ~is_valid(rows[self.name].combine_chunks())
+        return taken_N
 
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         cell = row[self.name]

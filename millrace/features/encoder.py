@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from millrace.workload.declaration import Feature, FeatureForm
 
     FeatureKind = Kind | FeatureForm
-    Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +85,6 @@ class Encoder:
         Raises ValueError for a row that it does not take; the message says what was expected."""
         raise NotImplementedError
 
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        """One of its `inputs` from JSON rows, as a column of the type in which a batch transform sends it."""
-        raise NotImplementedError
-
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """The parts of a row that an explanation names, and which entry of the tensor comes from which part.
 
@@ -132,15 +127,7 @@ class OneColumn(Encoder):
             self.arrow == "string" and pa.types.is_large_string(cells.type)
         ):
             return np.zeros(len(cells), np.bool_)
-        return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_) | self.optional
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        cells = [row[name] for row in rows]
-        if self.arrow == "float64":
-            cells = as_floats(cells)
-        return pa.array(cells, pa.type_for_alias(self.arrow))
+        return is_valid(cells) | self.optional
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """One part, the cell as a whole; every entry comes from it."""
@@ -151,6 +138,10 @@ class OneColumn(Encoder):
         return Meaning(parts=(Part(column=column, value=written(row[column])),), of_entry=np.zeros(shape, np.int64))
 
 
-def as_floats(cells: Iterable[float | None]) -> list[float | None]:
-    """The numbers as floats: pyarrow refuses a whole number of more digits than a float has."""
-    return [None if cell is None else float(cell) for cell in cells]
+def is_valid(cells: pa.Array) -> npt.NDArray[np.bool_]:
+    """Whether each cell is there (N)."""
+    import numpy as np
+    import pyarrow as pa
+
+    # By DLPack, since pyarrow's `to_numpy` imports pandas where it is installed.
+    return np.from_dlpack(cells.is_valid().cast(pa.uint8())).astype(np.bool_)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
 from millrace.features.as_of import time_us
-from millrace.features.calendar import times_to_arrow
-from millrace.features.encoder import Encoder, as_floats
+from millrace.features.encoder import Encoder
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from millrace.contract.schema import Table
     from millrace.features.as_of import EntityTimes, Integers
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature, FeatureForm
 
     Floats = npt.NDArray[np.float32]
@@ -184,18 +183,6 @@ class History(Encoder):
         known = np.array(values, dtype=np.float64).astype(np.float32)
         steps: Floats = self._look_up(_entities(times[-1:], [1]), _entities(times, [len(times)]), known)[0]
         return steps
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        """The past in the form of `add_steps`; for the other inputs the row's own times or numbers."""
-        import numpy as np
-        import pyarrow as pa
-
-        if name == self.event_time:
-            return times_to_arrow([row[name] for row in rows])
-        if name != self.name:
-            return pa.array(as_floats(row[name] for row in rows), pa.float64())
-        steps = np.concatenate([self.encode_one(row).reshape(-1) for row in rows])
-        return self._column(steps)
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """A part for each column and stretch of steps, the oldest stretch first; hours are counted from the row."""

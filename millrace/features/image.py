@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.encoder import FeatureKind, Rows
+    from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature
 
     Pixels = npt.NDArray[np.uint8]
@@ -118,12 +118,6 @@ class Image(OneColumn):
         except ValueError:
             raise ValueError("base64 text") from None
         return self._pixels(content)
-
-    def to_arrow(self, name: str, rows: Rows) -> pa.Array:
-        import pyarrow as pa
-
-        cells = [row[name] for row in rows]
-        return pa.array([None if cell is None else base64.b64decode(cell) for cell in cells], pa.binary())
 
     def meaning(self, row: Mapping[str, Any]) -> Meaning:
         """A part for each patch, row by row from the upper left; the names count pixels from 1."""

@@ -39,6 +39,10 @@ class Entries:
         """A function that gives how far rows lie from one row, 0 to 1 (N).
 
         `sample` returns training rows. It is called only if the distance depends on them."""
+        return self.apart
+
+    def apart(self, rows: Array, row: Array) -> Floats:
+        """That distance, for a kind whose distance depends on no training row."""
         raise NotImplementedError
 
     def reference(self, means: Sequence[float], rows: Array) -> Array:
@@ -73,12 +77,10 @@ class NumberEntries(Entries):
         return distance_by_ranks(sample())
 
     def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """The rows with NaN wherever `empty` is true and the number is optional."""
+        """The rows with NaN wherever `empty` is true and the number is optional, as each of a history is."""
         import numpy as np
 
-        if not any(spec.optional):
-            return rows
-        return np.where(empty & np.array(spec.optional), np.nan, rows).astype(np.float32)
+        return np.where(empty & np.array(spec.optional or True), np.nan, rows).astype(np.float32)
 
     def noisy(self, rows: Array, deviations: Array | None, noise: float, rng: np.random.Generator) -> Array:
         """The numbers with noise in standard deviations of their column; a missing number stays missing."""
@@ -148,21 +150,17 @@ class HistoryEntries(NumberEntries):
         """True: any step may be missing."""
         return True
 
-    def emptied(self, rows: Array, spec: TensorSpec, empty: npt.NDArray[np.bool_]) -> Array:
-        """The rows with NaN wherever `empty` is true."""
-        import numpy as np
-
-        return np.where(empty, np.nan, rows).astype(np.float32)
-
 
 class CategoryEntries(Entries):
     """Entries of `categories`: int64 (N, C), each the place of a value, 0 if missing or unknown."""
 
     table: ClassVar = "categories"
 
-    def distance(self, sample: Callable[[], Array]) -> Distance:
-        """A function that gives the share of the entries that differ."""
-        return _share_of_others
+    def apart(self, rows: Array, row: Array) -> Floats:
+        """The share of the entries that differ."""
+        import numpy as np
+
+        return np.asarray((rows != row).astype(np.float64).mean(axis=1))
 
     def may_be_missing(self, spec: TensorSpec) -> bool:
         """True: 0 is a value that the network has learnt."""
@@ -175,35 +173,25 @@ class CategoryEntries(Entries):
         return np.where(empty, 0, rows).astype(rows.dtype)
 
 
-def _share_of_others(rows: Array, row: Array) -> Floats:
-    import numpy as np
-
-    return np.asarray((rows != row).astype(np.float64).mean(axis=1))
-
-
 class WordEntries(Entries):
     """Entries of a text: int64 (N, L), the ids of its words or pieces, 0 beyond its end."""
 
     table: ClassVar = "tokens"
 
-    def distance(self, sample: Callable[[], Array]) -> Distance:
-        """A function that gives the Jaccard distance: 1 minus (ids that both texts have / ids that either has).
+    def apart(self, rows: Array, row: Array) -> Floats:
+        """The Jaccard distance: 1 minus (ids that both texts have / ids that either has).
 
         Two texts without any id are at a distance of 0."""
-        return _apart_in_words
+        import numpy as np
 
-
-def _apart_in_words(ids_NL: Array, ids_L: Array) -> Floats:
-    import numpy as np
-
-    own = np.unique(ids_L[ids_L > 0])
-    # An id that comes twice counts once: in a sorted row, a repeated id equals the one before it. Padding, 0, does not
-    # count: it equals the 0 that is prepended.
-    sorted_NL = np.sort(ids_NL, axis=1)
-    is_first = np.diff(sorted_NL, axis=1, prepend=0) > 0
-    common_N = (is_first & np.isin(sorted_NL, own)).sum(axis=1)
-    either_N = is_first.sum(axis=1) + len(own) - common_N
-    return np.where(either_N > 0, 1 - common_N / np.maximum(either_N, 1), 0.0)
+        own = np.unique(row[row > 0])
+        # An id that comes twice counts once: in a sorted row, a repeated id equals the one before it. Padding, 0, does
+        # not count: it equals the 0 that is prepended.
+        sorted_NL = np.sort(rows, axis=1)
+        is_first = np.diff(sorted_NL, axis=1, prepend=0) > 0
+        common_N = (is_first & np.isin(sorted_NL, own)).sum(axis=1)
+        either_N = is_first.sum(axis=1) + len(own) - common_N
+        return np.where(either_N > 0, 1 - common_N / np.maximum(either_N, 1), 0.0)
 
 
 class PixelEntries(Entries):
@@ -218,9 +206,13 @@ class PixelEntries(Entries):
 
         return super().flat(rows).astype(np.float32) / np.float32(WHITE)
 
-    def distance(self, sample: Callable[[], Array]) -> Distance:
-        """A function that gives the mean difference of the samples, as a share of white."""
-        return _difference
+    def apart(self, rows: Array, row: Array) -> Floats:
+        """The mean difference of the samples, as a share of white."""
+        import numpy as np
+
+        # In int16: a difference of uint8 would wrap around.
+        apart = np.abs(rows.astype(np.int16) - row) / np.float32(WHITE)
+        return np.asarray(apart.reshape(len(rows), -1).mean(axis=1))
 
     def reference(self, means: Sequence[float], rows: Array) -> Array:
         """Images with the mean of the channel in every pixel, rounded to a whole sample."""
@@ -233,14 +225,6 @@ class PixelEntries(Entries):
         import numpy as np
 
         return np.clip(np.round(rows + rng.normal(0, noise * WHITE, rows.shape)), 0, WHITE).astype(np.uint8)
-
-
-def _difference(rows: Array, row: Array) -> Floats:
-    import numpy as np
-
-    # In int16: a difference of uint8 would wrap around.
-    apart = np.abs(rows.astype(np.int16) - row) / np.float32(WHITE)
-    return np.asarray(apart.reshape(len(rows), -1).mean(axis=1))
 
 
 ENTRIES: dict[TensorKind, Entries] = {

@@ -42,8 +42,5 @@ class Weekday(OneColumn):
     def encode_one(self, row: Mapping[str, Any]) -> list[int]:
         return [1 + datetime.fromisoformat(row[self.name]).weekday()]
 
-    def to_arrow(self, name: str, rows: Any) -> pa.Array:
-        return pa.array([datetime.fromisoformat(row[name]) for row in rows], pa.timestamp("us"))
-
     def summarise(self, rows: pa.Table) -> pa.Table:
         return pa.table({self.name: pc.strftime(rows[self.name], format="%A")})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -29,6 +30,7 @@ from millrace.artefact.artefact import (
     read_members,
     write_archive,
 )
+from millrace.artefact.batch import write_rows
 from millrace.artefact.external import ExternalModel
 from millrace.artefact.inference import Model
 from millrace.console.queries.executions import error_type, failure_of
@@ -75,7 +77,8 @@ def sample(good: Artefact) -> bytes:
     features, task = good.description.features, good.description.task
     found = task.answers(Model(good).outputs(encoders.encode(features, pa.Table.from_pylist(ROWS))))
     answers = [dict(zip(found, row, strict=True)) for row in zip(*(v.tolist() for v in found.values()), strict=True)]
-    return json.dumps({"rows": ROWS, "answers": answers}).encode()
+    stream = base64.b64encode(write_rows(pa.Table.from_pylist(ROWS))).decode()
+    return json.dumps({"rows": ROWS, "answers": answers, "stream": stream}).encode()
 
 
 @pytest.fixture

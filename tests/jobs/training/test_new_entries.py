@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_stream
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_rows
 from millrace.artefact.inference import Model
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
@@ -100,8 +99,7 @@ def test_it_answers_rates_in_json_and_in_arrow(artefact: Artefact) -> None:
     expected = task.answers(model.outputs(encoders.encode(artefact.description.features, rows)))
     cells = [row | {"at": row["at"].isoformat()} for row in rows.to_pylist()]
     document = json.loads(answered(application, json.dumps({"rows": cells}).encode(), "application/json"))
-    numbered = pa.table({"row_number": pa.array(range(len(rows)), pa.int64()), **dict(zip(COLUMNS, rows, strict=True))})
-    stream = answered(application, write_stream(numbered.to_batches()), CONTENT_TYPE)
+    stream = answered(application, write_rows(rows), CONTENT_TYPE)
     table = read_answers(stream, model_version="1", fields=task.answer)
     for field in task.answer:
         assert table[field.name].to_pylist() == expected[field.name].tolist()

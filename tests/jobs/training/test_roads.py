@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from millrace.artefact.artefact import Artefact, read_folder
-from millrace.artefact.batch import CONTENT_TYPE, read_answers
+from millrace.artefact.batch import CONTENT_TYPE, read_answers, write_rows
 from millrace.artefact.inference import Model
 from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
@@ -22,7 +22,6 @@ from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import Evaluation
 from millrace.explanations.requested import explanation_of
 from millrace.features import catalogue as encoders
-from millrace.jobs.preflight.stream import as_stream
 from millrace.serving.application import Application
 from millrace.serving.settings import Settings
 from millrace.tasks import catalogue
@@ -117,7 +116,7 @@ def test_the_container_answers_rows_of_a_table_alike_in_json_and_arrow(trained: 
     expected = task.answers(model.outputs(encoders.encode(trained.features, rows)))
     requests = [as_request(row, trained) for row in rows.to_pylist()]
     of_json = json.loads(answered(application, json.dumps({"rows": requests}).encode()))["predictions"]
-    stream = answered(application, as_stream(requests, trained.features), CONTENT_TYPE)
+    stream = answered(application, write_rows(rows), CONTENT_TYPE)
     of_arrow = read_answers(stream, model_version="3", fields=task.answer)
     for field in task.answer:
         whole = expected[field.name].tolist()

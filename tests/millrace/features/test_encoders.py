@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millrace.artefact.batch import CONTENT_TYPE
+from millrace.artefact.batch import CONTENT_TYPE, write_rows
 from millrace.contract.kinds import KINDS
 from millrace.errors import WorkloadError
 from millrace.features import catalogue
@@ -23,7 +23,6 @@ from millrace.features.encoder import Encoder
 from millrace.features.number import Number
 from millrace.features.signature import TensorKind, TensorSpec
 from millrace.features.tensors import ENTRIES, Entries
-from millrace.jobs.preflight.stream import as_stream
 from millrace.serving.rows import RowReader
 from millrace.workload.declaration import FeatureForm
 from tests.fuzz import examples
@@ -109,11 +108,14 @@ def test_a_request_and_the_stream_of_a_shard_give_the_same_bits(
 ) -> None:
     cells = data.draw(st.lists(case.cells, min_size=1, max_size=12))
     fitted = encoder.fit(case.rows(data.draw(st.lists(case.cells, min_size=1, max_size=12))))
-    beside = {"at": "2024-01-01T00:00:00", "a": 1.5, "b": None}  # what a history's own row brings
-    rows = [{name: (beside | {"x": cell})[name] for name in fitted.inputs} for cell in case.as_json(cells)]
+    # What a history's own row brings beside its past.
+    beside = dict.fromkeys(set(fitted.inputs) - {"x"})
+    rows, table = [beside | {"x": cell} for cell in case.as_json(cells)], case.rows(cells)
+    for name in beside:
+        table = table.append_column(name, pa.nulls(len(cells)))
     reader = RowReader((fitted,), arrow=True)
     of_json = reader.tensors(reader.read(json.dumps({"rows": rows}).encode(), "application/json").values)
-    of_arrow = reader.read(as_stream(rows, (fitted,)), CONTENT_TYPE)
+    of_arrow = reader.read(write_rows(table), CONTENT_TYPE)
     assert (of_arrow.rejected, of_arrow.numbers) == ({}, pa.array(range(1, len(rows) + 1)))
     assert of_arrow.tensors is not None
     for name, tensor in of_json.items():
