@@ -309,12 +309,11 @@ def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.
     count = max(1, min(SAMPLE_ROWS, len(test), len(test) * SAMPLE_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
     taken = inputs.take(chosen)
-    rows = taken.to_pylist()
     answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
     sample = Sample(
-        rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in rows),
+        rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in taken.to_pylist()),
         answers=tuple(
-            {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(rows))
+            {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(taken))
         ),
         stream=base64.b64encode(write_rows(taken)).decode(),
     )

@@ -119,9 +119,8 @@ def _compare_stream(container: Container, stream: bytes, expected: Rows, *, vers
         table = read_answers(content, model_version=version, fields=model.task.answer)
     except AnswerError as error:
         raise PreflightError(f"{container.where}: {error}") from None
-    rows = len(expected)
-    if (numbers := table[ROW].to_pylist()) != [*range(1, rows + 1)]:
-        raise PreflightError(f"{container.where}: expected the rows 1 to {rows} in order, got {numbers!s:.200}")
+    if (numbers := table[ROW].to_pylist()) != [*range(1, len(expected) + 1)]:
+        raise PreflightError(f"{container.where}: expected the rows 1 to {len(expected)} in order, got {numbers!s:.99}")
     _check_agreement(container, table.to_pylist(), expected)
 
 

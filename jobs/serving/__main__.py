@@ -26,9 +26,11 @@ def main() -> None:
 
     def work() -> None:
         from millrace.artefact.inference import Model
+        from millrace.jobs.serving.open_inference import OpenInference
         from millrace.serving.application import Application
 
-        serve(listener, Application(Model(artefact), settings), settings)
+        application = Application(Model(artefact), settings)
+        serve(listener, OpenInference(application, artefact.description, settings), settings)
 
     print(f"serving model version {settings.model_version} on port {settings.port}", flush=True)
     run_workers(work, settings.workers)

@@ -104,7 +104,9 @@ class Application:
         is not usable joins the rejected rows of its request. There may be no rows at all, if every image was
         rejected."""
         if not requests:
-            return self._task.answers(_no_outputs(self._task.objective.width)), []
+            import numpy as np
+
+            return self._task.answers(np.empty((0, self._task.objective.width), np.float32)), []
         tensors = self._reader.together(requests)
         output_NW, measured = self._model.with_likeness(tensors)
         usable_N = self._usable(output_NW, measured)
@@ -148,21 +150,21 @@ class Application:
 
     def refuse(self, bad: BadRequest) -> Response:
         """The answer to bytes that are no request."""
-        return _refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
+        return refusal("bad request", expected=bad.expected, came=bad.came, where="request", status=bad.status)
 
     def _read(self, request: Request) -> Response | RequestRows:
         """The rows of a request that wants predictions; the answer to any other request."""
         head = request.head
         if (method := METHODS.get(head.path)) is None:
-            return _refusal("path", expected=" or ".join(METHODS), came=head.path[:80], where="request", status=404)
+            return refusal("path", expected=" or ".join(METHODS), came=head.path[:80], where="request", status=404)
         if head.method != method:
-            return _refusal("method", expected=method, came=head.method[:20], where=head.path, status=405)
+            return refusal("method", expected=method, came=head.method[:20], where=head.path, status=405)
         if method == "GET":
             return ALIVE if head.path == "/ping" else self._parameters
         try:
             return self._reader.read(request.body, head.content_type)
         except Refused as refused:
-            return _refusal(**vars(refused))
+            return refusal(**vars(refused))
         except Exception:
             # A defect in reading must not take down the worker, and other requests with it.
             traceback.print_exc()
@@ -207,13 +209,6 @@ def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:
     return ["{" + ",".join(f"{name}:{value!r}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
 
 
-def _no_outputs(width: int) -> npt.NDArray[Any]:
-    """The model's output (0, W) for no rows."""
-    import numpy as np
-
-    return np.empty((0, width), np.float32)
-
-
 def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
     """The tensors of one row of zeros. A size that is not fixed is 1."""
     import numpy as np
@@ -221,6 +216,7 @@ def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
     return {spec.name: np.zeros((1, *(size or 1 for size in spec.shape)), spec.dtype) for spec in signature}
 
 
-def _refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Response:
+def refusal(error: str, *, expected: str, came: str, where: str, status: int) -> Response:
+    """The answer to a request of which nothing is answered."""
     document = {"error": error, "expected": expected, "came": came, "where": where}
     return Response(status=status, body=json.dumps(document).encode())

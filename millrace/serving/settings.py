@@ -20,6 +20,8 @@ class Settings:
     model_digest: str = ""
     """MILLRACE_MODEL_DIGEST: the digest of the artefact's members, as approved. It may be empty only without a version.
     Then any artefact that is whole is served, for a try on one's own machine."""
+    model_name: str = "model"
+    """MILLRACE_MODEL_NAME: the name of the model in the paths of the Open Inference Protocol."""
     port: int = 8080
     """SAGEMAKER_BIND_TO_PORT."""
     bind: str = "0.0.0.0"  # noqa: S104 # nosec B104 # a container is asked from outside; run bare, set 127.0.0.1
@@ -43,6 +45,7 @@ class Settings:
         return cls(
             model_version=version or cls.model_version,
             model_digest=approved,
+            model_name=variables.get("MILLRACE_MODEL_NAME", cls.model_name),
             port=_integer(variables, "SAGEMAKER_BIND_TO_PORT", cls.port, 1, 65535),
             bind=variables.get("MILLRACE_BIND", cls.bind),
             workers=_integer(variables, "MILLRACE_WORKERS", cores, 1, 256),

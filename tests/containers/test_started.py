@@ -8,10 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -198,53 +194,6 @@ def test_the_processing_image_judges_drift(run: Run) -> None:
 def test_the_inference_image_preflights(run: Run) -> None:
     record = json.loads((run.preflight / "processing" / "preflight" / "ml.m5.large.json").read_text())
     assert (record["rows"], record["model_version"]) == (20, "1")
-
-
-def test_the_inference_image_answers_as_the_model_was_evaluated(run: Run, images: dict[str, Image]) -> None:
-    """Loopback is all the network that it needs; the probabilities are those of the evaluation's sample."""
-    sample = json.loads((run.evaluation / "processing" / "evaluation" / "sample.json").read_text())
-    with serving(images["inference"], run.training) as port:
-        answer = asked(port, "/invocations", json.dumps({"rows": sample["rows"]}).encode())
-    probabilities = [one["probability"] for one in answer["predictions"]]
-    assert probabilities == pytest.approx([one["probability"] for one in sample["answers"]], abs=1e-5)
-
-
-@contextmanager
-def serving(image: Image, root: Path) -> Iterator[int]:
-    """A server on loopback, alive; its port. It is stopped with SIGTERM, as SageMaker does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    given = {"SAGEMAKER_BIND_TO_PORT": str(port), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
-    process = subprocess.Popen(image.arguments(command=["serve"]), cwd=image.cwd, env=image.variables(root, given))
-    try:
-        until = time.monotonic() + 30
-        while not alive(port):
-            assert process.poll() is None, f"ended with {process.returncode}"
-            assert time.monotonic() < until, "not alive after 30 s"
-            time.sleep(0.05)
-        yield port
-        process.terminate()
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        process.wait()
-
-
-def alive(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def asked(port: int, path: str, body: bytes) -> Any:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", data=body, headers={"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
 
 
 def copies(name: str) -> list[str]:

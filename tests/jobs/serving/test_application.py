@@ -41,21 +41,6 @@ def rows(*given: dict[str, Any]) -> bytes:
     return json.dumps({"rows": given}).encode()
 
 
-def test_answers_with_value_probability_and_confidence(application: Application, model: Model, row: Any) -> None:
-    given = [row(number) for number in range(40)]
-    [answer] = application.answer([builders.invocation(rows(*given))])
-    document = json.loads(answer.body)
-    assert answer.status == 200
-    assert document["model_version"] == "3"
-    expected = model.outputs({"numbers": np.array([list(one.values()) for one in given], np.float32)})[:, 0]
-    assert len(document["predictions"]) == 40
-    for prediction, p in zip(document["predictions"], expected, strict=True):
-        assert np.float32(prediction["probability"]) == p
-        assert prediction["value"] == int(p >= 0.5)
-        assert prediction["confidence"] == pytest.approx(max(p, 1 - p), abs=1e-7)
-    assert {prediction["value"] for prediction in document["predictions"]} == {0, 1}
-
-
 @pytest.mark.parametrize(("what", "bad"), [("answer", np.nan), ("answer", np.nextafter(1, 2)), ("measure", np.inf)])
 def test_a_row_without_a_usable_answer_is_rejected_and_no_other(model: Model, row: Any, what: str, bad: float) -> None:
     """Of all requests of a turn; what lies in the middle keeps its place."""

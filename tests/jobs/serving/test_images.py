@@ -106,7 +106,7 @@ def test_a_stream_is_answered_row_by_row_too(application: Application) -> None:
     ]
 
 
-def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_decodes_each_image_once_and_has_the_other_cells_of_good_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[object] = []
 
     def counting(content: Any, *how: Any) -> Any:
@@ -114,8 +114,9 @@ def test_a_stream_decodes_each_image_once(monkeypatch: pytest.MonkeyPatch) -> No
         return decode(content, *how)
 
     monkeypatch.setattr("millrace.features.image.decode", counting)
-    found = RowReader(FEATURES, arrow=True).read(as_stream(*GOOD).body, CONTENT_TYPE)
-    assert len(found) == len(decoded) == 3
+    found = RowReader(FEATURES, arrow=True).read(as_stream(GOOD[0], CUT, *GOOD[1:]).body, CONTENT_TYPE)
+    assert (len(found), [*found.rejected], len(decoded)) == (3, [1], 5), "the cut one again, for its words"
+    assert {name: len(tensor) for name, tensor in (found.tensors or {}).items()} == {"scan": 3, "numbers": 3}
 
 
 FEATURES_ARROW = (
@@ -146,27 +147,6 @@ def stream(*found: dict[str, Any], schema: pa.Schema = SCHEMA) -> bytes:
 
 TEXT_PRICE = SCHEMA.set(3, pa.field("price", pa.string()))
 NUMBER_WORD = SCHEMA.set(5, pa.field("word", pa.int64()))
-
-
-@pytest.mark.parametrize(
-    ("column", "cell"),
-    [
-        ("price", float("nan")),
-        ("price", 1e39),
-        ("price", None),
-        ("load", float("inf")),
-        ("open", None),
-    ],
-)
-def test_a_cell_that_the_model_does_not_take_costs_its_own_row(column: str, cell: Any) -> None:
-    arrow = READER.read(stream(ROW, ROW | {column: cell}, ROW), CONTENT_TYPE)
-    good = READER.read(stream(ROW, ROW), CONTENT_TYPE)
-    assert len(arrow) == len(good) == 2
-    assert {place: one["column"] for place, one in arrow.rejected.items()} == {1: column}
-    assert arrow.tensors is not None
-    assert good.tensors is not None
-    for name, tensor in good.tensors.items():
-        np.testing.assert_array_equal(arrow.tensors[name], tensor)
 
 
 @pytest.mark.parametrize(

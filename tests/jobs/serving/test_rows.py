@@ -8,6 +8,7 @@ import math
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,13 @@ from millrace.features import catalogue
 from millrace.features.number import Number
 from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
+from millrace.jobs.serving.open_inference import OpenInference
+from millrace.serving.application import FAILED
 from millrace.serving.refusals import Refused
 from millrace.serving.rows import MAX_ROWS, RowReader
+from millrace.serving.settings import Settings
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.shipped import SHIPPED
 
 READER = RowReader((Number(name="a"), Number(name="b")))
@@ -193,6 +198,22 @@ def serve(rows: list[dict[str, Any]], features: catalogue.Features, folder: Path
     return dict(reader.tensors(reader.read(request_body(admitted, inputs), "application/json").values))
 
 
+def serve_open(rows: list[dict[str, Any]], features: catalogue.Features, whole: pa.Table) -> dict[str, Any]:
+    """The same tensors, of rows that come by the Open Inference Protocol: each column is a tensor."""
+    bodies: list[bytes] = []
+    passed = SimpleNamespace(answer=lambda every: [bodies.append(one.body) or FAILED for one in every], refuse=None)
+    protocol = OpenInference(passed, builders.description(features=features, digests=None), Settings())
+    [described] = protocol.answer([builders.invocation(method="GET", path="/v2/models/model")])
+    tensors = []
+    for tensor in json.loads(described.body)["inputs"]:
+        name, size = tensor["name"], tensor["shape"][1:]
+        cells = [row[name] for row in rows] if name in rows[0] and not size else whole[name].to_pylist()
+        tensors.append(tensor | {"shape": [len(rows), *size], "data": cells})
+    protocol.answer([builders.invocation(json.dumps({"inputs": tensors}).encode(), path="/v2/models/model/infer")])
+    reader = RowReader(features)
+    return dict(reader.tensors(reader.read(bodies[0], "application/json").values))
+
+
 @pytest.mark.parametrize("workload", FOLDERS)
 def test_a_request_has_the_bits_of_the_table(workload: str, tmp_path: Path) -> None:
     folder = FOLDERS[workload]
@@ -215,7 +236,9 @@ def test_a_request_has_the_bits_of_the_table(workload: str, tmp_path: Path) -> N
     ]
     served = serve(json.loads(json.dumps(sent)), features, folder)
     trained = catalogue.encode(features, with_past.take(chosen))
-    assert served.keys() == trained.keys()
+    opened = serve_open(sent, features, with_past.take(chosen))
+    assert opened.keys() == served.keys() == trained.keys()
     for name, tensor in trained.items():
-        assert (served[name].dtype, served[name].shape) == (tensor.dtype, tensor.shape)
-        assert served[name].tobytes() == tensor.tobytes(), name
+        for road in (served, opened):
+            assert (road[name].dtype, road[name].shape) == (tensor.dtype, tensor.shape)
+            assert road[name].tobytes() == tensor.tobytes(), name
