@@ -96,17 +96,12 @@ def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
     high, low = policy.alarms
     # To add instances, the last minute counts and the one under way. To remove instances, all minutes of the low alarm
     # count: the few requests of a minute under way are no sign that less is needed.
-    if _sounds(high) and (wanted := _needed(cloud, policy, 1, target)) > desired:
+    if high.state_value == "ALARM" and (wanted := _needed(cloud, policy, 1, target)) > desired:
         return _proposal(wanted, high, policy)
-    if _sounds(low) and not settings.get("DisableScaleIn"):
+    if low.state_value == "ALARM" and not settings.get("DisableScaleIn"):
         wanted = _needed(cloud, policy, _MINUTES_IN, target)
         return _proposal(wanted, low, policy) if 0 < wanted < desired else None
     return None
-
-
-def _sounds(alarm: Any) -> bool:
-    """Whether moto's alarm is in ALARM."""
-    return bool(alarm.state_value == "ALARM")
 
 
 def _proposal(wanted: int, alarm: Any, policy: Any) -> Proposal:

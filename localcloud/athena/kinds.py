@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+TYPES = "array bigint binary boolean date double float int integer map smallint string struct timestamp tinyint"
+"""The words of the types that are covered."""
+
+
+@functools.cache
 def arrow_type(text: str) -> pa.DataType:
     """Arrow's type for the text that a Glue column declares, such as `struct<data:string,seen:array<double>>`.
 
     Raises ValueError for an unknown type. https://docs.aws.amazon.com/athena/latest/ug/data-types.html"""
-    import pyarrow as pa
+    import duckdb
+    from sqlglot import exp
 
-    text = text.strip().lower()
-    name, _, inside = text.partition("<")
-    parts = list(_split(inside[:-1])) if inside else []
-    if name == "array":
-        return pa.list_(arrow_type(parts[0]))
-    if name == "map":
-        return pa.map_(arrow_type(parts[0]), arrow_type(parts[1]))
-    if name == "struct":
-        fields = (part.partition(":") for part in parts)
-        return pa.struct([(field, arrow_type(kind)) for field, _, kind in fields])
-    # Any other type has one word and no parts.
-    simple = {
-        "boolean": pa.bool_(),
-        "tinyint": pa.int8(),
-        "smallint": pa.int16(),
-        "int": pa.int32(),
-        "integer": pa.int32(),
-        "bigint": pa.int64(),
-        "float": pa.float32(),
-        "double": pa.float64(),
-        "string": pa.string(),
-        "binary": pa.binary(),
-        "date": pa.date32(),
-        "timestamp": pa.timestamp("us"),
-    }
-    if text not in simple:
-        raise ValueError(f"glue: expected one of {sorted(simple)}, array, map or struct, got {text!r}")
-    return simple[text]
+    # The names of fields stand in front of a colon, and may be words of SQL.
+    fields = re.compile(r"([^<>,:]+):")
+    if unknown := sorted({*re.findall(r"\w+", fields.sub("", text.lower()))} - {*TYPES.split()}):
+        raise ValueError(f"glue: expected types of {TYPES}, got {unknown[0]!r} in {text!r}")
+    kind = exp.DataType.build(fields.sub(r"`\1`:", text.strip().lower()), dialect="hive").sql("duckdb", identify=True)
+    with duckdb.connect() as database:
+        return database.sql(f"SELECT NULL::{kind}").to_arrow_table().schema.field(0).type
 
 
 def athena_name(kind: pa.DataType) -> str:
@@ -71,14 +57,3 @@ def athena_name(kind: pa.DataType) -> str:
         "date32[day]": "date",
     }
     return "map" if types.is_map(kind) else names.get(str(kind), "varchar")
-
-
-def _split(text: str) -> Iterator[str]:
-    """Split the text at the commas that lie in no brackets: `a:int,b:map<string,int>` has two parts."""
-    depth, start = 0, 0
-    for at, letter in enumerate(text):
-        depth += {"<": 1, ">": -1}.get(letter, 0)
-        if letter == "," and not depth:
-            yield text[start:at]
-            start = at + 1
-    yield text[start:]

@@ -323,10 +323,6 @@ def _list_databases(reader: TableReader, _: str, given: dict[str, str]) -> tuple
     return ["database_name"], [[name] for name in names if _is_like(name, given.get("like"))]
 
 
-def _list_columns(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
-    return ["field"], [[name] for name, _, _ in _columns(reader, schema, given["table"])]
-
-
 def _describe(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
     return ["col_name", "data_type", "comment"], [list(column) for column in _columns(reader, schema, given["table"])]
 
@@ -342,7 +338,7 @@ def _columns(reader: TableReader, schema: str, table: str) -> list[tuple[str, st
 _LISTS: dict[str, Callable[[TableReader, str, dict[str, str]], tuple[list[str], list[list[str]]]]] = {
     "tables": _list_tables,
     "databases": _list_databases,
-    "columns": _list_columns,
+    "columns": lambda *asked: (["field"], [column[:1] for column in _describe(*asked)[1]]),
     "describe": _describe,
 }
 

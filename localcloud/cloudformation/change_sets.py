@@ -48,25 +48,23 @@ def _changes(before: StackResources, after: StackResources, moved: set[str]) -> 
     live = {one.logical_resource_id: one for one in before.values()}
     was = {key: one for key, one in before.definitions.items() if key in live}
     for key, definition in after.definitions.items():
-        change = {"LogicalResourceId": key, "ResourceType": definition["Type"], "Scope": [], "Details": []}
         if key not in was:
-            yield {**change, "Action": "Add"}
+            yield _change("Add", key, definition["Type"])
             continue
-        names = list(_properties_moved(was[key], definition, moved))
-        if not names and was[key] == definition:
-            continue
-        replacement = _replacement(was[key], definition, names)
-        yield {
-            **change,
-            "Action": "Modify",
-            "PhysicalResourceId": live[key].physical_resource_id,
-            "Replacement": replacement,
-            "Scope": ["Properties"] if names else ["Metadata"],
-            "Details": [_detail(name, definition, replacement) for name in names],
-        }
+        details = [_detail(name, definition) for name in _properties_moved(was[key], definition, moved)]
+        if details or was[key] != definition:
+            replacement = _replacement(details) if was[key]["Type"] == definition["Type"] else "True"
+            scope = ["Properties"] if details else ["Metadata"]
+            more = {"Replacement": replacement, "Scope": scope, "Details": details}
+            yield _change("Modify", key, definition["Type"], live[key], **more)
     for key in was.keys() - after.definitions.keys():
-        gone = {"LogicalResourceId": key, "ResourceType": was[key]["Type"], "Scope": [], "Details": []}
-        yield {**gone, "Action": "Remove", "PhysicalResourceId": live[key].physical_resource_id}
+        yield _change("Remove", key, was[key]["Type"], live[key])
+
+
+def _change(action: str, key: str, type_name: str, live: Any = None, **more: Any) -> dict[str, Any]:
+    known = {"PhysicalResourceId": live.physical_resource_id} if live else {}
+    own = {"Action": action, "LogicalResourceId": key, "ResourceType": type_name, "Scope": [], "Details": []}
+    return own | known | more
 
 
 def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set[str]) -> Iterator[str]:
@@ -77,29 +75,18 @@ def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set
             yield name
 
 
-def _replacement(was: Mapping[str, Any], now: Mapping[str, Any], names: list[str]) -> str:
-    """`True`, `False` or `Conditional`: whether a change of these properties replaces the resource."""
-    fixed = kind_of(now["Type"]).fixed
-    if was["Type"] != now["Type"]:
-        return "True"
-    replacing = [name for name in names if name in fixed or "*" in fixed]
-    if not replacing:
-        return "False"
-    new = now.get("Properties", {})
-    return "Conditional" if all(references(new.get(name)) for name in replacing) else "True"
+def _replacement(details: list[dict[str, Any]]) -> str:
+    """`True`, `False` or `Conditional`: whether these changes of properties replace the resource."""
+    replacing = {one["Evaluation"] for one in details if one["Target"]["RequiresRecreation"] == "Always"}
+    return "True" if "Static" in replacing else "Conditional" if replacing else "False"
 
 
-def _detail(name: str, definition: Mapping[str, Any], replacement: str) -> dict[str, Any]:
+def _detail(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
     """The change of one property, as DescribeChangeSet answers it."""
     fixed = kind_of(definition["Type"]).fixed
-    recreated = {"True": "Always", "Conditional": "Conditionally"}.get(replacement, "Never")
-    is_fixed = name in fixed or "*" in fixed
+    recreated = "Always" if name in fixed or "*" in fixed else "Never"
     return {
-        "Target": {
-            "Attribute": "Properties",
-            "Name": name,
-            "RequiresRecreation": recreated if is_fixed else "Never",
-        },
+        "Target": {"Attribute": "Properties", "Name": name, "RequiresRecreation": recreated},
         "Evaluation": "Dynamic" if references(definition.get("Properties", {}).get(name)) else "Static",
         "ChangeSource": "DirectModification",
     }
@@ -228,19 +215,11 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
 
 def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
     """A ResourceChange for each resource that is put again. AWS lists only the resources that have drifted."""
-    live = [one for one in stack.resource_map.values() if one.type in REVERTED]
+    more = {"Replacement": "False", "Scope": ["Properties"]}
     return [
-        {
-            "LogicalResourceId": one.logical_resource_id,
-            "ResourceType": one.type,
-            "PhysicalResourceId": one.physical_resource_id,
-            "Action": "Modify",
-            "Replacement": "False",
-            "Scope": ["Properties"],
-            "Details": [],
-        }
-        for one in live
-        if one.logical_resource_id not in changed
+        _change("Modify", one.logical_resource_id, one.type, one, **more)
+        for one in stack.resource_map.values()
+        if one.type in REVERTED and one.logical_resource_id not in changed
     ]
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from localcloud.cloudformation.intrinsics import evaluate
 from localcloud.cloudformation.resources import (
+    custom,
     functions,
     machines,
     messaging,
@@ -50,7 +51,9 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(type_name: str) -> Kind:
-    """How a type is made: by its service's API, else as moto has it."""
+    """How a type is made: by its service's API, by a function of the app, else as moto has it."""
+    if type_name.startswith(custom.PREFIXES):
+        return custom.KIND
     kind = KINDS.get(type_name) or of_moto.find(type_name)
     assert kind is not None, f"{type_name} was not refused with its template"
     return kind
@@ -268,7 +271,13 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
             self._replaced.append(before)
             before = None
-        made = kind.put(self._wanted(key, properties, before.made if before else None))
+        try:
+            made = kind.put(self._wanted(key, type_name, properties, before.made if before else None))
+        except Exception:
+            # A part may have changed: the rollback sees these properties, and puts those of before again.
+            if before:
+                before.made = replace(before.made, properties=properties)
+            raise
         if self._replaced and self._live.get(key) is self._replaced[-1] and self._replaced[-1].made.ref == made.ref:
             raise ValueError(f"{made.ref} is there already: what replaces it needs another name")
         made = replace(made, properties=properties)
@@ -276,12 +285,13 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         self._record_event(resource, "UPDATE_COMPLETE" if before else "CREATE_COMPLETE")
         return resource
 
-    def _wanted(self, key: str, properties: Mapping[str, Any], before: Made | None = None) -> Wanted:
+    def _wanted(self, key: str, type_name: str, properties: Mapping[str, Any], before: Made | None = None) -> Wanted:
         return Wanted(
             cloud=self.cloud,
             stack=self["AWS::StackName"],
             stack_id=self["AWS::StackId"],
             logical_id=key,
+            type_name=type_name,
             properties=dict(properties),
             role_arn=getattr(self._stack(), "role_arn", None),
             before=before,
@@ -295,7 +305,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         if drop is None:
             return
         try:
-            drop(self._wanted(resource.logical_resource_id, resource.made.properties), resource.made)
+            drop(self._wanted(resource.logical_resource_id, resource.type, resource.made.properties), resource.made)
         except Exception as error:
             raise ResourceError(resource.logical_resource_id, resource.type, _reason(error)) from error
         self._record_event(resource, "DELETE_COMPLETE")

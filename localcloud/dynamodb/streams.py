@@ -10,7 +10,7 @@ from datetime import UTC
 from importlib import import_module
 from typing import Any
 
-from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers
+from localcloud.awslambda.event_sources import OF_STREAMS, POLL_S, StreamPoller, StreamPollers
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.services import table_key
 from localcloud.kernel.cloud import Cloud, moto_backend
@@ -21,17 +21,7 @@ LONGEST_WAIT_S = 8.0
 ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
 """What the poller does with the stream. It also lists the streams, an action without a resource."""
 NOT_CARRIED_OUT = frozenset(
-    {
-        "BisectBatchOnFunctionError",
-        "DestinationConfig",
-        "FilterCriteria",
-        "FunctionResponseTypes",
-        "MaximumBatchingWindowInSeconds",
-        "MaximumRecordAgeInSeconds",
-        "MaximumRetryAttempts",
-        "ParallelizationFactor",
-        "TumblingWindowInSeconds",
-    }
+    {"FilterCriteria", "FunctionResponseTypes", "MaximumBatchingWindowInSeconds", *OF_STREAMS} - {"StartingPosition"}
 )
 """Settings of an event source mapping that are refused by name."""
 

@@ -30,8 +30,8 @@ from localcloud.kernel.patching import replace
 #
 # moto fills in strings without quotes, so what CDK writes (`{"key":<detail-key>}`) is no JSON any more.
 
+json_path: Any = import_module("moto.stepfunctions.parser.asl.utils.json_path")
 _PLACEHOLDER = re.compile(r"<([^<>\s]+)>")
-_STEP = re.compile(r"\.?\['([^']+)'\]|\.?\[(\d+|\*)\]|\.([^.\[\]]+)")
 _NOWHERE = object()
 """What a path gives that leads nowhere. It is not None, since null is a value that an event may have."""
 
@@ -52,33 +52,9 @@ def at_path(event: Any, path: str) -> Any:
     """The value at a path such as `$.detail.object.key`, `$.resources[0]` or `$.detail.rows[*].id`.
 
     A path with a wildcard gives a list. A path that leads nowhere gives the marker `_NOWHERE`."""
-    # `found` holds all values that are reached so far: one at most, until the first wildcard.
-    found, rest = [event], path.removeprefix("$")
-    has_wildcard = False
-    for step in _STEP.finditer(rest):
-        name, index = step[1] or step[3], step[2]
-        if "*" in (name, index):
-            has_wildcard = True
-            found = [child for value in found for child in _children(value)]
-        else:
-            found = [child for value in found if (child := _child(value, name, index)) is not _NOWHERE]
-    if has_wildcard:
-        return found
-    return found[0] if found else _NOWHERE
-
-
-def _child(value: Any, name: str | None, index: str | None) -> Any:
-    if name is not None and isinstance(value, Mapping):
-        return value.get(name, _NOWHERE)
-    if index is not None and isinstance(value, list) and int(index) < len(value):
-        return value[int(index)]
-    return _NOWHERE
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, Mapping):
-        return list(value.values())
-    return value if isinstance(value, list) else []
+    # In brackets a name may have any letters.
+    found = [match.value for match in json_path.parse(re.sub(r"\.([^.*\[\]]+)", r"['\1']", path)).find(event)]
+    return found if "*" in path else next(iter(found), _NOWHERE)
 
 
 def _fill(transformer: Mapping[str, Any], event: Mapping[str, Any], reserved: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from botocore import xform_name
 
 from localcloud.cloudformation.intrinsics import CONDITIONS, KNOWN
-from localcloud.cloudformation.resources import of_moto
+from localcloud.cloudformation.resources import custom, of_moto
 from localcloud.iam.identity import GLOBAL_KEYS, is_decided
 from localcloud.iam.policies import OPERATORS
 from localcloud.kernel import quotas
@@ -59,6 +59,8 @@ def row_of(feature: Feature) -> Row | None:
 
 
 def _row_of_type(name: str) -> Row | None:
+    if name.startswith(custom.PREFIXES):
+        return Status.EXECUTED, "Answered by an object at `ResponseURL`; a function that fails is not called again."
     return parity.RESOURCE_TYPES.get(name) or (parity.OF_MOTO if of_moto.find(name) else None)
 
 

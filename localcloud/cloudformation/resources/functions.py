@@ -9,6 +9,7 @@ import io
 import zipfile
 from typing import Any
 
+from localcloud.awslambda import cfnresponse
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
 
 _CONCURRENCY = "ReservedConcurrentExecutions"
@@ -37,6 +38,7 @@ def _code(wanted: Wanted) -> dict[str, Any]:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.writestr("index.py", code["ZipFile"])
+            archive.write(cfnresponse.__file__, "cfnresponse.py")
         code["ZipFile"] = packed.getvalue()
     return code
 

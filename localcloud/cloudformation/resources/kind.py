@@ -39,6 +39,7 @@ class Wanted:
     stack: str
     stack_id: str
     logical_id: str
+    type_name: str
     properties: dict[str, Any]
     role_arn: str | None = None
     """The role in whose name CloudFormation calls; None for the operator, who may do everything."""
@@ -166,9 +167,9 @@ def arn(service: str, wanted: Wanted, rest: str) -> str:
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
 
 
-def by_ref(service: str, operation: str, key: str) -> Callable[[Wanted, Made], Any]:
-    """A `drop` that needs only the physical id: it makes one call, with the id as the parameter `key`."""
-    return lambda wanted, made: wanted.call(service, operation, **{key: made.ref})
+def by_ref(service: str, operation: str, key: str, *beside: str, **fixed: Any) -> Callable[[Wanted, Made], Any]:
+    """A `drop` that makes one call, with the physical id as the parameter `key`, and these properties `beside` it."""
+    return lambda wanted, made: wanted.call(service, operation, **{key: made.ref}, **wanted.get(*beside), **fixed)
 
 
 def named(

@@ -156,12 +156,12 @@ KINDS = {
     ),
     "AWS::EC2::VPCEndpoint": Kind(
         put=_put_endpoint,
-        drop=lambda wanted, made: wanted.call("ec2", "DeleteVpcEndpoints", VpcEndpointIds=[made.ref]),
+        drop=by_ref("ec2", "DeleteVpcEndpoints", "VpcEndpointIds"),
         fixed=("ServiceName", "VpcEndpointType", "VpcId", "RouteTableIds", "SubnetIds", "SecurityGroupIds"),
     ),
     "AWS::EC2::FlowLog": Kind(
         put=_put_flow_log,
-        drop=lambda wanted, made: wanted.call("ec2", "DeleteFlowLogs", FlowLogIds=[made.ref]),
+        drop=by_ref("ec2", "DeleteFlowLogs", "FlowLogIds"),
         fixed=("*",),
     ),
 }

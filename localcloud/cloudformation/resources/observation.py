@@ -12,8 +12,7 @@ def _put_alarm(wanted: Wanted, operation: str = "PutMetricAlarm") -> Made:
     return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
 
 
-def _drop_alarm(wanted: Wanted, made: Made) -> None:
-    wanted.call("cloudwatch", "DeleteAlarms", AlarmNames=[made.ref])
+_drop_alarm = by_ref("cloudwatch", "DeleteAlarms", "AlarmNames")
 
 
 def _put_dashboard(wanted: Wanted) -> Made:
@@ -30,8 +29,7 @@ def _put_budget(wanted: Wanted) -> Made:
     return Made(ref=budget["BudgetName"])
 
 
-def _drop_budget(wanted: Wanted, made: Made) -> None:
-    wanted.call("budgets", "DeleteBudget", AccountId=ACCOUNT, BudgetName=made.ref)
+_drop_budget = by_ref("budgets", "DeleteBudget", "BudgetName", AccountId=ACCOUNT)
 
 
 def _put_database(wanted: Wanted) -> Made:
@@ -50,10 +48,6 @@ def _put_table(wanted: Wanted) -> Made:
         raise ValueError("AWS::Glue::Table: Iceberg tables are made in code, an update here drops their metadata")
     wanted.settle("glue", "Table", **wanted.get("DatabaseName", "TableInput"))
     return Made(ref=wanted.properties["TableInput"]["Name"])
-
-
-def _drop_table(wanted: Wanted, made: Made) -> None:
-    wanted.call("glue", "DeleteTable", DatabaseName=made.properties["DatabaseName"], Name=made.ref)
 
 
 def _put_workgroup(wanted: Wanted) -> Made:
@@ -78,16 +72,16 @@ KINDS = {
     ),
     "AWS::CloudWatch::Dashboard": Kind(
         put=_put_dashboard,
-        drop=lambda wanted, made: wanted.call("cloudwatch", "DeleteDashboards", DashboardNames=[made.ref]),
+        drop=by_ref("cloudwatch", "DeleteDashboards", "DashboardNames"),
         fixed=("DashboardName",),
     ),
     "AWS::Glue::Database": Kind(put=_put_database, drop=by_ref("glue", "DeleteDatabase", "Name")),
-    "AWS::Glue::Table": Kind(put=_put_table, drop=_drop_table, fixed=("DatabaseName",)),
+    "AWS::Glue::Table": Kind(
+        put=_put_table, drop=by_ref("glue", "DeleteTable", "Name", "DatabaseName"), fixed=("DatabaseName",)
+    ),
     "AWS::Athena::WorkGroup": Kind(
         put=_put_workgroup,
-        drop=lambda wanted, made: wanted.call(
-            "athena", "DeleteWorkGroup", WorkGroup=made.ref, RecursiveDeleteOption=True
-        ),
+        drop=by_ref("athena", "DeleteWorkGroup", "WorkGroup", RecursiveDeleteOption=True),
         fixed=("Name",),
     ),
 }

@@ -41,11 +41,6 @@ def _put_deployment(wanted: Wanted) -> Made:
     return Made(ref=made, attributes={"DeploymentId": made})
 
 
-def _drop_deployment(wanted: Wanted, made: Made) -> None:
-    api = made.properties["RestApiId"]
-    wanted.call("apigateway", "DeleteDeployment", restApiId=api, deploymentId=made.ref)
-
-
 def _put_stage(wanted: Wanted) -> Made:
     api, name = wanted.properties["RestApiId"], wanted.properties["StageName"]
     if wanted.before is None:
@@ -97,7 +92,9 @@ def _patches(values: dict[str, Any]) -> list[dict[str, str]]:
 
 KINDS = {
     "AWS::ApiGateway::Account": Kind(put=_put_account),
-    "AWS::ApiGateway::Deployment": Kind(put=_put_deployment, drop=_drop_deployment, fixed=("*",)),
+    "AWS::ApiGateway::Deployment": Kind(
+        put=_put_deployment, drop=by_ref("apigateway", "DeleteDeployment", "deploymentId", "RestApiId"), fixed=("*",)
+    ),
     "AWS::ApiGateway::RestApi": Kind(put=_put_api, drop=by_ref("apigateway", "DeleteRestApi", "restApiId")),
     "AWS::ApiGateway::Stage": Kind(put=_put_stage, drop=_drop_stage, fixed=("RestApiId", "StageName")),
 }
