@@ -156,10 +156,7 @@ class FittedModel:
             opened = open_file(path, contract, folder, encoders.histories(features), ahead)
             rows = opened.fill(pq.read_table(opened.typed))
         # What the cloud makes itself, such as a row's id, no row can break.
-        judged = up_to(table, prediction, arrived=datetime.now(UTC))
-        for column in table.columns:
-            judged = judged.without(column.name) if column.generated else judged
-        result = validate(rows, judged)
+        result = validate(rows, up_to(opened.judged, prediction, arrived=datetime.now(UTC)))
         found = [*opened.refused, *map(refusal, result.refused), *self._answers(result.accepted)]
         named = [with_class(each.row(task.answer), task.words) for each in sorted(found, key=lambda each: each.line)]
         columns = schema(task.answer, named=bool(task.words))

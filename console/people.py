@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from millrace.people import Right, who_may
 
-HERE = "try init new schemas openapi simulate part clock demo console mcp"
+HERE = "try, init, new, schemas, openapi, simulate, part, clock, demo, console, mcp, contract check"
 """Commands that ask AWS nothing, and those that show what the caller may see."""
 BEYOND = "up down doctor erase"
 """What no role may: the account's administrators deploy, take down, compare quotas, and let somebody erase."""
@@ -17,7 +17,7 @@ _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("records",): "audit verify",
     ("look", "documents", "records"): "dossier",
     ("look", "data"): "report, decisions, why, quarantine, query, plan, validate",
-    ("look", "tables"): "data log",
+    ("look", "tables"): "data log, contract diff",
     ("drop",): "drop, predict",
     ("train",): "train, retrain, register, tune, pull",
     ("operate",): (

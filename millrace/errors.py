@@ -87,6 +87,9 @@ class NoDropError(MillraceError):
 class DropError(MillraceError):
     """An object cannot be read as rows. The message says the reason, what was expected and what came."""
 
+    columns = ""
+    """Of the reason `columns`, those that differ: `missing: 'price'; unknown: 'prix'`."""
+
     def __init__(self, reason: Reason, *, expected: str, got: str) -> None:
         self.reason, self.expected, self.got = reason, expected, got
         super().__init__(f"{reason}: expected {expected}, got {got}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,10 +21,11 @@ from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
 from millrace.console.queries.stored import Unread, head_object, part
 from millrace.console.stages import declared_options
+from millrace.contract.drop_rules import Totals
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
-from millrace.contract.validate import Validator
+from millrace.contract.validate import Validator, totals_of
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import HEAD_BYTES, format_of, read_drop
 from millrace.files.image import is_image
@@ -284,43 +286,48 @@ def put(s3: Any, names: WorkloadNames, file: Path, *, feed: str, key: str, said:
     )
 
 
-LOOKED_ROWS = 5_000
-"""So many rows of a file are judged before it is put."""
+LOOKED_ROWS, EXAMPLES = 5_000, 3
+"""So many rows of a file are judged before it is put, and so many refused ones are shown of a reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """What the contract says of the first rows of a file, by themselves: keys that the table has are not compared."""
+    """What the contract says of rows of a file, by themselves: keys that the table has are not compared."""
 
     rows: int
     is_whole: bool
     """Whether these are all rows of the file."""
     refused: Mapping[str, int]
     """How many rows would be quarantined, by their first reason."""
-    example: str
-    """Of the first one: `line 3: demand: expected <= 1, got 17.5`; empty if none is refused."""
+    examples: Mapping[str, Sequence[str]]
+    """Of the first EXAMPLES rows of each reason: `line 3: demand: expected <= 1, got 17.5`."""
+    held: Sequence[str] = ()
+    """The rules on drops that the whole file breaks."""
 
 
-def look(content: Content, contract: Contract, feed: Feed, at: datetime) -> Looked:
-    """Judge the first LOOKED_ROWS rows as ingestion would. `at` is now.
+def look(content: Content, table: Table, at: datetime, *, parts: int | None = 1) -> Looked:
+    """Judge the first LOOKED_ROWS rows as a drop that comes now, `at`, or so many `parts` of so many; None for all.
 
     Raises DropError for a file that would be refused whole."""
 
     def fetch(key: str, _: str) -> bytes:
         raise DropError(Reason.MISSING, expected="images in the file: `millrace drop` takes a manifest", got=key)
 
-    table = contract.table(feed)
     origin = Origin(name=content.name, at=at, digest="0" * 64, fetch=fetch)
-    parts = read_drop(content.path, table, Limits(batch_rows=LOOKED_ROWS), origin)
-    first = next(parts)
-    rows = [*first.unparsable, *Validator(table).judge(first.rows).refused]
-    rows.sort(key=lambda row: row.line or 0)
-    return Looked(
-        rows=first.rows.num_rows + len(first.unparsable),
-        is_whole=next(parts, None) is None,
-        refused=Counter(str(row.violations[0].reason) for row in rows),
-        example=f"line {rows[0].line}: {rows[0].violations[0].sentence}" if rows else "",
-    )
+    every = read_drop(content.path, table, Limits(batch_rows=LOOKED_ROWS), origin)
+    validator, totals = Validator(table, decodes=True), Totals({"good": 0})
+    rows, refused, examples = 0, Counter[str](), dict[str, list[str]]()
+    for piece in islice(every, parts):
+        judged = validator.judge(piece.rows)
+        totals.update(totals_of(judged, table))
+        rows += piece.rows.num_rows + len(piece.unparsable)
+        for row in sorted([*piece.unparsable, *judged.refused], key=lambda row: row.line or 0):
+            refused[row.reason] += 1
+            if refused[row.reason] <= EXAMPLES:
+                examples.setdefault(row.reason, []).append(f"line {row.line}: {row.violations[0].sentence}")
+    is_whole = next(every, None) is None
+    broken = [said for rule in table.drop_rules if is_whole and (said := rule.broken(totals))]
+    return Looked(rows=rows, is_whole=is_whole, refused=refused, examples=examples, held=broken)
 
 
 def warnings(

@@ -113,6 +113,8 @@ class Opened:
     """A file whose rows are all either to be sent or refused."""
 
     table: Table
+    judged: Table
+    """The table without generated columns, which the function fills."""
     typed: Path
     """A Parquet file with the rows to send, typed."""
     refused: tuple[RowAnswer, ...]
@@ -193,6 +195,7 @@ def open_file(
     rows = pa.concat_tables([part.select(names) for part in known], promote_options="permissive")
     return Opened(
         table=table,
+        judged=judged,
         typed=typed,
         refused=tuple(sorted(refused, key=lambda answer: answer.line)),
         pasts=Pasts(rows, histories),

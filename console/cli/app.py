@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from millrace.console.cli.assistant import mcp
 from millrace.console.cli.audit import audit, query
-from millrace.console.cli.data import data
+from millrace.console.cli.data import contract, data
 from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
@@ -68,6 +68,7 @@ for panel, commands in PANELS.items():
         app.command(command.__name__.rstrip("_"), cls=Once, rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
 app.add_typer(data, name="data", rich_help_panel="Records")
+app.add_typer(contract, name="contract", rich_help_panel="The first hour")
 
 
 def _version(is_wanted: bool) -> None:

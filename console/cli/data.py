@@ -1,19 +1,27 @@
-"""The commands on tables: `millrace data`."""
+"""The commands on tables and their contracts: `millrace data` and `millrace contract`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millrace.aws.objects import key_of_version
-from millrace.console.cli.options import Json, Once, Target, grouped
+from millrace.console.cli.options import Json, Once, Target, Within, Workload, feeds, grouped, only_folder
 from millrace.console.cli.printing import show_rows, tell
 from millrace.console.cli.records import Limit
+from millrace.console.files.catalogue import TABLES
 from millrace.console.stages import command
 from millrace.console.words import count, listed
+from millrace.contract.load import load_contract
+from millrace.errors import DropError
+from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
+    from millrace.datasets.tables import Change
     from millrace.messages.withdrawal import Withdrawn
 
 Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
@@ -94,3 +102,81 @@ def revert(version: Name, target: Target, as_json: Json, reason: Reason, preview
     if before and not preview:
         drop_again(environment.client("s3"), before[0])
         typer.echo(f"Dropped again as it was before {version}: {drop}", err=True)
+
+
+BECOMES: Mapping[Change, str] = {
+    "added": "the next drop adds it; older rows hold nothing in it",
+    "removed": "it stays in the table; new rows hold nothing in it",
+    "renamed": "the next drop renames it; its cells stay",
+    "widened": "the next drop widens it",
+    "narrowed": "the table keeps the wider type",
+}
+"""What becomes of a column of the table."""
+contract = typer.Typer(no_args_is_help=True, help="Check files and changes against a workload's contract.")
+Files = Annotated[list[Path], typer.Argument(metavar="FILE", help=f"{TABLES}; an image, a folder of images.")]
+FeedName = Annotated[str, typer.Option("--feed", autocompletion=feeds, help="training, labels or scoring.")]
+Before = Annotated[Path | None, typer.Argument(show_default="the stage's tables", help="A contract.yaml of before.")]
+
+
+@contract.command(cls=Once)
+@grouped
+def check(files: Files, workload: Workload, inside: Within, as_json: Json, feed: FeedName = "training") -> None:
+    """Judge files by the contract as ingestion would: what is refused, why, in which lines.
+
+    It needs no cloud and changes nothing. The exit status is 1 if a row, a whole file or a drop's own rule is refused.
+    Keys that the table has already are found when the file is dropped.
+
+    Example: millrace contract check may.csv --workload electricity, in the pipeline of whoever sends it."""
+    from millrace.console.actions.drop import check, content_of, look
+    from millrace.console.files.given import given
+    from millrace.contract.future import up_to
+
+    folder, known, at = only_folder(workload), check(files, feed, "local"), datetime.now(UTC)
+    declared = load_contract(folder)
+    table = up_to(declared.table(known), load_workload(folder).prediction, arrived=at)
+    found = list[dict[str, Any]]()
+    with given(files, inside) as opened:
+        for one in opened:
+            try:
+                with content_of(one, declared, known, inside, stage="local") as content:
+                    looked = look(content, table, at, parts=None)
+            except DropError as error:
+                found.append({"file": one.name, "reason": error.reason, "rows": None, "first": str(error)})
+                continue
+            refused = [(why, rows, "; ".join(looked.examples[why])) for why, rows in looked.refused.items()]
+            refused += [("held", looked.rows, rule) for rule in looked.held]
+            found += [{"file": one.name, "reason": why, "rows": rows, "first": first} for why, rows, first in refused]
+    show_rows(found, as_json=as_json, nothing="Each row keeps the contract.")
+    if found:
+        raise typer.Exit(1)
+
+
+@contract.command(cls=Once)
+@grouped
+def diff(target: Target, as_json: Json, before: Before = None) -> None:
+    """Show how the columns of a contract differ from the tables', and what becomes of each.
+
+    The contract is compared with the stage's tables, column by column by its field id; with BEFORE it is compared with
+    that contract, without a cloud. The exit status is 1 if a table cannot follow: then no drop would come in.
+
+    Example: millrace contract diff --stage prod; git show main:workloads/shop/contract.yaml > /tmp/contract.yaml &&
+    millrace contract diff /tmp/contract.yaml"""
+    from millrace.console.queries.stored import changes_of_contract, changes_of_tables
+    from millrace.contract.load import contract_of, read_document
+
+    if before:
+        declared = load_contract(only_folder(target.workload))
+        found = [*changes_of_contract(contract_of(read_document(before), where=str(before)), declared)]
+    else:
+        environment, names = target.find_deployed()
+        declared = load_contract(workloads_folder() / names.workload)
+        found = [*changes_of_tables(environment, names, declared)]
+    rows: list[dict[str, Any]] = [
+        {"table": table, "column": one.name, "change": one.change, "before": one.before, "now": one.now}
+        | {"then": f"refused: expected {one.refusal}" if one.refusal else BECOMES[one.change]}
+        | dict[str, Any](field_id=field_id)
+        for table, one, field_id in found
+    ]
+    show_rows(rows, as_json=as_json, nothing="No column differs.")
+    if any(one.refusal for _, one, _ in found):
+        raise typer.Exit(1)

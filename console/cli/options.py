@@ -44,6 +44,14 @@ def chosen_folders(names: Sequence[str] | None) -> list[Path]:
     return [found[name] for name in names or found]
 
 
+def only_folder(name: str) -> Path:
+    """The folder of this workload; of the only one without a name. Raises EnvironmentNotFoundError for none."""
+    found = chosen_folders([name] if name else None)
+    if len(found) != 1:
+        raise EnvironmentNotFoundError(f"--workload: expected one of {[one.name for one in found]}, got none")
+    return found[0]
+
+
 def stages(incomplete: str) -> list[str]:
     return _beginning(incomplete, STAGES)
 

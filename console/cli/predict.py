@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Json, Long, Target, Within, Workload, feeds
+from millrace.console.cli.options import Json, Long, Target, Within, Workload, feeds, only_folder
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
@@ -27,10 +27,9 @@ from millrace.console.image_folder import find_images
 from millrace.console.stages import command
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.errors import EnvironmentNotFoundError
 from millrace.features import catalogue
 from millrace.tasks.catalogue import declare
-from millrace.workload.load import load_workload, workload_folders, workloads_folder
+from millrace.workload.load import load_workload, workloads_folder
 
 if TYPE_CHECKING:
     from millrace.console.actions.drop import Dropped
@@ -227,11 +226,8 @@ def openapi(workload: Workload) -> None:
     Example: millrace openapi --workload electricity > electricity.json"""
     from millrace.workload.openapi import openapi as rendered
 
-    folders = {folder.name: folder for folder in workload_folders(workloads_folder())}
-    name = workload or (next(iter(folders)) if len(folders) == 1 else "")
-    if name not in folders:
-        raise EnvironmentNotFoundError(f"--workload: expected one of {sorted(folders)}, got {name or 'none'}")
-    document = rendered(load_workload(folders[name]), load_contract(folders[name]))
+    folder = only_folder(workload)
+    document = rendered(load_workload(folder), load_contract(folder))
     print(json.dumps(document, indent=1, ensure_ascii=False))
 
 

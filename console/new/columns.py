@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -337,7 +338,7 @@ def _times(name: str, known: pa.Array, pattern: str = "") -> Profile:
     tried = [
         (form, values, values.null_count - known.null_count)
         for form in ((read_pattern(pattern, name),) if pattern else usual_patterns())
-        if any(map(form.is_form_of, first)) and (values := _in_pattern(known, form)) is not None
+        if any(re.fullmatch(form.form, text) for text in first) and (values := _in_pattern(known, form)) is not None
     ]
     found = [each for each in tried if pattern or each[2] <= _most_misfits(known)]
     if not found:

@@ -15,13 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table.metadata import TableMetadata
 
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.monitoring import find_monitor_runs
 from millrace.console.queries.reviews import find_items
-from millrace.console.queries.stored import changed_rows, data_files, read_metadata, rows_of_file
+from millrace.console.queries.stored import changed_rows, iceberg_table, read_metadata
 from millrace.console.queries.versions import registry_of
 from millrace.contract.deduplicate import key_of
 from millrace.contract.load import load_contract
@@ -167,8 +168,9 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
 
     If the label lies ahead, a later row of the table `rows` is a label too, unless its label came as such."""
     parts = list(_of_labels(environment, names, prediction_spec))
-    later = read_metadata(environment, names, "rows") if "rows" in prediction_spec.label_tables else None
-    if (rows := _present(environment.client("s3"), later)) is not None:
+    later = iceberg_table(environment, names, "rows") if "rows" in prediction_spec.label_tables else None
+    if later:
+        rows = later.scan().to_arrow()
         rows = rows.filter(pc.is_valid(rows[prediction_spec.label]))
         columns = {*prediction_spec.key, prediction_spec.event_time, prediction_spec.label, ARRIVED, SOURCE}
         rows = rows.select([name for name in rows.column_names if name in columns])
@@ -183,45 +185,37 @@ def _rows(environment: Environment, names: WorkloadNames, prediction_spec: Predi
 
 def _of_labels(environment: Environment, names: WorkloadNames, prediction_spec: Prediction) -> Iterator[pa.Table]:
     """The labels that came by the feed `labels`: those in the table, and those of files that were overwritten."""
-    s3, metadata = environment.client("s3"), read_metadata(environment, names, "labels")
-    if metadata is None:
+    if (labels := iceberg_table(environment, names, "labels")) is None:
         return
-    if (rows := _present(s3, metadata)) is not None:
-        # A table may have several labels of one key. The last that came counts.
-        counts = np.zeros(rows.num_rows, dtype=bool)
-        counts[last_of_each(rows, prediction_spec.key, prediction_spec.label_columns)] = True
-        yield rows.append_column(COUNTS, pa.array(counts))
-    for part in _overwritten(s3, metadata, prediction_spec.key):
+    # A table may have several labels of one key. The last that came counts.
+    rows = labels.scan().to_arrow()
+    counts = np.zeros(rows.num_rows, dtype=bool)
+    counts[last_of_each(rows, prediction_spec.key, prediction_spec.label_columns)] = True
+    yield rows.append_column(COUNTS, pa.array(counts))
+    for part in _overwritten(labels, prediction_spec.key):
         yield part.append_column(COUNTS, pa.repeat(pa.scalar(False), part.num_rows))
 
 
-def _present(s3: Any, metadata: TableMetadata | None) -> pa.Table | None:
-    """The rows of the table's current snapshot; None if there are none."""
-    files = data_files(s3, metadata, metadata.current_snapshot_id) if metadata else []
-    found = [rows_of_file(s3, uri) for uri in files]
-    return pa.concat_tables(found, promote_options="permissive") if found else None
-
-
-def _overwritten(s3: Any, metadata: TableMetadata, key: tuple[str, ...]) -> list[pa.Table]:
+def _overwritten(labels: IcebergTable, key: tuple[str, ...]) -> list[pa.Table]:
     """The rows of files that a later version replaced. They left the table in the snapshot before that version's
     snapshot.
 
     Rows that were withdrawn later are left out, and so are rows whose snapshot has expired."""
     rows: list[pa.Table] = []
-    for snapshot in metadata.snapshots:
+    for snapshot in labels.snapshots():
         notes = JournalEntry.of(snapshot).notes
         if rows and WITHDRAWN in notes:
             drop = notes.get(WITHDRAWN_DROP, "")
             # By keys: the rows of the files that left, without those of the files that took their place.
-            left, kept = changed_rows(s3, metadata, snapshot.parent_snapshot_id, snapshot.snapshot_id)
-            gone = [] if drop else [_without(each, kept, key) for each in left]
+            left, kept = changed_rows(labels, snapshot.parent_snapshot_id, snapshot.snapshot_id)
+            gone = [] if drop else [_without(left, [kept], key)]
             rows = [_without(one.filter(pc.not_equal(one[SOURCE], drop)), gone, key) for one in rows]
         if (replaced := notes.get(REPLACED)) and snapshot.parent_snapshot_id is not None:
             # A file of the table that left may also have rows of other drops, which are in the file that took its
             # place.
-            parent = metadata.snapshot_by_id(snapshot.parent_snapshot_id)
-            left, _ = changed_rows(s3, metadata, parent.parent_snapshot_id if parent else None, snapshot.snapshot_id)
-            rows += [one.filter(pc.equal(one[SOURCE], replaced)) for one in left]
+            parent = labels.snapshot_by_id(snapshot.parent_snapshot_id)
+            left, _ = changed_rows(labels, parent.parent_snapshot_id if parent else None, snapshot.snapshot_id)
+            rows.append(left.filter(pc.equal(left[SOURCE], replaced)))
     return rows
 
 

@@ -22,14 +22,14 @@ from millrace.console.environment import Environment
 from millrace.console.queries.money.work import Job, find_jobs
 from millrace.console.queries.policy_trial import try_policy
 from millrace.console.queries.runs import SHORT, Run, list_runs
-from millrace.console.queries.stored import check_tables
+from millrace.console.queries.stored import changes_of_tables
 from millrace.console.queries.upgrade import Change, Templates, compare_deployed
 from millrace.console.queries.versions import registry_of, state_of
 from millrace.console.words import column, count, units, usd
 from millrace.contract.load import load_contract
 from millrace.contract.rules.range import Range
 from millrace.contract.schema import Column, Contract, Table
-from millrace.datasets.tables import ICEBERG_TYPES, check_types
+from millrace.datasets.tables import ICEBERG_TYPES, changes_of
 from millrace.errors import RunError, WorkloadError
 from millrace.features import catalogue as encoders
 from millrace.names import SHARED, WorkloadNames
@@ -190,9 +190,7 @@ def _of_columns(before: Contract, after: Declared) -> Iterator[Edit]:
 def _reader_of(old: Column, table: Table, after: Declared) -> Step:
     """The step that makes something else of the contract if this column of the table is as it was."""
     new = table.column(old.name)
-    try:
-        check_types({old.name: ICEBERG_TYPES[old.kind]}, replace(table, columns=(new,)), where=table.name)
-    except WorkloadError:
+    if any(one.refusal for one in changes_of({old.name: ICEBERG_TYPES[old.kind]}, replace(table, columns=(new,)))):
         return "refused"
     columns = tuple(old if one == new else one for one in table.columns)
     before = replace(after.contract, rows=replace(table, columns=columns)) if table.name == "rows" else after.contract
@@ -317,10 +315,10 @@ def declared_of_run(environment: Environment, names: WorkloadNames, run: str, *,
 
 
 def _of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[Edit]:
-    try:
-        check_tables(environment, names, contract)
-    except WorkloadError as error:
-        yield Edit(what=str(error), step="refused")
+    for table, one, _ in changes_of_tables(environment, names, contract):
+        if one.refusal:
+            where = f"{names.workload}/contract.yaml, {table}: {one.name}"
+            yield Edit(what=f"{where}: expected {one.refusal}, got {one.now}", step="refused")
 
 
 def _of_templates(changes: Sequence[Change]) -> Iterator[Edit]:

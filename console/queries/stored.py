@@ -16,11 +16,12 @@ from botocore.exceptions import ClientError
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import is_gone, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.datasets.tables import check_types, types_of
+from millrace.datasets.tables import ICEBERG_TYPES, ColumnChange, changes_of, rows_of
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.metadata import TableMetadata
 
@@ -79,6 +80,8 @@ def unpack(content: bytes) -> Artefact:
 DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "403"}
 """How the services call a refusal by IAM; SNS says `AuthorizationError`, a `HEAD` of S3 has the status alone."""
 PartT = TypeVar("PartT")
+TableChange = tuple[str, ColumnChange, int | None]
+"""The table, the change of a column, and its field id in the table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,67 +136,55 @@ def iceberg_table(environment: Environment, names: WorkloadNames, table: str) ->
     from pyiceberg.table import Table
 
     metadata = read_metadata(environment, names, table)
-    io = _manifests(environment.client("s3"))
-    return Table((names.table(table),), metadata, metadata.location, io, NoopCatalog("")) if metadata else None
+    files = _objects(environment.client("s3"))
+    return Table((names.table(table),), metadata, metadata.location, files, NoopCatalog("")) if metadata else None
 
 
-def data_files(s3: Any, metadata: TableMetadata, snapshot_id: int | None) -> list[str]:
-    """The URIs of the data files of a snapshot; none for None."""
-    if (snapshot := metadata.snapshot_by_id(snapshot_id) if snapshot_id else None) is None:
-        return []
-    files = _manifests(s3)
-    entries = (one.fetch_manifest_entry(files, discard_deleted=True) for one in snapshot.manifests(files))
-    return [entry.data_file.file_path for some in entries for entry in some]
-
-
-def changed_rows(s3: Any, metadata: TableMetadata, before: int | None, after: int | None) -> list[list[pa.Table]]:
+def changed_rows(iceberg: IcebergTable, before: int | None, after: int | None) -> tuple[pa.Table, pa.Table]:
     """The rows of the files that left the table between two snapshots, and those of the files that came."""
-    one, other = (data_files(s3, metadata, each) for each in (before, after))
-    pairs = ((one, {*other}), (other, {*one}))
-    return [[rows_of_file(s3, uri) for uri in uris if uri not in others] for uris, others in pairs]
+    one, other = (_data_files(iceberg, each) for each in (before, after))
+    names = [field.name for field in iceberg.schema().fields]
+    left, came = ([these[uri] for uri in these.keys() - those] for these, those in ((one, other), (other, one)))
+    return rows_of(iceberg, left, names), rows_of(iceberg, came, names)
 
 
-def rows_of_file(s3: Any, uri: str) -> pa.Table:
-    """The rows of one data file."""
-    import pyarrow.parquet as pq
+def _data_files(iceberg: IcebergTable, snapshot_id: int | None) -> dict[str, DataFile]:
+    """The data files of a snapshot by URI; none for None."""
+    snapshot = iceberg.snapshot_by_id(snapshot_id) if snapshot_id else None
+    entries = (
+        entry
+        for manifest in (snapshot.manifests(iceberg.io) if snapshot else ())
+        for entry in manifest.fetch_manifest_entry(iceberg.io, discard_deleted=True)
+    )
+    return {entry.data_file.file_path: entry.data_file for entry in entries}
 
-    return pq.read_table(io.BytesIO(read_object(s3, uri)))
 
-
-def _manifests(s3: Any) -> Any:
+def _objects(s3: Any) -> Any:
     """An implementation of pyiceberg's FileIO that reads with the command's own client."""
-    from pyiceberg.io import FileIO, InputFile
+    from millrace.datasets.iceberg import Input, S3FileIO
 
-    class Input(InputFile):
-        """One object."""
-
-        def __len__(self) -> int:
-            return len(read_object(s3, self.location))
-
-        def exists(self) -> bool:
-            return True
-
+    class Object(Input):
         def open(self, seekable: bool = True) -> Any:  # noqa: ARG002 - pyiceberg's name
             return io.BytesIO(read_object(s3, self.location))
 
-    class Files(FileIO):
-        """They are read, never written."""
-
-        def new_input(self, location: str) -> InputFile:
-            return Input(location)
-
-        def new_output(self, location: str) -> Any:
-            raise NotImplementedError(location)
-
-        def delete(self, location: Any) -> None:
-            raise NotImplementedError(location)
-
-    return Files()
+    files = S3FileIO()
+    files.new_input = lambda location: Object(location, files)  # type: ignore[method-assign]
+    return files
 
 
-def check_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> None:
-    """Raise WorkloadError if a drop under this contract would fail because its table has a column with another type."""
+def changes_of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[TableChange]:
+    """What differs from the tables; nothing of a table that the first drop will make."""
     for table in (contract.rows, contract.labels):
         metadata = read_metadata(environment, names, table.name)
         if metadata is not None:
-            check_types(types_of(metadata.schema()), table, where=f"{names.workload}/contract.yaml, {table.name}")
+            fields = metadata.schema().fields
+            ids = {field.name: field.field_id for field in fields}
+            for one in changes_of({field.name: str(field.field_type) for field in fields}, table):
+                yield table.name, one, ids.get(one.before if one.change == "renamed" else one.name)
+
+
+def changes_of_contract(before: Contract, after: Contract) -> Iterator[TableChange]:
+    """What differs from the tables that the contract before would have made. They have no field ids."""
+    for old, new in ((before.rows, after.rows), (before.labels, after.labels)):
+        for one in changes_of({each.name: ICEBERG_TYPES[each.kind] for each in old.columns}, new):
+            yield new.name, one, None

@@ -47,7 +47,7 @@ def take(environment: Environment, names: WorkloadNames, file: Path, feed: str, 
         with drop.content_of(files[0], contract, known, Inside(), stage=names.platform.stage) as content:
             key = drop.landing_key(names, known, content.name)
             warnings = [*drop.warnings(s3, names, contract, known, content, key)]
-            looked = drop.look(content, contract, known, at)
+            looked = drop.look(content, contract.table(known), at)
             if not reason:
                 return Taken(warnings=warnings, looked=looked, dropped=None)
             check_recording(environment, names)

@@ -56,7 +56,7 @@ def deliver(drop: ShardedDrop, of_run: Staging, model_version: str) -> Delivered
     lost = object_key(ROOM.names.workload, "scoring", as_of=drop.as_of, drop_id=drop.drop_id, part="undecodable")
     with TemporaryDirectory() as folder:
         accepted, delivered, kept = (Path(folder, name) for name in ("accepted", "delivered", "refused"))
-        S3.download_file(LAKE, staging.accepted, str(accepted))
+        S3.download_file(LAKE, staging.rows("accepted"), str(accepted))
         with QuarantineFile(kept, drop_id=drop.drop_id, source=drop.source, as_of=drop.as_of) as refused:
             answers = PREDICTIONS.read(of_run, model_version, drop)
             rows, days = PREDICTIONS.write(accepted, delivered, answers, model_version, refused)

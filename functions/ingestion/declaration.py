@@ -6,6 +6,7 @@ from millrace.contract.load import load_contract
 from millrace.contract.schema import FEEDS
 from millrace.datasets.quarantine import REFUSED
 from millrace.files.origin import image_columns
+from millrace.messages.events import SchemaDrifted
 from millrace.settings.declaration import TABLE_MEMORY_MB, Declared, Deployment, Grant
 from millrace.settings.drop import DropEnvironment
 
@@ -18,6 +19,7 @@ def rights(given: Deployment) -> Iterator[Grant]:
     yield Grant("buckets.LANDING.find", "scoring", *images)
     yield Grant("buckets.LAKE.write", "staging", *REFUSED)
     yield Grant("state_table.own_items", may="GetItem")
+    yield Grant("bus.put_events", SchemaDrifted)
 
 
 DECLARED = Declared(

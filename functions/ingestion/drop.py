@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,18 @@ from millrace.errors import DropError
 from millrace.files.catalogue import LARGER, read_drop
 from millrace.files.origin import RESOLUTION, Origin
 from millrace.files.parsed import Limits, read_version
-from millrace.messages.ingest import SMALL_BYTES, DropInWork, FileList
+from millrace.functions.room import Room
+from millrace.messages.envelope import StepInput
+from millrace.messages.ingest import (
+    SMALL_BYTES,
+    DropInWork,
+    FileList,
+    IngestState,
+    OfDrop,
+    ParsedDrop,
+    RejectedDrop,
+    cut,
+)
 from millrace.names import WorkloadNames
 
 PIECE_BYTES = 2**20
@@ -45,11 +57,6 @@ class DropVersion:
         A message may name half a surrogate pair, which no file can hold: it is written as an escape."""
         uri = f"s3://{self.bucket}/{self.key}?versionId={self.version_id}"
         return uri.encode(errors="backslashreplace").decode()
-
-    @property
-    def version(self) -> dict[str, str]:
-        """The version as an argument of S3's calls: `{"VersionId": "…"}`, or nothing for the newest version."""
-        return {"VersionId": self.version_id} if self.version_id else {}
 
 
 def feed_of(drop: DropInWork, names: WorkloadNames) -> DropVersion:
@@ -82,10 +89,10 @@ def fetch(s3: Any, source: DropVersion, path: Path, *, most_bytes: int) -> tuple
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):
             digest.update(piece)
             file.write(piece)
-    return told(source, answer), digest.hexdigest()
+    return answered(source, answer), digest.hexdigest()
 
 
-def told(source: DropVersion, answer: Mapping[str, Any]) -> DropVersion:
+def answered(source: DropVersion, answer: Mapping[str, Any]) -> DropVersion:
     """The version that S3 has answered with."""
     said = {name: answer.get("Metadata", {}).get(name, "") for name in ("by", "repairs")}
     return replace(source, version_id=source.version_id or answer.get("VersionId", ""), **said)
@@ -100,8 +107,9 @@ def opened(s3: Any, source: DropVersion, *, most_bytes: int, more: str = "") -> 
     from botocore.exceptions import ParamValidationError
 
     # A message may name what no object can have: an empty key, or a name that is no UTF-8. botocore refuses it itself.
+    version = {"VersionId": source.version_id} if source.version_id else {}
     try:
-        answer: dict[str, Any] = read_version(s3, source.uri, Bucket=source.bucket, Key=source.key, **source.version)
+        answer: dict[str, Any] = read_version(s3, source.uri, Bucket=source.bucket, Key=source.key, **version)
     except (ParamValidationError, UnicodeEncodeError):
         expected = "the name of an object and of a version, in UTF-8"
         raise DropError(Reason.MISSING, expected=expected, got=source.uri) from None
@@ -143,25 +151,42 @@ def fetch_listed(s3: Any, source: DropVersion, listed: Path, *, most_bytes: int)
     return found
 
 
-def parse(files: Mapping[Path, Origin], table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits) -> int:
-    """The number of typed rows of a drop's files. They are written to `parsed`, the others to `refused`, by parts.
+def parse(
+    files: Mapping[Path, Origin], table: Table, parsed: Path, refused: QuarantineFile, *, limits: Limits
+) -> tuple[int, str]:
+    """The number of typed rows of a drop's files, and what the columns of refused lines have that is unknown.
 
-    Lines are counted through all files.
+    Typed rows are written to `parsed`, the others to `refused`, by parts. Lines are counted through all files.
 
     Raises the DropErrors of `read_drop`; both files must then be thrown away."""
     import pyarrow.parquet as pq
 
-    typed = every = 0
+    typed, every, unknown = 0, 0, set[str]()
     # Each part becomes a row group, so validation can read the same parts again, one at a time.
     with pq.ParquetWriter(parsed, parsed_schema(table), compression="zstd", write_page_checksum=True) as writer:
         for path, origin in files.items():
             before = every
             for part in read_drop(path, table, limits, replace(origin, at=origin.at + before * RESOLUTION)):
                 there = part.behind(before)
+                violations = chain.from_iterable(row.violations for row in part.unparsable)
+                unknown |= {one.column or "a long name" for one in violations if one.reason == Reason.UNKNOWN_FIELD}
                 if part.rows.num_rows:
                     writer.write_table(there.rows)
                 refused.add(there.unparsable)
                 typed, every = typed + part.rows.num_rows, every + part.rows.num_rows + len(part.unparsable)
                 if every > limits.rows:
                     raise DropError(Reason.TOO_LARGE, expected=f"{limits.rows} rows of all files at most", got="more")
-    return typed
+    return typed, f"unknown: {', '.join(map(repr, sorted(unknown)))}" if unknown else ""
+
+
+def tell_drifted(
+    room: Room[Any], call: StepInput[IngestState], owner: str, drop: ParsedDrop | RejectedDrop, columns: str
+) -> ParsedDrop | RejectedDrop:
+    """The drop, behind the event `schema.drifted` if `columns` of it differ from the contract's."""
+    if columns:
+        from millrace.messages.events import SchemaDrifted  # with the classes of all events
+
+        of = drop.model_dump(include=set(OfDrop.model_fields)) | {"rejected": isinstance(drop, RejectedDrop)}
+        said = of | {"owner": owner, "columns": cut(columns)}
+        room.tell(SchemaDrifted, cause=call.state.cause, run=call.execution_arn, **said)
+    return drop

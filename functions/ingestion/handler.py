@@ -14,7 +14,7 @@ from millrace.contract.violation import whole_drop
 from millrace.datasets.quarantine import QuarantineFile, object_key
 from millrace.errors import DropError
 from millrace.files.parsed import Limits
-from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse
+from millrace.functions.ingestion.drop import feed_of, fetch, fetch_listed, find, origin_of, parse, tell_drifted
 from millrace.functions.ingestion.large import judged
 from millrace.functions.room import Room
 from millrace.messages.envelope import StepInput
@@ -38,7 +38,7 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     done: list[ParsedDrop | RejectedDrop] = []
     for drop in call.state.drops(call.run):
         with TemporaryDirectory() as folder:
-            one = ingest(drop, Path(folder), call.execution_arn)
+            one = ingest(drop, Path(folder), call)
         if isinstance(one, str):  # a drop that is large has an execution of its own
             return Ingested(outcome="bulk", plan=one)
         done.append(one)
@@ -48,7 +48,7 @@ def handler(call: StepInput[IngestState]) -> Ingested:
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)
 
 
-def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | RejectedDrop | str:
+def ingest(drop: DropInWork, folder: Path, call: StepInput[IngestState]) -> ParsedDrop | RejectedDrop | str:
     """Stage the drop's typed rows and raw rows in the lake, or quarantine the drop whole. Returns what became of it.
 
     Of a large drop it is the URI of a plan until a job has judged it."""
@@ -56,11 +56,12 @@ def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | Rejec
     # `source` and `digest` grow more exact step by step, so that a refusal names what is known until then.
     source = feed_of(drop, ROOM.names)
     quarantine = partial(QuarantineFile, raw, drop_id=drop.drop_id, as_of=drop.as_of)
+    told, columns = partial(tell_drifted, ROOM, call, CONTRACT.table(drop.feed).owner), ""
     try:
         source = find(S3, drop, source)
         large = None
         if ROOM.settings.bulk_mb and drop.feed == "training":
-            source, large = judged(S3, ROOM, drop, source, execution)
+            source, large = judged(S3, ROOM, drop, source, call.execution_arn)
         if isinstance(large, str):
             return large
         if large:
@@ -77,28 +78,30 @@ def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | Rejec
             origins = {path: origin_of(S3, source, each, drop, ROOM.names) for path, each in files.items()}
             contract = CONTRACT.mending() if source.repairs else CONTRACT
             with quarantine(source=source.uri) as refused:
-                rows = parse(origins, contract.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
+                rows, columns = parse(origins, contract.table(drop.feed), folder / "parsed", refused, limits=LIMITS)
             # Raw rows are staged too: validation quarantines them, unless the table has the drop's bytes already.
             staging, reasons = Staging(names=ROOM.names, of=drop.drop_id), refused.reasons
-            S3.upload_file(str(folder / "parsed"), LAKE, staging.parsed)
+            S3.upload_file(str(folder / "parsed"), LAKE, staging.rows("parsed"))
             if refused.rows:
-                S3.upload_file(str(raw), LAKE, staging.unparsable)
+                S3.upload_file(str(raw), LAKE, staging.rows("unparsable"))
     except DropError as error:
         # The file is written anew with one record, of the whole drop: raw rows of the parts before do not count.
         with quarantine(source=source.uri) as refused:
             refused.add([whole_drop(error)])
         key = object_key(ROOM.names.workload, drop.feed, as_of=drop.as_of, drop_id=drop.drop_id, part="drop")
         S3.upload_file(str(raw), LAKE, key)
-        return RejectedDrop(
+        rejected = RejectedDrop(
             drop_id=drop.drop_id,
             feed=drop.feed,
+            owner=CONTRACT.table(drop.feed).owner,
             source=source.uri,
             source_digest=digest,
             reason=error.reason,
             expected=cut(error.expected),
             got=cut(error.got),
         )
-    return ParsedDrop(
+        return told(rejected, error.columns)
+    parsed = ParsedDrop(
         drop_id=drop.drop_id,
         as_of=drop.as_of,
         source=source.uri,
@@ -112,3 +115,4 @@ def ingest(drop: DropInWork, folder: Path, execution: str) -> ParsedDrop | Rejec
         reasons=reasons,
         bulk=large is not None,
     )
+    return told(parsed, columns)

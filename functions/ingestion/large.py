@@ -12,7 +12,7 @@ from millrace.contract.reasons import Reason
 from millrace.datasets.bulk.result import found
 from millrace.datasets.tables import Lake
 from millrace.errors import DropError
-from millrace.functions.ingestion.drop import DropVersion, opened, told
+from millrace.functions.ingestion.drop import DropVersion, answered, opened
 from millrace.functions.room import Room
 from millrace.messages.bulk import MOST_ROUNDS, BulkPlan, BulkResult
 from millrace.messages.ingest import DropInWork, Staging
@@ -34,7 +34,7 @@ def judged(
     `opened` does, `busy` if the table has moved too often, `budget` if there is no room."""
     answer = opened(s3, source, most_bytes=sys.maxsize)
     answer["Body"].close()
-    size, source, folder = int(answer["ContentLength"]), told(source, answer), room.settings.folder
+    size, source, folder = int(answer["ContentLength"]), answered(source, answer), room.settings.folder
     if size <= room.settings.bulk_mb * 2**20:
         return source, None
     workload, contract = load_workload(folder), load_contract(folder)

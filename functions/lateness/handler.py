@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import boto3
 
@@ -36,8 +37,8 @@ def handler(call: ExecutionInput) -> Lateness:
     for age in found:
         publish({age.metric: age.share}, Workload=ROOM.names.workload)
         if age.is_late:
-            newest_known = age.newest or "none"
-            ROOM.tell(DataLate, cause=call.cause, of=age.of, newest=newest_known, allowed_hours=age.allowed_hours)
+            told: dict[str, Any] = {"of": age.of, "newest": age.newest or "none", "allowed_hours": age.allowed_hours}
+            ROOM.tell(DataLate, cause=call.cause, owner=LAKE.contract_of(age.of).owner, **told)
     ROOM.logger.info("ages", extra={"ages": [age.model_dump(mode="json") for age in found]})
     return Lateness(ages=found)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 
@@ -26,7 +26,6 @@ from millrace.functions.room import WorkloadRoom
 from millrace.functions.validation.first_labels import FirstLabels
 from millrace.functions.validation.holding import HeldJudge
 from millrace.functions.validation.labels import JudgedDrop
-from millrace.messages.bulk import RESULT
 from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Committed, CommittedDrops, IngestState, ParsedDrop, Staging, starts_first
 from millrace.names import WorkloadNames
@@ -55,7 +54,7 @@ class FetchedDrop:
         fetched = cls(drop=drop, feed=feed, folder=folder / drop.drop_id, s3=s3, names=names)
         fetched.folder.mkdir()
         if not drop.bulk:
-            s3.download_file(fetched.bucket, fetched.staging.parsed, str(fetched.parsed))
+            s3.download_file(fetched.bucket, fetched.staging.rows("parsed"), str(fetched.parsed))
         return fetched
 
     @property
@@ -70,17 +69,12 @@ class FetchedDrop:
     def parsed(self) -> Path:
         return self.folder / "parsed"
 
-    @property
-    def result(self) -> str:
-        """The URI of what a job has made of the drop."""
-        return self.staging.uri(f"{self.staging.prefix}{RESULT}")
-
-    def quarantine_staged(self, part: str, rows: int) -> None:
+    def quarantine_staged(self, part: Literal["unparsable", "refused"], rows: int) -> None:
         """Put rows that are refused already into the quarantine: those that ingestion could not parse, for example.
 
         It is not called for a drop whose bytes the table has already: its rows are in the quarantine."""
         if rows:
-            staged = {"Bucket": self.bucket, "Key": f"{self.staging.prefix}{part}.parquet"}
+            staged = {"Bucket": self.bucket, "Key": self.staging.rows(part)}
             self.s3.copy(staged, self.bucket, self._quarantine_key(part))
 
     @contextmanager
@@ -141,6 +135,7 @@ class Commits:
             "table": self._room.names.table(detail.table),
             "has_champion": has_champion,
             "first_rows": first_rows,
+            "owner": self._lake.contract_of(detail.table).owner,
         }
         return CommittedDrops(
             drops=tuple(
@@ -186,7 +181,11 @@ class Commits:
 
         # Called only if the rows count as new: then the unparsable rows belong into the quarantine, too.
         def write(iceberg: IcebergTable) -> NewRows:
-            rows = rows_of_job(fetched.s3, fetched.result, self._lake, iceberg) if drop.bulk else new.write(iceberg)
+            rows = (
+                rows_of_job(fetched.s3, fetched.staging.result, self._lake, iceberg)
+                if drop.bulk
+                else new.write(iceberg)
+            )
             fetched.quarantine_staged("unparsable", drop.unparsable)
             fetched.quarantine_staged("refused", sum(rows.quarantined.values()) if drop.bulk else 0)
             return rows
@@ -208,9 +207,6 @@ def _outcome(
     if done is None:
         assert judged
         return {
-            **dict.fromkeys(("rows_accepted", "rows_quarantined", "rows_total"), 0),
-            "snapshot_id": "",
-            "duplicate": False,
             "held": judged.held,
             "held_for": judged.held_for,
             "sent_by": drop.by or "nobody who is named",

@@ -15,7 +15,7 @@ from millrace.contract.validate import Validator, totals_of
 from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import parts
 from millrace.functions.validation.labels import JudgedDrop, LabelJudge
-from millrace.messages.bulk import RESULT, BulkResult
+from millrace.messages.bulk import BulkResult
 from millrace.messages.ingest import DropObject, Staging
 from millrace.state.held_drops import HeldDrop
 
@@ -73,8 +73,7 @@ class HeldJudge:
     def _read(self, drop: ParsedDrop, parsed: Path, table: str) -> tuple[Totals, list[pa.Table]]:
         """The totals of the drop and, of labels, the rows that keep the contract, each key once."""
         if drop.bulk:
-            staging = Staging(names=self._lake.names, of=drop.drop_id)
-            result = read_object(self._s3, staging.uri(f"{staging.prefix}{RESULT}"))
+            result = read_object(self._s3, Staging(names=self._lake.names, of=drop.drop_id).result)
             return Totals(BulkResult.model_validate_json(result).totals), []
         contract = up_to(self._lake.contract_of(table), self._workload.prediction, arrived=drop.as_of)
         validator, totals = Validator(contract, decodes=True), Totals({"good": 0})

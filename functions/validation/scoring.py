@@ -78,7 +78,7 @@ class Scoring:
         before = partial(read_past, self._lake, self._spec, self._histories)
         given = fetched.parsed, table, accepted, shards, fetched.quarantine
         done = stage(*given, histories=self._histories, ahead=self._ahead, read_before=before)
-        self._s3.upload_file(str(accepted), fetched.bucket, fetched.staging.accepted)
+        self._s3.upload_file(str(accepted), fetched.bucket, fetched.staging.rows("accepted"))
         return ShardedDrop(
             drop_id=drop.drop_id,
             as_of=drop.as_of,

@@ -110,3 +110,33 @@ def read_words(value: object, *, as_they_are: bool = False) -> tuple[str, ...]:
     if len(set(value)) < len(value):
         raise ValueError("each text once")
     return tuple(value)
+
+
+OWNER = "that of the workload"
+"""The owner of an input whose contract names none."""
+MOST_OWNER = 40
+"""The most characters of an owner: the state of an execution names it for each drop."""
+
+
+def owner_of(document: Mapping[str, Any]) -> str:
+    """The name of the team and the first channel of support: `market desk, mailto:desk@market.example`."""
+    team, (support, *_) = document.get("team") or {}, document.get("support") or [{}]
+    name = team.get("name") if isinstance(team, dict) else ""  # a list of people is the form of version 3.0
+    return ", ".join(filter(None, (name, support.get("url") or support.get("channel")))) or OWNER
+
+
+def read_repair(value: object) -> Mapping[str, str | None]:
+    """The texts of `repair: {map: …}`. Raises ValueError, with what was expected, for another value."""
+    found = value["map"] if isinstance(value, Mapping) and [*value] == ["map"] else None
+    if not isinstance(found, Mapping) or not {*map(type, found)} == {str} >= {*map(type, found.values())} - {
+        type(None)
+    }:
+        raise ValueError("{map: …} of texts, each to a text, or to null if nothing is known")
+    return found
+
+
+def read_truth(value: object) -> bool:
+    """The value, if it is a truth. Raises ValueError, with what was expected, for another one."""
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value

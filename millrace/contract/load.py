@@ -20,7 +20,7 @@ import yaml
 from millrace.contract import drop_rules
 from millrace.contract.ahead import read_ahead
 from millrace.contract.comparison import CellComparison, read_comparison
-from millrace.contract.csv_form import CsvForm, read_csv_form, read_words
+from millrace.contract.csv_form import MOST_OWNER, CsvForm, owner_of, read_csv_form, read_repair, read_truth, read_words
 from millrace.contract.drop_rules import INVALID, MEANS, MISSING, NULL, DropRule
 from millrace.contract.expression import read_expression
 from millrace.contract.freshness import read_freshness
@@ -56,13 +56,15 @@ COLUMN_PROPERTIES = (
     "part",
     "missingValues",
     "classNames",
+    "formerly",
+    "repair",
     *RULE_PROPERTIES,
 )
 """The custom properties of a column that are read."""
 NOT_DERIVED = ("physicalName", "primaryKey", "unique", "role", "generated", "input", "ahead", "numberFormat", "part")
 """What a derived column cannot have."""
-TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns")
-"""The custom properties of an object that are read: how the files of its feeds are written."""
+TABLE_PROPERTIES = ("csv", "missingValues", "ignoredColumns", "owner")
+"""The custom properties of an object that are read: how the files of its feeds are written, and by whom they are."""
 GENERATED: dict[Generated, tuple[Kind, ...]] = {
     "event_time": ("timestamp", "timestamp_utc"),
     "row_order": ("timestamp", "timestamp_utc"),
@@ -136,7 +138,8 @@ class _Reader:
         for name in ("rows", "labels"):
             if name not in objects:
                 self._stop("schema", f"an object named {name!r}", sorted(str(key) for key in objects))
-        rows, labels = (self._table(*objects[name]) for name in ("rows", "labels"))
+        owner = owner_of(document)
+        rows, labels = (self._table(*objects[name], owner=owner) for name in ("rows", "labels"))
         # A file of whole rows is also a file of labels: the other columns of `rows` are there and not read.
         others = [name for name in rows.name_of if name not in labels.name_of]
         contract = Contract(
@@ -178,7 +181,7 @@ class _Reader:
             if came != expected:
                 self._stop(f"schema.labels, column `{column.name}`", f"{expected}, as in schema.rows", came)
 
-    def _table(self, index: int, entry: dict[str, Any]) -> Table:
+    def _table(self, index: int, entry: dict[str, Any], *, owner: str) -> Table:
         custom = self._custom(f"schema.{index}", entry, TABLE_PROPERTIES)
         field = f"schema.{index}.properties"
         properties: list[dict[str, Any]] = entry.get("properties") or self._stop(field, "at least one property", "none")
@@ -189,8 +192,9 @@ class _Reader:
         for i, prop in enumerate(properties):
             columns = (*columns, self._column(f"{field}.{i}", prop, missing, columns))
         names = [column.name for column in columns]
+        names += [column.formerly for column in columns if column.formerly]
         if len(set(names)) != len(names) or any(name.startswith("_") for name in names):
-            self._stop(field, "names that differ and do not start with '_'", names)
+            self._stop(field, "names, those of `formerly` too, that differ and do not start with '_'", names)
         # The rules on rows together. A key may be declared in three ways, and the same one in several of them.
         table = Table(name=str(entry["name"]), columns=columns)
         table = self._with_row_rules(f"schema.{index}.quality", entry.get("quality") or (), table)
@@ -209,19 +213,16 @@ class _Reader:
             drop_rules=(*table.drop_rules, *of_cells),
             csv=self._read(f"{at}.csv", custom.get("csv", {}), read_csv_form),
             ignored=self._words(f"{at}.ignoredColumns", custom.get("ignoredColumns", []), as_they_are=True),
+            owner=str(custom.get("owner") or owner)[:MOST_OWNER],
         )
         # In this order: the names in `csv` are known before they are translated, and missing numbers are read as `csv`
         # writes them.
         self._check_names(f"schema.{index}", table)
         table = replace(table, csv=self._by_names_in_files(f"{at}.csv", table)).with_missing_values()
-        self._check_missing_numbers(field, table)
-        return table
-
-    def _check_missing_numbers(self, field: str, table: Table) -> None:
-        """Raise WorkloadError for an allowed value of a column that is also one of its missing values."""
-        for at, column in enumerate(table.columns):
+        for place, column in enumerate(table.columns):
             if both := sorted(value for value in column.allowed if column.means_missing(value)):
-                self._stop(f"{field}.{at}.customProperties.missingValues", NOT_ALLOWED, both)
+                self._stop(f"{field}.{place}.customProperties.missingValues", NOT_ALLOWED, both)
+        return table
 
     def _check_names(self, field: str, table: Table) -> None:
         """Check that a name in a file means one column, and that `csv.columns` has every column that a file must have.
@@ -312,6 +313,9 @@ class _Reader:
         # Each rule takes its words; `close` refuses the words that are left.
         rules = tuple(rule for each in RULES if kind in each.kinds for rule in each.declared(declaration))
         declaration.close()
+        repaired: Mapping[str, str | None] = own("repair", read_repair, lambda _: ("string",)) or {}
+        at, given = f"{field}.customProperties.missingValues", custom.get("missingValues")
+        words = self._missing_words(at, given, missing, kind, rules)
         column = Column(
             name=str(prop["name"]),
             kind=kind,
@@ -324,11 +328,11 @@ class _Reader:
             time_format=time_format,
             part=own("part", read_part, lambda part: ("boolean",) if part.tag else NUMBERS),
             number_format=own("numberFormat", read_number_format, lambda _: NUMBERS),
-            missing_words=self._missing_words(
-                f"{field}.customProperties.missingValues", custom.get("missingValues"), missing, kind, rules
-            ),
-            is_input=bool(own("input", _truth)),
+            mapped=tuple((text, other) for text, other in repaired.items() if other is not None),
+            missing_words=(*words, *(text for text, other in repaired.items() if other is None)),
+            is_input=bool(own("input", read_truth)),
             unit=str(custom.get("unit", "")),
+            formerly=str(custom.get("formerly", "")),
             ahead=own("ahead", read_ahead),
             derived=derived,
             rules=rules,
@@ -432,9 +436,3 @@ class _Reader:
 def _is_of_drop(rule: Mapping[str, Any]) -> bool:
     """Whether the rule on cells bounds how many of a drop may break it."""
     return rule.get("metric") in CELL_METRICS[:3] and rule.get("mustBe") != 0
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value

@@ -49,8 +49,8 @@ def as_declared(row: Mapping[str, Any], table: Table, histories: Sequence[Histor
 def _as_json(value: Any, column: Column) -> Any:
     if column.means_missing(value):
         return None
-    if (number := column.number_of(value)) is not value:
-        return None if column.means_missing(number) else number
+    if (meant := column.meant(value)) is not value:
+        return None if column.means_missing(meant) else meant
     if not isinstance(value, str):
         return value
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from millrace.contract.ahead import Ahead
 from millrace.contract.comparison import CellComparison
-from millrace.contract.csv_form import CsvForm
+from millrace.contract.csv_form import OWNER, CsvForm
 from millrace.contract.drop_rules import DropRule
 from millrace.contract.expression import Expression
 from millrace.contract.freshness import AllowedAge
 from millrace.contract.kinds import FLOAT32_MAX, FLOATS, FORMS, INTEGERS, TIMES, Kind, arrow_type, parse_cell, to_float
 from millrace.contract.number_format import NumberFormat
-from millrace.contract.parts import CellPart, cells_of
+from millrace.contract.parts import CellPart, own_cells
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.rules.finite import Finite
 from millrace.contract.rules.range import usual_numbers
@@ -62,12 +62,16 @@ class Column:
     and the line, `prediction_id` the row's own cell of that column, which is the id of a row without one."""
     physical_name: str | None = None
     """The column's name in files, if that is another."""
+    formerly: str = ""
+    """The column's name before (property `formerly`): the table's column of that name becomes this one."""
     time_format: TimeFormat | None = None
     """How files write the column's times, if not in ISO 8601."""
     number_format: NumberFormat | None = None
     """How text holds the column's numbers, if not as the table's CSV files and JSON have them."""
     missing_words: tuple[str, ...] = ()
     """The texts that stand for a missing cell."""
+    mapped: tuple[tuple[str, str], ...] = ()
+    """In a column of texts: texts that stand for another one, and that one (`repair: {map: …}`)."""
     missing_numbers: frozenset[float] = frozenset()
     """In a column of numbers: the numbers among `missing_words`.
 
@@ -104,10 +108,12 @@ class Column:
             return False
         return (value if self.kind in INTEGERS else to_float(value)) in self.missing_numbers
 
-    def number_of(self, value: object) -> object:
-        """The number that a text stands for in this column, and of a boolean the truth of 0 and 1.
+    def meant(self, value: object) -> object:
+        """The number or the other text that a text stands for in this column, and of a boolean the truth of 0 and 1.
 
         Any other value, or text, as it is."""
+        if self.mapped and isinstance(value, str):
+            return dict(self.mapped).get(value, value)
         if self.kind == "boolean" and type(value) is int and value in (0, 1):
             return bool(value)
         if self.number_format is None or not isinstance(value, str):
@@ -175,8 +181,8 @@ class Column:
 
     @property
     def has_own_words(self) -> bool:
-        """Whether a value of JSON may stand for another one: by a missing word, a format, or as 0 and 1 for a truth."""
-        formats = self.number_format or self.time_format or self.kind == "boolean"
+        """Whether a value of JSON may stand for another one: by a word, a format, or as 0 and 1 for a truth."""
+        formats = self.number_format or self.time_format or self.mapped or self.kind == "boolean"
         return bool(formats or self.missing_words or self.missing_numbers or self.missing_times)
 
     @property
@@ -226,6 +232,8 @@ class Table:
     csv: CsvForm = field(default_factory=CsvForm)
     ignored: tuple[str, ...] = ()
     """The names of columns in files that are not read."""
+    owner: str = OWNER
+    """Who answers for what comes in: its property `owner`, or else the contract's `team` and `support`."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -291,7 +299,7 @@ class Table:
             if name not in found:
                 continue
             cell = found.pop(name)
-            for column, own in zip(columns, _parts_of(cell, columns), strict=True):
+            for column, own in zip(columns, own_cells(cell, columns), strict=True):
                 found.setdefault(column.name, own)
         return found
 
@@ -312,19 +320,6 @@ class Table:
             comparisons=tuple(rule for rule in self.comparisons if not gone & {*rule.columns}),
             csv=replace(self.csv, columns=tuple(each for each in self.csv.columns if each not in in_files)),
         )
-
-
-def _parts_of(cell: Any, columns: Sequence[Column]) -> Iterator[Any]:
-    if columns[0].means_missing(cell):
-        cell = None
-    try:
-        parts = cells_of(cell, [column.part for column in columns if column.part])
-    except ValueError:
-        parts = [[cell]] * len(columns)  # a list is a cell of no kind
-    for column, part in zip(columns, parts, strict=True):
-        is_number = isinstance(part, str) and column.kind in (*INTEGERS, *FLOATS) and not column.number_format
-        number = CsvForm().value_of(part) if is_number else None
-        yield part if number is None else number
 
 
 def _times(column: Column) -> Iterator[date]:

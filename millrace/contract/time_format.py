@@ -178,10 +178,6 @@ class TimeFormat:
         except ValueError:
             return True
 
-    def is_form_of(self, text: str) -> bool:
-        """Whether the text has the form of this pattern. The day need not exist: `02/30/2024` has a good form too."""
-        return self._expression.fullmatch(text) is not None
-
     def parse(self, text: str, kind: Kind) -> date:
         """The date or the time that the text stands for; a time with a zone is in UTC.
 

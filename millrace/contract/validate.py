@@ -13,6 +13,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.image import ImageFormat
 from millrace.contract.rules.image_end import is_cut_off
+from millrace.contract.rules.pixels import decode
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, of_comparison, raw_rows, shown
 
@@ -181,12 +182,14 @@ def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int,
         if rule is None or rule.encoding == "raw":
             continue
         cells = rows.column(column.name)
-        for row in np.flatnonzero(good).tolist():
-            if cells[row].is_valid and (expected := rule.undecodable(cells[row].as_buffer())):
-                data = memoryview(cells[row].as_buffer()).cast("B")
+        for row in np.flatnonzero(good & _rows(cells.is_valid())).tolist():
+            data = memoryview(cells[row].as_buffer()).cast("B")
+            try:
+                decode(data, rule.encoding, rule.shape)
+            except ValueError as error:
                 why = "cut off" if is_cut_off(data) else "cut off, altered or transparent"
                 got = f"{len(data)} bytes that are {why}"
-                yield row, RuleViolation(reason=rule.reason, column=column.name, expected=expected, got=got)
+                yield row, RuleViolation(reason=rule.reason, column=column.name, expected=str(error), got=got)
 
 
 def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
@@ -195,7 +198,8 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
     A dictionary-encoded column is judged by its dictionary: each word once, however many rows have it."""
     import pyarrow as pa
 
-    whole = pa.concat_arrays(cells.chunks) if pa.types.is_dictionary(cells.type) and _is_chunked(cells) else cells
+    is_chunked = isinstance(cells, pa.ChunkedArray)
+    whole = pa.concat_arrays(cells.chunks) if pa.types.is_dictionary(cells.type) and is_chunked else cells
     indices = whole.indices if pa.types.is_dictionary(whole.type) else None
     each, values = ColumnCells(whole), ColumnCells(whole if indices is None else whole.dictionary)
     judged: Mask | None = None  # the rows that further rules judge; None for all
@@ -217,12 +221,6 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
             yield rule.reason, expected, rows
             if rule.is_last:
                 judged = ~rows if judged is None else judged & ~rows
-
-
-def _is_chunked(cells: Any) -> bool:
-    import pyarrow as pa
-
-    return isinstance(cells, pa.ChunkedArray)
 
 
 def _rows(mask: Any) -> Mask:

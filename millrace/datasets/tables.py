@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from millrace.contract.kinds import Kind
 from millrace.contract.schema import ARRIVED, SOURCE, Contract, Table, arrow_schema
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pyiceberg.catalog.glue import GlueCatalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.manifest import DataFile
-    from pyiceberg.schema import Schema
     from pyiceberg.table import StaticTable
     from pyiceberg.table import Table as IcebergTable
 
@@ -75,7 +75,7 @@ class Lake:
     def open(self, table: str) -> IcebergTable:
         """The table. It is made if it is not there, and gets the contract's columns if the contract has changed.
 
-        Raises WorkloadError for a column whose type in the table cannot take the contract's values."""
+        Raises WorkloadError for a change that the table cannot follow."""
         from pyiceberg.exceptions import TableAlreadyExistsError
 
         found = self.find(table)
@@ -266,7 +266,7 @@ def rows_of(
     return scan.to_table([FileScanTask(data_file=file) for file in files])
 
 
-# A table follows a contract that has changed: columns are added and widened, none is taken away.
+# A table follows a contract that has changed: columns are added, renamed and widened, none is taken away.
 
 ICEBERG_TYPES: dict[Kind, str] = {
     "int32": "int",
@@ -286,20 +286,67 @@ WIDER = {("int", "long"), ("float", "double")}
 the first."""
 
 
+Change = Literal["added", "removed", "renamed", "widened", "narrowed", "retyped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnChange:
+    """How one column of a contract differs from the table's, which is the same one by its field id."""
+
+    name: str
+    change: Change
+    before: str = ""
+    """The table's name of a column that is renamed, and the kind of one with another type."""
+    now: str = ""
+    refusal: str = ""
+    """What is expected in place of a change that the table cannot follow: then no drop comes in."""
+
+
+def changes_of(there: Mapping[str, str], contract: Table) -> Iterator[ColumnChange]:
+    """What differs from a table with these columns, each with Iceberg's type, in the order of the contract.
+
+    A column has the field id of the table's column of its name, or else of the one that it was `formerly`."""
+    left = {name: word for name, word in there.items() if not name.startswith("_")}
+    for column in contract.columns:
+        name, kind = column.name, column.kind
+        if column.formerly in left:
+            both = f"no `formerly`: the table has {column.formerly} beside {name}" if name in left else ""
+            yield ColumnChange(name=name, change="renamed", before=column.formerly, now=name, refusal=both)
+            name = name if both else column.formerly
+        old, new = left.pop(name, None), ICEBERG_TYPES[kind]
+        if old is None:
+            yield ColumnChange(name=name, change="added", now=kind)
+        elif old != new:
+            before = next(kind for kind, word in ICEBERG_TYPES.items() if word == old)
+            change: Change = "widened" if (old, new) in WIDER else "narrowed" if (new, old) in WIDER else "retyped"
+            other = f"a {before}, as the table has it (or a new column name, with physicalName: {column.name_in_file}; "
+            refusal = f"{other}or a new workload)" if change == "retyped" else ""
+            yield ColumnChange(name=column.name, change=change, before=before, now=kind, refusal=refusal)
+    for name in left:
+        yield ColumnChange(name=name, change="removed")
+
+
 def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
-    """Give the table the columns and the wider types of `schema` that it lacks.
+    """Give the table the columns, the names and the wider types of `schema` that it lacks.
 
     A column that the contract no longer has stays, since older snapshots and rows have it. It becomes optional, since
-    new rows hold nothing in it. Raises WorkloadError for a column whose type in the table cannot take the contract's
-    values."""
-    there = types_of(iceberg.schema())
-    check_types(there, contract, where=f"contract.yaml, {contract.name}")
-    types = {column.name: ICEBERG_TYPES[column.kind] for column in contract.columns}
-    is_wider = any((there.get(name), new) in WIDER for name, new in types.items())
-    # A column that is required in the table and absent in the contract would refuse every new row.
-    gone = [field.name for field in iceberg.schema().fields if field.required and field.name not in schema.names]
+    new rows hold nothing in it. Raises WorkloadError for a change that the table cannot follow."""
+    there = {field.name: str(field.field_type) for field in iceberg.schema().fields}
+    changes = [*changes_of(there, contract)]
+    for one in changes:
+        if one.refusal:
+            where = f"contract.yaml, {contract.name}"
+            raise WorkloadError(where=where, field=one.name, expected=one.refusal, came=one.now)
     # An update is a commit of its own, so there is none if nothing changes.
-    if not (is_wider or gone or set(schema.names) - set(there)):
+    if renamed := {one.before: one.name for one in changes if one.change == "renamed"}:
+        with iceberg.update_schema() as update:
+            for before, now in renamed.items():
+                update.rename_column(before, now)
+    fields = iceberg.schema().fields
+    # A column that is required in the table and absent in the contract would refuse every new row.
+    gone = [field.name for field in fields if field.required and field.name not in schema.names]
+    is_wider = any(one.change == "widened" for one in changes)
+    if not (is_wider or gone or set(schema.names) - {field.name for field in fields}):
         return
     with iceberg.update_schema() as update:
         update.union_by_name(schema)
@@ -317,25 +364,3 @@ def with_former(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(cells, schema=schema)
-
-
-def types_of(schema: Schema) -> dict[str, str]:
-    """Iceberg's type of each column, by name."""
-    return {field.name: str(field.field_type) for field in schema.fields}
-
-
-def check_types(there: Mapping[str, str], contract: Table, *, where: str) -> None:
-    """Raise WorkloadError for a column whose type in the table cannot take the contract's values."""
-    for column in contract.columns:
-        new, old = ICEBERG_TYPES[column.kind], there.get(column.name)
-        # A narrower type in the contract is good too: the table's wider one takes its values.
-        if old is None or new == old or {(new, old), (old, new)} & WIDER:
-            continue
-        kind = next(kind for kind, word in ICEBERG_TYPES.items() if word == old)
-        renamed = f"a new column name, with physicalName: {column.name_in_file}"
-        raise WorkloadError(
-            where=where,
-            field=column.name,
-            expected=f"a {kind}, as the table has it (or {renamed}; or a new workload)",
-            came=column.kind,
-        )

@@ -103,7 +103,9 @@ def connect(settings: RoadSettings, task: Task, *, canary: bool = False) -> Call
         except ClientError as error:
             if error.response["Error"]["Code"] in REFUSALS:
                 raise EndpointRefusedError(str(error)) from error
-            if is_refused_by_container(error):
+            # The container answered with 4xx: SageMaker calls that a ModelError, as it does for a broken container.
+            status = error.response.get("OriginalStatusCode")
+            if isinstance(status, int) and 400 <= status < 500:
                 return RequestRefusedError(str(error))
             raise
         return read_response(answer["Body"].read(), rows=rows, task=task)
@@ -118,22 +120,16 @@ def connect(settings: RoadSettings, task: Task, *, canary: bool = False) -> Call
     return ask
 
 
-def is_refused_by_container(error: ClientError) -> bool:
-    """Whether the container answered with 4xx. SageMaker calls that a ModelError, as it does for a broken container."""
-    status = error.response.get("OriginalStatusCode")
-    return isinstance(status, int) and 400 <= status < 500
-
-
 def request_body(
-    rows: Sequence[Admitted], features: Sequence[str], others: Sequence[str] = (), *, explain: bool = False
+    rows: Sequence[Admitted], features: Sequence[str], others: Mapping[str, str] = {}, *, explain: bool = False
 ) -> bytes:
     """The body for the endpoint: `{"rows": [{feature: value, …}, …], "others": [{column: value, …}, …]}`.
 
     With `explain` it also has `"explain":true`. A version of another declaration takes its features from `rows` and
-    `others`."""
+    `others`, whose columns are named as it may know them."""
     document: dict[str, Any] = {
-        name: [{column: row.cells.get(column) for column in columns} for row in rows]
-        for name, columns in (("rows", features), ("others", others))
+        name: [{known: row.cells.get(column) for known, column in columns.items()} for row in rows]
+        for name, columns in (("rows", {feature: feature for feature in features}), ("others", others))
     }
     document |= {"explain": True} if explain else {}
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()

@@ -58,11 +58,6 @@ def check(contract: Contract, workload: Workload, column: str, cells: Sequence[s
             raise WithdrawalError("--reason: expected a text without the key, since it stands in the audit for ever")
 
 
-def _unnamed(key: str) -> str:
-    """Another name in the same folder, for a key that names the person."""
-    return f"{key.partition('/')[0]}/{sha256(key.encode()).hexdigest()}"
-
-
 def until_ended(slots: Slots) -> Iterator[int]:
     """Wait for the executions that are under way: they may have read a drop that has left, and write its rows."""
     under_way = {one.holder for one in slots.holdings()}
@@ -133,7 +128,9 @@ class Erasure:
             below, every, there = key.removeprefix(own), list(of_key), key
             is_theirs = key in images or self._whole.is_named_by(key)
             if below.startswith(FEEDS):
-                there = f"{own}{RESTS}{_unnamed(below) if is_theirs else below}"
+                # A key that names the person gets another name in the same folder.
+                unnamed = f"{below.partition('/')[0]}/{sha256(below.encode()).hexdigest()}"
+                there = f"{own}{RESTS}{unnamed if is_theirs else below}"
             for one in every:
                 rest, gone = self._rest_of(store, bucket, one, self._whole)
                 if is_theirs:

@@ -4,9 +4,10 @@ A cell that is not of its column's type is reported by its position, so it is ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,17 +74,16 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
     nothing = pa.array(["", *column.missing_words])
     known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
     if column.time_format:
-        typed, wrong = _read_again(known, from_format(known, column.time_format, column.kind), column.kind)
+        rewritten = from_format(known, column.time_format, column.kind)
+        typed, wrong = _read_again(known, rewritten, partial(from_text, kind=column.kind))
         return without_times(typed, column), wrong
     if column.number_format:
         return numbers_in_format(known, column)
     if column.kind not in NUMBERS:
-        typed, wrong = from_text(known, column.kind)
+        typed, wrong = from_text(with_mapped(known, column) if column.mapped else known, column.kind)
         return without_times(typed, column), wrong
     plain = known if form.has_plain_numbers else _plain_numbers(known, form)
-    typed, wrong = numbers_from_text(plain, column)
-    if not form.has_plain_numbers:
-        wrong = sorted({*wrong, *_positions(pc.and_(pc.is_valid(known), pc.is_null(plain)))})
+    typed, wrong = _read_again(known, plain, partial(numbers_from_text, column=column))
     # In a column of whole numbers -999.0 is no number of the type, but if -999 stands for a missing cell, it does too.
     return typed, [at for at in wrong if form.value_of(known[at].as_py()) not in column.missing_numbers]
 
@@ -118,8 +118,7 @@ def numbers_in_format(cells: pa.Array, column: Column) -> tuple[pa.Array, list[i
     # Each different text once, by the reader that requests use.
     words, form = cells.dictionary_encode(), column.number_format or NumberFormat()
     plain = pa.array([_plain(word, form) for word in words.dictionary.to_pylist()], pa.string()).take(words.indices)
-    typed, wrong = numbers_from_text(plain, column)
-    return typed, sorted({*wrong, *_positions(pc.and_(pc.is_valid(cells), pc.is_null(plain)))})
+    return _read_again(cells, plain, partial(numbers_from_text, column=column))
 
 
 def _plain(text: str, form: NumberFormat) -> str | None:
@@ -178,6 +177,12 @@ def without_words(cells: pa.Array, column: Column) -> pa.Array:
         return cells
     missing = pc.is_in(cells, value_set=pa.array(column.missing_words, cells.type))
     return pc.if_else(missing, pa.scalar(None, cells.type), cells)
+
+
+def with_mapped(cells: pa.Array, column: Column) -> pa.Array:
+    """The texts, with another one in place of each that the contract maps to it: each different text once."""
+    words = cells.dictionary_encode()
+    return pa.array(map(column.meant, words.dictionary.to_pylist()), pa.string()).take(words.indices)
 
 
 def from_format(cells: pa.Array, form: TimeFormat, kind: Kind) -> pa.Array:
@@ -239,11 +244,15 @@ def _plain_numbers(cells: pa.Array, form: CsvForm) -> pa.Array:
     return pc.replace_substring(plain, form.decimal, ".")
 
 
-def _read_again(cells: pa.Array, rewritten: pa.Array, kind: Kind) -> tuple[pa.Array, list[int]]:
-    """The typed column from its rewritten texts, and the positions of misfits.
+Typed = tuple[pa.Array, list[int]]
+"""A typed column, and the positions of misfits."""
+
+
+def _read_again(cells: pa.Array, rewritten: pa.Array, read: Callable[[pa.Array], Typed]) -> Typed:
+    """The typed column that is read of its rewritten texts, and the positions of misfits.
 
     A text that could not be rewritten is a misfit too."""
-    typed, wrong = from_text(rewritten, kind)
+    typed, wrong = read(rewritten)
     return typed, sorted({*wrong, *_positions(pc.and_(pc.is_valid(cells), pc.is_null(rewritten)))})
 
 

@@ -171,8 +171,8 @@ def _column(cells: list[Any], column: Column) -> tuple[pa.Array, list[int]]:
 
     from millrace.files.cast import from_json
 
-    if column.number_format or column.kind == "boolean":
-        cells = [cell if column.means_missing(cell) else column.number_of(cell) for cell in cells]
+    if column.number_format or column.mapped or column.kind == "boolean":
+        cells = [cell if column.means_missing(cell) else column.meant(cell) for cell in cells]
     if column.missing_words:
         cells = [None if column.means_missing(cell) else cell for cell in cells]
     # JSON's types are checked first: `"1"` is a text and no number, and Arrow would read `true` as 1.

@@ -26,6 +26,7 @@ from millrace.files.cast import (
     numbers_from_text,
     numbers_in_format,
     own_texts,
+    with_mapped,
     without_numbers,
     without_times,
     without_words,
@@ -112,7 +113,8 @@ def _check_schema(schema: pa.Schema, table: Table) -> None:
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
         if name in table.shared:
             stored = plain(field.type)
-            if not (is_text(stored) or _is_list(stored) or types.is_null(stored)):
+            is_list = types.is_list(stored) or types.is_large_list(stored)
+            if not (is_text(stored) or is_list or types.is_null(stored)):
                 expected = f"texts or lists in the column {field.name}, which several columns share"
                 raise DropError(Reason.COLUMN_TYPE, expected=expected, got=f"{field.type}")
         elif name and not _fits(field.type, column := table.column(name)):
@@ -194,6 +196,7 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
     if is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
         texts = without_words(texts, column)
+        texts = with_mapped(texts, column) if column.mapped else texts
         if column.number_format:
             typed, misfits = numbers_in_format(texts, column)
             return typed, sorted({*wrong, *misfits})
@@ -212,12 +215,6 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     typed, misfits = cast(cells, arrow_type(column.kind))
     return without_times(typed, column), misfits
-
-
-def _is_list(stored: pa.DataType) -> bool:
-    from pyarrow import types
-
-    return bool(types.is_list(stored) or types.is_large_list(stored))
 
 
 def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:

@@ -123,9 +123,10 @@ def check_header(names: Sequence[str], table: Table) -> list[str]:
         told = "; ".join(f"{what}: {', '.join(map(repr, those))}" for what, those in problems.items() if those)
         meant = did_you_mean(unknown, [column.name_in_file for column in absent])
         hint = f"{meant}; {HOW_TO_NAME}" if unknown else ""
-        raise DropError(
-            Reason.COLUMNS, expected=f"each column once ({told}{hint}), of {expected}", got=", ".join(names)
-        )
+        expected = f"each column once ({told}{hint}), of {expected}"
+        error = DropError(Reason.COLUMNS, expected=expected, got=", ".join(names))
+        error.columns = told
+        raise error
     return [name or "" for name in found]
 
 

@@ -88,20 +88,16 @@ def _batches(
             rows = max(1, rows // 32)
 
 
-def _in_int96(metadata: Any) -> set[str]:
-    """The names of the columns that hold times in Parquet's old form INT96."""
-    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
-    # A field within a struct may have the name of a column, but not its path.
-    return {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
-
-
 def unit_of_int96(path: Path, metadata: Any, read: Collection[str], groups: Sequence[int] | None = None) -> str:
     """The unit in which times in the old form INT96 are read: `us`, or `ns` if microseconds would cut digits off.
 
     `read` are the columns that are read, of the row `groups` or of all. INT96 holds nanoseconds of any day, Arrow only
     those of 1678 to 2262: in nanoseconds a time outside of these years would be read as another one. Raises DropError
     if both units are needed."""
-    names = [name for name in read if name in _in_int96(metadata)]
+    columns = (metadata.schema.column(place) for place in range(metadata.num_columns))
+    # A field within a struct may have the name of a column, but not its path.
+    old = {column.name for column in columns if column.physical_type == "INT96" and column.name == column.path}
+    names = [name for name in read if name in old]
     if not names:
         return "us"
     # The columns are read twice, in both units, and compared batch by batch.

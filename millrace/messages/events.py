@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from millrace.messages.envelope import Message, Moment
 from millrace.messages.execution import Unwanted
-from millrace.messages.ingest import Committed, RejectedDrop
+from millrace.messages.ingest import Committed, OfDrop, RejectedDrop
 from millrace.messages.retrain import RetrainingGrounds
 from millrace.messages.score import Delivered
 from millrace.messages.train import BudgetRefusal, TrainingReason
@@ -49,6 +49,16 @@ class DropRejected(BusEvent, RejectedDrop, detail_type="drop.rejected"):
     """A drop could not become rows at all. It is quarantined whole."""
 
 
+class SchemaDrifted(BusEvent, OfDrop, detail_type="schema.drifted"):
+    """A drop has columns that the contract does not know, or lacks some."""
+
+    owner: str
+    columns: str
+    """Those that differ: `missing: 'price'; unknown: 'prix'`."""
+    rejected: bool
+    """Whether the whole drop was rejected. If not, rows with other columns were quarantined."""
+
+
 class DataLate(BusEvent, detail_type="data.late"):
     """Rows are older than the contract allows, or the labels of decisions are overdue.
 
@@ -58,6 +68,8 @@ class DataLate(BusEvent, detail_type="data.late"):
     newest: Moment | Literal["none"]
     """The event time of the newest row or label, if there is one."""
     allowed_hours: float
+    owner: str
+    """Who answers for the rows or the labels that come in."""
 
 
 class TrainingRefused(BusEvent, detail_type="training.refused"):

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import Feed
+from millrace.messages.bulk import RESULT
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepResult
 from millrace.names import WorkloadNames
 
@@ -166,6 +167,8 @@ class RejectedDrop(OfDrop):
      "reason": "too_large", "expected": "…", "got": "…"}"""
 
     feed: Feed
+    owner: str = ""
+    """Who answers for what comes in by the feed, as the contract says."""
     reason: Reason
     expected: str
     """What was expected, in words."""
@@ -202,17 +205,17 @@ class Committed(OfDrop):
 
     feed: str
     table: str
-    snapshot_id: str
+    snapshot_id: str = ""
     """The Iceberg snapshot, as text: many readers of JSON read a number as a double, which would lose digits."""
-    rows_accepted: int
-    rows_quarantined: int
+    rows_accepted: int = 0
+    rows_quarantined: int = 0
     reasons: RowsByReason = Field(default_factory=dict)
     """How many quarantined rows have which reason."""
     rows_replaced: int = 0
     """Rows of an earlier version of the same object. They left the table when these rows came."""
-    rows_total: int
+    rows_total: int = 0
     """Rows in the table after the commit."""
-    duplicate: bool
+    duplicate: bool = False
     """Whether an earlier drop brought the very same bytes. Then no row was added."""
     duplicate_of: str = ""
     """The source of that earlier drop. Empty if this drop is no duplicate."""
@@ -227,6 +230,8 @@ class Committed(OfDrop):
     """Why, in words."""
     sent_by: str = ""
     """As `ParsedDrop.by`; only of a drop that is held."""
+    owner: str = ""
+    """As `RejectedDrop.owner`."""
     unanswered: int = 0
     """Labels of it, probably, for which no decision and no earlier label is known; of one that is learnt."""
     has_champion: bool
@@ -334,22 +339,17 @@ class Staging:
     def prefix(self) -> str:
         return f"{self.names.workload}/staging/{self.of}/"
 
-    @property
-    def parsed(self) -> str:
-        """The key of the typed rows; the contract's rules have not judged them yet."""
-        return f"{self.prefix}parsed.parquet"
+    def rows(self, what: Literal["parsed", "unparsable", "accepted", "refused"]) -> str:
+        """The key of the drop's rows: `parsed` are typed, and the contract's rules have not judged them yet.
+
+        Those that were refused are in the format of the quarantine, and are copied to it when the drop is judged;
+        `accepted` are to be scored, with all columns of the contract."""
+        return f"{self.prefix}{what}.parquet"
 
     @property
-    def unparsable(self) -> str:
-        """The key of the rows that could not be parsed, in the format of the quarantine.
-
-        The file is copied to the quarantine when the drop is judged."""
-        return f"{self.prefix}unparsable.parquet"
-
-    @property
-    def accepted(self) -> str:
-        """The key of the rows to score, with all columns of the contract."""
-        return f"{self.prefix}accepted.parquet"
+    def result(self) -> str:
+        """The URI of what a job of Spark has made of the drop."""
+        return self.uri(f"{self.prefix}{RESULT}")
 
     @property
     def shards(self) -> str:

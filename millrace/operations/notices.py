@@ -85,7 +85,7 @@ def _ours(
 
 
 def _late(of: str, description: str, *, look: str) -> Notice:
-    sentence = f"LATE: {of} of <workload>, newest: <newest>, allowed: <hours> hours. "
+    sentence = f"LATE: {of} of <workload>, newest: <newest>, allowed: <hours> hours, owner: <owner>. "
     sentence += f"Look: millrace {look} --workload <workload>"
     return _ours(DataLate, only={"of": [of]}, description=description, sentence=sentence, hours="allowed_hours")
 
@@ -134,14 +134,16 @@ NOTICES: dict[str, Notice] = {
     "rejected-drop": _ours(
         DropRejected,
         description="a drop could not become rows; it is quarantined whole",
-        sentence="REJECTED: drop <key> of <workload>, reason <reason>. Look: millrace quarantine --workload <workload>",
+        sentence="REJECTED: drop <key> of <workload>, reason <reason>, owner: <owner>. "
+        "Look: millrace quarantine --workload <workload>",
         key="source",
     ),
     "held-drop": _ours(
         DatasetCommitted,
         only={"held": ["held"]},
         description="a drop breaks a rule of the contract on drops, or its labels do not fit; a person decides on it",
-        sentence="HELD: <feed> of <workload>, sent by <sender>, <because>. Look: millrace held --workload <workload>",
+        sentence="HELD: <feed> of <workload>, sent by <sender>, owner: <owner>, <because>. "
+        "Look: millrace held --workload <workload>",
         because="held_for",
         sender="sent_by",
     ),

@@ -131,13 +131,12 @@ def overlaps(name: str, others: Iterable[str]) -> list[str]:
     return [other for other in others if other.startswith(f"{name}_") or name.startswith(f"{other}_")]
 
 
-def other_columns(prediction: Prediction, table: Table) -> tuple[str, ...]:
-    """The names of the table's columns that no declared feature reads, without images and protected columns.
+def other_columns(prediction: Prediction, table: Table) -> dict[str, str]:
+    """The table's columns that no declared feature reads, without images and protected columns, by their names.
 
-    The live version was trained under an older declaration, and its features may be others. It finds them in all that a
-    row brings. So a feature can be declared, or taken back, without an outage until the next version is live."""
-    return tuple(
-        column.name
-        for column in table.columns
-        if column.name not in prediction.inputs and column.kind != "binary" and not column.is_protected
-    )
+    A renamed column is there by its name before, too. The live version was trained under an older declaration, and its
+    features may be others. It finds them in all that a row brings. So a feature can be declared, renamed or taken back
+    without an outage until the next version is live."""
+    columns = [column for column in table.columns if column.kind != "binary" and not column.is_protected]
+    others = {column.name: column.name for column in columns if column.name not in prediction.inputs}
+    return {column.formerly: column.name for column in columns if column.formerly} | others

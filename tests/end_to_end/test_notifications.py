@@ -104,9 +104,10 @@ def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) ->
     version = cloud.client("s3").put_object(Bucket=LANDING, Key=key, Body=b"")["VersionId"]
     mail = mailed(cloud, "REJECTED")
     assert mail.startswith(
-        f"REJECTED: drop s3://{LANDING}/{key}?versionId={version} of {NAMES.workload}, reason empty."
+        f"REJECTED: drop s3://{LANDING}/{key}?versionId={version} of {NAMES.workload}, reason empty, "
     )
     assert mail.endswith("(look; docs/runbooks.md#rejected-drop)")
+    assert "owner: that of the workload" in mail
 
 
 def test_a_figure_of_the_business_is_mailed_and_asks_for_a_retraining(cloud: LocalCloud) -> None:
@@ -179,7 +180,7 @@ def test_an_endpoint_without_answers_is_one_mail(cloud: LocalCloud, environment:
 def test_labels_that_do_not_come_are_mailed(cloud: LocalCloud) -> None:
     """After five weeks, on the first of a month, when the local cloud looks; January's predictions wait for theirs."""
     cloud.move_clock((cloud.now().replace(day=1) + timedelta(days=64)).replace(day=1, hour=5, minute=1))
-    mail = mailed(cloud, "LATE: labels of electricity, newest: none, allowed: 840.0 hours.")
+    mail = mailed(cloud, "LATE: labels of electricity, newest: none, allowed: 840.0 hours, owner: that")
     assert mail.endswith("(look; docs/runbooks.md#late-labels)")
 
 

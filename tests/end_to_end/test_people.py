@@ -42,7 +42,7 @@ policy: {automate: {confidence: 0.98}, held_out: 0.3, review: {hours: 48}}
 EXECUTION, STATE, DEAD = NAMES.execution_arn("train", "a"), PLATFORM.table_arn(PLATFORM.state_table), "drops-dead"
 STORY = (
     "status; versions; runs; alarms; monitor; cost; audit list; audit verify --workload electricity; held; dead; "
-    "consumers; labels; logs; plan; card 1 --output {folder}/card.html; bom 1; verify 1; validate 1; "
+    "consumers; labels; logs; plan; contract diff; card 1 --output {folder}/card.html; bom 1; verify 1; validate 1; "
     "dossier 1 --output {folder}/dossier; approve 1 --reason 'as good' --wait; live; predict {folder}/asked.parquet; "
     "drop {folder}/asked.parquet --feed scoring --wait; decisions --labels; report --output {folder}/report; "
     "query 'select count(*) from electricity_rows'; automate --pause --reason 'to look'; train --wait; retrain --wait; "
@@ -176,7 +176,7 @@ def test_nothing_is_left_out() -> None:
         for name, one in group.commands.items()
         for inner in (getattr(one, "commands", None) or [""])
     }
-    told = {command.split(" --")[0] for command in NEEDS} | {*HERE.split(), *BEYOND.split()}
+    told = {command.split(" --")[0] for command in NEEDS} | {*HERE.split(", "), *BEYOND.split()}
     assert commands == told
     assert {*map(command_of, STORY.split("; "))} | ASKED.keys() == NEEDS.keys()
     routes = {route.path for route in console_app(local_environment(Electricity(endpoint_url="", secret="")))[0].routes}

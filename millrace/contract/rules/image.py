@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.image_end import JPEG, PNG, is_cut_off
 from millrace.contract.rules.jpeg import SCANS, has_few_scans
-from millrace.contract.rules.pixels import Encoding, decode
+from millrace.contract.rules.pixels import Encoding
 from millrace.contract.rules.rule import Rule
 
 if TYPE_CHECKING:
@@ -112,15 +112,6 @@ class ImageFormat(Rule):
             return f"{channels * height * width} bytes, {channels} x {height} x {width}"
         size = f"{height} x {width} pixels, {channels} x 8 bits, at most {MOST_BYTES} bytes"
         return f"a {self.encoding.upper()} of {size}" + (f", {SCANS} scans" if self.encoding == "jpeg" else "")
-
-    def undecodable(self, cell: Any) -> str:
-        """What the data of a cell with a good header must be, if it cannot be decoded; empty if it can be decoded."""
-
-        try:
-            decode(cell, self.encoding, self.shape)
-        except ValueError as error:
-            return str(error)
-        return ""
 
     def _is_good(self, cell: bytes | memoryview) -> bool:
         channels, height, width = self.shape

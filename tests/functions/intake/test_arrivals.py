@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from millrace.contract.csv_form import MOST_OWNER
 from millrace.contract.reasons import Reason
 from millrace.contract.rules.catalogue import RULES
 from millrace.functions.intake.arrivals import (
@@ -121,7 +122,7 @@ def check_size(group: list[Arrival]) -> None:
              for one in group]  # fmt: skip
     refused = [
         RejectedDrop(drop_id=drop_id, feed="training", source=source, source_digest="d" * 64, reason=Reason.COLUMNS,
-                     expected=cut(WORDS), got=cut(WORDS))
+                     expected=cut(WORDS), got=cut(WORDS), owner=WORDS[:MOST_OWNER])
         for drop_id, source in named
     ]  # fmt: skip
     assert size(given, Ingested(outcome="rejected", rejected=tuple(refused))) < MOST_BYTES
@@ -135,7 +136,7 @@ def check_size(group: list[Arrival]) -> None:
                   rows_quarantined=10**6, reasons=dict.fromkeys(UNPARSABLE + JUDGED, 10**6), rows_total=10**9,
                   source=source, source_digest="d" * 64, duplicate=True,
                   duplicate_of=f"s3://{NAMES.platform.bucket('landing')}/{OTHER_KEY}?versionId={'v' * 32}",
-                  has_champion=True)
+                  has_champion=True, owner=WORDS[:MOST_OWNER])
         for drop_id, source in named
     ]  # fmt: skip
     answers = Ingested(outcome="parsed", parsed=tuple(parsed)), CommittedDrops(drops=tuple(committed))

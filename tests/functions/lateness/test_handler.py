@@ -84,5 +84,6 @@ def test_an_event_is_put_for_labels_that_are_late(
             "of": "labels",
             "newest": "none",
             "allowed_hours": 840,
+            "owner": "that of the workload",
         }
     ] * is_late

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,9 @@ def test_the_endpoint_is_sent_what_no_feature_reads(tmp_path: Path) -> None:
     others = other_columns(load_workload(plant.folder).prediction, table)
     assert {*others, *load_workload(plant.folder).prediction.inputs} == {column.name for column in table.columns}
     admitted = check_rows([ROW], table)[0]
+    formers = replace(table, columns=tuple(replace(one, formerly=f"old_{one.name}") for one in table.columns))
+    renamed = other_columns(load_workload(plant.folder).prediction, formers)
+    assert renamed == others | {f"old_{name}": name for name in table.names}
     body = request_body(admitted, ["load"], others)
     assert json.loads(body)["others"] == [{name: ROW.get(name) for name in others}]
     kept = RowReader((Number(name="load"),)).read(body, "application/json")

@@ -138,9 +138,15 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
         column(document, 0).update(physicalName="Seen At")
         column(document, 0)["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
         custom(column(document, 1), missingValues=["-"])
+        more(document, 0, name="sky", logicalType="string", custom={"repair": {"map": {"n/a": None, "g": "grey"}}})
+        document |= {"team": {"name": "market"}, "support": [{"channel": "a", "url": "mailto:m@b.example"}]}
+        custom(document["schema"][1], owner="meters")
 
     change(folder, say)
-    rows = check_contract(folder).rows
+    contract = check_contract(folder)
+    assert (contract.rows.owner, contract.labels.owner) == ("market, mailto:m@b.example", "meters")
+    rows = contract.rows
+    assert (rows.column("sky").missing_words, rows.column("sky").mapped) == (("NA", "n/a"), (("g", "grey"),))
     first, second, third = rows.columns[:3]
     assert (rows.csv, rows.ignored) == (CsvForm(delimiter=";", decimal=","), ("remark",))
     assert (first.physical_name, first.time_format) == ("Seen At", TimeFormat("dd.MM.yyyy HH:mm"))
@@ -210,6 +216,15 @@ def test_how_files_are_written_is_read(folder: Path) -> None:
             (lambda d, word=word: custom(column(d, 3), **{word: None}), f"{word}: expected")
             for word in ("part", "numberFormat", "input", "ahead")
         ),
+        *(
+            (
+                lambda d, map_=map_: more(d, 0, name="a", logicalType="string", custom={"repair": map_}),
+                "column `a`, repair: expected",
+            )
+            for map_ in ({}, {"map": {}}, {"map": {"a": 1}}, {"map": {1: "a"}}, {"clip": {"a": "b"}})
+        ),
+        (lambda d: custom(column(d, 3), repair={"map": {"a": "b"}}), "repair: expected a column of string"),
+        (lambda d: custom(column(d, 3), formerly="period"), "names, those of `formerly` too, that differ"),
         (lambda d: custom(column(d, 3), part={"of": "period", "place": 2}), "names, physical names and ignored"),
         (lambda d: custom(column(d, 3), numberFormat={"units": {"%": 0}}), "numberFormat: expected"),
         (lambda d: unique_together(d, "nope"), r"schema\.rows, quality\.0: expected .* each once, got \['nope'\]"),

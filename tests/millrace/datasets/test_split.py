@@ -129,8 +129,8 @@ def without_columns(lake: Lake) -> Lake:
     return changed(lake, rows=table)
 
 
-def with_kind(lake: Lake, name: str, kind: Any) -> Lake:
-    columns = tuple(replace(c, kind=kind) if c.name == name else c for c in lake.contract.rows.columns)
+def with_column(lake: Lake, column: str, **changes: Any) -> Lake:
+    columns = tuple(replace(c, **changes) if c.name == column else c for c in lake.contract.rows.columns)
     return changed(lake, rows=replace(lake.contract.rows, columns=columns))
 
 
@@ -175,10 +175,23 @@ def test_whole_numbers_may_become_wider_and_never_narrower(lake: Lake, first: An
     counts = pa.array(range(48), pa.int64())
     cells = rows(0).append_column("count", counts.cast({"int32": pa.int32(), "int64": pa.int64()}[first]))
     commit(before, "rows", cells, source("a"))
-    after = with_kind(before, "count", other)
+    after = with_column(before, "count", kind=other)
     commit(after, "rows", rows(48).append_column("count", counts), source("b"))
     found = table(after)["count"]
     assert (found.type, pc.sum(found).as_py()) == (pa.int64(), 2 * sum(range(48)))
+
+
+def test_a_renamed_column_keeps_its_field_id_and_its_cells(lake: Lake) -> None:
+    commit(lake, "rows", rows(0), source("a"))
+    number = lake.open("rows").schema().find_field("vicprice").field_id
+    renamed = with_column(lake, "vicprice", name="price", formerly="vicprice")
+    cells = rows(48).rename_columns([name if name != "vicprice" else "price" for name in rows(48).column_names])
+    late = commit(renamed, "rows", cells, source("b"))
+    assert (late.rows_added, table(renamed)["price"].null_count) == (48, 0)
+    assert renamed.open("rows").schema().find_field("price").field_id == number
+    assert pin(renamed, "t").rows == 96
+    with pytest.raises(WorkloadError, match=r"price: expected no `formerly`: the table has transfer beside price"):
+        with_column(renamed, "price", formerly="transfer").open("rows")
 
 
 def test_a_column_of_another_type_says_what_to_do(lake: Lake) -> None:
@@ -186,7 +199,7 @@ def test_a_column_of_another_type_says_what_to_do(lake: Lake) -> None:
     with pytest.raises(
         WorkloadError, match=r"vicprice: expected a float64, as the table has it \(or a new column name"
     ):
-        with_kind(lake, "vicprice", "string").open("rows")
+        with_column(lake, "vicprice", kind="string").open("rows")
 
 
 AS_OF = datetime(1997, 1, 1, tzinfo=UTC)

@@ -143,6 +143,12 @@ def verdicts(table: Table, cells: list[Any], stored: pa.Array) -> dict[str, list
     }
 
 
+def test_a_text_that_is_mapped_is_another_one_on_each_road() -> None:
+    table = table_of("string", words=("n/a",), mapped=(("Y", "yes"), ("n", "no")))
+    cells, meant = ["Y", "n", "yes", "n/a", "y"], ["yes", "no", "yes", None, "y"]
+    assert verdicts(table, cells, pa.array(cells)) == dict.fromkeys(EVERY, meant)
+
+
 @pytest.mark.parametrize("kind", ["int32", "int64", *FLOATS])
 @pytest.mark.parametrize("stored", [pa.int64(), pa.int32(), pa.float64(), pa.decimal128(20, 1)], ids=str)
 def test_whole_numbers(kind: str, stored: pa.DataType) -> None:
