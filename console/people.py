@@ -8,7 +8,7 @@ from millrace.people import Right, who_may
 
 HERE = "try, init, new, schemas, openapi, simulate, part, clock, demo, console, mcp, contract check"
 """Commands that ask AWS nothing, and those that show what the caller may see."""
-BEYOND = "up down doctor erase"
+BEYOND = "up down restore doctor erase"
 """What no role may: the account's administrators deploy, take down, compare quotas, and let somebody erase."""
 _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("look",): "status, runs, show, logs, versions, live, monitor, held, labels, audit list",

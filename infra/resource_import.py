@@ -1,8 +1,9 @@
 """`make adopt`: imports the buckets, tables and keys that a stage left behind when it was torn down, or was deleted.
 
-A table that was deleted too comes back first, as it was then: DynamoDB keeps it for 35 days. Then the stage can be
-deployed again. The names of these resources are taken, so CloudFormation imports them first, by a template that has
-nothing else. The deployment adds the rest. Two other ways do not work:
+A table that was deleted too comes back first, as it was then: DynamoDB keeps it for 35 days. Later the audit comes back
+from its chain, and the state table is empty. Then the stage can be deployed again. The names of these resources are
+taken, so CloudFormation imports them first, by a template that has nothing else. The deployment adds the rest. Two
+other ways do not work:
 
 - `cdk deploy --import-existing-resources` imports buckets and tables, but no keys, since AWS chooses the id of a key.
   With a new key the old data could not be read.
@@ -23,6 +24,7 @@ from typing import Any
 from millrace.errors import ConfigurationError
 from millrace.infra.rules.assembly import Resource, Stack, read
 from millrace.names import Platform
+from millrace.state.audit_chain import AuditChain, ChangeKind, Link
 
 IDENTIFIED_BY: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "TableName",
@@ -103,37 +105,47 @@ def _missing(platform: Platform, what: str) -> ConfigurationError:
     return ConfigurationError(where=platform.prefix, field="retained", expected=expected, came="none")
 
 
-def deleted_tables(dynamodb: Any, found: ResourceImport) -> dict[str, Mapping[str, Any]]:
+def deleted_tables(dynamodb: Any, found: ResourceImport) -> dict[str, Mapping[str, Any] | None]:
     """The backup that DynamoDB made of each table that is gone when it was deleted, by the table's logical id.
 
-    Raises ConfigurationError for a table without one: its deletion is 35 days ago, or it had no recovery."""
+    None for a table without one: its deletion is 35 days ago, or it had no recovery."""
     names = {
         one["LogicalResourceId"]: one["ResourceIdentifier"]["TableName"]
         for one in found.resources
         if one["ResourceType"] == "AWS::DynamoDB::Table"
     }
     standing = {name for page in dynamodb.get_paginator("list_tables").paginate() for name in page["TableNames"]}
-    gone = {logical_id: name for logical_id, name in names.items() if name not in standing}
-    backups = {}
-    for logical_id, name in gone.items():
-        pages = dynamodb.get_paginator("list_backups").paginate(TableName=name, BackupType="SYSTEM")
-        kept = [one for page in pages for one in page["BackupSummaries"] if one["BackupStatus"] == "AVAILABLE"]
-        if not kept:
-            expected = "the table, or its backup of the last 35 days"
-            raise ConfigurationError(where=found.stack, field=name, expected=expected, came="none")
-        backups[logical_id] = max(kept, key=lambda one: one["BackupCreationDateTime"])
+    backups: dict[str, Mapping[str, Any] | None] = {}
+    for logical_id, name in names.items():
+        if name not in standing:
+            pages = dynamodb.get_paginator("list_backups").paginate(TableName=name, BackupType="SYSTEM")
+            kept = [one for page in pages for one in page["BackupSummaries"] if one["BackupStatus"] == "AVAILABLE"]
+            backups[logical_id] = max(kept, key=lambda one: one["BackupCreationDateTime"], default=None)
     return backups
 
 
-def restore_table(dynamodb: Any, resource: Mapping[str, Any], backup: Mapping[str, Any]) -> None:
-    """Make the table of the backup again, with the settings of its template that no backup has; waits for AWS.
+def restore_table(
+    client: Callable[[str], Any], platform: Platform, found: ResourceImport, logical_id: str, *, backup: str | None
+) -> None:
+    """Make the table again, with the settings of its template that no backup has; waits for AWS.
+
+    `backup` is the ARN of its backup. Without one the table is empty, but for the audit's, whose chain has all records.
 
     https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_RestoreTableFromBackup.html"""
-    wanted, table = resource["Properties"], {"TableName": backup["TableName"]}
-    dynamodb.restore_table_from_backup(TargetTableName=backup["TableName"], BackupArn=backup["BackupArn"])
+    dynamodb, wanted = client("dynamodb"), found.template["Resources"][logical_id]["Properties"]
+    table = {"TableName": wanted["TableName"]}
+    if backup:
+        dynamodb.restore_table_from_backup(TargetTableName=wanted["TableName"], BackupArn=backup)
+    else:
+        given = ("AttributeDefinitions", "KeySchema", "BillingMode")
+        key = platform.arn("kms", f"key/{_customer_key(client, platform)}")
+        encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key}
+        dynamodb.create_table(**table, **{name: wanted[name] for name in given}, SSESpecification=encryption)
     # AWS takes minutes, and says of no size how many.
     is_there = dynamodb.get_waiter("table_exists")
     is_there.wait(**table, WaiterConfig={"Delay": 20, "MaxAttempts": 720})
+    if not backup and wanted["TableName"] == platform.audit_table:
+        _read_chain(client, platform)
     stream, outlived = wanted.get("StreamSpecification"), wanted.get("TimeToLiveSpecification")
     viewed = {"StreamSpecification": {"StreamEnabled": True, **stream}} if stream else {}
     dynamodb.update_table(**table, DeletionProtectionEnabled=True, **viewed)
@@ -142,6 +154,17 @@ def restore_table(dynamodb: Any, resource: Mapping[str, Any], backup: Mapping[st
     dynamodb.update_continuous_backups(**table, PointInTimeRecoverySpecification=kept)
     if outlived:
         dynamodb.update_time_to_live(**table, TimeToLiveSpecification=outlived)
+
+
+def _read_chain(client: Callable[[str], Any], platform: Platform) -> None:
+    """Put the records of the audit's chains into its table, which must not have its stream yet: that chains them."""
+    s3, bucket = client("s3"), platform.bucket("audit")
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
+    for workload in (one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())):
+        chain = AuditChain(s3, bucket=bucket, workload=workload)
+        for link in map(Link.decode, map(chain.read, chain.links())):
+            if link.kind is ChangeKind.ADDED:
+                client("dynamodb").put_item(TableName=platform.audit_table, Item=link.record)
 
 
 def adopt(cloudformation: Any, found: ResourceImport) -> None:
@@ -175,11 +198,13 @@ def main() -> None:
     found = retained_resources(boto3.client, platform, stack)
     for one in found.resources:
         print(f"{one['LogicalResourceId']} {next(iter(one['ResourceIdentifier'].values()))}")
-    backups = deleted_tables(dynamodb := boto3.client("dynamodb"), found)
-    for logical_id, backup in backups.items():
-        print(f"{logical_id} from its backup of {backup['BackupCreationDateTime']:%Y-%m-%d %H:%M:%S}")
+    for logical_id, backup in deleted_tables(boto3.client("dynamodb"), found).items():
+        of = (
+            f"from its backup of {backup['BackupCreationDateTime']:%Y-%m-%d %H:%M:%S}" if backup else "without a backup"
+        )
+        print(f"{logical_id} {of}")
         if given.yes:
-            restore_table(dynamodb, found.template["Resources"][logical_id], backup)
+            restore_table(boto3.client, platform, found, logical_id, backup=backup["BackupArn"] if backup else None)
     if given.yes:
         adopt(boto3.client("cloudformation"), found)
 

@@ -19,7 +19,7 @@ from millrace.console.cli.data import contract, data
 from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
 from millrace.console.cli.installation import console, demo, doctor, init, part, schemas
-from millrace.console.cli.local import clock, down, up
+from millrace.console.cli.local import clock, down, restore, up
 from millrace.console.cli.models import bom, card, dossier, plan, register, validate, verify, versions
 from millrace.console.cli.monitoring import alarms, consumers, dead, monitor
 from millrace.console.cli.new import new
@@ -59,6 +59,7 @@ PANELS = {
         doctor,
         demo,
         down,
+        restore,
     ),
     "Records": (decisions, why, quarantine, query, erase, mcp),
 }

@@ -1,4 +1,4 @@
-"""`millrace up`, `down`, `clock`: begin and end a local cloud, move its time; tear down a stage; remove workloads."""
+"""`millrace up`, `down`, `restore`, `clock`: begin and end a local cloud, move its time; end a stage, bring it back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.console.cli.options import Build, Json, Stage, chosen_folders, flag, several_workloads
-from millrace.console.cli.printing import show_json
+from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.stages import command
 from millrace.errors import RunError
+from millrace.timestamps import format_utc
 from millrace.workload.load import workload_folders, workloads_folder
 
 if TYPE_CHECKING:
@@ -158,6 +159,43 @@ def _tear_down(stage: str, build: Path, *, unasked: bool) -> None:
     if not unasked:
         _confirm(f"This ends every endpoint, job and schedule of {where}.")
     teardown(environment, said=print, destroys=unasked)
+
+
+def restore(
+    stage: Stage,
+    build: Build,
+    as_json: Json,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing.")] = False,
+) -> None:
+    """Make a stage whole again that was deleted but for its buckets: tables, model versions, the live endpoint.
+
+    `make adopt` and `cdk deploy` come before it. What stands already is left; where something else stands it refuses.
+    A second call goes on where the first one ended. Example: millrace restore --stage dev --plan"""
+    from millrace.console.actions.restore import deleted_at, erased_since, find_missing, restore
+    from millrace.console.cli.follow import follow, require_success
+    from millrace.console.environment import find_environment
+
+    environment, began = find_environment(stage, build), time.monotonic()
+    # Of all workloads, before anything is made: the first one that something stands in the way of ends the command.
+    found = [find_missing(environment, names) for names in environment.deployed()]
+    rows = [row for one in found for row in one.rows]
+    show_rows(rows, as_json=as_json, nothing="Nothing is missing.")
+    if plan or not rows:
+        return
+    said = partial(print, file=sys.stderr)
+    releases = [(one.names, restore(environment, one, said=said)) for one in found]
+    for names, release in releases:
+        if release:
+            require_success(names, follow(environment, names, release, said=not as_json))
+    if (at := deleted_at(environment)) is not None:
+        said(f"The state is of {format_utc(at)}, when it was deleted: nothing of it is lost.")
+        for names, _ in releases:
+            for erasure in erased_since(environment, names, at):
+                said(f"{names.workload}: erased since then {erasure}. Erase again.")
+    elif any(one.pointers for one in found):
+        said("Lost: the state, but for what is live: reviews and drops that waited, budgets, positions in feeds.")
+    said("Lost: messages that waited in queues, among them decisions of the last minute; executions, and their logs.")
+    said(f"Restored in {time.monotonic() - began:.0f} s.")
 
 
 def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,6 @@ from millrace.console.presenters.presenter import TimelineEntry, Tone
 from millrace.console.queries.report import WorkloadReport, question_of, read_report
 from millrace.console.words import age
 from millrace.errors import ConfigurationError
-from millrace.workload.load import SUITE
 
 WIDTH = 110
 """The most columns of the output."""
@@ -113,8 +111,6 @@ def _took(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else age(timedelta(seconds=seconds))
 
 
-STAMP = SUITE / "build" / "setup.stamp"
-"""Written by `make setup`: the seconds that it took."""
 RESULT = "demo.json"
 
 
@@ -140,12 +136,12 @@ def run(build: Path, stories: Sequence[Story]) -> None:
         demo = _run_story(console, build, story, stories)
         results[story.workload] = demo.result
         # Written anew after each story, so that a failure later on leaves the results so far.
-        (build / RESULT).write_text(json.dumps({"setup_s": _setup_s(), "workloads": results}, indent=1))
+        (build / RESULT).write_text(json.dumps({"workloads": results}, indent=1))
         _conclude(console, demo, build / story.page, build / RESULT)
 
 
 def _run_story(console: Console, build: Path, story: Story, stories: Sequence[Story]) -> DemoRun:
-    cpu_s, progress = _cpu_s(), Progress(console=console)
+    progress = Progress(console=console)
     # The cloud is stopped when the block ends, so everything is read from it within the block.
     cloud_of_story = started(build, clock=story.start, workloads=[story.workload])
     with progress.watched("Synthesize, start the cloud, deploy"), cloud_of_story as cloud:
@@ -153,7 +149,7 @@ def _run_story(console: Console, build: Path, story: Story, stories: Sequence[St
         progress.said("Deployed into the local cloud")
         demo = run_in_cloud(cloud, build, story, stories, said=progress.said, moving=progress.moving)
         progress.moving("Stop the cloud", ())
-    times = {"deploy_s": deployed_s, "loop_s": progress.elapsed_s(), "cpu_s": _cpu_s() - cpu_s}
+    times = {"deploy_s": deployed_s, "loop_s": progress.elapsed_s()}
     return replace(demo, result={name: round(value, 2) for name, value in times.items()} | demo.result)
 
 
@@ -183,24 +179,7 @@ def run_in_cloud(
     notes = [waited, *([story.note] if story.note else [])]
     links = [PageLink(workload=each.workload, file=each.page) for each in stories if len(stories) > 1]
     (build / story.page).write_text(page(report, extra_facts=facts, extra_notes=notes, links=links))
-    result = {
-        "lived_s": round(seconds, 2),
-        "api_calls": calls,
-        "api_calls_to_read_back": cloud.api_calls() - calls,
-    }
-    return DemoRun(result=result, report=report)
-
-
-def _setup_s() -> float | None:
-    """Seconds of the last `make setup`; None if the environment was set up in another way."""
-    text = STAMP.read_text().strip() if STAMP.is_file() else ""
-    return float(text) if text else None
-
-
-def _cpu_s() -> float:
-    """CPU seconds of this process and of all processes that it started and waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return DemoRun(result={"lived_s": round(seconds, 2), "api_calls": calls}, report=report)
 
 
 def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path) -> None:
@@ -209,7 +188,7 @@ def _conclude(console: Console, demo: DemoRun, report_page: Path, results: Path)
     console.print(timeline_table(timeline(demo.report), width=width))
     console.print()
     console.print(Text(summary(demo.report)), width=width)
-    figures = f"{result['loop_s']:.1f} s, {result['cpu_s']:.1f} s of CPU, {result['api_calls']:,} API calls."
+    figures = f"{result['loop_s']:.1f} s, {result['api_calls']:,} API calls."
     console.print(Text(f"\n{figures} Look at {report_page}; the figures are in {results}.", style="bold"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -27,8 +26,6 @@ from millrace.names import IMAGES, WorkloadNames
 from millrace.state.pointers import ReleasePointers
 from millrace.workload.declaration import Workload
 
-PYTHON = (3, 11)
-"""The lowest version of Python."""
 DISK_GB = 6
 """Free disk space in GiB: for packages, layers, and the objects and logs of two local clouds."""
 SKEW_S = 240
@@ -40,15 +37,8 @@ BOOTSTRAP_VERSION = 21
 """The lowest version of the bootstrap template."""
 GOOD = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 """The statuses of a stack that is deployed."""
-LIBRARIES = {
-    "boto3": "",
-    "pyarrow": "",
-    "moto": "local",
-    "aws-cdk-lib": "deploy",
-    "torch": "train",
-    "onnxruntime": "train",
-}
-"""Packages that must be installed, each with the extra of our package that installs it."""
+LIBRARIES = {"moto": "local", "aws-cdk-lib": "deploy", "torch": "train", "onnxruntime": "train"}
+"""Packages beyond those that every command needs, each with the extra of our package that installs it."""
 
 
 def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -66,8 +56,6 @@ def is_good(checks: Sequence[Check]) -> bool:
 
 
 def _machine(build: Path) -> Iterator[Check]:
-    found = sys.version_info[:2]
-    yield judged("Python", f">= {_dotted(PYTHON)}", _dotted(found), found >= PYTHON, "make setup")
     for library, extra in LIBRARIES.items():
         yield _library(library, extra)
     # The build folder may not exist yet. The nearest parent that exists lies on the same disk.
@@ -82,15 +70,11 @@ def _library(library: str, extra: str) -> Check:
         found = version(library)
     except PackageNotFoundError:
         found = ""
-    advice = f"pip install -c millrace/constraints.txt '.{f'[{extra}]' if extra else ''}'"
+    advice = f"pip install -c millrace/constraints.txt '.[{extra}]'"
     return judged(f"package {library}", "installed", found or "not installed", bool(found), advice)
 
 
 def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
-    # Port 0 lets the system choose a free port.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        yield judged("ports", "a free one on loopback", f"{probe.getsockname()[1]}", True)
     try:
         environment = find_environment("local", build)
         url = str(environment.client("sts").meta.endpoint_url)
@@ -100,8 +84,6 @@ def _local(build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
         yield judged("local cloud", "up", str(error), False, "millrace up")
         return
     yield from _stage(environment, workloads)
-    advice = "the local cloud has none: ask for dev or prod with --stage"
-    yield judged("quotas", "-", "not covered here", "unknown", advice)
 
 
 def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
@@ -256,7 +238,3 @@ def _receivers(environment: Environment, workloads: Sequence[Workload]) -> Itera
         found, advice = ", ".join(heard or waiting) or "nobody", "the owner of the address confirms it"
         verdict: Verdict = "ok" if heard else "unknown"
         yield judged("notifications", "somebody who is sent alarms", found, verdict, advice if waiting else subscribe)
-
-
-def _dotted(numbers: tuple[int, ...]) -> str:
-    return ".".join(map(str, numbers))

@@ -117,11 +117,7 @@ def _of(workload: Workload, stage: str) -> tuple[Need, ...]:
         (training, "training job", count, count, f"{name} trains on demand when no spot instance comes"),
         (serving, "processing job", 1, len(PROCESSING), f"{name} {', '.join(PROCESSING.values())}"),
         (serving, "transform job", scoring, SCORING * scoring, f"{name} scores files, {SCORING} runs at once"),
-        *(
-            ()
-            if rollout.has_no_endpoint
-            else ((serving, "endpoint", 2 * least + 1, 2 * most + 1, f"{name}: {fleets}"),)
-        ),
+        (serving, "endpoint", 2 * least + 1, 2 * most + 1, f"{name}: {fleets}"),
     )
     return tuple(
         Need(quota=f"{instance} for {use} usage", least=fewest, most=all_at_once, reason=reason)

@@ -119,25 +119,28 @@ def unread(error: Exception) -> Unread:
 
 def read_metadata(environment: Environment, names: WorkloadNames, table: str) -> TableMetadata | None:
     """The present metadata of the table `rows` or `labels`, to which the catalogue points; None before a commit."""
-    from pyiceberg.table.metadata import TableMetadataUtil
+    found = iceberg_table(environment, names, table)
+    return found.metadata if found else None
 
+
+def iceberg_table(environment: Environment, names: WorkloadNames, table: str) -> IcebergTable | None:
+    """The table `rows` or `labels`, to be read with the command's own client; None before a commit."""
     glue = environment.client("glue")
     try:
         found = glue.get_table(DatabaseName=names.platform.database, Name=names.table(table))
     except glue.exceptions.EntityNotFoundException:
         return None
-    location = found["Table"]["Parameters"]["metadata_location"]
-    return TableMetadataUtil.parse_raw(read_object(environment.client("s3"), location).decode())
+    return table_of(environment.client("s3"), names.table(table), found["Table"]["Parameters"]["metadata_location"])
 
 
-def iceberg_table(environment: Environment, names: WorkloadNames, table: str) -> IcebergTable | None:
-    """The table `rows` or `labels`, to be read with the command's own client; None before a commit."""
+def table_of(s3: Any, name: str, location: str) -> IcebergTable:
+    """The table as this file of metadata says."""
     from pyiceberg.catalog.noop import NoopCatalog
     from pyiceberg.table import Table
+    from pyiceberg.table.metadata import TableMetadataUtil
 
-    metadata = read_metadata(environment, names, table)
-    files = _objects(environment.client("s3"))
-    return Table((names.table(table),), metadata, metadata.location, files, NoopCatalog("")) if metadata else None
+    metadata = TableMetadataUtil.parse_raw(read_object(s3, location).decode())
+    return Table((name,), metadata, location, _objects(s3), NoopCatalog(""))
 
 
 def changed_rows(iceberg: IcebergTable, before: int | None, after: int | None) -> tuple[pa.Table, pa.Table]:

@@ -17,5 +17,6 @@ DECLARED = Declared(
         Grant("key.verify"),
         Grant("sagemaker_endpoints.both", may="DescribeEndpoint DeleteEndpoint"),
         Grant("sagemaker_endpoints.configs", may="DescribeEndpointConfig"),
+        Grant("sagemaker_endpoints.models", may="DescribeModel"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import boto3
 
-from millrace.aws.endpoints import served_model
+from millrace.aws.endpoints import has_model, served_model
 from millrace.errors import EndpointChangingError
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.start_release.request import Versions, check_phases, label_of, started
@@ -85,8 +85,10 @@ def answer_at_once(version: str, *, execution: str) -> None:
 
 
 def is_served(given: ReleaseInput, pointers: Pointers) -> bool:
-    """Whether the live version is to be restored, and it is served: by the endpoint, or by the function in any case."""
+    """Whether the live version is to be restored, and stands: the endpoint serves it, or it has a model for files."""
     champion = pointers.champion
     if given.rollback is None or not given.rollback.restores or champion is None:
         return False
-    return ROOM.workload.rollout.has_no_endpoint or served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name
+    if ROOM.workload.rollout.has_no_endpoint:
+        return has_model(SAGEMAKER, champion.model_name)
+    return served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name

@@ -112,7 +112,7 @@ class ChangeSet:
     arn: str
     stack: Any
     kind: str
-    """`CREATE` or `UPDATE`."""
+    """`CREATE`, `UPDATE` or `IMPORT`."""
     template: str
     """The template as text."""
     parameters: dict[str, str]
@@ -164,11 +164,12 @@ def create(backend: Any, given: Mapping[str, Any], template: str | None) -> Chan
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
     stack = _stack(backend, name)
     is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
-    if kind not in {"CREATE", "UPDATE"}:
+    if kind not in {"CREATE", "UPDATE", "IMPORT"}:
         raise exceptions.ValidationError(message=f"change sets of the type {kind} are not known to the local cloud")
     if kind == "UPDATE" and not is_there:
         raise exceptions.ValidationError(name)
-    if kind == "CREATE" and is_there:
+    # An import into a stack that exists is not covered.
+    if kind != "UPDATE" and is_there:
         raise exceptions.ValidationError(message=f"Stack [{name}] already exists and cannot be created again")
     if stack is not None:
         return _create(backend, stack, kind, given, template)
@@ -190,6 +191,8 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
     if not text:
         raise exceptions.ValidationError(message="Either Template URL or Template Body must be specified.")
     wanted = models.Stack.parse_template(text)
+    if kind == "IMPORT":
+        _check_import(wanted["Resources"], given.get("ResourcesToImport") or [])
     parameters = update_parameters(backend, stack, given.get("Parameters") or [])
     after = _resources(stack, wanted, parameters)
     made = ChangeSet(
@@ -211,6 +214,19 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
     kept = _kept(backend)
     kept[:] = [other for other in kept if (other.stack, other.name) != (stack, made.name)] + [made]
     return made
+
+
+def _check_import(resources: Mapping[str, Any], imported: list[dict[str, Any]]) -> None:
+    """Raise ValidationError unless each resource of the template is imported, and has a deletion policy.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-manually.html"""
+    if {one["LogicalResourceId"] for one in imported} != set(resources):
+        raise exceptions.ValidationError(
+            message="As part of the import operation, you cannot modify or add [Resources]"
+        )
+    if bare := sorted(key for key, one in resources.items() if "DeletionPolicy" not in one):
+        message = f"Resources {bare} are missing the DeletionPolicy attribute in the template"
+        raise exceptions.ValidationError(message=message)
 
 
 def _reverted(stack: Any, changed: set[str]) -> list[dict[str, Any]]:
@@ -266,7 +282,13 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
     stack._parse_template()
     stack.resource_map = _resources(stack, stack.template_dict, stack.parameters)
     stack.output_map = stack._create_output_map()
+    named = change_set.given.get("ResourcesToImport") or []
+    imported = {one["LogicalResourceId"]: next(iter(one["ResourceIdentifier"].values())) for one in named}
+    stack.resource_map.imported = imported
     fill(backend, stack)
+    stack.resource_map.imported = {}
+    if change_set.kind == "IMPORT":
+        stack.status = f"IMPORT_{stack.status.removeprefix('CREATE_')}"
 
 
 def _stack(backend: Any, name: str) -> Any:

@@ -13,7 +13,7 @@ then, and are taken back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -120,6 +120,8 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         # The resources that this operation replaces. They are deleted at its end.
         self._replaced: list[Resource] = []
         self._reverts_drift = False
+        self.imported: Mapping[str, str] = {}
+        """The physical ids of resources that exist and are taken into the stack, by logical id."""
 
     def __getitem__(self, key: str) -> Any:
         # `evaluate` and `_settle` come back here for each resource that a resource refers to. The recursion makes the
@@ -179,12 +181,12 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             self._restore_replaced()
         self._apply(template, rolled_back=rolled_back)
 
-    def delete(self, *, rolled_back: bool = False) -> None:
-        """Delete all resources that are not retained, the last made first.
+    def delete(self, *, rolled_back: bool = False, but: Collection[str] = ()) -> None:
+        """Delete all resources that are not retained, the last made first; `but` those with these logical ids.
 
         `rolled_back` says that a creation is rolled back: then `RetainExceptOnCreate` does not retain."""
-        for resource in reversed(list(self._live.values())):
-            if not _is_kept(resource, rolled_back=rolled_back):
+        for resource in reversed([one for key, one in self._live.items() if key not in but]):
+            if not (resource.logical_resource_id in self.imported or _is_kept(resource, rolled_back=rolled_back)):
                 self._drop(resource)
             del self._live[resource.logical_resource_id]
 
@@ -224,10 +226,7 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
             if resource.policies.get("UpdateReplacePolicy", "Delete") == "Delete":
                 self._drop(resource)
         self._replaced = []
-        for resource in reversed([self._live[key] for key in self._live if key not in wanted]):
-            if not _is_kept(resource, rolled_back=rolled_back):
-                self._drop(resource)
-            del self._live[resource.logical_resource_id]
+        self.delete(rolled_back=rolled_back, but=wanted)
 
     def is_wanted(self, definition: dict[str, Any]) -> bool:
         """Whether the condition of the resource holds, if it has one."""
@@ -271,8 +270,10 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         if before and (before.type != type_name or kind.is_replaced(before.made.properties, properties)):
             self._replaced.append(before)
             before = None
+        # A resource that is imported is not compared with the template, as on AWS: it is as if it had been made so.
+        taken = Made(ref=self.imported[key], properties=properties) if key in self.imported else None
         try:
-            made = kind.put(self._wanted(key, type_name, properties, before.made if before else None))
+            made = kind.put(self._wanted(key, type_name, properties, before.made if before else taken))
         except Exception:
             # A part may have changed: the rollback sees these properties, and puts those of before again.
             if before:

@@ -57,7 +57,7 @@ def register_stack(backend: Any, name: str, template: Any, parameters: dict[str,
 
 
 def fill(backend: Any, stack: Any) -> None:
-    """Make the resources of a new stack. If one fails, all of them are deleted again."""
+    """Make the resources of a new stack. If one fails, all of them are deleted again, but for imported ones."""
     stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
     try:
         stack.create_resources()
@@ -102,7 +102,7 @@ def _outputs(self: Any) -> Any:
     """The outputs of a complete stack, else None.
 
     To evaluate an output makes the resource that it names. So an incomplete stack must not be asked."""
-    complete = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
+    complete = {"CREATE_COMPLETE", "IMPORT_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"}
     return _all_outputs(self) if self.status in complete else None
 
 

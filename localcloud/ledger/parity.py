@@ -49,7 +49,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     ),
     **executed("AWS::Athena::WorkGroup", "No metrics of its own."),
     **executed("AWS::CloudWatch::CompositeAlarm", "Actions are never suppressed."),
-    **executed("AWS::DynamoDB::Table", "Backups are settings only."),
+    **executed("AWS::DynamoDB::Table", "A deletion leaves its backup; other restorations are of now."),
     **executed("AWS::EMRServerless::Application", "Spark, by Sail; an idle one has stopped. Nothing is billed."),
     **executed("AWS::Events::ApiDestination", "Without the rate limit; http too."),
     **executed("AWS::Events::Connection", "API keys only; other kinds of authorization are kept."),

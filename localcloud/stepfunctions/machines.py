@@ -205,6 +205,13 @@ def _timed_out(cloud: Cloud, operation: str) -> Any:
     return answer
 
 
+def _page(response: Any, key: str, rows: list[Any], usual: int) -> ActionResult:
+    """The page of the rows that the request wants; of `usual` length, if it does not say."""
+    start = int(response._get_param("nextToken") or 0)
+    end = start + int(response._get_param("maxResults") or usual)
+    return ActionResult({key: rows[start:end], **({"nextToken": str(end)} if end < len(rows) else {})})
+
+
 def _answer(cloud: Cloud) -> None:
     """Answer the operations on one execution from `executions.py`, and the operation TestState."""
 
@@ -225,10 +232,7 @@ def _answer(cloud: Cloud) -> None:
         events = find(cloud, self._get_param("executionArn")).to_history_output()["events"]
         if self._get_param("reverseOrder"):
             events.reverse()
-        start = int(self._get_param("nextToken") or 0)
-        end = start + int(self._get_param("maxResults") or _PAGE)
-        more = {"nextToken": str(end)} if end < len(events) else {}
-        return ActionResult({"events": events[start:end], **more})
+        return _page(self, "events", events, _PAGE)
 
     def redrive_execution(self: Any) -> ActionResult:
         execution = find(cloud, self._get_param("executionArn"))
@@ -248,10 +252,7 @@ def _answer(cloud: Cloud) -> None:
             raise ValidationException("A filter of redrives needs mapRunArn, not stateMachineArn")
         rows = [one.describe() for one in machine.executions if wanted in (None, one.status)]
         rows.sort(key=lambda row: row["startDate"], reverse=True)
-        start = int(self._get_param("nextToken") or 0)
-        end = start + int(self._get_param("maxResults") or 100)
-        more = {"nextToken": str(end)} if end < len(rows) else {}
-        return ActionResult({"executions": rows[start:end], **more})
+        return _page(self, "executions", rows, 100)
 
     def single_state(self: Any) -> ActionResult:
         return ActionResult(try_state(cloud, json.loads(self.body)))

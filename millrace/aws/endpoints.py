@@ -30,6 +30,17 @@ def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
+def has_model(client: Any, name: str) -> bool:
+    """Whether SageMaker has the model. `client` is boto3's SageMaker client."""
+    try:
+        client.describe_model(ModelName=name)
+    except ClientError as error:
+        if is_not_found(error):
+            return False
+        raise
+    return True
+
+
 def count_requests(cloudwatch: Any, endpoint: Mapping[str, Any], *, start: datetime, end: datetime) -> int:
     """How many requests the fleet of the endpoint's configuration has had. `endpoint` is SageMaker's description.
 

@@ -11,13 +11,13 @@ The package's metadata has the digests of all that the version was made of.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from millrace.errors import ArtefactError
+from millrace.errors import ArtefactError, ConflictError
 from millrace.release.askers import UNKNOWN
 from millrace.timestamps import format_utc
 
@@ -34,7 +34,7 @@ ASKED_BY = "asked_by"
 ORIGIN = "origin"
 """The key of the metadata of a pulled version: the ARN of the version of the other stage."""
 PACKAGE_FILE = "package.json"
-"""The version as it was registered, in the folder of its run: of these files a lost registry can be made again."""
+"""The version as it was registered, in the folder of its run: a registry that was lost is made again of these files."""
 MAXIMUM_METADATA = 50
 """The most entries in the CustomerMetadataProperties of a package, by AWS's API."""
 
@@ -107,6 +107,15 @@ class KeptVersion(Candidate):
         return json.dumps(asdict(self), sort_keys=True).encode()
 
 
+def last_registered(kept: Iterable[KeptVersion]) -> list[KeptVersion]:
+    """The versions that a registry had last, by their numbers: a group that was made again begins at 1 again."""
+    found: dict[int, KeptVersion] = {}
+    for one in sorted(kept, key=lambda each: (each.registered_at, int(each.version))):
+        before = {number: each for number, each in found.items() if number < int(one.version)}
+        found = {**before, int(one.version): one}
+    return list(found.values())
+
+
 class Registry:
     """The packages of one group. `client` is boto3's SageMaker client."""
 
@@ -125,6 +134,20 @@ class Registry:
         # An earlier attempt's package is among the newest, since runs of a workload follow each other.
         found = (package for package in islice(self.all(), 3) if package.metadata.get("run") == candidate.run)
         return next(found, None) or self._create(candidate, metadata)
+
+    def restore(self, kept: KeptVersion) -> Package:
+        """The package of a version that is lost, with its number. The number of a version that nobody kept stays free.
+
+        Raises ConflictError if the registry is beyond this number."""
+        made = [self._create(kept, {"run": kept.run, **kept.metadata})]
+        while int(made[-1].version) < int(kept.version):
+            made.append(self._create(kept, {"run": kept.run, **kept.metadata}))
+        wanted = made.pop() if made[-1].version == kept.version else None
+        for package in made:
+            self._client.delete_model_package(ModelPackageName=package.arn)
+        if wanted is None:
+            raise ConflictError(f"{self._group}: expected to register version {kept.version}, got {made[-1].version}")
+        return wanted
 
     def describe(self, arn: str) -> Package:
         """The package with this ARN. Raises ArtefactError if its container has no model data URL: it is not ours."""

@@ -150,3 +150,15 @@ PARTS = (
 def inventory(cloud: LocalCloud, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
     """The names by kind, without those that hold the word `without`."""
     return {kind: [name for name in names(cloud.client) if without not in name] for kind, names in listers.items()}
+
+
+def delete_stacks(cloud: LocalCloud) -> None:
+    """As `cdk destroy --all` does: those that depend on others first."""
+    cloudformation = cloud.client("cloudformation")
+    for stack in cloudformation.describe_stacks()["Stacks"]:
+        if not stack["StackName"].endswith("-platform"):
+            cloudformation.delete_stack(StackName=stack["StackName"])
+    cloudformation.delete_stack(StackName=f"{PLATFORM.prefix}-platform")
+    left = [stack["StackName"] for stack in cloudformation.describe_stacks()["Stacks"]]
+    events = [cloudformation.describe_stack_events(StackName=stack)["StackEvents"] for stack in left]
+    assert not left, [one for each in events for one in each if "FAILED" in one["ResourceStatus"]]

@@ -75,6 +75,13 @@ def test_versions_go_live_and_back_without_an_endpoint(cloud: Electricity) -> No
     cloud.move_clock(cloud.now() + timedelta(seconds=15))
     assert (cloud.champion().version, set(cloud.answering("back", 3))) == ("1", {"1"})
 
+    # Somebody deletes its model, without which no file is scored.
+    sagemaker, lost = cloud.client("sagemaker"), cloud.champion().model_name
+    sagemaker.delete_model(ModelName=lost)
+    assert [one["what"] for one in typed("restore")] == ["release of version 1"]
+    cloud.rest()
+    sagemaker.describe_model(ModelName=cloud.champion().model_name)
+
     # There never was an endpoint, and nobody misses one.
     assert cloud.client("sagemaker").list_endpoints()["Endpoints"] == []
     assert lost_endpoint(local_environment(cloud), NAMES) == ""

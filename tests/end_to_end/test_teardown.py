@@ -8,12 +8,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from pyiceberg.catalog.glue import GlueCatalog
-from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.table import StaticTable
 
 from millrace.console.actions.teardown import JOB_LOGS, left, teardown
 from millrace.console.actions.tune import tune
@@ -24,13 +20,11 @@ from millrace.errors import RunError
 from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.tuning import Tuning
 from tests.alarm import put_alarm
-from tests.end_to_end.callers import create_role, less_of
+from tests.end_to_end.callers import less_of
 from tests.end_to_end.conftest import Lived
-from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, inventory
+from tests.end_to_end.inventory import OF_MACHINES, OF_STACKS, PARTS, RETAINED, delete_stacks, inventory
 from tests.localcloud.waiting import until
 
-STRANGER = "stranger"
-"""In the name of everything that belongs to somebody else; the witness of the other tests is one, too."""
 MAIL_LOG = "/local/mail"
 """Where the local cloud writes the mails of subscriptions."""
 POLL_S = 0.2
@@ -48,25 +42,16 @@ class Ended:
     """What the operator was told in the end."""
     after_machine: dict[str, list[str]]
     after_stacks: dict[str, list[str]]
-    objects: dict[str, tuple[int, int]]
-    """By bucket: objects with their versions before and after."""
-    rows: tuple[int, int]
-    """Of the Iceberg table: before through the catalogue, after through the metadata file that the audit names."""
-    records: tuple[int, int]
-    """Of the audit, before and after."""
 
 
 @pytest.fixture(scope="module")
-def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
+def ended(lived: Lived) -> Ended:
     cloud, place = lived.cloud, local_environment(lived.cloud)
     lived.rest()
-    make_strangers(cloud)
     cut_release_short(lived)
     start_training(lived)
     start_tuning(lived)
     before = everything(cloud)
-    objects, records = object_versions(cloud), audit(lived)
-    rows = catalog.load_table(f"{PLATFORM.database}.{lived.names.table('rows')}").scan().to_arrow().num_rows
     lines: list[str] = []
     with a_right_missing(lived, "sagemaker:DeleteEndpoint"), pytest.raises(RunError) as refused:
         teardown(place, said=lines.append, poll_s=POLL_S)
@@ -81,31 +66,11 @@ def ended(lived: Lived, catalog: GlueCatalog) -> Ended:
         lines=lines,
         after_machine=after_machine,
         after_stacks=everything(cloud),
-        objects={bucket: (count, object_versions(cloud)[bucket]) for bucket, count in objects.items()},
-        rows=(rows, rows_of_metadata(lived)),
-        records=(len(records), len(audit(lived))),
     )
 
 
 def everything(cloud: LocalCloud) -> dict[str, list[str]]:
-    found = inventory(cloud, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without=STRANGER)
-    return {kind: [name for name in names if "witness" not in name] for kind, names in found.items()}
-
-
-def make_strangers(cloud: LocalCloud) -> None:
-    """What another workload has, whose name begins with ours: `electricity_v2_stranger`."""
-    name = f"{PLATFORM.prefix}-electricity-v2-{STRANGER}"
-    role = create_role(cloud, f"{name}-model", {"Service": "sagemaker.amazonaws.com"}, **{"ecr:*": "*"})
-    sagemaker = cloud.client("sagemaker")
-    container = {
-        "Image": f"{PLATFORM.account}.dkr.ecr.{PLATFORM.region}.amazonaws.com/{PLATFORM.prefix}-inference:local"
-    }
-    sagemaker.create_model(ModelName=f"{name}-v1-0-0", ExecutionRoleArn=role, PrimaryContainer=container)
-    variant = {"VariantName": "main", "ModelName": f"{name}-v1-0-0", "InstanceType": "ml.m5.large"}
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=f"{name}-v1-0-0-live", ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
-    )
-    on_errors(cloud, f"{name}-v1-0-0-live-errors", name)
+    return inventory(cloud, {**OF_MACHINES, **OF_STACKS, **RETAINED}, without="witness")
 
 
 def on_errors(cloud: LocalCloud, alarm: str, endpoint: str) -> None:
@@ -162,43 +127,6 @@ def redrive(lived: Lived, execution: str) -> None:
     assert states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
 
 
-def delete_stacks(cloud: LocalCloud) -> None:
-    """As `cdk destroy --all` does: those that depend on others first."""
-    cloudformation = cloud.client("cloudformation")
-    for stack in cloudformation.describe_stacks()["Stacks"]:
-        if not stack["StackName"].endswith("-platform"):
-            cloudformation.delete_stack(StackName=stack["StackName"])
-    cloudformation.delete_stack(StackName=f"{PLATFORM.prefix}-platform")
-    assert {stack["StackName"]: stack["StackStatus"] for stack in cloudformation.describe_stacks()["Stacks"]} == {}
-
-
-def object_versions(cloud: LocalCloud) -> dict[str, int]:
-    pages = cloud.client("s3").get_paginator("list_object_versions")
-    buckets = {purpose: PLATFORM.bucket(purpose) for purpose in ("landing", "lake", "artefacts", "audit")}
-    return {
-        purpose: sum(len(page.get("Versions", [])) for page in pages.paginate(Bucket=bucket))
-        for purpose, bucket in buckets.items()
-    }
-
-
-def audit(lived: Lived) -> list[dict[str, Any]]:
-    pages = lived.cloud.client("dynamodb").get_paginator("scan").paginate(TableName=PLATFORM.audit_table)
-    return [item for page in pages for item in page["Items"]]
-
-
-def rows_of_metadata(lived: Lived) -> int:
-    """The table of rows as its last metadata file has it, which the audit names; no catalogue is asked."""
-    told = [
-        details["found"]
-        for item in audit(lived)
-        if item["event"]["S"] == "teardown.step" and (details := json.loads(item["details"]["S"]))["step"] == "tables"
-    ]
-    (said,) = [one for found in told for one in found if one.startswith(f"table {lived.names.table('rows')} at ")]
-    keys = {"s3.endpoint": lived.cloud.endpoint_url, "s3.access-key-id": "reader", "s3.secret-access-key": "reader"}
-    properties = {**keys, "s3.region": PLATFORM.region, "py-io-impl": f"{PyArrowFileIO.__module__}.PyArrowFileIO"}
-    return StaticTable.from_metadata(said.rpartition(" at ")[2], properties).scan().to_arrow().num_rows
-
-
 def empty(kinds: dict[str, list[str]], *wanted: str) -> dict[str, list[str]]:
     return {kind: kinds[kind] for kind in wanted if kinds[kind]}
 
@@ -217,12 +145,6 @@ def test_every_type_of_the_templates_is_looked_for(lived: Lived) -> None:
 
 def test_the_machine_leaves_nothing_that_no_template_knows(ended: Ended) -> None:
     assert empty(ended.after_machine, *OF_MACHINES) == {}
-
-
-def test_what_belongs_to_another_workload_stays(ended: Ended, lived: Lived) -> None:
-    kinds = ("endpoint configuration", "model", "alarm of a release")
-    for kind in kinds:
-        assert [name for name in OF_MACHINES[kind](lived.cloud.client) if STRANGER in name], kind
 
 
 def test_without_a_right_it_stops_and_a_redrive_goes_on(ended: Ended) -> None:
@@ -248,15 +170,6 @@ def test_the_stacks_leave_nothing_but_what_is_retained(ended: Ended) -> None:
     assert sorted(buckets) == [PLATFORM.bucket(purpose) for purpose in purposes]
     assert ended.after_stacks["AWS::DynamoDB::Table"] == [PLATFORM.audit_table, PLATFORM.state_table]
     assert len(ended.after_stacks["AWS::KMS::Key"]) == len(ended.before["AWS::KMS::Key"])
-
-
-def test_no_object_no_row_and_no_record_is_lost(ended: Ended) -> None:
-    for bucket, (before, after) in ended.objects.items():
-        assert after >= before, bucket
-    assert ended.objects["landing"][0] > 0
-    assert ended.objects["lake"][0] > 0
-    assert ended.rows[0] == ended.rows[1] > 0
-    assert ended.records[1] > ended.records[0] > 0
 
 
 def test_what_is_left_is_told_with_its_price(ended: Ended, lived: Lived) -> None:

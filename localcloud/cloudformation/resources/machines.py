@@ -28,9 +28,7 @@ def _put_package_group(wanted: Wanted) -> Made:
     name = wanted.properties["ModelPackageGroupName"]
     own = arn("sagemaker", wanted, f"model-package-group/{name}")
     if wanted.before is None:
-        own = wanted.call("sagemaker", "CreateModelPackageGroup", **wanted.rest("ModelPackageGroupPolicy"))[
-            "ModelPackageGroupArn"
-        ]
+        wanted.call("sagemaker", "CreateModelPackageGroup", **wanted.rest("ModelPackageGroupPolicy"))
     if policy := wanted.properties.get("ModelPackageGroupPolicy"):
         wanted.call(
             "sagemaker", "PutModelPackageGroupPolicy", ModelPackageGroupName=name, ResourcePolicy=json.dumps(policy)
@@ -38,11 +36,6 @@ def _put_package_group(wanted: Wanted) -> Made:
     elif wanted.before is not None and "ModelPackageGroupPolicy" in wanted.before.properties:
         wanted.call("sagemaker", "DeleteModelPackageGroupPolicy", ModelPackageGroupName=name)
     return Made(ref=own, attributes={"ModelPackageGroupArn": own})
-
-
-def _drop_package_group(wanted: Wanted, made: Made) -> None:
-    name = made.properties["ModelPackageGroupName"]
-    wanted.call("sagemaker", "DeleteModelPackageGroup", ModelPackageGroupName=name)
 
 
 def _wait_in_service(wanted: Wanted, name: str) -> None:
@@ -76,6 +69,8 @@ KINDS = {
     ),
     "AWS::SageMaker::Model": named("sagemaker", "Model", "ModelName", fixed=("*",), ref="Arn"),
     "AWS::SageMaker::ModelPackageGroup": Kind(
-        put=_put_package_group, drop=_drop_package_group, fixed=("ModelPackageGroupName",)
+        put=_put_package_group,
+        drop=by_ref("sagemaker", "DeleteModelPackageGroup", "ModelPackageGroupName"),
+        fixed=("ModelPackageGroupName",),
     ),
 }

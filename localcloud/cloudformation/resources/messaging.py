@@ -37,14 +37,14 @@ def _put_queue_policy(wanted: Wanted) -> Made:
 def _put_topic(wanted: Wanted) -> Made:
     name = wanted.name("TopicName", longest=256)
     attributes = _attributes(wanted, "TopicName", "Tags", "Subscription")
+    topic = arn("sns", wanted, name)
     if wanted.before is None:
         wanted.call("sns", "CreateTopic", Name=name, Attributes=attributes, **wanted.get("Tags"))
-    topic = arn("sns", wanted, name)
-    if wanted.before is not None:
+        for subscription in wanted.properties.get("Subscription", []):
+            wanted.call("sns", "Subscribe", TopicArn=topic, **subscription)
+    else:
         for key, value in attributes.items():
             wanted.call("sns", "SetTopicAttributes", TopicArn=topic, AttributeName=key, AttributeValue=value)
-    for subscription in wanted.properties.get("Subscription", []) if wanted.before is None else []:
-        wanted.call("sns", "Subscribe", TopicArn=topic, **subscription)
     return Made(ref=topic, attributes={"TopicArn": topic, "TopicName": name})
 
 

@@ -35,11 +35,8 @@ _drop_budget = by_ref("budgets", "DeleteBudget", "BudgetName", AccountId=ACCOUNT
 def _put_database(wanted: Wanted) -> Made:
     given = wanted.properties["DatabaseInput"]
     name = given.get("Name") or wanted.name("", longest=255, lower=True)
-    settings = {"DatabaseInput": {**given, "Name": name}}
-    if wanted.before is None:
-        wanted.call("glue", "CreateDatabase", **settings)
-    else:
-        wanted.call("glue", "UpdateDatabase", Name=name, **settings)
+    named = {} if wanted.before is None else {"Name": name}
+    wanted.settle("glue", "Database", DatabaseInput={**given, "Name": name}, **named)
     return Made(ref=name)
 
 

@@ -21,6 +21,7 @@ def _put_bucket(wanted: Wanted) -> Made:
             CreateBucketConfiguration=place,
             ObjectLockEnabledForBucket=wanted.properties.get("ObjectLockEnabled"),
         )
+    wanted.call("s3", "HeadBucket", Bucket=name)
     # Each other property of a bucket is a call of its own.
     for key in wanted.rest("BucketName", "ObjectLockEnabled"):
         if wanted.changed(key):
@@ -71,19 +72,14 @@ def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
     Members that both write alike are taken over."""
     rest = dict(rule)
     made: dict[str, Any] = {"Status": rest.pop("Status"), "Filter": {"Prefix": rest.pop("Prefix", "")}}
-    if "ExpirationInDays" in rest:
-        made["Expiration"] = {"Days": rest.pop("ExpirationInDays")}
-    if "ExpiredObjectDeleteMarker" in rest:
-        made["Expiration"] = {"ExpiredObjectDeleteMarker": rest.pop("ExpiredObjectDeleteMarker")}
-    if "Transitions" in rest:
-        made["Transitions"] = [
-            {"StorageClass": item["StorageClass"], "Days": item["TransitionInDays"]} for item in rest.pop("Transitions")
-        ]
-    if "NoncurrentVersionTransitions" in rest:
-        made["NoncurrentVersionTransitions"] = [
-            {"StorageClass": item["StorageClass"], "NoncurrentDays": item["TransitionInDays"]}
-            for item in rest.pop("NoncurrentVersionTransitions")
-        ]
+    for flat, nested in (("ExpirationInDays", "Days"), ("ExpiredObjectDeleteMarker", "ExpiredObjectDeleteMarker")):
+        if flat in rest:
+            made["Expiration"] = {nested: rest.pop(flat)}
+    for moves, days in (("Transitions", "Days"), ("NoncurrentVersionTransitions", "NoncurrentDays")):
+        if moves in rest:
+            made[moves] = [
+                {"StorageClass": item["StorageClass"], days: item["TransitionInDays"]} for item in rest.pop(moves)
+            ]
     if "Id" in rest:
         made["ID"] = rest.pop("Id")
     return made | rest
@@ -145,10 +141,9 @@ def _put_table(wanted: Wanted) -> Made:
     else:
         settings = {key: value for key, value in settings.items() if key != "Tags" and wanted.changed(key)}
         described = wanted.call("dynamodb", "UpdateTable", TableName=name, **settings)["TableDescription"]
-    if wanted.changed("PointInTimeRecoverySpecification"):
-        wanted.call("dynamodb", "UpdateContinuousBackups", TableName=name, **wanted.get(extras[0]))
-    if wanted.changed("TimeToLiveSpecification"):
-        wanted.call("dynamodb", "UpdateTimeToLive", TableName=name, **wanted.get(extras[1]))
+    for operation, setting in zip(("UpdateContinuousBackups", "UpdateTimeToLive"), extras, strict=False):
+        if wanted.changed(setting):
+            wanted.call("dynamodb", operation, TableName=name, **wanted.get(setting))
     attributes = {"Arn": described["TableArn"], "StreamArn": described.get("LatestStreamArn", "")}
     return Made(ref=name, attributes=attributes)
 
@@ -162,9 +157,8 @@ def _put_repository(wanted: Wanted) -> Made:
         text = wanted.properties["LifecyclePolicy"]["LifecyclePolicyText"]
         wanted.call("ecr", "PutLifecyclePolicy", repositoryName=name, lifecyclePolicyText=text)
     if "RepositoryPolicyText" in wanted.properties:
-        wanted.call(
-            "ecr", "SetRepositoryPolicy", repositoryName=name, policyText=wanted.properties["RepositoryPolicyText"]
-        )
+        text = wanted.properties["RepositoryPolicyText"]
+        wanted.call("ecr", "SetRepositoryPolicy", repositoryName=name, policyText=text)
     uri = f"123456789012.dkr.ecr.{wanted.cloud.region}.amazonaws.com/{name}"
     return Made(ref=name, attributes={"Arn": arn("ecr", wanted, f"repository/{name}"), "RepositoryUri": uri})
 
@@ -190,16 +184,13 @@ def _put_key_alias(wanted: Wanted) -> Made:
     return Made(ref=wanted.properties["AliasName"])
 
 
-def _pairs(tags: dict[str, str] | list[dict[str, str]]) -> list[dict[str, str]]:
-    """A parameter's tags as the API's list. In a template they are an object."""
-    return [{"Key": key, "Value": value} for key, value in tags.items()] if isinstance(tags, dict) else tags
-
-
 def _put_parameter(wanted: Wanted) -> Made:
     name = wanted.name("Name", longest=1024)
     wanted.call("ssm", "PutParameter", Name=name, Overwrite=True, **wanted.rest("Name", "Tags"))
     if tags := wanted.properties.get("Tags"):
-        wanted.call("ssm", "AddTagsToResource", ResourceType="Parameter", ResourceId=name, Tags=_pairs(tags))
+        # In a template they are an object, where the API has a list.
+        pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+        wanted.call("ssm", "AddTagsToResource", ResourceType="Parameter", ResourceId=name, Tags=pairs)
     value = {"Type": wanted.properties["Type"], "Value": str(wanted.properties["Value"])}
     return Made(ref=name, attributes=value)
 

@@ -15,6 +15,7 @@ from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.registry import ASKED_BY, Candidate
 from millrace.state.holdings import Leases
 from millrace.state.pointers import Pointers, ReleasePointers, Version
+from tests import builders
 from tests.console.conftest import DEV, make_machines, make_stores, stage_of
 
 NAMES = WorkloadNames(platform=DEV, workload="orders")
@@ -22,18 +23,14 @@ NOW = datetime(1997, 6, 3, tzinfo=UTC)
 
 
 def version(number: int) -> Version:
-    package = NAMES.package_arn(str(number))
-    return Version(package_arn=package, version=str(number), model_name="m", run="r", baseline_uri="")
+    return builders.version(number, package_arn=NAMES.package_arn(str(number)))
 
 
 ASKERS = {"r4": {ASKED_BY: "arn:aws:sts::123456789012:user/moto"}, "r5": {ASKED_BY: UNKNOWN}, "r6": {}}
 
 
 def candidate(run: str) -> Candidate:
-    return Candidate(
-        run=run, image="i", model_data_url="s3://b/m", evaluation_uri="s3://b/e", instances=("ml.m5.large",),
-        metadata=ASKERS.get(run, {ASKED_BY: NOBODY}),
-    )  # fmt: skip
+    return builders.candidate(run=run, metadata=ASKERS.get(run, {ASKED_BY: NOBODY}))
 
 
 @pytest.fixture

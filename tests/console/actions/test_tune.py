@@ -11,6 +11,7 @@ import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from millrace.aws.objects import read_object
 from millrace.console.actions.tune import check_weights, job_parts, tune, tuning_request
 from millrace.console.environment import Environment
 from millrace.console.queries.tunings import list_tunings, pinned_run, read_tuning
@@ -26,6 +27,7 @@ from tests.infra.machines.conftest import context
 from tests.infra.machines.contexts import FOLDER
 from tests.localcloud import tiny_images
 from tests.localcloud.waiting import until
+from tests.state_table import create_table
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -134,13 +136,7 @@ def environment(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Envir
                           ("config/contract.yaml", ""), ("config/run.json", SOURCE.model_dump_json())):  # fmt: skip
         s3.put_object(Bucket=bucket, Key=f"electricity/runs/run-1/{name}", Body=content.encode())
     s3.put_object(Bucket=bucket, Key="row", Body=b"1")
-    keys = [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]
-    cloud.client("dynamodb").create_table(
-        TableName=NAMES.platform.state_table,
-        KeySchema=keys,
-        AttributeDefinitions=[{"AttributeName": key["AttributeName"], "AttributeType": "S"} for key in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_table(cloud.client("dynamodb"), NAMES.platform.state_table)
     return Environment(platform=NAMES.platform, client=cloud.client)
 
 
@@ -181,13 +177,7 @@ def test_a_tuning_is_paid_recorded_and_found(
     assert found.best is not None
     assert found.best.hyperparameters.keys() == DECLARED.parameters.keys()
     assert [one.name for one in list_tunings(sagemaker, NAMES, limit=5)] == [started.name]
-    run = json.loads(
-        environment.client("s3")
-        .get_object(Bucket=NAMES.platform.bucket("artefacts"), Key=f"electricity/runs/{started.name}/config/run.json")[
-            "Body"
-        ]
-        .read()
-    )
+    run = json.loads(read_object(environment.client("s3"), NAMES.run_uri(started.name, "config", "run.json")))
     assert (run["run"], run["data_digest"]) == (started.name, "rows")
 
 

@@ -183,3 +183,30 @@ def test_the_local_cloud_says_that_it_decides_by_no_boundary(client, fresh):
     client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
     events = client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     assert any("a permissions boundary is not decided" in one.get("ResourceStatusReason", "") for one in events)
+
+
+def test_what_exists_is_imported_as_it_is(cloudformation, client, prepare, fresh):
+    bucket = fresh("bucket")
+    kept = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {"BucketName": bucket}}
+    named = {"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": "B", "ResourceIdentifier": {"BucketName": bucket}}
+    with pytest.raises(ClientError, match="cannot modify or add"):
+        prepare({"B": kept}, "IMPORT", ResourcesToImport=[])
+    bare = {key: value for key, value in kept.items() if key != "DeletionPolicy"}
+    with pytest.raises(ClientError, match="missing the DeletionPolicy"):
+        prepare({"B": bare}, "IMPORT", ResourcesToImport=[named])
+    name = prepare({"B": kept}, "IMPORT", ResourcesToImport=[named])
+    cloudformation.execute_change_set(StackName=name, ChangeSetName="one")
+    assert status(cloudformation, name) == "IMPORT_ROLLBACK_COMPLETE", "there is no such bucket"
+    cloudformation.delete_stack(StackName=name)
+    client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"B": kept}}))
+    assert status(cloudformation, name) == "ROLLBACK_COMPLETE", "its name is taken"
+    cloudformation.delete_stack(StackName=name)
+    prepare({"B": kept}, "IMPORT", ResourcesToImport=[named])
+    cloudformation.execute_change_set(StackName=name, ChangeSetName="one")
+    assert status(cloudformation, name) == "IMPORT_COMPLETE"
+    whole = json.dumps({"Resources": {"B": kept, "Queue": queue(fresh("queue"))}})
+    cloudformation.update_stack(StackName=name, TemplateBody=whole)
+    assert status(cloudformation, name) == "UPDATE_COMPLETE"
+    cloudformation.delete_stack(StackName=name)
+    client("s3").head_bucket(Bucket=bucket)

@@ -303,32 +303,6 @@ def test_resources_that_refer_to_each_other_are_refused(stack):
     assert "circular reference" in stack({"A": topic("B"), "B": topic("A")}).failure
 
 
-@pytest.mark.parametrize(
-    ("kind", "properties"),
-    [
-        ("AWS::S3::Bucket", lambda name: {"BucketName": name}),
-        (
-            "AWS::DynamoDB::Table",
-            lambda name: {
-                "TableName": name,
-                "BillingMode": "PAY_PER_REQUEST",
-                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-            },
-        ),
-    ],
-)
-def test_the_name_of_what_a_deleted_stack_has_left_is_taken(stack, client, fresh, kind, properties):
-    """`make adopt` imports it first."""
-    template = {"Kept": {"Type": kind, "DeletionPolicy": "Retain", "Properties": properties(fresh("kept"))}}
-    made = stack(template)
-    client("cloudformation").delete_stack(StackName=made.name)
-    body = json.dumps({"Resources": template})
-    client("cloudformation").create_stack(StackName=made.name, TemplateBody=body)
-    assert made.status == "ROLLBACK_COMPLETE"
-    assert "already" in made.failure.lower()
-
-
 def test_an_export_changes_with_its_stack(client, stack, fresh):
     export = fresh("export")
 

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from millrace.decisions.record import Decision
 from millrace.errors import ArtefactError
-from millrace.release.registry import Registry
+from millrace.release.registry import KeptVersion, Registry, last_registered
 from millrace.release.requests import LEAST_TIMED, count, slow_above
 from millrace.state.pointers import CanaryVersion
 from tests import builders
@@ -123,3 +123,14 @@ def test_a_request_is_drawn_by_its_id_and_the_release():
     for found in drawn:
         assert 1850 < len(found) < 2150, "a tenth, within four standard errors"
     assert len(drawn[0] & drawn[1]) < 300, "another release draws others"
+
+
+def kept(version, registered_at="2026-01-01T00:00:00Z"):
+    return KeptVersion(**vars(replace(CANDIDATE, run=f"run-{version}")), version=version, registered_at=registered_at)
+
+
+def test_versions_of_a_group_that_was_made_again_are_the_last():
+    first = [kept("1"), kept("2"), kept("3")]
+    assert last_registered(first) == first
+    anew = kept("1", registered_at="2026-02-01T00:00:00Z")
+    assert last_registered([*first, anew]) == [anew]
