@@ -40,18 +40,20 @@ def try_policy(
     if not found:
         return f"dry run: version {live.version} has no recorded answers"
     table = contract.table("scoring")
-    acting = workload.policy and Acting(
-        policy=workload.policy,
-        threshold=threshold_of(workload.policy.automate, live, KeptPromise.find(state, live.version)),
-        secret=state.get(HELD_OUT).get("secret", {"S": ""})["S"],
-        float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
-        is_timeless=bool(table.column(spec.event_time).generated),
-    )
+    policy, acting = workload.policy, None
+    if policy:
+        acting = Acting(
+            policy=policy,
+            threshold=threshold_of(policy.automate, live, KeptPromise.find(state, live.version)),
+            secret=state.get(HELD_OUT).get("secret", {"S": ""})["S"],
+            float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
+            is_timeless=bool(table.column(spec.event_time).generated),
+        )
 
     def action(one: Decision) -> str:
-        key = {name: one.key[name] for name in spec.key}
-        answer = {"output": one.output, "event_time": one.event_time, "watched": one.watched}
-        return act(acting, cells=json.loads(one.input), key=key, **answer).action
+        cells, key = json.loads(one.input), {name: one.key[name] for name in spec.key}
+        when, watched = one.event_time, one.watched
+        return act(acting, output=one.output, cells=cells, event_time=when, key=key, watched=watched).action
 
     errors = _errors(environment, names, found, workload, contract)
 
