@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.contract.csv_form import CsvForm
-from millrace.contract.kinds import FLOATS, INTEGERS
-
-if TYPE_CHECKING:
-    from millrace.contract.schema import Column
 
 SEPARATORS = (";", ",", "|", "/", " ", "+")
 QUOTES = "\"'"
@@ -52,18 +48,17 @@ def cells_of(cell: Any, parts: Sequence[CellPart]) -> list[Any]:
     return [part.cell_of(tags if part.tag else places) for part in parts]
 
 
-def own_cells(cell: Any, columns: Sequence[Column]) -> Iterator[Any]:
-    """The cell of each of the columns that share `cell`; of what is no list a cell of no kind."""
-    if columns[0].means_missing(cell):
-        cell = None
+def own_cells(cell: Any, parts: Sequence[CellPart], plain: Sequence[bool]) -> Iterator[Any]:
+    """The cell of each of the columns that share `cell`; of what is no list a cell of no kind.
+
+    `plain` says of each column whether it holds numbers in the usual form, so that a text is read as one."""
     try:
-        parts = cells_of(cell, [column.part for column in columns if column.part])
+        cells = cells_of(cell, parts)
     except ValueError:
-        parts = [[cell]] * len(columns)  # a list is a cell of no kind
-    for column, part in zip(columns, parts, strict=True):
-        is_number = isinstance(part, str) and column.kind in (*INTEGERS, *FLOATS) and not column.number_format
-        number = CsvForm().value_of(part) if is_number else None
-        yield part if number is None else number
+        cells = [[cell]] * len(parts)  # a list is a cell of no kind
+    for own, is_number in zip(cells, plain, strict=True):
+        number = CsvForm().value_of(own) if is_number and isinstance(own, str) else None
+        yield own if number is None else number
 
 
 def items_of(cell: Any, separator: str, *, in_places: bool) -> list[Any] | None:

@@ -299,7 +299,10 @@ class Table:
             if name not in found:
                 continue
             cell = found.pop(name)
-            for column, own in zip(columns, own_cells(cell, columns), strict=True):
+            parts = [column.part for column in columns if column.part]
+            plain = [column.kind in (*INTEGERS, *FLOATS) and not column.number_format for column in columns]
+            owns = own_cells(None if columns[0].means_missing(cell) else cell, parts, plain)
+            for column, own in zip(columns, owns, strict=True):
                 found.setdefault(column.name, own)
         return found
 
