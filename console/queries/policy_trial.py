@@ -80,9 +80,12 @@ def _errors(
 ) -> Mapping[str, float]:
     """The error of each answer whose label is known, by its id."""
     task, hours, errors = declare(workload.prediction, contract.label), workload.prediction.horizons, {}
-    values = {one.id: one.output["value"] for one in found}
+    # An answer that the floor withheld has no value.
+    values = {one.id: value for one in found if (value := one.output["value"]) is not None}
     for name, labels in find_labels(environment, names, found).items():
-        if known := {one.hours: one.value for one in labels if one.counts}:
+        columns = workload.prediction.labels
+        known = {one.hours: [*one.value.values()] if columns else one.value for one in labels if one.counts}
+        if known and name in values:
             label: Any = [known.get(at) for at in hours] if len(hours) > 1 else next(iter(known.values()))
             errors[name] = task.error(values[name], label)
     return errors

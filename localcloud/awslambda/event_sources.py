@@ -73,7 +73,7 @@ class EventSource:
     """The name of the service in Lambda's errors."""
     rights: Callable[[str], Iterator[Request]]
     """Takes a source's ARN; gives the permissions that the poller uses in the role's name."""
-    start: Callable[[Any, Any], None]
+    start: Callable[[Any, Any], object]
     """Starts to poll. Takes moto's Lambda backend and the new mapping."""
     refused: frozenset[str]
     """Settings of a mapping that nothing here carries out. A mapping that has one is refused."""
@@ -116,21 +116,6 @@ class StreamPoller(ABC):
                 if is_enabled:
                     self.step()
 
-    def call(self, events: Sequence[dict[str, Any]]) -> bytes | None:
-        """What the function answers to these records; None if it has failed."""
-        from localcloud.awslambda.functions import function_of
-        from localcloud.awslambda.pools import Functions
-
-        functions: Functions = self._cloud.parts[Functions]
-        try:
-            function = function_of(self._cloud, self._mapping.function_arn)
-            outcome = functions.invoke(function, json.dumps({"Records": events}).encode())
-        except Exception:
-            if not self._cloud.stopping.is_set():
-                LOG.exception("%s for %s", self.what, self._mapping.function_name)
-            return None
-        return None if outcome.error else outcome.payload
-
 
 class StreamPollers:
     """The pollers of one service's streams in a cloud, and the condition that a new record of any stream notifies."""
@@ -162,6 +147,41 @@ class StreamPollers:
         """The streams with records that a function has not done, as `2 records in the stream of TABLE`."""
         found = ((poller, poller.left()) for poller in self._pollers if poller.is_enabled())
         return [f"{count} records in {poller.what}" for poller, count in found if count]
+
+
+def call(cloud: Cloud, mapping: Any, records: Sequence[dict[str, Any]], ids: Sequence[str]) -> set[str] | None:
+    """Call the mapping's function with the records; the `ids` of those that it has not done. None if it has failed."""
+    from localcloud.awslambda.functions import function_of
+    from localcloud.awslambda.pools import Functions
+
+    functions: Functions = cloud.parts[Functions]
+    try:
+        function = function_of(cloud, mapping.function_arn)
+        outcome = functions.invoke(function, json.dumps({"Records": records}).encode())
+    except Exception:
+        if not cloud.stopping.is_set():
+            LOG.exception("%s for %s", mapping.event_source_arn, mapping.function_name)
+        return None
+    if outcome.error or "ReportBatchItemFailures" not in (mapping.function_response_types or []):
+        return None if outcome.error else set()
+    return _reported(json.loads(outcome.payload), set(ids))
+
+
+def _reported(answer: Any, everything: set[str]) -> set[str]:
+    """The ids of the failed records that the function's answer names.
+
+    The answer is `{"batchItemFailures": [{"itemIdentifier": "ID"}]}`. As on AWS all records of the batch have failed
+    if an id is empty or unknown, or if the answer has another shape."""
+    if answer is None or answer == {}:
+        return set()
+    failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else ()
+    # An empty list and null mean success. An answer of the wrong shape fails the whole batch, so that nothing is lost.
+    if failures is None:
+        return set()
+    if not isinstance(failures, list):
+        return everything
+    named = {str(item.get("itemIdentifier")) for item in failures if isinstance(item, Mapping)}
+    return named if named <= everything else everything
 
 
 def make_event_source_mappings(cloud: Cloud) -> None:

@@ -10,14 +10,12 @@ from datetime import UTC
 from importlib import import_module
 from typing import Any
 
-from localcloud.awslambda.event_sources import OF_STREAMS, POLL_S, StreamPoller, StreamPollers
+from localcloud.awslambda.event_sources import OF_STREAMS, POLL_S, StreamPoller, StreamPollers, call
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.services import table_key
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 
-LONGEST_WAIT_S = 8.0
-"""The longest wait between two attempts with a batch that fails, in real seconds: 0.5, 1, 2, 4, 8, 8, …"""
 ACTIONS = ("DescribeStream", "GetRecords", "GetShardIterator")
 """What the poller does with the stream. It also lists the streams, an action without a resource."""
 NOT_CARRIED_OUT = frozenset(
@@ -68,7 +66,6 @@ class Poller(StreamPoller):
         self.what = f"the stream of {self._table}"
         # How many records of the stream are done. The stream keeps all its records, so this is an index too.
         self._done = len(self._records()) if mapping.starting_position == "LATEST" else 0
-        self._failures = 0
 
     def left(self) -> int:
         return len(self._records()) - self._done
@@ -76,12 +73,10 @@ class Poller(StreamPoller):
     def step(self) -> None:
         # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts, -1)
         batch = self._records()[self._done : self._done + int(self._mapping.batch_size)]
-        if self.call([self._event(record.to_json()) for record in batch]) is not None:
+        if call(self._cloud, self._mapping, [self._event(record.to_json()) for record in batch], ()) is not None:
             self._done += len(batch)
-            self._failures = 0
         else:
-            self._failures += 1
-            self._cloud.stopping.wait(min(POLL_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
+            self._cloud.stopping.wait(POLL_S)
 
     def _records(self) -> Sequence[Any]:
         table = moto_backend("dynamodb", self._cloud.region).tables.get(self._table)

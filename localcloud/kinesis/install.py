@@ -19,7 +19,7 @@ from typing import Any
 from uuid import uuid4
 from zlib import crc32
 
-from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers
+from localcloud.awslambda.event_sources import POLL_S, StreamPoller, StreamPollers, call
 from localcloud.cloudwatch.metrics import put_data
 from localcloud.iam.policies import Request
 from localcloud.iam.required_permissions.messaging import queue_permissions
@@ -27,7 +27,6 @@ from localcloud.iam.required_permissions.s3 import destination_permissions
 from localcloud.iam.required_permissions.services import stream_key
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
-from localcloud.sqs.queues import reported
 
 # Streams as event sources: the records of a shard in order, partial failures, halves, retries and destinations.
 
@@ -228,15 +227,10 @@ class Poller(StreamPoller):
         dimensions = [{"Name": "FunctionName", "Value": self._mapping.function_name.rpartition(":")[2]}]
         age = {"MetricName": "IteratorAge", "Value": age_ms, "Unit": "Milliseconds", "Dimensions": dimensions}
         put_data(self._cloud, "AWS/Lambda", [age])
-        answer = self.call([self._event(shard, record) for record in batch.records])
-        if answer is None:
-            return None
-        if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
-            return len(batch.records)
         numbers = [str(record.sequence_number) for record in batch.records]
-        failed = reported(json.loads(answer), set(numbers))
+        failed = call(self._cloud, self._mapping, [self._event(shard, one) for one in batch.records], numbers)
         # What follows the first record that has failed comes again too, as the order of a shard is kept.
-        return next((place for place, number in enumerate(numbers) if number in failed), len(numbers))
+        return None if failed is None else next((n for n, one in enumerate(numbers) if one in failed), len(numbers))
 
     def _tell(self, shard: str, records: Sequence[Any], condition: str, tries: int) -> None:
         """Write the place of records that are given up to the destination, a queue, in the role's name.

@@ -19,7 +19,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from localcloud.awslambda.event_sources import EventSource, EventSources, is_wanted, polling
+from localcloud.awslambda.event_sources import EventSource, EventSources, call, is_wanted, polling
 from localcloud.cloudwatch.metrics import put
 from localcloud.iam.policies import Request
 from localcloud.kernel.cloud import Cloud, moto_backend
@@ -53,7 +53,9 @@ def poll_event_sources(cloud: Cloud) -> None:
     cloud.part(EventSources)["sqs"] = EventSource(
         name="SQS",
         rights=_rights,
-        start=lambda backend, mapping: Pollers(cloud, backend, mapping).start(),
+        start=lambda backend, mapping: cloud.loop(
+            f"poll-{mapping.function_name}", Pollers(cloud, backend, mapping).poll
+        ),
         refused=frozenset({"FilterCriteria"}),
     )
     cloud.clock.on_move(lambda _before, _after: _wake_all(cloud))
@@ -198,11 +200,7 @@ class Pollers:
         self._changed = threading.Condition()
         """Guards `_busy`, and is notified when a batch has ended."""
 
-    def start(self) -> None:
-        """Begin to poll, on a thread of its own."""
-        self._cloud.loop(f"poll-{self._mapping.function_name}", self._poll)
-
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Receive batches, and give each to a thread of its own; so many at once as are allowed."""
         from moto.sqs.exceptions import QueueDoesNotExist
 
@@ -267,7 +265,10 @@ class Pollers:
             # A message that failed is not given back: as on AWS it stays invisible for the rest of its timeout. moto
             # moves it to the dead letters when it is received once too often.
             queue.not_taken -= {message.id for message in batch}
-            failed = self._invoke(queue, batch)
+            ids = [message.id for message in batch]
+            records = [_record(queue, message, self._cloud.region) for message in batch]
+            failed = call(self._cloud, self._mapping, records, ids)
+            failed = {*ids} if failed is None else failed
             queue.not_taken |= failed
             for message in batch:
                 if message.id not in failed:
@@ -279,39 +280,6 @@ class Pollers:
             with self._changed:
                 self._busy -= 1
                 self._changed.notify_all()
-
-    def _invoke(self, queue: Any, batch: list[Any]) -> set[str]:
-        """Call the function with the batch. Returns the ids of the messages that failed: these stay in the queue."""
-        from localcloud.awslambda.functions import function_of
-        from localcloud.awslambda.pools import Functions
-
-        functions: Functions = self._cloud.parts[Functions]
-        records = [_record(queue, message, self._cloud.region) for message in batch]
-        function = function_of(self._cloud, self._mapping.function_arn)
-        outcome = functions.invoke(function, json.dumps({"Records": records}).encode())
-        everything = {message.id for message in batch}
-        if outcome.error:
-            return everything
-        if "ReportBatchItemFailures" not in (self._mapping.function_response_types or []):
-            return set()
-        return reported(json.loads(outcome.payload), everything)
-
-
-def reported(answer: Any, everything: set[str]) -> set[str]:
-    """The ids of the failed messages that the function's answer names.
-
-    The answer is `{"batchItemFailures": [{"itemIdentifier": "ID"}]}`. As on AWS all messages of the batch have failed
-    if an id is empty or unknown, or if the answer has another shape."""
-    if answer is None or answer == {}:
-        return set()
-    failures = answer.get("batchItemFailures") if isinstance(answer, Mapping) else ()
-    # An empty list and null mean success. An answer of the wrong shape fails the whole batch, so that nothing is lost.
-    if failures is None:
-        return set()
-    if not isinstance(failures, list):
-        return everything
-    named = {str(item.get("itemIdentifier")) for item in failures if isinstance(item, Mapping)}
-    return named if named <= everything else everything
 
 
 def _delete(queue: Any, message: Any) -> None:

@@ -6,19 +6,16 @@ from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by
 from localcloud.kernel.cloud import ACCOUNT
 
 
-def _put_alarm(wanted: Wanted, operation: str = "PutMetricAlarm") -> Made:
-    name = wanted.name("AlarmName", longest=255)
-    wanted.call("cloudwatch", operation, AlarmName=name, **wanted.rest("AlarmName"))
-    return Made(ref=name, attributes={"Arn": arn("cloudwatch", wanted, f"alarm:{name}")})
+def _of_cloudwatch(put: str, drop: str, key: str) -> Kind:
+    """A type that one call makes and alters, by its name, the property `key`."""
 
+    def made(wanted: Wanted) -> Made:
+        name = wanted.name(key, longest=255)
+        wanted.call("cloudwatch", put, **{key: name}, **wanted.rest(key))
+        attributes = {"Arn": arn("cloudwatch", wanted, f"alarm:{name}")} if key == "AlarmName" else {}
+        return Made(ref=name, attributes=attributes)
 
-_drop_alarm = by_ref("cloudwatch", "DeleteAlarms", "AlarmNames")
-
-
-def _put_dashboard(wanted: Wanted) -> Made:
-    name = wanted.name("DashboardName", longest=255)
-    wanted.call("cloudwatch", "PutDashboard", DashboardName=name, **wanted.get("DashboardBody"))
-    return Made(ref=name)
+    return Kind(put=made, drop=by_ref("cloudwatch", drop, f"{key}s"), fixed=(key,))
 
 
 def _put_budget(wanted: Wanted) -> Made:
@@ -63,15 +60,9 @@ def _put_workgroup(wanted: Wanted) -> Made:
 
 KINDS = {
     "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
-    "AWS::CloudWatch::Alarm": Kind(put=_put_alarm, drop=_drop_alarm, fixed=("AlarmName",)),
-    "AWS::CloudWatch::CompositeAlarm": Kind(
-        put=lambda wanted: _put_alarm(wanted, "PutCompositeAlarm"), drop=_drop_alarm, fixed=("AlarmName",)
-    ),
-    "AWS::CloudWatch::Dashboard": Kind(
-        put=_put_dashboard,
-        drop=by_ref("cloudwatch", "DeleteDashboards", "DashboardNames"),
-        fixed=("DashboardName",),
-    ),
+    "AWS::CloudWatch::Alarm": _of_cloudwatch("PutMetricAlarm", "DeleteAlarms", "AlarmName"),
+    "AWS::CloudWatch::CompositeAlarm": _of_cloudwatch("PutCompositeAlarm", "DeleteAlarms", "AlarmName"),
+    "AWS::CloudWatch::Dashboard": _of_cloudwatch("PutDashboard", "DeleteDashboards", "DashboardName"),
     "AWS::Glue::Database": Kind(put=_put_database, drop=by_ref("glue", "DeleteDatabase", "Name")),
     "AWS::Glue::Table": Kind(
         put=_put_table, drop=by_ref("glue", "DeleteTable", "Name", "DatabaseName"), fixed=("DatabaseName",)
