@@ -30,7 +30,7 @@ def main() -> None:
         from millrace.serving.application import Application
 
         application = Application(Model(artefact), settings)
-        serve(listener, OpenInference(application, artefact.description, settings), settings)
+        serve(listener, application, settings, OpenInference(application, artefact.description, settings))
 
     print(f"serving model version {settings.model_version} on port {settings.port}", flush=True)
     run_workers(work, settings.workers)

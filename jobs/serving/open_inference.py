@@ -18,6 +18,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from millrace.features.history import History
+from millrace.jobs.serving.server import SECOND as ROOT
 from millrace.serving.application import refusal
 from millrace.serving.http import Request, Response
 from millrace.serving.refusals import Refused, describe
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from millrace.serving.settings import Settings
     from millrace.tasks.task import FieldKind
 
-ROOT = "/v2"
 _NUMBERS = ("FP64", "FP32", "FP16", *(f"{sign}INT{bits}" for sign in ("", "U") for bits in (64, 32, 16, 8)))
 _OF_ENCODER = {"number": _NUMBERS, "boolean": ("BOOL",)}
 """The datatypes that an encoder's cells may come in, its own first. Every other cell is text: BYTES."""
@@ -69,8 +69,6 @@ class OpenInference:
 
     def answer(self, requests: Sequence[Request]) -> list[Response]:
         """One answer for each request, in order. The rows of all requests pass the model together."""
-        if not any(request.head.path.startswith(ROOT) for request in requests):
-            return self._application.answer(requests)
         taken = [self._read(request) if request.head.path.startswith(ROOT) else request for request in requests]
         answers = iter(self._application.answer([one for one in taken if isinstance(one, Request)]))
         whole = [(one, one if isinstance(one, Response) else next(answers)) for one in taken]

@@ -48,6 +48,8 @@ DRAIN_S = 20.0
 """For so many seconds after SIGTERM, requests under way are still answered. SIGKILL comes after 30 s."""
 SWEEP_S = 1.0
 """Seconds between two looks for stalled and idle connections, and the longest wait of a turn."""
+SECOND = "/v2"
+"""Where the paths of a second protocol begin."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """The system has no descriptor or memory for a further connection. The client goes on waiting at the listener."""
@@ -97,9 +99,9 @@ def listen(bind: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, application: Answering, settings: Settings) -> None:
+def serve(listener: socket.socket, application: Answering, settings: Settings, second: Answering) -> None:
     """Answer until SIGTERM, then finish what has been begun. To be called in the main thread."""
-    server = Server(listener, application, Heads(settings.max_body_bytes))
+    server = Server(listener, application, Heads(settings.max_body_bytes), second)
     signal.signal(signal.SIGTERM, lambda _number, _frame: server.stop())
     server.run()
 
@@ -107,8 +109,12 @@ def serve(listener: socket.socket, application: Answering, settings: Settings) -
 class Server:
     """The loop and its connections."""
 
-    def __init__(self, listener: socket.socket, application: Answering, heads: Heads) -> None:
+    def __init__(
+        self, listener: socket.socket, application: Answering, heads: Heads, second: Answering | None = None
+    ) -> None:
+        """`second` answers the turns that have a request for a path below SECOND."""
         self._listener, self._application, self._heads = listener, application, heads
+        self._second = second or application
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
         self._more: set[Connection] = set()
@@ -183,7 +189,9 @@ class Server:
         if not found:
             return
         # Then all requests go through the model in one pass.
-        answers = iter(self._application.answer([request for requests in found.values() for request in requests]))
+        every = [request for requests in found.values() for request in requests]
+        is_second = any(request.head.path.startswith(SECOND) for request in every)
+        answers = iter((self._second if is_second else self._application).answer(every))
         for connection, requests in found.items():
             self._reply(connection, requests, list(islice(answers, len(requests))))
 
