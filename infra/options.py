@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from millrace.errors import ConfigurationError
 from millrace.infra.cdk_context import by_stage
@@ -19,9 +20,6 @@ from millrace.settings.drop import LARGEST_MB
 from millrace.spelling import one_of
 from millrace.workload.bulk import USUAL_VCPUS
 from millrace.workload.places import keys_at
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]+$", max_length=128)]
 TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/=+@-]*$", max_length=256)]

@@ -7,9 +7,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import boto3
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.consumers.catalogue import hearing
 from millrace.contract.future import up_to
@@ -33,9 +34,6 @@ from millrace.settings.drop import ValidationSettings
 from millrace.state.reviews import ReviewQueue
 from millrace.state.turns import Turns
 from millrace.tasks import catalogue as tasks
-
-if TYPE_CHECKING:
-    from pyiceberg.table import Table as IcebergTable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import parts
 from millrace.functions.validation.labels import JudgedDrop, LabelJudge
 from millrace.messages.bulk import BulkResult
-from millrace.messages.ingest import DropObject, Staging
+from millrace.messages.ingest import DropObject, ParsedDrop, Staging
 from millrace.state.held_drops import HeldDrop
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.datasets.tables import Lake
-    from millrace.messages.ingest import ParsedDrop
     from millrace.state.table import StateTable
     from millrace.workload.declaration import Workload
 

@@ -6,22 +6,19 @@ of an answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.contract.rules.range import Range
+from millrace.contract.schema import Column
 from millrace.evaluation.evidence import AnswerBin, CutAnswers, ForecastExample, Mistake, TruthByAnswer
+from millrace.evaluation.measures.case import Case
 from millrace.features.as_of import HOUR_US, times_us
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.contract.schema import Column
-    from millrace.evaluation.measures.case import Case
-    from millrace.workload.declaration import Prediction
+from millrace.workload.declaration import Prediction
 
 MOST_MISTAKES = 10
 

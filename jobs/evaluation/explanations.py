@@ -14,10 +14,13 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from millrace.artefact.inference import Model
+from millrace.contract.schema import Contract
 from millrace.datasets.split import spread
 from millrace.evaluation.evidence import (
     ColumnImportance,
@@ -27,19 +30,13 @@ from millrace.evaluation.evidence import (
     ExplanationEvidence,
     PlaceImportance,
 )
+from millrace.evaluation.measures.case import Case
 from millrace.explanations.attribution import Attribution, explained_words, rounded
 from millrace.explanations.permutation import rises
 from millrace.explanations.requested import attribution_of
 from millrace.features.catalogue import images
 from millrace.tasks.answer import has_parts, in_words
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.artefact.inference import Model
-    from millrace.contract.schema import Contract
-    from millrace.evaluation.measures.case import Case
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 MOST_PLACES = 256
 """So many places in columns are reported, those with the largest means."""

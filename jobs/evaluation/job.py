@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.numpy import load
@@ -55,6 +56,7 @@ from millrace.jobs.evaluation.rows import (
     labelled_rows,
     read_split,
 )
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.training_run import Run, read_run
 from millrace.monitoring import baseline
@@ -69,12 +71,7 @@ from millrace.tasks.metrics import WindowError
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.jobs.runtime import ProcessingPlaces
-
-    Output = npt.NDArray[np.float32]
+Output = npt.NDArray[np.float32]
 
 SAMPLE_ROWS = 20
 """The most rows of a sample."""

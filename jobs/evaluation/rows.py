@@ -6,9 +6,9 @@ Axes: N all rows, T test rows, W numbers of an answer.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.artefact.inference import Model
@@ -25,10 +25,7 @@ from millrace.features.as_of import entity_times
 from millrace.features.catalogue import encode
 from millrace.workload.declaration import Workload
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Output = npt.NDArray[np.float32]
+Output = npt.NDArray[np.float32]
 
 
 DIVIDED = 0.1

@@ -6,9 +6,10 @@ Axes: N rows on which the graph is tried, W numbers of an answer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.artefact import external
 from millrace.artefact.artefact import ARCHIVE, Artefact, Digests, write_archive
@@ -18,18 +19,14 @@ from millrace.contract.load import load_contract
 from millrace.datasets.examples import examples, read_rows
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.messages.training_run import PINNED, read_run
 from millrace.tasks import catalogue as tasks
+from millrace.tasks.task import Task
 from millrace.workload.load import read_workload
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.jobs.runtime import ProcessingPlaces
-    from millrace.tasks.task import Task
-
-    Tensors = Mapping[str, npt.NDArray[Any]]
-    Output = npt.NDArray[np.float32]
+Tensors = Mapping[str, npt.NDArray[Any]]
+Output = npt.NDArray[np.float32]
 
 TRIED_ROWS = 600
 """Rows on which the graph is tried: more than one pass of the engine takes."""

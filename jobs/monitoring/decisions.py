@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.contract.schema import Table
 from millrace.decisions.columns import INPUT, WATCHED, ColumnShape
 from millrace.features.catalogue import Features, columns, histories, measured, summarise
 from millrace.messages.monitor import ServedReport
@@ -16,10 +16,7 @@ from millrace.monitoring import baseline
 from millrace.monitoring.answers import IS
 from millrace.monitoring.baseline import Baseline
 from millrace.monitoring.sketch import Constant
-
-if TYPE_CHECKING:
-    from millrace.contract.schema import Table
-    from millrace.tasks.task import AnswerField
+from millrace.tasks.task import AnswerField
 
 
 def shape_of(known: Baseline, features: Features, table: Table, answer: tuple[AnswerField, ...]) -> ColumnShape:

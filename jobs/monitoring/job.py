@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from millrace.jobs.monitoring.decisions import served, shape_of, watched
 from millrace.jobs.monitoring.label_errors import label_errors
 from millrace.jobs.monitoring.labels import Answered, judge_errors, wanted, weighted
 from millrace.jobs.monitoring.shifts import shifts
+from millrace.jobs.runtime import ProcessingPlaces
 from millrace.messages.envelope import read_message
 from millrace.messages.monitor import (
     BASELINE_FILE,
@@ -50,13 +51,10 @@ from millrace.monitoring.feedback import feedback
 from millrace.monitoring.judgement import finding, judge
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import CONFIDENCE
+from millrace.tasks.task import Task
 from millrace.timestamps import micros
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
-
-if TYPE_CHECKING:
-    from millrace.jobs.runtime import ProcessingPlaces
-    from millrace.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from millrace.decisions.columns import OUTPUT
 from millrace.decisions.outcome_columns import Outcomes, merge
@@ -24,9 +25,6 @@ from millrace.jobs.monitoring.labels import Answered, labels_asked
 from millrace.messages.asked_labels import LabelDoubted, LabelErrorReport
 from millrace.tasks.answer import CONFIDENCE, PROBABILITY
 from millrace.timestamps import micros
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FAR = 5.0
 """A label is doubted if its error is more than FAR times the median error: of normal errors 1 in 1,300 is."""

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from millrace.decisions.columns import objects
 from millrace.decisions.floor import DAY, EPOCH
@@ -38,10 +39,7 @@ from millrace.monitoring.live_error import (
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import micros
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 ENOUGH = 0.9
 """With this share of a window's labels, or of those that were asked for, later runs need not look at it again."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from millrace.jobs.monitoring.labels import Answered
 from millrace.messages.monitor import DriftFinding, Shift, ShiftKind
@@ -16,10 +16,7 @@ from millrace.monitoring.judgement import CONSTANT
 from millrace.monitoring.live_error import beyond
 from millrace.tasks.answer import PROBABILITY
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 UNKNOWN = ("unseen", CONSTANT)
 """The statistics that count rows where training had none."""

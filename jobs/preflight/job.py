@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +16,10 @@ from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
 from millrace.errors import AnswerError, PreflightError
 from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement
 from millrace.jobs.preflight.container import SERVE, Container, said, started
+from millrace.jobs.preflight.settings import PreflightSettings
+from millrace.jobs.runtime import ProcessingPlaces
 
-if TYPE_CHECKING:
-    from millrace.jobs.preflight.settings import PreflightSettings
-    from millrace.jobs.runtime import ProcessingPlaces
-
-    Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 START_S = 480.0
 """Seconds after its start by which a container must have answered /ping. After these 8 minutes an endpoint fails.

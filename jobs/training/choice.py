@@ -5,8 +5,9 @@ Axes: V validation rows, W numbers of an answer."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,10 +19,6 @@ from millrace.evaluation.measures.contenders import scores
 from millrace.jobs.training.loop import TrainingInputs
 from millrace.models.predictor import Predictor
 from millrace.workload.declaration import Workload
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 BOUNDS = (0.05, 20.0)
 """The range of temperatures. If all validation rows are right the best one is 0; if no answer is better than chance it

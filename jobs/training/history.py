@@ -9,9 +9,10 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.datasets.examples import examples, horizon_of
@@ -26,10 +27,7 @@ from millrace.messages.training_job import DATA_CHANNEL
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.training import Days, Training
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Sums = npt.NDArray[np.float64]
+Sums = npt.NDArray[np.float64]
 
 MOST_VERSIONS = 255
 """`Beside` takes no more calls."""

@@ -18,8 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from millrace.errors import ArtefactError, TrainingError
@@ -39,10 +40,6 @@ from millrace.models.predictor import Predictor, build
 from millrace.models.pretrained import PretrainedEncoder
 from millrace.tasks.task import Task
 from millrace.workload.training import Precision
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 MOST_CORRECTED = 200_000
 """The most training rows that the factor of answers on a scale of their own is fitted on."""

@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 from threadpoolctl import threadpool_limits
@@ -50,9 +51,6 @@ from millrace.tasks import catalogue as tasks
 from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 PROCESSORS = 2
 """The budget is that of two processors, however many there are: the figures must not depend on the machine."""

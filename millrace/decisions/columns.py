@@ -20,7 +20,7 @@ from datetime import date, datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,9 +42,7 @@ from millrace.decisions.store import (
 )
 from millrace.packing import packed
 from millrace.tasks.answer import arrow_type as answer_type
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import AnswerField
+from millrace.tasks.task import AnswerField
 
 INPUT, OUTPUT, WATCHED = "input.", "output.", "watched."
 """Before the name of a cell of the input, of a field of the answer and of a measure."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +21,9 @@ import pyarrow.parquet as pq
 from millrace.artefact.batch import ROW
 from millrace.contract.schema import PREDICTION_ID, Table
 from millrace.decisions.columns import OUTPUT, ColumnShape, newest
-from millrace.decisions.outcome_columns import SECOND, decisions_of, key_texts, label_texts, times_of
+from millrace.decisions.outcome_columns import SECOND, Places, decisions_of, key_texts, label_texts, times_of
 from millrace.timestamps import EPOCH, MICROSECOND
-
-if TYPE_CHECKING:
-    from millrace.decisions.outcome_columns import Places
-    from millrace.workload.declaration import Prediction
+from millrace.workload.declaration import Prediction
 
 SHAPE = ColumnShape(cells={}, answer=())
 """The columns of decisions that are read, if nobody asks for the answers."""

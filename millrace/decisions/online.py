@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -40,15 +41,10 @@ from millrace.features.known_ahead import requiring_known
 from millrace.operations.alarms import REFUSED_CALLS
 from millrace.settings.prediction import RoadSettings
 from millrace.state.known_keys import StoredKeys
-from millrace.state.pointers import ReleasePointers
+from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload, other_columns
-
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-
-    from millrace.state.pointers import Version
 
 STATE_CONFIG = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
 """A caller does not wait for a state table that does not answer."""

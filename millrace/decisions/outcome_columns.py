@@ -13,24 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from millrace.contract.schema import ARRIVED, PREDICTION_ID, Table
 from millrace.decisions.columns import INPUT, OUTPUT, as_said, typed
+from millrace.tasks.task import Task
 from millrace.timestamps import MICROSECOND
+from millrace.workload.declaration import Prediction
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from millrace.tasks.task import Task
-    from millrace.workload.declaration import Prediction
-
-    Places = NDArray[np.int64]
-    Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 SECOND = 1_000_000
 ENOUGH_PARTS = 0.9

@@ -22,12 +22,11 @@ from millrace.messages.asked_labels import INPUT_BYTES, LabelAsked
 from millrace.state.item import TEXT, TEXT_IF_ANY, Form, Item
 from millrace.tasks.answer import CONFIDENCE
 from millrace.timestamps import format_utc, parse_utc
-from millrace.workload.policy import Action
+from millrace.workload.policy import Action, Review
 
 if TYPE_CHECKING:
     from millrace.tasks.task import Task
     from millrace.workload.declaration import Prediction
-    from millrace.workload.policy import Review
 
 Status = Literal["waiting", "answered", "unanswered", "withdrawn"]
 """`unanswered`: nobody has answered within the hours of the policy. `withdrawn`: the phase that asked has ended."""

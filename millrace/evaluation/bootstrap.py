@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.evidence import FEWEST_BLOCKS, Estimate
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.floating]
-    Draws = npt.NDArray[np.float64]
-    Times = npt.NDArray[np.datetime64]
+Floats = npt.NDArray[np.floating]
+Draws = npt.NDArray[np.float64]
+Times = npt.NDArray[np.datetime64]
 
 DRAWS = 10_000
 """Draws for a mean or a ratio: each costs one row of a matrix product."""

@@ -5,18 +5,14 @@ Axes: N rows.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.bootstrap import Bootstrap
 from millrace.evaluation.report import Comparison
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Errors = npt.NDArray[np.float64]
-    Blocks = npt.NDArray[np.intp]
+Errors = npt.NDArray[np.float64]
+Blocks = npt.NDArray[np.intp]
 
 
 def compare(

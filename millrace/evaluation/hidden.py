@@ -10,20 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from millrace.datasets.names import with_names
 from millrace.evaluation.evidence import HiddenGroups
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Floats = npt.NDArray[np.float64]
-    Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 MOST_ROWS, FOLDS = 3_000, 3
 FEWEST_VALUES, FEWEST_ROWS, MOST_DIFFERENT, MOST_EMPTY = 15, 1.5, 0.7, 0.5

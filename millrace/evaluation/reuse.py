@@ -11,13 +11,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from millrace.evaluation.gates.value import ValueEvidence
+from millrace.evaluation.report import Comparison, Evaluation
 from millrace.timestamps import parse_utc
-
-if TYPE_CHECKING:
-    from millrace.evaluation.report import Comparison, Evaluation
 
 TAIL = 0.025
 """The risk on each side of a 95 % interval."""

@@ -8,17 +8,14 @@ Axes: N rows, C channels, H × W pixels, D numbers of a vector.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from millrace.features.signature import TensorSpec
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 CHANNELS = 3
 """The channels that a backbone has learnt to see; those of any other image are taken together as one grey."""

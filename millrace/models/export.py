@@ -28,23 +28,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
 
 import onnx
 import torch
 from onnx import numpy_helper
+from torch import Tensor
 
 from millrace.artefact.artefact import DISTANCE, OUTPUT
 from millrace.errors import ArtefactError
 from millrace.features.signature import Signature
 from millrace.models import trees
+from millrace.models.parameters import Parameters
 from millrace.models.predictor import Predictor, build
 from millrace.tasks.task import Objective
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from millrace.models.parameters import Parameters
 
 OPSET = 20
 """The first version of ONNX's operators with Gelu as an operator of its own."""

@@ -5,18 +5,15 @@ Axes: N rows, D numbers of a vector."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from millrace.models.backbone import Backbone
 from millrace.models.moments import moments, pieces
+from millrace.models.sentence import SentenceEncoder
 
-if TYPE_CHECKING:
-    from millrace.models.backbone import Backbone
-    from millrace.models.sentence import SentenceEncoder
-
-    Encoder = SentenceEncoder | Backbone
+Encoder = SentenceEncoder | Backbone
 
 FLOOR = 0.05
 """A number that hardly varies among few rows would be far off in the next one: so much of the mean deviation is added

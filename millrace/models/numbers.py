@@ -10,16 +10,13 @@ Axes: N rows, A numbers, T pieces per number.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from millrace.models.standardise import bounded
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 MOST_ROWS = 100_000
 """A tree of one column sees about this many rows, evenly spaced: more would not move its edges by much."""
@@ -72,7 +69,6 @@ def _edges(
     """The ends of at most `pieces` intervals of one column, from its least to its greatest known number.
 
     A column that never varies has one end, and so no interval."""
-    import numpy as np
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     known = ~np.isnan(column_N)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NoReturn
+from typing import Annotated, ClassVar, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,9 +10,7 @@ from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorKind
 from millrace.tasks.answer import has_parts
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 TREES_TAKE: tuple[TensorKind, ...] = ("numbers", "categories", "history")
 CLASS_LOSSES = ("cross_entropy", "binary_cross_entropy_with_logits")

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -19,14 +21,8 @@ from millrace.artefact.pretrained import FIELD, PretrainedFile, read_declared
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-from millrace.models.frozen import Frozen, vector_name
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.models.frozen import Encoder
-    from millrace.workload.training import Pretrained
+from millrace.models.frozen import Encoder, Frozen, vector_name
+from millrace.workload.training import Pretrained
 
 
 @dataclass(frozen=True, kw_only=True)

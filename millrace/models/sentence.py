@@ -7,17 +7,14 @@ Devlin et al. 2019, BERT (arXiv 1810.04805); the mean and its length of 1 by Rei
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from millrace.features.signature import TensorSpec
 from millrace.features.tokens import LONGEST_SENTENCE
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 EPSILON = 1e-12
 """What BERT adds to a variance."""

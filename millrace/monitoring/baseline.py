@@ -8,16 +8,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 
 from millrace.datasets.examples import entities_of
 from millrace.errors import ArtefactError, ConfigurationError
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import times_us
+from millrace.features.catalogue import Features
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.monitoring.answers import HeldAnswers
 from millrace.monitoring.calibration import (
@@ -37,12 +39,7 @@ from millrace.monitoring.expected_error import ErrorModel
 from millrace.monitoring.sketch import CategoricalSketch, Constant, NumericSketch, Sketch, constant, kind_of, sketch
 from millrace.monitoring.statistics import STATISTICS, Counts
 from millrace.timestamps import EPOCH
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from millrace.features.catalogue import Features
-    from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Workload
 
 FEWEST_WINDOWS = 2
 """With fewer historic windows no baseline is made."""

@@ -17,15 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from millrace.monitoring.sketch import Sketch
 from millrace.monitoring.statistics import STATISTICS, Counts, calibrated_for, statistics_for
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 EULER = 0.5772156649015329
 """Euler's constant, the mean of the standard Gumbel distribution."""

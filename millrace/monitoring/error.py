@@ -6,16 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from millrace.monitoring.calibration import gumbel
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from millrace.monitoring.live_error import LiveError
+from millrace.monitoring.live_error import LiveError
 
 DRAWS = 2000
 """Stretches of windows that `drawn_bound` draws."""

@@ -13,17 +13,15 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from millrace.errors import ConfigurationError
 from millrace.monitoring.statistics import Counts, ValueKind
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 CELLS = 65_536
 """The cells of a grid. The number of a cell fits into 16 bits."""

@@ -10,17 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from millrace.decisions.review import is_drawn
+from millrace.decisions.review import LabelValue, is_drawn
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import DAY, noted, rung_of
 from millrace.release.ladder import Bars, Evidence, PhaseVerdict, ReviewCounts, judge
-
-if TYPE_CHECKING:
-    from millrace.decisions.review import LabelValue
-    from millrace.tasks.task import Task
-    from millrace.workload.rollout import Assisted
+from millrace.tasks.task import Task
+from millrace.workload.rollout import Assisted
 
 
 def room(climb: Climb, asked: Assisted, now: datetime) -> int:

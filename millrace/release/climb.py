@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, evidence_above
@@ -26,9 +25,7 @@ from millrace.messages.climb import Climb, Look, TwoAnswers, WantedLabel
 from millrace.names import LIVE
 from millrace.release.ladder import AGREEMENT, RUNGS, Bars, Evidence, PhaseVerdict, Rung, judge
 from millrace.release.requests import NO_REQUESTS, Requests
-
-if TYPE_CHECKING:
-    from millrace.workload.rollout import Rollout, Shadow
+from millrace.workload.rollout import Rollout, Shadow
 
 PLAN_PAIRS = 100
 """So many pairs say how often the two answer otherwise, before the first label is asked for."""

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from millrace.names import LIVE
+from millrace.names import LIVE, WorkloadNames
 from millrace.settings.environment import Environment
 
 if TYPE_CHECKING:
-    from millrace.names import WorkloadNames
     from millrace.workload.declaration import Workload
     from millrace.workload.rollout import Approval
 

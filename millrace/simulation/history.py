@@ -13,14 +13,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Sums = npt.NDArray[np.float64]
+Sums = npt.NDArray[np.float64]
 
 HISTORY_FILE, ROWS_FILE = "history.npz", "rows.arrow"
 TRAIN_DAYS, STEP_DAYS = "train_days", "step_days"

@@ -17,26 +17,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.comparison import compare
 from millrace.evaluation.gates.non_inferiority import NonInferiority
 from millrace.evaluation.reuse import ComparedDays, lower_bound
 from millrace.monitoring.alarms import above_since
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
+from millrace.simulation.history import LivedHistory
 from millrace.state.retraining import LastRetraining
 from millrace.timestamps import month, parse_utc
 from millrace.workload.declaration import Budget, Retraining
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.simulation.history import LivedHistory
-
-    Sums = npt.NDArray[np.float64]
-    Whole = npt.NDArray[np.int64]
+Sums = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
+from millrace.contract.kinds import Kind
 from millrace.errors import WorkloadError
-
-if TYPE_CHECKING:
-    from millrace.contract.kinds import Kind
 
 
 class Declaration:

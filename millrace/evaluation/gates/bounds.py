@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -21,11 +21,9 @@ from millrace.evaluation.gates.gate import (
     worst,
 )
 from millrace.evaluation.report import Evaluation
+from millrace.features.signature import Signature
 from millrace.tasks.figures import words
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class FiniteWeights(Gate):

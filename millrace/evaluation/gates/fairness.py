@@ -8,17 +8,15 @@ impact.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Refusal, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.features.signature import Signature
+from millrace.tasks.task import Task
 
 
 class GroupFigures(Figures):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from millrace.evaluation.evidence import Figures, GateEvidence
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, held_to, unknown
 from millrace.evaluation.report import Evaluation
+from millrace.features.signature import Signature
 from millrace.tasks.answer import has_parts
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class FeatureLeak(Figures):

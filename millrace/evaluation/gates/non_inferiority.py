@@ -7,17 +7,15 @@ needs months.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from millrace.evaluation.evidence import FEWEST_BLOCKS, Measure
 from millrace.evaluation.gates.gate import Gate, Verdict, held_to, unsuited, words_of
 from millrace.evaluation.report import ChampionComparison, ErrorMeaning, Evaluation
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.features.signature import Signature
+from millrace.tasks.task import Task
 
 
 class NonInferiority(Gate):

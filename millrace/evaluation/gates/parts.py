@@ -5,18 +5,16 @@ A good mean over all parts is not enough."""
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
 from millrace.evaluation.evidence import PartFigures
 from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
 from millrace.evaluation.report import Evaluation
+from millrace.features.signature import Signature
 from millrace.tasks.answer import has_parts
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class Parts(Gate):

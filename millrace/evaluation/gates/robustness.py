@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from millrace.evaluation.evidence import Estimate, Figures, GateEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Positive, Share, Verdict, scaled, unknown, worst
 from millrace.evaluation.report import Evaluation
+from millrace.features.signature import Signature
 from millrace.features.tensors import ENTRIES
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class PerturbedFigures(Figures):

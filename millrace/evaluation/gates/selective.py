@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from millrace.evaluation.evidence import SelectiveEvidence
 from millrace.evaluation.gates.gate import IntervalGate, Share, Verdict
 from millrace.evaluation.report import Evaluation
+from millrace.features.signature import Signature
 from millrace.tasks.answer import has_confidence
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class Selective(IntervalGate):

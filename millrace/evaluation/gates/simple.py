@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -17,9 +17,7 @@ from millrace.evaluation.gates.gate import Gate, Verdict, unknown, unsuited, wor
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature, TensorKind
 from millrace.spelling import one_of
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 TAKES: dict[str, tuple[TensorKind, ...]] = {
     "boosted_trees": ("numbers", "categories", "history"),

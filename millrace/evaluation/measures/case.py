@@ -8,21 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from millrace.datasets.examples import Examples
-from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.bootstrap import Bootstrap, Floats
+from millrace.evaluation.evidence import Who
 from millrace.features.catalogue import Features, encode
+from millrace.tasks.task import Task
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.evaluation.evidence import Who
-    from millrace.tasks.task import Floats, Task
-
-    Tensors = Mapping[str, npt.NDArray[Any]]
+Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +41,6 @@ class AnsweredCase:
     @classmethod
     def of_all(cls, who: Who, name: str, task: Task, output_TW: Floats, target_T: npt.NDArray[Any]) -> Self:
         """The answers to all test rows."""
-        import numpy as np
-
         rows_T = np.ones(len(output_TW), np.bool_)
         return cls(who=who, name=name, task=task, output_TW=output_TW, target_T=target_T, rows_T=rows_T)
 

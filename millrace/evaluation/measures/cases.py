@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from millrace.evaluation.gates.cases import AnswerRange, CaseAnswer, Cases, CasesEvidence
+from millrace.evaluation.measures.case import Case
 from millrace.features.catalogue import encode, inputs
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from millrace.evaluation.measures.case import Case
 
 DIGITS = 6
 """Two numbers are the same answer if they agree to this many decimals."""
@@ -38,8 +36,6 @@ def measure(gate: Cases, case: Case) -> CasesEvidence:
 
 def table_of(rows: list[Mapping[str, Any]], case: Case) -> pa.Table:
     """The rows with the columns that the model reads, in the types of the pinned rows. A missing cell is null."""
-    import pyarrow as pa
-
     columns = {}
     for name in inputs(case.features):
         kind = case.table.schema.field(name).type

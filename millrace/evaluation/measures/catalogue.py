@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from millrace.evaluation.evidence import GateEvidence
-    from millrace.evaluation.gates.catalogue import Gates
-    from millrace.evaluation.measures.case import Case
+from millrace.evaluation.evidence import GateEvidence
+from millrace.evaluation.gates.catalogue import Gates
+from millrace.evaluation.measures.case import Case
 
 
 def measure(gates: Gates, case: Case) -> dict[str, GateEvidence]:

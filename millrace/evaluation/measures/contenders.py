@@ -6,20 +6,17 @@ Axes: T test rows, R the test rows that a contender answers, P parts of an answe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.bootstrap import Bootstrap, Floats
 from millrace.evaluation.evidence import Contender
+from millrace.evaluation.measures.case import AnsweredCase, Case
+from millrace.tasks.task import Task
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import AnsweredCase, Case
-    from millrace.tasks.task import Floats, Task
-
-    Scores = dict[str, npt.NDArray[np.float64]]
+Scores = dict[str, npt.NDArray[np.float64]]
 
 LEAST = 1e-7
 """Probabilities are kept this far from 0 and 1. `log_loss` in `millrace/tasks/metrics.py` keeps the same distance."""

@@ -4,24 +4,21 @@ Axes: T test rows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.evidence import CostEvidence, CostFigures
+from millrace.evaluation.measures.case import Case
 from millrace.tasks.answer import EXPECTED_COST
 from millrace.tasks.binary import Binary
 from millrace.tasks.multiclass import Multiclass
+from millrace.tasks.task import Task
+from millrace.workload.policy import Costs, Policy
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case
-    from millrace.tasks.task import Task
-    from millrace.workload.policy import Costs, Policy
-
-    Amounts = npt.NDArray[np.float64]
-    Output = npt.NDArray[np.floating]
+Amounts = npt.NDArray[np.float64]
+Output = npt.NDArray[np.floating]
 
 ROWS = 1000
 """The costs are those of so many rows."""

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.gates.fairness import Disparity, Fairness, FairnessEvidence, GroupFigures
+from millrace.evaluation.measures.case import Case
 from millrace.evaluation.measures.groups import Group, groups
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case
-
-    Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 
 class Rates:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case
+from millrace.evaluation.measures.case import Case
 
 MOST_VALUES = 20
 """The most values of a column that are groups of their own.

@@ -6,23 +6,20 @@ Axes: M training rows, T test rows, C numbers, K categories, P pixels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.evaluation.gates.leakage import FeatureLeak, Leakage, LeakageEvidence
+from millrace.evaluation.measures.case import Case
 from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features.catalogue import columns, encode, signature
+from millrace.tasks.task import Task
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case
-    from millrace.tasks.task import Task
-
-    Array = npt.NDArray[Any]
-    Integers = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+Integers = npt.NDArray[np.int64]
 
 BINS = 256
 """How many ranges a number is cut into, by the quantiles of the training rows."""

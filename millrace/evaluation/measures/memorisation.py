@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from millrace.datasets.split import spread
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.gates.bounds import Memorisation, MemorisationEvidence
+from millrace.evaluation.measures.case import Case
 from millrace.features.catalogue import encode
-
-if TYPE_CHECKING:
-    from millrace.evaluation.measures.case import Case
 
 
 def measure(gate: Memorisation, case: Case) -> MemorisationEvidence:  # noqa: ARG001 - one shape for all measures

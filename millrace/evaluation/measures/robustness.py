@@ -5,21 +5,18 @@ The seed of the damage is fixed: equal rows are damaged equally."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from millrace.datasets.split import spread
 from millrace.evaluation.gates.robustness import PerturbedFigures, Robustness, RobustnessEvidence
+from millrace.evaluation.measures.case import Case, Tensors
 from millrace.features.catalogue import encode, signature
 from millrace.features.tensors import ENTRIES
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case, Tensors
-
-    Array = npt.NDArray[Any]
+Array = npt.NDArray[Any]
 
 MOST_ROWS = 5_000
 """The most training rows that the standard deviations are taken from."""

@@ -8,22 +8,17 @@ promise holds however wrong the confidences are. Axes: N rows, S candidate thres
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 
 from millrace.evaluation.evidence import AutomationEvidence, Estimate, SelectiveEvidence
+from millrace.evaluation.gates.selective import Selective
+from millrace.evaluation.measures.case import Case
 from millrace.features.catalogue import encode
 from millrace.tasks.answer import CONFIDENCE
+from millrace.workload.policy import Policy
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.gates.selective import Selective
-    from millrace.evaluation.measures.case import Case
-    from millrace.workload.policy import Policy
-
-    Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
 NEARLY = 0.9
 """The series starts at the lowest threshold with so much of the best promise. Chosen on simulated populations."""

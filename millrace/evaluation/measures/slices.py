@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from millrace.evaluation.gates.slices import SliceFigures, Slices, SlicesEvidence
+from millrace.evaluation.measures.case import Case
 from millrace.evaluation.measures.groups import groups
-
-if TYPE_CHECKING:
-    from millrace.evaluation.measures.case import Case
 
 
 def measure(gate: Slices, case: Case) -> SlicesEvidence:

@@ -5,21 +5,18 @@ Axes: T test rows, R the test rows that today's model or rule answers, W numbers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.bootstrap import Bootstrap, Floats
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.gates.value import BinaryWorth, ClassWorth, NumberWorth, Value, ValueEvidence
+from millrace.evaluation.measures.case import Case
+from millrace.tasks.task import Task
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.measures.case import Case
-    from millrace.tasks.task import Floats, Task
-
-    Amounts = npt.NDArray[np.float64]
+Amounts = npt.NDArray[np.float64]
 
 
 def measure(gate: Value, case: Case) -> ValueEvidence:

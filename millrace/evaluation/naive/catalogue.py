@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import Field
 
+from millrace.evaluation.evidence import Measure
 from millrace.evaluation.naive.constant import BaseRate, Mean, Median
 from millrace.evaluation.naive.rule import LabelledRows, NaiveAnswer, NaiveGate
 from millrace.evaluation.naive.seasonal_naive import SeasonalNaive
 from millrace.evaluation.report import NaiveFigures
-
-if TYPE_CHECKING:
-    from millrace.evaluation.evidence import Measure
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 NaiveRule = Annotated[SeasonalNaive | BaseRate | Median | Mean, Field(discriminator="kind")]
 

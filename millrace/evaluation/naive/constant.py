@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from millrace.evaluation.evidence import Measure
 from millrace.evaluation.gates.gate import Verdict, held_to
@@ -17,9 +17,7 @@ from millrace.evaluation.naive.rule import (
     number,
 )
 from millrace.evaluation.report import Evaluation
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class BaseRate(NaiveGate):

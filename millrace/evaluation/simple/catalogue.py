@@ -4,20 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import numpy.typing as npt
 
 from millrace.datasets.split import spread
+from millrace.evaluation.bootstrap import Floats
+from millrace.evaluation.evidence import Who
+from millrace.evaluation.measures.case import AnsweredCase, Case
 from millrace.evaluation.simple.boosted_trees import BoostedTrees
 from millrace.evaluation.simple.linear import Linear
 from millrace.evaluation.simple.matrix import Matrix, matrix
 from millrace.features.catalogue import encode, signature
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.evidence import Who
-    from millrace.evaluation.measures.case import AnsweredCase, Case
-    from millrace.tasks.task import Floats, Task
+from millrace.tasks.task import Task
 
 MOST_ROWS = 50_000
 """The most training rows that a simple model is fitted on, spread evenly: enough for a model of this size."""

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from millrace.features.signature import Signature
 from millrace.features.tensors import ENTRIES
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.features.signature import Signature
 
 
 @dataclass(frozen=True, kw_only=True)

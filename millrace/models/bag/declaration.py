@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.artefact.rows_per_pass import RowsPerPass
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.parameters import Parameters, Schedule, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class Bag(Parameters):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorKind, TensorSpec
 from millrace.models.parameters import Parameters, Schedule, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 LAST_SIDE = 4
 """Behind the last block each side of an image must still have this many pixels."""

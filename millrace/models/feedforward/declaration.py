@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from millrace.features.signature import JOINED
+from millrace.features.signature import JOINED, Signature
 from millrace.models.parameters import Parameters, refuse
-
-if TYPE_CHECKING:
-    from millrace.features.signature import Signature
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class Feedforward(Parameters):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -11,9 +11,7 @@ from millrace.errors import WorkloadError
 from millrace.features.signature import JOINED, Signature, TensorSpec
 from millrace.models.cnn.declaration import ImageParameters, too_small
 from millrace.models.parameters import Schedule, refuse
-
-if TYPE_CHECKING:
-    from millrace.tasks.task import Task
+from millrace.tasks.task import Task
 
 
 class Multimodal(ImageParameters):
