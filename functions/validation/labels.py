@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from millrace.datasets import label_evidence
 from millrace.datasets.journal import Journal
 from millrace.datasets.label_change import compare_known
@@ -28,7 +30,6 @@ from millrace.tasks import catalogue as tasks
 from millrace.timestamps import MICROSECOND
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
@@ -158,7 +159,6 @@ class LabelJudge:
         earlier label; None and 0 if the labels do not say which days these are.
 
         The days are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
-        import numpy as np
         import pyarrow as pa
 
         from millrace.decisions.columns import ColumnShape, read_parts

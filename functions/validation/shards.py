@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import LINE, Table, parsed_schema
@@ -19,7 +21,6 @@ from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.quarantine import QuarantineFile
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
@@ -158,7 +159,6 @@ def _refuse_short(
 
 def _refuse_unknown(part: pa.Table, table: Table, ahead: KnownAhead, refused: QuarantineFile) -> pa.Table:
     """The rows that hold what is known of later moments. The other rows go to `refused`."""
-    import numpy as np
 
     for column in ahead.columns:
         assert column.ahead is not None
@@ -176,7 +176,6 @@ def _refuse(
     part: pa.Table, bad_N: npt.NDArray[np.bool_], violation: RuleViolation, table: Table, refused: QuarantineFile
 ) -> pa.Table:
     """The rows without the bad ones, which go to `refused`."""
-    import numpy as np
     import pyarrow as pa
 
     refused.add(refuse(part, {at: [violation] for at in np.flatnonzero(bad_N).tolist()}, table))

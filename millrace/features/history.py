@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.kinds import FLOAT32_END, NUMBERS
 from millrace.errors import WorkloadError
-from millrace.features.as_of import time_us
+from millrace.features.as_of import HOUR_US, NONE, EntityTimes, as_of, entity_times, time_us
 from millrace.features.encoder import Encoder
 from millrace.features.parts import Meaning, Part, written
 from millrace.features.signature import JOINED, TensorSpec
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from millrace.contract.schema import Table
-    from millrace.features.as_of import EntityTimes, Integers
+    from millrace.features.as_of import Integers
     from millrace.features.encoder import FeatureKind
     from millrace.workload.declaration import Feature, FeatureForm
 
@@ -118,8 +118,6 @@ class History(Encoder):
         `rows` counts. Rows that have the column already stay as they are."""
         import numpy as np
 
-        from millrace.features.as_of import entity_times
-
         if self.name in rows.column_names:
             return rows
         known = _known(rows, before, self.columns)
@@ -133,8 +131,6 @@ class History(Encoder):
 
         It is if no row of its entity lies at the oldest step, or before it within `reach_hours`."""
         import numpy as np
-
-        from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
 
         known = _known(rows, before, [*self.entity, self.event_time])
         here, there = entity_times([rows, known], entity=self.entity, event_time=self.event_time)
@@ -280,8 +276,6 @@ class History(Encoder):
         """The steps (N, T, F), the oldest first. Every way to a history calls this to find the row of a step."""
         import numpy as np
 
-        from millrace.features.as_of import HOUR_US, as_of
-
         every_us = round(self.every_hours * HOUR_US)
         distances_T: Integers = np.arange(self.steps - 1, -1, -1, dtype=np.int64) * every_us
         # One step at a time: the indices of all steps would take more memory than the values that they find.
@@ -361,8 +355,6 @@ def _numbers(column: Any) -> Floats:
 def _entities(times: Sequence[int], counts: Sequence[int]) -> EntityTimes:
     """Times of several entities one after the other: the first `counts[0]` belong to the first entity, and so on."""
     import numpy as np
-
-    from millrace.features.as_of import EntityTimes
 
     entity_N = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     return EntityTimes(entity_N=entity_N, time_N=np.array(times, dtype=np.int64))

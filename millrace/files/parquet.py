@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import FLOATS, NUMBERS, TIMES, Kind, arrow_type
@@ -108,8 +109,6 @@ def _check_rows(footer: Footer, limits: Limits) -> None:
 
 def _check_schema(schema: pa.Schema, table: Table) -> None:
     """Raise DropError for columns that are not the contract's, and for a type that cannot hold the contract's cells."""
-    from pyarrow import types
-
     for name, field in zip(check_header(schema.names, table), schema, strict=True):
         if name in table.shared:
             stored = plain(field.type)
@@ -124,8 +123,6 @@ def _check_schema(schema: pa.Schema, table: Table) -> None:
 
 def _remedy(stored: pa.DataType, kind: Kind) -> str:
     """How to correct the file or the contract, if only the zone of a time differs; else empty."""
-    from pyarrow import types
-
     if not types.is_timestamp(stored):
         return ""
     remedies: dict[Kind, str] = {
@@ -138,8 +135,6 @@ def _remedy(stored: pa.DataType, kind: Kind) -> str:
 def _fits(stored: pa.DataType, column: Column) -> bool:
     """Whether cells of the file's type can be cells of the column at all. The cast then finds single cells that do not
     fit."""
-    from pyarrow import types
-
     stored = plain(stored)
     kind: Kind = column.kind
     if types.is_null(stored):

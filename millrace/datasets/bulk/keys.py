@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import LINE
@@ -27,9 +27,6 @@ from millrace.datasets.bulk.pieces import BulkJob, job_of
 from millrace.datasets.tables import with_former
 from millrace.messages.bulk import BulkPlan
 from millrace.packing import packed
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Numbers = npt.NDArray[np.uint64]
 Runs = Mapping[str, Numbers]

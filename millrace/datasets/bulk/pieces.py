@@ -17,7 +17,11 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from pyiceberg.table import StaticTable
 
 from millrace.aws.objects import key_of_version, split_uri
 from millrace.contract.future import up_to
@@ -34,10 +38,6 @@ from millrace.files.origin import Origin, fill_generated
 from millrace.files.parsed import Limits, Parsed, read_version
 from millrace.messages.bulk import BulkPlan
 from millrace.packing import packed
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    from pyiceberg.table import StaticTable
 
 Each = Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]]
 """Runs a task for each of the items, as Spark does. Returns the answers in the order of the items."""
@@ -260,8 +260,6 @@ def read_text(path: Path, piece: Piece, table: Table, limits: Limits) -> Iterato
 
 def _cut_parquet(job: BulkJob) -> list[Piece]:
     """The pieces of a Parquet file: its row groups, small ones together. Raises DropError as its reader does."""
-    import pyarrow.parquet as pq
-
     with TemporaryDirectory() as folder:
         path = _fetch_groups(job, Path(folder, "footer"), ())
         list(parquet.read(path, job.table, LIMITS, groups=()))
@@ -275,8 +273,6 @@ def _fetch_groups(job: BulkJob, path: Path, groups: Sequence[int]) -> Path:
     """A file at `path` with the drop's footer and the bytes of these row groups, each in its place.
 
     Between them it has holes, which take no room on the disk."""
-    import pyarrow.parquet as pq
-
     size = job.plan.size
     length = min(int.from_bytes(job.read(max(0, size - FOOTER_BYTES), size)[:4], "little"), MOST_FOOTER_BYTES)
     with path.open("wb") as file:

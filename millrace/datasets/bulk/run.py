@@ -16,9 +16,11 @@ from functools import partial
 from pathlib import Path
 from secrets import token_bytes
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow.parquet as pq
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import DataFile
 
 from millrace.aws.objects import key_of_version, put_object, read_object
 from millrace.contract.deduplicate import BLOCK
@@ -36,11 +38,6 @@ from millrace.datasets.quarantine import schema, together
 from millrace.datasets.tables import NewDataFile, rows_of
 from millrace.errors import DropError
 from millrace.messages.bulk import COMPACTION, Bounds, BulkPlan, BulkResult, CompactionPlan, CompactionResult
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pq
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.manifest import DataFile
 
 HeldFile = tuple[int, int, "DataFile"]
 """The place of a key, a number, and a data file of the table that may hold such a key of the drop."""
@@ -138,8 +135,6 @@ def _result(job: BulkJob, stream: DropStream, each: Each) -> BulkResult:
 
 def read_piece(plan: BulkPlan, digest: str, secret: bytes, piece: Piece) -> PieceRead | RuleViolation:
     """Parse the piece into two files of staging, and keys. A violation says why the drop cannot become rows."""
-    import pyarrow.parquet as pq
-
     job = job_of(plan)
     validator, keys = Validator(job.judged, repeated={}), RunWriter(job, f"{piece.number}", secret)
     totals = Totals()
@@ -217,8 +212,6 @@ def _range(job: BulkJob, key: int, bounds: Sequence[Bounds | None]) -> BooleanEx
 
 def _gather(job: BulkJob, name: str, numbers: Iterable[int]) -> None:
     """Write the refused rows of these pieces into one file of staging, as the quarantine has it."""
-    import pyarrow.parquet as pq
-
     with TemporaryDirectory() as folder:
         whole, part = Path(folder, "whole"), Path(folder, "part")
         with pq.ParquetWriter(whole, schema(), compression="zstd", write_page_checksum=True) as writer:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from millrace.evaluation.bootstrap import Floats
 from millrace.evaluation.simple.linear import by_class
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.simple.matrix import Matrix
-    from millrace.tasks.task import Floats, Task
+from millrace.evaluation.simple.matrix import Matrix
+from millrace.tasks.task import Task
 
 ROUNDS = 200
 MOST_TREES = 2000

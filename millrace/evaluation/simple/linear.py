@@ -7,15 +7,14 @@ answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from millrace.evaluation.simple.matrix import Matrix
-    from millrace.tasks.task import Floats, Task
+from millrace.evaluation.bootstrap import Floats
+from millrace.evaluation.simple.matrix import Matrix
+from millrace.tasks.task import Task
 
 ITERATIONS = 200
 PENALTY, TEXT_PENALTY = 1.0, 0.1
