@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from millrace.errors import ConfigurationError
 from millrace.infra.rules.assembly import Resource, Stack, read
 from millrace.names import Platform
@@ -76,33 +78,25 @@ def retained_resources(client: Callable[[str], Any], platform: Platform, stack: 
 def _identifier(client: Callable[[str], Any], platform: Platform, resource: Resource) -> str:
     if resource.kind != "AWS::KMS::Key":
         return str(resource.properties[IDENTIFIED_BY[resource.kind]])
-    find = _signing_key if resource.properties.get("KeyUsage") == "SIGN_VERIFY" else _customer_key
-    return find(client, platform)
+    signs = resource.properties.get("KeyUsage") == "SIGN_VERIFY"
+    try:
+        return _signing_key(client, platform) if signs else _customer_key(client, platform)
+    except ClientError as error:
+        what = platform.signing_key_alias if signs else f"the key of {platform.bucket('lake')}"
+        expected = f"{what}, which a stage that was torn down leaves behind"
+        raise ConfigurationError(where=platform.prefix, field="retained", expected=expected, came=str(error)) from error
 
 
 def _signing_key(client: Callable[[str], Any], platform: Platform) -> str:
     """The id of the signing key, by its alias, which outlives the stack."""
-    kms = client("kms")
-    try:
-        return str(kms.describe_key(KeyId=platform.signing_key_alias)["KeyMetadata"]["KeyId"])
-    except kms.exceptions.NotFoundException as error:
-        raise _missing(platform, platform.signing_key_alias) from error
+    return str(client("kms").describe_key(KeyId=platform.signing_key_alias)["KeyMetadata"]["KeyId"])
 
 
 def _customer_key(client: Callable[[str], Any], platform: Platform) -> str:
     """The id of the customer key, by the encryption of the lake. The key's alias was deleted with the stack."""
-    s3, bucket = client("s3"), platform.bucket("lake")
-    try:
-        found = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
-    except s3.exceptions.ClientError as error:
-        raise _missing(platform, f"the key of {bucket}") from error
-    arn: str = found["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]
-    return arn.rpartition("/")[2]
-
-
-def _missing(platform: Platform, what: str) -> ConfigurationError:
-    expected = f"{what}, which a stage that was torn down leaves behind"
-    return ConfigurationError(where=platform.prefix, field="retained", expected=expected, came="none")
+    found = client("s3").get_bucket_encryption(Bucket=platform.bucket("lake"))
+    (rule,) = found["ServerSideEncryptionConfiguration"]["Rules"]
+    return str(rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"]).rpartition("/")[2]
 
 
 def deleted_tables(dynamodb: Any, found: ResourceImport) -> dict[str, Mapping[str, Any] | None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from millrace.aws.endpoints import has_model
+from millrace.aws.endpoints import find_model
 from millrace.aws.objects import entries_below, is_gone, keys_below, read_object, split_uri
 from millrace.console.actions.approve import roll_back
 from millrace.console.environment import Environment
@@ -101,7 +101,7 @@ def find_missing(environment: Environment, names: WorkloadNames) -> Missing:
 def _stands(environment: Environment, names: WorkloadNames, champion: Version) -> bool:
     """Whether the live version has its endpoint, or without one the model by which files are scored."""
     if load_workload(workloads_folder() / names.workload).rollout.has_no_endpoint:
-        return has_model(environment.client("sagemaker"), champion.model_name)
+        return find_model(environment.client("sagemaker"), champion.model_name) is not None
     return not lost_endpoint(environment, names)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import boto3
 
-from millrace.aws.endpoints import has_model, served_model
+from millrace.aws.endpoints import find_model, served_model
 from millrace.errors import EndpointChangingError
 from millrace.functions.room import WorkloadRoom
 from millrace.functions.start_release.request import Versions, check_phases, label_of, started
@@ -90,5 +90,5 @@ def is_served(given: ReleaseInput, pointers: Pointers) -> bool:
     if given.rollback is None or not given.rollback.restores or champion is None:
         return False
     if ROOM.workload.rollout.has_no_endpoint:
-        return has_model(SAGEMAKER, champion.model_name)
+        return find_model(SAGEMAKER, champion.model_name) is not None
     return served_model(SAGEMAKER, NAMES.endpoint) == champion.model_name

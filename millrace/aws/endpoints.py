@@ -4,7 +4,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,24 +21,21 @@ BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
 
 def find_endpoint(client: Any, name: str) -> dict[str, Any] | None:
     """The answer of DescribeEndpoint. None if there is no such endpoint. `client` is boto3's SageMaker client."""
+    return _found(client.describe_endpoint, EndpointName=name)
+
+
+def find_model(client: Any, name: str) -> dict[str, Any] | None:
+    """The answer of DescribeModel. None if there is no such model. `client` is boto3's SageMaker client."""
+    return _found(client.describe_model, ModelName=name)
+
+
+def _found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = client.describe_endpoint(EndpointName=name)
+        return describe(**name)
     except ClientError as error:
         if is_not_found(error):
             return None
         raise
-    return found
-
-
-def has_model(client: Any, name: str) -> bool:
-    """Whether SageMaker has the model. `client` is boto3's SageMaker client."""
-    try:
-        client.describe_model(ModelName=name)
-    except ClientError as error:
-        if is_not_found(error):
-            return False
-        raise
-    return True
 
 
 def count_requests(cloudwatch: Any, endpoint: Mapping[str, Any], *, start: datetime, end: datetime) -> int:

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from millrace.aws.deletion import is_not_found
+from millrace.aws.endpoints import find_model
 from millrace.names import MODEL_ROLE, WorkloadNames
 
 
@@ -43,10 +41,5 @@ class ReleasedModels:
                 yield name, models
 
     def _has_our_role(self, model: str) -> bool:
-        try:
-            role = self.sagemaker.describe_model(ModelName=model)["ExecutionRoleArn"]
-        except ClientError as error:
-            if is_not_found(error):
-                return False
-            raise
-        return bool(role == self.names.role_arn(MODEL_ROLE))
+        found = find_model(self.sagemaker, model)
+        return found is not None and bool(found["ExecutionRoleArn"] == self.names.role_arn(MODEL_ROLE))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.contract.csv_form import ENCODINGS, CsvForm
 from millrace.files.csv import reader_of
+from millrace.files.row_batches import is_binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -151,7 +152,7 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
 
 def _records(rows: pa.Table) -> list[bytes]:
     """Each row as JSON, without its images."""
-    rows = rows.select([field.name for field in rows.schema if not _is_binary(field.type)])
+    rows = rows.select([field.name for field in rows.schema if not is_binary(field.type)])
     return [json.dumps(row, default=str).encode() for row in rows.to_pylist()]
 
 
@@ -205,11 +206,5 @@ def _texts_of(rows: pa.Table, columns: Container[str]) -> Iterator[bytes]:
     import pyarrow as pa
 
     for name, column in zip(rows.column_names, rows.columns, strict=True):
-        if name in columns or not (pa.types.is_primitive(column.type) or _is_binary(column.type)):
+        if name in columns or not (pa.types.is_primitive(column.type) or is_binary(column.type)):
             yield "\n".join(map(str, column.to_pylist())).encode()
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
