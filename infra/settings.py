@@ -115,26 +115,22 @@ class StageSettings:
         return {"arm64": "manylinux2014_aarch64", "x86_64": "manylinux2014_x86_64"}[self.architecture]
 
 
-def _check_starts(stage: str, options: Options) -> None:
-    """Raise ConfigurationError if the stage lacks the chosen way to start functions ahead of requests."""
+def _check(stage: str, region: str, options: Options) -> None:
+    """Raise ConfigurationError for starts of functions that the stage does not have, and for a key of another region."""
+    expected: dict[str, str] = {}
     if options.prediction_starts and stage == "local":
-        expected = "none: the local cloud keeps no function started before its first call"
-        field = f"stages.{stage}.prediction_starts"
-        raise ConfigurationError(where="context", field=field, expected=expected, came=options.prediction_starts)
-
-
-def _check_key(stage: str, region: str, options: Options) -> None:
-    """Raise ConfigurationError if the chosen key is in another region than the stage."""
+        expected["prediction_starts"] = "none: the local cloud keeps no function started before its first call"
     if options.key_arn and options.key_arn.split(":")[3] != region:
-        expected, field = f"a key of the stage's region {region}", f"stages.{stage}.key_arn"
-        raise ConfigurationError(where="context", field=field, expected=expected, came=options.key_arn)
+        expected["key_arn"] = f"a key of the stage's region {region}"
+    for name, said in expected.items():
+        came = getattr(options, name)
+        raise ConfigurationError(where="context", field=f"stages.{stage}.{name}", expected=said, came=came)
 
 
 def settings_for(stage: str, *, account: str, region: str, options: Options | None = None) -> StageSettings:
     """The settings of `stage`. Raises ConfigurationError for an unknown stage or an impossible value."""
     options = options or Options()
-    _check_starts(stage, options)
-    _check_key(stage, region, options)
+    _check(stage, region, options)
     names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
     # The local cloud: short waits, short retention, and this machine's own Python.
     if stage == "local":

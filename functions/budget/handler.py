@@ -31,12 +31,8 @@ def handler(call: StepInput[PinnedState]) -> BudgetChecked:
         reason=refusal,
         projected_usd=round(usd, 2),
         monthly_usd=ROOM.workload.budget.monthly_usd,
-        champion=champion_of(live) if live else None,
+        champion=ChampionModel(**{name: getattr(live, name) for name in ChampionModel.model_fields}) if live else None,
     )
-
-
-def champion_of(live: Version) -> ChampionModel:
-    return ChampionModel(version=live.version, model_data_url=live.model_data_url, model_digest=live.model_digest)
 
 
 def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | None, Version | None]:

@@ -21,7 +21,7 @@ from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
 from millrace.datasets.tables import Lake
 from millrace.decisions.absorption import absorb
 from millrace.functions.room import Room
-from millrace.messages.bulk import COMPACTION, RESULT, CompactionPlan
+from millrace.messages.bulk import COMPACTION, CompactionPlan
 from millrace.messages.envelope import ExecutionInput, StepInput
 from millrace.messages.ingest import Staging
 from millrace.messages.upkeep import Absorption, KeptUp, Upkeep
@@ -71,8 +71,8 @@ def by_job(call: StepInput[ExecutionInput]) -> str:
     Empty without need of a job, or without room in the month's budget."""
     staging = Staging(names=ROOM.names, of=call.run)
     base = staging.uri(staging.prefix)
-    if any(keys_below(S3, *split_uri(base + RESULT))):
-        commit_job(LAKE, S3, base + RESULT)
+    if any(keys_below(S3, *split_uri(staging.result))):
+        commit_job(LAKE, S3, staging.result)
         return ""
     iceberg = LAKE.find("rows")
     small = small_files(iceberg, OF_JOB) if iceberg else []
