@@ -80,16 +80,14 @@ def _identifier(client: Callable[[str], Any], platform: Platform, resource: Reso
         return str(resource.properties[IDENTIFIED_BY[resource.kind]])
     signs = resource.properties.get("KeyUsage") == "SIGN_VERIFY"
     try:
-        return _signing_key(client, platform) if signs else _customer_key(client, platform)
+        if not signs:
+            return _customer_key(client, platform)
+        # The alias outlives the stack.
+        return str(client("kms").describe_key(KeyId=platform.signing_key_alias)["KeyMetadata"]["KeyId"])
     except ClientError as error:
         what = platform.signing_key_alias if signs else f"the key of {platform.bucket('lake')}"
         expected = f"{what}, which a stage that was torn down leaves behind"
         raise ConfigurationError(where=platform.prefix, field="retained", expected=expected, came=str(error)) from error
-
-
-def _signing_key(client: Callable[[str], Any], platform: Platform) -> str:
-    """The id of the signing key, by its alias, which outlives the stack."""
-    return str(client("kms").describe_key(KeyId=platform.signing_key_alias)["KeyMetadata"]["KeyId"])
 
 
 def _customer_key(client: Callable[[str], Any], platform: Platform) -> str:

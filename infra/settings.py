@@ -116,7 +116,7 @@ class StageSettings:
 
 
 def _check(stage: str, region: str, options: Options) -> None:
-    """Raise ConfigurationError for starts of functions that the stage does not have, and for a key of another region."""
+    """Raise ConfigurationError for starts of functions that the stage lacks, and for a key of another region."""
     expected: dict[str, str] = {}
     if options.prediction_starts and stage == "local":
         expected["prediction_starts"] = "none: the local cloud keeps no function started before its first call"
