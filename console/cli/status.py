@@ -269,12 +269,8 @@ def rollback(
             what = "is not restored" if restore else "serves on"
             raise RunError(f"version {started.replaced} {what}: {error}") from None
     version, before = started.version, started.replaced
-    if restore:
-        what = f"The endpoint serves version {version} again." if wait else f"On its way:\n{started.execution}"
-    elif wait:
-        what = f"Version {version} is live again, version {before} is the previous one."
-    else:
-        what = f"Version {version} is on its way back, {before} serves until then:\n{started.execution}"
+    beside = "" if restore else f", version {before} is the previous one" if wait else f", {before} serves until then"
+    what = f"Version {version} is live again{beside}." if wait else f"On its way{beside}:\n{started.execution}"
     tell(what, asdict(started) | {"live": wait}, as_json=as_json)
 
 

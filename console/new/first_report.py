@@ -54,7 +54,7 @@ def sections(proposal: Proposal, found: Assessment | None, *, is_trained: bool =
 
 def _assessed(proposal: Proposal, found: Assessment) -> Iterator[Section]:
     rows = tuple(_contender(one, found) for one in found.contenders)
-    yield Section(title="How good simple models are", lead=_fitted(proposal, found), rows=rows, lines=_verdict(found))
+    yield Section(title="How good simple models are", lead=_fitted(proposal, found), rows=rows)
     if found.promises:
         lead = "from a confidence that the rows that validate prove; what came of it on the rows that test"
         yield Section(title="What could act by itself", lead=lead, rows=[*_promised(found)])
@@ -95,21 +95,6 @@ def _contender(one: Contender, found: Assessment) -> dict[str, str]:
     if gain is not None:
         behind = f"{words(measure)} {short(gain.value, '+')} ({short(gain.low, '+')} to {short(gain.high, '+')})"
     return {"answers of": one.name, found.error.name: _figure(one.scores["error"], found), **figures, "behind": behind}
-
-
-def _verdict(found: Assessment) -> tuple[str, ...]:
-    """Whether the chosen model is certainly better than each of the others."""
-    first, *others = found.contenders
-    return tuple(f"{first.name} is {_certainty(one, found)} {one.name}" for one in others)
-
-
-def _certainty(other: Contender, found: Assessment) -> str:
-    gain = other.improvements[found.rule_measure if other.who == "naive" else found.measure]
-    if not math.isfinite(gain.low):
-        return "on too few days to be compared with"
-    return (
-        "certainly better than" if gain.low > 0 else "certainly worse than" if gain.high < 0 else "not told apart from"
-    )
 
 
 def _promised(found: Assessment) -> Iterator[dict[str, str]]:

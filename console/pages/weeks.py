@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,28 +14,24 @@ from millrace.console.presenters.monitor import monitor_run_before, worst_window
 from millrace.console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
 from millrace.console.queries.report import WorkloadReport
 from millrace.console.words import day, listed, spelled
-from millrace.messages.monitor import GIVE_UP_WINDOWS, WindowReport
 from millrace.monitoring.alarms import RATIO_ALARMS
 
 FIRST_Y, LABEL = 13.0, 17.0
 """The base line of a label on the upper one of two levels, and the distance of the levels, in pixels."""
-ROOM = 190.0
+ROOM = 260.0
 """The room of a flag with its label, in pixels."""
-LONG_ROOM = 260.0
-"""The same with the day of the clock in full."""
 
 
 def raised_flags(report: WorkloadReport, time: Scale, bottoms: Mapping[str, float]) -> Iterator[Markup]:
     """Each raised alarm as a line with a flag, down to the bottom of its panel: `bottoms` by the alarm's name."""
     # The flag that came last on each of the two levels. A flag takes the first level with room for its label.
     before = [-1e9, -1e9]
-    for alarm, x, is_by_clock in sorted(_placed(report.alarms, report, time), key=lambda each: each[1]):
-        room = ROOM if is_by_clock else LONG_ROOM
-        free = next((level for level in (0, 1) if x - before[level] >= room), None)
+    for x, alarm in sorted(((_place(alarm, report, time), alarm) for alarm in report.alarms), key=lambda each: each[0]):
+        free = next((level for level in (0, 1) if x - before[level] >= ROOM), None)
         level = 1 if free is None else free
         before[level] = x
-        y = FIRST_Y + level * LABEL
-        when = f"{alarm.at:%-d %b}" if is_by_clock else f"raised {day(alarm.at)}"
+        y, is_left = FIRST_Y + level * LABEL, x > time.stop - ROOM + 40
+        label = f"{spelled(alarm.name)}, raised {day(alarm.at)}"
         yield element(
             "g",
             element("title", f"Alarm {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}"),
@@ -43,40 +39,20 @@ def raised_flags(report: WorkloadReport, time: Scale, bottoms: Mapping[str, floa
             element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
             None
             if free is None
-            else _flag_label(f"{spelled(alarm.name)}, {when}", x, y, is_left=x > time.stop - room + 40),
+            else element("text", label, x=x - 6 if is_left else x + 14, y=y, class_="note end" if is_left else "note"),
         )
 
 
-def _flag_label(text: str, x: float, y: float, *, is_left: bool) -> Markup:
-    """The text beside a flag."""
-    if is_left:
-        return element("text", text, x=x - 6, y=y, class_="note end")
-    return element("text", text, x=x + 14, y=y, class_="note")
+def _place(alarm: AlarmRaised, report: WorkloadReport, time: Scale) -> float:
+    """The middle of the window that the alarm is about; the day of its clock if no window was judged before.
 
-
-def _placed(
-    alarms: Iterable[AlarmRaised], report: WorkloadReport, time: Scale
-) -> Iterator[tuple[AlarmRaised, float, bool]]:
-    """Each alarm with its place on the axis, and whether that is the day of the clock.
-
-    It is the middle of the window that the alarm is about if the clock is of another time than the rows: rows of 2024,
-    a clock of 2026."""
-    for alarm in alarms:
-        window = _window(alarm, report)
-        # Labels of a recent window may still have come.
-        is_recent = window and alarm.at - window.end <= GIVE_UP_WINDOWS * (window.end - window.start)
-        is_by_clock = window is None or bool(is_on(time, alarm.at.date()) and is_recent)
-        yield alarm, time(alarm.at.toordinal()) if window is None or is_by_clock else middle(window, time), is_by_clock
-
-
-def _window(alarm: AlarmRaised, report: WorkloadReport) -> WindowReport | None:
-    """The window with the largest figure of the alarm in the run that found it; the run's last window for an alarm
-    without a figure."""
+    It is the window with the alarm's largest figure in the run that found it; the run's last one for an alarm without a
+    figure. The clock may be of another time than the rows: rows of 2024, a clock of 2026."""
     run = monitor_run_before(report, alarm.at)
     if run is None or not run.report.windows:
-        return None
+        return time(alarm.at.toordinal())
     worst = worst_window(alarm.name, run.report)
-    return worst[0] if worst else run.report.windows[-1]
+    return middle(worst[0] if worst else run.report.windows[-1], time)
 
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
