@@ -145,13 +145,7 @@ def test_the_error_is_judged_by_the_hours_a_day_later(lived: Lived) -> None:
     assert [window.start.day for window in windows] == [1, 8, 15, 22]
     for window in windows:
         # Of the few hours whose dust nobody measured the error is expected, not counted.
-        assert error_of(window) == pytest.approx(expected_error(window, value), rel=1e-2)
-
-
-def error_of(window: WindowReport) -> float:
-    assert window.error is not None
-    assert window.error.error is not None
-    return window.error.error
+        assert (window.error and window.error.error) == pytest.approx(expected_error(window, value), rel=1e-2)
 
 
 def expected_error(window: WindowReport, value: dict[str, float]) -> float:

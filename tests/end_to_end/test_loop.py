@@ -13,10 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from benchmarks.loop import API_CALLS
-from millrace.console.demo.electricity import CANARY_DAYS, STORY
+from millrace.console.demo.electricity import CANARY_DAYS
 from millrace.console.demo.months import ROWS_A_DAY, SAMPLE, file_to_score, months
 from millrace.console.queries.executions import Execution
-from millrace.console.queries.live import read_climbs
 from millrace.console.queries.runs import executions
 from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
@@ -196,17 +195,6 @@ def test_every_prediction_is_a_decision(lived: Lived, decisions: list[Decision])
     assert max(of_version["1"]) == "05-16"
     assert min(of_version["2"]) == "05-15"
     assert of_version["1"] & of_version["2"] == {"05-15", "05-16"}
-
-
-def test_version_2_answers_a_share_before_it_goes_live(lived: Lived, decisions: list[Decision]) -> None:
-    (climb,) = read_climbs(lived.cloud.client("s3"), lived.names)["2"]
-    canary = WORKLOAD.rollout.canary
-    assert (climb.phase, climb.champion, climb.looks[-1].answer) == ("canary", "1", "go_on")
-    answered = [one for one in decisions if one.phase == "canary"]
-    assert {one.model_version for one in answered} == {"2"}
-    assert canary.requests <= len(answered) < CANARY_DAYS * ROWS_A_DAY
-    assert climb.looks[-1].because == f"{len(answered)} requests without a finding"
-    assert climb.looks[-1].because in (lived.build / STORY.page).read_text()
 
 
 def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decision]) -> None:

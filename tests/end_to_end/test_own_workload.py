@@ -60,12 +60,6 @@ class Own:
         self.cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=body)
         self.cloud.wait(timeout_s=REST_S)
 
-    def predict(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        payload = json.dumps({"rows": rows})
-        answer = self.cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=payload)
-        said: dict[str, Any] = json.load(answer["Payload"])
-        return said
-
     def executions(self, workload: str, machine: str) -> list[dict[str, Any]]:
         names = WorkloadNames(platform=PLATFORM, workload=workload)
         states = self.cloud.client("stepfunctions")
@@ -143,18 +137,13 @@ def test_the_first_model_trains_passes_its_gates_and_goes_live(own: Own) -> None
     print(f"{own.seconds:.1f} s from the file to a live model")
 
 
-def test_the_rows_to_predict_are_answered_by_the_model(own: Own) -> None:
-    rows = [json.loads(line) for line in Path(own.said["to_predict"]).read_text().splitlines()]
-    answers = own.client.predict(rows)
-    assert [one.output["model_version"] for one in answers] == ["1"] * len(rows)
-    assert all(one.id and one.refused is None for one in answers)
-
-
 def test_the_live_model_is_better_than_the_class_of_most_rows(own: Own) -> None:
+    to_predict = [json.loads(line) for line in Path(own.said["to_predict"]).read_text().splitlines()]
     rows = [*market(KNOWN, 48), *market(KNOWN + 96, LIVE - 96)]
-    answers = own.predict(without_label(rows))["predictions"]
-    assert not any(one["fallback"] for one in answers)
-    right = sum((row["Trend"] == "up") == bool(one["value"]) for row, one in zip(rows, answers, strict=True))
+    answers = own.client.predict([*to_predict, *without_label(rows)])
+    assert all(one.id and one.refused is None and one.output["model_version"] == "1" for one in answers)
+    judged = zip(rows, answers[len(to_predict) :], strict=True)
+    right = sum((row["Trend"] == "up") == bool(one.output["value"]) for row, one in judged)
     usual = max(sum(row["Trend"] == trend for row in rows) for trend in ("up", "down"))
     assert right > usual + 0.03 * len(rows)
 
@@ -233,7 +222,7 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     later = [row for row in market(KNOWN + LIVE, LIVE) if row["Half hour"] >= start[:10]]
     rows = later[: own.said["spans"]["window_days"] * 48]
     own.cloud.move_clock(datetime.fromisoformat("1996-08-11T06:00:00+00:00"))
-    own.predict(without_label(rows))
+    own.client.predict(without_label(rows))
     own.cloud.wait(timeout_s=REST_S)
     swapped = {row["Half hour"]: "down" if row["Trend"] == "up" else "up" for row in rows[:: 48 // 12]}
     lines = ["Half hour;Trend", *(f"{as_written(at)};{trend}" for at, trend in swapped.items())]

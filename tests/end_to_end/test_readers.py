@@ -65,16 +65,6 @@ def test_pyiceberg_reads_the_labels(lived: Lived, catalog: GlueCatalog) -> None:
     assert len(labels) == 181 * 48
 
 
-def test_labels_that_came_late_are_rows_now(lived: Lived, catalog: GlueCatalog) -> None:
-    """The last training took them in: each with the input that was decided on, and once; its label is in its table."""
-    rows = load(lived, catalog, "rows").scan(row_filter="timestamp >= '1997-01-01T00:00:00'").to_arrow()
-    assert rows.num_rows == len(set(rows["timestamp"].to_pylist())) == 181 * 48
-    assert rows["class"].null_count == rows.num_rows
-    wanted = LIVE[1].rows.sort_by("timestamp").drop_columns(["class"])
-    february = rows.sort_by("timestamp").slice(LIVE[0].rows.num_rows, wanted.num_rows)
-    assert february.select(wanted.column_names).cast(wanted.schema).equals(wanted)
-
-
 def test_the_query_of_the_docs_and_one_over_decisions_and_labels_are_answered(
     lived: Lived, catalog: GlueCatalog
 ) -> None:

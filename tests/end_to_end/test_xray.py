@@ -4,7 +4,6 @@ People decide images beside the answers of the new version, and before them, unt
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
 from collections import Counter
@@ -33,7 +32,7 @@ from millrace.decisions.scored import delivered_key
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.state.reviews import ReviewQueue
 from millrace.workload.load import load_workload
-from tests.end_to_end.conftest import REST_S, control
+from tests.end_to_end.conftest import control
 
 WEEKS = 4
 """Two until the alarm, which needs two windows of errors; one in which a radiologist decides images of the model that
@@ -91,23 +90,6 @@ def test_images_to_score_are_delivered_once_and_those_that_are_none_quarantined(
     }
     assert [row["id"] for row in delivered(loop, "manifest.jsonl")] == ARCHIVE["id"][:3].to_pylist()
     assert [row["id"] for row in delivered(loop, "walk-in.png")] == ["walk-in"]
-
-
-def test_a_corrupt_image_is_rejected_beside_the_answers_of_the_others(loop: Loop) -> None:
-    """Without a time: that of the request is taken."""
-    good, other = (image.as_py() for image in LATER["image"][-2:])
-    cells = [good, good[:120], other]
-    rows = [{"id": f"extra-{n}", "image": base64.b64encode(cell).decode()} for n, cell in enumerate(cells)]
-    invoked = loop.cloud.client("lambda").invoke(FunctionName=NAMES.prediction, Payload=json.dumps({"rows": rows}))
-    said = json.load(invoked["Payload"])
-    loop.cloud.wait(timeout_s=REST_S)
-    assert [(one["row"], one["reason"], one["expected"]) for one in said["rejected"]] == [
-        (1, "image", "PNG data of 28 x 28 pixels")
-    ]
-    assert [(one["row"], one["fallback"], one["model_version"]) for one in said["predictions"]] == [
-        (0, False, "2"),
-        (2, False, "2"),
-    ]
 
 
 def test_a_decision_names_its_image_which_is_kept_once(loop: Loop) -> None:

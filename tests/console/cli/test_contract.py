@@ -1,8 +1,9 @@
-"""`millrace contract`: files and changes beside a contract, without a cloud."""
+"""`millrace contract`: files and changes beside a contract, and changes beside the tables."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.cli.app import app
+from millrace.console.environment import Environment
+from millrace.console.queries.stored import changes_of_tables
+from millrace.datasets.commits import commit
+from millrace.datasets.tables import Lake
+from tests.millrace.datasets import conftest
+from tests.millrace.datasets.test_commits import rows, source
 from tests.shipped import WORKLOADS
 
 HOME = WORKLOADS / "electricity"
+names, lake = conftest.names, conftest.lake
 
 
 def told(*words: object, code: int) -> Any:
@@ -53,3 +62,14 @@ def test_two_contracts_are_compared(tmp_path: Path, old: str, new: str, change: 
     text = (HOME / "contract.yaml").read_text()
     (before := tmp_path / "contract.yaml").write_text(text.replace(old, new, 1))
     assert [one["change"] for one in told("diff", before, code=code)] == change
+
+
+def test_a_change_is_told_with_the_field_id_of_its_column(lake: Lake, cloud: Cloud) -> None:
+    environment = Environment(platform=lake.names.platform, client=cloud.client)
+    assert not [*changes_of_tables(environment, lake.names, lake.contract)], "the first drop will make the tables"
+    commit(lake, "rows", rows(0), source("a"))
+    columns = [replace(one, name="half_hour", formerly="period") if one.name == "period" else one
+               for one in lake.contract.rows.columns]  # fmt: skip
+    renamed = replace(lake.contract, rows=replace(lake.contract.rows, columns=tuple(columns)))
+    [(table, found, field_id)] = changes_of_tables(environment, lake.names, renamed)
+    assert (table, found.name, found.change, found.before, field_id) == ("rows", "half_hour", "renamed", "period", 3)

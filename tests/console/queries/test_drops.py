@@ -7,25 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC
-from pyiceberg.schema import Schema
-from pyiceberg.table.metadata import new_table_metadata
-from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
-from pyiceberg.types import NestedField
 
 from millrace.console.environment import Environment
 from millrace.console.pages.page import page
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops
 from millrace.console.queries.executions import Execution, drops_of
 from millrace.console.queries.report import WorkloadReport, read_report
-from millrace.console.queries.stored import changes_of_tables, read_metadata
 from millrace.console.queries.versions import registry_of
-from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
-from millrace.contract.schema import Contract
 from millrace.contract.violation import QuarantinedRow, of_line
 from millrace.datasets.quarantine import QuarantineFile
-from millrace.datasets.tables import ICEBERG_TYPES
 from millrace.names import MACHINES, WorkloadNames
 from tests import builders
 from tests.console.conftest import DEV, make_machines, make_stores
@@ -116,36 +107,3 @@ def test_a_version_without_its_files_has_a_page(deployed: Environment) -> None:
     (model,) = read_report(deployed, NAMES, question="?").models
     assert (model.version.version, model.evaluation, model.epochs) == ("1", None, ())
     assert "Version 1" in page(read_report(deployed, NAMES, question="?"))
-
-
-CONTRACT = load_contract(Path(__file__).resolve().parents[3] / "workloads" / "electricity")
-
-
-def put_table(environment: Environment, contract: Contract) -> None:
-    """The table `rows` as a first commit by this contract leaves it in the catalogue."""
-    names = environment.names("electricity")
-    typed = [(column.name, ICEBERG_TYPES[column.kind]) for column in contract.rows.columns]
-    schema = Schema(*(NestedField(place, name, kind, required=False) for place, (name, kind) in enumerate(typed, 1)))
-    metadata = new_table_metadata(schema, UNPARTITIONED_PARTITION_SPEC, UNSORTED_SORT_ORDER, "s3://lake/rows")
-    s3, glue = environment.client("s3"), environment.client("glue")
-    bucket, key = names.platform.bucket("lake"), "a.json"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    s3.put_object(Bucket=bucket, Key=key, Body=metadata.model_dump_json().encode())
-    glue.create_database(DatabaseInput={"Name": names.platform.database})
-    table = {"Name": names.table("rows"), "Parameters": {"metadata_location": f"s3://{bucket}/{key}"}}
-    glue.create_table(DatabaseName=names.platform.database, TableInput=table)
-
-
-def test_before_the_first_commit_every_contract_fits(environment: Environment) -> None:
-    environment.client("glue").create_database(DatabaseInput={"Name": DEV.database})
-    assert read_metadata(environment, NAMES, "rows") is None
-    assert not [*changes_of_tables(environment, NAMES, CONTRACT)]
-
-
-def test_a_change_is_told_with_the_field_id_of_its_column(environment: Environment) -> None:
-    put_table(environment, CONTRACT)
-    columns = [replace(one, name="half_hour", formerly="period") if one.name == "period" else one
-               for one in CONTRACT.rows.columns]  # fmt: skip
-    renamed = replace(CONTRACT, rows=replace(CONTRACT.rows, columns=tuple(columns)))
-    [(table, found, field_id)] = changes_of_tables(environment, NAMES, renamed)
-    assert (table, found.name, found.change, found.before, field_id) == ("rows", "half_hour", "renamed", "period", 3)

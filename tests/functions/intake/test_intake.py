@@ -280,19 +280,6 @@ def drops_in(states: Any, machine: str = "ingest") -> list[list[str]]:
     return sorted(found)
 
 
-def test_small_drops_of_a_feed_go_together(states: Any, wide: Any, event: Any, aws: Aws) -> None:
-    aws.pointers.move(Pointers(champion=version("1")))
-    small = records_of(event, "a", "b", "c")
-    large = records_of(event, "d", size=2**20 + 1)
-    labels, scored = records_of(event, "e", feed="labels"), records_of(event, "f", "g", feed="scoring")
-    again = [record | {"messageId": "again"} for record in small[:1]]
-    records = [*small, *large, *labels, *scored, *again]
-    assert wide({"Records": records}) == {"batchItemFailures": []}
-    assert drops_in(states) == [["a", "b", "c"], ["d"], ["e"]]
-    assert drops_in(states, "score") == [["f", "g"]]
-    assert len(slots(aws)) == 3
-
-
 def test_a_drop_is_in_one_execution_whatever_it_comes_with(states: Any, wide: Any, event: Any, aws: Aws) -> None:
     """The same events again, in other company: what has an execution keeps it, the others go together."""
     a, b, c, d = records_of(event, "a", "b", "c", "d")
@@ -502,11 +489,3 @@ def test_a_message_of_several_drops_is_as_good_as_one_each(states: Any, wide: An
     assert wide({"Records": [records[0] | {"body": body}]}) == {"batchItemFailures": []}
     assert drops_in(states) == [["a", "b"]]
     assert dead_letter()["Body"] == "{}"
-
-
-def test_drops_that_may_name_images_go_alone(
-    states: Any, load: Any, event: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MILLRACE_HAS_IMAGES", "True")
-    load("intake")({"Records": records_of(event, "a", "b")})
-    assert drops_in(states) == [["a"], ["b"]]
