@@ -24,6 +24,7 @@ from localcloud.iam.recording import Allowed, read
 from millrace.aws.objects import split_uri
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.run import run_in_cloud
+from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.names import WorkloadNames
 from tests.checkpoints import Checkpoint, checkpoint, end_life
@@ -265,10 +266,15 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[States]:
 
 
 @pytest.fixture(scope="module")
-def deployed(states: States) -> Iterator[LocalCloud]:
+def cloud(states: States) -> Iterator[LocalCloud]:
     """A cloud into which the workload of electricity is deployed, for this file alone."""
     with states.life("deployed"), states.recorded():
         yield states.cloud
+
+
+@pytest.fixture
+def environment(cloud: LocalCloud) -> Environment:
+    return local_environment(cloud)
 
 
 @pytest.fixture(scope="session")

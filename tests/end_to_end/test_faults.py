@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -34,7 +33,7 @@ from millrace.workload.load import load_workload
 from tests.end_to_end.callers import less_of, typed
 from tests.end_to_end.conftest import Lived, control
 from tests.localcloud.waiting import until
-from tests.processes import parent, with_variable, writing
+from tests.processes import parent, writing
 
 YEAR = timedelta(days=364)
 """Whole weeks, so that the days of the week stay right."""
@@ -186,40 +185,3 @@ def test_a_training_that_loses_its_instance_goes_on_from_its_checkpoint(lived: L
     champion = ReleasePointers(state).champion()
     assert champion is not None
     assert champion.version == "2"
-
-
-def test_an_endpoint_that_is_killed_is_replaced(lived: Lived, week: pa.Table) -> None:
-    """Predictions go on: answered, or flagged as answered without a model; then they are real again."""
-    functions = lived.cloud.client("lambda")
-    row = week.drop_columns(["class"]).to_pylist()[0]
-    payload = json.dumps({"rows": [{**row, "timestamp": row["timestamp"].isoformat()}]})
-
-    def predict() -> dict[str, Any]:
-        answer = functions.invoke(FunctionName=lived.names.prediction, Payload=payload)
-        said = json.load(answer["Payload"])
-        assert "FunctionError" not in answer, said
-        return dict(said["predictions"][0])
-
-    root = str(lived.build / "local" / "endpoints" / lived.names.endpoint)
-    first = predict()
-    (before,) = with_variable("MILLRACE_ML_ROOT", root)
-    os.kill(before, signal.SIGKILL)
-    answers = [predict()]
-    end = time.monotonic() + REAL_S
-    while (answers[-1]["fallback"] or with_variable("MILLRACE_ML_ROOT", root) in (set(), {before})) and (
-        time.monotonic() < end
-    ):
-        time.sleep(0.5)  # five failures in a row would open the circuit for half a minute
-        answers.append(predict())
-    lived.rest()
-    (after,) = with_variable("MILLRACE_ML_ROOT", root)
-    assert after != before
-    for answer in answers:
-        real = (answer["fallback"], answer["model_version"], answer["probability"])
-        assert real in ((False, first["model_version"], first["probability"]), (True, None, None))
-    assert not answers[-1]["fallback"]
-    day = f"{row['timestamp']:%Y-%m-%d}"
-    objects = [uri for uri in lived.below(f"decisions/date={day}/") if uri.endswith(".jsonl")]
-    lines = [json.loads(line) for uri in objects for line in lived.read(uri).splitlines()]
-    kept = {line["eventMetadata"]["eventId"]: line["millrace"]["fallback"] for line in lines}
-    assert kept == {answer["id"]: answer["fallback"] for answer in [first, *answers]}

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
-from millrace.console.environment import Environment, local_environment
+from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.labels import find_label_errors, find_labels
 from millrace.console.queries.monitoring import MonitorRun, find_monitor_runs, windows
@@ -42,11 +42,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
         cloud.predict("week", week_of(START))
         cloud.go_to(START + timedelta(days=7, hours=7))
         yield cloud
-
-
-@pytest.fixture
-def environment(cloud: Electricity) -> Environment:
-    return local_environment(cloud)
 
 
 def week_of(start: datetime) -> pa.Table:

@@ -11,7 +11,7 @@ import pytest
 
 from millrace.console.demo.electricity import STORY
 from millrace.console.demo.months import SAMPLE, Month, months
-from millrace.console.environment import Environment, local_environment
+from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.queries.alarms import Receiver, find_alarm_states, find_receivers
 from millrace.console.queries.dead_letters import find_dead_queues, read_dead_letters, redrive
@@ -24,17 +24,6 @@ from tests.mails import ADDRESS, mails
 
 NAMES = STORY.names
 LANDING = NAMES.platform.bucket("landing")
-
-
-@pytest.fixture(scope="module")
-def cloud(deployed: LocalCloud) -> LocalCloud:
-    """Nothing has happened in it, and it has witnesses of nothing."""
-    return deployed
-
-
-@pytest.fixture
-def environment(cloud: LocalCloud) -> Environment:
-    return local_environment(cloud)
 
 
 def mailed(cloud: LocalCloud, begins: str) -> str:
@@ -82,21 +71,6 @@ def test_a_message_that_is_no_drop_becomes_a_dead_letter_an_alarm_and_a_mail(
     assert counted(environment) == {"drops": 1}
     with pytest.raises(EnvironmentNotFoundError, match="expected a queue that a function reads"):
         redrive(environment, NAMES, "events")
-
-
-def test_a_failed_run_is_mailed_with_its_name(cloud: LocalCloud) -> None:
-    missing = NAMES.package_arn("99")
-    run = cloud.client("stepfunctions").start_execution(
-        stateMachineArn=NAMES.machine_arn("release"),
-        name="notified",
-        input=json.dumps({"detail": {"package_arn": missing}}),
-    )["executionArn"]
-    expected = (
-        f"FAILED: run notified of {NAMES.machine_arn('release')}. Look: millrace show notified "
-        "(act; docs/runbooks.md#failed-run)"
-    )
-    assert mailed(cloud, "FAILED") == expected
-    assert cloud.client("stepfunctions").describe_execution(executionArn=run)["status"] == "FAILED"
 
 
 def test_a_rejected_drop_is_mailed_with_its_key_and_reason(cloud: LocalCloud) -> None:

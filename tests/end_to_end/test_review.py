@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.cli.app import app
-from millrace.console.environment import Environment, local_environment
+from millrace.console.environment import Environment
 from millrace.console.queries.decisions import find_days
 from millrace.console.queries.labels import find_labels
 from millrace.console.queries.own_answers import find_own_answers
@@ -49,11 +49,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Electricity]:
         cloud.predict("call", sample(KNOWN, ASKED))
         cloud.drop("scoring/asked", sample(KNOWN + ASKED, ASKED).drop_columns(["class"]))
         yield cloud
-
-
-@pytest.fixture
-def environment(cloud: Electricity) -> Environment:
-    return local_environment(cloud)
 
 
 def runs(*words: str, typed: str = "") -> str:

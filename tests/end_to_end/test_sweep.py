@@ -36,12 +36,6 @@ def build(states: States) -> Path:
     return states.build
 
 
-@pytest.fixture(scope="module")
-def cloud(deployed: LocalCloud) -> LocalCloud:
-    """Nothing has happened in it, and it has witnesses of nothing."""
-    return deployed
-
-
 @pytest.fixture
 def holders(cloud: LocalCloud) -> Callable[[], list[str]]:
     """Who holds a slot or a lease now."""

@@ -31,12 +31,6 @@ BURST = {
 """Calls in a row that are throttled."""
 
 
-@pytest.fixture(scope="module")
-def cloud(deployed: LocalCloud) -> LocalCloud:
-    """Nothing has happened in it, and it has witnesses of nothing."""
-    return deployed
-
-
 def drop(cloud: LocalCloud, name: str, body: bytes) -> dict[str, Any]:
     """What Describe says of the only execution that the drop has started."""
     states, before = cloud.client("stepfunctions"), executions(cloud)

@@ -21,7 +21,7 @@ from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, RowsErased, VersionDecided, VersionLive
-from millrace.release.registry import KeptVersion, Registry
+from millrace.release.registry import KeptVersion
 from millrace.state.audit import Record, append
 from millrace.state.pointers import Pointers
 from millrace.timestamps import format_utc, parse_utc
@@ -32,11 +32,6 @@ from tests.state_table import create_table
 
 names, lake = conftest.names, conftest.lake
 AT = parse_utc("2026-01-01T00:00:00Z")
-
-
-@pytest.fixture
-def aws(cloud: Cloud) -> Resources:
-    return Resources(cloud=cloud)
 
 
 @pytest.fixture
@@ -111,20 +106,8 @@ def kept(version: str, **given: Any) -> KeptVersion:
     return KeptVersion(**candidate, version=version, registered_at=format_utc(AT))
 
 
-def test_lost_versions_come_back_with_their_numbers(cloud: Cloud) -> None:
-    client = cloud.client("sagemaker")
-    client.create_model_package_group(ModelPackageGroupName="lost")
-    registry = Registry(client, group="lost")
-    package = registry.restore(kept("2"))
-    assert (package.version, package.metadata["run"]) == ("2", "run-2")
-    assert [one.version for one in registry.all()] == ["2"], "nobody kept the first one"
-    with pytest.raises(ConflictError, match="expected to register version 1, got 3"):
-        registry.restore(kept("1"))
-    assert [one.version for one in registry.all()] == ["2"]
-
-
 LIVE: dict[str, Any] = {
-    "version": "1",
+    "version": "2",
     "revision": 1,
     "watched_requests": 9,
     "live_at": AT,
@@ -132,13 +115,14 @@ LIVE: dict[str, Any] = {
 }
 SAID = (
     (AuditEvent.RELEASE_LIVE, VersionLive(**LIVE)),
-    (AuditEvent.RELEASE_REFUSED, VersionDecided(version="2", by="ann", reason="errs at night")),
-    (AuditEvent.RELEASE_APPROVED, VersionDecided(version="3", by="ann", reason="as good")),
+    (AuditEvent.RELEASE_REFUSED, VersionDecided(version="3", by="ann", reason="errs at night")),
+    (AuditEvent.RELEASE_APPROVED, VersionDecided(version="4", by="ann", reason="as good")),
 )
 GONE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-dev-inference@sha256:{'0' * 64}"
 
 
-def test_the_registry_learns_again_what_the_audit_says(environment: Environment, aws: Resources, lake: Lake) -> None:
+def test_the_registry_learns_again_what_the_audit_says(environment: Environment, cloud: Cloud, lake: Lake) -> None:
+    """Each version comes back with its number, also where nobody kept the one before."""
     names, client = lake.names, environment.client
     client("sagemaker").create_model_package_group(ModelPackageGroupName=names.package_group)
     create_table(client("dynamodb"), names.platform.audit_table)
@@ -146,17 +130,20 @@ def test_the_registry_learns_again_what_the_audit_says(environment: Environment,
         record = Record(actor="a", execution_arn="arn:x:r1", event=event, as_of=AT, cause="c", details=details)
         append(client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=record)
     client("lambda").create_function(
-        FunctionName=names.function("registration"), Runtime="python3.13", Handler="h.h", Role=aws.role("lambda"),
-        Code={"ZipFile": zipped("")}, Environment={"Variables": {"MILLRACE_INFERENCE_IMAGE": "anew"}},
+        FunctionName=names.function("registration"), Runtime="python3.13", Handler="h.h", Code={"ZipFile": zipped("")},
+        Role=Resources(cloud=cloud).role("lambda"), Environment={"Variables": {"MILLRACE_INFERENCE_IMAGE": "anew"}},
     )  # fmt: skip
-    versions = [kept(number, image=GONE) for number in "123"]
+    versions = [kept(number, image=GONE) for number in "234"]
     missing = Missing(names=names, tables={}, versions=versions, pointers=None, live="")
     restore(environment, missing, said=lambda _: None)
-    found = [(one.approval, one.said, one.was_live, one.image) for one in registry_of(environment, names).all()]
+    registry = registry_of(environment, names)
+    with pytest.raises(ConflictError, match="expected to register version 1, got 5"):
+        registry.restore(kept("1"))
+    found = [(one.metadata["run"], one.approval, one.said, one.was_live, one.image) for one in registry.all()]
     assert found == [
-        ("PendingManualApproval", "", False, "anew"),
-        ("Rejected", "ann: errs at night", False, "anew"),
-        ("Approved", "released by arn:x:r1", True, "anew"),
+        ("run-4", "PendingManualApproval", "", False, "anew"),
+        ("run-3", "Rejected", "ann: errs at night", False, "anew"),
+        ("run-2", "Approved", "released by arn:x:r1", True, "anew"),
     ]
 
 

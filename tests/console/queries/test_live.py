@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -68,40 +68,24 @@ def test_periods_follow_each_other_whatever_the_order_of_the_records() -> None:
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 
 
-class Pages:
-    """Answers every list with the same mappings or machines."""
-
-    def __init__(self, states: tuple[str, ...]) -> None:
-        self._pages = [
-            {
-                "EventSourceMappings": [{"State": state} for state in states],
-                "stateMachines": [
-                    {"name": NAMES.machine(name), "stateMachineArn": NAMES.machine_arn(name)} for name in MACHINES
-                ],
-            }
-        ]
-
-    def get_paginator(self, _: str) -> Pages:
-        return self
-
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return self._pages
-
-
-@pytest.fixture
-def environment() -> Callable[..., Environment]:
-    return lambda *states: Environment(platform=PLATFORM, client=lambda _: Pages(states))
+def environment(*states: str) -> Environment:
+    """Every list of its services has mappings in these states, and the machines of a workload."""
+    machines = [{"name": NAMES.machine(name), "stateMachineArn": NAMES.machine_arn(name)} for name in MACHINES]
+    page = {"EventSourceMappings": [{"State": state} for state in states], "stateMachines": machines}
+    pages: Any = SimpleNamespace(paginate=lambda **_: [page])
+    client: Any = SimpleNamespace(get_paginator=lambda _: pages)
+    return Environment(platform=PLATFORM, client=lambda _: client)
 
 
 @pytest.mark.parametrize("states", [("Enabled",), ("Enabling",), ("Disabled", "Enabled"), ()])
-def test_drops_are_taken(environment: Callable[..., Environment], states: tuple[str, ...]) -> None:
+def test_drops_are_taken(states: tuple[str, ...]) -> None:
     """Also where there is no mapping: a stack that is not whole says so itself."""
     check_taken(environment(*states), NAMES)
     assert list(_drops(environment(*states), [load_workload(workloads_folder() / "electricity")])) == []
 
 
 @pytest.mark.parametrize("state", ["Disabled", "Disabling"])
-def test_drops_are_not_taken(environment: Callable[..., Environment], state: str) -> None:
+def test_drops_are_not_taken(state: str) -> None:
     with pytest.raises(RunError, match="switched off, by a teardown or by hand; the way back: cdk deploy --all"):
         check_taken(environment(state), NAMES)
     (check,) = _drops(environment(state), [load_workload(workloads_folder() / "electricity")])
