@@ -6,16 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def with_variable(variable: str, value: str) -> set[int]:
-    """The processes in whose environment the variable begins with the value; forks (jobs, functions) show none."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        with suppress(OSError):
-            if folder.name.isdigit() and f"\0{variable}={value}".encode() in b"\0" + (folder / "environ").read_bytes():
-                found.add(int(folder.name))
-    return found
-
-
 def writing(log: Path) -> set[int]:
     """The processes whose output is the file, as that of a function, or of a job and all that it starts."""
     found = set()

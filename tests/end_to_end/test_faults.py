@@ -38,8 +38,6 @@ from tests.processes import parent, writing
 YEAR = timedelta(days=364)
 """Whole weeks, so that the days of the week stay right."""
 WEEK_ROWS = 7 * 48
-REAL_S = 300.0
-"""The longest until an endpoint's process is replaced and answers."""
 
 
 def a_year_later(first: str, last: str) -> pa.Table:

@@ -197,23 +197,6 @@ def test_every_prediction_is_a_decision(lived: Lived, decisions: list[Decision])
     assert of_version["1"] & of_version["2"] == {"05-15", "05-16"}
 
 
-def test_the_endpoint_answers_a_plain_client(lived: Lived, decisions: list[Decision]) -> None:
-    """What it says today of a row of June is what was decided then."""
-    known = max(decisions, key=lambda decision: decision.event_time)
-    row = json.loads(known.input)
-    body = {"rows": [{name: row[name] for name in WORKLOAD.prediction.feature_columns}]}
-    answer = boto3.client(
-        "sagemaker-runtime",
-        endpoint_url=lived.cloud.endpoint_url,
-        region_name="eu-west-1",
-        aws_access_key_id="anybody",
-        aws_secret_access_key="anything",  # pragma: allowlist secret
-    ).invoke_endpoint(EndpointName=lived.names.endpoint, ContentType="application/json", Body=json.dumps(body))
-    said = json.load(answer["Body"])
-    assert said["model_version"] == "2"
-    assert said["predictions"][0]["probability"] == known.output["probability"]
-
-
 def test_the_budget_of_calls_holds(lived: Lived) -> None:
     own = sum(lived.calls_of_people[name] for name in WITNESSING)
     assert 0 < lived.result["api_calls"] - own <= API_CALLS

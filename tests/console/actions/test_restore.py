@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +91,11 @@ def test_a_table_that_was_made_anew_is_the_newest(environment: Environment, lake
 
 def test_a_new_table_in_the_place_of_the_lost_one_is_named(environment: Environment, lake: Lake, cloud: Cloud) -> None:
     newest = drop(lake, "first")
-    kept: Any = partial(put_object, cloud.client("s3"), newest, read_object(cloud.client("s3"), newest))
+    content = read_object(cloud.client("s3"), newest)
     forget(lake)
     drop(lake, "while it was deployed")
     cloud.clock.move(cloud.clock.now() + timedelta(minutes=1))
-    kept()
+    put_object(cloud.client("s3"), newest, content)
     with pytest.raises(ConflictError, match="a new one stands there"):
         found(environment, lake)
 

@@ -146,10 +146,22 @@ class Shelf:
         return self._tables[name]
 
 
-@pytest.mark.parametrize("zone", [None, "UTC"])
-def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
+@pytest.fixture
+def put(tmp_path: Any) -> Callable[[str, pa.Table], Any]:
+    """`put("labels", rows)`: a table of Iceberg with these rows."""
     catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
     catalog.create_namespace("n")
+
+    def stored(name: str, rows: pa.Table) -> Any:
+        table = catalog.create_table(f"n.{name}", schema=rows.schema)
+        table.append(rows)
+        return table
+
+    return stored
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_labels_of_the_windows_only(zone: str | None, put: Callable[[str, pa.Table], Any]) -> None:
     times = [datetime(1997, 1, day, hour) for day, hour in ((1, 0), (7, 23), (8, 0))]  # noqa: DTZ001 - as the contract has it
     rows = pa.table(
         {
@@ -158,20 +170,18 @@ def test_labels_of_the_windows_only(zone: str | None, tmp_path: Any) -> None:
             "_source": ["a", "a", "b"],
         }
     )
-    table = catalog.create_table("n.labels", schema=rows.schema)
-    table.append(rows)
-    prediction_spec = load_workload(ELECTRICITY).prediction
+    table, prediction_spec = put("labels", rows), load_workload(ELECTRICITY).prediction
     start, end = datetime(1997, 1, 1, tzinfo=UTC), datetime(1997, 1, 8, tzinfo=UTC)
     found = labels_between(Shelf(table), prediction_spec, start, end)  # type: ignore[arg-type]
     assert (found.column_names, found["class"].to_pylist()) == (["timestamp", "class"], [0, 1])
     assert labels_between(Shelf(None), prediction_spec, start, end) is None  # type: ignore[arg-type]
 
 
-def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_path: Any) -> None:
+def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(
+    put: Callable[[str, pa.Table], Any],
+) -> None:
     """Their time is that of their drop: they name their predictions."""
     folder = ELECTRICITY.parent / "xray"
-    catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
-    catalog.create_namespace("n")
     times = [datetime(2024, 1, day, tzinfo=UTC) for day in (7, 9, 26)]
     columns = {
         "id": list("abc"),
@@ -179,9 +189,7 @@ def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_p
         "label": pa.array([0, 1, 1], pa.int32()),
     }
     rows = pa.table(columns | {"prediction_id": list("xyz")})
-    table = catalog.create_table("n.labels", schema=rows.schema)
-    table.append(rows)
-    shelf = Shelf(table)
+    shelf = Shelf(put("labels", rows))
     shelf.contract = load_contract(folder)
     start, end = datetime(2024, 1, 8, tzinfo=UTC), datetime(2024, 1, 15, tzinfo=UTC)
     found = labels_between(shelf, load_workload(folder).prediction, start, end)  # type: ignore[arg-type]
@@ -189,18 +197,13 @@ def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(tmp_p
     assert found["prediction_id"].to_pylist() == ["y", "z"]
 
 
-def test_a_later_row_is_the_truth_where_a_label_lies_ahead(tmp_path: Any) -> None:
+def test_a_later_row_is_the_truth_where_a_label_lies_ahead(put: Callable[[str, pa.Table], Any]) -> None:
     """Measured rows of `rows` too, after the labels, which may correct them; only where the label is 24 hours ahead."""
-    catalog = InMemoryCatalog("x", warehouse=f"file://{tmp_path}")
-    catalog.create_namespace("n")
     hours = [datetime(2013, 1, 8, hour) for hour in range(4)]  # noqa: DTZ001 - as the contract has it
 
     def table(name: str, pm25: list[float | None], **more: list[Any]) -> Any:
         times = pa.array(hours[: len(pm25)], pa.timestamp("us"))
-        rows = pa.table({"timestamp": times, "pm2.5": pa.array(pm25, pa.float64()), **more})
-        made = catalog.create_table(f"n.{name}", schema=rows.schema)
-        made.append(rows)
-        return made
+        return put(name, pa.table({"timestamp": times, "pm2.5": pa.array(pm25, pa.float64()), **more}))
 
     labels = table("labels", [10.0, 20.0], prediction_id=["x", "y"])
     shelf = Shelf(labels, table("rows", [11.0, None, 30.0, 40.0], DEWP=[1.0, 2.0, 3.0, 4.0]))
