@@ -83,16 +83,11 @@ def _version_row(version: ModelVersion, evaluation: Evaluation | None, times: Se
         "on_test_rows": _quality(evaluation),
         "gates": "\n".join(gates),
         **({"decision": version.decision} if version.decision else {}),
-        "one_row_by_http": "\n".join(map(_call_times, times)),
+        "one_row_by_http": "\n".join(f"{one.p50_ms:.2g} ms, p99 {one.p99_ms:.2g} ms\n{one.instance}" for one in times),
         "dataset_version": version.snapshot_id,
         "model_digest": version.digests.get("model", "")[:12],
         "run": version.run[:18],
     }
-
-
-def _call_times(times: CallTimes) -> str:
-    """The times of a call, as the version's preflight measured them."""
-    return f"{times.p50_ms:.2g} ms, p99 {times.p99_ms:.2g} ms\n{times.instance}"
 
 
 def _quality(evaluation: Evaluation | None) -> str:

@@ -340,10 +340,6 @@ def spellings(seen: Sequence[Profile]) -> Iterator[str]:
             yield f"{column.name}: values that differ in capitals or spaces alone are different: {shown}"
 
 
-def _ranged(it: Proposal) -> list[Profile]:
-    return [column for column in it.reading.seen if it.contract.column(column.name).find(Range)]
-
-
 NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
     lambda it: map(str, dict.fromkeys(it.reading.source.doubts)),
     lambda it: it.reading.notes,
@@ -351,7 +347,7 @@ NOTES: tuple[Callable[[Proposal], Iterable[str]], ...] = (
     too_good,
     _of_missing,
     _of_label,
-    lambda it: chain.from_iterable(map(of_column, _ranged(it))),
+    lambda it: (said for one in it.reading.seen if it.contract.column(one.name).find(Range) for said in of_column(one)),
     lambda it: equal_rows(it.accepted.drop_columns([LINE]), it.reading.key),
     lambda it: [] if it.reading.choices.classes else equal_images(it.accepted, it.reading.label.name, it.reading.key),
     lambda it: spellings(it.reading.seen),

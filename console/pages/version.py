@@ -212,16 +212,13 @@ def _side_by_side(first: ComparedVersion, second: ComparedVersion) -> Iterator[E
         names = [name for name in {**own, **other} if own.get(name) or other.get(name)]
         rows = tuple((name, own.get(name) or "–", other.get(name) or "–") for name in names)
         yield EvidenceTable(head=(what, *heads), rows=rows)
-    before, after = ({one.head: one.rows for one in _evidence(each)} for each in (first, second))
+    reports = (each.model.evaluation for each in (first, second))
+    before, after = ({one.head: one.rows for one in (evidence(each) if each else ())} for each in reports)
     for head in {**before, **after}:
         yield EvidenceTable(
             head=(head[0], *(f"{name}, {version}" for name in head[1:] for version in heads)),
             rows=tuple(_joined(before.get(head, ()), after.get(head, ()), len(head) - 1)),
         )
-
-
-def _evidence(one: ComparedVersion) -> Sequence[EvidenceTable]:
-    return evidence(one.model.evaluation) if one.model.evaluation else ()
 
 
 def _joined(own: Sequence[Row], other: Sequence[Row], columns: int) -> Iterator[Row]:

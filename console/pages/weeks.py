@@ -1,8 +1,8 @@
-"""The chart of all monitored windows: drift and error over their bounds, alarms, and the live version of each day."""
+"""The chart of all monitored windows: drift and error over their bounds, and the live version of each day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -10,54 +10,14 @@ from markupsafe import Markup
 
 from millrace.console.pages.plot import Frame, Scale, element, is_on, middle, short, ticks, time_axis, together, trace
 from millrace.console.pages.template import decisions_path
-from millrace.console.presenters.monitor import monitor_run_before, worst_window
-from millrace.console.queries.monitoring import AlarmRaised, ChampionPeriod, MonitoredWindow
+from millrace.console.queries.monitoring import ChampionPeriod, MonitoredWindow
 from millrace.console.queries.report import WorkloadReport
-from millrace.console.words import day, listed, spelled
+from millrace.console.words import listed, spelled
 from millrace.monitoring.alarms import RATIO_ALARMS
-
-FIRST_Y, LABEL = 13.0, 17.0
-"""The base line of a label on the upper one of two levels, and the distance of the levels, in pixels."""
-ROOM = 260.0
-"""The room of a flag with its label, in pixels."""
-
-
-def raised_flags(report: WorkloadReport, time: Scale, bottoms: Mapping[str, float]) -> Iterator[Markup]:
-    """Each raised alarm as a line with a flag, down to the bottom of its panel: `bottoms` by the alarm's name."""
-    # The flag that came last on each of the two levels. A flag takes the first level with room for its label.
-    before = [-1e9, -1e9]
-    for x, alarm in sorted(((_place(alarm, report, time), alarm) for alarm in report.alarms), key=lambda each: each[0]):
-        free = next((level for level in (0, 1) if x - before[level] >= ROOM), None)
-        level = 1 if free is None else free
-        before[level] = x
-        y, is_left = FIRST_Y + level * LABEL, x > time.stop - ROOM + 40
-        label = f"{spelled(alarm.name)}, raised {day(alarm.at)}"
-        yield element(
-            "g",
-            element("title", f"Alarm {spelled(alarm.name)}, {alarm.at:%Y-%m-%d}"),
-            element("line", x1=x, x2=x, y1=y + 5, y2=bottoms.get(alarm.name, max(bottoms.values())), class_="alarm"),
-            element("path", d=f"M{x:.1f} {y - 9:.1f}h9l-3 4.5l3 4.5h-9z", class_="flag"),
-            None
-            if free is None
-            else element("text", label, x=x - 6 if is_left else x + 14, y=y, class_="note end" if is_left else "note"),
-        )
-
-
-def _place(alarm: AlarmRaised, report: WorkloadReport, time: Scale) -> float:
-    """The middle of the window that the alarm is about; the day of its clock if no window was judged before.
-
-    It is the window with the alarm's largest figure in the run that found it; the run's last one for an alarm without a
-    figure. The clock may be of another time than the rows: rows of 2024, a clock of 2026."""
-    run = monitor_run_before(report, alarm.at)
-    if run is None or not run.report.windows:
-        return time(alarm.at.toordinal())
-    worst = worst_window(alarm.name, run.report)
-    return middle(worst[0] if worst else run.report.windows[-1], time)
-
 
 WIDTH, LEFT, RIGHT = 1056.0, 56.0, 104.0
 """Width of the chart and margins on both sides, in pixels."""
-PANEL, GAP, TOP, FOOT = 148.0, 52.0, 58.0, 74.0
+PANEL, GAP, TOP, FOOT = 148.0, 52.0, 24.0, 74.0
 """Height of a panel, gap between panels, margin above, margin below."""
 FRAME = Frame(width=WIDTH, height=PANEL, left=LEFT, right=RIGHT, top=0, bottom=0)
 """Of a panel, along its sides."""
@@ -170,7 +130,6 @@ def weeks(report: WorkloadReport, *, has_decisions: bool = False) -> Markup:
         "svg",
         _ticks(time, bottom),
         _band(time, report.champions, bottom),
-        *raised_flags(report, time, {panel.name: panel.bottom for panel in panels}),
         *(_panel(panel, windows, time) for panel in panels),
         viewBox=f"0 0 {WIDTH:.0f} {bottom + FOOT:.0f}",
         role="group" if has_decisions else "img",  # links inside an image would be hidden from readers of the screen

@@ -250,7 +250,7 @@ class Chain:
         weights, what = declared.training.weights, "initial weights"
         wanted = weights.digest.removeprefix("sha256:")
         trunk = "its trunk frozen" if weights.freeze == "trunk" else "all of it tuned"
-        made = _members if weights.is_archive else sha256
+        made = (lambda content: unpack(content).digest) if weights.is_archive else sha256
         try:
             yield _file(self.s3, what, weights.source, wanted, trunk, made)
         except ClientError as error:  # of a bucket outside the platform, which the job may read and a person may not
@@ -379,11 +379,6 @@ def _drop(client: Any, entry: JournalEntry) -> Iterator[Link]:
         yield recorded("rows from labels", uri, wanted, rows)
         return
     yield _file(client, "drop", uri, wanted, rows)
-
-
-def _members(content: bytes) -> str:
-    """The digest of an archive's members. Raises ArtefactError if it cannot be read."""
-    return unpack(content).digest
 
 
 def _file(client: Any, what: str, uri: str, wanted: str, detail: str, made: Callable[[bytes], str] = sha256) -> Link:

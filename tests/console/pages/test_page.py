@@ -152,7 +152,6 @@ CHARTS: Mapping[str, Callable[[WorkloadReport, WorkloadReport], WorkloadReport]]
     # Rows of two years, all judged today: the alarm stands at the old ones.
     "of both": lambda now, past: replace(past, windows=(*past.windows, *now.windows)),
     # Two have a label.
-    "four flags at a window": lambda _, past: replace(past, alarms=past.alarms * 4),
     "no room for a version": lambda now, _: short_lived(now),
     "a high mark at the left": lambda _, past: high(past, "entfernung_km"),
     "a long name": lambda _, past: high(past, "a" * 80),
