@@ -173,7 +173,7 @@ def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(l
         for one in (name, verify.MANIFEST):
             (folder / one).write_bytes(files[one])
     for wrong in ({"key": "0" * 64}, {"head": f"1:{'0' * 64}"}, {"head": "99:00"}):
-        with pytest.raises(verify.WrongError, match=r"public-key|audit\.jsonl: line 1:|--head"):
+        with pytest.raises(verify.WrongError, match=r"public-key|audit\.jsonl: line (1|99): expected"):
             verify.verify(folder, **wrong)
     # A line that says what its document does not, and everything else made anew.
     (folder / verify.PAGE).write_text(page.replace(">energy-ml</td>", ">somebody</td>", 1))
