@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -274,6 +275,7 @@ def test_what_cannot_become_rows_is_quarantined_whole(ingest: Any, sample: pa.Ta
 
 def test_a_long_reason_is_cut_in_the_answer(ingest: Any) -> None:
     """A state machine takes 256 KiB; the quarantine has all of it."""
+    boto3.client("events").create_event_bus(Name=ingest.names.platform.bus)
     answer = ingest.run("training", "x.csv", b",".join([b"timestamp", *[b"%06d" % n for n in range(50_000)]]) + b"\n1")
     assert (answer["reason"], len(answer["got"])) == ("columns", 500)
     assert len(ingest.quarantined()[0]["got"]) > 300_000
