@@ -39,21 +39,18 @@ def try_policy(
     found = [*islice(_answers(environment, names, live.version), TRIED)]
     if not found:
         return f"dry run: version {live.version} has no recorded answers"
-    table = contract.table("scoring")
-    policy, acting = workload.policy, None
-    if policy:
-        acting = Acting(
-            policy=policy,
-            threshold=threshold_of(policy.automate, live, KeptPromise.find(state, live.version)),
-            secret=state.get(HELD_OUT).get("secret", {"S": ""})["S"],
-            float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
-            is_timeless=bool(table.column(spec.event_time).generated),
-        )
+    policy, table = workload.policy, contract.table("scoring")
+    acting = None if policy is None else Acting(
+        policy=policy,
+        threshold=threshold_of(policy.automate, live, KeptPromise.find(state, live.version)),
+        secret=state.get(HELD_OUT).get("secret", {"S": ""})["S"],
+        float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
+        is_timeless=bool(table.column(spec.event_time).generated),
+    )  # fmt: skip
 
     def action(one: Decision) -> str:
-        cells, key = json.loads(one.input), {name: one.key[name] for name in spec.key}
-        when, watched = one.event_time, one.watched
-        return act(acting, output=one.output, cells=cells, event_time=when, key=key, watched=watched).action
+        cells, key, when = json.loads(one.input), {name: one.key[name] for name in spec.key}, one.event_time
+        return act(acting, output=one.output, cells=cells, event_time=when, key=key, watched=one.watched).action
 
     errors = _errors(environment, names, found, workload, contract)
 
@@ -79,13 +76,12 @@ def _errors(
     environment: Environment, names: WorkloadNames, found: Sequence[Decision], workload: Workload, contract: Contract
 ) -> Mapping[str, float]:
     """The error of each answer whose label is known, by its id."""
-    task, hours, errors = declare(workload.prediction, contract.label), workload.prediction.horizons, {}
+    spec, task, errors = workload.prediction, declare(workload.prediction, contract.label), dict[str, float]()
     # An answer that the floor withheld has no value.
     values = {one.id: value for one in found if (value := one.output["value"]) is not None}
     for name, labels in find_labels(environment, names, found).items():
-        columns = workload.prediction.labels
-        known = {one.hours: [*one.value.values()] if columns else one.value for one in labels if one.counts}
+        known = {one.hours: [*one.value.values()] if spec.labels else one.value for one in labels if one.counts}
         if known and name in values:
-            label: Any = [known.get(at) for at in hours] if len(hours) > 1 else next(iter(known.values()))
+            label: Any = [known.get(at) for at in spec.horizons] if spec.horizons[1:] else next(iter(known.values()))
             errors[name] = task.error(values[name], label)
     return errors
