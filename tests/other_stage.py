@@ -23,7 +23,7 @@ def register_there(
         path = Path(folder) / ARCHIVE
         write_archive(path, artefact)
         read, content = read_archive(path), path.read_bytes()
-    links = {f"{link}_digest": value for link, value in vars(artefact.description.digests).items()}
+    links = {f"{link}_digest": value for link, value in vars(artefact.description.digests).items() if value}
     metadata = {**links, "model_digest": read.digest, "artefact_digest": digest(content)}
     put_object(s3, url, content)
     signed = signed_version(names, run=run, members=read.members, metadata=metadata)

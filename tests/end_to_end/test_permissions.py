@@ -107,6 +107,7 @@ SELDOM = [Reason(*row) for row in (
      "labels contradict known ones: those of the day are counted"),
     ("validation", "s3:DeleteObject", "*_labels/metadata/*", "a later version of a file of labels took its place"),
     ("release", "events:PutEvents", "*:event-bus/*", "a model of an older version could not be deleted"),
+    ("ingestion", "events:PutEvents", "*:event-bus/*", "a drop has other columns than its contract: schema.drifted"),
     ("upkeep", "dynamodb:PutItem", "*-audit", "a person takes a drop back", "test_withdrawal.py"),
     ("upkeep", "logs:CreateLogStream logs:PutLogEvents", "*-withdrawal:*", "as above", "test_withdrawal.py"),
     ("erasure",
