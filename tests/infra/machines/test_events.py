@@ -15,16 +15,9 @@ from millrace.infra.machines.paths import Result, path
 from millrace.messages.envelope import ExecutionInput
 from millrace.messages.events import (
     EVENTS,
-    AlarmUnanswered,
-    DataLate,
     DatasetCommitted,
-    EndpointOrphaned,
-    JobDone,
-    JobFailed,
     ModelReleased,
-    ReleaseUntidy,
     RetrainRequested,
-    RunUnheard,
 )
 from millrace.messages.monitor import PlannedState
 from millrace.messages.release import PackageToRelease, ReleaseStarted, StartedState
@@ -41,8 +34,8 @@ RESULTS = sorted(
 
 
 OF_FUNCTIONS = {
-    one.detail_type
-    for one in (AlarmUnanswered, DataLate, EndpointOrphaned, JobDone, JobFailed, ReleaseUntidy, RunUnheard)
+    *("alarm.unanswered", "data.late", "endpoint.orphaned", "job.done", "job.failed", "release.untidy", "run.unheard"),
+    "schema.drifted",
 }
 """Put by functions, not by a state of a machine."""
 
