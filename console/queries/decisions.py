@@ -26,7 +26,7 @@ from millrace.console.queries.stored import find_object, unpack
 from millrace.console.queries.versions import audit_of, registry_of, state_of
 from millrace.contract.kinds import FLOATS, from_base64
 from millrace.contract.load import load_contract
-from millrace.contract.schema import Column
+from millrace.contract.schema import Column, Table
 from millrace.decisions import captured, store
 from millrace.decisions.policy import Acted, Acting, act
 from millrace.decisions.record import Decision
@@ -47,6 +47,7 @@ from millrace.state.own_secrets import HELD_OUT
 from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
 from millrace.tasks.catalogue import declare
+from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload, read_workload, workloads_folder
 from millrace.workload.policy import Policy
 
@@ -235,17 +236,28 @@ def acted_then(
         workload, table = read_workload(Path(folder) / "workload.yaml"), load_contract(Path(folder)).table("scoring")
     if workload.policy is None:
         return None
-    floats = frozenset(name for name in workload.prediction.key if table.column(name).kind in FLOATS)
-    secret = state_of(environment, names).get(HELD_OUT).get("secret", {"S": ""})["S"]
-    acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=secret)
-    return act(
-        replace(acting, float_keys=floats, is_timeless=bool(table.column(workload.prediction.event_time).generated)),
-        output=output,
-        cells=json.loads(decision.input),
-        event_time=decision.event_time,
-        key={name: decision.key[name] for name in workload.prediction.key},
-        watched=watched,
+    known = acting_of(environment, names, workload.policy, workload.prediction, table)
+    acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=known.secret)
+    acting = replace(acting, float_keys=known.float_keys, is_timeless=known.is_timeless)
+    return act_again(acting, decision, workload.prediction, output, watched)
+
+
+def acting_of(environment: Environment, names: WorkloadNames, policy: Policy, spec: Prediction, table: Table) -> Acting:
+    """The policy with what draws its held-out rows, but without a threshold. `table` is that of the feed `scoring`."""
+    return Acting(
+        policy=policy,
+        secret=state_of(environment, names).get(HELD_OUT).get("secret", {"S": ""})["S"],
+        float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
+        is_timeless=bool(table.column(spec.event_time).generated),
     )
+
+
+def act_again(
+    acting: Acting | None, decision: Decision, spec: Prediction, output: Mapping[str, Any], watched: Mapping[str, float]
+) -> Acted:
+    """What is done with this answer to the row of a recorded decision."""
+    cells, key = json.loads(decision.input), {name: decision.key[name] for name in spec.key}
+    return act(acting, output=output, cells=cells, event_time=decision.event_time, key=key, watched=watched)
 
 
 def acting_then(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from statistics import mean
 from typing import Any
 
 from millrace.console.environment import Environment
-from millrace.console.queries.decisions import find_days
+from millrace.console.queries.decisions import act_again, acting_of, find_days
 from millrace.console.queries.labels import find_labels
 from millrace.console.queries.versions import state_of
 from millrace.console.words import count
-from millrace.contract.kinds import FLOATS
 from millrace.contract.schema import Contract
-from millrace.decisions.policy import Acting, act
 from millrace.decisions.record import Decision
 from millrace.decisions.standing import threshold_of
 from millrace.names import WorkloadNames
-from millrace.state.own_secrets import HELD_OUT
 from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
 from millrace.tasks.catalogue import declare
@@ -35,23 +32,15 @@ def try_policy(
     """`dry run on 90 answers since 1997-05-01: 31 to a person (were 28), error of those that act 0.1 by 4 labels (…`.
 
     Pauses and the floor are left out. Nothing acts by a promise that is stronger than the version's own."""
-    spec, state = workload.prediction, state_of(environment, names)
+    spec = workload.prediction
     found = [*islice(_answers(environment, names, live.version), TRIED)]
     if not found:
         return f"dry run: version {live.version} has no recorded answers"
-    policy, table = workload.policy, contract.table("scoring")
-    acting = None if policy is None else Acting(
-        policy=policy,
-        threshold=threshold_of(policy.automate, live, KeptPromise.find(state, live.version)),
-        secret=state.get(HELD_OUT).get("secret", {"S": ""})["S"],
-        float_keys=frozenset(name for name in spec.key if table.column(name).kind in FLOATS),
-        is_timeless=bool(table.column(spec.event_time).generated),
-    )  # fmt: skip
-
-    def action(one: Decision) -> str:
-        cells, key, when = json.loads(one.input), {name: one.key[name] for name in spec.key}, one.event_time
-        return act(acting, output=one.output, cells=cells, event_time=when, key=key, watched=one.watched).action
-
+    acting = None
+    if policy := workload.policy:
+        now = threshold_of(policy.automate, live, KeptPromise.find(state_of(environment, names), live.version))
+        acting = replace(acting_of(environment, names, policy, spec, contract.table("scoring")), threshold=now)
+    again = [act_again(acting, one, spec, one.output, one.watched).action for one in found]
     errors = _errors(environment, names, found, workload, contract)
 
     def told(actions: Sequence[str]) -> tuple[int, str]:
@@ -60,7 +49,7 @@ def try_policy(
         ]
         return actions.count("review"), f"{mean(acts):.3g} by {count(len(acts), 'label')}" if acts else "not known"
 
-    (was_asked, was), (asked, error) = told([one.action for one in found]), told([*map(action, found)])
+    (was_asked, was), (asked, error) = told([one.action for one in found]), told(again)
     return (
         f"dry run on {count(len(found), 'answer')} since {found[-1].event_time:%Y-%m-%d}: {asked:,} to a person "
         f"(were {was_asked:,}), error of those that act {error} (was {was})"
