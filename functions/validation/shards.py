@@ -159,7 +159,6 @@ def _refuse_short(
 
 def _refuse_unknown(part: pa.Table, table: Table, ahead: KnownAhead, refused: QuarantineFile) -> pa.Table:
     """The rows that hold what is known of later moments. The other rows go to `refused`."""
-
     for column in ahead.columns:
         assert column.ahead is not None
         violation = RuleViolation(

@@ -113,7 +113,7 @@ class Column:
 
         Any other value, or text, as it is."""
         if self.mapped and isinstance(value, str):
-            return dict(self.mapped).get(value, value)
+            return next((other for text, other in self.mapped if text == value), value)
         if self.kind == "boolean" and type(value) is int and value in (0, 1):
             return bool(value)
         if self.number_format is None or not isinstance(value, str):
