@@ -127,14 +127,3 @@ def test_every_command_on_a_page_can_be_typed() -> None:
     assert {page: wrong for page, text in PAGES.items() if (wrong := wrong_commands(commands_of(text)))} == {}
     # A runbook is typed in a hurry, so its commands are whole.
     assert without_required(commands_of(PAGES["docs/runbooks.md"])) == []
-
-
-def test_a_command_that_nobody_knows_is_noticed() -> None:
-    page = "$ aws logs tail /x\n`millrace drip FILE`\nmillrace audit check\n`millrace runs --all` and `millrace runs`"
-    assert wrong_commands(commands_of(page)) == [
-        "aws logs tail /x",
-        "millrace drip FILE",
-        "millrace audit check",
-        "millrace runs --all",
-    ]
-    assert without_required(["millrace rollback", "millrace runs"]) == ["millrace rollback"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import reach
-from tests.durations import ROOT, Durations, by_file, cpu_s, read
+from tests.durations import ROOT
 
 
 @pytest.mark.parametrize(
@@ -39,31 +39,12 @@ def test_what_is_no_python_reaches_everything() -> None:
     }
 
 
-HERE = Path(__file__).relative_to(ROOT).as_posix()
 NIGHT = """
 import pytest
 
 @pytest.mark.night{0}
 def test_of_the_night(): pass
 """
-
-
-def test_a_test_is_charged_its_own_cpu_time_and_its_childrens() -> None:
-    durations = Durations()
-    with durations.measuring("a"):
-        begin = cpu_s()
-        subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
-        assert cpu_s() > begin
-    with durations.measuring("b"):
-        pass
-    assert durations.seconds["a"][1] > durations.seconds["b"][1]
-
-
-def test_runs_are_merged_by_test_and_files_that_are_gone_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "build" / "durations.json"
-    Durations({f"{HERE}::a": (1.0, 2.0), f"{HERE}::b": (1.0, 1.0), "tests/gone.py::a": (9.0, 9.0)}).keep(path)
-    Durations({f"{HERE}::b": (2.0, 3.0)}).keep(path)
-    assert by_file(read(path)) == {HERE: (3.0, 5.0)}
 
 
 @pytest.mark.parametrize("reason", ["", "(3)"])

@@ -72,15 +72,3 @@ def test_each_key_is_read() -> None:
     names = read_names(*production())
     unread = {(model, key) for model, key in declared(Workload, Options, *FAMILIES.values()) if key not in names}
     assert unread - BY_NAME == set()
-
-
-def test_a_key_that_nothing_reads_is_found() -> None:
-    """The negative control."""
-    source = """
-@model_validator(mode="after")
-def _checked(self): return self.shadow
-def misfit(self): return self.shadow
-def use(self): return self.schedule
-"""
-    assert read_names(source) == {"schedule"}
-    assert ("Retraining", "cool_down_days") in declared(Workload)

@@ -19,16 +19,6 @@ from millrace.infra.deployer.stack import SESSION_S
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"[\w-]+/[\w-]+@[0-9a-f]{40}")
-BAD = """\
-name: bad
-on: [pull_request_target]
-jobs:
-  bad:
-    runs-on: ubuntu-24.04
-    steps:
-      - uses: actions/checkout@v6
-      - run: echo "${{ github.event.pull_request.title }}"
-"""
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -40,15 +30,6 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 def test_the_linter_finds_nothing() -> None:
     done = lint(ROOT / ".github" / "workflows")
     assert done.returncode == 0, done.stdout
-
-
-def test_the_linter_finds_what_is_bad(tmp_path: Path) -> None:
-    (tmp_path / ".github" / "workflows").mkdir(parents=True)
-    (tmp_path / ".github" / "workflows" / "bad.yml").write_text(BAD)
-    done = lint(tmp_path)
-    assert done.returncode != 0
-    for audit in ("template-injection", "unpinned-uses", "excessive-permissions", "dangerous-triggers", "artipacked"):
-        assert audit in done.stdout, audit
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -70,10 +51,6 @@ def unpinned(text: str) -> list[str]:
 def test_actions_are_whole_commits_of_a_named_release(path: Path) -> None:
     assert "uses: " in path.read_text()
     assert unpinned(path.read_text()) == []
-
-
-def test_an_action_by_its_tag_is_found() -> None:
-    assert unpinned(BAD) == ["actions/checkout@v6"]
 
 
 def test_one_action_is_one_commit_everywhere() -> None:

@@ -8,9 +8,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import ClientError
 
 from benchmarks.loop import API_CALLS
 from millrace.console.demo.electricity import CANARY_DAYS
@@ -21,7 +19,7 @@ from millrace.decisions.record import Decision
 from millrace.decisions.store import read_days
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
-from tests.end_to_end.conftest import Lived, calls_of_people, control
+from tests.end_to_end.conftest import Lived, control
 
 WORKLOAD = load_workload(Path(__file__).resolve().parents[2] / "workloads" / "electricity")
 HISTORY, LIVE = months(SAMPLE, "1996-05", "1996-12"), months(SAMPLE, "1997-01", "1997-06")
@@ -212,30 +210,5 @@ def test_the_driver_only_puts_asks_and_moves_the_clock(lived: Lived) -> None:
     assert changing == {"s3:PutObject": len(HISTORY) + 1 + len(LIVE), "lambda:Invoke": CALLS}
 
 
-def test_calls_of_people_are_seen(lived: Lived) -> None:
-    """The control: a call by hand is counted."""
-    before = calls_of_people(lived.cloud)
-    lived.cloud.client("sts").get_caller_identity()
-    assert calls_of_people(lived.cloud) - before == {"sts:GetCallerIdentity": 1}
-
-
 def test_no_role_was_refused_anything(lived: Lived) -> None:
     assert lived.denials == []
-
-
-def test_a_refusal_is_seen(lived: Lived) -> None:
-    """The control: a role that does what it may not is refused, and that is written down."""
-    role, before = lived.names.role_arn("prediction"), len(control(lived.cloud, "denials"))
-    keys = lived.cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
-    as_role = boto3.client(
-        "s3",
-        endpoint_url=lived.cloud.endpoint_url,
-        region_name="eu-west-1",
-        aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"],
-        aws_session_token=keys["SessionToken"],
-    )
-    with pytest.raises(ClientError, match="AccessDenied"):
-        as_role.put_object(Bucket=lived.names.platform.bucket("lake"), Key="electricity/x", Body=b"")
-    denials = control(lived.cloud, "denials")[before:]
-    assert [(one["role"], one["action"]) for one in denials] == [(lived.names.role("prediction"), "s3:PutObject")]

@@ -173,21 +173,6 @@ def test_no_role_may_make_a_call_of_the_other_workload(
     assert {pattern for label in both if (pattern := is_shared(label))} == set(SHARED)
 
 
-def test_a_role_that_reaches_over_is_found(policies: dict[str, dict[str, Any]]) -> None:
-    """The control: wider by a resource, by a prefix, or without its condition."""
-    role = WorkloadNames(platform=PLATFORM, workload=ONE).role("snapshot")
-    for wide in (
-        {"Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{PLATFORM.bucket('lake')}/*"]},
-        {"Action": ["dynamodb:GetItem"], "Resource": [PLATFORM.table_arn(PLATFORM.state_table)]},
-        {"Action": ["sagemaker:InvokeEndpoint"], "Resource": [f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/*"]},
-    ):
-        policy = policies[role]
-        statements = [*policy["Statement"], {"Effect": "Allow", **wide}]
-        worse = {**policies, role: {**policy, "Statement": statements}}
-        found = reached({name: worse[name] for name in (role, *of(OTHER, policies))}, ONE, OTHER)
-        assert {role} in [roles for label, roles in found.items() if not is_shared(label)]
-
-
 def test_names_that_begin_alike_are_refused(tmp_path: Path) -> None:
     """`electricity_v2` would have the models of `electricity`, by the beginnings of their names."""
     near = twin(tmp_path).rename(tmp_path / f"{ONE}_v2")

@@ -56,12 +56,6 @@ def test_an_interrupt_while_a_process_starts_comes_when_it_is_known(came: list[s
     assert came == ["started", "known", "interrupted"]
 
 
-def test_without_it_the_interrupt_comes_in_between(came: list[str]) -> None:
-    """The control."""
-    start(came)
-    assert came == ["started", "interrupted", "known"]
-
-
 @pytest.fixture
 def processes(tmp_path: Path) -> Processes:
     return Processes(folder=tmp_path)

@@ -327,19 +327,6 @@ def test_an_intake_that_dies_between_two_calls_loses_and_repeats_nothing(
     assert found == ([["a"], ["b", "c"]] if at == "slot" else [["a", "b"], ["c"]])
 
 
-def test_without_the_claims_a_drop_would_be_in_two_executions(
-    states: Any, wide: Any, event: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control."""
-    monkeypatch.setattr(
-        sys.modules["millrace.functions.intake.handler"].EXECUTIONS.claims, "take", lambda *_, **__: True
-    )
-    a, b = records_of(event, "a", "b")
-    wide({"Records": [a, b]})
-    wide({"Records": [b]})
-    assert drops_in(states) == [["a", "b"], ["b"]]
-
-
 def test_a_group_without_a_slot_waits_whole(states: Any, waiting: Any, event: Any, aws: Aws) -> None:
     """In one message, so that its drops go together then, also with those that another message brings."""
     for holder in ("one", "two"):

@@ -112,12 +112,6 @@ def test_what_decoders_read_in_different_ways_is_refused(name: str) -> None:
         decode(of_chunks(*WRONG[name]), "png", (channels, 1, 4))
 
 
-def test_the_good_chunks_beside_them_are_pixels() -> None:
-    """The control."""
-    assert decode(of_chunks(header(4, 1, 0), GREY), "png", (1, 1, 4)).shape == (1, 1, 4)
-    assert decode(of_chunks(header(4, 1, 3), FOUR, PLACES), "png", (3, 1, 4)).shape == (3, 1, 4)
-
-
 TABLE = Table(
     name="rows",
     columns=(

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 
 from millrace.contract.schema import Column, Contract, Table, parsed_schema
@@ -403,17 +402,3 @@ def newest_of(dataset: pa.Table) -> list[dict[str, Any]]:
 
 def plain(cell: Any) -> Any:
     return cell.isoformat() if isinstance(cell, datetime) else cell
-
-
-def test_a_past_that_lacks_one_known_row_is_seen_by_the_test_above(keyed: Lake, cloud: Any) -> None:
-    """The control: without its newest known row, a step of the past has other bits."""
-    drop(keyed, [row("a", 1, hour, float(hour)) for hour in range(24)], "first")
-    refresh(keyed, cloud)
-    history, dataset = histories()[0], committed(keyed).select(ROWS.names)
-    asked = row("a", 1, 24, 2.5)
-    lookup = lookup_of(keyed, cloud)
-    [filled] = lookup.fill([{name: plain(cell) for name, cell in asked.items() if name != "price"}])
-    [trained] = history.encode(history.add_steps(pa.Table.from_pylist([asked], schema=dataset.schema), dataset))
-    np.testing.assert_array_equal(history.encode_one(filled), trained)
-    assert not np.array_equal(history.encode_one({**filled, "day": filled["day"][:-1]}), trained)
-    assert pc.count(dataset["at"]).as_py() == 24

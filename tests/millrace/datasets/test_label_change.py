@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ from millrace.datasets.memory import COPIES, PLACES_BYTES, RowMemory, row_memory
 from millrace.datasets.tables import Lake
 from millrace.evaluation.naive.rule import LabelledRows
 from millrace.features import catalogue
-from millrace.features.as_of import HOUR_US, EntityTimes
-from millrace.features.history import History
 from millrace.features.signature import Signature, TensorSpec
 from millrace.functions.snapshot.declaration import DECLARED as SNAPSHOT
 from millrace.functions.validation.declaration import DECLARED as VALIDATION
@@ -116,14 +113,6 @@ OTHER = 1e6
 """In place of every number that is measured after the cut."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ahead(History):
-    """The control: it reads the hour after its row."""
-
-    def _look_up(self, here: EntityTimes, there: EntityTimes, values_MF: Any) -> Any:
-        return super()._look_up(replace(here, time_N=here.time_N + HOUR_US), there, values_MF)
-
-
 def made(features: catalogue.Features, *, is_changed: bool) -> Examples:
     table = HOURS
     for name in ("pm2.5", "DEWP", "TEMP", "PRES", "Iws"):
@@ -155,11 +144,6 @@ def moved(features: catalogue.Features) -> list[str]:
 
 def test_no_example_reads_a_later_hour() -> None:
     assert moved(FEATURES) == []
-
-
-def test_an_encoder_that_reads_one_hour_ahead_is_noticed() -> None:
-    ahead = tuple(Ahead(**vars(one)) if isinstance(one, History) else one for one in FEATURES)
-    assert moved(ahead) == ["history"]
 
 
 @pytest.mark.parametrize(("lag_hours", "is_known"), [(24, True), (23, False)])

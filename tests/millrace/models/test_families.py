@@ -319,21 +319,6 @@ def test_an_answer_is_the_same_bits_in_whatever_company_its_row_comes(
     np.testing.assert_array_equal(in_company(model, rows, 64, first=5), alone[5:], err_msg="in other places")
 
 
-def test_a_family_that_names_too_few_rows_of_a_pass_is_seen() -> None:
-    """The negative control: a recurrent network of 64 units, alone and in company."""
-    torch.manual_seed(0)
-    past = TensorSpec(name="past", dtype="float32", shape=(8, 6))
-    predictor = build(FAMILIES["gru"](units=64, layers=1), (past,), OBJECTIVE)
-    tensors = {"past": np.random.default_rng(0).normal(size=(ROWS, 8, 6)).astype(np.float32)}
-    predictor.fit(of_torch(tensors), torch.zeros(ROWS, dtype=torch.int64))
-    session = onnxruntime.InferenceSession(export(predictor.eval(), (past,)), providers=["CPUExecutionProvider"])
-    together = session.run(["output"], tensors)[0]
-    alone = np.concatenate([session.run(["output"], {"past": tensors["past"][at : at + 1]})[0] for at in range(ROWS)])
-    assert (alone != together).any()
-    two = [session.run(["output"], {"past": tensors["past"][[at, at]]})[0][:1] for at in range(ROWS)]
-    np.testing.assert_array_equal(np.concatenate(two), together)
-
-
 def test_a_family_learns_from_each_tensor_of_its_example(family: str) -> None:
     """The first half of each row's cells follows the target; nothing else does."""
     signal = np.linspace(0, 1, ROWS, dtype=np.float32)
