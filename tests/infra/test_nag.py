@@ -13,11 +13,9 @@ from typing import Any
 import aws_cdk as cdk
 import cdk_nag
 import pytest
-from aws_cdk import aws_s3 as s3
 
 from localcloud.ledger.ledger import ledger
 from millrace.infra.app import build
-from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.options import Options
 from millrace.infra.rules.assembly import read
 from millrace.infra.rules.catalogue import findings
@@ -189,24 +187,3 @@ def test_every_acknowledgement_is_needed(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(cdk.Validations, "of", remember)
     monkeypatch.setattr(cdk.Validations, "acknowledge", note)
     assert found(app_of("prod", tmp_path)) == said
-
-
-def test_a_broad_an_empty_and_a_shared_acknowledgement_are_improper(tmp_path: Path) -> None:
-    app = cdk.App(outdir=str(tmp_path), analytics_reporting=False)
-    stack = cdk.Stack(app, "stack")
-    reason = "A reason that is long enough to be one"
-    bucket = s3.CfnBucket(stack, "bucket")
-    acknowledge(bucket, {"AwsSolutions-S1": "no", "AwsSolutions-IAM5": "All of its wildcards, whatever they are"})
-    acknowledge(s3.CfnBucket(stack, "other"), {"AwsSolutions-S1": reason, "AwsSolutions-S10": reason})
-    acknowledge(s3.CfnBucket(stack, "right"), {"AwsSolutions-S1": "This one is right: it holds the logs itself"})
-    cdk.Validations.of(stack).acknowledge(cdk.Acknowledgment(id="AwsSolutions-S2", reason="The whole stack, who cares"))
-    left = found(app)
-    assert ("stack/bucket", "AwsSolutions-S10") in left
-    assert ("stack/right", "AwsSolutions-S1") not in left
-    assert {(one.path, one.finding) for one in improper(list(acknowledged(tmp_path)))} == {
-        ("stack", "AwsSolutions-S2"),
-        ("stack/bucket", "AwsSolutions-IAM5"),
-        ("stack/bucket", "AwsSolutions-S1"),
-        ("stack/other", "AwsSolutions-S1"),
-        ("stack/other", "AwsSolutions-S10"),
-    }

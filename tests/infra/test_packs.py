@@ -166,27 +166,6 @@ def is_accepted(finding: dict[str, Any]) -> bool:
     return bool(actions) and all((finding["issue"], action) in ACCEPTED for action in actions)
 
 
-def test_parliament_sees_a_misspelt_action_and_a_wrong_resource() -> None:
-    found = parliament(
-        {
-            "misspelt": policy("s3:GetObjects", "arn:aws:s3:::bucket/*"),
-            "wrong": policy("s3:GetObject", "arn:aws:sqs:eu-west-1:123456789012:queue"),
-            "starred": policy("s3:GetObject", "*"),
-            "right": policy("s3:GetObject", "arn:aws:s3:::bucket/*"),
-        }
-    )
-    assert [one["issue"] for one in found["starred"]] == [STAR]
-    assert [one["issue"] for one in found["misspelt"]] == ["UNKNOWN_ACTION"]
-    assert [one["issue"] for one in found["wrong"]] == ["RESOURCE_MISMATCH"]
-    assert not any(is_accepted(one) for findings in found.values() for one in findings)
-    assert found["right"] == []
-
-
-def policy(action: str, resource: str) -> dict[str, Any]:
-    statement = {"Effect": "Allow", "Action": [action], "Resource": [resource]}
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
 def make(target: str, source: Path) -> subprocess.CompletedProcess[str]:
     """A target of the Makefile, on one file alone."""
     harmless = "tests/__init__.py"

@@ -53,10 +53,7 @@ def test_a_phase_that_lasts_is_one_line_in_a_pipe() -> None:
     ("line", "completed"),
     [
         ("millrace runs --workload elec", "electricity"),
-        ("millrace up --workload xr", "xray"),
         ("millrace drop x --feed sco", "scoring"),
-        ("millrace runs --machine retr", "retrain"),
-        ("millrace runs --machine tu", "tune"),
         ("millrace versions --stage pr", "prod"),
         ("millrace new x --kind multic", "multiclass"),
         ("millrace audit list --event model.r", "model.refused"),

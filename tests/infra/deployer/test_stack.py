@@ -245,12 +245,6 @@ def test_a_service_of_which_nobody_has_said_anything_is_an_error() -> None:
         given(of_types("AWS::Cognito::UserPool"))
 
 
-def test_a_type_without_its_rights_is_found(assemblies: dict[str, Path]) -> None:
-    stacks = read(assemblies["dev"])
-    without = [one for one in given(stacks) if "sqs:CreateQueue" not in one.actions]
-    assert {kind for kind, _ in uncovered(stacks, without)} == {"AWS::SQS::Queue", "AWS::SQS::QueuePolicy"}
-
-
 def test_what_the_intrinsic_functions_ask_for_is_covered(assemblies: dict[str, Path]) -> None:
     """The platform's network takes the region's first two zones; a stage with a network of its own asks for none."""
     zones = {"ec2:DescribeAccountAttributes", "ec2:DescribeAvailabilityZones"}

@@ -6,8 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from millrace.infra.retention import RETENTION, SHARED_RETENTION
 from millrace.infra.rules.assembly import read
 from millrace.workload.load import SUITE, workload_folders
@@ -95,12 +93,3 @@ def test_every_folder_of_the_tables_is_written(templates: dict[str, Templates], 
     writers = {*written(templates["prod"]), *written(others), *BY_PEOPLE}
     known = declared(RETENTION, SHARED_RETENTION)
     assert {one for one in known if not any(path.startswith(one) for path in writers)} == set()
-
-
-@pytest.mark.parametrize("folder", ["scoring", "windows", "checkpoints", "iceberg"])
-def test_a_folder_that_is_not_in_the_tables_is_found(
-    templates: dict[str, Templates], folder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for bucket, known in RETENTION.items():
-        monkeypatch.setitem(RETENTION, bucket, {name: one for name, one in known.items() if name != folder})
-    assert {path.split("/")[1] for path in unruled(templates["prod"])} == {folder}

@@ -52,18 +52,6 @@ def test_a_machine_finds_its_functions_and_roles_in_its_own_stack(templates: dic
     assert elsewhere(templates[stage]) == {}
 
 
-def test_a_function_in_another_room_is_found(templates: dict[str, Templates]) -> None:
-    moved = json.loads(json.dumps(templates["dev"]))
-    training, ingestion = (moved[f"millrace-dev-electricity-{room}"]["Resources"] for room in ("training", "ingestion"))
-    (key,) = [
-        key
-        for key, one in training.items()
-        if one["Type"] == "AWS::Lambda::Function" and one["Properties"]["FunctionName"].endswith("-budget")
-    ]
-    ingestion[key] = training.pop(key)
-    assert elsewhere(moved) == {"function:millrace-dev-electricity-budget": {"millrace-dev-electricity-training"}}
-
-
 def test_only_upkeep_and_erasure_may_delete_more_than_manifests(templates: dict[str, Templates]) -> None:
     room = "millrace-prod-electricity-ingestion"
     deletable = [

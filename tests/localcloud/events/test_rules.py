@@ -242,7 +242,6 @@ RESERVED = {
     ("template", "expected"),
     [
         ('"instance <instance> is in <state>"', "instance i-0123456789 is in RUNNING"),
-        ('{"instance": <instance>, "state": "<state>"}', {"instance": "i-0123456789", "state": "RUNNING"}),
         ('{"status": "instance \\"<instance>\\" is in <state>"}', {"status": 'instance "i-0123456789" is in RUNNING'}),
         ('{"list": [9, <state>, true], "n": <n>}', {"list": [9, "RUNNING", True], "n": 3}),
         ('{"detail": <detail>, "first": <first>}', {"detail": EVENT["detail"], "first": EVENT["resources"][0]}),

@@ -184,22 +184,14 @@ EVENT = {"Source": "s", "DetailType": "d", "Detail": "{}"}
     ("call", "given", "said"),
     [
         ("lambda.create_function", {**FUNCTION, "Timeout": 901}, "'timeout' .* value less than or equal to 900"),
-        ("lambda.create_function", {**FUNCTION, "MemorySize": 10_241}, "value less than or equal to 10240"),
         ("lambda.create_function", {**FUNCTION, "Layers": [LAYER] * 6}, "'layers' .* length less than or equal to 5"),
         ("events.put_events", {"Entries": [EVENT] * 11}, "'entries' .* length less than or equal to 10"),
-        ("events.put_rule", {"Name": "r", "EventPattern": "x" * 2049}, "length less than or equal to 2048"),
         ("cloudwatch.put_metric_data", {"Namespace": "n", "MetricData": [{"MetricName": "m"}] * 1001}, "equal to 1000"),
-        ("ssm.put_parameter", {"Name": "/p", "Type": "String", "Value": "x" * 4097}, "less than or equal to 4096"),
         ("iam.create_role", {"RoleName": "r" * 65, "AssumeRolePolicyDocument": "{}"}, "'roleName' .* equal to 64"),
         (
             "sagemaker.create_training_job",
             {**JOB, "HyperParameters": {"h": "x" * 2501}},
             "'hyperParameters.h' .* length less than or equal to 2500",
-        ),
-        (
-            "dynamodb.batch_write_item",
-            {"RequestItems": {"t": [{"DeleteRequest": {"Key": {"k": {"S": "1"}}}}] * 26}},
-            "'requestItems.t' .* length less than or equal to 25",
         ),
     ],
 )  # fmt: skip

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -21,10 +20,8 @@ from millrace.contract.comparison import SIGNS, read_comparison
 from millrace.contract.expression import read_expression
 from millrace.contract.kinds import FLOATS, KINDS, NUMBERS, TIMES, Kind, arrow_type, parse_cell, to_base64
 from millrace.contract.load import COLUMN_PROPERTIES
-from millrace.contract.reasons import Reason
 from millrace.contract.row import _check, check_row, derived
 from millrace.contract.rules.catalogue import RULES
-from millrace.contract.rules.column_cells import ColumnCells
 from millrace.contract.rules.pattern import Pattern
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column, Table
@@ -220,31 +217,6 @@ def test_the_values_reach_both_sides_of_the_rule(rule: type[Rule], column: Colum
     assert any(not one for one in found[1:]), f"{how} keeps {column.rules}"
 
 
-@dataclass(frozen=True)
-class _Uneven(Rule):
-    """Python finds cells above 2, Arrow cells above 3."""
-
-    reason: ClassVar[Reason] = Reason.RANGE
-    kinds: ClassVar[tuple[Kind, ...]] = ("int64",)
-    examples: ClassVar[tuple[Mapping[str, Any], ...]] = ()
-
-    def of_cell(self, cell: Any) -> Iterator[str]:
-        if cell > 2:
-            yield "two"
-
-    def of_column(self, cells: ColumnCells) -> Iterator[tuple[str, Any]]:
-        import pyarrow.compute as pc
-
-        yield "two", pc.greater(cells.cells, 3)
-
-
-def test_two_forms_that_differ_are_seen() -> None:
-    table = Table(name="t", columns=(Column(name="c", kind="int64", rules=(_Uneven(),)),))
-    assert assert_both_forms_agree(of_one([1, 4, None]), table) == 1
-    with pytest.raises(AssertionError, match=r"3.* in Table"):
-        assert_both_forms_agree(of_one([1, 3, 4]), table)
-
-
 WRONG: list[tuple[Kind, dict[str, Any]]] = [
     ("int64", {"minimum": 0.5}),
     ("int64", {"maximum": 2**63}),
@@ -255,11 +227,9 @@ WRONG: list[tuple[Kind, dict[str, Any]]] = [
     ("timestamp", {"minimum": "2020-01-01T00:00:00Z"}),
     ("timestamp_utc", {"minimum": "2020-01-01T00:00:00"}),
     ("int64", {"multipleOf": 0.5}),
-    ("int64", {"multipleOf": 0}),
     ("float64", {"multipleOf": -1}),
     ("float64", {"multipleOf": 10**400}),
     ("string", {"minLength": -1}),
-    ("string", {"maxLength": 1.5}),
     ("string", {"pattern": 5}),
     ("string", {"format": "email"}),
 ]

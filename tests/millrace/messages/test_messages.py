@@ -14,7 +14,6 @@ from pydantic import BaseModel
 
 from millrace.artefact.artefact import Digests
 from millrace.console.queries.versions import DIGESTS
-from millrace.decisions.absorbed import AbsorbedLines
 from millrace.errors import SettingsError
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
@@ -43,10 +42,6 @@ def parts(annotation: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("details", sorted({event.details for event in AuditEvent}, key=lambda one: one.__name__))
 def test_a_record_has_no_room_for_a_row(details: type[Message]) -> None:
     assert [*open_fields(details)] == []
-
-
-def test_a_message_with_a_mapping_is_seen() -> None:
-    assert [*open_fields(AbsorbedLines)] == ["rows"]
 
 
 DRIFT, ERROR = RATIO_ALARMS["input-drift"], RATIO_ALARMS["error"]

@@ -92,7 +92,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", by_group(["day_of_week", "nswprice"]), None),
     # The label and its task.
     ("electricity", {"contract": valid(0, 1, 2)}, "class: expected two validValues"),
-    ("electricity", {"contract": valid(0, 2)}, "class: expected two validValues"),
     ("electricity", {"prediction.positive": True}, "the positive class True"),
     ("electricity", tasked("multiclass", "a", "b"), "class: expected three validValues or more"),
     ("electricity", THREE, None),
@@ -128,7 +127,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", falling_back(THREE, {"constant": "d"}), "prediction.fallback.constant: expected one of"),
     ("electricity", falling_back(AMOUNT, {"constant": "much"}), "constant: expected a number, got 'much'"),
     ("electricity", falling_back(TWO, {"constant": 0.5}, "rule"), IN_ORDER),
-    ("electricity", falling_back(TWO, "rule", "rule"), IN_ORDER),
     ("electricity", falling_back(TWO, "rule", "previous"), IN_ORDER),
     ("electricity", falling_back(TWO, "previous", "rule"), "rollout.warm_hours: expected some hours, .* got 0"),
     # Instances.
@@ -137,7 +135,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
         {"training.instance.prod": "ml.m5.lrge"},
         r"^electricity/workload\.yaml: training\.instance\.prod: expected one of .*\(did you mean 'ml\.m5\.large'\?\)",
     ),
-    ("electricity", {"rollout.instance.dev": "ml.m5.lrge"}, r"rollout\.instance\.dev: expected one of"),
     # A run looks at 60 windows of seven days: 3 make a row, and 13 wait for labels that can be known.
     ("forecast", {"prediction.label": {"column": "truth", "horizon_hours": [1, 44 * 7 * 24]}}, None),
     ("forecast", {"prediction.label": {"column": "truth", "horizon_hours": [1, 7393]}}, "window_days: expected .* 44"),
@@ -151,7 +148,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ),
     ("electricity", {f"gates.{name}": bounds for name, bounds in FITTING.items()}, None),
     ("electricity", {"gates.slices": {"columns": ["region"], "max_error": 0.3}}, r"\['region'\]"),
-    ("electricity", {"gates.fairness": {"columns": ["sex"], "max_error_difference": 0.1}}, r"\['sex'\]"),
     (
         "electricity",
         {"gates.value": VALUE | {"worth": {"right": 1, "wrong": -1}}},
@@ -173,13 +169,10 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("xray", {"gates.simple": {"kind": "linear"}}, None),
     ("xray", {"gates.simple": {"kind": "boosted_trees"}}, "expected kind: linear, as boosted_trees takes no image"),
     ("binary", {"gates.parts": {"margin": 0.1}}, "no such gate, as a row's answer is one"),
-    ("forecast", {"gates.parts": {"margin": 0.1, "max_coverage_gap": 0.1}}, None),
     ("multilabel", {"gates.parts": {"margin": 0, "max_coverage_gap": 0.1}}, "no max_coverage_gap"),
-    ("multilabel", {"gates.parts": {"margin": 0.1}}, None),
     ("forecast", {"gates.value": VALUE | {"worth": {"above": -1, "below": -1}}}, "a row's answer has several parts"),
     ("multilabel", {"gates.leakage": {"max_feature": 0.9}}, "max_duplicates alone, as a row's answer has"),
     ("forecast", {"gates.simple": {"kind": "linear"}}, "a row's answer has several numbers"),
-    ("forecast", {"gates.baseline": {"kind": "seasonal_naive", "margin": 0.1, "lag_hours": 1}}, None),
     # The rows of each key that are known.
     ("electricity", {"known_keys": {"hours": 48}}, "known_keys: expected a feature with a history"),
     ("air_quality", {"known_keys": {"hours": 47.5}}, "48 hours or more, twice the longest history, got 47.5"),
@@ -191,7 +184,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
         looking_back(24, known_keys={"hours": 23}),
         "24 hours or more, as far as gates.baseline looks back",
     ),
-    ("electricity", looking_back(24, known_keys={"hours": 24}, policy={"floor": {"labels": 96}}), None),
     ("multilabel", looking_back(24, known_keys={"hours": 24}), "prediction.fallback: expected .* single label"),
     ("forecast", looking_back(24, known_keys={"hours": 24}), None),
     # What a query joins was known at the row's time.
@@ -202,10 +194,8 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", joining(columns=["vicprce"]), "did you mean 'vicprice'"),
     ("electricity", joining(since=""), "joins.0.since: "),
     ("electricity", joining(table="power.tas"), "expected power.tas of joins in tables"),
-    ("xray", joining(at="at", columns=["view"]), "joins.0.at: expected the event time of the rows"),
     # A function that runs the versions itself.
     ("electricity", HOSTED, None),
-    ("electricity", HOSTED | {"prediction.fallback": ["previous", {"constant": 0}]}, None),
     ("electricity", {"rollout.host": "function"}, "rollout.invocations_per_instance: expected nothing"),
     ("electricity", HOSTED | {"gates.size": GONE}, "gates.size.max_mb: expected at most 128, .* got 'nothing'"),
     ("electricity", HOSTED | {"gates.size.max_mb": 200}, "expected at most 128, rollout.memory_mb / 8"),
@@ -233,7 +223,6 @@ def costs(**changes: Any) -> dict[str, Any]:
 POLICIES: list[tuple[str, Any, dict[str, Any], tuple[str, Any] | None]] = [
     ("binary", SURE, {}, None),
     ("binary", {"automate": {"promised_error": 0.05}, "review_above": {"column": "load", "bound": 4}}, {}, None),
-    ("binary", {"review_above": {"column": "load", "bound": -1.5}}, {}, None),
     ("binary", {"label_errors_a_day": 1}, {}, None),
     ("binary", {"held_out": 0.02, "review": {"hours": 48, "alarm_hours": 8}}, {}, None),
     ("binary", costs(), {}, None),
@@ -247,11 +236,9 @@ POLICIES: list[tuple[str, Any, dict[str, Any], tuple[str, Any] | None]] = [
         ("policy.automate", "confidence, promised_error"),
     ),
     ("regression", costs(), {}, (AUTOMATE, "the task regression")),
-    ("multilabel", costs(), {}, (AUTOMATE, "the task multilabel")),
     ("multiclass", costs(), {}, (AUTOMATE, "false_positive, false_negative")),
     ("binary", {"automate": {"costs": RIGHT_OR_WRONG}}, {}, (AUTOMATE, "wrong")),
     ("binary", {"automate": {"costs": {"review": 2}}}, {}, (AUTOMATE, "review alone")),
-    ("binary", costs(review=0), {}, (f"{AUTOMATE}.review", 0)),
     ("multiclass", {"automate": {"costs": RIGHT_OR_WRONG | {"classes": {"lo": 2}}}}, {}, (AUTOMATE, "lo")),
     ("binary", costs(), {"prediction.threshold": 0.3}, ("prediction.threshold", 0.3)),
     ("binary", {"held_out": 0.1}, {"prediction.costs": COSTS}, ("prediction.costs", COSTS)),
@@ -290,7 +277,6 @@ def test_a_policy_that_cannot_work_is_refused(
         ({"DEWP": "timestamp"}, "timestamp"),
         ({"DEWP": "DEWP"}, "DEWP"),
         ({"DEWP": "cbwd"}, ""),  # of another kind
-        ({"DEWP": "rain"}, "rain"),
         ({"DEWP": "TEMP", "TEMP": "PRES"}, "TEMP"),  # itself taken from later rows
     ],
 )
@@ -325,11 +311,6 @@ THERE = ["cold", "heat_2", "water"]
         ("cold_", ["cold"]),
         ("cold", []),
         ("colder", []),
-        ("col", []),
-        ("heat", ["heat_2"]),
-        ("heat_2", []),
-        ("heat_20", []),
-        ("heat_2_b", ["heat_2"]),
     ],
 )
 def test_one_begins_with_the_other_and_an_underscore(name: str, found: list[str]) -> None:
