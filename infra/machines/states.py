@@ -63,16 +63,19 @@ def _moved(value: Any, home: str, there: str) -> Any:
 
 
 def machine(comment: str, *, start: str, states: Mapping[str, State], timeout_s: int) -> Definition:
-    """A definition. Raises ValueError if a state has no Comment or holds a null.
+    """A definition. Raises ValueError if a state has no Comment or holds a null, or if a task is never tried again.
 
     The CDK leaves nulls out of a definition. A task without its `ResultPath: null` would replace the whole state of the
-    execution by its answer."""
+    execution by its answer. No SDK of ours tries a throttled call of an integration again."""
     mute = [name for name, state in states.items() if not state.get("Comment")]
     if mute:
         raise ValueError(f"machine {comment!r}: expected a Comment in every state, got none in {mute}")
     if empty := [name for name, state in states.items() if _holds_null(state)]:
         raise ValueError(f"machine {comment!r}: expected a value everywhere, got null in {empty}")
-    return {"Comment": comment, "StartAt": start, "TimeoutSeconds": timeout_s, "States": dict(states)}
+    whole = {"Comment": comment, "StartAt": start, "TimeoutSeconds": timeout_s, "States": dict(states)}
+    if once := [name for name, state in every_state(whole) if state["Type"] == "Task" and not state.get("Retry")]:
+        raise ValueError(f"machine {comment!r}: expected Retry in every task, got none in {once}")
+    return whole
 
 
 def _holds_null(value: Any) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from millrace.infra.rules import (
-    calls,
     customer_key,
     functions,
     history,
@@ -34,10 +33,6 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "private-network": partial(values.check, values.PRIVATE_NETWORK),
     "recursive-loop": functions.check_loops,
     "rest-apis": rest_apis.check,
-    "retries": calls.check_retries,
-    "rollback-alarms": calls.check_rollback,
-    "runtime-names": calls.check_names,
-    "sagemaker-integration": calls.check_integration,
     "sizes": sizes.check,
     "tags": tags.check,
 }

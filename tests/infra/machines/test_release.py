@@ -24,11 +24,21 @@ def test_no_traffic_before_the_probe_has_passed(context):
 
 
 def test_the_old_fleet_stays_until_the_alarms_have_judged_the_new_one(context, workload):
-    """That they watch the new fleet alone, and that silence raises none, is the rule `rollback-alarms`."""
+    """An alarm that read both fleets would be raised by the old one, and so refuse every fix of it."""
     states = release.definition(context())["States"]
-    assert states["Alarm on latency"]["Parameters"]["Threshold"] == workload.gates.latency.max_p99_ms * 1000
-    policy = states["Update live"]["Parameters"]["DeploymentConfig"]["BlueGreenUpdatePolicy"]
-    assert policy["TerminationWaitInSeconds"] >= release_alarms.PERIODS * release_alarms.PERIOD_S
+    errors, latency, update = (
+        states[name]["Parameters"] for name in ("Alarm on errors", "Alarm on latency", "Update live")
+    )
+    assert latency["Threshold"] == workload.gates.latency.max_p99_ms * 1000
+    deployment = update["DeploymentConfig"]
+    longest_s = release_alarms.PERIODS * release_alarms.PERIOD_S
+    assert deployment["BlueGreenUpdatePolicy"]["TerminationWaitInSeconds"] >= longest_s
+    assert update["RetainAllVariantProperties"], "else the instances that scaling has set are lost"
+    watching = [one["AlarmName.$"] for one in deployment["AutoRollbackConfiguration"]["Alarms"]]
+    assert watching == [errors["AlarmName.$"], latency["AlarmName.$"]]
+    for query in [one["MetricStat"] for alarm in (errors, latency) for one in alarm["Metrics"] if "MetricStat" in one]:
+        assert "EndpointConfigName" in [one["Name"] for one in query["Metric"]["Dimensions"]]
+    assert {alarm["TreatMissingData"] for alarm in (errors, latency)} == {"notBreaching"}
 
 
 @pytest.mark.parametrize(

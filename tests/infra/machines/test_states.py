@@ -24,6 +24,13 @@ def test_a_null_is_refused_for_it_would_be_left_out(value):
         states.machine("m", start="A", states={"A": {"Type": "Pass", "Comment": "c", **value}}, timeout_s=1)
 
 
+def test_a_task_that_is_never_tried_again_is_refused():
+    task = {"Type": "Task", "Comment": "c", "Resource": states.integration("lambda:invoke"), "End": True}
+    each = {"Type": "Map", "Comment": "c", "ItemProcessor": {"StartAt": "A", "States": {"A": task}}}
+    with pytest.raises(ValueError, match=r"Retry in every task, got none in \['A'\]"):
+        states.machine("m", start="Each", states={"Each": each}, timeout_s=1)
+
+
 class Champion(Message):
     version: str
 
