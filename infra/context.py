@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
@@ -16,36 +16,6 @@ from millrace.names import OWNER_TAG, Platform, WorkloadNames
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.workload.declaration import Workload
 from millrace.workload.rollout import Approval
-
-
-class Names(Protocol):
-    """The names of functions and their roles."""
-
-    def function(self, function: str) -> str: ...
-    def function_arn(self, function: str) -> str: ...
-    def role(self, owner: str) -> str: ...
-    def role_arn(self, owner: str) -> str: ...
-
-    @property
-    def prefix(self) -> str: ...
-
-
-class Owner(Protocol):
-    """The owner of a function or a role: one workload (`Context`), or all workloads together (`PlatformContext`)."""
-
-    @property
-    def settings(self) -> StageSettings: ...
-    @property
-    def platform(self) -> Platform: ...
-    @property
-    def names(self) -> Names: ...
-    @property
-    def folder(self) -> Path | None: ...
-    @property
-    def key_arn(self) -> str: ...
-    @property
-    def dead_events_arn(self) -> str:
-        """The stage's queue of events that could not be delivered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +98,10 @@ class Context(StageContext):
 
     def environment(self) -> dict[str, str]:
         return {**super().environment(), "workload": self.workload.name}
+
+
+Owner = Context | PlatformContext
+"""The owner of a function or a role: one workload, or all workloads together."""
 
 
 def deployed(settings: StageSettings, name: str, description: str) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from millrace.tasks.figures import words
 from millrace.workload.load import workloads_folder
 
 if TYPE_CHECKING:
-    from millrace.console.queries.model_validation import Finding
     from millrace.console.queries.versions import CallTimes, ModelVersion
     from millrace.evaluation.report import Evaluation
 
@@ -224,9 +223,7 @@ def dossier(target: Target, as_json: Json, version: Version = "", output: Dossie
     print(f"{folder}\nverified: {lines} lines\nkey  {key}\nhead {head}")
 
 
-Candidate = Annotated[
-    str, typer.Argument(metavar="VERSION", help="A version's number, a model package's ARN, or a model.tar.gz.")
-]
+Candidate = Annotated[str, typer.Argument(metavar="VERSION", help="A version's number, or a model package's ARN.")]
 
 
 def validate(candidate: Candidate, target: Target, json: Json) -> None:
@@ -234,32 +231,15 @@ def validate(candidate: Candidate, target: Target, json: Json) -> None:
 
     Digests are recomputed, weights looked through, gates judged and rows answered again.
 
-    Example: millrace validate 3
+    Example: millrace validate 3"""
+    from millrace.console.queries.model_validation import is_valid, validate_package
 
-    Example: millrace validate model.tar.gz --json"""
-    from millrace.console.queries.model_validation import is_valid
-
-    findings = _findings(candidate, target)
+    findings = validate_package(*target.find(), candidate)
     words = {True: "passed", False: "FAILED", None: "not looked at"}
     rows = [asdict(one) if json else {**asdict(one), "passed": words[one.passed]} for one in findings]
     show_rows(rows, as_json=json, nothing="")
     if not is_valid(findings):
         raise typer.Exit(1)
-
-
-def _findings(candidate: str, target: Target) -> tuple[Finding, ...]:
-    """The findings on a candidate. An archive is checked wherever it lies; only a package needs an environment."""
-    import boto3
-
-    from millrace.console.environment import Environment
-    from millrace.console.local_cloud.local_cloud import PLATFORM
-    from millrace.console.queries.model_validation import validate_archive, validate_package
-
-    # An archive needs only the workload's name, so any platform will do.
-    if candidate.endswith(".tar.gz"):
-        names = Environment(platform=PLATFORM, client=boto3.client).names(target.workload)
-        return validate_archive(Path(candidate), names.workload)
-    return validate_package(*target.find(), candidate)
 
 
 Folder = Annotated[Path, typer.Argument(help="A folder with model.onnx, its data files and signature.json.")]

@@ -1,22 +1,21 @@
 """The options that several commands share, groups of options as one value, and what a shell completes.
 
-Nothing is printed while a shell completes. If names cannot be looked up, it completes nothing."""
+A shell completes without a call to AWS."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-import click
 import typer
 from typer.core import TyperCommand
 
 from millrace.console.files.grid import Inside
-from millrace.errors import EnvironmentNotFoundError, MillraceError
+from millrace.errors import EnvironmentNotFoundError
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, STAGES, TUNE
 from millrace.workload.load import workload_folders, workloads_folder
 
@@ -25,13 +24,9 @@ if TYPE_CHECKING:
     from millrace.names import WorkloadNames
 
 
-RUNS = 50
-"""So many of the newest runs are completed."""
-
-
-def workload_names(incomplete: str) -> list[str]:
+def workload_names() -> list[str]:
     """The names of the workloads' folders."""
-    return _beginning(incomplete, [folder.name for folder in workload_folders(workloads_folder())])
+    return [folder.name for folder in workload_folders(workloads_folder())]
 
 
 def chosen_folders(names: Sequence[str] | None) -> list[Path]:
@@ -52,51 +47,30 @@ def only_folder(name: str) -> Path:
     return found[0]
 
 
-def stages(incomplete: str) -> list[str]:
-    return _beginning(incomplete, STAGES)
+def stages() -> list[str]:
+    return [*STAGES]
 
 
-def feeds(incomplete: str) -> list[str]:
-    return _beginning(incomplete, MACHINE_OF_FEED)
+def feeds() -> list[str]:
+    return [*MACHINE_OF_FEED]
 
 
-def machines(incomplete: str) -> list[str]:
-    return _beginning(incomplete, (*EVERY_MACHINE, TUNE))
+def machines() -> list[str]:
+    return [*EVERY_MACHINE, TUNE]
 
 
-def label_kinds(incomplete: str) -> list[str]:
+def label_kinds() -> list[str]:
     """The kinds of labels of `millrace new --kind`."""
     from millrace.console.new.kinds import LABEL_KINDS
 
-    return _beginning(incomplete, LABEL_KINDS)
+    return [*LABEL_KINDS]
 
 
-def audit_events(incomplete: str) -> list[str]:
+def audit_events() -> list[str]:
     """The events of `millrace audit list --event`."""
     from millrace.messages.audit import AuditEvent
 
-    return _beginning(incomplete, AuditEvent)
-
-
-def runs(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The newest runs of the workload that the line names, each with its machine and status."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from millrace.console.environment import find_environment
-    from millrace.console.queries.runs import list_runs
-
-    # The options that stand in the line so far; click has None for the others.
-    given = {name: ctx.params.get(name) for name in ("stage", "build", "workload")}
-    try:
-        environment = find_environment(given["stage"] or "local", given["build"] or Path("build"))
-        found = list_runs(environment.client("stepfunctions"), environment.names(given["workload"] or ""), limit=RUNS)
-    except (MillraceError, BotoCoreError, ClientError):
-        return []
-    return [(run.name, f"{run.machine}, {run.status}") for run in found if run.name.startswith(incomplete)]
-
-
-def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    return [*AuditEvent]
 
 
 class Once(TyperCommand):

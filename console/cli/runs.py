@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli import options
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Target, machines
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.errors import RunError
 from millrace.names import EVERY_MACHINE, MACHINE_OF_FEED, TUNE
@@ -26,7 +25,6 @@ RunName = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        autocompletion=options.runs,
         help="A run's ARN, its name, the beginning of its name that fits no other, or the id of a drop of its.",
     ),
 ]
@@ -49,7 +47,7 @@ def runs(
     machine: Annotated[
         str,
         typer.Option(
-            autocompletion=options.machines,
+            autocompletion=machines,
             help=f"{', '.join(EVERY_MACHINE)}; {TUNE} for searches by hand.",
         ),
     ] = "",

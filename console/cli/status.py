@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli import options
 from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
 from millrace.console.cli.printing import literal, show_json, show_rows, tell
 from millrace.console.cli.runs import AsOf, Wait, end
@@ -144,7 +143,6 @@ def logs(
         str,
         typer.Argument(
             metavar="RUN|FUNCTION",
-            autocompletion=options.runs,
             show_default="the newest run",
             help="A run, as `millrace runs` lists it, the id of a drop, or a function such as `prediction`.",
         ),

@@ -1,6 +1,6 @@
 """Validate a candidate model before it may be released. Each check has a finding, and one failure refuses the model.
 
-A registered package is checked with its run, its report and the audit; a bare `model.tar.gz` by itself."""
+A registered package is checked with its run, its report and the audit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from millrace.console.queries.versions import audit_of, find_judgement
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
-from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.errors import ArtefactError
 from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
@@ -74,8 +74,7 @@ class Candidate:
     """The declaration as it is now."""
     contract: Contract
     """The contract as it is now."""
-    registered: Registered | None
-    """None for a bare archive."""
+    registered: Registered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,18 +83,12 @@ class Finding:
 
     check: str
     passed: bool | None
-    """None if there was nothing to look at."""
+    """None if nothing was looked at, as an earlier check has failed."""
     sentence: str
 
 
-class NotApplicableError(Exception):
-    """A check does not apply; the message says what the candidate lacks for it."""
-
-
 Check = Callable[[Candidate, Artefact], str]
-"""Returns the finding as a sentence.
-
-Raises ArtefactError if the candidate fails, and NotApplicableError if it lacks what the check looks at."""
+"""Returns the finding as a sentence. Raises ArtefactError if the candidate fails."""
 
 
 def validate(candidate: Candidate) -> tuple[Finding, ...]:
@@ -123,15 +116,8 @@ def _unopened(*found: Finding) -> tuple[Finding, ...]:
 
 
 def is_valid(findings: tuple[Finding, ...]) -> bool:
-    """Whether no check failed and at least one had something to look at."""
-    return any(one.passed for one in findings) and not any(one.passed is False for one in findings)
-
-
-def validate_archive(archive: Path, workload: str) -> tuple[Finding, ...]:
-    """The findings on a model.tar.gz by itself. Raises EnvironmentNotFoundError if there is no such file."""
-    if not archive.is_file():
-        raise EnvironmentNotFoundError(f"{archive}: expected a file {ARCHIVE}, there is none")
-    return validate(_candidate(archive, workload, registered=None))
+    """Whether every check passed."""
+    return all(one.passed for one in findings)
 
 
 def validate_package(environment: Environment, names: WorkloadNames, wanted: str) -> tuple[Finding, ...]:
@@ -143,12 +129,9 @@ def validate_package(environment: Environment, names: WorkloadNames, wanted: str
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
         download(environment.client("s3"), package.model_data_url, archive)
-        return validate(_candidate(archive, names.workload, registered=_registered(environment, names, package)))
-
-
-def _candidate(archive: Path, workload: str, *, registered: Registered | None) -> Candidate:
-    home = workloads_folder() / workload
-    return Candidate(archive=archive, workload=load_workload(home), contract=load_contract(home), registered=registered)
+        home, known = workloads_folder() / names.workload, _registered(environment, names, package)
+        workload, contract = load_workload(home), load_contract(home)
+        return validate(Candidate(archive=archive, workload=workload, contract=contract, registered=known))
 
 
 def _registered(environment: Environment, names: WorkloadNames, package: Package) -> Registered:
@@ -182,15 +165,6 @@ def _finding(name: str, check: Check, candidate: Candidate, artefact: Artefact) 
         return Finding(check=name, passed=True, sentence=check(candidate, artefact))
     except ArtefactError as error:
         return Finding(check=name, passed=False, sentence=str(error))
-    except NotApplicableError as error:
-        return Finding(check=name, passed=None, sentence=str(error))
-
-
-def _known(candidate: Candidate) -> Registered:
-    """The candidate's records. Raises NotApplicableError for a bare archive."""
-    if candidate.registered is None:
-        raise NotApplicableError("a bare archive: the registry says nothing of it")
-    return candidate.registered
 
 
 def _plain_data(_: Candidate, artefact: Artefact) -> str:
@@ -242,7 +216,7 @@ def _describe(features: list[tuple[str, str]]) -> str:
 
 def _chain(candidate: Candidate, artefact: Artefact) -> str:
     """Whether the digests agree: of the artefact, of the package, and of what the run has pinned."""
-    known, description = _known(candidate), artefact.description
+    known, description = candidate.registered, artefact.description
     links = {f"{link}_digest": value for link, value in vars(description.digests).items()}
     required = ("contract",) if known.run.get("pulled") else PINNED
     pinned = {f"{link}_digest": str(known.run.get(f"{link}_digest")) for link in required}
@@ -256,7 +230,7 @@ def _chain(candidate: Candidate, artefact: Artefact) -> str:
 
 def _signature(candidate: Candidate, artefact: Artefact) -> str:
     """Whether the archive's members are the signed ones, and all files of the run that the signature covers."""
-    signed = _known(candidate).signed
+    signed = candidate.registered.signed
     if isinstance(signed, str):
         raise ArtefactError(signed)
     check_members(signed, artefact.members)
@@ -265,7 +239,7 @@ def _signature(candidate: Candidate, artefact: Artefact) -> str:
 
 def _gates(candidate: Candidate, _: Artefact) -> str:
     """Whether the gates pass by their present bounds. The gating must have let the model pass, too."""
-    known = _known(candidate)
+    known = candidate.registered
     if not known.report:
         raise ArtefactError(f"{EVALUATION_FILE}: expected the run's report, there is none")
     if not known.judged:
@@ -282,7 +256,7 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
 
 def _answers(candidate: Candidate, artefact: Artefact) -> str:
     """Whether the graph answers the rows of the test days as it did in the evaluation."""
-    sample = Sample.model_validate_json(_known(candidate).sample or '{"rows": [], "answers": []}')
+    sample = Sample.model_validate_json(candidate.registered.sample or '{"rows": [], "answers": []}')
     if not sample.rows:
         raise ArtefactError(f"{SAMPLE_FILE}: expected rows of the test days, there are none")
     model = artefact.description

@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from typer.testing import CliRunner
 
 from millrace.console.cli import app as cli
 from millrace.console.cli import follow
-from millrace.console.cli.app import app
-from tests.console.queries.test_model_validation import FINE, build
 from tests.functions.cold_start import NAMES
 
 
@@ -122,11 +117,3 @@ def test_a_command_that_has_read_a_file_ends_with_its_status(status: int) -> Non
         program = [sys.executable, "-c", PARQUET, str(status)]
         done = subprocess.run(program, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (status, "read\n", "")
-
-
-def test_a_bad_archive_ends_with_1_and_says_why(tmp_path: Path) -> None:
-    archive = build(replace(FINE, contract="c" * 64), tmp_path).archive
-    done = CliRunner().invoke(app, ["validate", str(archive), "--workload", "electricity"], env={"COLUMNS": "200"})
-    assert done.exit_code == 1
-    assert "FAILED" in done.output
-    assert "as contract.yaml is now" in done.output

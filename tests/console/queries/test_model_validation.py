@@ -34,7 +34,6 @@ from millrace.console.queries.model_validation import (
     Registered,
     is_valid,
     validate,
-    validate_archive,
 )
 from millrace.contract.load import load_contract
 from millrace.errors import ArtefactError
@@ -221,17 +220,10 @@ def test_each_fault_is_refused_by_its_check(tmp_path: Path) -> None:
     compare(Path(__file__).parents[1] / "recorded/faults.txt", re.sub("[0-9a-f]{64}", "…", "\n".join(lines)))
 
 
-def test_a_bare_archive_is_looked_at_for_itself(tmp_path: Path) -> None:
-    archive = build(FINE, tmp_path).archive
-    findings = validate_archive(archive, "electricity")
-    silent = [one.check for one in findings if one.passed is None]
-    assert silent == ["chain of digests", "signature", "gates", "answers"]
-    assert is_valid(findings)
-
-
 def test_what_is_no_archive_fails_the_first_check_alone(tmp_path: Path) -> None:
-    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
-    findings = validate_archive(tmp_path / "model.tar.gz", "electricity")
+    candidate = build(FINE, tmp_path)
+    candidate.archive.write_bytes(b"no archive")
+    findings = validate(candidate)
     assert list(failed(findings)) == ["members"]
     assert {one.passed for one in findings[1:]} == {None}
     assert not is_valid(findings)
