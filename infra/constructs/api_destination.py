@@ -15,7 +15,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from millrace.infra.constructs.rule import retry_policy
+from millrace.infra.constructs.rule import target
 from millrace.infra.iam.resource import policy, resource, trusted
 from millrace.infra.settings import StageSettings
 from millrace.operations.dead_letters import EVENTS, dead
@@ -82,15 +82,12 @@ class ApiDestination(Construct):
         """The target of a rule that posts the body. `paths` fills in each `<word>` of it from the event.
 
         `also` tells the second target of one rule from its first."""
-        return events.CfnRule.TargetProperty(
-            id=f"{self.node.id}{also}",
-            arn=self._destination.attr_arn,
+        return target(
+            f"{self.node.id}{also}",
+            self._destination.attr_arn,
+            dead_arn=self._names.arn("sqs", self._names.queue(dead(EVENTS))),
             role_arn=self._role.attr_arn,
             input_transformer=events.CfnRule.InputTransformerProperty(
                 input_paths_map=dict(paths), input_template=json.dumps(body)
             ),
-            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
-            ),
-            retry_policy=retry_policy(),
         )

@@ -14,8 +14,8 @@ from constructs import Construct
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.alarm import Alarm
 from millrace.infra.constructs.api_destination import ApiDestination, secret_text
-from millrace.infra.constructs.queue import RETENTION_S, UNDER_ITS_OWN, WITHOUT_KEY
-from millrace.infra.constructs.rule import of_stage, retry_policy
+from millrace.infra.constructs.queue import UNDER_ITS_OWN, WITHOUT_KEY, named_queue
+from millrace.infra.constructs.rule import of_stage, target
 from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.settings import StageSettings
 from millrace.monitoring.alarms import notifying
@@ -142,15 +142,8 @@ class Notifications(Construct):
 
     def _undelivered(self) -> sqs.CfnQueue:
         """The queue for events of all workloads that EventBridge, Scheduler or Lambda could not deliver."""
-        name = self._names.queue(dead(EVENTS))
-        arn, ours = self._names.arn("sqs", name), {"StringEquals": {"aws:SourceAccount": self._names.account}}
-        queue = sqs.CfnQueue(
-            self,
-            "Undelivered",
-            queue_name=name,
-            message_retention_period=RETENTION_S,
-            **WITHOUT_KEY,  # type: ignore[arg-type]
-        )
+        name, senders = self._names.queue(dead(EVENTS)), ["events.amazonaws.com"]
+        queue = named_queue(self, "Undelivered", name, self._names, senders, **WITHOUT_KEY)
         acknowledge(
             queue,
             UNDER_ITS_OWN
@@ -158,17 +151,6 @@ class Notifications(Construct):
                 "Serverless-SQSRedrivePolicy": "It keeps what could not be delivered, for people",
                 "AwsSolutions-SQS3": "It is itself the dead-letter queue of rules; no function reads it",
             },
-        )
-        sqs.CfnQueuePolicy(
-            self,
-            "UndeliveredPolicy",
-            queues=[queue.ref],
-            policy_document=policy(
-                [
-                    refuse_without_tls("sqs:*", arn),
-                    let("events.amazonaws.com", "sqs:SendMessage", arn, where=ours),
-                ]
-            ),
         )
         return queue
 
@@ -187,16 +169,13 @@ class Notifications(Construct):
         )
 
     def _topic_target(self, notice: Notice, sentence: str) -> events.CfnRule.TargetProperty:
-        return events.CfnRule.TargetProperty(
-            id="topic",
-            arn=self._names.alarm_topic_arn,
+        return target(
+            "topic",
+            self._names.alarm_topic_arn,
+            dead_arn=self._names.arn("sqs", self._names.queue(dead(EVENTS))),
             input_transformer=events.CfnRule.InputTransformerProperty(
                 input_paths_map=dict(notice.paths),
                 # A JSON text: a placeholder within quotes is filled in as plain text.
                 input_template=json.dumps(sentence),
             ),
-            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                arn=self._names.arn("sqs", self._names.queue(dead(EVENTS)))
-            ),
-            retry_policy=retry_policy(),
         )

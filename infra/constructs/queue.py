@@ -12,6 +12,7 @@ from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.function import Function
 from millrace.infra.context import Context
 from millrace.infra.iam.resource import let, policy, refuse_without_tls
+from millrace.names import Platform
 
 RETENTION_S = 14 * 24 * 3600
 """SQS's longest retention, in seconds. So there is as much time for a redrive."""
@@ -79,18 +80,25 @@ def dead_letters(
 def _queue(
     scope: Construct, construct_id: str, name: str, context: Context, senders: Sequence[str], **properties: object
 ) -> sqs.CfnQueue:
-    arn = context.names.queue_arn(name)
+    return named_queue(scope, construct_id, context.names.queue(name), context.platform, senders, **properties)
+
+
+def named_queue(
+    scope: Construct, construct_id: str, name: str, platform: Platform, senders: Sequence[str], **properties: object
+) -> sqs.CfnQueue:
+    """Make the queue of this whole name, into which these service principals may send."""
+    arn = platform.arn("sqs", name)
     queue = sqs.CfnQueue(
         scope,
         construct_id,
-        queue_name=context.names.queue(name),
+        queue_name=name,
         message_retention_period=RETENTION_S,
         **properties,  # type: ignore[arg-type]
     )
     # Roles say who may use the queue. Its policy refuses calls without TLS, and lets services send.
     statements = [refuse_without_tls("sqs:*", arn)]
     if senders:
-        ours = {"StringEquals": {"aws:SourceAccount": context.platform.account}}
+        ours = {"StringEquals": {"aws:SourceAccount": platform.account}}
         statements.append(let(list(senders), "sqs:SendMessage", arn, where=ours))
     sqs.CfnQueuePolicy(scope, f"{construct_id}Policy", queues=[queue.ref], policy_document=policy(statements))
     return queue

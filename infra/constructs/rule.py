@@ -24,11 +24,17 @@ ENVELOPE = events.CfnRule.InputTransformerProperty(
 """The input that a rule gives to its machine or function: id, time and detail of the event."""
 
 
-def retry_policy() -> events.CfnRule.RetryPolicyProperty:
-    """How often, and for how long, a target's event is tried again. All targets have the same policy."""
-    return events.CfnRule.RetryPolicyProperty(
-        maximum_event_age_in_seconds=int(DELIVERED_WITHIN.total_seconds()),
-        maximum_retry_attempts=DELIVERY_RETRIES,
+def target(name: str, arn: str, *, dead_arn: str, **properties: Any) -> events.CfnRule.TargetProperty:
+    """A rule's target. All are tried again as often and for as long; then the event goes to the queue `dead_arn`."""
+    return events.CfnRule.TargetProperty(
+        id=name,
+        arn=arn,
+        dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=dead_arn),
+        retry_policy=events.CfnRule.RetryPolicyProperty(
+            maximum_event_age_in_seconds=int(DELIVERED_WITHIN.total_seconds()),
+            maximum_retry_attempts=DELIVERY_RETRIES,
+        ),
+        **properties,
     )
 
 
@@ -108,15 +114,8 @@ class Rule(Construct):
         self._rule(self._target(queue_arn))
 
     def _target(self, arn: str, **properties: Any) -> events.CfnRule.TargetProperty:
-        return events.CfnRule.TargetProperty(
-            id="target",
-            arn=arn,
-            dead_letter_config=events.CfnRule.DeadLetterConfigProperty(
-                arn=self._dead.dead_arn if self._dead else self._context.dead_events_arn
-            ),
-            retry_policy=retry_policy(),
-            **properties,
-        )
+        dead_arn = self._dead.dead_arn if self._dead else self._context.dead_events_arn
+        return target("target", arn, dead_arn=dead_arn, **properties)
 
     def _rule(self, target: events.CfnRule.TargetProperty) -> events.CfnRule:
         rule = events.CfnRule(

@@ -87,6 +87,29 @@ NETWORK_ISOLATION = (
     Check(kinds=(*PROCESSING, "AWS::SageMaker::ProcessingJob"), find=_is_true("NetworkConfig", ISOLATION)),
 )
 
+SWITCH = "EnableInterContainerTrafficEncryption"
+
+
+def _is_encrypted(count: tuple[str, ...], *switch: str) -> Callable[[Values], Found]:
+    """Refuses several instances without the switch, and a number of them that only run time decides.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html"""
+
+    def find(values: Values) -> Found:
+        if (instances := given(values, *count)) != 1 and (came := given(values, *switch)) is not True:
+            yield f"{SWITCH} true with {instances} instances", came
+
+    return find
+
+
+INTER_CONTAINER = (
+    Check(kinds=TRAINING, find=_is_encrypted(("ResourceConfig", "InstanceCount"), SWITCH)),
+    Check(
+        kinds=PROCESSING,
+        find=_is_encrypted(("ProcessingResources", "ClusterConfig", "InstanceCount"), "NetworkConfig", SWITCH),
+    ),
+)
+
 
 def _keys(output: str, *cluster: str) -> Callable[[Values], Found]:
     """Refuses a job without a key for its output and its volumes, and a key that its instance refuses."""

@@ -95,11 +95,6 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("KmsMasterKeyId", "customer-key"),
         ("iam:PassedToService", "pass-role"),
         ("DeadLetterConfig", "asynchronous-function"),
-        ("CidrIp", "network-reach"),
-        ("SubnetRouteTableAssociation", "network-reach"),
-        ("RouteTableIds", "network-reach"),
-        ("AWS::SSM::Parameter::Value", "network-reach"),
-        ("CidrIp", "inter-container"),
         ("MemorySize", "drop-memory"),
         ("RecursiveLoop", "recursive-loop"),
     ):
