@@ -51,7 +51,7 @@ from millrace.messages.training_run import Run
 from millrace.workload.declaration import Workload
 from millrace.workload.load import workloads_folder
 
-OWN = ("label", "columns", "decimal", "asks", "part", "drops", "pieces", "force", "classes")
+OWN = ("label", "columns", "decimal", "asks", "part", "force", "classes")
 """The options of a file or of the command line."""
 OPTIONS = {each.name: kind for kind in (ReadOptions, NewOptions) for each in fields(kind) if each.name not in OWN}
 """The options of `millrace new` that a table takes, each with its class there."""

@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -15,24 +15,15 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from millrace.contract.comparison import FORM
-from millrace.contract.drop_rules import MEANS, UPPER
-from millrace.contract.kinds import DECLARED_TYPES, Kind
-from millrace.contract.load import CELL_METRICS, COLUMN_PROPERTIES, GENERATED, ROLES, TABLE_PROPERTIES
+from millrace.contract.kinds import DECLARED_TYPES
+from millrace.contract.load import COLUMN_PROPERTIES, TABLE_PROPERTIES
 from millrace.contract.odcs import API_VERSIONS
-from millrace.contract.rules.catalogue import RULES
-from millrace.contract.rules.declaration import Declaration
 from millrace.models.catalogue import FAMILIES
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.places import models_in
 
 Schema = dict[str, Any]
-FORMS = {"date": ("format",), "timestamp": ("format", "timezone")}
-"""The options of a type that are no words of rules."""
-COMPARED = {"type": "string", "pattern": f"{FORM.pattern}|{MEANS.pattern}"}
-OTHERS = "^must(?!Be$)"
-"""The operators of a rule that `mustBe: 0` may not stand beside."""
 
 
 def write_schemas(workloads: Path) -> list[Path]:
@@ -80,24 +71,21 @@ def declaration_schema() -> Schema:
 
 
 def contract_schema() -> Schema:
-    """The Open Data Contract Standard's schema, and what of it a contract of ours may say."""
+    """The Open Data Contract Standard's schema, and the tables, types and properties that a contract of ours has.
+
+    Which options and rules a column may have, `millrace contract check` says."""
     standard: Schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text())
     column = {
         "required": ["name", "logicalType"],
         "properties": {
             "logicalType": {"enum": [*DECLARED_TYPES]},
-            "quality": _quality(*CELL_METRICS, of_cells=True),
-            "relationships": {"maxItems": 0},
             "customProperties": _custom(COLUMN_PROPERTIES),
         },
-        "allOf": [_if("logicalType", name, _options(name, kinds)) for name, kinds in DECLARED_TYPES.items()],
     }
     table = {
         "required": ["name", "properties"],
         "properties": {
             "properties": {"minItems": 1, "items": column},
-            "quality": _quality("rowCount", "duplicateValues", of_cells=False),
-            "relationships": {"maxItems": 0},
             "customProperties": _custom(TABLE_PROPERTIES),
         },
     }
@@ -110,53 +98,8 @@ SCHEMAS = {"workload": declaration_schema, "contract": contract_schema}
 """The schema of each file of a workload."""
 
 
-class _Words(Declaration):
-    """The words that the rules of a kind of column ask for."""
-
-    def __init__(self, kind: Kind) -> None:
-        super().__init__(where="", field="", kind=kind)
-        self.asked: list[str] = []
-        for rule in RULES:
-            if kind in rule.kinds:
-                list(rule.declared(self))
-
-    def take(self, word: str) -> Any:
-        self.asked.append(word)
-
-
-def _options(name: str, kinds: Mapping[str, Kind]) -> Schema:
-    words = {*FORMS.get(name, ()), *chain(*(_Words(kind).asked for kind in kinds.values()))}
-    # Types are read in any case and without what stands in parentheses: varchar(20).
-    written = "|".join("".join(f"[{letter}{letter.lower()}]" for letter in type_) for type_ in kinds if type_)
-    return {
-        "properties": {
-            "logicalTypeOptions": {"propertyNames": {"enum": sorted(words)}},
-            "physicalType": {"pattern": rf"^(?:{written})?(?:\(.*\))?$"},
-        }
-    }
-
-
 def _custom(names: Sequence[str]) -> Schema:
-    values: Schema = {
-        "role": {"enum": [*ROLES]},
-        "generated": {"enum": [*GENERATED, None]},
-        "input": {"enum": [True, False, None]},
-    }
-    known = [_if("property", name, {"properties": {"value": value}}) for name, value in values.items()]
-    return {"items": {"properties": {"property": {"enum": [*names]}}, "allOf": known}}
-
-
-def _quality(*metrics: str, of_cells: bool) -> Schema:
-    none = {"required": ["mustBe"], "properties": {"mustBe": {"const": 0}}, "patternProperties": {OTHERS: False}}
-    few = {"anyOf": [none, *({"required": [word]} for word in UPPER)]}
-    metric = {"required": ["metric"], "properties": {"metric": {"enum": [*metrics]}}}
-    described = {"required": ["type"], "properties": {"type": {"const": "text"}}}
-    compared = {
-        "required": ["type", "engine", "implementation"],
-        "properties": {"type": {"const": "custom"}, "engine": {"const": "millrace"}, "implementation": COMPARED},
-    }
-    of_rows = [] if of_cells else [compared]
-    return {"items": {"anyOf": [described, *of_rows, {"allOf": [metric, few if of_cells else {}]}]}}
+    return {"items": {"properties": {"property": {"enum": [*names]}}}}
 
 
 def _if(key: str, value: str, then: Schema) -> Schema:

@@ -21,15 +21,12 @@ from millrace.contract.load import load_contract
 from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.declaration import Workload
-from tests.millrace.contract.test_load import WRONG
 from tests.millrace.contract.test_validate import places
 from tests.shipped import SHIPPED
 
 Takes = Callable[[Any], bool]
 VALUES: tuple[Any, ...] = ({"no_key": 1}, [], [{"no_key": 1}], "no word", -0.5, None)
 """What takes the place of a value, and is the value of a key that there is not."""
-OF_SEVERAL = {"schema.rows, properties", "schema.rows", "schema.labels, column `prediction_id`"}
-"""What fits what, and an expression that RE2 does not read: no schema says it."""
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +87,3 @@ def test_a_contract_that_is_refused_in_an_editor_is_refused_by_the_commands(
         except WorkloadError as error:
             refused = bool(error.field)
         assert refused or takes["contract"](changed), (place, value)
-
-
-@pytest.mark.parametrize("field", sorted(set(WRONG) - OF_SEVERAL))
-def test_a_word_of_a_contract_that_nothing_reads_is_refused(field: str, takes: dict[str, Takes]) -> None:
-    WRONG[field](document := read(SHIPPED[1], "contract"))
-    assert not takes["contract"](document)
