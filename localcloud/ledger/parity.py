@@ -83,7 +83,7 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed(
         "AWS::StepFunctions::StateMachine",
         "Log group and traces stay empty; Express runs as Standard; variables (Assign) are refused. TestState covers "
-        "tasks with a mock, Choice, Pass, Succeed and Fail, and shows who took an error.",
+        "tasks with a mocked error, Choice, Pass, Succeed and Fail, and shows who took an error.",
     ),
     **simulated("AWS::ApiGateway::Account", "Kept; access logs are written without its role."),
     **simulated("AWS::Budgets::Budget", "Kept; nothing is billed here, so no notification is ever sent."),

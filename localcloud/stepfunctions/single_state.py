@@ -3,19 +3,16 @@
 moto has no such operation. Here the state runs alone in moto's interpreter. A failed task is not retried: the answer
 says which retrier would retry it, and after how many seconds.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_TestState.html
-Refused by name, as not covered: other states than COVERED, a task without a mock, and the fields in `_NOT_COVERED`. Of
-the inspection data only `errorDetails` is answered."""
+Refused by name, as not covered: other states than COVERED, a task without a mocked error, and the fields in
+`_NOT_COVERED`. Of the inspection data only `errorDetails` is answered."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.validate import ParamValidator
-from moto.core.utils import get_service_model
 from moto.stepfunctions.exceptions import ValidationException
 from moto.stepfunctions.parser.api import StateMachineType
 from moto.stepfunctions.parser.asl.component.common.catch.catch_decl import CatchDecl
@@ -24,7 +21,6 @@ from moto.stepfunctions.parser.asl.component.common.catch.catcher_outcome import
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.common.retry.retry_decl import RetryDecl
 from moto.stepfunctions.parser.asl.component.common.retry.retry_outcome import RetryOutcome
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.evaluation_details import AWSExecutionDetails
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
@@ -32,7 +28,6 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, Progr
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 from moto.stepfunctions.parser.mocking.mock_config import (
-    MockedResponseReturn,
     MockedResponseThrow,
     MockTestCase,
     StateMockedResponses,
@@ -41,54 +36,6 @@ from moto.stepfunctions.parser.mocking.mock_config import (
 from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.stepfunctions.error_names import RUNTIME
 from localcloud.stepfunctions.executions import stamp
-
-# The mocks of TestState: results of tasks, checked against AWS's own model of the call.
-#
-# https://docs.aws.amazon.com/step-functions/latest/apireference/API_MockInput.html
-
-# `arn:aws:states:::sagemaker:createTrainingJob.sync`: service, action, and the pattern by which the task waits.
-_RESOURCE = re.compile(r"arn:[\w-]+:states:::(?:aws-sdk:)?(\w+):(\w+)(\.sync(?::2)?|\.waitForTaskToken)?")
-_AS_JSON = {"lambda": {"Payload"}, "stepfunctions": {"Input", "Output"}}
-"""Fields that an integration gives as JSON, where the API has text: the model cannot check them."""
-
-
-def check_result(resource: str, result: Any, mode: str) -> None:
-    """Raise ValidationException if AWS would refuse `result` as the mocked result of a task.
-
-        mode      what is checked
-        STRICT    all required fields are there, and every field has the API's type
-        PRESENT   the fields that are there have the API's type
-        NONE      nothing
-
-    A task that waits for a token is not checked: SendTaskSuccess may give anything."""
-    found = _RESOURCE.fullmatch(resource)
-    if mode == "NONE" or not found or found[3] == ".waitForTaskToken":
-        return
-    service = StateTaskService._SERVICE_NAME_SFN_TO_BOTO_OVERRIDES.get(found[1], found[1])
-    shape = _output_shape(service, found[2], is_waited_for=bool(found[3]))
-    if shape is None:
-        return
-    if not isinstance(result, Mapping):
-        raise ValidationException(f"Mock result of {resource}: expected an object, got {type(result).__name__}")
-    # Step Functions writes each field with a capital (`ExecutionArn`), the API of some services does not.
-    known = {name[:1].upper() + name[1:]: name for name in shape.members}
-    skipped = _AS_JSON.get(service, set())
-    values = {known.get(key, key): value for key, value in result.items() if key not in skipped}
-    # botocore's validator of requests takes any shape. Its errors are a private list of (kind, name, details).
-    report = ParamValidator().validate(values, shape)
-    errors = [one for one in report._errors if mode == "STRICT" or one[0] != "missing required field"]
-    if errors:
-        report._errors = errors
-        raise ValidationException(f"Mock result of {resource}: {report.generate_report()}")
-
-
-def _output_shape(service: str, action: str, *, is_waited_for: bool) -> Any:
-    """The shape of the call's answer. For a task that waits: of the answer that describes its job or execution."""
-    model, name = get_service_model(service), action[:1].upper() + action[1:]
-    if is_waited_for:
-        name = "DescribeExecution" if name == "StartExecution" else name.replace("Create", "Describe", 1)
-    return model.operation_model(name).output_shape
-
 
 # Who took an error: the retriers and catchers of the state, in the place of moto's.
 
@@ -161,7 +108,7 @@ def _error(env: Any) -> dict[str, str]:
 
 
 COVERED = ("Task", "Choice", "Pass", "Succeed", "Fail")
-"""The states that can be tested; a Task only with a mock."""
+"""The states that can be tested; a Task only with a mocked error."""
 _NOT_COVERED = {"context", "stateName", "variables"}
 _NAME = "test"
 """The name of the machine, of its state, of the execution and of the test case of a mock."""
@@ -204,7 +151,7 @@ def _check(state: Mapping[str, Any], configuration: Mapping[str, Any], given: Ma
     if kind == "Task" and not mock:
         raise NotImplementedError("the local cloud does not cover TestState of a Task state without a mock")
     if mock and "result" in mock:
-        check_result(str(state["Resource"]), json.loads(mock["result"]), mock.get("fieldValidationMode", "STRICT"))
+        raise NotImplementedError("the local cloud does not cover TestState with a mocked result")
 
 
 def _environment(cloud: Cloud, given: Mapping[str, Any]) -> Any:
@@ -241,12 +188,8 @@ def _mock(mock: Mapping[str, Any] | None) -> MockTestCase | None:
     """The mock in moto's form: one response, of the first attempt (0 to 0)."""
     if not mock:
         return None
-    response: Any
-    if "result" in mock:
-        response = MockedResponseReturn(0, 0, json.loads(mock["result"]))
-    else:
-        output = mock["errorOutput"]
-        response = MockedResponseThrow(0, 0, output["error"], output.get("cause", ""))
+    output = mock["errorOutput"]
+    response = MockedResponseThrow(0, 0, output["error"], output.get("cause", ""))
     return MockTestCase(_NAME, _NAME, [StateMockedResponses(_NAME, _NAME, [response])])
 
 

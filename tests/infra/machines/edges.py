@@ -109,15 +109,11 @@ def raise_on(states: Any, edge: Edge, state: State, *, retries: int | None = Non
     return None
 
 
-def tried(
-    states: Any, state: State, given: Any, *, error: str = "", retries: int = 0, result: Any = None
-) -> dict[str, Any]:
+def tried(states: Any, state: State, given: Any, *, error: str = "", retries: int = 0) -> dict[str, Any]:
     """TestState's answer."""
     mock: dict[str, Any] = {}
     if error:
         mock = {"errorOutput": {"error": error, "cause": "a cause"}}
-    elif result is not None:
-        mock = {"result": json.dumps(result), "fieldValidationMode": "PRESENT"}
     more: dict[str, Any] = {"mock": mock, "stateConfiguration": {"retrierRetryCount": retries}} if mock else {}
     answer: dict[str, Any] = states.test_state(
         definition=json.dumps(state), input=json.dumps(given), inspectionLevel="DEBUG", **more
