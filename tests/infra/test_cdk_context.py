@@ -77,7 +77,6 @@ def test_no_account_and_no_region_is_refused(key: str, value: object, told: str)
         ({"stagess": {}}, {"stagess": "did you mean 'stages'?"}),
         ({"stages": {"dve": {"machine_log": "errors"}}}, {"stages.dve": "did you mean 'dev'?"}),
         ({"stages": '{"pord": {}}'}, {"stages.pord": "did you mean 'prod'?"}),
-        ({"stages": {"staging": {"like": "prod"}, "stagign": {}}}, {"stages.stagign": "did you mean 'staging'?"}),
         ({"stages": {"staging": {}}}, {"stages.staging": ""}),
         ({"stages": {"prod": {"machine_log": "errors"}, "local": {}}}, {}),
         ({"@aws-cdk/core:aFlag": True, "aws:cdk:enable-path-metadata": True, "cli-telemetry": False}, {}),

@@ -101,7 +101,6 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
 @pytest.mark.parametrize(
     ("chosen", "told"),
     [
-        ({"network": {**NETWORK, "subnets": []}}, f"{TWO}[]"),
         ({"network": {**NETWORK, "subnets": [ONE]}}, f"{TWO}['{ONE}']"),
         ({"network": {**NETWORK, "subnets": [ONE, ONE]}}, f"{TWO}['{ONE}', '{ONE}']"),
         ({"network": {**NETWORK, "subnets": ONE}}, f"{TWO}'{ONE}'"),
@@ -119,7 +118,6 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
         ({"machine_log": "all"}, "stages.dev.machine_log: expected 'data', 'events' or 'errors', got 'all'"),
         ({"tags": ["a"]}, "stages.dev.tags: expected an object, got ['a']"),
         ({"tags": {"millrace:workload": "mine"}}, "stages.dev.tags: expected other keys than"),
-        ({"tags": {"aws:mine": "x"}}, "stages.dev.tags: expected other keys than"),
         ({"tags": {"a": "*"}}, "stages.dev.tags.a"),
         ({"tracking": {}}, "stages.dev.tracking: expected a valid string, got {}"),
         ({"tracking": "appp"}, "stages.dev.tracking: expected app (which the platform makes), or the ARN"),

@@ -97,8 +97,6 @@ def test_a_table_is_learnt_in_bounded_time(rows: int, columns: int) -> None:
         ((PAST,), "gru"),
         ((NUMBERS, PAST), "gru"),
         ((NUMBERS, WORDS), "multimodal"),
-        ((NUMBERS, SCAN), "multimodal"),
-        ((WORDS, SCAN), "multimodal"),
         ((WORDS, PAST), "multimodal"),
         ((NUMBERS, WORDS, SCAN, PAST), "multimodal"),
     ],

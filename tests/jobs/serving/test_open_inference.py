@@ -83,11 +83,9 @@ def test_answers_with_the_bits_of_invocations_among_other_requests(protocol: Ope
     [
         ({"shape": [2]}, "inputs[0]"),
         ({"shape": ["3"]}, "inputs[0]"),
-        ({"shape": [3, 2]}, "inputs[0]"),
         ({"data": [1.0, 2.0]}, "inputs[0]"),
         ({"data": [[1.0], 2.0, 3.0]}, "row 0.{first}"),
         ({"datatype": "BYTES"}, "inputs[0]"),
-        ({"datatype": None}, "inputs[0]"),
         ({"name": "nobody"}, "inputs[0]"),
         ({"name": "period"}, "inputs"),
         ({"shape": [1], "data": [0.5]}, "inputs"),

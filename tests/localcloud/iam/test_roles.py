@@ -45,7 +45,6 @@ def decided(*, resource: str = "*", requested: str = "arn:aws:s3:::b/k", conditi
     [
         ("arn:aws:s3:::b/${*}/x", "arn:aws:s3:::b/*/x", True),
         ("arn:aws:s3:::b/${*}/x", "arn:aws:s3:::b/any/x", False),
-        ("arn:aws:s3:::b/${*}/x", "arn:aws:s3:::b/[any]/x", False),
         ("arn:aws:s3:::b/${?}*", "arn:aws:s3:::b/?any", True),
         ("arn:aws:s3:::b/${?}*", "arn:aws:s3:::b/any", False),
         ("arn:aws:s3:::b/${$}", "arn:aws:s3:::b/$", True),

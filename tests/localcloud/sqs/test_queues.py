@@ -169,11 +169,8 @@ def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
         ),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
         ({"BatchSize": 11}, "Maximum batch window in seconds must be greater than 0"),
-        ({"BatchSize": 10_001, "MaximumBatchingWindowInSeconds": 1}, "less than or equal to 10000"),
-        ({"MaximumBatchingWindowInSeconds": 301}, "less than or equal to 300"),
         ({"ScalingConfig": {"MaximumConcurrency": 1001}}, "less than or equal to 1000"),
         ({"BisectBatchOnFunctionError": True}, "Unsupported parameter"),
-        ({"ParallelizationFactor": 2}, "Unsupported parameter"),
     ],
 )
 def test_settings_that_aws_refuses_and_other_sources_are_refused(

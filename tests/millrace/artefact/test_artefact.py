@@ -97,7 +97,6 @@ REGULAR = r"model\.onnx: expected a regular file"
     [
         (member("model.pkl"), r"expected one of history\.json, model\.json"),
         (member("../model.onnx"), r"expected one of"),
-        (member("/etc/passwd"), r"expected one of"),
         *((member("model.onnx", kind), REGULAR) for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)),
         (member("history.json"), "came twice"),
         (member(**{"GNU.sparse.size": "abc", "GNU.sparse.map": "x"}), r"expected a tar\.gz"),
@@ -174,7 +173,6 @@ def test_an_archive_that_goes_on_behind_its_members_is_refused(tmp_path: Path, a
         ("task", {"kind": "binary", "cut": 1}, "task: expected the fields of binary"),
         ("features", [{"encoder": "smell", "name": "a"}], "features: expected an encoder of number"),
         ("features", [{"encoder": "number"}], "features: expected the fields of number"),
-        ("features", ["a"], "expected a description of a model"),
         ("rows_per_pass", {"fewest": 2, "most": 1}, "expected a description of a model.*1 <= fewest <= most"),
         ("rows_per_pass", {"least": 2}, "expected a description of a model"),
         ("signature", [], "signature: expected that of its features"),

@@ -40,7 +40,6 @@ def refused(folder: Path, consumers: dict[str, Any]) -> str:
         ("url", {"url": "http://localhost:8000/"}),
         ("url", {"url": "http://localhost:8000/", "stages": ["local", "dev"]}),
         ("url", {"url": "https://user:word@crm.example.com/"}),
-        ("url", {"url": "ftp://crm.example.com/"}),
         ("secret", {"secret": "arn:aws:x y"}),  # pragma: allowlist secret
         ("batch", {"batch": 101}),
         ("actions", {"actions": []}),

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 
 from localcloud.kernel.cloud import Cloud
 from millrace.contract.load import contract_of
-from millrace.datasets import changes, commits, compaction, new_rows
+from millrace.datasets import changes, compaction
 from millrace.datasets.bulk import result
 from millrace.datasets.bulk.run import judge
 from millrace.datasets.commits import NewDrop, commit_together
@@ -120,16 +119,3 @@ def play_all(place: Place, seeds: range) -> int:
 )
 def test_each_good_row_comes_once_whoever_is_killed_where(place: Place, number: int) -> None:
     assert play_all(place, range(number)) > number / 2, "killed"
-
-
-@pytest.mark.parametrize(
-    ("module", "guard", "says", "seed"),
-    [(new_rows, "_same", True, 7), (result, "_has_moved", False, 10), (commits, "find_later", None, 5)],
-)
-def test_without_one_look_at_the_table_it_fails(
-    place: Place, module: ModuleType, guard: str, says: object, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The control: whether another writer's keys came meanwhile, since the job began, or a later version."""
-    monkeypatch.setattr(module, guard, lambda *_: says)
-    with pytest.raises(AssertionError, match="1997"):
-        play_all(place, range(seed, seed + 24))

@@ -15,8 +15,8 @@ import pytest
 from pyiceberg.manifest import ManifestContent, ManifestFile
 
 from localcloud.kernel.cloud import Cloud
-from millrace.datasets import compaction, expiry, journal
-from millrace.datasets.commits import Commit, commit, find_commit
+from millrace.datasets import compaction, expiry
+from millrace.datasets.commits import Commit, commit
 from millrace.datasets.compaction import commit_job, compact, compact_by_job
 from millrace.datasets.expiry import delete_unreachable, expire, oldest, reachable
 from millrace.datasets.journal import Expired, Journal, JournalEntry, render
@@ -52,13 +52,6 @@ def stored(lake: Lake, cloud: Any) -> set[str]:
     bucket, folder = lake.names.platform.bucket("lake"), f"electricity/iceberg/{lake.names.table('rows')}/"
     listed = cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
     return {f"s3://{bucket}/{entry['Key']}" for page in listed for entry in page.get("Contents", [])}
-
-
-def test_without_the_file_the_same_bytes_would_come_in_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(lake, 2)
-    expire(lake, "rows", before=now())
-    monkeypatch.setattr(journal, "read_expired", lambda *_: Expired())
-    assert find_commit(Journal.of(table(lake)), "0.parquet") is None
 
 
 def test_snapshots_expire_the_oldest_first_some_at_a_time(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

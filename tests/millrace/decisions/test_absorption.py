@@ -249,8 +249,6 @@ def test_a_job_reads_absorbed_lines_by_its_manifest(lake: Lake, tmp_path: Path) 
         b"no json\n",
         b"\xff\n",
         b"{}\n",
-        b"[]\n",
-        b"7\n",
         to_line(FIRST).encode() + b"\n{}\n",
         to_line(FIRST).encode() + b"\n\n",
         to_line(FIRST).encode() * 2 + b"\n",

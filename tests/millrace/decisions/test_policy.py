@@ -144,7 +144,6 @@ SMALL, GONE = {"cells": {"load": 0}}, {"cells": {"load": 0}, "fallback": True}
         ({"below_floor": True}, GONE, {"held_out", "no_model"}),
         ({"policy": ODD}, {}, {"unlike"}),
         ({"policy": SEEN}, {}, {"held_out", "would_wait"}),
-        ({"policy": SEEN}, SMALL, {"held_out", "would_wait"}),
         ({"policy": SEEN, "threshold": 0.5}, SMALL, {"held_out", "sure"}),
         ({"policy": SEEN}, {"fallback": True}, {"held_out", "no_model"}),
         ({"policy": SEEN, "below_floor": True}, {}, {"held_out", "below_floor"}),

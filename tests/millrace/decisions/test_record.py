@@ -120,7 +120,6 @@ def change(path: str, value: object) -> str:
     [
         ("captureData.endpointInput.data", "{}", "input_digest"),
         ("captureData.endpointOutput.data", "no", "endpointOutput.data"),
-        ("captureData.endpointOutput.data", '{"value": [[1]]}', "value"),
         ("captureData.endpointOutput.data", '{"value": [1, NaN]}', "value"),
         ("captureData.endpointOutput.data", '{"probability": 0.5}', "endpointOutput.data"),
         ("captureData.endpointOutput.data", '{"value": 1, "probability": NaN}', "probability"),

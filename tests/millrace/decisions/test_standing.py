@@ -193,8 +193,6 @@ def test_a_table_says_what_its_lines_say(decisions: list[Decision], first: int, 
     "line",
     [
         "no line",
-        "{}",
-        LINE.replace('"phase":"live"', '"phase":"dead"'),
         LINE.replace('"fallback":false,', ""),
         LINE.replace("nswprice", "nswprize"),
         LINE.replace('"latency_ms":12.5', '"latency_ms":NaN'),

@@ -131,11 +131,9 @@ def test_both_ways_find_the_same_misfits(words: list[str], texts: list[str]) -> 
         ("dd/MM/yyyy dd", "date", "each field once"),
         ("yyyy-dd-MM", "date", "ISO 8601"),
         ("yyyy-MM-dd'T'mm:HH:ss", "timestamp", "ISO 8601"),
-        ("yyyy-MM-dd HH':30'", "timestamp", "ISO 8601"),
         ("' 'yyyy-MM-dd", "date", "no space"),
         ("yyyy-MM-ddTHH", "timestamp", "single quotes"),
         ("dd/MM/yyyy 'at", "date", "quotes that close"),
-        (" dd/MM/yyyy", "date", "no space"),
         ("", "date", "a year"),
     ],
 )
