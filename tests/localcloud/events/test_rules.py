@@ -113,23 +113,6 @@ def test_topic_and_bus_pass_it_on(client: Any, queue: Any, rule: Any, put: Any, 
     assert (event["id"], event["source"]) == (event_id, source)
 
 
-def test_a_function_is_invoked_and_its_failure_stays_with_it(
-    client: Any, queue: Any, rule: Any, put: Any, aws: Resources, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("localcloud.awslambda.functions.RETRY_WAITS_S", (0.05, 0.05))
-    dead, source = queue(), "def handler(e, c): raise KeyError(e['detail']['a'])"
-    name = aws.function(source, allow("sqs:SendMessage"), DeadLetterConfig={"TargetArn": dead.arn})
-    source = rule({"Arn": f"arn:aws:lambda:{ACCOUNT_ARN}:function:{name}"})
-    client("lambda").add_permission(
-        FunctionName=name, StatementId="events", Action="lambda:InvokeFunction", Principal="events.amazonaws.com",
-        SourceArn=f"arn:aws:events:{ACCOUNT_ARN}:rule/{source}",
-    )  # fmt: skip
-    put(source, {"a": "lost"})
-    message = dead.take()
-    assert json.loads(message["Body"])["detail"] == {"a": "lost"}
-    assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "'lost'"
-
-
 @pytest.mark.parametrize("cause", ["disabled", "refused"])
 def test_a_bus_without_its_key_delivers_to_its_dead_letters_unless_they_need_the_key(
     cloud: Cloud, client: Any, queue: Any, rule: Any, put: Any, fresh: Any, cause: str
