@@ -1,4 +1,4 @@
-"""`make images`: builds the images of containers/, pushes them to the account, and notes their digests in SSM.
+"""`make images`: builds the images of containers/, pushes them, and notes in SSM what a scan lets through.
 
 An image's tag is a digest of its sources, so a checkout knows its tags without an account. The parameter
 `/millrace-<stage>/image/<name>/<tag>` holds the digest that the registry gave the image. The templates name the
@@ -16,6 +16,7 @@ cache in the working copy. A single parameter for the newest image would give ol
 from __future__ import annotations
 
 import argparse
+import datetime
 import hashlib
 import re
 import shutil
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from millrace.errors import ConfigurationError
-from millrace.infra import bases
+from millrace.infra import bases, scans
 from millrace.infra.aws_images import login, training_base
 from millrace.infra.options import Options, declared_options
 from millrace.infra.published import published
@@ -202,7 +203,8 @@ def _sources(root: Path, name: str) -> list[Path]:
 def run(root: Path, stage: str) -> dict[str, str]:
     """Publish the images of a stage and note their digests in SSM; the digests by name.
 
-    Account and region are those of the caller's credentials."""
+    None is noted while a scan gives a reason to refuse an image (see `scans`). Account and region are those of the
+    caller's credentials."""
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
@@ -211,8 +213,13 @@ def run(root: Path, stage: str) -> dict[str, str]:
     found = images(root, platform, wanted(options))
     if said := say_of_bases(root, found):
         print(said, file=sys.stderr)
-    shared = options.pulls_from
-    digests = publish(root, boto3.client("ecr"), found, shared.platform(region) if shared else None)
+    ecr, shared = boto3.client("ecr"), options.pulls_from
+    digests = publish(root, ecr, found, shared.platform(region) if shared else None)
+    scanned = {image.uri: scans.findings(ecr, image.repository, digests[image.name]) for image in found}
+    if refused := scans.refused(scanned, options.accepted_findings, datetime.datetime.now(datetime.UTC).date()):
+        print(*refused, sep="\n", file=sys.stderr)
+        expected = "no critical or high finding with a fix at hand, but for those of accepted_findings"
+        raise ConfigurationError(where="images", field="scan", expected=expected, came=len(refused))
     note(boto3.client("ssm"), platform, found, digests)
     return digests
 

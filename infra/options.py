@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 from pathlib import Path
@@ -183,6 +184,16 @@ class Source(Reader):
         return Platform(stage=self.stage, account=self.account, region=region)
 
 
+class Accepted(BaseModel):
+    """A vulnerability that the stage's images may have until a day."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Annotated[str, Field(min_length=1)]
+    until: datetime.date
+    """The last day, `2027-01-31`."""
+
+
 class Options(BaseModel):
     """The choices for one stage. Each has a default."""
 
@@ -237,6 +248,8 @@ class Options(BaseModel):
     github: GitHub | None = None
     """For `infra/deployer`: the repository that may deploy the stage by its pipelines."""
 
+    accepted_findings: dict[str, Accepted] = {}
+    """Vulnerabilities that [images](#images) may have, by name (`CVE-2026-1234`)."""
     pulls_from: Source | None = None
     """The stage from which versions are pulled, mostly of another account, with the image that serves them."""
     released_to: tuple[Reader, ...] = ()

@@ -51,7 +51,8 @@ def deploying(platform: Platform, bases: Sequence[str]) -> list[Statement]:
         _digests(platform).may("GetParameters", "PutParameter"),
         _published_key(platform).may("GetParameter", "GetParameters"),
         *_pull_bases(bases),
-        ours.may(*PUSH),
+        ours.may(*PUSH, "DescribeImageScanFindings"),
+        every("inspector2", because="An enhanced scan's findings are Inspector's").may("ListCoverage", "ListFindings"),
         every("logs", because="The action takes no resource").may("DescribeLogGroups"),
         groups.may("CreateLogGroup", "PutRetentionPolicy"),
     ]
