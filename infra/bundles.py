@@ -112,10 +112,8 @@ def layer(
     `platform` is a wheel tag such as `manylinux2014_aarch64`, or `host`. `compiler` is the path of a Python that
     compiles the packages, as for a bundle."""
     wanted = "\n".join(sorted(line.strip() for line in requirements.read_text().splitlines() if line.strip()))
-    constraints = repository / "millrace" / "constraints.txt"
-    digest = hashlib.sha256(
-        "\0".join([wanted, constraints.read_text(), platform, python, *PRUNED]).encode()
-    ).hexdigest()
+    hashes = repository / "millrace" / "hashes.txt"
+    digest = hashlib.sha256("\0".join([wanted, hashes.read_text(), platform, python, *PRUNED]).encode()).hexdigest()
     digest = digest if compiler is None else _compiled(digest, compiler)
     folder = _build(repository) / "layers" / digest[:16]
     if not _in_use(folder):
@@ -123,7 +121,7 @@ def layer(
         target = unfinished / "python"
         target.mkdir()
         if wanted:
-            _install(requirements, constraints, target, platform, python)
+            _install(requirements, hashes, target, platform, python)
         _prune(target)
         _compile(target, platform, compiler)
         _finish(unfinished, folder)
@@ -177,8 +175,8 @@ def _drop_unused(parent: Path) -> None:
                 shutil.rmtree(other.rename(other.with_name(f".{other.name}-unused")))
 
 
-def _install(requirements: Path, constraints: Path, target: Path, platform: str, python: str) -> None:
-    """Install wheels into the target. For another machine than this one, pip gets the platform and the Python."""
+def _install(requirements: Path, hashes: Path, target: Path, platform: str, python: str) -> None:
+    """Install wheels of these hashes into the target. For another machine than this one, pip gets the platform and the Python."""
     # Some packages have wheels for manylinux_2_28 alone.
     foreign = [
         "--platform", platform, "--platform", platform.replace("2014", "_2_28"),
@@ -186,8 +184,8 @@ def _install(requirements: Path, constraints: Path, target: Path, platform: str,
     ]  # fmt: skip
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "install", "-qq", "--no-compile", "--only-binary=:all:",
-            "--target", str(target), "--requirement", str(requirements), "--constraint", str(constraints),
+            sys.executable, "-m", "pip", "install", "-qq", "--no-compile", "--only-binary=:all:", "--require-hashes",
+            "--target", str(target), "--requirement", str(requirements), "--constraint", str(hashes),
             *(foreign if platform != "host" else []),
         ],
         check=True,
