@@ -176,7 +176,9 @@ def _drop_unused(parent: Path) -> None:
 
 
 def _install(requirements: Path, hashes: Path, target: Path, platform: str, python: str) -> None:
-    """Install wheels of these hashes into the target. For another machine than this one, pip gets the platform and the Python."""
+    """Install wheels of these hashes into the target.
+
+    For another machine than this one, pip gets the platform and the Python."""
     # Some packages have wheels for manylinux_2_28 alone.
     foreign = [
         "--platform", platform, "--platform", platform.replace("2014", "_2_28"),

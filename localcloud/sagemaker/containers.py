@@ -55,8 +55,8 @@ def link(requirements: Iterable[str], into: Path) -> None:
 
 
 def read_requirements(path: Path) -> list[str]:
-    """The lines of a requirements file that name a package, without comments. Options (`-r`, `-c`) are left out."""
-    lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    """The lines of a requirements file that name a package, without comments, hashes and options (`-r`, `-c`)."""
+    lines = [re.split(r"#| --", line)[0].strip() for line in path.read_text().replace("\\\n", " ").splitlines()]
     return [line for line in lines if line and not line.startswith("-")]
 
 
