@@ -55,7 +55,7 @@ RUNS = {
         'cdk deploy "millrace-$STAGE-*-*" --exclusively --concurrency 6 -c stage="$STAGE" '
         '-c workloads="$WORKLOADS" --require-approval never',
     ],
-    "patch": ["make setup", "make bases AWS=--aws"],
+    "patch": ["make setup", "make hashes", "make bases AWS=--aws"],
     "validate-model": [
         "make setup",
         '.venv/bin/millrace validate "$VERSION" --stage "$STAGE" --workload "$WORKLOAD" --json',
