@@ -4,7 +4,7 @@ A cell that is not of its column's type is reported by its position, so it is ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import partial
@@ -71,17 +71,16 @@ def from_csv(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, 
 
     Spaces around a cell do not count. An empty cell and a word for missing cells are null."""
     trimmed = pc.ascii_trim_whitespace(cells)
-    nothing = pa.array(["", *column.missing_words])
-    known = pc.if_else(pc.is_in(trimmed, value_set=nothing), pa.scalar(None, pa.string()), trimmed)
+    known = without(trimmed, ["", *column.missing_words])
     if column.time_format:
         rewritten = from_format(known, column.time_format, column.kind)
         typed, wrong = _read_again(known, rewritten, partial(from_text, kind=column.kind))
-        return without_times(typed, column), wrong
+        return without(typed, column.missing_times), wrong
     if column.number_format:
         return numbers_in_format(known, column)
     if column.kind not in NUMBERS:
         typed, wrong = from_text(with_mapped(known, column) if column.mapped else known, column.kind)
-        return without_times(typed, column), wrong
+        return without(typed, column.missing_times), wrong
     plain = known if form.has_plain_numbers else _plain_numbers(known, form)
     typed, wrong = _read_again(known, plain, partial(numbers_from_text, column=column))
     # In a column of whole numbers -999.0 is no number of the type, but if -999 stands for a missing cell, it does too.
@@ -163,19 +162,11 @@ def without_numbers(cells: pa.Array, column: Column) -> pa.Array:
     return pc.if_else(missing, pa.scalar(None, cells.type), cells)
 
 
-def without_times(cells: pa.Array, column: Column) -> pa.Array:
-    """The typed column, with null for a time that stands for a missing cell."""
-    if not column.missing_times:
+def without(cells: pa.Array, values: Collection[Any]) -> pa.Array:
+    """The cells, with null for each that is one of the values, which stand for a missing cell."""
+    if not values:
         return cells
-    missing = pc.is_in(cells, value_set=pa.array(sorted(column.missing_times), cells.type))
-    return pc.if_else(missing, pa.scalar(None, cells.type), cells)
-
-
-def without_words(cells: pa.Array, column: Column) -> pa.Array:
-    """The texts, with null for a word that stands for a missing cell."""
-    if not column.missing_words:
-        return cells
-    missing = pc.is_in(cells, value_set=pa.array(column.missing_words, cells.type))
+    missing = pc.is_in(cells, value_set=pa.array(values, cells.type))
     return pc.if_else(missing, pa.scalar(None, cells.type), cells)
 
 

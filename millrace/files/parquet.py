@@ -28,9 +28,8 @@ from millrace.files.cast import (
     numbers_in_format,
     own_texts,
     with_mapped,
+    without,
     without_numbers,
-    without_times,
-    without_words,
 )
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed, check_header, note_wrong_type, without_wrong
@@ -190,13 +189,13 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         cells = pc.if_else(pc.is_nan(cells), pa.scalar(None, cells.type), cells)
     if is_text(cells.type):
         texts, wrong = cast(_unread(cells), pa.string())
-        texts = without_words(texts, column)
+        texts = without(texts, column.missing_words)
         texts = with_mapped(texts, column) if column.mapped else texts
         if column.number_format:
             typed, misfits = numbers_in_format(texts, column)
             return typed, sorted({*wrong, *misfits})
         typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
-        return without_times(typed, column), sorted({*wrong, *misfits})
+        return without(typed, column.missing_times), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):
         # Arrow would divide by a power of ten, which may miss the nearest number. A decimal's text has the same value
         # in every format.
@@ -209,7 +208,7 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         # The nearest number, as for the same digits in CSV and JSON: Arrow's safe cast refuses numbers beyond 2**53.
         return cells.cast(pa.float64(), safe=False).cast(arrow_type(column.kind)), []
     typed, misfits = cast(cells, arrow_type(column.kind))
-    return without_times(typed, column), misfits
+    return without(typed, column.missing_times), misfits
 
 
 def _values(batch: pa.RecordBatch, at: int) -> dict[str, Any]:
