@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, Label, Plan, evidence_above, judge_labels, log_mean
 
 STOP_ERROR = 0.01
@@ -85,12 +84,6 @@ class Bars:
     """The share of blind reviews in which people decide as the challenger answers."""
     limit_days: float = 90.0
     """The most days a rung takes."""
-
-    def __post_init__(self) -> None:
-        for name in ("max_errors", "max_changed", "least_agreement"):
-            share = getattr(self, name)
-            if share is not None and not 0 < share < 1:
-                raise FieldError(field=name, expected="a share between 0 and 1, neither of them", came=share)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 
-from millrace.errors import FieldError
 from millrace.evaluation.sequential import plan
 from millrace.messages.climb import Climb, TwoAnswers
 from millrace.release.climb import PLAN_PAIRS, choose, look, wanted
@@ -88,13 +87,6 @@ def test_a_bad_canary_is_out_within_hundreds_of_requests():
         assert answer == "stop"
         out.append(requests)
     assert sorted(out)[30] <= 330
-
-
-@pytest.mark.parametrize("bars", [{"max_errors": 0.0}, {"least_agreement": 1.0}, {"max_changed": 1.5}])
-def test_a_bar_that_is_no_share_is_refused(bars: dict[str, float]):
-    with pytest.raises(FieldError) as refused:
-        Bars(**bars)
-    assert refused.value.field in bars
 
 
 SINCE = datetime(1997, 6, 1, tzinfo=UTC)
