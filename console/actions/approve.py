@@ -23,7 +23,7 @@ from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwi
 from millrace.messages.envelope import Message
 from millrace.messages.release import Rollback
 from millrace.names import LIVE, WorkloadNames
-from millrace.release.promotion import check_proven, objection_to, outcome_of, rollback_target
+from millrace.release.promotion import check_proven, objection_to, rollback_target
 from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.audit import Record, append
 from millrace.state.automation import Automation
@@ -81,7 +81,7 @@ def _never_live(environment: Environment, names: WorkloadNames, version: str, *,
     check_reason("approve, refuse or release", reason)
     package = find_package(environment, names, version)
     pointers = ReleasePointers(state_of(environment, names)).read()
-    if package.was_live or outcome_of(pointers, package.version, turn="open") != "open":
+    if package.was_live or not pointers.is_new(package.version):
         raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
     return package
 

@@ -17,7 +17,7 @@ from millrace.functions.start_release.turns import Standing
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput
 from millrace.messages.release import ReleaseInput, ReleaseStarted
-from millrace.release.promotion import NONE, PromotionVerdict, check_proven, outcome_of, rollback_target, verdict_of
+from millrace.release.promotion import NONE, PromotionVerdict, check_proven, rollback_target, verdict_of
 from millrace.release.registry import APPROVED, Package, Registry
 from millrace.release.signatures import SigningKey, automation_digest, check_signature, is_signed
 from millrace.settings.release import ReleaseSettings
@@ -74,7 +74,7 @@ class Versions:
 
     def verdict(self, call: StepInput[ReleaseInput], package: Package, pointers: Pointers) -> PromotionVerdict:
         """What people have said about the version; kept in the audit, where a repeated call adds nothing."""
-        is_new = outcome_of(pointers, package.version, turn="open") == "open"
+        is_new = pointers.is_new(package.version)
         # A version that was live and has no successor is brought back, since the pointers were lost.
         if call.state.rollback or not is_new or (package.was_live and pointers.champion is None):
             return PromotionVerdict()

@@ -12,7 +12,6 @@ from millrace.messages.events import AlarmUnanswered
 from millrace.monitoring.alarms import notifying, starters
 from millrace.names import WorkloadNames
 from millrace.operations.alarms import REVIEW_AGE, SERVING, WAITING_REVIEWS, runbook
-from millrace.release.promotion import outcome_of
 from millrace.release.registry import Registry
 from millrace.settings.release import ReleaseSettings
 from millrace.state.climbing import Climbing
@@ -57,8 +56,7 @@ def refuse_overdue(room: WorkloadRoom[ReleaseSettings], registry: Registry, *, n
         return
     hours, pointers = room.workload.rollout.approval_hours, room.pointers.read()
     for package in list(registry.waiting()):
-        waits = outcome_of(pointers, package.version, turn="open") == "open"
-        if waits and package.decided_at + timedelta(hours=hours) <= now:
+        if pointers.is_new(package.version) and package.decided_at + timedelta(hours=hours) <= now:
             registry.refuse(package, reason=f"nobody has approved it within {hours:g} hours")
             room.logger.warning("refused", extra={"version": package.version})
 

@@ -40,17 +40,6 @@ LEASE_DAYS = 90
 """After this time the lease `release` ends. The machine may take less, and `cleanup` frees the lease at its end."""
 
 
-def outcome_of(pointers: Pointers, version: str, *, turn: Turn) -> ReleaseOutcome:
-    """The outcome for the release of a registered version: `done` if this version or a newer one is or was live.
-
-    Such a release comes from a repeated or late event. A version that was rolled back is not released again by it: only
-    a person brings it back. Else the outcome is `turn`."""
-    # Versions are compared as numbers: as text, 9 would be newer than 10.
-    if pointers.newest >= int(version):
-        return "done"
-    return turn
-
-
 def opening(
     given: ReleaseInput,
     package: Package,
@@ -71,9 +60,11 @@ def opening(
         if turn != "open":
             return turn, ""
         return "done" if is_served else "open", ""
-    outcome = outcome_of(pointers, package.version, turn=turn)
-    if outcome != "open":
-        return outcome, ""
+    # The event is repeated or late. A version that was rolled back is not released again: only a person brings it back.
+    if not pointers.is_new(package.version):
+        return "done", ""
+    if turn != "open":
+        return turn, ""
     if refusal := outdated_by(pointers, beside=package.metadata.get("beside", ""), was_live=package.was_live):
         return "outdated", refusal
     return "open", ""

@@ -115,6 +115,11 @@ class Pointers(Item, key="release"):
         """The highest number of a version that is or was live. 0 before the first release."""
         return max(self.highest, *(int(one.version) for one in (self.champion, self.previous) if one), 0)
 
+    def is_new(self, version: str) -> bool:
+        """Whether neither this version nor a newer one is or was live."""
+        # Versions are compared as numbers: as text, 9 would be newer than 10.
+        return int(version) > self.newest
+
     def with_live(self, version: Version) -> Pointers:
         """The pointers with `version` as champion and the champion so far as previous, without a canary."""
         newest = max(self.newest, int(version.version))

@@ -9,7 +9,6 @@ from millrace.release.askers import NOBODY, UNKNOWN
 from millrace.release.promotion import (
     NONE,
     check_proven,
-    outcome_of,
     outdated_by,
     promote,
     roll_back,
@@ -57,8 +56,7 @@ def test_pointers_follow_a_course_and_what_was_live_comes_back_by_a_person_only(
     """Numbers are compared as numbers; a late event finds `done`, and a redriven release loses."""
     pointers = moved(Pointers(), *course)
     assert (pointers.champion, pointers.previous) == (version(champion), previous and version(previous))
-    for turn in ("open", "busy"):
-        assert [outcome_of(pointers, str(number), turn=turn) for number in (done, late)] == ["done", turn]
+    assert [pointers.is_new(str(number)) for number in (done, late)] == [False, True]
     if done != champion:
         with pytest.raises(ConflictError, match=f"version {max(course)} is live already"):
             promoted(pointers, version(done))
