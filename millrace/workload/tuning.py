@@ -15,13 +15,14 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from millrace.errors import FieldError
 from millrace.messages.training_job import KEPT_ERROR, KEPT_LOSS
 from millrace.models.parameters import Parameters
 from millrace.spelling import one_of
 from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.section import Section
 
 Objective = Literal["validation_error", "validation_loss"]
 METRICS: dict[Objective, str] = {"validation_error": KEPT_ERROR, "validation_loss": KEPT_LOSS}
@@ -34,10 +35,8 @@ MOST_TRIED = 64
 That is enough to meet a number that the family refuses because it is no multiple of another hyperparameter."""
 
 
-class SearchRange(BaseModel):
+class SearchRange(Section):
     """All numbers from `min` to `max`. For a hyperparameter that is a whole number, all whole numbers."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     min: int | float
     max: int | float
@@ -51,10 +50,8 @@ class SearchRange(BaseModel):
         return self
 
 
-class Tuning(BaseModel):
+class Tuning(Section):
     """One tuning job of SageMaker: up to `max_jobs` trainings."""
-
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     parameters: Annotated[
         dict[str, SearchRange | Annotated[tuple[Any, ...], Field(min_length=1, max_length=30)]],
