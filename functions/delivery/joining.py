@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from millrace.artefact.batch import LIKENESS, PREDICTION, REASON, REJECTED, ROW, VERSION, answer_schema
 from millrace.contract.schema import LINE
 from millrace.decisions.policy import Acting, act_all
@@ -15,8 +18,6 @@ from millrace.tasks.answer import arrow_type
 from millrace.timestamps import of_micros
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from millrace.decisions.chain import Instead
     from millrace.tasks.task import AnswerField
     from millrace.workload.declaration import Prediction
@@ -52,8 +53,6 @@ def join(
 
 def dated(batch: pa.RecordBatch, prediction: Prediction) -> pa.RecordBatch:
     """The delivered rows with the moment that each answer is for; unchanged if that is the row's own."""
-    import pyarrow as pa
-
     for field in prediction.dates:
         # Rows of many entities share their times: each is said once.
         times = batch.column(prediction.event_time).cast(pa.timestamp("us")).cast(pa.int64()).dictionary_encode()
@@ -78,9 +77,6 @@ def acted(
     An answer that is held out is left empty: it shall influence nobody. With a floor there are FLOOR_COLUMNS too. If
     the version is below it, `instead` answers the rows where it is one, and the version's answers to them go into
     `withheld`."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows = pa.Table.from_batches([batch])
     below = [one is not None for one in instead]
     found = act_all(acting, answers=rows, cells=rows, event_time=event_time, key=key, below_floor=below)
@@ -102,8 +98,6 @@ def acted(
 
 def _above_floor(rows: pa.Table, fields: Sequence[AnswerField], instead: Sequence[Instead | None]) -> pa.Table:
     """The rows with FLOOR_COLUMNS, and with the answer `instead` where there is one."""
-    import pyarrow as pa
-
     said: list[str | None] = [None] * len(rows)
     if any(instead):
         names = [field.name for field in fields]
@@ -131,8 +125,6 @@ class _Answers:
 
     def take(self, rows: int) -> pa.Table:
         """The next answers, at most `rows` of them; fewer at the end."""
-        import pyarrow as pa
-
         while sum(table.num_rows for table in self._left) < rows:
             if (more := next(self._tables, None)) is None:
                 break
@@ -151,8 +143,6 @@ def _without_rejected(
     batch: pa.RecordBatch, found: pa.Table, refuse: Callable[[pa.Table], object]
 ) -> tuple[pa.RecordBatch, pa.Table]:
     """The answered rows and their answers; the rejected rows go to `refuse`, with the reason as a struct."""
-    import pyarrow as pa
-
     reasons = found.column(REJECTED).combine_chunks()
     answered = reasons.is_null()
     refuse(pa.Table.from_batches([batch]).append_column(REJECTED, reasons).filter(reasons.is_valid()))
@@ -174,9 +164,6 @@ def _without_bad(
     batch: pa.RecordBatch, found: pa.Table, field: AnswerField, refuse: Callable[[pa.Table], object]
 ) -> tuple[pa.RecordBatch, pa.Table]:
     """The rows whose answer the field allows; the others go to `refuse`: the checks of `read_answer` for all cells."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     column = found.column(field.name)
     good = _in_range(column, field)
     if good is None or pc.all(good, min_count=0).as_py():
@@ -197,9 +184,6 @@ def _in_range(column: pa.ChunkedArray, field: AnswerField) -> pa.Array | None:
     """Whether each answer is in the range of its field (N); None for a field of text.
 
     Raises AnswerError for a cell that is missing, and for a list of another length."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     _check_present(column, field)
     # A list is checked by its length first, then all its items like single cells.
     if field.length:
@@ -230,8 +214,6 @@ def _check_present(column: pa.ChunkedArray, field: AnswerField) -> None:
 def _joined(
     batch: pa.RecordBatch, found: pa.Table, fields: Sequence[AnswerField], schema: pa.Schema, model_version: str
 ) -> pa.RecordBatch:
-    import pyarrow as pa
-
     answer = {field.name: found.column(field.name).combine_chunks() for field in fields}
     # Columns of the delivered file come from the answer if it has one of that name, otherwise from the row.
     answer[VERSION] = pa.repeat(pa.scalar(model_version, pa.string()), batch.num_rows)

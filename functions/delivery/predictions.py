@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from millrace.artefact.batch import REJECTED, read_answers, reason_of
 from millrace.contract.kinds import as_json
@@ -27,9 +30,6 @@ from millrace.settings.drop import DropEnvironment
 from millrace.state.known_keys import StoredKeys
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Predictions:
@@ -63,8 +63,6 @@ class Predictions:
         """How many rows were written to `delivered`, and how many of them are about which day.
 
         Rows without an answer went to `refused`. Memory does not grow with the file."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
 
         def refuse(rows: pa.Table) -> None:
             refused.add(map(self._quarantined, rows.to_pylist()))

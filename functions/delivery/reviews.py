@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
 from millrace.aws.objects import at_once
 from millrace.decisions.review import ReviewItem, item_of
 from millrace.decisions.scored import ScoredDay, read_rows
+from millrace.state.reviews import ReviewQueue
 from millrace.workload.policy import Review
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from millrace.state.reviews import ReviewQueue
 
 MOST_OPENED = 10_000
 """The most rows of one file that come into the queue: more than people decide while it waits."""
@@ -53,6 +55,4 @@ def open_reviews(
 
 
 def _waits(rows: pa.Table) -> Any:
-    import pyarrow.compute as pc
-
     return pc.equal(rows["action"], "review")

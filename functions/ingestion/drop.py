@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from millrace.contract.reasons import Reason
@@ -159,8 +160,6 @@ def parse(
     Typed rows are written to `parsed`, the others to `refused`, by parts. Lines are counted through all files.
 
     Raises the DropErrors of `read_drop`; both files must then be thrown away."""
-    import pyarrow.parquet as pq
-
     typed, every, unknown = 0, 0, set[str]()
     # Each part becomes a row group, so validation can read the same parts again, one at a time.
     with pq.ParquetWriter(parsed, parsed_schema(table), compression="zstd", write_page_checksum=True) as writer:

@@ -14,6 +14,10 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import In
+
 from millrace.contract.kinds import as_json
 from millrace.datasets.labelled_rows import join, parts
 from millrace.datasets.labels import LabelColumns
@@ -71,8 +75,6 @@ class FirstLabels:
             yield from (one for one in some.items() if one[0] not in known)
 
     def _unlabelled(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        import pyarrow.compute as pc
-
         for part in parts(self._lake.open("rows"), self._columns.read):
             rows = join(self._lake, self._columns, part).joined()
             is_empty = reduce(pc.and_, (pc.is_null(rows[name]) for name in self._columns.values))
@@ -80,9 +82,6 @@ class FirstLabels:
 
     def _rows(self, chosen: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The chosen rows as a request has them, by id."""
-        import pyarrow as pa
-        from pyiceberg.expressions import In
-
         first = self._spec.key[0]
         which = In(term=first, literals={key[first] for key in chosen.values()})
         for part in parts(self._lake.open("rows"), self._table.names, which):

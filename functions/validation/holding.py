@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from millrace.aws.objects import read_object
 from millrace.contract.drop_rules import Totals
@@ -14,19 +17,13 @@ from millrace.contract.schema import parsed_schema
 from millrace.contract.validate import Validator, totals_of
 from millrace.datasets.journal import Journal
 from millrace.datasets.new_rows import parts
+from millrace.datasets.tables import Lake
 from millrace.functions.validation.labels import JudgedDrop, LabelJudge
 from millrace.messages.bulk import BulkResult
 from millrace.messages.ingest import DropObject, ParsedDrop, Staging
 from millrace.state.held_drops import HeldDrop
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pyarrow as pa
-
-    from millrace.datasets.tables import Lake
-    from millrace.state.table import StateTable
-    from millrace.workload.declaration import Workload
+from millrace.state.table import StateTable
+from millrace.workload.declaration import Workload
 
 
 class HeldJudge:
@@ -42,8 +39,6 @@ class HeldJudge:
         Each comes with its object and its file of typed rows, which a drop that a job has judged does not have.
 
         A drop that a person has accepted is not judged again, and one that he has refused stays refused."""
-        import pyarrow as pa
-
         rules, labels, rate = self._lake.contract_of(table).drop_rules, None, self._workload.monitors.held_labels
         if table == "labels" and rate is not None:
             labels = LabelJudge(self._lake, self._workload, self._s3, self._state, rate=rate)

@@ -9,9 +9,12 @@ from datetime import date, timedelta
 from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.datasets import label_evidence
 from millrace.datasets.journal import Journal
@@ -20,6 +23,9 @@ from millrace.datasets.labels import places
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.notes import LABELS, WITHDRAWN_DROP
 from millrace.datasets.tables import Lake
+from millrace.decisions.columns import ColumnShape, read_parts
+from millrace.decisions.labelled import SHAPE, LabelledDecisions
+from millrace.decisions.outcome_columns import decisions_of, join, times_of
 from millrace.decisions.review import doubted_labels
 from millrace.decisions.scored import EPOCH, MOST_ROWS
 from millrace.messages.ingest import ParsedDrop, cut
@@ -28,12 +34,7 @@ from millrace.state.held_drops import DAY, Contradiction, HeldDrop
 from millrace.state.table import StateTable
 from millrace.tasks import catalogue as tasks
 from millrace.timestamps import MICROSECOND
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.workload.declaration import Workload
+from millrace.workload.declaration import Workload
 
 LOOKS, MOST_SCORED = (5, 31), 2000
 """The most days of decisions that are read beside a batch, and about how many rows of each scored file. More days are
@@ -91,8 +92,6 @@ class LabelJudge:
         """What the labels say, and whether they may be learnt; a person's word counts.
 
         The `rows` keep the contract, and have each key once."""
-        import pyarrow.compute as pc
-
         quota, columns = max(self._quota, self._doubted(drop)), self._workload.prediction.label_columns
         rows = rows.filter(reduce(pc.and_, (pc.is_valid(rows[name]) for name in columns)))
         for look in self._describe(rows, seed=drop.drop_id):
@@ -131,8 +130,6 @@ class LabelJudge:
         more.
 
         A label that is known already, or that is refused, says nothing: else it would hide others."""
-        import pyarrow as pa
-
         spec = self._workload.prediction
         before = [*reversed(self._together), *self._tables.values()] if rows.num_rows else ()
         known = compare_known(before, rows, spec.key, spec.label_columns)
@@ -159,12 +156,6 @@ class LabelJudge:
         earlier label; None and 0 if the labels do not say which days these are.
 
         The days are drawn by the drop's id, which S3 chooses: nobody knows before which labels are looked at."""
-        import pyarrow as pa
-
-        from millrace.decisions.columns import ColumnShape, read_parts
-        from millrace.decisions.labelled import LabelledDecisions
-        from millrace.decisions.outcome_columns import join, times_of
-
         spec, contract = self._workload.prediction, self._lake.contract
         if contract.labels.column(spec.event_time).generated or not rows.num_rows:
             yield None, 0
@@ -196,8 +187,6 @@ class LabelJudge:
 
     def _without_row(self, labels: pa.Table) -> pa.Table:
         """These labels without those of rows that the table has: a row that waits for its label gets it."""
-        import pyarrow as pa
-
         rows, key = self._lake.find("rows"), self._workload.prediction.key
         if rows is None or rows.current_snapshot() is None or not labels.num_rows:
             return labels
@@ -208,12 +197,6 @@ class LabelJudge:
         """How many of these labels, all of these days, have no decision; some of the decisions have been `read`.
 
         `has_files`: whether some were in scored files."""
-        import pyarrow as pa
-
-        from millrace.decisions.columns import read_parts
-        from millrace.decisions.labelled import SHAPE, LabelledDecisions
-        from millrace.decisions.outcome_columns import decisions_of
-
         if not labels.num_rows:
             return 0
         spec, table = self._workload.prediction, self._lake.contract.labels

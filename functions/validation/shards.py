@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from millrace.artefact.batch import ROW, write_stream
 from millrace.contract.reasons import Reason, RowsByReason
@@ -19,13 +21,8 @@ from millrace.contract.violation import RuleViolation
 from millrace.datasets.labelled_rows import columns_of
 from millrace.datasets.new_rows import Quarantine, parts, screen
 from millrace.datasets.quarantine import QuarantineFile
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    from millrace.features.history import History
-    from millrace.features.known_ahead import KnownAhead
+from millrace.features.history import History
+from millrace.features.known_ahead import KnownAhead
 
 END_BYTES = 64
 """An upper bound of the bytes of the mark at a stream's end and of the padding of its schema."""
@@ -45,8 +42,6 @@ class Shards:
 
     def add(self, rows: pa.Table) -> None:
         """Add a part of the accepted rows: the contract's columns and `_line`."""
-        import pyarrow as pa
-
         # A stream has a schema, record batches and an end. A shard is full when the next batch would not fit.
         chosen = rows.select([LINE, *self._columns]).rename_columns([ROW, *self._columns])
         room = self._limit - chosen.schema.serialize().size - END_BYTES
@@ -68,8 +63,6 @@ class Shards:
 
 def _pieces(batch: pa.RecordBatch, room: int) -> Iterator[pa.RecordBatch]:
     """The batch in pieces that fit into `room` bytes, halved again and again; a single row is never cut."""
-    import pyarrow as pa
-
     if batch.num_rows <= 1 or pa.ipc.get_record_batch_size(batch) <= room:
         if batch.num_rows:
             yield batch
@@ -106,9 +99,6 @@ def stage(
     A model may read the past of rows, or what is known of later moments. The past is in the drop's own good rows, and
     in the table's rows that `read_before` returns for them. A row with a past that is too short is refused, as
     `history`; one without a cell that is known ahead, of its own or of a later row of the drop, as `required`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     good, rows, others = accepted.with_name("good"), 0, Counter[str]()
     create = partial(pq.ParquetWriter, schema=parsed_schema(table), compression="zstd", write_page_checksum=True)
     with quarantine() as refused, create(accepted) as writer:
@@ -175,7 +165,5 @@ def _refuse(
     part: pa.Table, bad_N: npt.NDArray[np.bool_], violation: RuleViolation, table: Table, refused: QuarantineFile
 ) -> pa.Table:
     """The rows without the bad ones, which go to `refused`."""
-    import pyarrow as pa
-
     refused.add(refuse(part, {at: [violation] for at in np.flatnonzero(bad_N).tolist()}, table))
     return part.filter(pa.array(~bad_N))

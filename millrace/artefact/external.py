@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from millrace.artefact import graph
 from millrace.artefact.artefact import (
@@ -30,14 +30,12 @@ from millrace.artefact.artefact import (
     digests_of,
 )
 from millrace.artefact.rows_per_pass import RowsPerPass
+from millrace.contract.schema import Contract
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
-
-if TYPE_CHECKING:
-    from millrace.contract.schema import Contract
-    from millrace.tasks.task import Task
-    from millrace.workload.declaration import Workload
+from millrace.tasks.task import Task
+from millrace.workload.declaration import Workload
 
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
 Tensor = tuple[str, str, tuple[int | None, ...]]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE
 from millrace.contract.violation import RuleViolation, truncate
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    Numbers = npt.NDArray[np.int64]
-    Mask = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 HELD = 0
 """Stands for the line of a key that the table holds."""
@@ -48,8 +48,6 @@ class SeenKeys:
     can make a file with keys of the same hash."""
 
     def __init__(self) -> None:
-        import numpy as np
-
         self._table = _HashTable()
         self._lines = np.empty(0, np.int64)
         """The line of the accepted row, by the number of its key; -1 for a key without an accepted row."""
@@ -58,9 +56,6 @@ class SeenKeys:
         """The number of each row's key. Equal keys have equal numbers, in this part and in the parts before.
 
         -1 for a key that is null and for a row that is not good."""
-        import numpy as np
-        import pyarrow as pa
-
         at = np.flatnonzero(good & _plain(keys.is_valid()) if keys.null_count else good)
         numbers = np.full(len(keys), -1, np.int64)
         if len(at):
@@ -72,16 +67,12 @@ class SeenKeys:
 
     def accept(self, numbers: Numbers, lines: Numbers) -> None:
         """Keep the lines of the accepted rows, by the numbers of their keys; of a key the first line."""
-        import numpy as np
-
         at = np.flatnonzero(numbers >= 0)
         at = at[self._lines.take(numbers[at]) < 0]
         self._lines[numbers[at]] = lines[at]
 
     def before(self, numbers: Numbers) -> list[tuple[int, int]]:
         """The position and the earlier line of each key that has an accepted row already."""
-        import numpy as np
-
         has_key = np.flatnonzero(numbers >= 0)
         lines = self._lines.take(numbers.take(has_key))
         came = np.flatnonzero(lines >= 0)
@@ -98,8 +89,6 @@ class _HashTable:
     def __init__(self) -> None:
         import secrets
 
-        import numpy as np
-
         self.size = 0
         self._columns: list[Numbers] = []
         self._highest: int | None = None
@@ -114,8 +103,6 @@ class _HashTable:
 
     def add(self, *columns: Numbers) -> Numbers:
         """The place of the first equal key, for each of these keys; all keys that were ever added count."""
-        import numpy as np
-
         start, self.size = self.size, self.size + len(columns[0])
         kept = self._columns or [np.empty(0, np.int64) for _ in columns]
         self._columns = [_grown(own, self.size) for own in kept]
@@ -140,8 +127,6 @@ class _HashTable:
 
     def _place(self, start: int, stop: int) -> Numbers:
         """The places of the first equal keys, for the keys from `start` to `stop`; each new key gets a slot."""
-        import numpy as np
-
         keys = [column[start:stop] for column in self._columns]
         # Multiply-shift: the top k bits of the product are the slot, of 2**k slots.
         shift = np.uint64(65 - len(self._slots).bit_length())
@@ -176,10 +161,6 @@ def integers(keys: pa.Array, secret: bytes = b"") -> list[Numbers]:
     """The keys as one column of integers; keys that are no numbers as two, the halves of a hash. No key is null.
 
     With a secret their hashes are equal in all processes that have it; else they are this one's own, and faster."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if (kind := _number_type(keys.type)) is not None:
         return [keys.view(kind).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)]
     if not (pa.types.is_binary(keys.type) or pa.types.is_string(keys.type)):
@@ -198,9 +179,6 @@ def key_of(rows: pa.Table, columns: tuple[str, ...]) -> pa.Array:
     For one column it is the column itself, for several their texts joined. A text is preceded by its length, so that
     ("a", "bc") and ("ab", "c") differ: `1:a:2:bc` and `2:ab:1:c`. It is null if one of the columns is null. With a
     binary column it is bytes, since not all bytes are text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows = decoded(rows.select(list(columns)))
     cells = [_with_one_zero(rows.column(name)) for name in columns]
     if len(cells) == 1:
@@ -220,9 +198,6 @@ def key_beside(rows: pa.Table, columns: tuple[str, ...], beside: tuple[str, ...]
 
 def with_marks(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
     """The rows, with each cell of `columns` as a text that is never null: 5 becomes "=5", a missing cell ""."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows = decoded(rows)
     for name in columns:
         texts = pc.cast(_with_one_zero(rows.column(name)), pa.string())
@@ -233,9 +208,6 @@ def with_marks(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
 
 def _with_one_zero(cells: Any) -> Any:
     """The numbers with 0.0 in place of -0.0, which is equal but has another hash and another text."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     return pc.add(cells, pa.scalar(0, cells.type)) if pa.types.is_floating(cells.type) else cells
 
 
@@ -250,10 +222,6 @@ def duplicates(
     """The violation of each good row whose key the table or a row of an earlier part has, by the position of the row.
 
     `numbers` are the numbers that `seen` gave to the keys."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     numbers = np.where(good, numbers, -1)
     places: dict[int, int] = {}  # the line of the key's first row, by position
     if known is not None and len(known.values):
@@ -270,8 +238,6 @@ def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbe
 
     `numbers` are the numbers of the rows' keys, by key. A refused row does not use up its keys. Of `A,x`, `B,x` and
     `B,z`, with a key on each column, the second row is refused for its x, so the third is the first with a B."""
-    import numpy as np
-
     found: dict[int, RuleViolation] = {}
     firsts: list[dict[int, int]] = [{} for _ in numbers]
     # Only rows that share a key with another row are walked through, in order: there are few of them.
@@ -293,8 +259,6 @@ def repeated(rows: pa.Table, good: Mask, numbers: Mapping[tuple[str, ...], Numbe
 
 def _is_twice(numbers: Numbers) -> Mask:
     """Whether another row has the same number, for each row; False for the number -1."""
-    import numpy as np
-
     is_twice = np.zeros(len(numbers), dtype=bool)
     counted = np.flatnonzero(numbers >= 0)
     numbers = numbers[counted]
@@ -324,8 +288,6 @@ def _number_type(kind: pa.DataType) -> Any:
     """The integer type of the same width, if keys of this type are numbers or times; else None.
 
     Keys of floating point are finite and have no -0.0, so equal keys have equal bits."""
-    import pyarrow as pa
-
     if pa.types.is_timestamp(kind) or pa.types.is_float64(kind):
         return pa.int64()
     if pa.types.is_date32(kind) or pa.types.is_float32(kind):
@@ -335,8 +297,6 @@ def _number_type(kind: pa.DataType) -> Any:
 
 def decoded(rows: pa.Table) -> pa.Table:
     """The rows, with dictionary-encoded texts as plain texts."""
-    import pyarrow as pa
-
     for place, kind in enumerate(rows.schema.types):
         if pa.types.is_dictionary(kind):
             rows = rows.set_column(place, rows.field(place).name, rows.column(place).cast(kind.value_type))

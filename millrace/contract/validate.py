@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from millrace.contract.deduplicate import Keys, Repeated, SeenKeys, decoded, duplicates, key_of, repeated, repeats
 from millrace.contract.drop_rules import INVALID, MEAN, NULL, Totals
@@ -17,12 +22,7 @@ from millrace.contract.rules.pixels import decode
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation, key_texts, of_comparison, raw_rows, shown
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
-    Mask = npt.NDArray[np.bool_]
+Mask = npt.NDArray[np.bool_]
 
 Problems = defaultdict[int, list[RuleViolation]]
 """The violations of the bad rows, by the position of the row in its part."""
@@ -63,8 +63,6 @@ class Validator:
         """The result for the next part.
 
         A text column may be dictionary-encoded; its rules are then cheaper."""
-        import numpy as np
-
         rows, made = derived(rows.select(parsed_schema(self._table).names).combine_chunks(), self._table)
         problems: Problems = defaultdict(list)
         # The rules on cells come first: a row that breaks one does not use up its key.
@@ -102,9 +100,6 @@ class Validator:
 
 def totals_of(result: ValidationResult, table: Table) -> Totals:
     """The totals of a part of a drop for the table's rules."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows, refused = result.accepted, result.refused
     totals = Totals({"good": rows.num_rows, "every": rows.num_rows + len(refused)})
     for column in {rule.column for rule in table.drop_rules} - {""}:
@@ -117,8 +112,6 @@ def totals_of(result: ValidationResult, table: Table) -> Totals:
 
 def _broken(rows: pa.Table, table: Table) -> Iterator[tuple[int, RuleViolation]]:
     """The position of each row and each rule of a column that it breaks, in the order of the columns."""
-    import numpy as np
-
     for column in table.columns if rows.num_rows else ():
         cells = rows.column(column.name)
         for reason, expected, mask in _check(cells, column):
@@ -130,8 +123,6 @@ def _broken(rows: pa.Table, table: Table) -> Iterator[tuple[int, RuleViolation]]
 
 def derived(rows: pa.Table, table: Table) -> tuple[pa.Table, dict[str, pa.Array]]:
     """The rows with derived cells where they have none, and what each derived column must hold."""
-    import pyarrow.compute as pc
-
     made: dict[str, pa.Array] = {}
     for name, expression in table.derived.items():
         place, made[name] = rows.column_names.index(name), expression.of_rows(rows)
@@ -145,9 +136,6 @@ def compared(
     """The position and each violation of the good rows whose cells do not compare as the contract says.
 
     `made` is what the derived columns must hold."""
-    import numpy as np
-    import pyarrow.compute as pc
-
     for rule in table.comparisons:
         cells = decoded(rows.select(rule.columns))
         at = np.flatnonzero(_rows(rule.of_cells(*cells.columns)) & good)
@@ -175,8 +163,6 @@ def undecodable(rows: pa.Table, good: Mask, table: Table) -> Iterator[tuple[int,
     """The position and the violation of each good row with an image that cannot be decoded.
 
     The headers of these images keep the contract. An image of the encoding `raw` has nothing to decode."""
-    import numpy as np
-
     for column in table.columns:
         rule = column.find(ImageFormat)
         if rule is None or rule.encoding == "raw":
@@ -196,8 +182,6 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
     """For each rule that cells break: the reason, what was expected, and which rows.
 
     A dictionary-encoded column is judged by its dictionary: each word once, however many rows have it."""
-    import pyarrow as pa
-
     is_chunked = isinstance(cells, pa.ChunkedArray)
     whole = pa.concat_arrays(cells.chunks) if pa.types.is_dictionary(cells.type) and is_chunked else cells
     indices = whole.indices if pa.types.is_dictionary(whole.type) else None
@@ -225,9 +209,6 @@ def _check(cells: Any, column: Column) -> Iterator[tuple[Reason, str, Mask]]:
 
 def _rows(mask: Any) -> Mask:
     """The mask as a numpy array, with False for null."""
-    import numpy as np
-    import pyarrow.compute as pc
-
     if isinstance(mask, np.ndarray):
         return mask
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
@@ -250,6 +231,4 @@ def refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: T
 
 
 def _take(rows: pa.Table, good: Mask) -> pa.Table:
-    import pyarrow as pa
-
     return rows if good.all() else rows.filter(pa.array(good))

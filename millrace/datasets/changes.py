@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table import Transaction
+
+from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.notes import WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
-
-if TYPE_CHECKING:
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table import Transaction
 
 Done = TypeVar("Done")
 Turn = Callable[[], AbstractContextManager[object]]
@@ -74,8 +75,6 @@ class Attempt:
         """The entry of the change's snapshot.
 
         Rows that leave by a filter leave in a snapshot before it. It is the change's own if it is a withdrawal."""
-        from pyiceberg.expressions import BooleanExpression
-
         notes = dict(change.notes)
         if isinstance(change.remove, BooleanExpression) and (rows := count(self.table, change.remove)):
             notes |= {change.removed_as: str(rows)} if change.removed_as else {}
@@ -104,8 +103,6 @@ class Attempt:
         return JournalEntry.of(current)
 
     def _begun(self) -> Transaction:
-        from millrace.datasets.iceberg import DropsTransaction
-
         self._transaction = self._transaction or DropsTransaction(self._iceberg)
         return self._transaction
 
@@ -146,7 +143,6 @@ def try_commit(transaction: Transaction) -> bool:
     False if another writer was first, or if the outcome is unknown. The next attempt looks at the table first, so
     "perhaps" never becomes "twice"."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from pyiceberg.exceptions import CommitFailedException
 
     try:
         transaction.commit_transaction()

@@ -10,6 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from pyiceberg.expressions import EqualTo
+from pyiceberg.table import Table as IcebergTable
+
 from millrace.contract.reasons import RowsByReason
 from millrace.contract.schema import SOURCE
 from millrace.datasets import notes
@@ -20,7 +23,6 @@ from millrace.datasets.tables import Lake
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyiceberg.table import Table as IcebergTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +120,6 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
 
 def _replacing(drop: Change) -> Change:
     """The change of a drop, by which the rows of the object that it replaces leave."""
-    from pyiceberg.expressions import EqualTo
-
     if notes.REPLACED not in drop.notes:
         return drop
     return replace(drop, remove=EqualTo(term=SOURCE, value=drop.notes[notes.REPLACED]), removed_as=notes.REPLACED_ROWS)

@@ -13,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.table import Table as IcebergTable
+
 from millrace.aws.objects import put_object, read_object
 from millrace.datasets.changes import Attempt, Change, change
 from millrace.datasets.iceberg import s3_client
@@ -23,9 +26,6 @@ from millrace.messages.bulk import RESULT, CompactionPlan, CompactionResult
 from millrace.packing import packed
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table as IcebergTable
-
     from millrace.datasets.bulk.pieces import Each
 
 SMALL_BYTES, SMALL_ROWS = 8 * 2**20, 500_000
@@ -117,8 +117,6 @@ def _data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
     """Each data file of the current snapshot, with the sequence number of the commit that added it.
 
     Raises SnapshotError for a delete file, which would not be applied."""
-    from pyiceberg.manifest import ManifestContent
-
     snapshot = iceberg.current_snapshot()
     for manifest in snapshot.manifests(iceberg.io) if snapshot is not None else []:
         if manifest.content != ManifestContent.DATA:

@@ -9,9 +9,13 @@ from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import BooleanExpression, StartsWith
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import parse_cell
@@ -27,16 +31,12 @@ from millrace.datasets.notes import LABELS_SNAPSHOT, WITHDRAWN, WRITTEN_BY
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import matching, take_out
 from millrace.decisions import captured
+from millrace.decisions.columns import read_parts
+from millrace.decisions.labelled import SHAPE, LabelledDecisions
 from millrace.decisions.scored import MOST_ROWS, rows_by_day
 from millrace.decisions.store import stored_days
 from millrace.messages.train import JoinedLabels
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.table import Table as IcebergTable
-
-    from millrace.workload.declaration import Prediction
+from millrace.workload.declaration import Prediction
 
 DIGEST_ROWS = 10_000
 """Rows that are in memory as objects at the same time."""
@@ -89,9 +89,6 @@ def _waiting(
     lake: Lake, labels: IcebergTable, prediction_spec: Prediction, portions: Portions, number: int
 ) -> pa.Table:
     """The labels of a portion with keys that are not in the rows yet, in the order of the table; one for each key."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     key, values = prediction_spec.key, prediction_spec.label_columns
     names = [*key, prediction_spec.event_time, PREDICTION_ID, *values, SOURCE, ARRIVED]
     there = [name for name in names if name in labels.schema().column_names]
@@ -110,8 +107,6 @@ def _join_waiting(
     lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, source: tuple[str, str]
 ) -> tuple[int, int]:
     """How many of these labels have no decision, and of how many the contract refuses the row. The others have rows."""
-    import pyarrow as pa
-
     with TemporaryDirectory() as folder:
         matched = list(_join(lake, prediction_spec, waiting, s3, Path(folder)))
     found = pa.concat_tables([parsed_schema(lake.contract.rows).empty_table(), *matched]).sort_by(LINE)
@@ -134,9 +129,6 @@ def _days_before(days: Collection[date], stored: Iterable[date]) -> set[date]:
 
 def _join(lake: Lake, prediction_spec: Prediction, waiting: pa.Table, s3: Any, folder: Path) -> Iterator[pa.Table]:
     """The rows of the labels with a decision, a part at a time; `_line` is the place of the label, from 0."""
-    from millrace.decisions.columns import read_parts
-    from millrace.decisions.labelled import SHAPE, LabelledDecisions
-
     bucket, workload = lake.names.platform.bucket("lake"), lake.names.workload
     # A decision lies in the folder of the day of its row, which is the day of its label.
     days: Collection[date] = rows_by_day(waiting.column(prediction_spec.event_time))
@@ -162,8 +154,6 @@ def _rows_of(lake: Lake, prediction_spec: Prediction, labels: pa.Table, part: pa
 
     An image that has expired, was altered or lies elsewhere is missing in its row. If the contract requires it, it then
     refuses the row."""
-    import pyarrow as pa
-
     long = captured.LongCells(
         columns=captured.long_columns(lake.contract.rows), under=lake.names.lake_uri(captured.FOLDER, "")
     )
@@ -222,9 +212,6 @@ def _leave(lake: Lake, prediction_spec: Prediction, run: str) -> None:
 
 def _unlabelled(lake: Lake, prediction_spec: Prediction, rows: IcebergTable) -> BooleanExpression:
     """The filter for the rows that were made of decisions and have no label any more."""
-    import pyarrow as pa
-    from pyiceberg.expressions import StartsWith
-
     columns = LabelColumns.of(prediction_spec, lake.names.workload)
     late = parts(rows, columns.read, StartsWith(term=SOURCE, value=columns.late))
     gone = pa.concat_tables(part.filter(pa.array(~join(lake, columns, part).counts)) for part in late)

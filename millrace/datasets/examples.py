@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from millrace.contract.deduplicate import key_of
+from millrace.contract.schema import Contract
 from millrace.datasets.labels import LabelColumns
 from millrace.datasets.names import with_names
 from millrace.datasets.read import read_snapshot, times
@@ -22,15 +24,12 @@ from millrace.datasets.split import Split, parts_by_hash, parts_by_order, split,
 from millrace.errors import SnapshotError
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times, times_us
+from millrace.features.catalogue import Features
 from millrace.features.known_ahead import KnownAhead
+from millrace.workload.declaration import Prediction, Workload
+from millrace.workload.training import ByGroup, ByKeyHash
 
-if TYPE_CHECKING:
-    from millrace.contract.schema import Contract
-    from millrace.features.catalogue import Features
-    from millrace.workload.declaration import Prediction, Workload
-    from millrace.workload.training import ByGroup, ByKeyHash
-
-    Times = npt.NDArray[np.datetime64]
+Times = npt.NDArray[np.datetime64]
 
 FEWEST_GAP_DAYS = 31
 """A row is a stray only if it lies more than this many days from all others, however short the parts of a split are."""
@@ -283,8 +282,6 @@ def _parts(table: pa.Table, workload: Workload) -> npt.NDArray[np.int64]:
 
 def _parts_by_hash(table: pa.Table, division: ByGroup | ByKeyHash, workload: Workload) -> npt.NDArray[np.int64]:
     """The part of each row by the hash of its entity, so an entity is in one part; of its key if it has no name."""
-    from millrace.contract.deduplicate import key_of
-
     own = workload.prediction.key
     entity = workload.entity or own
     shares = {"validation_share": division.validation_share, "test_share": division.test_share}

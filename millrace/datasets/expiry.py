@@ -11,19 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.manifest import ManifestEntryStatus, ManifestFile
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate, ValidatableTableRequirement
 
 from millrace.aws.deletion import delete_keys
 from millrace.aws.objects import AT_ONCE, split_uri
 from millrace.datasets.changes import try_commit, until_won
+from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JOURNAL, JOURNAL_FILE, JournalEntry, read_file, render
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pins
-
-if TYPE_CHECKING:
-    from pyiceberg.manifest import ManifestFile
-    from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table.metadata import TableMetadata
 
 KEPT_DAYS = 7
 """How many days a snapshot stays. Every commit reads, copies and writes the metadata of each snapshot that is there: at
@@ -77,10 +79,6 @@ def _remove(iceberg: IcebergTable, ids: list[int]) -> bool:
 
     The commit fails if the tags or the journal have changed since they were read. So no snapshot goes that was pinned
     meanwhile, and no file takes the place of one that another expiry has written."""
-    from pyiceberg.table.update import RemoveSnapshotsUpdate, SetPropertiesUpdate
-
-    from millrace.datasets.iceberg import DropsTransaction
-
     expiring = set(ids)
     gone = (JournalEntry.of(snapshot) for snapshot in iceberg.metadata.snapshots if snapshot.snapshot_id in expiring)
     before = iceberg.metadata.properties.get(JOURNAL)
@@ -99,8 +97,6 @@ def unchanged(read: TableMetadata) -> Any:
 
     The catalogue checks it against the metadata that it loads for the commit; Glue then compares the version of that
     metadata, so nothing can come in between."""
-    from pyiceberg.exceptions import CommitFailedException
-    from pyiceberg.table.update import ValidatableTableRequirement
 
     class Unchanged(ValidatableTableRequirement):
         type: str = "unchanged"
@@ -168,8 +164,6 @@ def reachable(iceberg: IcebergTable, before: datetime) -> Iterator[str]:
 
 def _files(iceberg: IcebergTable, manifest: ManifestFile, recent: Container[int | None]) -> Iterator[str]:
     """The URIs of the data files in the manifest, without those that left by a snapshot that is not recent."""
-    from pyiceberg.manifest import ManifestEntryStatus
-
     for entry in manifest.fetch_manifest_entry(iceberg.io, discard_deleted=False):
         if entry.status != ManifestEntryStatus.DELETED or entry.snapshot_id in recent:
             yield entry.data_file.file_path

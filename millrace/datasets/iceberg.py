@@ -26,7 +26,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from cachetools import LRUCache, cached
 from pyiceberg.catalog.glue import GlueCatalog
+from pyiceberg.conversions import from_bytes
+from pyiceberg.expressions.literals import literal
 from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStream
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
 from pyiceberg.table.update import (
@@ -36,14 +39,13 @@ from pyiceberg.table.update import (
     TableUpdate,
     update_table_metadata,
 )
+from pyiceberg.types import NestedField, PrimitiveType, TimestampType, TimestamptzType
 
 from millrace.aws.objects import split_uri
 from millrace.timestamps import EPOCH, MICROSECOND
 
 if TYPE_CHECKING:
-    from pyiceberg.manifest import ManifestFile
     from pyiceberg.table.metadata import TableMetadata
-    from pyiceberg.types import NestedField
 
 WHOLE_BYTES = 8 * 2**20
 """The bytes of the largest file that is read whole by one call; of a larger one Arrow reads the parts that it needs."""
@@ -261,8 +263,6 @@ def may_hold(iceberg: IcebergTable, column: str, low: Any, high: Any) -> bool:
     """Whether a data file of the current snapshot may have a value from `low` to `high` in the column.
 
     The column and its bounds are whole numbers, dates or times; times and dates are given in ISO 8601."""
-    from pyiceberg.expressions.literals import literal
-
     snapshot, field = iceberg.current_snapshot(), iceberg.schema().find_field(column)
     if snapshot is None:
         return False
@@ -278,20 +278,16 @@ def newest(table: IcebergTable, column: str) -> datetime | None:
     """The newest time in the column by its bounds, in UTC; a time without a zone is taken for UTC. No row is read.
 
     None if no row has a time, or if the table has no such column of times."""
-    from pyiceberg.conversions import from_bytes
-    from pyiceberg.types import TimestampType, TimestamptzType
-
     if column not in table.schema().column_names:
         return None
     field = table.schema().find_field(column)
     if not isinstance(field.field_type, TimestampType | TimestamptzType):
         return None
-    # The upper bound of each data file, as bytes; of a time it is a number of microseconds since 1970.
-    bounds = (
-        task.file.upper_bounds.get(field.field_id) for task in table.scan().plan_files() if task.file.upper_bounds
-    )
-    found = [int(from_bytes(field.field_type, bound)) for bound in bounds if bound]
-    return EPOCH + max(found) * MICROSECOND if found else None
+    # The bound of a time is a number of microseconds since 1970.
+    snapshot = table.current_snapshot()
+    bounds = (_bounds(table, manifest, field)[1] for manifest in (snapshot.manifests(table.io) if snapshot else ()))
+    known = [int(high) for highs in bounds for high in highs if high != HIGHEST]
+    return EPOCH + max(known) * MICROSECOND if known else None
 
 
 def _key(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[str, int]:
@@ -302,9 +298,6 @@ def _key(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> t
 @cached(LRUCache(KEPT_FILES, getsizeof=lambda bounds: max(1, len(bounds[0]))), key=_key, lock=Lock())
 def _bounds(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and the highest value of the column in each data file of the manifest, as Iceberg's whole numbers."""
-    from pyiceberg.conversions import from_bytes
-    from pyiceberg.types import PrimitiveType
-
     kind, column = field.field_type, field.field_id
     assert isinstance(kind, PrimitiveType)
     files = [entry.data_file for entry in manifest.fetch_manifest_entry(iceberg.io)]

@@ -16,9 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression, GreaterThanOrEqual
+from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.kinds import as_finite_json
 from millrace.datasets.labelled_rows import join
@@ -29,12 +34,6 @@ from millrace.features.as_of import entity_times
 from millrace.features.known_past import KeyedColumns
 from millrace.state.known_keys import Cells, RowsVersion, StoredKeys
 from millrace.workload.declaration import Workload
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table as IcebergTable
 
 MOST_ROWS = 8192
 """The most rows that are known of a key: two for each step of the longest history."""
@@ -100,8 +99,6 @@ class KnownRows:
 
     def _changed(self, iceberg: IcebergTable, mark: RowsVersion, keyed: KeyedColumns) -> Changed | None:
         """What has changed since the mark, in the rows and in their labels."""
-        import pyarrow as pa
-
         labels = self._lake.find("labels") if self._knows_labels else None
         found = changed(iceberg, mark.snapshot_id, keyed, keyed.names)
         if labels is None or labels.current_snapshot() is None or found is None:
@@ -169,8 +166,6 @@ def changed(iceberg: IcebergTable, before: int, keyed: KeyedColumns, names: Sequ
     """What has changed in these columns since the snapshot with the id `before`, in any snapshot.
 
     None if one of them has expired, or if more than AT_ONCE rows may have changed: then every key counts as changed."""
-    import pyarrow as pa
-
     files = files_since(iceberg, before)
     if files is None or sum(file.record_count for _, _, file in files) > AT_ONCE:
         return None
@@ -194,8 +189,6 @@ def newest(parts: Iterable[pa.Table], keyed: KeyedColumns) -> pa.Table | None:
     """The rows of each key that lie within `keyed.hours` before its newest one, at most MOST_ROWS of a key.
 
     They are in the order of the key, then of the time. None without a row."""
-    import pyarrow as pa
-
     held, rows, most = list[pa.Table](), 0, AT_ONCE
     for part in parts:
         held.append(part)
@@ -234,9 +227,6 @@ def _parts(
     iceberg: IcebergTable, keyed: KeyedColumns, change: Changed | None, names: tuple[str, ...]
 ) -> Iterator[pa.Table]:
     """These columns of the rows of the keys that have changed, from as far back as they may be known; in parts."""
-    import pyarrow as pa
-    from pyiceberg.expressions import AlwaysTrue, GreaterThanOrEqual
-
     which: BooleanExpression = AlwaysTrue()
     if change and not change.rows.num_rows:
         return
@@ -256,8 +246,6 @@ def files_since(iceberg: IcebergTable, before: int | None) -> list[tuple[int, in
     """Each data file that came (1) or left (-1) since the snapshot `before`, with the number of its snapshot from 0 on.
 
     All files if `before` is None, None if a snapshot since then has expired."""
-    from pyiceberg.manifest import ManifestEntryStatus
-
     signs, found = {ManifestEntryStatus.ADDED: 1, ManifestEntryStatus.DELETED: -1}, []
     snapshot, step = iceberg.current_snapshot(), 0
     while snapshot is not None and snapshot.snapshot_id != before:
@@ -272,8 +260,6 @@ def files_since(iceberg: IcebergTable, before: int | None) -> list[tuple[int, in
 
 def _unbalanced(rows: pa.Table, names: Iterable[str]) -> pa.Table:
     """The different cells of these columns whose signs do not add up to 0 in a snapshot, with the sum."""
-    import pyarrow.compute as pc
-
     names = [*names, STEP]
     sums = rows.group_by(names).aggregate([(SIGN, "sum")]).rename_columns([*names, SIGN])
     return sums.filter(pc.not_equal(sums[SIGN], 0))

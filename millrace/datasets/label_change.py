@@ -6,10 +6,11 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.kinds import FLOATS
 from millrace.contract.schema import ARRIVED, SOURCE
@@ -19,14 +20,9 @@ from millrace.datasets.labels import LabelColumns, current, differs, places
 from millrace.datasets.new_rows import extremes, rows_within
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import Pin, pins
+from millrace.workload.declaration import Prediction
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.table import Table as IcebergTable
-
-    from millrace.workload.declaration import Prediction
-
-    Numbers = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +97,6 @@ def compare(lake: Lake, prediction_spec: Prediction, labels: Iterable[Sequence[p
     """The change of the labels of rows with the same key, in portions of two tables each: then and now.
 
     A row without a label then has none that could change."""
-    import pyarrow as pa
-
     key, values = prediction_spec.key, prediction_spec.label_columns
     name, *_ = values  # several labels are booleans
     is_number = lake.contract.rows.column(name).kind in FLOATS
@@ -150,8 +144,6 @@ def compare_known(
     """The labels beside those in the first of the tables that has the key.
 
     The labels of an earlier version of the same object count too."""
-    import pyarrow as pa
-
     contradicts, is_open = np.zeros(labels.num_rows, dtype=bool), np.ones(labels.num_rows, dtype=bool)
     sources = Counter[str]()
     for table in tables:

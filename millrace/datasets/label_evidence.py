@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from millrace.decisions.columns import OUTPUT
+from millrace.decisions.labelled import PLACE
+from millrace.decisions.outcome_columns import Outcomes, Places
 from millrace.monitoring.label_batch import ERROR, EVEN, EVERY, SURE, BatchFigure, SureAnswers
 from millrace.tasks.answer import CONFIDENCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from millrace.decisions.outcome_columns import Outcomes, Places
 
     Floats = npt.NDArray[np.float64]
 
@@ -79,9 +80,6 @@ def answers_of(
     """The answers whose error is known; None without any. `inputs` and the places are those of `LabelledDecisions`.
 
     The columns are those of the first answer's row, without `but_of`."""
-    from millrace.decisions.columns import OUTPUT
-    from millrace.decisions.labelled import PLACE
-
     told = outcomes.take(outcomes.known)
     if not len(told):
         return None

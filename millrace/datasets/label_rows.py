@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from functools import reduce
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from millrace.contract.schema import ARRIVED, PREDICTION_ID, SOURCE
 from millrace.datasets.labels import current
 from millrace.datasets.new_rows import inside
 from millrace.decisions.review import doubted_labels
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from millrace.datasets.tables import Lake
     from millrace.workload.declaration import Prediction
 
@@ -29,8 +30,6 @@ def labels_between(lake: Lake, prediction_spec: Prediction, start: datetime, end
 
     The columns are the key, the event time, `prediction_id` and the time of arrival, as far as a table has them, and
     the label. A table without the event time is read whole."""
-    import pyarrow as pa
-
     found = [
         part
         for name in prediction_spec.label_tables
@@ -53,8 +52,6 @@ def _labels_of(
     end: datetime | None = None,
 ) -> pa.Table | None:
     """The labels in the table `name`. Without `end` all from `start` on."""
-    import pyarrow.compute as pc
-
     table = lake.find(name)
     if table is None:
         return None

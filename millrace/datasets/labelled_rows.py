@@ -9,6 +9,12 @@ from functools import reduce
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, NotEqualTo
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import SOURCE
@@ -20,11 +26,6 @@ from millrace.messages.train import MOST_PORTIONS
 from millrace.timestamps import EPOCH
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.table import Table as IcebergTable
-
     from millrace.features.history import History
     from millrace.workload.declaration import Prediction
 
@@ -48,8 +49,6 @@ def join(
     """The labels of the rows by this snapshot of the labels, without it by the current one; but none of that file.
 
     Rows have the columns `columns.read`."""
-    from pyiceberg.expressions import And, NotEqualTo
-
     found, iceberg = RowLabels(rows, columns), lake.find("labels")
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return found
@@ -63,8 +62,6 @@ def join(
 
 def around(rows: pa.Table, key: tuple[str, ...]) -> BooleanExpression:
     """The filter for rows from the lowest to the highest cell of `rows` in each column of the key."""
-    from pyiceberg.expressions import And
-
     return reduce(And, (between(name, extremes(rows, name)) for name in key))
 
 
@@ -78,9 +75,6 @@ def parts(
     """These columns of the rows that the filter finds in the snapshot, or in the current one.
 
     First comes an empty part, then one for each file."""
-    from pyiceberg.expressions import AlwaysTrue
-    from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
-
     which = which or AlwaysTrue()
     scan = iceberg.scan(row_filter=which, selected_fields=tuple(dict.fromkeys(names)), snapshot_id=snapshot)
     schema = scan.projection()
@@ -128,8 +122,6 @@ class Portions:
         self, iceberg: IcebergTable, names: Sequence[str], number: int, *, snapshot: int | None = None
     ) -> pa.Table:
         """These columns of the rows of a portion. Times are looked for in the files that have them alone."""
-        import pyarrow as pa
-
         found = parts(iceberg, names, self._within(iceberg, number), snapshot=snapshot)
         if self.cuts and not self.time:
             cuts = np.array(self.cuts)
@@ -167,9 +159,6 @@ def _counted(some: Iterator[pa.Table], time: str) -> tuple[Numbers, Numbers]:
 
 
 def _seconds(rows: pa.Table, time: str) -> Numbers:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = rows.schema.field(time).type
     micros = rows.column(time).cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(pa.int64())
     found: Numbers = pc.fill_null(micros, 0).to_numpy() // SECOND
@@ -186,8 +175,6 @@ def read_past(lake: Lake, prediction: Prediction, histories: Sequence[History], 
 
     They have the columns of the histories, and the labels that count now. None without a table or a history, or if
     `rows` is empty."""
-    import pyarrow.compute as pc
-
     iceberg = lake.find("rows") if histories else None
     if iceberg is None or iceberg.current_snapshot() is None or not rows.num_rows:
         return None

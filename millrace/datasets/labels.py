@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from millrace.contract.deduplicate import key_of, with_marks
 from millrace.contract.schema import ARRIVED, SOURCE, Table
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import pyarrow as pa
-
     from millrace.workload.declaration import Prediction
 
     Places = npt.NDArray[np.int64]
@@ -58,10 +59,6 @@ class RowLabels:
 
     def __init__(self, rows: pa.Table, columns: LabelColumns) -> None:
         """`rows` and labels have the columns `read`."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         self._rows, self._columns = rows, columns
         self._keys = rows.select(columns.key)
         self._cells = {name: rows.column(name) for name in columns.values}
@@ -72,10 +69,6 @@ class RowLabels:
 
     def add(self, labels: pa.Table) -> None:
         """Further labels, in any order."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         labels = current(labels, self._columns.key, self._columns.values)
         at = places(self._keys, labels, self._columns.key)
         met = np.flatnonzero(at >= 0)
@@ -106,9 +99,6 @@ class RowLabels:
 
     def joined(self) -> pa.Table:
         """The rows with the labels that count."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         rows, counts = self._rows, pa.array(self.counts)
         for name in self._columns.values:
             place = rows.schema.get_field_index(name)
@@ -122,15 +112,11 @@ def current(labels: pa.Table, key: Sequence[str], values: Sequence[str]) -> pa.T
 
     Of two at the same moment the one with the greater landing key counts, or the last row of one file. A label without
     a value in any column of `values` says nothing: it counts only if the key has no other label."""
-    import pyarrow as pa
-
     return labels.take(pa.array(last_of_each(labels, key, values)))
 
 
 def last_of_each(labels: pa.Table, key: Sequence[str], values: Sequence[str]) -> Places:
     """The positions of the labels that count, in the order of the table."""
-    import numpy as np
-
     # From the labels that say nothing to those that do, and among each by arrival: the last one of a key counts.
     order = np.lexsort((_ranks(labels), arrivals(labels), _says(labels, values)))
     codes = key_of(labels, tuple(key)).dictionary_encode(null_encoding="encode")
@@ -142,9 +128,6 @@ def last_of_each(labels: pa.Table, key: Sequence[str], values: Sequence[str]) ->
 
 def _ranks(labels: pa.Table) -> Places:
     """The rank of each label's landing key among all of them."""
-    import numpy as np
-    import pyarrow.compute as pc
-
     if SOURCE not in labels.column_names:
         return np.zeros(labels.num_rows, np.int64)
     sources = labels.column(SOURCE).combine_chunks().dictionary_encode(null_encoding="encode")
@@ -154,18 +137,12 @@ def _ranks(labels: pa.Table) -> Places:
 
 def _says(labels: pa.Table, values: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Whether each label has a value."""
-    import numpy as np
-
     says: npt.NDArray[np.bool_] = np.logical_or.reduce([labels.column(name).is_valid().to_numpy() for name in values])
     return says
 
 
 def arrivals(rows: pa.Table) -> Places:
     """When each row or label arrived, in microseconds since 1970; 0 if nobody knows."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if ARRIVED not in rows.column_names:
         return np.zeros(rows.num_rows, np.int64)
     moments = rows.column(ARRIVED).combine_chunks().cast(pa.timestamp("us")).cast(pa.int64())
@@ -175,9 +152,6 @@ def arrivals(rows: pa.Table) -> Places:
 
 def places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> Places:
     """The position of each row's label, -1 for a row without one."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     held = key_of(labels, tuple(key))
     own = key_of(rows, tuple(key))
     found = pc.index_in(own.cast(held.type), value_set=held, skip_nulls=True)
@@ -187,8 +161,6 @@ def places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> Places:
 
 def differs(rows: pa.Table, others: pa.Table, columns: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Whether any cell of these columns differs, for each pair of rows; two missing cells are equal."""
-    import pyarrow.compute as pc
-
     # Compared by Arrow: texts in numpy are objects of 60 bytes each.
     marks = (key_of(with_marks(part, columns), tuple(columns)) for part in (rows, others))
     unequal: npt.NDArray[np.bool_] = pc.not_equal(*marks).to_numpy(zero_copy_only=False)

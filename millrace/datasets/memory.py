@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,11 +25,10 @@ from millrace.datasets.read import FIELD_ID, PinnedFiles, read_columns
 from millrace.datasets.row_files import RowFiles
 from millrace.datasets.volume import FILES, TENSORS, tensor_bytes
 from millrace.errors import SnapshotError, TrainingError
-
-if TYPE_CHECKING:
-    from millrace.features.catalogue import Features
-    from millrace.features.signature import Signature
-    from millrace.workload.declaration import Workload
+from millrace.features import catalogue as encoders
+from millrace.features.catalogue import Features
+from millrace.features.signature import Signature
+from millrace.workload.declaration import Workload
 
 COPIES = 4
 """How often columns and histories are in memory at the peak."""
@@ -62,8 +60,6 @@ def machine_memory(limit: Path = LIMIT) -> int:
 
 def rows_of(folder: Path, schema: Path, workload: Workload, features: Features) -> RowMemory:
     """The memory for all rows of the dataset version below `folder`, by the footers of its files."""
-    from millrace.features import catalogue as encoders
-
     prediction = workload.prediction
     return row_memory(
         folder,

@@ -10,9 +10,27 @@ from datetime import UTC, date, datetime
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.expressions import (
+    AlwaysTrue,
+    And,
+    BooleanExpression,
+    GreaterThanOrEqual,
+    LessThan,
+    LessThanOrEqual,
+    NotEqualTo,
+    NotNull,
+)
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.deduplicate import Keys, Repeated, key_beside, key_of
 from millrace.contract.reasons import Reason, RowsByReason
@@ -23,15 +41,6 @@ from millrace.datasets.labels import current, value_columns
 from millrace.datasets.quarantine import QuarantineFile
 from millrace.datasets.tables import Lake, NewDataFile, with_former
 from millrace.packing import packed
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.manifest import DataFile
-    from pyiceberg.schema import Schema
-    from pyiceberg.table import Table as IcebergTable
 
 Accept = Callable[["pa.Table"], object]
 """Takes accepted rows, a part at a time."""
@@ -129,8 +138,6 @@ class RowsInFile:
 
     def _labelled(self, labels: IcebergTable) -> list[Keys]:
         """The keys in the range of a drop of labels that have a label: in the table of labels, and in that of rows."""
-        import pyarrow.parquet as pq
-
         if self._table != "labels":
             return []
         key = next(key for key in self._contract.keys if key in self._lake.contract.rows.keys)
@@ -166,9 +173,6 @@ class RowsInMemory:
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file, and the number of rows with a known key, which are left out."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         pq.write_table(self._rows, self._path)
         held = existing_keys(self._lake, self._table, iceberg, self._path, but_of=self._source.replaceable)
         is_known = _among(self._rows, held)
@@ -208,8 +212,6 @@ def parts(parsed: Path, table: Table, *, is_decoded: bool = False) -> Iterator[p
 
     This bounds the memory. Texts that the file holds as a dictionary stay a dictionary, unless `is_decoded`. Checksums
     of pages are verified."""
-    import pyarrow.parquet as pq
-
     texts = set() if is_decoded else {column.name for column in table.columns if column.kind == "string"}
     words = _with_dictionary(pq.read_metadata(parsed), texts)
     with pq.ParquetFile(parsed, page_checksum_verification=True, read_dictionary=words) as file:
@@ -235,8 +237,6 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
     """The rows with two more columns: the landing key that they came from, and when they came.
 
     If `rows` has a landing key for each row already, these keys stay."""
-    import pyarrow as pa
-
     if SOURCE not in rows.column_names:
         rows = rows.append_column(SOURCE, pa.repeat(pa.scalar(source.key), rows.num_rows))
     arrived = pa.scalar(source.arrived, pa.timestamp("us", "UTC"))
@@ -250,8 +250,6 @@ def existing_keys(
     too.
 
     The file's footer is read and, if need be, its keys. Rows of the landing key `but_of` do not count."""
-    import pyarrow.parquet as pq
-
     if iceberg is None or iceberg.current_snapshot() is None:
         return ()
     # The footer has the lowest and the highest value of each row group, so no row is read to know the range.
@@ -283,11 +281,6 @@ def rows_within(
     """The table's rows within the bounds of the column, without those of the landing key `but_of`.
 
     Of the columns `filled` none is null. Rows of other keys than those `among` are left out as they are read."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyiceberg.expressions import And, NotNull
-    from pyiceberg.io.pyarrow import schema_to_pyarrow
-
     if (range_ := comparable(bounds)) is not None and not may_hold(iceberg, column, *range_):
         return schema_to_pyarrow(iceberg.schema().select(*selected), include_field_ids=False).empty_table()
     wanted = within(column, range_, but_of=but_of)
@@ -310,8 +303,6 @@ def rows_within(
 
 def _among(rows: pa.Table, held: Sequence[Keys]) -> npt.NDArray[np.bool_]:
     """Whether each of the rows has one of these keys."""
-    import pyarrow.compute as pc
-
     found = np.zeros(rows.num_rows, dtype=bool)
     for keys in held:
         own = key_beside(rows, keys.columns, keys.beside).cast(keys.values.type)
@@ -321,8 +312,6 @@ def _among(rows: pa.Table, held: Sequence[Keys]) -> npt.NDArray[np.bool_]:
 
 def extremes(rows: pa.Table, column: str) -> tuple[Any, Any] | None:
     """The lowest and the highest value of the column, None if it has none."""
-    import pyarrow.compute as pc
-
     found = pc.min_max(rows.column(column)).as_py()
     return None if found["min"] is None else (found["min"], found["max"])
 
@@ -350,8 +339,6 @@ def within(column: str, range_: tuple[Any, Any] | None, *, but_of: str = "") -> 
     """The filter for rows within these bounds of the column: Iceberg skips files and row groups outside of them.
 
     Without bounds it is a filter for all rows; rows of the landing key `but_of` are left out."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThanOrEqual, NotEqualTo
-
     wanted: BooleanExpression = NotEqualTo(term=SOURCE, value=but_of) if but_of else AlwaysTrue()
     if range_ is None:
         return wanted
@@ -361,8 +348,6 @@ def within(column: str, range_: tuple[Any, Any] | None, *, but_of: str = "") -> 
 
 def inside(schema: Schema, time: str, start: datetime | None, end: datetime | None) -> BooleanExpression:
     """The filter for times in [start, end), on a side that is None without a bound. Times without a zone are UTC."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
-
     if time not in schema.column_names:
         return AlwaysTrue()
     zone = "+00:00" if str(schema.find_type(time)) == "timestamptz" else ""

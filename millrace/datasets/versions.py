@@ -9,18 +9,17 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
+
+from pyiceberg.table import Table as IcebergTable
+from pyiceberg.table.metadata import TableMetadata
+from pyiceberg.table.update.snapshot import ManageSnapshots
 
 from millrace.datasets.changes import try_commit, until_won
 from millrace.datasets.journal import ADDED, Journal
 from millrace.datasets.notes import ALIAS, COMPACTED
 from millrace.datasets.tables import Lake
 from millrace.errors import SnapshotError
-
-if TYPE_CHECKING:
-    from pyiceberg.table import Table as IcebergTable
-    from pyiceberg.table.metadata import TableMetadata
-
 
 HELD = "-held"
 """How the tag of rows ends that no training reads: it is held until a person accepts what has become of the labels."""
@@ -96,7 +95,6 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
 
     Raises SnapshotError if there are no rows, or if delete files would have to be applied. Raises ConflictError if
     other writers win every time."""
-    from pyiceberg.table.update.snapshot import ManageSnapshots
 
     def commit() -> DatasetVersion | None:
         # A tag is never moved: a retry of the same run gets the same snapshot, even if the table has grown since.
@@ -121,7 +119,6 @@ def pin(lake: Lake, tag: str) -> DatasetVersion:
 
 def unpin_erased(lake: Lake, tags: Collection[str]) -> None:
     """Remove the tags, and say by properties which snapshots they had. Raises ConflictError as `pin`."""
-    from pyiceberg.table.update.snapshot import ManageSnapshots
 
     def commit() -> bool | None:
         iceberg = lake.open("rows")

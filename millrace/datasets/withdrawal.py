@@ -8,7 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import AlwaysFalse, And, BooleanExpression, EqualTo, In, Or
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.schema import SOURCE
 from millrace.datasets.changes import Attempt, Change, change, count
@@ -18,13 +23,7 @@ from millrace.datasets.labels import LabelColumns, differs, places
 from millrace.datasets.notes import DIGEST, WITHDRAWN, WITHDRAWN_DROP, WRITTEN_BY
 from millrace.datasets.tables import Lake
 from millrace.messages.withdrawal import Withdrawn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.expressions import BooleanExpression
-    from pyiceberg.table import Table as IcebergTable
-
-    from millrace.workload.declaration import Prediction
+from millrace.workload.declaration import Prediction
 
 
 def withdraw(lake: Lake, table: str, drop: str, *, cause: str, is_preview: bool = False) -> int:
@@ -45,9 +44,6 @@ def withdraw_labels(
     Rows leave that were made of decisions and have no other label. Others have an earlier label again, or the one that
     they came with.
     A repeated call with the same cause returns the same, as long as the snapshot before has not expired."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     columns, digest = LabelColumns.of(prediction_spec, lake.names.workload), digest_of(drop, cause)
     gone = withdraw(lake, "labels", drop, cause=cause, is_preview=is_preview)
     labels, rows = lake.find("labels"), lake.find("rows")
@@ -103,16 +99,12 @@ def withdrawn_before(iceberg: IcebergTable, digest: str) -> JournalEntry | None:
 
 
 def _all_equal(cells: Mapping[str, Any]) -> BooleanExpression:
-    from pyiceberg.expressions import And, EqualTo
-
     equals: list[BooleanExpression] = [EqualTo(term=name, value=_literal(cell)) for name, cell in cells.items()]
     return And(*equals) if len(equals) > 1 else equals[0]
 
 
 def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:
     """The filter for the rows that have one of these keys."""
-    from pyiceberg.expressions import AlwaysFalse, In, Or
-
     if len(key) == 1:
         return In(term=key[0], literals={_literal(cell) for cell in rows.column(key[0]).to_pylist()})
     each = [_all_equal(row) for row in rows.select(key).to_pylist()]

@@ -21,17 +21,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from millrace.decisions.columns import OUTPUT
+from millrace.decisions.outcome_columns import Outcomes
+from millrace.decisions.record import Answered
+from millrace.evaluation.evidence import Measure
 from millrace.messages.monitor import FloorDay
 from millrace.tasks.answer import PROBABILITY
-
-if TYPE_CHECKING:
-    from millrace.decisions.outcome_columns import Outcomes
-    from millrace.decisions.record import Answered
-    from millrace.evaluation.evidence import Measure
-    from millrace.tasks.task import Task
-    from millrace.workload.policy import Floor
+from millrace.tasks.task import Task
+from millrace.workload.policy import Floor
 
 EPOCH, DAY = date(1970, 1, 1), 86_400_000_000
 """A day in microseconds."""
@@ -94,8 +93,6 @@ def compared(
     """By day of their event time, what the version's answers and those of the rule have cost on labelled outcomes.
 
     `rules` are the rule's answers. An outcome that it cannot answer does not count."""
-    from millrace.decisions.columns import OUTPUT
-
     found: dict[int, list[tuple[float, float]]] = defaultdict(list)
     columns = (
         outcomes.column(OUTPUT + "value").to_pylist(),

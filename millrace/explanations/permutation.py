@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from millrace.datasets.split import spread
+from millrace.evaluation.bootstrap import Bootstrap
+from millrace.evaluation.evidence import Estimate
+from millrace.evaluation.measures.case import Case
 from millrace.explanations.layout import lay_out
+from millrace.features.catalogue import Features
 from millrace.features.free_text import FreeText
 from millrace.features.parts import NOWHERE
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from millrace.evaluation.evidence import Estimate
-    from millrace.evaluation.measures.case import Case
-    from millrace.features.catalogue import Features
-
-    Tensors = Mapping[str, npt.NDArray[Any]]
-    Masks = Mapping[str, npt.NDArray[np.bool_]]
+Tensors = Mapping[str, npt.NDArray[Any]]
+Masks = Mapping[str, npt.NDArray[np.bool_]]
 
 SEED = 5
 PERMUTED_CELLS = 2_000
@@ -31,8 +31,6 @@ def column_masks(features: Features, row: Mapping[str, Any]) -> dict[str, Masks]
     """For each column of the contract, by name, the masks (*spec.shape) of the entries that it fills in each tensor.
 
     `row` is any row."""
-    import numpy as np
-
     # The number of a column stands in for its parts. NOWHERE is -1: as an index it is the last of `numbers`.
     layout = lay_out(features, row)
     # A text may be empty: its places are its column's all the same.
@@ -51,8 +49,6 @@ def permuted(tensors: Tensors, masks: Masks) -> dict[str, npt.NDArray[Any]]:
     """The tensors (N, *spec.shape) of the rows, with the entries of the masks taken from other rows.
 
     The rows are exchanged in an order that is always the same."""
-    import numpy as np
-
     order = np.random.default_rng(SEED).permutation(len(next(iter(tensors.values()))))
     return {
         name: np.where(masks[name], value[order], value) if masks[name].any() else value
@@ -62,9 +58,6 @@ def permuted(tensors: Tensors, masks: Masks) -> dict[str, npt.NDArray[Any]]:
 
 def rises(case: Case, *, cells: int = PERMUTED_CELLS) -> dict[str, Estimate]:
     """For each column, by name, how much the error rises if its cells are exchanged between rows."""
-    from millrace.datasets.split import spread
-    from millrace.evaluation.bootstrap import Bootstrap
-
     test = case.test
     masks = column_masks(case.features, test.slice(0, 1).to_pylist()[0])
     # The rows are spread evenly over the test rows. The same rows count for every column.

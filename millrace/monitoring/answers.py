@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
+from millrace.decisions.columns import OUTPUT, WATCHED
 
 MEAN_SHIFT = "mean_shift"
 """The statistic in a report."""
@@ -194,11 +195,6 @@ def _columns(field: str, values_N: NDArray[Any]) -> list[tuple[str, NDArray[np.f
 
 def _numbers(decisions: pa.Table, name: str) -> NDArray[np.float64]:
     """The column of each decision (N); NaN where one has no such number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from millrace.decisions.columns import OUTPUT, WATCHED
-
     field, is_text, text = name.partition(IS)
     column = next((each for each in (OUTPUT + field, WATCHED + field) if each in decisions.column_names), None)
     if column is None or pa.types.is_list(decisions.schema.field(column).type):

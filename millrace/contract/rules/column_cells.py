@@ -7,6 +7,10 @@ import operator
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 
 class ColumnCells:
     """The cells of a column. `cells` is an Arrow array; of a dictionary-encoded column it is the dictionary."""
@@ -20,9 +24,6 @@ class ColumnCells:
 
         Also None for a column of another type or in several chunks. numpy needs a tenth of Arrow's time for it. Unlike
         Arrow, it answers NaN if one cell is NaN, so one pass is enough for the rules Finite and Range."""
-        import numpy as np
-        import pyarrow as pa
-
         whole = self.cells
         if isinstance(whole, pa.ChunkedArray):
             if whole.num_chunks != 1:
@@ -41,15 +42,10 @@ class ColumnCells:
     @cached_property
     def extremes(self) -> tuple[Any, Any]:
         """The lowest and the highest cell, without nulls and NaN, as Arrow scalars."""
-        import pyarrow.compute as pc
-
         low, high = operator.itemgetter("min", "max")(pc.min_max(self.cells))
         return low, high
 
     @cached_property
     def lengths(self) -> Any:
         """The length of each cell: of a text in characters, of a binary cell in bytes."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         return pc.utf8_length(self.cells) if pa.types.is_string(self.cells.type) else pc.binary_length(self.cells)

@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 
 from millrace.contract.deduplicate import integers, key_of
 from millrace.contract.schema import LINE
@@ -50,8 +51,6 @@ class RunWriter:
 
     def add(self, rows: pa.Table, key: int) -> None:
         """The rows' keys, but those with a missing cell. Rows without lines are those that the table holds."""
-        from pyiceberg.io.pyarrow import schema_to_pyarrow
-
         columns, schema = self._job.judged.keys[key], self._job.iceberg.schema()
         # The table's types may be wider than the contract's: a number then has another text.
         kinds = schema_to_pyarrow(schema.select(*columns), include_field_ids=False)

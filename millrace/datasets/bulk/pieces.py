@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import numpy.typing as npt
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.table import StaticTable
 
@@ -248,8 +249,6 @@ def read(job: BulkJob, piece: Piece, digest: str) -> Iterator[Parsed]:
 
 def read_text(path: Path, piece: Piece, table: Table, limits: Limits) -> Iterator[Parsed]:
     """The piece of a text, with the lines of the drop, before generated columns are filled."""
-    import pyarrow.compute as pc
-
     for part in FORMATS[piece.form].read(path, table, limits, None):
         there = part.behind(piece.line - 1 - piece.head.count(b"\n"))
         lines = there.rows.column(LINE)

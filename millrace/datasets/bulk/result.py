@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow.compute as pc
+from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
+from pyiceberg.manifest import DataFile
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.aws.objects import split_uri
 from millrace.contract.deduplicate import key_of
@@ -16,10 +21,6 @@ from millrace.datasets.new_rows import NewRows, comparable, extremes, unlabelled
 from millrace.datasets.tables import Lake, rows_of, stored_file
 from millrace.errors import TableMovedError
 from millrace.messages.bulk import BulkResult
-
-if TYPE_CHECKING:
-    from pyiceberg.manifest import DataFile
-    from pyiceberg.table import Table as IcebergTable
 
 LIFE = GRACE - timedelta(days=1)
 """How old a result may be: upkeep deletes its data files, which a job may write for half a day, after GRACE."""
@@ -67,8 +68,6 @@ def _shares(
     result: BulkResult, columns: tuple[str, ...], near: Sequence[tuple[int, DataFile]], iceberg: IcebergTable
 ) -> bool:
     """Whether files that came (1) or left (-1) changed one of the drop's keys. A compaction changes none."""
-    import pyarrow.compute as pc
-
     if sum(file.record_count for _, file in near) > MOST_ROWS:
         return True
     came, left = (rows_of(iceberg, [file for sign, file in near if sign == wanted], columns) for wanted in (1, -1))
@@ -89,6 +88,4 @@ def _shares(
 
 def _evaluator(iceberg: IcebergTable, column: str, range_: tuple[Any, Any] | None) -> Callable[[DataFile], bool]:
     """Whether a data file may hold rows with the column in this range."""
-    from pyiceberg.expressions.visitors import _InclusiveMetricsEvaluator
-
     return _InclusiveMetricsEvaluator(iceberg.schema(), within(column, range_)).eval

@@ -18,6 +18,7 @@ from secrets import token_bytes
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile
@@ -163,8 +164,6 @@ def read_piece(plan: BulkPlan, digest: str, secret: bytes, piece: Piece) -> Piec
 
 def read_held(plan: BulkPlan, bounds: Sequence[Bounds | None], secret: bytes, item: HeldFile) -> Runs:
     """Write the keys of a data file that the drop may have too into runs."""
-    import pyarrow as pa
-
     job, (key, number, file) = job_of(plan), item
     keys = RunWriter(job, f"held-{key}-{number}", secret)
     for batch in rows_of(job.iceberg, [file], job.judged.keys[key], _range(job, key, bounds)).to_batches(BLOCK):
