@@ -245,7 +245,7 @@ def test_an_image_without_one_of_its_copies_fails(run: Run, name: str, left_out:
     """Its build, where packages are missing; else the job, whose inputs are those that it has just done well with."""
     repository = without(name, left_out, tmp_path / "repository")
     if "requirements.txt" in left_out:
-        with pytest.raises(FileNotFoundError, match=r"requirements\.txt"):
+        with pytest.raises(FileNotFoundError, match=r"pip\.txt"):
             image_of(name, tmp_path, repository=repository)
         return
     image = image_of(name, tmp_path, repository=repository)
