@@ -76,26 +76,12 @@ def expected() -> dict[str, float]:
     return {**listed, **{file: wall for file, (wall, _) in by_file(read()).items()}}
 
 
-def area_of(file: str) -> str:
-    """The folder below tests, of the larger ones the one below it."""
-    parts = Path(file).parts[1:-1]
-    return "/".join(parts[:2] if parts[:1] in {("infra",), ("millrace",), ("console",)} else parts[:1]) or "tests"
-
-
 def main(rows: int = 25) -> None:
-    """Print the files that cost most and the sum of each area; write the list of the longest."""
+    """Print the files that cost most; write the list of the longest."""
     files = by_file(read())
     print(f"{'wall s':>8} {'CPU s':>8}  file")
     for file, (wall, cpu) in sorted(files.items(), key=lambda one: -one[1][1])[:rows]:
         print(f"{wall:8.1f} {cpu:8.1f}  {file}")
-    areas: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for file, (wall, cpu) in files.items():
-        for area in (area_of(file), "all"):
-            areas[area][0] += wall
-            areas[area][1] += cpu
-    print(f"\n{'wall s':>8} {'CPU s':>8}  area")
-    for area, (wall, cpu) in sorted(areas.items(), key=lambda one: -one[1][1]):
-        print(f"{wall:8.1f} {cpu:8.1f}  {area}")
     longest = {file: round(cpu) for file, (_, cpu) in sorted(files.items()) if cpu >= LISTED_S}
     LONGEST.write_text(json.dumps(longest, indent=2) + "\n")
 

@@ -19,6 +19,7 @@ from tests.kinds import CAPABILITIES, KINDS, STORY
 
 ROOMS = ("millrace", "console", "functions", "jobs", "infra", "localcloud", "workloads")
 PLACE = re.compile(r"docs/[a-z-]+\.md(?:#[\w-]+)?")
+COMMANDS = typer.main.get_group(app).commands
 TYPED = re.compile(r"^ *(?:\$ )?((?:millrace|aws) [a-z][^`\n]*)|`((?:millrace|aws) [a-z][^`\n]*)", re.M)
 
 
@@ -86,7 +87,7 @@ def wrong_commands(lines: Iterable[str]) -> list[str]:
 
 
 def _is_millrace(words: list[str]) -> bool:
-    command: Any = typer.main.get_group(app).commands.get(words[0])
+    command: Any = COMMANDS.get(words[0])
     if (inner := getattr(command, "commands", None)) and words[1:]:
         command = inner.get(words[1])
     each = [command, *getattr(command, "commands", {}).values()]
@@ -114,11 +115,10 @@ def _is_aws(words: list[str]) -> bool:
 
 def without_required(lines: Iterable[str]) -> list[str]:
     """Command lines of `millrace` without an option that their command asks for."""
-    commands = typer.main.get_group(app).commands
     return [
         line
         for line in lines
-        for parameter in getattr(commands.get(line.split()[1]), "params", ())
+        for parameter in getattr(COMMANDS.get(line.split()[1]), "params", ())
         if parameter.required and parameter.opts[0].startswith("--") and not set(line.split()) & {*parameter.opts}
     ]
 
