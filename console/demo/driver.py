@@ -20,8 +20,8 @@ from millrace.decisions.review import LabelValue
 from millrace.names import WorkloadNames
 from millrace.workload.load import SUITE
 
-REST_S = 180.0
-"""The longest that the cloud may take until it is idle again after an action, in seconds."""
+REST_S = 600.0
+"""The longest that the cloud may take until it is idle again after an action, in seconds. A busy machine takes long."""
 Action = tuple[str, Callable[[], object]]
 """A description, and the function that does it."""
 

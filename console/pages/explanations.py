@@ -34,7 +34,7 @@ def explanations(evidence: ExplanationEvidence | None) -> Markup:
     if evidence is None:
         return Markup("")
     # With one column only, its words or hours say more than one bar. An image's patches are drawn on the image instead.
-    is_one_text = len(evidence.columns) == 1 and evidence.places and not evidence.example.image
+    is_one_text = len(evidence.columns) == 1 and evidence.places and not (evidence.example and evidence.example.image)
     bars = _places(evidence.places) if is_one_text else _columns(evidence.columns)
     return element("div", bars, *_example(evidence.example), class_="beside explained")
 
@@ -57,8 +57,10 @@ def _columns(columns: Sequence[ColumnImportance]) -> Markup:
     return _bars(bars, title="rise of the error when a column's cells are exchanged")
 
 
-def _example(example: ExampleExplanation) -> Iterable[Markup]:
+def _example(example: ExampleExplanation | None) -> Iterable[Markup]:
     """The pictures of one row: its image, its words, its hours, and a bar for each of its other cells."""
+    if example is None:
+        return
     kinds = {one.kind for one in example.contributions}
     if example.image and "patch" in kinds:
         yield _patches(example)

@@ -23,6 +23,7 @@ from millrace.console.words import column
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import EVALUATION_FILE
+from millrace.evaluation.sample import sample_digest
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.names import WorkloadNames
@@ -138,12 +139,13 @@ def verify_version(
 def _documents(s3: Any, names: WorkloadNames, run: str, signed: SignedVersion) -> Iterator[tuple[str, tuple[str, str]]]:
     """By file: the name of its digest, and what the digest is now. A stage without cards has no signed card.
 
-    A file that the caller may not read is left out: `sample.json` has rows."""
+    A file that the caller may not read is left out: `sample.jsonl` has rows."""
     for name, parts in DOCUMENTS.items():
         if name in signed.digests:
             content = part(lambda at=parts: find_object(s3, names.run_uri(run, *at)))  # type: ignore[misc]
             if not isinstance(content, Unread) or not content.is_denied:
-                yield parts[-1], (name, digest(content) if isinstance(content, bytes) else "")
+                proven = sample_digest if parts[-1] == SAMPLE_FILE else digest
+                yield parts[-1], (name, proven(content) if isinstance(content, bytes) else "")
 
 
 def _write(folder: Path, members: Mapping[str, bytes], signature: bytes, key: SigningKey) -> None:

@@ -33,7 +33,7 @@ from millrace.errors import ArtefactError
 from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.evaluation.sample import Sample
+from millrace.evaluation.sample import Sample, read_sample
 from millrace.features import catalogue as encoders
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import PINNED
@@ -58,7 +58,7 @@ class Registered:
     report: bytes
     """The content of evaluation.json; empty if there is none."""
     sample: bytes
-    """The content of sample.json: rows of the test days and the graph's answers to them."""
+    """The content of sample.jsonl: rows of the test days and the graph's answers to them."""
     judged: tuple[GateVerdict, ...]
     """The verdicts with which gating let the run pass, from the audit; empty if it never did."""
     signed: SignedVersion | str
@@ -256,7 +256,7 @@ def _gates(candidate: Candidate, _: Artefact) -> str:
 
 def _answers(candidate: Candidate, artefact: Artefact) -> str:
     """Whether the graph answers the rows of the test days as it did in the evaluation."""
-    sample = Sample.model_validate_json(candidate.registered.sample or '{"rows": [], "answers": []}')
+    sample = read_sample(candidate.registered.sample)
     if not sample.rows:
         raise ArtefactError(f"{SAMPLE_FILE}: expected rows of the test days, there are none")
     model = artefact.description

@@ -15,6 +15,8 @@ DECLARED = Declared(
         Grant("buckets.LAKE.write", *folders("lake")),
         Grant("buckets.LAKE.read", "iceberg"),
         Grant("buckets.ARTEFACTS.look_at", "runs"),
+        Grant("buckets.ARTEFACTS.erase", "runs/*/evaluation"),
+        Grant("buckets.ARTEFACTS.write", "runs/*/evaluation"),
         Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
         Grant("state_table.append_audit"),
         Grant("state_table.own_items", may="DeleteItem GetItem PutItem Query"),

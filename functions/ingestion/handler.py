@@ -42,7 +42,7 @@ def handler(call: StepInput[IngestState]) -> Ingested:
         if isinstance(one, str):  # a drop that is large has an execution of its own
             return Ingested(outcome="bulk", plan=one)
         done.append(one)
-        ROOM.logger.info("ingested", extra=done[-1].model_dump())
+        ROOM.logger.info("ingested", extra=done[-1].logged())
     parsed = tuple(one for one in done if isinstance(one, ParsedDrop))
     rejected = tuple(one for one in done if isinstance(one, RejectedDrop))
     return Ingested(outcome="parsed" if parsed else "rejected", parsed=parsed, rejected=rejected)

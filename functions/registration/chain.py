@@ -19,6 +19,7 @@ from millrace.errors import ArtefactError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.environment import ENVIRONMENT_FILE, Installed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
+from millrace.evaluation.sample import sample_digest
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
@@ -78,7 +79,7 @@ def read_chain(client: Any, names: WorkloadNames, *, run: str, model_data_url: s
             "baseline_digest": digest(baseline),
             "artefact_digest": digest(archive.read_bytes()),
             "evaluation_digest": digest(report),
-            "sample_digest": digest(sample),
+            "sample_digest": sample_digest(sample),
             "snapshot_id": str(pinned.snapshot_id),
             "tag": pinned.tag,
             "rows": str(pinned.rows),

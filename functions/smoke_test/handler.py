@@ -14,7 +14,7 @@ import boto3
 
 from millrace.aws.objects import read_object
 from millrace.evaluation.agreement import SAMPLE_FILE
-from millrace.evaluation.sample import Sample
+from millrace.evaluation.sample import read_sample
 from millrace.functions.room import WorkloadRoom
 from millrace.messages.envelope import StepInput
 from millrace.messages.release import SmokeTested, StartedState
@@ -32,7 +32,7 @@ def handler(call: StepInput[StartedState]) -> SmokeTested:
     """Whether it is the very model that was evaluated, on how many rows and how exactly."""
     release = call.state.start_release.answer
     uri = ROOM.names.run_uri(release.run_name, "evaluation", SAMPLE_FILE)
-    sample = Sample.model_validate_json(read_object(S3, uri))
+    sample = read_sample(read_object(S3, uri))
     answers = SampleAnswers.model_validate_json(ASK(release, json.dumps({"rows": sample.rows}).encode()))
     tested = judge_smoke_test(answers, sample, version=release.version)
     ROOM.logger.info("smoke_test", extra=tested.model_dump(mode="json"))

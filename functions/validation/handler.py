@@ -38,7 +38,7 @@ def handler(call: StepInput[IngestState]) -> CommittedDrops | Sharded:
         fetch = partial(FetchedDrop.fetch, S3, ROOM.names, feed=feed, folder=Path(folder))
         drops = [fetch(drop) for drop in call.state.ingested.parsed]
         answer = SCORING.shard(drops, call.run) if feed == "scoring" else COMMITS.commit(drops, call)
-    ROOM.logger.info("validated", extra=answer.model_dump())
+    ROOM.logger.info("validated", extra={"drops": [one.logged() for one in answer.drops]})
     judge_refused(feed, answer)
     return answer
 

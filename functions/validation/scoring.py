@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from math import ceil
 from typing import Any
 
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.contract.future import up_to
+from millrace.contract.kinds import INTEGERS
 from millrace.datasets.labelled_rows import read_past
 from millrace.datasets.quarantine import together
 from millrace.datasets.tables import Lake
@@ -54,7 +56,10 @@ class Scoring:
         def put(number: int, body: bytes) -> None:
             self._s3.put_object(Bucket=bucket, Key=staging.shard(number), Body=body, ContentType=CONTENT_TYPE)
 
-        shards = Shards(put, self._spec.inputs, limit=self._room.settings.shard_bytes)
+        # The key too, which no model reads: by it an erasure finds whose rows a shard has.
+        keys = [name for name in chain(*self._table.keys) if self._table.column(name).kind in ("string", *INTEGERS)]
+        columns = [*dict.fromkeys([*self._spec.inputs, *keys])]
+        shards = Shards(put, columns, limit=self._room.settings.shard_bytes)
         done = tuple([self._shard(each, shards) for each in drops])
         workload, stage = self._room.workload, self._room.settings.stage
         instances = instances_for(shards.number, most=workload.scoring.instances)

@@ -16,6 +16,7 @@ from millrace.contract.schema import Column
 from millrace.evaluation.evidence import AnswerBin, CutAnswers, ForecastExample, Mistake, TruthByAnswer
 from millrace.evaluation.measures.case import Case
 from millrace.features.as_of import HOUR_US, times_us
+from millrace.jobs.evaluation.rows import as_sent
 from millrace.tasks.forecast import Forecast
 from millrace.tasks.interval import Interval
 from millrace.workload.declaration import Prediction
@@ -150,6 +151,7 @@ def _example(case: Case, prediction_spec: Prediction, row: int, entity: npt.NDAr
     at = row - case.parts.test.start
     answer = {name: tuple(cells[0].tolist()) for name, cells in task.answers(case.output_TW[at : at + 1]).items()}
     return ForecastExample(
+        key=as_sent(case.table, prediction_spec.key, row),
         at=str(case.table[prediction_spec.event_time][row].as_py().isoformat()),
         entity=str(entity[row]),
         past_hours=tuple(hours[past].tolist()),

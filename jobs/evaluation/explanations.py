@@ -11,9 +11,10 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,14 @@ from millrace.explanations.attribution import Attribution, explained_words, roun
 from millrace.explanations.permutation import rises
 from millrace.explanations.requested import attribution_of
 from millrace.features.catalogue import images
+from millrace.jobs.evaluation.rows import as_sent
 from millrace.tasks.answer import has_parts, in_words
 from millrace.tasks.task import Task
 
 MOST_PLACES = 256
 """So many places in columns are reported, those with the largest means."""
+FEWEST_ROWS = 3
+"""The fewest explained rows that have a reported word. So nobody's own words are in a report."""
 HIDDEN = "protected"
 """Stands in place of a protected cell's value."""
 
@@ -58,6 +62,7 @@ def explanations(model: Model, case: Case, contract: Contract, *, rows: int) -> 
         began = time.perf_counter()
         found.append(attribution_of(model, row, tensors))
         seconds.append(time.perf_counter() - began)
+    known = case.test.column_names
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
         rows=len(chosen),
@@ -65,7 +70,7 @@ def explanations(model: Model, case: Case, contract: Contract, *, rows: int) -> 
         places=_places(found, hidden),
         standard_error=rounded(max(one.standard_error for one in found)),
         median_ms=rounded(float(np.median(seconds)) * 1000),
-        example=_example(case, chosen, found, hidden),
+        example=_example(case, chosen, found, hidden, [name for name in chain(*contract.rows.keys) if name in known]),
     )
 
 
@@ -80,7 +85,9 @@ def _columns(found: Sequence[Attribution], risen: Mapping[str, Estimate]) -> tup
 def _places(found: Sequence[Attribution], hidden: Set[str]) -> tuple[PlaceImportance, ...]:
     """The largest means of places in columns that are not hidden, in the order of the features."""
     means = _means(found, by_place=True)
-    shown = {key: mean for key, mean in means.items() if key[1] and key[0] not in hidden}
+    words = Counter((part.column, part.place) for one in found for part in one.parts if part.kind == "word")
+    own = {key for key, rows in words.items() if rows < FEWEST_ROWS}
+    shown = {key: mean for key, mean in means.items() if key[1] and key[0] not in hidden and key not in own}
     kept = set(sorted(shown, key=lambda key: -shown[key])[:MOST_PLACES])
     return tuple(
         PlaceImportance(column=column, place=place, mean=rounded(mean))
@@ -100,7 +107,9 @@ def _means(found: Sequence[Attribution], *, by_place: bool) -> dict[tuple[str, s
     return {key: float(np.abs(value).mean()) for key, value in sums.items()}
 
 
-def _example(case: Case, chosen: Sequence[int], found: Sequence[Attribution], hidden: Set[str]) -> ExampleExplanation:
+def _example(
+    case: Case, chosen: Sequence[int], found: Sequence[Attribution], hidden: Set[str], key: Sequence[str]
+) -> ExampleExplanation:
     """The explained row with the largest contributions, which shows most.
 
     A protected column shows its contribution, but neither its cell nor a place in it."""
@@ -108,6 +117,7 @@ def _example(case: Case, chosen: Sequence[int], found: Sequence[Attribution], hi
     output_1W = case.output_TW[at : at + 1]
     image = next((image for image in images(case.features) if image.name not in hidden), None)
     return ExampleExplanation(
+        key=as_sent(case.test, key, at),
         explains=explained_words(case.task, one.at),
         output=rounded(one.output),
         answer=_answer(case.task, output_1W, one.at),

@@ -8,24 +8,21 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors.numpy import load
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, Description, read_archive
 from millrace.artefact.batch import write_rows
 from millrace.artefact.inference import Model
-from millrace.contract.kinds import as_json
 from millrace.contract.load import load_contract
-from millrace.datasets.examples import LABEL, blocks_of, entities_of
+from millrace.datasets.examples import blocks_of, entities_of
 from millrace.datasets.memory import check_memory, rows_of
 from millrace.datasets.split import windows
 from millrace.decisions.columns import INPUT, OUTPUT
@@ -44,13 +41,14 @@ from millrace.evaluation.measures.selective import automation
 from millrace.evaluation.naive.catalogue import figures_of
 from millrace.evaluation.naive.rule import NaiveAnswer
 from millrace.evaluation.next_step import learning_of
-from millrace.evaluation.sample import Sample
+from millrace.evaluation.sample import write_sample
 from millrace.evaluation.simple.catalogue import fit_and_answer
 from millrace.features.catalogue import columns, encode
 from millrace.jobs.evaluation.details import cut_answers, find_mistakes, forecast_examples, truth_by_answer
 from millrace.jobs.evaluation.explanations import explanations
 from millrace.jobs.evaluation.rows import (
     answered,
+    as_sent,
     case_of,
     divided_entity,
     labelled_rows,
@@ -84,7 +82,7 @@ WARM_UP_CALLS = 20
 
 
 def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest: str = "") -> None:
-    """Write evaluation.json, predictions.parquet, sample.json, environment.json and baseline.json.
+    """Write evaluation.json, sample.jsonl, environment.json and baseline.json.
 
     Raises ArtefactError if the model was not made from this run's data, contract and configuration, or if the champion
     is not the one that was approved. Raises SnapshotError if the rows do not fit into memory."""
@@ -137,12 +135,13 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
         costs=costs_of(workload.policy, case),
         explanations=explanations(model, case, contract, rows=workload.explanations.rows),
     )
-    # The files of the evaluation: the figures that the gates judge, the answers, and rows for the release's tests.
+    # The files of the evaluation: the figures that the gates judge, and rows for the release's tests.
     folder = places.output("evaluation")
     (folder / report.EVALUATION_FILE).write_text(evaluation.to_json())
-    _write_predictions(folder / "predictions.parquet", case, workload)
     (folder / ENVIRONMENT_FILE).write_text(installed().model_dump_json())
-    write_sample(folder / SAMPLE_FILE, rows.test, model.description, output_TW)
+    key = workload.prediction.key
+    lines = [*sampled(rows.test, key, model.description, output_TW), *evaluation.shown]
+    (folder / SAMPLE_FILE).write_bytes(write_sample(lines))
     # The monitors' baseline rests on all rows; its bound on the error only on rows that no model had seen.
     watched = baseline.build(
         rows.table,
@@ -285,36 +284,25 @@ def _weeks(case: Case, days: int) -> tuple[WindowError, ...]:
     return tuple(window.error(case.errors) for window in found)
 
 
-def _write_predictions(path: Path, case: Case, workload: Workload) -> None:
-    """Write the keys, event times and labels of the test rows, then each field of the answers as `answer_<field>`."""
-    prediction_spec = workload.prediction
-    known: Sequence[str] = list(dict.fromkeys([*prediction_spec.key, prediction_spec.event_time]))
-    table, answers = case.test.select(known), case.task.answers(case.output_TW)
-    table = table.append_column(prediction_spec.label, case.test[LABEL])
-    for field in case.task.answer:
-        table = table.append_column(f"answer_{field.name}", arrow_column(field, answers[field.name]))
-    pq.write_table(table, path, write_page_checksum=True)
-
-
-def write_sample(path: Path, test: pa.Table, model: Description, output_TW: npt.NDArray[np.float32]) -> None:
-    """Write sample.json: up to SAMPLE_ROWS rows, spread over the test days, as a caller would send them, each with its
-    answer. A release sends the rows to the new version, to compare its answers.
+def sampled(
+    test: pa.Table, key: Sequence[str], model: Description, output_TW: npt.NDArray[np.float32]
+) -> Iterator[dict[str, Any]]:
+    """Up to SAMPLE_ROWS rows, spread over the test days, as a caller would send them, each with its key and its answer.
+    A release sends the rows to the new version, to compare its answers.
 
     `output_TW` is the model's output for each row of `test`. NaN or infinity in an answer is written as null: the gates
-    refuse such a model, so its sample is never used. Raises ValueError if a row itself has NaN or infinity."""
+    refuse such a model, so its sample is never used."""
     inputs = test.select(list(model.inputs))
     count = max(1, min(SAMPLE_ROWS, len(test), len(test) * SAMPLE_BYTES // max(inputs.nbytes, 1)))
     chosen = np.unique(np.linspace(0, len(test) - 1, count, dtype=np.int64))
-    taken = inputs.take(chosen)
     answers = {name: values.tolist() for name, values in model.task.answers(output_TW[chosen]).items()}
-    sample = Sample(
-        rows=tuple({name: as_json(cell) for name, cell in row.items()} for row in taken.to_pylist()),
-        answers=tuple(
-            {name: _finite(values[number]) for name, values in answers.items()} for number in range(len(taken))
-        ),
-        stream=base64.b64encode(write_rows(taken)).decode(),
-    )
-    path.write_text(json.dumps(sample.model_dump(), allow_nan=False))
+    for number, at in enumerate(chosen.tolist()):
+        yield {
+            "key": as_sent(test, key, at),
+            "row": as_sent(inputs, inputs.column_names, at),
+            "answer": {name: _finite(values[number]) for name, values in answers.items()},
+            "stream": base64.b64encode(write_rows(inputs.slice(at, 1))).decode(),
+        }
 
 
 def _finite(value: Any) -> Any:

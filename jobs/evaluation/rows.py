@@ -5,14 +5,16 @@ Axes: N all rows, T test rows, W numbers of an answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.artefact.inference import Model
-from millrace.contract.kinds import FLOATS, INTEGERS
+from millrace.contract.kinds import FLOATS, INTEGERS, as_json
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, blocks_of, entities_of, examples, read_rows
 from millrace.datasets.names import with_names
@@ -79,6 +81,11 @@ def divided_entity(rows: SplitRows, workload: Workload, contract: Contract) -> H
     [entity] = entity_times([named], entity=found.columns, event_time=workload.prediction.event_time)
     trained = np.isin(entity.entity_N[rows.parts.test], entity.entity_N[rows.parts.train])
     return found if trained.mean() > DIVIDED else None
+
+
+def as_sent(rows: pa.Table, names: Sequence[str], at: int) -> dict[str, Any]:
+    """The cells of one row, as a caller would send them."""
+    return {name: as_json(rows[name][at].as_py()) for name in names}
 
 
 def outputs(model: Model, rows: pa.Table) -> Output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from millrace.artefact.artefact import ARCHIVE, Description, digest, read_folder, read_members
+from millrace.artefact.artefact import ARCHIVE, Description, read_folder, read_members
 from millrace.artefact.batch import CONTENT_TYPE, ROW, read_answers
 from millrace.errors import AnswerError, PreflightError
 from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement
+from millrace.evaluation.sample import Sample, read_sample, sample_digest
 from millrace.jobs.preflight.container import SERVE, Container, said, started
 from millrace.jobs.preflight.settings import PreflightSettings
 from millrace.jobs.runtime import ProcessingPlaces
@@ -40,7 +40,8 @@ def check_version(
     Raises PreflightError or ArtefactError for one that does not. The error is one line: what was expected, what came,
     and where."""
     # The container itself checks the digest of the archive, as it will for an endpoint.
-    rows, expected, stream = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
+    sample = _sample(places.input("sample") / SAMPLE_FILE, approved=settings.sample_digest)
+    rows, expected = sample.rows, sample.answers
     _unpack(places.input("model") / ARCHIVE, places.root / "model")
     log, bound = places.root / "serving.log", settings.memory_mb
     with started(command, port=settings.port, memory_mb=bound, log=log) as container:
@@ -53,7 +54,7 @@ def check_version(
     with started(command, port=settings.port, memory_mb=bound, log=log, transforms=True) as container:
         container.wait_until_ready(start_s)
         model = read_folder(places.root / "model").description
-        _compare_stream(container, stream, expected, version=settings.model_version, model=model)
+        _compare_stream(container, sample.stream, expected, version=settings.model_version, model=model)
     named = {name: getattr(settings, name) for name in ("model_version", "model_digest", "sample_digest", "instance")}
     record = named | {"rows": len(rows), "ready_s": round(ready_s, 3), "p50_ms": p50_ms, "p99_ms": p99_ms}
     (places.output("preflight") / f"{settings.instance}.json").write_text(json.dumps(record))
@@ -62,16 +63,14 @@ def check_version(
     print(f"version {settings.model_version}: {proof}, ready after {ready_s:.1f} s; {took}")
 
 
-def _sample(path: Path, *, approved: str) -> tuple[Rows, Rows, bytes]:
-    """The rows, the expected answers and the rows as a stream. Raises PreflightError for another file than
-    `approved`."""
+def _sample(path: Path, *, approved: str) -> Sample:
+    """The rows and the expected answers. Raises PreflightError for another sample than `approved`."""
     content = path.read_bytes()
-    if (came := digest(content)) != approved:
+    if (came := sample_digest(content)) != approved:
         raise PreflightError(f"{SAMPLE_FILE}: expected digest {approved}, as registered, got {came}")
-    document = json.loads(content)
-    if not document["rows"]:
+    if not (sample := read_sample(content)).rows:
         raise PreflightError(f"{SAMPLE_FILE}: expected rows to send, there are none")
-    return document["rows"], document["answers"], base64.b64decode(document["stream"])
+    return sample
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ class PreflightSettings:
     model_version: str
     model_digest: str
     sample_digest: str
-    """The digest of sample.json as registered."""
+    """The digest of sample.jsonl as registered."""
     instance: str
     """The instance type of the endpoint. The job runs on the same type."""
     memory_mb: int = 0

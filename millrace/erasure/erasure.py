@@ -20,9 +20,10 @@ from millrace.contract.schema import FEEDS, PREDICTION_ID, Contract
 from millrace.datasets.tables import Lake
 from millrace.erasure.files import UNREADABLE, Person, Rest, rest_of, unescaped
 from millrace.erasure.objects import Entry, delete, is_named, read, versions
-from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, IMAGES, LOOKED_AT, REVIEWS, STATE, WEIGHTS
+from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, IMAGES, REVIEWS, STATE, WEIGHTS
 from millrace.erasure.tables import PersonInTables
 from millrace.errors import WithdrawalError
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.messages.withdrawal import ErasureRequest
 from millrace.names import row_id_of
 from millrace.state.erasures import ErasureProgress
@@ -37,6 +38,8 @@ PAUSE_S = 1.0
 """Seconds between two looks at the slots."""
 RESTS = "erased/"
 """The folder in the landing bucket with the rest of dropped files."""
+SOURCE = re.compile(rb'"source":"s3://[^/]+/([^?"]+)')
+"""The dropped file whose decisions a reference names."""
 
 
 def check(contract: Contract, workload: Workload, column: str, cells: Sequence[str], reason: str) -> None:
@@ -82,7 +85,7 @@ class Erasure:
         """Erase store by store, then count the versions of objects, and the items, that still name the person.
 
         Between any two objects the caller may end it; `done` has what was done, and is stored after each step."""
-        done, looks = self._progress, ((1, store, self._named) for store in LOOKED_AT)
+        done, looks = self._progress, ((1, store, self._named) for store in ERASED)
         erased = [(0, store, self._erase) for store in (() if self._is_preview else ERASED)]
         for place, store, count in [*erased, *looks][done.step :]:
             counts = done.counts.setdefault(store, [0, 0])
@@ -123,18 +126,20 @@ class Erasure:
         The rest of the newest version takes its place; of a dropped file it is in no folder of a feed, and under
         another name if that names the person. Another object whose key does goes whole."""
         own, (bucket, prefix) = f"{self._names.workload}/", self._place(store)
-        images = {prefix + name for name in self._images(store)}
+        images, answered = {prefix + name for name in self._images(store)}, set[str]()
         for key, of_key in groupby(versions(self._s3, bucket, prefix), key=itemgetter("Key")):
             below, every, there = key.removeprefix(own), list(of_key), key
+            if key in answered or (FOLDERS[store] == "samples" and not key.endswith(SAMPLE_FILE)):
+                continue
             is_theirs = key in images or self._whole.is_named_by(key)
             if below.startswith(FEEDS):
-                # A key that names the person gets another name in the same folder.
-                unnamed = f"{below.partition('/')[0]}/{sha256(below.encode()).hexdigest()}"
-                there = f"{own}{RESTS}{unnamed if is_theirs else below}"
+                there = self._renamed(key) if is_theirs else f"{own}{RESTS}{below}"
             for one in every:
                 rest, gone = self._rest_of(store, bucket, one, self._whole)
                 if is_theirs:
                     rest, gone = rest if gone and there != key else None, gone or [b""]
+                elif store == "lake/decisions" and rest and (unnamed := SOURCE.sub(self._unnamed, rest)) != rest:
+                    rest, gone = unnamed, [*gone, rest]
                 yield key, len(gone)
                 if gone and one["IsLatest"]:
                     # What is left is there before the version goes: a call that dies between begins here again.
@@ -143,7 +148,20 @@ class Erasure:
                     if len(every) > 1 and (rest is None or there != key):
                         self._s3.delete_object(Bucket=bucket, Key=key)  # no earlier version takes its place
                 if gone:
+                    if store == AFTER_DROPS:  # a shard's answers go before it: they say what came of each refused row
+                        answered.add(answers := key.replace("/shards/", "/transformed/") + ".out")
+                        for other in versions(self._s3, bucket, answers):
+                            delete(self._s3, bucket, other)
                     delete(self._s3, bucket, one)
+
+    def _renamed(self, key: str) -> str:
+        """The key of what is left of a dropped file whose own key names the person."""
+        own, _, below = key.partition("/")
+        return f"{own}/{RESTS}{below.partition('/')[0]}/{sha256(below.encode()).hexdigest()}"
+
+    def _unnamed(self, source: re.Match[bytes]) -> bytes:
+        key = source[1].decode()
+        return source[0].replace(source[1], self._renamed(key).encode()) if self._whole.is_named_by(key) else source[0]
 
     def _rest_of(self, store: str, bucket: str, one: Entry, person: Person) -> Rest:
         body, form, how = read(self._s3, bucket, one), self._form(one["Key"]), FOLDERS[store]

@@ -24,7 +24,9 @@ from millrace.files.row_batches import is_binary
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARQUET, ARROW, GZIP, ZIP, TAR = b"PAR1", b"ARROW1", b"\x1f\x8b", b"PK\x03\x04", b"ustar"
+PARQUET, GZIP, ZIP, TAR = b"PAR1", b"\x1f\x8b", b"PK\x03\x04", b"ustar"
+ARROW = (b"ARROW1", b"\xff\xff\xff\xff")
+"""How a file and a stream of Arrow begin."""
 ANSWER = b'"eJ'
 """How the answer of a repeated request begins: a text of JSON in base64, packed by zlib."""
 UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
@@ -117,10 +119,7 @@ def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], for
     if body.startswith(PARQUET):
         return _of_parquet(body, person, is_theirs)
     if body.startswith(ARROW):
-        import pyarrow as pa
-
-        rows = _records(pa.ipc.open_file(body).read_all())
-        return (None, [body]) if any(map(is_theirs, rows)) else (body, ())
+        return (None, [body]) if any(map(is_theirs, _records(_of_arrow(body)))) else (body, ())
     if body[257:262] == TAR:
         return None, [body]
     lines = body.splitlines(keepends=True)
@@ -150,6 +149,12 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
     return sink.getvalue().to_pybytes(), removed
 
 
+def _of_arrow(body: bytes) -> pa.Table:
+    import pyarrow as pa
+
+    return (pa.ipc.open_file if body.startswith(ARROW[0]) else pa.ipc.open_stream)(body).read_all()
+
+
 def _records(rows: pa.Table) -> list[bytes]:
     """Each row as JSON, without its images."""
     rows = rows.select([field.name for field in rows.schema if not is_binary(field.type)])
@@ -175,7 +180,6 @@ def _of_csv(lines: Sequence[bytes], person: Person, form: CsvForm) -> Iterator[b
 
 def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
     """All texts of a file, as they stand in it when it is unpacked, and numbers of the columns."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     yield body
@@ -186,7 +190,7 @@ def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
         for number in range(source.num_row_groups):
             yield from _texts_of(source.read_row_group(number), columns)
     elif body.startswith(ARROW):
-        yield from _texts_of(pa.ipc.open_file(body).read_all(), columns)
+        yield from _texts_of(_of_arrow(body), columns)
 
 
 def _unpacked(body: bytes) -> bytes:

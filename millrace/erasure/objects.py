@@ -53,7 +53,7 @@ def pieces(s3: Any, bucket: str, one: Entry) -> Iterator[bytes]:
     """The whole lines of a version, also of a gzip, some at a time. Raises ValueError for what has none."""
     place = {"Bucket": bucket, "Key": one["Key"], "VersionId": one["VersionId"]}
     head = s3.get_object(**place, Range="bytes=0-5")["Body"].read()
-    if head.startswith((PARQUET, ARROW, ZIP)):
+    if head.startswith((PARQUET, *ARROW, ZIP)):
         raise ValueError(f"expected lines, got {head!r}")
     body, rest = s3.get_object(**place)["Body"], b""
     file = gzip.GzipFile(fileobj=body) if head.startswith(GZIP) else body

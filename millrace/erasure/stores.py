@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STATE = "state"
 """The items in DynamoDB."""
-ANSWERS, REVIEWS = ("request#",), ("item#", "wait#", "done#", "said#", "two#")
+ANSWERS, REVIEWS = ("request#", "group#"), ("item#", "wait#", "done#", "said#", "two#")
 """The items in the partition of the workload, and in those of its reviews, that may name a person."""
 
 FOLDERS: Mapping[str, str] = {
@@ -28,14 +28,14 @@ FOLDERS: Mapping[str, str] = {
     "lake/iceberg": "tables",
     "lake/predictions": "records",
     "lake/decisions": "records",
-    "artefacts/runs": "none: a training reports features and groups; the second look says where it does not",
+    "artefacts/runs": "samples",
     "artefacts/external": "none: weights",
     "artefacts/checkpoints": "none: weights, and gone after a month",
 }
 """By bucket and folder below `<workload>/`, in the order in which they are erased, what goes: the person's `records` of
 a file, by their key; `images` that such records name; of `raw records` also those that name the person in the text as
-it came, since that has no columns; whole `objects`; rows of `tables`, with their snapshots and files; or why there is
-nothing.
+it came, since that has no columns; whole `objects`; rows of `tables`, with their snapshots and files; records of the
+`samples` of models alone, beside which reports have features and groups; or why there is nothing.
 
 Decisions come last: by their ids the other records are found, also by a second call."""
 
@@ -52,10 +52,9 @@ IMAGES: Mapping[str, NamedIn] = {
     "lake/captured": NamedIn(re.compile(rb"/captured/([0-9a-f]{64})"), ("lake/decisions",)),
 }
 AFTER_DROPS = "lake/staging"
-"""The first store after those of dropped files."""
+"""The first store after those of dropped files: what runs hand on."""
 ERASED = (*(store for store, how in FOLDERS.items() if not how.startswith("none")), STATE)
 """The stores that are erased, and looked at again."""
-LOOKED_AT = (*ERASED, "artefacts/runs")
 WEIGHTS = (".tar.gz", ".safetensors", ".onnx")
 """Endings of objects of which no record is read back."""
 

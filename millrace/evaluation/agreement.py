@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-SAMPLE_FILE = "sample.json"
+SAMPLE_FILE = "sample.jsonl"
 """The file of a run's `evaluation/` folder with some rows of the test days and their answers, a `Sample`."""
 TOLERANCE = 1e-4
 """The largest `largest_difference` at which two answers count as the same.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -93,6 +93,8 @@ class ForecastExample(Figures):
 
     `value`, `lower`, `upper` and `truth` have one number for each of `hours`, in the label's unit."""
 
+    key: Mapping[str, Any] = {}
+    """The cells of the row's key."""
     at: str
     """Event time of the row, ISO 8601."""
     entity: str
@@ -274,6 +276,8 @@ class ExampleContribution(Part):
 class ExampleExplanation(Figures):
     """One test row whose answer is taken apart."""
 
+    key: Mapping[str, Any] = {}
+    """The cells of the row's key."""
     explains: str
     """What the contributions add up to, for a page: "log odds of fan", "value", "value, 24 h"."""
     output: float
@@ -299,4 +303,4 @@ class ExplanationEvidence(Figures):
     """The largest standard error of a contribution, in the unit of `ColumnImportance.mean`; 0 if all are exact."""
     median_ms: float
     """Median time of one row's explanation, in milliseconds. The endpoint explains by the same function."""
-    example: ExampleExplanation
+    example: ExampleExplanation | None = None

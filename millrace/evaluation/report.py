@@ -4,6 +4,7 @@ The evaluation job writes it; the gates, the console and the tracking read it.""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from millrace.evaluation.evidence import (
     CostEvidence,
     CutAnswers,
     Estimate,
+    ExampleExplanation,
     ExplanationEvidence,
     Figures,
     ForecastExample,
@@ -27,6 +29,7 @@ from millrace.evaluation.evidence import (
     TruthByAnswer,
     Who,
 )
+from millrace.evaluation.sample import Sample
 from millrace.tasks.figures import short
 from millrace.tasks.metrics import FrozenErrors, ReliabilityBin, WindowError
 
@@ -202,5 +205,20 @@ class Evaluation(Figures, extra="allow"):
         return self.champion.model_version if self.champion else ""
 
     def to_json(self) -> str:
-        """The file's text."""
-        return self.model_dump_json(by_alias=True, indent=1)
+        """The file's text, without the rows that are shown as examples: they are in the sample, out of which they may
+        be erased."""
+        return self.model_dump_json(by_alias=True, indent=1, exclude={"examples": True, "explanations": {"example"}})
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The lines of the sample with the rows that are shown as examples."""
+        explained = self.explanations and self.explanations.example
+        rows = [("forecast", one) for one in self.examples] + [("explanation", one) for one in (explained,) if one]
+        return [{name: json.loads(one.model_dump_json())} for name, one in rows]
+
+    def with_examples(self, sample: Sample) -> Evaluation:
+        """The report with the rows that are shown as examples."""
+        example = next(map(ExampleExplanation.model_validate, sample.explanations), None)
+        explained = self.explanations and self.explanations.model_copy(update={"example": example})
+        examples = tuple(map(ForecastExample.model_validate, sample.forecasts))
+        return self.model_copy(update={"examples": examples, "explanations": explained})

@@ -122,6 +122,9 @@ class DropInWork:
     """None: the newest object of the feed."""
 
 
+UNLOGGED = {"source", "source_key", "by", "got", "duplicate_of", "superseded_by", "sent_by"}
+
+
 class OfDrop(Message):
     """What is said of one drop begins with these."""
 
@@ -130,6 +133,10 @@ class OfDrop(Message):
     """The URI of the object with its version: `s3://<bucket>/<key>?versionId=<version>`."""
     source_digest: str
     """SHA-256 of the object's bytes. Empty if nothing was read."""
+
+    def logged(self) -> dict[str, Any]:
+        """All but what may name a person, since a log forgets nobody; `drop_id` leads to the rest."""
+        return self.model_dump(exclude=UNLOGGED)
 
 
 class ParsedDrop(OfDrop):

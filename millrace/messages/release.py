@@ -107,7 +107,7 @@ class ReleaseStarted(Message):
     rule_answer: str = ""
     """As `millrace.state.pointers.Version` has it."""
     sample_digest: str = ""
-    """The SHA-256 of `sample.json`, the rows and answers that the preflight compares with.
+    """The SHA-256 of `sample.jsonl`, the rows and answers that the preflight compares with.
 
     Empty for a version that was registered before this digest was kept."""
     previous_version: str

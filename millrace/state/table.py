@@ -7,7 +7,6 @@ Only the module named beside a key reads or writes its items. pk is the workload
     slots#<pool>      `holdings`
     turn#<table>      `turns`
     drop#<id>         `claims`
-    group#<execution> `claims`
     retraining        `retraining`
     cursor#<name>     `cursors`
     source#<name>     `cursors`
@@ -34,6 +33,7 @@ Only the module named beside a key reads or writes its items. pk is the workload
 or, with what may name a person, so that `millrace.erasure` looks through them:
 
     request#<digest>  functions/prediction/gate.py, by powertools
+    group#<execution> `claims`
 
 pk is `review#<workload>#00` to `…#03`, sk is one of
 

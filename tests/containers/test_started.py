@@ -17,10 +17,11 @@ import pytest
 import yaml
 
 from localcloud.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact.artefact import Artefact, digest, read_archive, read_folder, write_archive
+from millrace.artefact.artefact import Artefact, read_archive, read_folder, write_archive
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.evaluation.sample import sample_digest
 from millrace.names import IMAGES
 from tests import builders
 from tests.external_models import SIGNATURE, logistic, write
@@ -71,7 +72,7 @@ def served_by(root: Path, module: str | None) -> dict[str, str]:
     return {
         "MILLRACE_MODEL_VERSION": "1",
         "MILLRACE_MODEL_DIGEST": read_archive(root / "processing" / "model" / "model.tar.gz").digest,
-        "MILLRACE_SAMPLE_DIGEST": digest((root / "processing" / "sample" / SAMPLE_FILE).read_bytes()),
+        "MILLRACE_SAMPLE_DIGEST": sample_digest((root / "processing" / "sample" / SAMPLE_FILE).read_bytes()),
         "MILLRACE_INSTANCE": "ml.m5.large",
         "MILLRACE_MEMORY_MB": "8192",
         "MILLRACE_BIND": "127.0.0.1",

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import io
 import json
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -19,9 +14,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from botocore.exceptions import ClientError
-from pyiceberg.avro.file import AvroFile
-from pyiceberg.io.pyarrow import PyArrowFileIO
-from pyiceberg.typedef import Record
 
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.dossier.verify import WrongError, check_certificate, read_links
@@ -34,6 +26,7 @@ from millrace.errors import WithdrawalError
 from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
 from tests.end_to_end.callers import keys_of, typed
+from tests.end_to_end.everything import everything
 from tests.kinds import CLOCK, UNTIMED, adults, merged
 from tests.live import Live
 
@@ -79,50 +72,6 @@ def csv(table: pa.Table, **cells: str) -> bytes:
         row |= cells if row["id"] == PERSON else {}
         lines.append(",".join(str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in row.values()))
     return ("\n".join(lines) + "\n").encode()
-
-
-def everything(cloud: Live) -> Iterator[tuple[str, bytes]]:
-    """The name and the bytes of all that is kept: of packed files also what is in them."""
-    s3, dynamodb, sqs, logs = (cloud.client(service) for service in ("s3", "dynamodb", "sqs", "logs"))
-    for bucket in (one["Name"] for one in s3.list_buckets()["Buckets"]):
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            for one in page.get("Versions", ()):
-                body = s3.get_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])["Body"].read()
-                yield f"s3://{bucket}/{one['Key']}", b"\n".join([one["Key"].encode(), *plain(body)])
-    for table in dynamodb.list_tables()["TableNames"]:
-        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
-            for item in page["Items"]:
-                answer = json.loads(item["data"]["S"]) if item["sk"]["S"].startswith("request#") else ""
-                kept = zlib.decompress(base64.b64decode(answer)) if answer else b""
-                yield f"{table} {item['sk']['S']}", repr(item).encode() + kept
-    for url in sqs.list_queues().get("QueueUrls", ()):
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-        yield from ((url, one["Body"].encode()) for one in found.get("Messages", ()))
-    for groups in logs.get_paginator("describe_log_groups").paginate():
-        for group in (one["logGroupName"] for one in groups["logGroups"]):
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
-                yield from ((group, one["message"].encode()) for one in page["events"])
-
-
-def plain(body: bytes) -> Iterator[bytes]:
-    """The bytes of a file and of what is packed in it."""
-    yield body
-    if body.startswith(b"PAR1"):
-        yield repr(pq.read_table(io.BytesIO(body)).to_pylist()).encode()
-    elif body.startswith(b"ARROW1"):
-        yield repr(pa.ipc.open_file(body).read_all().to_pylist()).encode()
-    elif body.startswith(b"Obj"):
-        with NamedTemporaryFile() as file:
-            Path(file.name).write_bytes(body)
-            with AvroFile[Record](PyArrowFileIO().new_input(file.name)) as records:
-                yield repr(list(records)).encode()
-    elif body.startswith(b"\x1f\x8b"):
-        inner = gzip.decompress(body)
-        yield from plain(inner)
-        if inner[257:262] == b"ustar":
-            with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
-                files = map(archive.extractfile, archive.getmembers())
-                yield from (part for file in files if file for part in plain(file.read()))
 
 
 @pytest.fixture(scope="module")

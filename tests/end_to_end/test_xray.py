@@ -5,6 +5,7 @@ People decide images beside the answers of the new version, and before them, unt
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -14,14 +15,16 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.demo.run import run_in_cloud
 from millrace.console.demo.xray import HEAD, RADIOLOGIST, SAMPLE, STORY, TO_SCORE, WEEKLY, play, read_sample
 from millrace.console.environment import local_environment
-from millrace.console.local_cloud.local_cloud import LocalCloud, started
+from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud, started
 from millrace.console.queries.decisions import find_days, newest_decision
 from millrace.console.queries.drops import find_rows
 from millrace.console.queries.lineage import trace
@@ -33,11 +36,18 @@ from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.state.reviews import ReviewQueue
 from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import control
+from tests.end_to_end.everything import check_forgotten, whereabouts
 
 WEEKS = 4
 """Two until the alarm, which needs two windows of errors; one in which a radiologist decides images of the model that
 was trained then; one in which it answers. They are within the cool-down: no alarm trains a third."""
 ARCHIVE, LATER = read_sample(SAMPLE)
+PEOPLE = {row["id"]: row["image"] for row in pa.concat_tables([ARCHIVE, LATER]).to_pylist()}
+HUNDRED = 100
+NAME, PNG = (
+    re.compile(rb"(?<![\w-])(?:walk-in|(?:train|val|test)-\d{4})(?![\w-])"),
+    re.compile(rb"\x89PNG.*?IEND", re.S),
+)
 NAMES = STORY.names
 ASSISTED = load_workload(STORY.folder).rollout.assisted
 
@@ -160,3 +170,36 @@ def test_a_decision_goes_back_to_its_image_and_to_the_archive(loop: Loop) -> Non
     (image,) = [link for link in links if link.what == "input"]
     assert (image.state, len(image.digest or "")) == ("checked", 64)
     assert [link.identity for link in links if "archive.parquet" in link.identity]
+
+
+def anew(image: bytes) -> bytes:
+    """The image as PNG, written anew from its pixels."""
+    sink = BytesIO()
+    Image.open(BytesIO(image)).save(sink, format="PNG")
+    return sink.getvalue()
+
+
+SHOWN = Counter(PEOPLE.values())
+OWNERS = {
+    PNG.findall(form)[0]: name for name, image in PEOPLE.items() if SHOWN[image] == 1 for form in (image, anew(image))
+}
+"""Whose image it is, if nobody else has the same."""
+
+
+def known(body: bytes) -> set[str]:
+    """The people of whom the bytes have the id, or the image: as it was, or written anew from its pixels."""
+    images = {OWNERS[image] for image in PNG.findall(body) if image in OWNERS}
+    return images | {name.decode() for name in NAME.findall(body)}
+
+
+def test_nothing_has_the_images_of_a_hundred_people_who_were_erased(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", loop.cloud.endpoint_url)
+    monkeypatch.setenv(SECRET_VARIABLE, loop.cloud.secret)
+    before = whereabouts(loop.cloud, known)
+    each = HUNDRED // len(before)
+    some = [name for people in before.values() for name in sorted(people)[:each]]
+    people = set([*dict.fromkeys([*some, *sorted(set().union(*before.values()))])][:HUNDRED])
+    assert {store for store, them in before.items() if not them & people} == set()
+    check_forgotten(loop.cloud, NAMES.workload, people, known)

@@ -22,6 +22,7 @@ from localcloud.kernel.patching import undone
 from localcloud.kms.install import sign_digests
 from millrace.artefact.artefact import Artefact, Digests, digest, read_archive, write_archive
 from millrace.aws.objects import keys_below, read_object, split_uri
+from millrace.evaluation.sample import write_sample
 from millrace.features.number import Number
 from millrace.names import VARIANT
 from millrace.state.budget import MonthlyBudget
@@ -202,7 +203,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
         aws.put(NAMES.run_uri(run, "baseline.json"), BASELINE)
         installed = {"python": "3.13.1", "packages": {"numpy": "2.3.0", "onnxruntime": "1.31.1"}}
         aws.put(NAMES.run_uri(run, "evaluation", "environment.json"), json.dumps(installed))
-        aws.put(NAMES.run_uri(run, "evaluation", "sample.json"), SAMPLE)
+        aws.put(NAMES.run_uri(run, "evaluation", "sample.jsonl"), SAMPLE)
         archive = tmp_path / "model.tar.gz"
         write_archive(archive, artefact_of(pinned | digests))
         report = json.dumps(REPORT | {"model_digest": read_archive(archive).digest})
@@ -215,7 +216,7 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
 
 
 BASELINE = b"{}"
-SAMPLE = b'{"rows": [], "answers": []}'
+SAMPLE = write_sample([])
 REPORT = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},

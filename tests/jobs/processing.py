@@ -8,7 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from millrace.artefact.artefact import Artefact, write_archive
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import Evaluation
+from millrace.evaluation.sample import read_sample
 from millrace.jobs.evaluation.job import evaluate
 from millrace.jobs.runtime import ProcessingPlaces
 from tests.jobs.conftest import Snapshot, declared_in, write_snapshot
@@ -31,7 +33,9 @@ def processing(root: Path, snapshot: Snapshot, **archives: Artefact | None) -> P
 def evaluated(root: Path, snapshot: Snapshot, model: Artefact, champion: Artefact | None = None) -> Evaluation:
     """The report that the evaluation job writes; a champion is version 1."""
     evaluate(processing(root, snapshot, model=model, champion=champion), champion_version="1")
-    return Evaluation.model_validate_json((root / "processing" / "evaluation" / "evaluation.json").read_bytes())
+    folder = root / "processing" / "evaluation"
+    sample = read_sample((folder / SAMPLE_FILE).read_bytes())
+    return Evaluation.model_validate_json((folder / "evaluation.json").read_bytes()).with_examples(sample)
 
 
 def plant_snapshot(root: Path, plant: Plant, rows: pa.Table, **run: Any) -> Snapshot:

@@ -29,6 +29,8 @@ from localcloud.sagemaker.api import records
 from localcloud.sagemaker.endpoints.endpoint import endpoints
 from localcloud.sagemaker.registry import Versions
 from millrace.artefact.signing import SIGNATURE_FILE
+from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.evaluation.sample import write_sample
 from millrace.infra.context import Context
 from millrace.infra.machines import release
 from millrace.infra.machines.states import Definition
@@ -158,10 +160,10 @@ class Account:
         metadata = figures | {"beside": beside, ASKED_BY: f"arn:aws:iam::{ACCOUNT}:user/bob"}
         signed = signed_version(NAMES, run=run, members={"model.onnx": "ab" * 32}, metadata=metadata)
         signature = SigningKey(self.client("kms"), NAMES.platform.signing_key_alias).sign(signed.to_statement())
-        sample = json.dumps({"rows": ROWS, "answers": ANSWERS})
+        sample = write_sample({"row": row, "answer": one} for row, one in zip(ROWS, ANSWERS, strict=True))
         for uri, body in (
             (NAMES.run_uri(run, SIGNATURE_FILE), signature),
-            (NAMES.run_uri(run, "evaluation", "sample.json"), sample),
+            (NAMES.run_uri(run, "evaluation", SAMPLE_FILE), sample),
         ):
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             s3.put_object(Bucket=bucket, Key=key, Body=body)

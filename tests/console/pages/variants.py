@@ -176,7 +176,7 @@ def with_evidence(report: WorkloadReport) -> WorkloadReport:
     assert report.live is not None
     assert report.live.evaluation is not None
     measured = json.loads(Path(__file__).with_name("evidence.json").read_text())
-    whole = Evaluation.model_validate(json.loads(report.live.evaluation.to_json()) | measured)
+    whole = Evaluation.model_validate(json.loads(report.live.evaluation.model_dump_json(by_alias=True)) | measured)
     return live(report, **{name: getattr(whole, name) for name in measured})
 
 

@@ -39,6 +39,7 @@ from millrace.contract.load import load_contract
 from millrace.errors import ArtefactError
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
+from millrace.evaluation.sample import write_sample
 from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
 from millrace.workload.load import load_workload
@@ -145,10 +146,12 @@ def sample(off: float) -> bytes:
     products = [float(np.array(list(row.values()), np.float32) @ WEIGHTS) for row in rows]
     probabilities = [1 / (1 + np.exp(-product)) for product in products]
     answers = [
-        {"value": int(p >= 0.5), "probability": float(p + off), "confidence": float(max(p, 1 - p))}
+        {"value": int(p >= 0.5), "probability": float(p + np.nan_to_num(off)), "confidence": float(max(p, 1 - p))}
         for p in probabilities
     ]
-    return json.dumps({"rows": rows, "answers": answers}).encode()
+    content = write_sample({"row": row, "answer": one} for row, one in zip(rows, answers, strict=True))
+    # The writer refuses NaN, so another one has written it.
+    return re.sub(rb'"probability": [^,]+', b'"probability": NaN', content) if np.isnan(off) else content
 
 
 def add(archive: Path, members: Mapping[str, bytes]) -> None:

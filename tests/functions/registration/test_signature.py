@@ -65,7 +65,7 @@ def test_a_version_that_is_as_it_was_signed_is_verified(aws, environment):
     assert signed.name == f"{aws.names.package_group}/{RUN}"
     assert {one.what for one in found if one.compared_with == "archive"} == set(MEMBERS)
     assert {one.what for one in found if one.compared_with == "file"} == {
-        "model.tar.gz", "evaluation.json", "sample.json", "baseline.json", "card.json", "bom.cdx.json",
+        "model.tar.gz", "evaluation.json", "sample.jsonl", "baseline.json", "card.json", "bom.cdx.json",
     }  # fmt: skip
     assert {one.what for one in found if one.compared_with == "registry"} == {
         "asked_by",

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from millrace.evaluation.sample import write_sample
 from tests.challenger import answering
 from tests.functions.cold_start import NAMES
 
 ROWS = [{"nswprice": 0.05, "period": 0.5}, {"nswprice": 0.09, "period": 0.75}]
 EXPECTED = [0.25, 0.875]
-URI = NAMES.run_uri("7c1b2f0e-first", "evaluation", "sample.json")
+URI = NAMES.run_uri("7c1b2f0e-first", "evaluation", "sample.jsonl")
 
 
 def answers(probabilities):
@@ -23,7 +24,8 @@ def answers(probabilities):
 
 
 def sample(probabilities):
-    return json.dumps({"rows": ROWS[: len(probabilities)], "answers": answers(probabilities)})
+    pairs = zip(ROWS, answers(probabilities), strict=False)
+    return write_sample({"row": row, "answer": one} for row, one in pairs)
 
 
 class Challenger:

@@ -18,7 +18,7 @@ from millrace.datasets.examples import LABEL, examples
 from millrace.evaluation.evidence import TruthByAnswer
 from millrace.evaluation.gates.catalogue import judge_all
 from millrace.evaluation.report import Evaluation
-from millrace.evaluation.sample import Sample
+from millrace.evaluation.sample import Sample, read_sample, write_sample
 from millrace.features import catalogue
 from millrace.jobs.evaluation.details import (
     FEWEST_ROWS,
@@ -28,7 +28,7 @@ from millrace.jobs.evaluation.details import (
     find_mistakes,
     truth_by_answer,
 )
-from millrace.jobs.evaluation.job import SAMPLE_ROWS, write_sample
+from millrace.jobs.evaluation.job import SAMPLE_ROWS, sampled
 from millrace.jobs.evaluation.rows import SplitRows, divided_entity
 from millrace.tasks.binary import Binary
 from millrace.tasks.forecast import Forecast
@@ -183,34 +183,35 @@ def model(*columns: str, task: Any = Binary()) -> Any:  # noqa: B008  (frozen)
     return SimpleNamespace(inputs=columns, task=task)
 
 
+def sample_of(test: pa.Table, described: Any, output_TW: Any) -> Sample:
+    return read_sample(write_sample(sampled(test, (), described, output_TW)))
+
+
 @pytest.mark.parametrize("count", [1, 5, SAMPLE_ROWS, 1344])
-def test_rows_and_answers_belong_together(tmp_path, count):
+def test_rows_and_answers_belong_together(count):
     test = pa.table({"class": [0] * count, "b": np.arange(count) / 7, "a": np.arange(count)})
     p_T = (np.arange(count) / count).astype(np.float32)
-    write_sample(tmp_path / "sample.json", test, model("a", "b"), p_T[:, None])
-    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+    sample = sample_of(test, model("a", "b"), p_T[:, None])
     assert len(sample.rows) == len(sample.answers) == min(SAMPLE_ROWS, count)
     assert [one["probability"] for one in sample.answers] == [float(p_T[row["a"]]) for row in sample.rows]
     assert (sample.rows[0]["a"], sample.rows[-1]["a"]) == (0, count - 1)
     assert all(list(row) == ["a", "b"] for row in sample.rows)
 
 
-def test_a_class_is_named_and_a_time_is_text(tmp_path):
+def test_a_class_is_named_and_a_time_is_text():
     test = pa.table({"at": pa.array([0], pa.timestamp("us")), "raw": [b"\x01\xff"]})
     task = Multiclass(classes=("low", "high", "none"))
-    write_sample(tmp_path / "sample.json", test, model("at", "raw", task=task), np.array([[0.1, 0.7, 0.2]], np.float32))
-    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+    sample = sample_of(test, model("at", "raw", task=task), np.array([[0.1, 0.7, 0.2]], np.float32))
     assert sample.rows == ({"at": "1970-01-01T00:00:00", "raw": "Af8="},)
     assert sample.answers == ({"value": "high", "confidence": pytest.approx(0.7)},)
 
 
-def test_an_answer_that_is_no_number_is_null(tmp_path):
-    write_sample(tmp_path / "sample.json", pa.table({"a": [1.0]}), model("a"), np.array([[np.nan]], np.float32))
-    sample = Sample.model_validate_json((tmp_path / "sample.json").read_text())
+def test_an_answer_that_is_no_number_is_null():
+    sample = sample_of(pa.table({"a": [1.0]}), model("a"), np.array([[np.nan]], np.float32))
     assert sample.answers == ({"value": 0, "probability": None, "confidence": None},)
 
 
-def test_a_cell_that_is_no_number_is_refused(tmp_path):
+def test_a_cell_that_is_no_number_is_refused():
     test = pa.table({"a": [float("nan")]})
     with pytest.raises(ValueError, match="JSON"):
-        write_sample(tmp_path / "sample.json", test, model("a"), np.zeros((1, 1), np.float32))
+        sample_of(test, model("a"), np.zeros((1, 1), np.float32))

@@ -23,7 +23,6 @@ from millrace.artefact import external
 from millrace.artefact.artefact import (
     Artefact,
     Digests,
-    digest,
     digest_of,
     digests_of,
     read_archive,
@@ -36,6 +35,7 @@ from millrace.artefact.inference import Model
 from millrace.console.queries.executions import error_type, failure_of
 from millrace.contract.load import load_contract
 from millrace.errors import MillraceError
+from millrace.evaluation.sample import sample_digest, write_sample
 from millrace.features import catalogue as encoders
 from millrace.jobs.preflight.container import SERVE
 from millrace.jobs.preflight.job import check_version
@@ -77,8 +77,9 @@ def sample(good: Artefact) -> bytes:
     features, task = good.description.features, good.description.task
     found = task.answers(Model(good).outputs(encoders.encode(features, pa.Table.from_pylist(ROWS))))
     answers = [dict(zip(found, row, strict=True)) for row in zip(*(v.tolist() for v in found.values()), strict=True)]
-    stream = base64.b64encode(write_rows(pa.Table.from_pylist(ROWS))).decode()
-    return json.dumps({"rows": ROWS, "answers": answers, "stream": stream}).encode()
+    streams = [base64.b64encode(write_rows(pa.Table.from_pylist([row]))).decode() for row in ROWS]
+    each = zip(ROWS, answers, streams, strict=True)
+    return write_sample({"row": row, "answer": answer, "stream": stream} for row, answer, stream in each)
 
 
 @pytest.fixture
@@ -106,14 +107,14 @@ def preflight(tmp_path: Path, good: Artefact, sample: bytes, monkeypatch: pytest
         if rewrite is not None:
             archive.write_bytes(rewrite(archive.read_bytes()))
         (tmp_path / "processing" / "sample").mkdir()
-        (tmp_path / "processing" / "sample" / "sample.json").write_bytes(sample)
+        (tmp_path / "processing" / "sample" / "sample.jsonl").write_bytes(sample)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         given = {
             "MILLRACE_MODEL_VERSION": "3",
             "MILLRACE_MODEL_DIGEST": approved,
             "MILLRACE_INSTANCE": "ml.m5.large",
-            "MILLRACE_SAMPLE_DIGEST": digest(sample),
+            "MILLRACE_SAMPLE_DIGEST": sample_digest(sample),
             "SAGEMAKER_BIND_TO_PORT": str(port),
         }
         served = {"MILLRACE_ML_ROOT": str(tmp_path), "MILLRACE_BIND": "127.0.0.1", "MILLRACE_WORKERS": "1"}
@@ -263,7 +264,7 @@ BROKEN = {
     ),
     "a sample of other bytes": (
         {"sample_digest": "0" * 64},
-        r"PreflightError: sample\.json: expected digest 0+, as registered, got [0-9a-f]{64}, exit",
+        r"PreflightError: sample\.jsonl: expected digest 0+, as registered, got [0-9a-f]{64}, exit",
     ),
 }
 
@@ -286,5 +287,5 @@ def test_a_version_that_answers_as_evaluated_leaves_its_record(preflight: Prefli
     assert 0 < record.pop("p50_ms") <= record.pop("p99_ms")
     assert len(record.pop("model_digest")) == 64
     assert record == {
-        "model_version": "3", "sample_digest": digest(sample), "instance": "ml.m5.large", "rows": 4,
+        "model_version": "3", "sample_digest": sample_digest(sample), "instance": "ml.m5.large", "rows": 4,
     }  # fmt: skip

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from localcloud.kernel.cloud import Cloud
+from millrace.artefact.batch import write_stream
 from millrace.aws.objects import keys_below, read_object
 from millrace.contract.schema import Column, Contract, Table
 from millrace.datasets.commits import commit
@@ -20,6 +21,7 @@ from millrace.datasets.examples import digest_of_rows
 from millrace.datasets.tables import Lake
 from millrace.erasure import objects
 from millrace.erasure.erasure import Erasure
+from millrace.evaluation.sample import sample_digest, write_sample
 from millrace.messages.withdrawal import ErasureRequest
 from millrace.names import WorkloadNames
 from millrace.state.erasures import ErasureProgress
@@ -33,6 +35,7 @@ from tests.state_table import create_table
 
 __all__ = ["lake", "names", "pair"]
 
+BUCKETS = ("landing", "lake", "artefacts")
 LINE = b'{"eventMetadata": {"eventId": "r-%d"}, "key": {"id": %d}, "image": "s3://l/captured/%064d"}\n'
 
 
@@ -45,7 +48,7 @@ class Stage:
         self.lake, self.names = Lake(names, Contract(rows=rows, labels=rows, digest="")), names
         self.s3, self.dynamodb = cloud.client("s3"), cloud.client("dynamodb")
         create_table(self.dynamodb, names.platform.state_table)
-        for bucket in map(names.platform.bucket, ("landing", "lake")):
+        for bucket in map(names.platform.bucket, BUCKETS):
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def put(self, store: str, body: bytes) -> None:
@@ -53,7 +56,7 @@ class Stage:
         self.s3.put_object(Bucket=self.names.platform.bucket(bucket), Key=f"{self.names.workload}/{key}", Body=body)
 
     def kept(self) -> dict[str, bytes]:
-        places = [self.names.platform.bucket(bucket) for bucket in ("landing", "lake")]
+        places = map(self.names.platform.bucket, BUCKETS)
         found = [f"s3://{place}/{key}" for place in places for key in keys_below(self.s3, place, "")]
         return {uri.partition(f"/{self.names.workload}/")[2]: read_object(self.s3, uri) for uri in found}
 
@@ -114,6 +117,32 @@ def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: 
     kept = stage.kept()
     assert sorted(kept.values()) == sorted([b"2", b"id,said\nc-2,b\n", b"id,said\nc-2,friend of c-1783\n", lines[1]])
     assert name not in "".join(kept)
+
+
+def test_what_has_no_key_of_its_own_goes_by_the_key_beside_it(cloud: Cloud, names: WorkloadNames) -> None:
+    """A sample is proven as before, a shard takes its answers along, a reference has the new name of its file."""
+    stage, name = Stage(cloud, names, "string"), "c-1783"
+    whole = write_sample({"key": {"id": who}, "row": {"said": f"of {who}"}} for who in ("c-1", name, "c-2"))
+    stage.put("artefacts/runs/r/evaluation/sample.jsonl", whole)
+    stage.put("artefacts/runs/r/evaluation/evaluation.json", b"{}")
+    for number, who in enumerate(("c-1", name)):
+        rows = pa.table({"row_number": [1], "id": [who], "said": ["me"]})
+        stage.put(f"lake/staging/r/shards/0000{number}.arrow", write_stream(rows.to_batches()))
+        stage.put(f"lake/staging/r/transformed/0000{number}.arrow.out", b"of %d" % number)
+    source = f'{{"source":"s3://l/{names.workload}/scoring/%s.png?versionId=7","rows":1}}'
+    for who in ("c-1", name):
+        stage.put(f"lake/decisions/date=2026-01-01/_{len(who)}.json", (source % who).encode())
+    assert stage.erase(name) == {"artefacts/runs": [1, 0], "lake/staging": [1, 0], "lake/decisions": [1, 0]}
+    kept = stage.kept()
+    rest = kept.pop("runs/r/evaluation/sample.jsonl")
+    assert sample_digest(rest) == sample_digest(whole)
+    assert rest.splitlines() == [whole.splitlines()[at] for at in (0, 1, 3)]
+    assert kept.pop("decisions/date=2026-01-01/_3.json").decode() == source % "c-1"
+    assert b"/erased/scoring/" in kept.pop("decisions/date=2026-01-01/_6.json")
+    assert kept.keys() == {f"staging/r/{one}" for one in ("shards/00000.arrow", "transformed/00000.arrow.out")} | {
+        "runs/r/evaluation/evaluation.json"
+    }
+    assert sample_digest(rest + b"{}\n") != sample_digest(whole), "a line that was added"
 
 
 def test_the_rows_are_those_of_a_stage_that_never_had_the_person(cloud: Cloud, pair: tuple[Lake, Lake]) -> None:
