@@ -8,7 +8,6 @@ Weaker: other metrics and step scaling are refused. Scheduled actions do nothing
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import uuid
@@ -18,7 +17,6 @@ from typing import Any
 
 from moto.applicationautoscaling.exceptions import AWSValidationException
 from moto.applicationautoscaling.models import ApplicationAutoscalingBackend
-from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 
 from localcloud.cloudwatch.metric_store import key_of
 from localcloud.cloudwatch.metrics import Metrics
@@ -46,14 +44,6 @@ _IN_BELOW = 0.9
 
 These three numbers are those of the alarms that AWS makes. Its documentation does not give them."""
 _NAMESPACE = "AWS/SageMaker"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """How many instances are wanted, and why, in the words of a scaling activity."""
-
-    instances: int
-    cause: str
 
 
 def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
@@ -86,7 +76,7 @@ def watch(cloud: Cloud, policy: Any, former: list[Any]) -> list[Any]:
     ]
 
 
-def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
+def propose(cloud: Cloud, policy: Any, desired: int) -> int | None:
     """The capacity for which the alarm in ALARM asks; None if no alarm is, or if the desired capacity fits.
 
     The capacity is the number of requests divided by the target: 40 requests a minute at a target of 10 need 4
@@ -97,16 +87,11 @@ def propose(cloud: Cloud, policy: Any, desired: int) -> Proposal | None:
     # To add instances, the last minute counts and the one under way. To remove instances, all minutes of the low alarm
     # count: the few requests of a minute under way are no sign that less is needed.
     if high.state_value == "ALARM" and (wanted := _needed(cloud, policy, 1, target)) > desired:
-        return _proposal(wanted, high, policy)
+        return wanted
     if low.state_value == "ALARM" and not settings.get("DisableScaleIn"):
         wanted = _needed(cloud, policy, _MINUTES_IN, target)
-        return _proposal(wanted, low, policy) if 0 < wanted < desired else None
+        return wanted if 0 < wanted < desired else None
     return None
-
-
-def _proposal(wanted: int, alarm: Any, policy: Any) -> Proposal:
-    cause = f"monitor alarm {alarm.name} in state ALARM triggered policy {policy.policy_name}"
-    return Proposal(instances=wanted, cause=cause)
 
 
 def _needed(cloud: Cloud, policy: Any, minutes: int, target: float) -> int:
@@ -135,10 +120,8 @@ _COOLDOWN_S = 300.0
 
 @dataclass(kw_only=True)
 class Activities:
-    """What scaling has done, and when it last did so."""
+    """When scaling last changed something."""
 
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    """The activities, newest last, in the shape of DescribeScalingActivities."""
     last: dict[tuple[str, str], float] = field(default_factory=dict)
     """The time of the last scaling by resource and direction (`In`, `Out`), in seconds of the cloud's clock."""
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -149,7 +132,6 @@ def follow_policies(cloud: Cloud) -> None:
     """Scale endpoint variants from now on, as time passes and after each move of the clock."""
     _check_registrations(cloud)
     _keep_policies(cloud)
-    _answer_activities(cloud)
     cloud.clock.on_move(lambda _, __: evaluate(cloud))
     cloud.every(_TICK_S, "autoscaling", lambda: evaluate(cloud))
 
@@ -208,15 +190,6 @@ def _check_policy(kind: str | None, body: Mapping[str, Any]) -> None:
         raise AWSValidationException(f"the local cloud covers target tracking of {_METRIC} only, got {kind} {metric}")
 
 
-def _answer_activities(cloud: Cloud) -> None:
-    def describe(response: Any) -> str:
-        wanted = response._get_param("ResourceId")
-        lines = [one for one in reversed(cloud.part(Activities).lines) if wanted in (None, one["ResourceId"])]
-        return json.dumps({"ScalingActivities": lines})
-
-    replace(ApplicationAutoScalingResponse, describe_scaling_activities=describe)
-
-
 def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
     """The endpoint and the variant of `endpoint/NAME/variant/NAME`; None if one of them is not in service."""
     # A shorter id is filled up with empty names, which nothing has.
@@ -240,27 +213,24 @@ def evaluate(cloud: Cloud) -> None:
             # not busy stays so. Locks are taken in this order only: first that of the activities, then that of the
             # endpoint, which `set_weights` takes again.
             with endpoint.lock:
-                if not endpoint.busy and (wanted := _wanted(cloud, backend, target, variant.desired)):
+                if (
+                    not endpoint.busy
+                    and (wanted := _wanted(cloud, backend, target, variant.desired)) != variant.desired
+                ):
                     _scale(cloud, endpoint, variant, resource, wanted)
 
 
-def _wanted(cloud: Cloud, backend: Any, target: Any, desired: int) -> Proposal | None:
-    """What the bounds ask for, else what the policies ask for within the bounds; None if nothing is to change."""
+def _wanted(cloud: Cloud, backend: Any, target: Any, desired: int) -> int:
+    """What the bounds ask for, else what the policies ask for within the bounds; `desired` if nothing is to change."""
     low, high = int(target.min_capacity), int(target.max_capacity)
-    if desired < low:
-        return Proposal(instances=low, cause=f"minimum capacity was set to {low}")
-    if desired > high:
-        return Proposal(instances=high, cause=f"maximum capacity was set to {high}")
-    largest = max(_proposals(cloud, backend, target, desired), key=lambda one: one.instances, default=None)
-    if largest is None or (wanted := max(low, min(high, largest.instances))) == desired:
-        return None
-    return Proposal(instances=wanted, cause=largest.cause)
+    largest = max(_proposals(cloud, backend, target, desired), default=desired) if low <= desired <= high else desired
+    return max(low, min(high, largest))
 
 
-def _proposals(cloud: Cloud, backend: Any, target: Any, desired: int) -> Iterator[Proposal]:
+def _proposals(cloud: Cloud, backend: Any, target: Any, desired: int) -> Iterator[int]:
     for policy in list(backend.policies.values()):
         proposal = propose(cloud, policy, desired) if policy.resource_id == target.resource_id else None
-        if proposal is not None and _cooled(cloud, policy, _direction(proposal.instances, desired)):
+        if proposal is not None and _cooled(cloud, policy, _direction(proposal, desired)):
             yield proposal
 
 
@@ -275,26 +245,10 @@ def _cooled(cloud: Cloud, policy: Any, direction: str) -> bool:
     return cloud.clock.timestamp() - last >= (_COOLDOWN_S if given_s is None else float(given_s))
 
 
-def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: Proposal) -> None:
+def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: int) -> None:
     # Only the wanted number is set here: the instances boot on a thread of the endpoint's.
-    now, kept = cloud.clock.timestamp(), cloud.part(Activities)
-    kept.last[resource, _direction(wanted.instances, variant.desired)] = now
-    kept.lines.append(
-        {
-            "ActivityId": str(uuid.uuid4()),
-            "ServiceNamespace": "sagemaker",
-            "ResourceId": resource,
-            "ScalableDimension": _DIMENSION,
-            "Description": f"Setting desired instance count to {wanted.instances}.",
-            "Cause": wanted.cause,
-            "StartTime": now,
-            "EndTime": now,
-            "StatusCode": "Successful",
-            "StatusMessage": f"Successfully set desired instance count to {wanted.instances}. "
-            "Change successfully fulfilled by sagemaker.",
-        }
-    )
-    change = [{"VariantName": variant.name, "DesiredInstanceCount": wanted.instances}]
+    cloud.part(Activities).last[resource, _direction(wanted, variant.desired)] = cloud.clock.timestamp()
+    change = [{"VariantName": variant.name, "DesiredInstanceCount": wanted}]
     set_weights(cloud, {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": change})
 
 

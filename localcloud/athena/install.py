@@ -26,7 +26,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from localcloud.athena.errors import QueryError, ScanLimitError, denied
-from localcloud.athena.result_files import column_info, rows_of, to_csv, to_text
+from localcloud.athena.result_files import column_info, rows_of, to_csv
 from localcloud.athena.statements import Result, Statement, parse, run
 from localcloud.athena.tables import TableReader
 from localcloud.athena.unload import unload
@@ -85,7 +85,7 @@ class Execution:
         return {
             "QueryExecutionId": self.id,
             "Query": self.statement.text,
-            "StatementType": self.statement.kind,
+            "StatementType": "DML",
             "ResultConfiguration": {"OutputLocation": self.output, **self.encryption},
             "QueryExecutionContext": {"Database": self.schema, "Catalog": "awsdatacatalog"},
             "Status": status,
@@ -121,7 +121,7 @@ class Executions:
             statement=statement,
             schema=(given.get("QueryExecutionContext") or {}).get("Database", "default").lower(),
             workgroup=group,
-            output=f"{location.rstrip('/')}/{name}{_ending(statement)}",
+            output=f"{location.rstrip('/')}/{name}{'' if statement.to else '.csv'}",
             encryption=encryption,
             clients=_clients_of(response, self.cloud),
             submitted=self.cloud.clock.now(),
@@ -196,7 +196,7 @@ class Executions:
         execution.scanned = result.scanned
         bucket, _, key = execution.output.removeprefix("s3://").partition("/")
         described = {"columns": column_info(result)}
-        name, text = key, (to_csv if execution.statement.kind == "DML" else to_text)(result)
+        name, text = key, to_csv(result)
         if execution.statement.to:
             s3, now = execution.clients["s3"], self.cloud.clock.now()
             uris = unload(s3, execution.statement, result, query=execution.id, now=now)
@@ -259,23 +259,13 @@ def _page(execution: Execution, given: dict[str, Any]) -> Any:
     if execution.state != "SUCCEEDED" or execution.result is None:
         said = "Query has not yet finished" if execution.state not in OVER else "Query did not finish successfully"
         return _invalid(f"{said}. Final query state: {execution.state}")
-    has_head = execution.statement.kind == "DML" and not execution.statement.to
-    head = [execution.result.rows.schema.names] if has_head else []
+    head = [] if execution.statement.to else [execution.result.rows.schema.names]
     rows = [*head, *rows_of(execution.result)]
     first, most = int(given.get("NextToken") or 0), int(given.get("MaxResults") or MOST_ROWS)
     data = [{"Data": [{} if cell is None else {"VarCharValue": cell} for cell in row]} for row in rows[first:][:most]]
     more = {"NextToken": str(first + most)} if first + most < len(rows) else {}
     described = {"ColumnInfo": column_info(execution.result)}
     return json.dumps({"UpdateCount": 0, "ResultSet": {"Rows": data, "ResultSetMetadata": described}, **more})
-
-
-def _ending(statement: Statement) -> str:
-    """The ending of the file with the result. The rows of UNLOAD lie elsewhere, and a manifest names their files.
-
-    https://docs.aws.amazon.com/athena/latest/ug/querying-finding-output-files.html"""
-    if statement.to:
-        return ""
-    return ".csv" if statement.kind == "DML" else ".txt"
 
 
 def _output(configuration: dict[str, Any], given: dict[str, Any]) -> tuple[str, dict[str, Any]]:

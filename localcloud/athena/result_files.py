@@ -32,11 +32,6 @@ def to_csv(result: Result) -> str:
     return "".join(lines)
 
 
-def to_text(result: Result) -> str:
-    """The result of a statement that is no query: cells with tabs between them, no line of names."""
-    return "".join("\t".join(cell or "" for cell in row) + "\n" for row in rows_of(result))
-
-
 def column_info(result: Result) -> list[dict[str, Any]]:
     """The columns as GetQueryResults describes them (ColumnInfo)."""
     return [

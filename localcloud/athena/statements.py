@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from localcloud.athena.errors import QueryError, ScanLimitError, denied
+from localcloud.athena.errors import QueryError, ScanLimitError
 from localcloud.athena.kinds import athena_name
 from localcloud.athena.tables import PATH, TableReader
 
@@ -21,19 +21,12 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 DIALECT = "athena"
-SHOW = {
-    r"show\s+tables(?:\s+(?:in|from)\s+`?\"?(?P<schema>\w+)\"?`?)?(?:\s+'(?P<like>[^']*)')?": "tables",
-    r"show\s+(?:databases|schemas)(?:\s+like)?(?:\s+'(?P<like>[^']*)')?": "databases",
-    r"show\s+columns\s+(?:in|from)\s+(?P<table>[\w.\"`]+)(?:\s+(?:in|from)\s+(?P<schema>\w+))?": "columns",
-    r"desc(?:ribe)?\s+(?:extended\s+|formatted\s+)?(?P<table>[\w.\"`]+)": "describe",
-}
-"""Statements about the catalogue, as patterns, and their keys in `_LISTS`."""
 UNLOAD = re.compile(
     r"unload\s*\((?P<query>.*)\)\s*to\s*'(?P<to>s3://[^']+)'\s*with\s*\((?P<options>[^()]*)\)", re.I | re.S
 )
 COMPRESSIONS = ("GZIP", "NONE", "SNAPPY", "ZSTD")
 """Of the Parquet files of UNLOAD. GZIP is the default. https://docs.aws.amazon.com/athena/latest/ug/compression-formats.html"""
-BEGINNINGS = ("SELECT", "WITH", "VALUES", "SHOW", "DESCRIBE", "EXPLAIN", "UNLOAD")
+BEGINNINGS = ("SELECT", "WITH", "VALUES", "UNLOAD")
 """The words that a statement of the local cloud begins with."""
 LIMITS: dict[str, str | bool | int | float | list[str]] = {"enable_external_access": "false", "memory_limit": "2GB"}
 """Settings of duckdb. A query reads the tables that it is given, but no file and no address of this machine."""
@@ -62,12 +55,8 @@ class Statement:
     """A statement that can be run."""
 
     text: str
-    kind: str
-    """`DML` for a query, `UTILITY` for a statement about the catalogue or about the plan of a query."""
-    tree: exp.Expr | None = None
-    """The syntax tree of a query; None for a statement about the catalogue."""
-    explains: bool = False
-    """Whether only the plan of the query is wanted (EXPLAIN)."""
+    tree: exp.Expr
+    """The syntax tree of its query."""
     to: str = ""
     """The folder for the rows of UNLOAD; empty for any other statement."""
     compression: str = ""
@@ -78,9 +67,6 @@ def parse(text: str) -> Statement:
 
     Athena, too, refuses such a text when the query is started."""
     plain = text.strip().rstrip(";").strip()
-    # A statement about the catalogue needs no tree: patterns recognise it.
-    if _shown(plain):
-        return Statement(text=plain, kind="UTILITY")
     if found := UNLOAD.fullmatch(plain):
         options = {name.lower(): value for name, value in re.findall(r"(\w+)\s*=\s*'([^']*)'", found["options"])}
         compression = options.pop("compression", COMPRESSIONS[0]).upper()
@@ -89,14 +75,8 @@ def parse(text: str) -> Statement:
         if compression not in COMPRESSIONS:
             raise QueryError(f"expected one of {', '.join(COMPRESSIONS)} as compression, got {compression}")
         query = _query(found["query"].strip())
-        return Statement(text=plain, kind="DML", tree=query, to=found["to"], compression=compression)
-    explained = re.sub(r"(?i)^explain(\s+analyze)?\s+", "", plain)
-    return Statement(
-        text=plain,
-        kind="DML" if explained == plain else "UTILITY",
-        tree=_query(explained),
-        explains=explained != plain,
-    )
+        return Statement(text=plain, tree=query, to=found["to"], compression=compression)
+    return Statement(text=plain, tree=_query(plain))
 
 
 def _query(text: str) -> exp.Expr:
@@ -111,9 +91,7 @@ def _query(text: str) -> exp.Expr:
     if len(trees) != 1:
         raise QueryError(f"Only one sql statement is allowed. Got: {text}")
     if not isinstance(trees[0], exp.Query):
-        raise QueryError(
-            f"the local cloud runs SELECT, UNLOAD, SHOW, DESCRIBE and EXPLAIN only, got {text.split()[0].upper()}"
-        )
+        raise QueryError(f"the local cloud runs SELECT and UNLOAD only, got {text.split()[0].upper()}")
     return trees[0]
 
 
@@ -132,16 +110,6 @@ def _refuse(text: str, error: Any) -> NoReturn:
     # What sqlglot misses is often a class of its own: `missing for <class 'sqlglot.expressions.core.Mul'>`.
     why = found.get("description") or str(error)
     raise QueryError(f"{where}: mismatched input '{came}'. {'' if '<' in why else why}".removesuffix(". ")) from None
-
-
-def _shown(text: str) -> tuple[str, dict[str, str]] | None:
-    """The key in `_LISTS` and the names in the text; None if the text is no statement about the catalogue.
-
-    `show tables in queried 'lo*'` is `("tables", {"schema": "queried", "like": "lo*"})`."""
-    for pattern, name in SHOW.items():
-        if found := re.fullmatch(pattern, text, re.IGNORECASE):
-            return name, {key: re.sub(r'["`]', "", value) for key, value in found.groupdict().items() if value}
-    return None
 
 
 def run(
@@ -165,8 +133,6 @@ def run(
         for macro in (DIVISION, ISO_8601):
             database.execute(macro)
         started(database)
-        if statement.tree is None:
-            return _of_catalogue(statement.text, schema, reader(database))
         return _of_tables(statement, schema, reader(database), database, limit)
 
 
@@ -175,7 +141,6 @@ def _of_tables(statement: Statement, schema: str, reader: TableReader, database:
     from sqlglot import exp
 
     # Each table is read into memory and registered under a name without meaning; the query then names that one.
-    assert statement.tree is not None
     tree, scanned = _expanded(statement.tree.copy(), schema, reader), 0
     paths = any(name.name == PATH for name in tree.find_all(exp.Identifier))
     # A list, since each table's node is replaced in the tree while the loop runs.
@@ -188,21 +153,13 @@ def _of_tables(statement: Statement, schema: str, reader: TableReader, database:
         _replace(node, f"table_{number}")
     sql = _named(tree).transform(_divided).transform(_timed, reader.now).sql("duckdb", identify=True)
     try:
-        found = _plan(database, sql) if statement.explains else database.sql(sql).to_arrow_table()
+        found = database.sql(sql).to_arrow_table()
     except duckdb.InterruptException:
         raise QueryError("Query cancelled") from None
     except duckdb.Error as error:
         raise QueryError(_in_words(error)) from None
     types = tuple(athena_name(field.type) for field in found.schema)
-    return Result(rows=found, types=types, scanned=0 if statement.explains else scanned)
-
-
-def _plan(database: Any, sql: str) -> pa.Table:
-    """The plan of duckdb, a row for each line."""
-    return _texts(
-        ["query_plan"],
-        [[line] for _, plan in database.execute(f"EXPLAIN {sql}").fetchall() for line in plan.splitlines()],
-    ).rows
+    return Result(rows=found, types=types, scanned=scanned)
 
 
 def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
@@ -297,61 +254,3 @@ def _in_words(error: Exception) -> str:
     if "Division by zero" in text:
         return "DIVISION_BY_ZERO: Division by zero"
     return f"SYNTAX_ERROR: {text.splitlines()[0]}"
-
-
-def _of_catalogue(text: str, schema: str, reader: TableReader) -> Result:
-    """The answer of a statement about the catalogue. Raises QueryError if the caller may not read it."""
-    found = _shown(text)
-    assert found is not None
-    what, given = found
-    try:
-        names, rows = _LISTS[what](reader, given.get("schema", schema), given)
-    except reader.glue.exceptions.ClientError as error:
-        raise denied(text, error) from None
-    return _texts(names, rows)
-
-
-def _list_tables(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
-    pages = reader.glue.get_paginator("get_tables").paginate(DatabaseName=schema)
-    names = sorted(table["Name"] for page in pages for table in page["TableList"])
-    return ["tab_name"], [[name] for name in names if _is_like(name, given.get("like"))]
-
-
-def _list_databases(reader: TableReader, _: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
-    pages = reader.glue.get_paginator("get_databases").paginate()
-    names = sorted(found["Name"] for page in pages for found in page["DatabaseList"])
-    return ["database_name"], [[name] for name in names if _is_like(name, given.get("like"))]
-
-
-def _describe(reader: TableReader, schema: str, given: dict[str, str]) -> tuple[list[str], list[list[str]]]:
-    return ["col_name", "data_type", "comment"], [list(column) for column in _columns(reader, schema, given["table"])]
-
-
-def _columns(reader: TableReader, schema: str, table: str) -> list[tuple[str, str, str]]:
-    """Name, type and comment of each column of the table (`name` or `schema.name`); those of partitions come last."""
-    *given, name = table.split(".")
-    found = reader.find((given or [schema])[-1].lower(), name.lower())
-    every = [*found["StorageDescriptor"]["Columns"], *found.get("PartitionKeys", ())]
-    return [(column["Name"], column["Type"], column.get("Comment", "")) for column in every]
-
-
-_LISTS: dict[str, Callable[[TableReader, str, dict[str, str]], tuple[list[str], list[list[str]]]]] = {
-    "tables": _list_tables,
-    "databases": _list_databases,
-    "columns": lambda *asked: (["field"], [column[:1] for column in _describe(*asked)[1]]),
-    "describe": _describe,
-}
-
-
-def _is_like(name: str, pattern: str | None) -> bool:
-    """Whether the name matches a pattern such as `elec*|*_rows`; without a pattern every name does."""
-    parts = (pattern or "*").lower().split("|")
-    return any(re.fullmatch(re.escape(part).replace(r"\*", ".*"), name) for part in parts)
-
-
-def _texts(names: list[str], rows: list[list[str]]) -> Result:
-    """A result whose columns all are text."""
-    import pyarrow as pa
-
-    columns = [pa.array([row[at] for row in rows], pa.string()) for at in range(len(names))]
-    return Result(rows=pa.table(columns, names=names), types=("string",) * len(names), scanned=0)

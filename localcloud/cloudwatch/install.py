@@ -364,7 +364,7 @@ def report_queues(cloud: Cloud, alarms: list[Any]) -> None:
         if name in queues:
             now = cloud.clock.timestamp()
             for metric, value in _gauges(queues[name], now).items():
-                point = Point(timestamp=now, total=value, count=1, lowest=value, highest=value)
+                point = Point(timestamp=now, value=value)
                 # Into the store itself: `metrics.keep` would ask for an evaluation of the alarms, which is under way.
                 metrics.store.add_changed(key_of(NAMESPACE, metric, {"QueueName": name}), point)
 

@@ -200,14 +200,14 @@ TASKS: Mapping[str, Row] = executed(
 
 CALLS: Mapping[str, Row] = {
     **executed(
-        "DeleteScalingPolicy DeregisterScalableTarget DescribeScalableTargets DescribeScalingActivities "
+        "DeleteScalingPolicy DeregisterScalableTarget DescribeScalableTargets "
         "DescribeScalingPolicies PutScalingPolicy RegisterScalableTarget",
         prefix="application-autoscaling:",
     ),
     **executed(
         "GetQueryExecution GetQueryResults GetWorkGroup StartQueryExecution StopQueryExecution UpdateWorkGroup",
-        "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT, UNLOAD as "
-        "Parquet, SHOW, DESCRIBE and EXPLAIN; no other DML, no federation.",
+        "By duckdb, functions and types as sqlglot translates them, divided integers are a double. SELECT and UNLOAD "
+        "as Parquet; no other statement, no federation.",
         prefix="athena:",
     ),
     **executed(

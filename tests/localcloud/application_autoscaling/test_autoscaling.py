@@ -111,15 +111,6 @@ def end_of_minute(cloud: Any) -> None:
     cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=60))
 
 
-def activities(client: Any, resource: str) -> list[dict[str, Any]]:
-    """Newest first."""
-    found = client("application-autoscaling").describe_scaling_activities(
-        ServiceNamespace="sagemaker", ResourceId=resource
-    )
-    told: list[dict[str, Any]] = found["ScalingActivities"]
-    return told
-
-
 def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any, endpoint: str) -> None:
     """Requests by HTTP to processes that serve; the metric, the alarms and what they do are the cloud's own."""
     resource = register(client, endpoint, high=3)
@@ -141,10 +132,6 @@ def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any
     assert sounds(client, endpoint, "Low")
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in started))
     assert load(cloud, client, endpoint, 3) == {first}
-
-    told = activities(client, resource)
-    assert [one["Description"][-2] for one in told] == ["1", "3"]
-    assert [one["Cause"].split()[2].rpartition("-Alarm")[2].partition("-")[0] for one in told] == ["Low", "High"]
 
 
 def test_a_cool_down_holds_back(cloud: Any, client: Any, endpoint: str) -> None:
