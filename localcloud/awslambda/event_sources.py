@@ -48,8 +48,8 @@ def why_refused(settings: Mapping[str, Any], function_timeout_s: int) -> str | N
 
 def _of_queue(arn: str, settings: Mapping[str, Any], function_timeout_s: int) -> str | None:
     window_s = int(settings.get("MaximumBatchingWindowInSeconds") or 0)
-    if window_s and arn.endswith(".fifo"):
-        return "Batching window is not supported for FIFO queues"
+    if arn.endswith(".fifo"):
+        return "the local cloud does not cover FIFO queues as event sources"
     if int(settings.get("BatchSize") or 0) > 10 and not window_s:
         return "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
     _, _, _, region, account, name = arn.split(":")

@@ -123,23 +123,14 @@ def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -
     return found
 
 
-def _over(act: Callable[[list[float]], float]) -> Callable[..., Value]:
-    """Metric math's function that sums up several values by `act` (MAX).
-
-    One series gives a number: MAX({12:00: 4, 12:05: 6}) is 6. Several series give a series: its value in a period is
-    that of `act` over the members that have a value there."""
-
-    def apply(frame: Frame, *values: Value) -> Value:
-        members = values[0] if len(values) == 1 else list(values)
-        if isinstance(members, list):
-            series = [_series(member, frame) for member in members]
-            times = sorted({at for one in series for at in one})
-            return {at: float(act([one[at] for one in series if at in one])) for at in times}
-        if isinstance(members, dict):
-            return float(act(list(members.values()))) if members else 0.0
-        return float(act([members]))
-
-    return apply
+def _max(_: Frame, members: Value) -> Series:
+    """The largest of several series in each period in which one of them has a value."""
+    if not isinstance(members, list):
+        raise ValueError("metric math: MAX of one series or number is not covered by the local cloud")
+    found: Series = {}
+    for series in members:
+        found |= {at: max(value, found.get(at, value)) for at, value in series.items()}
+    return found
 
 
 def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = None) -> Series:
@@ -155,10 +146,7 @@ def _if(frame: Frame, condition: Value, then: Value, otherwise: Value | None = N
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "SUM": _over(sum),
-    "AVG": _over(lambda values: sum(values) / len(values)),
-    "MIN": _over(min),
-    "MAX": _over(max),
+    "MAX": _max,
     "IF": _if,
     "METRICS": lambda frame: [frame.series[name] for name in frame.metrics],
 }

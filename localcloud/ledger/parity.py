@@ -58,8 +58,8 @@ RESOURCE_TYPES: Mapping[str, Row] = {
     **executed("AWS::Lambda::Alias", "Weights between two versions are refused."),
     **executed(
         "AWS::Lambda::EventSourceMapping",
-        "Queues (at most four batches at once), Kinesis streams (one call at once, no window) and streams of tables, "
-        "whose records do not expire; other sources, filters and other settings of a stream are refused.",
+        "Standard queues (at most four batches at once), Kinesis streams (one call at once, no window) and streams of "
+        "tables, whose records do not expire; other sources, filters and other settings of a stream are refused.",
     ),
     **executed(
         "AWS::Lambda::Function",
@@ -329,7 +329,7 @@ CALLS: Mapping[str, Row] = {
         prefix="logs:",
     ),
     **simulated(
-        "CreateHyperParameterTuningJob DeleteHyperParameterTuningJob DescribeHyperParameterTuningJob "
+        "CreateHyperParameterTuningJob DescribeHyperParameterTuningJob "
         "ListHyperParameterTuningJobs ListTrainingJobsForHyperParameterTuningJob StopHyperParameterTuningJob",
         "Training jobs run with drawn hyperparameters, as many at once as it says; the strategy Bayesian draws at "
         "random too, early stopping stops none.",

@@ -145,10 +145,19 @@ def _install_packages(cloud: Cloud) -> None:
     answer("ListModelPackages", lambda request: _listed(cloud, request))
 
 
+_NOT_COVERED = {
+    *("ValidationSpecification", "SourceAlgorithmSpecification", "CustomerMetadataPropertiesToRemove"),
+    *("AdditionalInferenceSpecifications", "AdditionalInferenceSpecificationsToAdd"),
+}
+
+
+def _refuse(request: Fields) -> None:
+    if lacking := sorted(_NOT_COVERED & request.keys()):
+        raise invalid(f"the local cloud does not cover {', '.join(lacking)}")
+
+
 def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
-    for name in ("ValidationSpecification", "SourceAlgorithmSpecification"):
-        if name in request:
-            raise invalid(f"the local cloud does not cover {name}")
+    _refuse(request)
     identity, package_arn = _identity(cloud, request, caller.split(":")[4])
     fields: Fields = {
         "ModelApprovalStatus": "PendingManualApproval",
@@ -211,20 +220,13 @@ _REPLACED = (
 
 
 def _update(cloud: Cloud, request: Fields, caller: str) -> Fields:
+    _refuse(request)
     package = _package(cloud, request["ModelPackageArn"])
     with records(cloud).lock:
         package |= {key: request[key] for key in _REPLACED if key in request}
-        # Metadata properties are merged key by key, and further inference specifications are appended.
+        # Metadata properties are merged key by key.
         properties = {**package.get("CustomerMetadataProperties", {}), **request.get("CustomerMetadataProperties", {})}
-        for key in request.get("CustomerMetadataPropertiesToRemove", []):
-            properties.pop(key, None)
         package["CustomerMetadataProperties"] = properties
-        added = request.get("AdditionalInferenceSpecificationsToAdd", [])
-        if added:
-            package["AdditionalInferenceSpecifications"] = [
-                *package.get("AdditionalInferenceSpecifications", []),
-                *added,
-            ]
         package |= {"LastModifiedTime": cloud.clock.now(), "LastModifiedBy": _identity_of(caller)}
         _resolve_images(package.get("InferenceSpecification", {}))
     # The event says that the state has changed, and only these two members belong to the state.

@@ -306,12 +306,6 @@ def _record(queue: Any, message: Any, region: str) -> dict[str, Any]:
         "SenderId": message.sender_id,
         "ApproximateFirstReceiveTimestamp": str(message.approximate_first_receive_timestamp),
     }
-    if queue.fifo_queue:
-        attributes |= {
-            "MessageGroupId": message.group_id,
-            "MessageDeduplicationId": message.deduplication_id,
-            "SequenceNumber": message.sequence_number or "",
-        }
     return {
         "messageId": message.id,
         "receiptHandle": message.receipt_handle,

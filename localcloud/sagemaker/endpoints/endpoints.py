@@ -72,12 +72,13 @@ def _check(cloud: Cloud, endpoint: Endpoint, green: Fleet, deployment: Fields) -
         raise invalid("a deployment with guardrails needs the same variant names in both endpoint configurations")
     routing = _routing(deployment)
     instances = sum(variant.desired for variant in green.variants.values())
-    if routing["Type"] in {"CANARY", "LINEAR"}:
-        size = routing.get("CanarySize" if routing["Type"] == "CANARY" else "LinearStepSize")
-        if size is None:
-            raise invalid(f"expected a size for traffic routing of type {routing['Type']}")
-        if _instances(size, instances) > instances / 2:
-            raise invalid("the canary or step must not exceed 50 % of the instances of the endpoint")
+    if routing["Type"] == "LINEAR":
+        raise invalid("the local cloud does not cover traffic routing of type LINEAR")
+    if routing["Type"] == "CANARY":
+        if "CanarySize" not in routing:
+            raise invalid("expected a size for traffic routing of type CANARY")
+        if _instances(routing["CanarySize"], instances) > instances / 2:
+            raise invalid("the canary must not exceed 50 % of the instances of the endpoint")
     for variant in endpoint.blue.variants.values():
         after = green.variants.get(variant.name)
         changed = after is not None and after.settings["InstanceType"] != variant.settings["InstanceType"]
@@ -113,10 +114,6 @@ def _steps(routing: Fields, total: int) -> list[int]:
     """How many green instances are switched on at each step. At the last step it is all of them."""
     if routing["Type"] == "CANARY":
         return [_instances(routing["CanarySize"], total), total]
-    if routing["Type"] == "LINEAR":
-        # Ten instances in steps of three: 3, 6, 9, 10.
-        step = _instances(routing["LinearStepSize"], total)
-        return [*range(step, total, step), total]
     return [total]
 
 

@@ -171,13 +171,6 @@ def _install(cloud: Cloud, kind: Kind) -> None:
         job.stop.set()
         return {}
 
-    def delete(request: Fields) -> Fields:
-        fields = find(request)
-        if fields[f"{kind.name}JobArn"] in jobs(cloud).running:
-            raise RefusedError("ResourceInUse", f"The job {fields[f'{kind.name}JobArn']} has not ended")
-        del store[request[name_key]]
-        return {}
-
     def listed(request: Fields) -> Fields:
         rows = [_row(kind, fields) for fields in list(store.values())]
         return page(rows, request, f"{kind.name}JobSummaries")
@@ -186,9 +179,6 @@ def _install(cloud: Cloud, kind: Kind) -> None:
     answer(f"Describe{kind.name}Job", find)
     answer(f"Stop{kind.name}Job", stop)
     answer(f"List{kind.name}Jobs", listed)
-    if kind.name != "Transform":
-        # AWS has no DeleteTransformJob.
-        answer(f"Delete{kind.name}Job", delete)
 
 
 def _row(kind: Kind, fields: Fields) -> Fields:

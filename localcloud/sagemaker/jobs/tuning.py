@@ -81,12 +81,6 @@ def serve_tuning(cloud: Cloud) -> None:
                 job.stop.set()
         return {}
 
-    def delete(request: Fields) -> Fields:
-        if find(request).fields[STATUS] in {"InProgress", "Stopping"}:
-            raise RefusedError("ResourceInUse", f"The tuning job {request[NAME]} has not ended")
-        del kept[request[NAME]]
-        return {}
-
     def listed(request: Fields) -> Fields:
         rows = [{**described(cloud, one), "Name": name, "Status": one.fields[STATUS]} for name, one in [*kept.items()]]
         found = page(rows, request, "HyperParameterTuningJobSummaries")
@@ -112,7 +106,6 @@ def serve_tuning(cloud: Cloud) -> None:
     answer("StopHyperParameterTuningJob", stop)
     answer("ListHyperParameterTuningJobs", listed)
     answer("ListTrainingJobsForHyperParameterTuningJob", trainings)
-    answer("DeleteHyperParameterTuningJob", delete)
 
 
 def begin(cloud: Cloud, request: Fields) -> Tuning:

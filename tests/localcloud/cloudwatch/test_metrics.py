@@ -77,7 +77,7 @@ def test_metric_math(client: Any, fresh: Any) -> None:
         "rate": "100 * errors / calls",
         "largest": "MAX([errors, calls, 1])",
         "chosen": "IF(calls > 4, calls, -1)",
-        "total": "SUM(METRICS())",
+        "most": "MAX(METRICS())",
         "second": "rate * 2",
         "both": "errors > 1 AND errors < 3",
     }
@@ -90,7 +90,7 @@ def test_metric_math(client: Any, fresh: Any) -> None:
         "rate": [20.0],
         "largest": [10.0, 3.0, 5.0],
         "chosen": [10.0, -1.0, 5.0],
-        "total": [12.0, 3.0, 5.0],
+        "most": [10.0, 3.0, 5.0],
         "second": [40.0],
         "both": [1.0, 0.0],
     }
@@ -101,6 +101,8 @@ def test_metric_math(client: Any, fresh: Any) -> None:
     [
         "ANOMALY_DETECTION_BAND(m, 2)",
         "FILL(m, 0)",
+        "SUM(METRICS())",
+        "MAX(m)",
         "m ^ 2",
         "METRICS() * 2",
         "SELECT AVG(m) FROM n",

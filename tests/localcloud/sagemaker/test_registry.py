@@ -176,11 +176,12 @@ def test_an_update_keeps_what_it_does_not_name(register: Any, sagemaker: Any, gr
     sagemaker.update_model_package(
         ModelPackageArn=arn,
         CustomerMetadataProperties={"weights": "w1"},
-        CustomerMetadataPropertiesToRemove=["code"],
     )
+    with pytest.raises(ClientError, match="does not cover CustomerMetadataPropertiesToRemove"):
+        sagemaker.update_model_package(ModelPackageArn=arn, CustomerMetadataPropertiesToRemove=["code"])
     told = sagemaker.describe_model_package(ModelPackageName=arn)
     assert told["ModelApprovalStatus"] == "Approved"
-    assert told["CustomerMetadataProperties"] == {"data": "d1", "weights": "w1"}
+    assert told["CustomerMetadataProperties"] == {"data": "d1", "code": "c1", "weights": "w1"}
     approved = sagemaker.list_model_packages(ModelPackageGroupName=group, ModelApprovalStatus="Approved")
     assert [one["ModelPackageArn"] for one in approved["ModelPackageSummaryList"]] == [arn]
 

@@ -167,6 +167,7 @@ def test_a_role_that_may_not_poll_gets_no_mapping(source: Any) -> None:
             {"EventSourceArn": "arn:aws:kafka:eu-west-1:123456789012:cluster/s/1"},
             "as event sources only",
         ),
+        ({"EventSourceArn": "arn:aws:sqs:eu-west-1:123456789012:q.fifo"}, "does not cover FIFO queues"),
         ({"FilterCriteria": {"Filters": [{"Pattern": "{}"}]}}, "FilterCriteria is not covered"),
         ({"BatchSize": 11}, "Maximum batch window in seconds must be greater than 0"),
         ({"ScalingConfig": {"MaximumConcurrency": 1001}}, "less than or equal to 1000"),
