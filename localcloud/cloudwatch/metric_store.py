@@ -101,8 +101,10 @@ def summary(points: list[Point], statistic: str) -> float:
 def as_points(datum: Mapping[str, Any], timestamp: float) -> Iterable[Point]:
     """Yields the points of one member of PutMetricData's `MetricData`, which brings `Values` or one `Value`.
 
-    Raises ValueError for what is not covered."""
+    Raises moto's ValidationError for what is not covered."""
+    from moto.cloudwatch.exceptions import ValidationError
+
     if lacking := sorted({"Counts", "StatisticValues"} & {name for name, given in datum.items() if given}):
-        raise ValueError(f"PutMetricData with {' and '.join(lacking)} is not covered by the local cloud")
+        raise ValidationError(f"PutMetricData with {' and '.join(lacking)} is not covered by the local cloud")
     for value in datum.get("Values") or [datum.get("Value") or 0]:
         yield Point(timestamp=timestamp, value=float(value), unit=datum.get("Unit") or None)
