@@ -72,16 +72,15 @@ def run_query(environment: Environment, sql: str) -> Answer:
                 raise
             raise QueryError(error.response["Error"]["Message"]) from None
         done = _ended(environment, wrangler, session, query, sql)
-        # Only queries are billed by what they read.
-        if is_query := done["StatementType"] == "DML":
-            rows = _arrow(wrangler.athena.get_query_results(query_execution_id=query, boto3_session=session))
-        else:
-            rows = _texts(environment, query)  # awswrangler reads results of queries only
+        # awswrangler reads results of queries only.
+        if (kind := done["StatementType"]) != "DML":
+            raise QueryError(f"expected a query, whose rows can be shown, got one of kind {kind}, which Athena ended")
+        rows = _arrow(wrangler.athena.get_query_results(query_execution_id=query, boto3_session=session))
     scanned = int(done["Statistics"].get("DataScannedInBytes", 0))
     return Answer(
         rows=rows,
         scanned=scanned,
-        usd=price(scanned) if is_query else 0.0,
+        usd=price(scanned),
         seconds=done["Statistics"].get("TotalExecutionTimeInMillis", 0) / 1000,
         query=query,
     )
@@ -142,16 +141,6 @@ def _arrow(frame: Any) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-
-
-def _texts(environment: Environment, query: str) -> pa.Table:
-    """The answer to SHOW, DESCRIBE or EXPLAIN: a table with text in each cell."""
-    import pyarrow as pa
-
-    pages = list(environment.client("athena").get_paginator("get_query_results").paginate(QueryExecutionId=query))
-    names = [column["Name"] for column in pages[0]["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]]
-    rows = [[cell.get("VarCharValue") for cell in row["Data"]] for page in pages for row in page["ResultSet"]["Rows"]]
-    return pa.table({name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(names)})
 
 
 def _session(environment: Environment) -> Any:

@@ -5,7 +5,7 @@ AWS does: run SQL in Trino's dialect over Iceberg and Hive tables, by the permis
 moto does: keep the query, and answer with results that a test has queued.
 We do: read the table's own files, as Glue names them, with the caller's keys. sqlglot translates the query, duckdb runs
     it.
-Weaker: SELECT, UNLOAD as Parquet, SHOW, DESCRIBE and EXPLAIN only. Functions and types are those that sqlglot and
+Weaker: SELECT and UNLOAD as Parquet only. Functions and types are those that sqlglot and
     duckdb know. No federated sources, no registered partitions, no reuse of results. Whole tables are in
     memory.
 """
