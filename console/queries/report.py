@@ -34,7 +34,7 @@ from millrace.console.queries.monitoring import (
 )
 from millrace.console.queries.plan import Declared, declared_of_run
 from millrace.console.queries.runs import executions
-from millrace.console.queries.stored import Unread, part
+from millrace.console.queries.stored import Unread, find_object, part
 from millrace.console.queries.versions import (
     NEVER,
     CallTimes,
@@ -45,7 +45,9 @@ from millrace.console.queries.versions import (
     read_call_times,
     read_evaluation,
 )
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import ErrorMeaning, Evaluation
+from millrace.evaluation.sample import read_sample
 from millrace.messages.audit import RowsWithdrawn
 from millrace.messages.climb import Climb
 from millrace.names import WorkloadNames
@@ -202,9 +204,13 @@ def read_judged(environment: Environment, names: WorkloadNames, package: Package
 def _judged(
     s3: Any, names: WorkloadNames, version: ModelVersion, climbs: Mapping[str, tuple[Climb, ...]]
 ) -> JudgedModel:
+    """The examples are missing for whoever may not read rows, and those that are erased for everybody."""
+    evaluation, at = read_evaluation(s3, names, version.run), names.run_uri(version.run, "evaluation", SAMPLE_FILE)
+    if evaluation and isinstance(rows := part(lambda: find_object(s3, at)), bytes):
+        evaluation = evaluation.with_examples(read_sample(rows))
     return JudgedModel(
         version=version,
-        evaluation=read_evaluation(s3, names, version.run),
+        evaluation=evaluation,
         epochs=read_epochs(s3, names, version.run) if version.run else (),
         climbs=climbs.get(version.version or "", ()),
     )

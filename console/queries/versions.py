@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.console.queries.stored import find_object, part
-from millrace.evaluation.agreement import SAMPLE_FILE
+from millrace.console.queries.stored import find_object
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
-from millrace.evaluation.sample import read_sample
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided, VersionLive
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep
 from millrace.messages.training_run import PINNED, Run
@@ -220,14 +218,9 @@ def find_judgement(records: Iterable[Record], run: str) -> GatesJudged | None:
 
 
 def read_evaluation(s3: Any, names: WorkloadNames, run: str) -> Evaluation | None:
-    """The evaluation report of the train execution `run`; None if it does not exist.
-
-    It has no examples for whoever may not read rows, and none that are erased."""
+    """The evaluation report of the train execution `run`, without examples; None if it does not exist."""
     content = find_object(s3, names.run_uri(run, "evaluation", EVALUATION_FILE)) if run else None
-    if not content:
-        return None
-    rows = part(lambda: find_object(s3, names.run_uri(run, "evaluation", SAMPLE_FILE)))
-    return Evaluation.model_validate_json(content).with_examples(read_sample(rows if isinstance(rows, bytes) else b""))
+    return Evaluation.model_validate_json(content) if content else None
 
 
 def _judged(records: Iterable[Record]) -> Iterator[tuple[str, GatesJudged]]:
