@@ -23,8 +23,8 @@ from localcloud.cloudwatch.metrics import Metrics
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, endpoints
-from localcloud.sagemaker.endpoints.endpoints import set_weights
-from localcloud.sagemaker.endpoints.fleets import Variant
+from localcloud.sagemaker.endpoints.endpoints import set_capacity
+from localcloud.sagemaker.endpoints.fleets import Fleet
 
 # Scales endpoint variants while the alarm of a policy is in ALARM.
 #
@@ -190,14 +190,14 @@ def _check_policy(kind: str | None, body: Mapping[str, Any]) -> None:
         raise AWSValidationException(f"the local cloud covers target tracking of {_METRIC} only, got {kind} {metric}")
 
 
-def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Variant] | None:
-    """The endpoint and the variant of `endpoint/NAME/variant/NAME`; None if one of them is not in service."""
+def _variant(cloud: Cloud, resource: str) -> tuple[Endpoint, Fleet] | None:
+    """The endpoint and the fleet of `endpoint/NAME/variant/NAME`; None if one of them is not in service."""
     # A shorter id is filled up with empty names, which nothing has.
     _, name, _, variant = [*resource.split("/"), "", "", ""][:4]
     endpoint = endpoints(cloud).get(name)
-    if endpoint is None or endpoint.blue is None or variant not in endpoint.blue.variants:
+    if endpoint is None or endpoint.blue is None or variant != endpoint.blue.name:
         return None
-    return endpoint, endpoint.blue.variants[variant]
+    return endpoint, endpoint.blue
 
 
 def evaluate(cloud: Cloud) -> None:
@@ -211,7 +211,7 @@ def evaluate(cloud: Cloud) -> None:
             endpoint, variant = found
             # A busy endpoint is left alone; a later evaluation looks at it again. Under its lock an endpoint that is
             # not busy stays so. Locks are taken in this order only: first that of the activities, then that of the
-            # endpoint, which `set_weights` takes again.
+            # endpoint, which `set_capacity` takes again.
             with endpoint.lock:
                 if (
                     not endpoint.busy
@@ -245,11 +245,11 @@ def _cooled(cloud: Cloud, policy: Any, direction: str) -> bool:
     return cloud.clock.timestamp() - last >= (_COOLDOWN_S if given_s is None else float(given_s))
 
 
-def _scale(cloud: Cloud, endpoint: Endpoint, variant: Variant, resource: str, wanted: int) -> None:
+def _scale(cloud: Cloud, endpoint: Endpoint, variant: Fleet, resource: str, wanted: int) -> None:
     # Only the wanted number is set here: the instances boot on a thread of the endpoint's.
     cloud.part(Activities).last[resource, _direction(wanted, variant.desired)] = cloud.clock.timestamp()
     change = [{"VariantName": variant.name, "DesiredInstanceCount": wanted}]
-    set_weights(cloud, {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": change})
+    set_capacity(cloud, {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": change})
 
 
 def install(cloud: Cloud) -> None:

@@ -3,13 +3,12 @@
 AWS does: choose a variant by the weights, send the request to one of its instances, and report metrics.
 moto does: answer a fixed text.
 We do: send the request by HTTP to a process that serves, and report the metrics.
-Weaker: no asynchronous invocations, no response streams.
+Weaker: one variant, no asynchronous invocations, no response streams.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, endpoints
-from localcloud.sagemaker.endpoints.fleets import Fleet, Variant
+from localcloud.sagemaker.endpoints.fleets import Fleet
 from localcloud.sagemaker.endpoints.serving import Reply, UnansweredError
 
 # Answers InvokeEndpoint from a process that serves, and reports SageMaker's metrics.
@@ -39,8 +38,6 @@ _PREFIX = "X-Amzn-SageMaker-"
 _FORWARDED = ("Content-Type", "Accept", f"{_PREFIX}Custom-Attributes", f"{_PREFIX}Inference-Id")
 """The headers of the caller that the container gets too."""
 
-_random = random.SystemRandom()
-
 Answer = tuple[int, dict[str, Any], bytes]
 """HTTP status, headers and body, as moto takes them from a handler."""
 
@@ -54,7 +51,7 @@ class RefusalError(Exception):
 
 
 class RetiredError(UnansweredError):
-    """The fleet was replaced between the choice of a variant and the call of its server."""
+    """The fleet was replaced between its choice and the call of its server."""
 
 
 def serve_invocations(cloud: Cloud) -> None:
@@ -85,57 +82,44 @@ def call(cloud: Cloud, name: str, body: bytes, headers: Mapping[str, str]) -> An
     endpoint = endpoints(cloud).get(name)
     if endpoint is None or endpoint.blue is None:
         raise RefusalError(400, "ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")
-    target = headers.get(f"{_PREFIX}Target-Variant")
-    fleet, variant = choose(endpoint, target)
+    if headers.get(f"{_PREFIX}Target-Variant"):
+        raise RefusalError(400, "ValidationError", "the local cloud does not cover TargetVariant")
+    fleet = _serving(endpoint)
     forwarded = {key: headers[key] for key in _FORWARDED if key in headers}
     started = time.perf_counter()
     try:
         try:
-            reply: Reply | UnansweredError = _post(variant, body, forwarded)
+            reply: Reply | UnansweredError = _post(fleet, body, forwarded)
         except RetiredError:
             # An update has ended the fleet between the choice and the call. The new fleet is blue by now.
-            fleet, variant = choose(endpoint, target)
-            reply = _post(variant, body, forwarded)
+            fleet = _serving(endpoint)
+            reply = _post(fleet, body, forwarded)
     except UnansweredError as error:
         reply = error
     latency_us = (time.perf_counter() - started) * 1e6
-    _measure(endpoint, fleet, variant, latency_us, reply)
-    return _answer(cloud, endpoint, variant, reply)
+    _measure(endpoint, fleet, latency_us, reply)
+    return _answer(cloud, endpoint, fleet, reply)
 
 
-def choose(endpoint: Endpoint, target: str | None) -> tuple[Fleet, Variant]:
-    """Choose the fleet and the variant for one request, at random.
-
-    The fleet is green with the probability `green_share`. A variant's probability is its weight, divided by the sum of
-    all weights; `target` names the variant instead. Raises RefusalError for an unknown `target`, or if all weights are
-    0."""
-    with endpoint.lock:
-        blue, green = endpoint.blue, endpoint.green
-        assert blue is not None
-        fleet = green if green is not None and _random.random() < endpoint.green_share else blue
-    if target is not None:
-        if target not in fleet.variants:
-            raise RefusalError(400, "ValidationError", f"Variant {target} not found for Endpoint {endpoint.name}.")
-        return fleet, fleet.variants[target]
-    variants = list(fleet.variants.values())
-    weights = [variant.weight for variant in variants]
-    if not any(weights):
-        raise RefusalError(400, "ValidationError", f"All variants of endpoint {endpoint.name} have weight 0.")
-    return fleet, _random.choices(variants, weights)[0]
+def _serving(endpoint: Endpoint) -> Fleet:
+    """The fleet that gets a request: `green` while there is one, else `blue`."""
+    fleet = endpoint.green or endpoint.blue
+    assert fleet is not None
+    return fleet
 
 
-def _post(variant: Variant, body: bytes, headers: Mapping[str, str]) -> Reply:
-    """The reply of one of the variant's servers. Raises UnansweredError, or RetiredError if the fleet has ended."""
-    with variant.lease() as server:
+def _post(fleet: Fleet, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """The reply of one of the fleet's servers. Raises UnansweredError, or RetiredError if the fleet has ended."""
+    with fleet.lease() as server:
         if server is None:
-            raise RetiredError if variant.ended else UnansweredError("no instance of the variant is healthy")
+            raise RetiredError if fleet.ended else UnansweredError("no instance of the variant is healthy")
         reply = server.post(body, headers, TIME_LIMIT_S)
     if len(reply.body) > PAYLOAD_LIMIT_BYTES:
         raise UnansweredError(f"the response exceeded {PAYLOAD_LIMIT_BYTES} bytes")
     return reply
 
 
-def _answer(cloud: Cloud, endpoint: Endpoint, variant: Variant, reply: Reply | UnansweredError) -> Answer:
+def _answer(cloud: Cloud, endpoint: Endpoint, fleet: Fleet, reply: Reply | UnansweredError) -> Answer:
     if isinstance(reply, UnansweredError):
         raise _model_error(cloud, endpoint, 0, str(reply))
     if reply.status >= 300:
@@ -143,7 +127,7 @@ def _answer(cloud: Cloud, endpoint: Endpoint, variant: Variant, reply: Reply | U
     headers = {
         "status": 200,
         "Content-Type": reply.headers.get("content-type", "application/octet-stream"),
-        "x-Amzn-Invoked-Production-Variant": variant.name,
+        "x-Amzn-Invoked-Production-Variant": fleet.name,
         "x-amzn-RequestId": str(uuid.uuid4()),
     }
     custom = reply.headers.get(f"{_PREFIX}Custom-Attributes".lower())
@@ -165,21 +149,19 @@ def _model_error(cloud: Cloud, endpoint: Endpoint, status: int, original: str) -
     )
 
 
-def _measure(
-    endpoint: Endpoint, fleet: Fleet, variant: Variant, latency_us: float, reply: Reply | UnansweredError
-) -> None:
+def _measure(endpoint: Endpoint, fleet: Fleet, latency_us: float, reply: Reply | UnansweredError) -> None:
     # An answer that did not come counts as an error of the server.
     status = reply.status if isinstance(reply, Reply) else 500
     values = {
         "Invocations": (1.0, "None"),
-        "InvocationsPerInstance": (variant.share(), "None"),
+        "InvocationsPerInstance": (fleet.share(), "None"),
         "ModelLatency": (latency_us, "Microseconds"),
         "Invocation4XXErrors": (float(400 <= status < 500), "None"),
         "Invocation5XXErrors": (float(status >= 500), "None"),
     }
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint.name},
-        {"Name": "VariantName", "Value": variant.name},
+        {"Name": "VariantName", "Value": fleet.name},
     ]
     sets = [dimensions]
     if endpoint.green is not None:

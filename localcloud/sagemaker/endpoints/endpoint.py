@@ -14,7 +14,7 @@ from localcloud.sagemaker.endpoints.fleets import Fleet
 
 @dataclass(kw_only=True)
 class Endpoint:
-    """One endpoint. Its fleet `blue` serves; during an update the fleet `green` gets a share of the requests."""
+    """One endpoint. Its fleet `blue` serves; during an update the fleet `green` does."""
 
     cloud: Cloud
     fields: Fields
@@ -22,9 +22,7 @@ class Endpoint:
     blue: Fleet | None = None
     """None until the first fleet has booted."""
     green: Fleet | None = None
-    """The next fleet, during an update only; else None."""
-    green_share: float = 0.0
-    """The share (0 to 1) of the requests that `green` gets."""
+    """The next fleet, from its boot until it becomes `blue`; else None."""
     events_under_way: int = 0
     """How many events are on their way to the bus."""
     deleted: threading.Event = field(default_factory=threading.Event)
@@ -67,9 +65,8 @@ class Endpoint:
         )
 
     def describe(self) -> Fields:
-        """As DescribeEndpoint answers: the variants are those of `blue`."""
-        shown = self.blue.variants.values() if self.blue else []
-        return {**self.fields, "ProductionVariants": [variant.describe() for variant in shown]}
+        """As DescribeEndpoint answers: the variant is that of `blue`."""
+        return {**self.fields, "ProductionVariants": [self.blue.describe()] if self.blue else []}
 
     def fleets(self) -> list[Fleet]:
         """The fleets that have processes: `blue`, and `green` during an update."""

@@ -1,12 +1,11 @@
 """The API of endpoints and their configurations: create, update, scale, delete.
 
-Refused by name: serverless, asynchronous and shadow variants, inference components, data capture, rolling updates."""
+Refused by name: several, serverless, asynchronous and shadow variants, inference components, data capture, updates that
+roll or move the requests in steps."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.sagemaker.api import Fields, answer, arn, invalid, page, records, serve_tags, tag
@@ -15,13 +14,12 @@ from localcloud.sagemaker.endpoints.endpoint import Endpoint, config, endpoints,
 from localcloud.sagemaker.endpoints.fleets import BootError, Fleet, fleet
 from localcloud.sagemaker.models import model, serve_models
 
-# UpdateEndpoint as AWS's deployment guardrails do it: traffic moves in steps from the blue fleet to a green one.
+# UpdateEndpoint as AWS's deployment guardrails do it: all traffic moves at once from the blue fleet to a green one.
 #
-#     green boots -> its first instances are switched on, wait -> all are switched on, wait -> green becomes blue
-#       at any wait an alarm is in ALARM -> all requests go to blue again -> green ends, FailureReason says why
+#     green boots -> it gets all requests -> wait -> green becomes blue
+#       while it waits an alarm is in ALARM -> all requests go to blue again -> green ends, FailureReason says why
 #
 # https://docs.aws.amazon.com/sagemaker/latest/dg/deployment-guardrails-blue-green.html. Waits run by the cloud's clock.
-# Rolling updates are refused by name. While 2 of 10 green instances are switched on, green gets 0.2 of the requests.
 
 _POLL_S = 0.02
 _LONGEST_S = 28_800.0
@@ -46,75 +44,40 @@ def update(cloud: Cloud, request: Fields) -> Fields:
         refuse_when_busy(endpoint)
         if endpoint.blue is None:
             raise invalid(f'Cannot update endpoint "{endpoint.fields["EndpointArn"]}" that is not in service.')
-        green = fleet(cloud, endpoint.name, settings, keep=endpoint.blue, kept=_kept(request))
-        _check(cloud, endpoint, green, deployment)
+        green = fleet(cloud, endpoint.name, settings, desired=endpoint.blue.desired if _is_kept(request) else None)
+        _check(cloud, endpoint.blue, green, deployment)
         endpoint.fields.pop("FailureReason", None)
         endpoint.set("Updating", PendingDeploymentSummary={"EndpointConfigName": green.config})
     cloud.background(f"update-{endpoint.name}", lambda: _roll_out(endpoint, green, deployment))
     return {"EndpointArn": endpoint.fields["EndpointArn"]}
 
 
-def _kept(request: Fields) -> set[str]:
-    """The properties of the blue variants that the green ones keep."""
-    if not request.get("RetainAllVariantProperties"):
-        return set()
+def _is_kept(request: Fields) -> bool:
+    """Whether the green fleet keeps the blue one's number of instances."""
     excluded = {one["VariantPropertyType"] for one in request.get("ExcludeRetainedVariantProperties", [])}
-    return {"DesiredInstanceCount", "DesiredWeight"} - excluded
+    return bool(request.get("RetainAllVariantProperties")) and "DesiredInstanceCount" not in excluded
 
 
-def _check(cloud: Cloud, endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
-    # Three things are refused: what is not covered, a first step that is too large, and another instance type under
-    # autoscaling.
+def _check(cloud: Cloud, blue: Fleet, green: Fleet, deployment: Fields) -> None:
+    """Raises RefusedError for a deployment that is not covered, and for another instance type under autoscaling."""
+    routing = deployment.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     if "RollingUpdatePolicy" in deployment:
         raise invalid("the local cloud does not cover RollingUpdatePolicy")
-    assert endpoint.blue is not None
-    if deployment and set(green.variants) != set(endpoint.blue.variants):
+    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+        raise invalid(f"the local cloud does not cover traffic routing of type {routing['Type']}")
+    if deployment and green.name != blue.name:
         raise invalid("a deployment with guardrails needs the same variant names in both endpoint configurations")
-    routing = _routing(deployment)
-    instances = sum(variant.desired for variant in green.variants.values())
-    if routing["Type"] == "LINEAR":
-        raise invalid("the local cloud does not cover traffic routing of type LINEAR")
-    if routing["Type"] == "CANARY":
-        if "CanarySize" not in routing:
-            raise invalid("expected a size for traffic routing of type CANARY")
-        if _instances(routing["CanarySize"], instances) > instances / 2:
-            raise invalid("the canary must not exceed 50 % of the instances of the endpoint")
-    for variant in endpoint.blue.variants.values():
-        after = green.variants.get(variant.name)
-        changed = after is not None and after.settings["InstanceType"] != variant.settings["InstanceType"]
-        if changed and _is_autoscaled(cloud, endpoint.name, variant.name):
-            raise invalid(
-                f"The variant {variant.name} is registered for autoscaling; deregister it before its instance type "
-                "is changed"
-            )
+    changed = green.name == blue.name and green.settings["InstanceType"] != blue.settings["InstanceType"]
+    if changed and _is_autoscaled(cloud, blue):
+        raise invalid(
+            f"The variant {blue.name} is registered for autoscaling; deregister it before its instance type is changed"
+        )
 
 
-def _is_autoscaled(cloud: Cloud, endpoint: str, variant: str) -> bool:
+def _is_autoscaled(cloud: Cloud, blue: Fleet) -> bool:
     targets = moto_backend("applicationautoscaling", cloud.region).targets
-    resource = f"endpoint/{endpoint}/variant/{variant}"
+    resource = f"endpoint/{blue.endpoint}/variant/{blue.name}"
     return resource in targets.get("sagemaker:variant:DesiredInstanceCount", {})
-
-
-def _routing(deployment: Fields) -> Fields:
-    """How the requests move to green; without a word of the request all at once."""
-    at_once: Fields = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}
-    policy = deployment.get("BlueGreenUpdatePolicy", {})
-    routing: Fields = policy.get("TrafficRoutingConfiguration", at_once)
-    return routing
-
-
-def _instances(size: Mapping[str, Any], total: int) -> int:
-    """How many of `total` instances a CapacitySize means; a percentage is rounded up and means one at least."""
-    if size["Type"] == "INSTANCE_COUNT":
-        return int(size["Value"])
-    return max(1, math.ceil(total * float(size["Value"]) / 100))
-
-
-def _steps(routing: Fields, total: int) -> list[int]:
-    """How many green instances are switched on at each step. At the last step it is all of them."""
-    if routing["Type"] == "CANARY":
-        return [_instances(routing["CanarySize"], total), total]
-    return [total]
 
 
 def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
@@ -127,15 +90,8 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
     try:
         green.boot()
         endpoint.green = green
-        routing = _routing(deployment)
-        total = sum(variant.desired for variant in green.variants.values())
-        # Each wait begins at the time at which the one before was due: so one move of the clock can end several.
-        until = cloud.clock.timestamp()
-        for switched_on in _steps(routing, total):
-            endpoint.green_share = switched_on / total
-            until += routing["WaitIntervalInSeconds"]
-            _bake(cloud, until, alarms, end)
-        _bake(cloud, until + policy.get("TerminationWaitInSeconds", 0), alarms, end)
+        wait_s = policy.get("TrafficRoutingConfiguration", {}).get("WaitIntervalInSeconds", 0)
+        _bake(cloud, cloud.clock.timestamp() + wait_s + policy.get("TerminationWaitInSeconds", 0), alarms, end)
     except (BootError, MoveError, LookupError, ValueError, RollbackError) as error:
         _roll_back(endpoint, green, str(error))
         return
@@ -146,7 +102,7 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
         raise
     # Without the lock: `choose` may read a mixture of old and new values. Each mixture names a fleet that serves, or
     # the old blue fleet. A request that comes to that one after its end is sent once more (RetiredError).
-    endpoint.blue, endpoint.green, endpoint.green_share = green, None, 0.0
+    endpoint.blue, endpoint.green = green, None
     endpoint.fields.pop("PendingDeploymentSummary", None)
     kept = {"LastDeploymentConfig": deployment} if deployment else {}
     endpoint.set("InService", EndpointConfigName=green.config, **kept)
@@ -155,9 +111,8 @@ def _roll_out(endpoint: Endpoint, green: Fleet, deployment: Fields) -> None:
 
 def _roll_back(endpoint: Endpoint, green: Fleet, reason: str) -> None:
     # First the requests go to blue again, so that no further one fails. The green processes end after that.
-    endpoint.green_share = 0.0
-    endpoint.set("RollingBack")
     endpoint.green = None
+    endpoint.set("RollingBack")
     green.end()
     endpoint.fields.pop("PendingDeploymentSummary", None)
     endpoint.set("InService", FailureReason=reason)
@@ -234,11 +189,13 @@ def _install_configs(cloud: Cloud) -> None:
         if name in store:
             raise invalid(f'Cannot create already existing endpoint configuration "{config_arn}".')
         _refuse(request, _UNCOVERED)
-        for variant in request["ProductionVariants"]:
-            _refuse(variant, _UNCOVERED_IN_VARIANT)
-            if "ModelName" not in variant or "InstanceType" not in variant:
-                raise invalid("expected ModelName and InstanceType in each production variant")
-            model(cloud, variant["ModelName"])
+        variant, *others = request["ProductionVariants"]
+        if others:
+            raise invalid("the local cloud does not cover several production variants")
+        _refuse(variant, _UNCOVERED_IN_VARIANT)
+        if "ModelName" not in variant or "InstanceType" not in variant:
+            raise invalid("expected ModelName and InstanceType in the production variant")
+        model(cloud, variant["ModelName"])
         given = {key: value for key, value in request.items() if key != "Tags"}
         store[name] = {**given, "EndpointConfigArn": config_arn, "CreationTime": cloud.clock.now()}
         tag(cloud, config_arn, request.get("Tags", []))
@@ -270,7 +227,7 @@ def _install_endpoints(cloud: Cloud) -> None:
     answer("CreateEndpoint", lambda request: _create(cloud, request))
     answer("DescribeEndpoint", lambda request: find(cloud, request["EndpointName"]).describe())
     answer("UpdateEndpoint", lambda request: update(cloud, request))
-    answer("UpdateEndpointWeightsAndCapacities", lambda request: set_weights(cloud, request))
+    answer("UpdateEndpointWeightsAndCapacities", lambda request: set_capacity(cloud, request))
     answer("DeleteEndpoint", lambda request: _delete(cloud, request))
     answer("ListEndpoints", listed)
 
@@ -335,27 +292,24 @@ def _delete(cloud: Cloud, request: Fields) -> Fields:
     return {}
 
 
-def set_weights(cloud: Cloud, request: Fields) -> Fields:
-    """UpdateEndpointWeightsAndCapacities: change the weights at once, and the instances on a thread of their own.
+def set_capacity(cloud: Cloud, request: Fields) -> Fields:
+    """UpdateEndpointWeightsAndCapacities: change the number of instances, on a thread of their own.
 
     Raises RefusedError if the endpoint does not exist, is busy or not in service, or for an unknown variant."""
     endpoint = find(cloud, request["EndpointName"])
+    (wanted,) = request["DesiredWeightsAndCapacities"]
     with endpoint.lock:
         refuse_when_busy(endpoint)
         blue = endpoint.blue
         if blue is None:
             raise invalid(f'Cannot update endpoint "{endpoint.fields["EndpointArn"]}" that is not in service.')
-        # All names are checked before the first variant changes, so that a refused request changes nothing.
-        for wanted in request["DesiredWeightsAndCapacities"]:
-            if wanted["VariantName"] not in blue.variants:
-                raise invalid(
-                    f'The variant name(s) "{wanted["VariantName"]}" is/are not present within endpoint '
-                    f'configuration "{blue.config}".'
-                )
-        for wanted in request["DesiredWeightsAndCapacities"]:
-            variant = blue.variants[wanted["VariantName"]]
-            variant.weight = wanted.get("DesiredWeight", variant.weight)
-            variant.desired = wanted.get("DesiredInstanceCount", variant.desired)
+        if wanted["VariantName"] != blue.name:
+            raise invalid(
+                f'The variant name(s) "{wanted["VariantName"]}" is/are not present within endpoint '
+                f'configuration "{blue.config}".'
+            )
+        _refuse(wanted, ("DesiredWeight",))
+        blue.desired = wanted.get("DesiredInstanceCount", blue.desired)
         endpoint.set("Updating")
     cloud.background(f"scale-{endpoint.name}", lambda: _scale(endpoint, blue))
     return {"EndpointArn": endpoint.fields["EndpointArn"]}
@@ -363,9 +317,8 @@ def set_weights(cloud: Cloud, request: Fields) -> Fields:
 
 def _scale(endpoint: Endpoint, blue: Fleet) -> None:
     try:
-        for variant in blue.variants.values():
-            variant.grow()
-            variant.shrink()
+        blue.grow()
+        blue.shrink()
     except (BootError, MoveError) as error:
         endpoint.set("InService", FailureReason=str(error))
         return

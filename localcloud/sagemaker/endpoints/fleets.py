@@ -1,4 +1,4 @@
-"""The instances behind one endpoint configuration: a variant has as many serving processes as it has instances.
+"""The instances behind one endpoint configuration: its one variant has as many serving processes as instances.
 
 SageMaker replaces an instance that is not healthy. Here a process that has ended is started again, and gets no requests
 until it answers /ping. A process that hangs is not detected.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,16 +41,15 @@ class BootError(Exception):
 
 
 @dataclass(kw_only=True)
-class Variant:
-    """One production variant: its weight and its servers."""
+class Fleet:
+    """The servers of the one production variant of an endpoint configuration."""
 
     cloud: Cloud
     endpoint: str
+    config: str
     settings: Fields
     """The ProductionVariant of the endpoint configuration."""
     served: Served
-    weight: float
-    """The variant's part of the requests is its weight, divided by the sum of all weights."""
     desired: int
     """The desired number of instances. `current` follows it."""
     servers: list[Server] = field(default_factory=list)
@@ -74,6 +73,14 @@ class Variant:
     def current(self) -> int:
         """The number of instances that have come up and not been taken away."""
         return len(self.servers)
+
+    def boot(self) -> None:
+        """Bring all servers up, or raise as `grow` does; no server is left then."""
+        try:
+            self.grow()
+        except BaseException:
+            self.end()
+            raise
 
     def grow(self) -> None:
         """Add servers, in parallel, until there are as many as desired.
@@ -101,7 +108,7 @@ class Variant:
 
     def _make(self, model: Path) -> Server:
         number = next(self._numbers)
-        # Blue and green have variants of the same name: `id` keeps the folders of their servers apart.
+        # Blue and green may have a variant of the same name: `id` keeps the folders of their servers apart.
         folder = self.cloud.workspace / "endpoints" / self.endpoint / f"{self.name}-{id(self):x}-{number}"
         return Server(
             cloud=self.cloud,
@@ -205,8 +212,8 @@ class Variant:
                     "ResolutionTime": self.cloud.clock.now(),
                 }
             ],
-            "CurrentWeight": self.weight,
-            "DesiredWeight": self.weight,
+            "CurrentWeight": self.settings.get("InitialVariantWeight", 1.0),
+            "DesiredWeight": self.settings.get("InitialVariantWeight", 1.0),
             "CurrentInstanceCount": self.current,
             "DesiredInstanceCount": self.desired,
         }
@@ -218,56 +225,16 @@ def _end(servers: list[Server]) -> None:
             list(pool.map(lambda server: server.end(_DRAIN_S), servers))
 
 
-@dataclass(kw_only=True)
-class Fleet:
-    """All variants of one endpoint configuration."""
+def fleet(cloud: Cloud, endpoint: str, config: Fields, *, desired: int | None = None) -> Fleet:
+    """A fleet of the endpoint configuration `config`, not started yet, of `desired` instances, else of its own count.
 
-    config: str
-    variants: dict[str, Variant]
-
-    def boot(self) -> None:
-        """Bring every variant up, in parallel.
-
-        Raises BootError if a server does not come up, MoveError if a model cannot be read. No server is left then."""
-        try:
-            with ThreadPoolExecutor(len(self.variants)) as pool:
-                list(pool.map(Variant.grow, self.variants.values()))
-        except BaseException:
-            # The pool has waited for every variant, also for those after the one that failed: `end` sees all servers.
-            self.end()
-            raise
-
-    def end(self) -> None:
-        for variant in self.variants.values():
-            variant.end()
-
-    def replace_dead(self) -> None:
-        for variant in self.variants.values():
-            variant.replace_dead()
-
-    def meter(self) -> None:
-        for variant in self.variants.values():
-            variant.meter()
-
-
-def fleet(
-    cloud: Cloud, endpoint: str, config: Fields, *, keep: Fleet | None = None, kept: Collection[str] = ()
-) -> Fleet:
-    """A fleet of the endpoint configuration `config`, not started yet.
-
-    `kept` may hold `DesiredInstanceCount` and `DesiredWeight`: a variant takes these from the variant of the same name
-    in the fleet `keep`, not from the configuration. Raises RefusedError if a model does not exist."""
-    variants = {}
-    for settings in config["ProductionVariants"]:
-        name = settings["VariantName"]
-        before = keep.variants.get(name) if keep else None
-        weight, desired = settings.get("InitialVariantWeight", 1.0), settings.get("InitialInstanceCount", 1)
-        variants[name] = Variant(
-            cloud=cloud,
-            endpoint=endpoint,
-            settings=settings,
-            served=served(cloud, settings["ModelName"]),
-            weight=before.weight if before and "DesiredWeight" in kept else weight,
-            desired=before.desired if before and "DesiredInstanceCount" in kept else desired,
-        )
-    return Fleet(config=config["EndpointConfigName"], variants=variants)
+    Raises RefusedError if the model does not exist."""
+    (settings,) = config["ProductionVariants"]
+    return Fleet(
+        cloud=cloud,
+        endpoint=endpoint,
+        config=config["EndpointConfigName"],
+        settings=settings,
+        served=served(cloud, settings["ModelName"]),
+        desired=settings.get("InitialInstanceCount", 1) if desired is None else desired,
+    )

@@ -16,33 +16,24 @@ from tests.localcloud.sagemaker.endpoints.reading import settled
 
 @pytest.fixture
 def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[..., str]) -> Callable[..., str]:
-    """An endpoint configuration whose variants serve models that tell their version."""
+    """An endpoint configuration whose variant serves a model that tells its version."""
 
-    def make(*variants: tuple[str, float], count: int = 1, environment: dict[str, str] | None = None) -> str:
-        rows = []
-        for version, weight in variants or (("1", 1.0),):
-            model = fresh("model")
-            client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=_archive(version))
-            sagemaker.create_model(
-                ModelName=model,
-                ExecutionRoleArn=role,
-                PrimaryContainer={
-                    "Image": tiny_images.uri("serve"),
-                    "ModelDataUrl": f"s3://{bucket}/{model}.tar.gz",
-                    "Environment": environment or {},
-                },
-            )
-            rows.append(
-                {
-                    "VariantName": "main" if len(variants) < 2 else f"v{version}",
-                    "ModelName": model,
-                    "InstanceType": "ml.c7i.large",
-                    "InitialInstanceCount": count,
-                    "InitialVariantWeight": weight,
-                }
-            )
-        name = fresh("config")
-        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=rows)
+    def make(version: str = "1", *, environment: dict[str, str] | None = None) -> str:
+        model, name = fresh("model"), fresh("config")
+        client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=_archive(version))
+        sagemaker.create_model(
+            ModelName=model,
+            ExecutionRoleArn=role,
+            PrimaryContainer={
+                "Image": tiny_images.uri("serve"),
+                "ModelDataUrl": f"s3://{bucket}/{model}.tar.gz",
+                "Environment": environment or {},
+            },
+        )
+        variant = {"VariantName": "main", "ModelName": model, "InstanceType": "ml.c7i.large"}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
         return name
 
     return make

@@ -1,8 +1,7 @@
-"""Endpoints as processes: calls, weights, restarts, metrics, events."""
+"""Endpoints as processes: calls, restarts, metrics, events."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -63,17 +62,6 @@ def test_a_payload_over_6_mb_is_refused(config: Any, endpoint: Any, call: Any) -
     assert call(name, b"x" * 6_291_456)["size"] == 6_291_456
 
 
-def test_weights_and_the_target_variant(config: Any, endpoint: Any, call: Any, sagemaker: Any) -> None:
-    name = endpoint(config(("1", 3.0), ("2", 1.0)))
-    seen = Counter(call(name)["version"] for _ in range(80))
-    assert 40 <= seen["1"] <= 76
-    assert call(name, TargetVariant="v2")["version"] == "2"
-    weights = [{"VariantName": "v1", "DesiredWeight": 0}, {"VariantName": "v2", "DesiredWeight": 1}]
-    sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=weights)
-    settled(sagemaker, name)
-    assert {call(name)["version"] for _ in range(10)} == {"2"}
-
-
 def test_a_dead_process_is_replaced(config: Any, endpoint: Any, call: Any) -> None:
     name = endpoint(config())
     before = call(name)["pid"]
@@ -113,24 +101,19 @@ def test_a_container_that_cannot_start_fails_the_endpoint(config: Any, sagemaker
     assert "did not pass the ping health check" in told["FailureReason"]
 
 
-@pytest.mark.parametrize(
-    ("uncovered", "given"),
-    [
-        ("ShadowProductionVariants", "config"),
-        ("ServerlessConfig", "variant"),
-    ],
-)
-def test_what_is_not_covered_is_refused_by_name(
-    config: Any, sagemaker: Any, fresh: Any, uncovered: str, given: str
-) -> None:
-    variant = sagemaker.describe_endpoint_config(EndpointConfigName=config())["ProductionVariants"][0]
-    request: dict[str, Any] = {"EndpointConfigName": fresh("config"), "ProductionVariants": [variant]}
-    if given == "config":
-        request[uncovered] = [variant]
-    else:
-        variant[uncovered] = {"MemorySizeInMB": 1024, "MaxConcurrency": 1}
-    with pytest.raises(ClientError, match=f"does not cover {uncovered}"):
-        sagemaker.create_endpoint_config(**request)
+def test_what_is_not_covered_is_refused_by_name(config: Any, endpoint: Any, call: Any, sagemaker: Any) -> None:
+    made = config()
+    (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=made)["ProductionVariants"]
+    serverless = {**variant, "ServerlessConfig": {"MemorySizeInMB": 1024, "MaxConcurrency": 1}}
+    for uncovered, given in {
+        "ShadowProductionVariants": {"ProductionVariants": [variant], "ShadowProductionVariants": [variant]},
+        "ServerlessConfig": {"ProductionVariants": [serverless]},
+        "several production variants": {"ProductionVariants": [variant, {**variant, "VariantName": "other"}]},
+    }.items():
+        with pytest.raises(ClientError, match=f"does not cover {uncovered}"):
+            sagemaker.create_endpoint_config(EndpointConfigName="uncovered", **given)
+    with pytest.raises(ClientError, match="does not cover TargetVariant"):
+        call(endpoint(made), TargetVariant="main")
 
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"

@@ -1,9 +1,8 @@
-"""Blue/green updates: shares, alarms that bring the old fleet back, no request lost, counts that are kept."""
+"""Blue/green updates: alarms that bring the old fleet back, no request lost, counts that are kept."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,39 +21,28 @@ from tests.infra.machines.contexts import FOLDER
 from tests.localcloud.sagemaker.endpoints.reading import metric, settled
 from tests.localcloud.waiting import until
 
-CANARY = {
-    "TrafficRoutingConfiguration": {
-        "Type": "CANARY",
-        "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
-        "WaitIntervalInSeconds": 600,
-    },
-    "TerminationWaitInSeconds": 0,
+WATCHED = {
+    "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+    "TerminationWaitInSeconds": 600,
 }
 
 
-def test_a_canary_gets_its_share_and_then_everything(
+def test_the_new_fleet_gets_everything_and_is_watched(
     config: Any, endpoint: Any, call: Any, sagemaker: Any, cloud: Any, client: Any
 ) -> None:
-    name, after = endpoint(config(count=2)), config(("2", 1.0), count=2)
+    name, after = endpoint(config()), config("2")
     sagemaker.update_endpoint(
-        EndpointName=name, EndpointConfigName=after, DeploymentConfig={"BlueGreenUpdatePolicy": CANARY}
+        EndpointName=name, EndpointConfigName=after, DeploymentConfig={"BlueGreenUpdatePolicy": WATCHED}
     )
-    shared(cloud, name)
-    seen = Counter(call(name)["version"] for _ in range(60))
-    assert 15 <= seen["2"] <= 45
-    assert metric(client, cloud, "Invocations", name, EndpointConfigName=after)["Sum"] == seen["2"]
+    until(lambda: endpoints(cloud)[name].green)
+    assert {call(name)["version"] for _ in range(10)} == {"2"}
+    assert metric(client, cloud, "Invocations", name, EndpointConfigName=after)["Sum"] == 10
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Updating"
     with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
         sagemaker.delete_endpoint(EndpointName=name)
-    cloud.clock.move(cloud.clock.now() + timedelta(seconds=1300))
-    told = settled(sagemaker, name)
-    assert told["EndpointConfigName"] == after
+    cloud.clock.move(cloud.clock.now() + timedelta(seconds=700))
+    assert settled(sagemaker, name)["EndpointConfigName"] == after
     assert {call(name)["version"] for _ in range(10)} == {"2"}
-
-
-def shared(cloud: Any, name: str) -> None:
-    """Return when the green fleet takes traffic."""
-    until(lambda: endpoints(cloud)[name].green is not None and endpoints(cloud)[name].green_share)
 
 
 class Callers:
@@ -96,25 +84,25 @@ LATENCY = {"MetricName": "ModelLatency", "ExtendedStatistic": "p99", "Threshold"
 
 
 @pytest.mark.parametrize(
-    ("canary", "watched", "fails"),
+    ("environment", "watched", "fails"),
     [({"SECONDS": "0.3"}, LATENCY, False), ({"BROKEN": "1"}, ERRORS, True)],
     ids=["slow", "broken"],
 )
-def test_an_alarm_on_the_canary_brings_the_old_fleet_back(
+def test_an_alarm_on_the_new_fleet_brings_the_old_fleet_back(
     config: Any,
     endpoint: Any,
     call: Any,
     sagemaker: Any,
     client: Any,
     fresh: Any,
-    canary: dict[str, str],
+    environment: dict[str, str],
     watched: dict[str, Any],
     fails: bool,
 ) -> None:
     """The alarm looks at the new fleet only, goes off by what it measures, and nobody sets it.
 
-    A slow canary fails no request. A broken one fails those it gets, as on AWS, and none after the rollback."""
-    before, after, alarm = config(count=2), config(("2", 1.0), count=2, environment=canary), fresh("alarm")
+    A slow fleet fails no request. A broken one fails those it gets, as on AWS, and none after the rollback."""
+    before, after, alarm = config(), config("2", environment=environment), fresh("alarm")
     name = endpoint(before)
     client("cloudwatch").put_metric_alarm(
         AlarmName=alarm,
@@ -135,7 +123,7 @@ def test_an_alarm_on_the_canary_brings_the_old_fleet_back(
             EndpointName=name,
             EndpointConfigName=after,
             DeploymentConfig={
-                "BlueGreenUpdatePolicy": CANARY,
+                "BlueGreenUpdatePolicy": WATCHED,
                 "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]},
             },
         )
@@ -165,7 +153,7 @@ def test_an_update_that_cannot_start_leaves_the_old_fleet(
 def test_no_request_is_lost_during_an_update(config: Any, endpoint: Any, call: Any, sagemaker: Any) -> None:
     name = endpoint(config())
     with ThreadPoolExecutor(4) as pool:
-        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config(("2", 1.0)))
+        sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config("2"))
         seen: list[str] = []
         while "2" not in seen:
             seen += [told["version"] for told in pool.map(lambda _: call(name, b"slow"), range(4))]
@@ -173,12 +161,13 @@ def test_no_request_is_lost_during_an_update(config: Any, endpoint: Any, call: A
     assert set(seen[-20:]) == {"2"}
 
 
-def test_a_canary_needs_two_instances(config: Any, endpoint: Any, sagemaker: Any) -> None:
-    with pytest.raises(ClientError, match="50 %"):
+def test_traffic_in_steps_is_refused_by_name(config: Any, endpoint: Any, sagemaker: Any) -> None:
+    steps = {"TrafficRoutingConfiguration": {"Type": "CANARY", "WaitIntervalInSeconds": 60}}
+    with pytest.raises(ClientError, match="does not cover traffic routing of type CANARY"):
         sagemaker.update_endpoint(
             EndpointName=endpoint(config()),
             EndpointConfigName=config(),
-            DeploymentConfig={"BlueGreenUpdatePolicy": CANARY},
+            DeploymentConfig={"BlueGreenUpdatePolicy": steps},
         )
 
 
