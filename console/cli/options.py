@@ -220,15 +220,6 @@ class Within(Inside):
     sql: Annotated[str, typer.Option(show_default=False, help="A query of SQLite: its result.")] = ""
 
 
-Long = Annotated[
-    bool,
-    typer.Option(
-        "--long",
-        help="A row for each horizon of a forecast, or for each of several labels, in place of lists.",
-    ),
-]
-
-
 def split_words(text: str) -> tuple[str, ...]:
     """The words of an option that has several, with commas between."""
     return tuple(word.strip() for word in text.split(",") if word.strip())

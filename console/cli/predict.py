@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Json, Long, Target, Within, Workload, feeds, only_folder
+from millrace.console.cli.options import Json, Target, Within, Workload, feeds, only_folder
 from millrace.console.cli.printing import show_json, show_rows
 from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
@@ -55,7 +54,6 @@ def predict(
         Path | None, typer.Option(help="Write all answers to this .parquet, .csv or .jsonl file.")
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="With what each column added to the answer.")] = False,
-    long: Long = False,
 ) -> None:
     """Predict the rows of a file with the live model; a row that breaks the contract is refused with its reason.
 
@@ -68,7 +66,6 @@ def predict(
     from millrace.console.actions.predict import with_class
     from millrace.console.cli.printing import check_ending, export, json_line
     from millrace.console.presenters.drops import ADVICE
-    from millrace.console.queries.drops import long_rows
     from millrace.console.queries.live import why_fallback
     from millrace.features.known_ahead import KnownAhead
 
@@ -97,9 +94,6 @@ def predict(
         rows = (
             answer.row(fields, acted=acted) | (_explained(answer, as_json) if explain else {}) for answer in answers
         )
-        if long:
-            rows = (each for row in rows for each in long_rows(row, fields))
-            fields = tuple(replace(field, length=0) for field in fields)
         named = (with_class(row, task.words) for row in rows)
         if output:
             schema = predict.schema(fields, named=bool(task.words), acted=acted, explained=explain)
@@ -262,7 +256,6 @@ def drop(
             help="With --wait, of --feed scoring: the file's rows with their answers, as .csv or .jsonl.",
         ),
     ] = None,
-    long: Long = False,
 ) -> None:
     """Upload files to the landing bucket, each of which starts the machine of its feed.
 
@@ -287,8 +280,6 @@ def drop(
     known = drop.check(files, feed, target.stage)
     if output is not None and not (wait and known == "scoring"):
         raise typer.BadParameter("expected --wait and --feed scoring beside it", param_hint="--output")
-    if output is None and long:
-        raise typer.BadParameter("expected --output beside it", param_hint="--long")
     if output is not None:
         check_ending(output, ".csv", ".jsonl")
     environment, names = target.find_deployed()
@@ -336,10 +327,8 @@ def drop(
         [(each, content)] = sent
         delivered = pq.read_table(io.BytesIO(read_object(s3, uri))) if uri else None
         refused = list(find_rows(environment, names, runs={each.drop_id}))
-        prediction = load_workload(workloads_folder() / names.workload).prediction
-        fields = (*declare(prediction, contract.label).answer, *prediction.dates) if long else ()
         with as_file(content, "sent") as path:
-            rows = scored_rows(path, contract, delivered, refused, long=fields)
+            rows = scored_rows(path, contract, delivered, refused)
         # A file that was refused whole has no rows, and leaves none.
         if rows:
             count = export(rows, output, pa.schema([(name, pa.string()) for name in rows[0]]))

@@ -32,7 +32,6 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.files.catalogue import format_in
 from millrace.files.lines import BOM, lines_of
 from millrace.names import WorkloadNames
-from millrace.tasks.task import AnswerField
 from millrace.timestamps import parse_utc
 
 
@@ -250,28 +249,12 @@ REFUSED = ("refused", "refused_because")
 Cells = dict[str, Any]
 
 
-def long_rows(row: Cells, fields: Iterable[AnswerField]) -> list[Cells]:
-    """A row for each step of a forecast, or for each of several labels: the answer's lists cell by cell.
-
-    A row without lists stays one."""
-    lists = {field.name: row[field.name] for field in fields if isinstance(row.get(field.name), list)}
-    steps = zip(*lists.values(), strict=True)
-    return [row | dict(zip(lists, cells, strict=True)) for cells in steps] if lists else [row]
-
-
-def scored_rows(
-    sent: Path,
-    contract: Contract,
-    delivered: pa.Table | None,
-    refused: Iterable[Row],
-    *,
-    long: Sequence[AnswerField] = (),
-) -> list[Cells]:
+def scored_rows(sent: Path, contract: Contract, delivered: pa.Table | None, refused: Iterable[Row]) -> list[Cells]:
     """Each row of the `sent` file in its order, with its answer; empty for a file that was refused whole.
 
     `delivered` is the file of predictions, None if no row has one. Both it and `refused` name the line in which a row
     begins; of a Parquet file the place of the row. An answer's column gets `_answer` at its end if the file has a
-    column of its name. A row is there once for each cell of the lists of `long`."""
+    column of its name."""
     table = contract.table("scoring")
     own = {*(column.name for column in contract.rows.columns), ROW}
     answered = delivered.to_pylist() if delivered is not None else []
@@ -287,9 +270,8 @@ def scored_rows(
     found = []
     for line, record in zip(begun, records, strict=True):
         answer = empty | answers.get(line, {}) | reasons.get(line, {})
-        for step in long_rows(answer, long):
-            beside = {f"{name}_answer" if name in names else name: cell for name, cell in step.items()}
-            found.append(dict.fromkeys(names) | record | beside)
+        beside = {f"{name}_answer" if name in names else name: cell for name, cell in answer.items()}
+        found.append(dict.fromkeys(names) | record | beside)
     return found
 
 

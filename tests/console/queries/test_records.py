@@ -31,7 +31,6 @@ from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
 from millrace.release.registry import WAS_LIVE, Package
 from millrace.state.audit import Record
 from millrace.state.pointers import Pointers, Version
-from millrace.tasks.task import AnswerField
 from millrace.timestamps import parse_utc
 from tests import builders
 from tests.console.conftest import make_stores, stage_of
@@ -254,17 +253,3 @@ def test_a_record_that_cannot_be_read_costs_no_other(tmp_path: Path) -> None:
     (path := tmp_path / "sent.csv").write_bytes(b"id,title\na,first\n1,x\ry\n")
     found = scored_rows(path, CONTRACT, answered(2), [refused(3)])
     assert [(row["id"], row["refused"]) for row in found] == [("a", None), (None, "type")]
-
-
-def test_each_step_of_a_forecast_is_a_row_on_request(tmp_path: Path) -> None:
-    (path := tmp_path / "sent.jsonl").write_text('{"id": "a", "value": [0]}\n{"id": "b"}\n')
-    days = ["2026-11-26T06:00:00Z", "2026-11-27T06:00:00Z"]
-    answers = pa.Table.from_pylist(
-        [{"value": [1.5, 2.5], "predicted_for": days, "model_version": "3", "row_number": 1}]
-    )
-    fields = [AnswerField(name=name, kind="text", length=2) for name in ("value", "predicted_for")]
-    found = scored_rows(path, CONTRACT, answers, [refused(2)], long=fields)
-    assert [(row["id"], row["value_answer"], row["predicted_for"], row["model_version"]) for row in found] == [
-        ("a", 1.5, days[0], "3"), ("a", 2.5, days[1], "3"), ("b", None, None, None),
-    ]  # fmt: skip
-    assert [row["value"] for row in found] == [[0], [0], None], "the file's own lists stay"
