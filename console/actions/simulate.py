@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,9 +85,9 @@ def rows_of_files(folder: Path, files: Sequence[Path]) -> pa.Table:
     return KnownAhead.of(contract.rows, prediction).fill(rows, rows)
 
 
-def rows_of_stage(environment: Environment, names: WorkloadNames, folder: Path, run: str = "") -> pa.Table:
-    """The rows that a run has pinned, the newest one without `run`."""
-    source = pinned_run(environment, names, run)
+def rows_of_stage(environment: Environment, names: WorkloadNames, folder: Path) -> pa.Table:
+    """The rows that the newest run with rows has pinned."""
+    source = pinned_run(environment, names)
     features = encoders.declare(load_workload(folder).prediction.features, load_contract(folder).rows)
     return read_pinned(environment.client("s3"), names, source.run, features)
 
@@ -156,15 +155,6 @@ LENGTHS = (8, 16)
 """The lengths of the training days that are tried beside the declared one, in windows of the monitor."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prices:
-    """US dollars, or the currency of the declared costs."""
-
-    error: float | None
-    """None: the policy declares costs."""
-    training: float
-
-
 def lengths(workload: Workload) -> list[int | None]:
     """The values of `training.train_days` that are tried."""
     days = workload.monitors.window_days
@@ -183,19 +173,21 @@ def mean_usd(environment: Environment, names: WorkloadNames, workload: Workload)
     return sum(billed) / len(billed) if billed else most_usd(workload, names.platform.stage)
 
 
-def check_prices(workload: Workload, usd_per_error: float | None) -> None:
-    """Raise RunError if neither an option nor the workload says what a wrong answer costs."""
-    if usd_per_error is None and workload.prediction.costs is None:
-        also = "or retraining.usd_per_error or policy.automate.costs"
-        raise RunError(f"--usd-per-error: expected what a wrong answer costs, {also}, got none")
+def check_prices(workload: Workload) -> None:
+    """Raise RunError if the workload does not say what a wrong answer costs."""
+    if workload.retraining.usd_per_error is None and workload.prediction.costs is None:
+        expected = "retraining.usd_per_error or policy.automate.costs, which say what a wrong answer costs"
+        raise RunError(f"{workload.name}/workload.yaml: expected {expected}, got neither")
 
 
-def simulate(workload: Workload, task: Task, history: LivedHistory, prices: Prices, stage: str) -> PolicyComparison:
+def simulate(
+    workload: Workload, task: Task, history: LivedHistory, usd_per_training: float, stage: str
+) -> PolicyComparison:
     """The comparison. Raises RunError for a history that is too short."""
     gate = workload.gates.non_inferiority
     terms = Terms(
-        usd_per_error=prices.error or 0.0,
-        usd_per_training=prices.training,
+        usd_per_error=workload.retraining.usd_per_error or 0.0,
+        usd_per_training=usd_per_training,
         label_delay_days=math.ceil((workload.monitors.label_delay_hours or 0) / 24),
         gate=gate if gate.measure == "error" else None,
         error_is_share=task.error_is_share,

@@ -42,9 +42,6 @@ def tune(
     result: Annotated[
         str, typer.Option("--result", metavar="NAME", help="Start nothing: show this tuning, or the newest for `last`.")
     ] = "",
-    run: Annotated[
-        str, typer.Option("--run", metavar="RUN", help="Train on the rows of this run, by its whole name.")
-    ] = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Come back when all trainings have ended, with the result.")
     ] = False,
@@ -73,7 +70,7 @@ def tune(
         _show(read_tuning(sagemaker, names, "" if result == "last" else result), declared, as_json=json)
         return
     chosen = dict(_parameter(text) for text in parameter or [])
-    source = pinned_run(environment, names, run)
+    source = pinned_run(environment, names)
     started = action.tune(environment, names, declared, folder=folder, source=source, chosen=chosen)
     if not json:
         typer.echo(f"tuning {started.name} started: {started.jobs} trainings on the rows of {started.source}, "
@@ -155,15 +152,6 @@ def simulate(
             help="Labelled rows; repeated. Without it the rows of the stage's newest training run.",
         ),
     ] = None,
-    usd_per_error: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=MOST_USD,
-            show_default="as declared",
-            help="What a wrong answer costs, if the policy has no costs.",
-        ),
-    ] = None,
     usd_per_training: Annotated[
         float | None,
         typer.Option(
@@ -176,9 +164,10 @@ def simulate(
     Versions of earlier days are trained on this machine once, and kept below build/simulations. A policy is chosen on
     the first two fifths of the days, and judged on the others, beside schedules and the cheapest course in hindsight.
 
-    Example: millrace simulate electricity --from 1996.parquet --usd-per-error 0.05"""
+    A wrong answer costs what `retraining.usd_per_error` says, or the costs of the policy.
+
+    Example: millrace simulate electricity --from 1996.parquet"""
     from millrace.console.actions.simulate import (
-        Prices,
         check_prices,
         find_history,
         keys_of,
@@ -195,8 +184,7 @@ def simulate(
 
     folder = workloads_folder() / workload
     declared = load_workload(folder)
-    error_usd = declared.retraining.usd_per_error if usd_per_error is None else usd_per_error
-    check_prices(declared, error_usd)
+    check_prices(declared)
     if files:
         rows, price = rows_of_files(folder, files), most_usd(declared, stage)
     else:
@@ -207,7 +195,7 @@ def simulate(
     kept = build / "simulations" / workload
     history = find_history(folder, rows, train_days=lengths(declared), step_days=step, kept=kept)
     task = tasks.declare(declared.prediction, load_contract(folder).label)
-    found = compared(declared, task, history, Prices(error=error_usd, training=price), stage)
+    found = compared(declared, task, history, price, stage)
     keys = keys_of(found.proposed, step, declared.retraining.alarms)
     if as_json:
         show_json({"rows": _document(found), "proposed": lines_of(keys)})

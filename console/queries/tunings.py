@@ -126,15 +126,14 @@ def value_of(text: str) -> Any:
         return text
 
 
-def pinned_run(environment: Any, names: WorkloadNames, run: str = "") -> Run:
-    """The run.json of the run of this name, or of the newest run that has pinned its rows.
+def pinned_run(environment: Any, names: WorkloadNames) -> Run:
+    """The run.json of the newest run that has pinned its rows.
 
     A run that the month's budget refused has pinned its rows all the same. Raises RunError if no run has."""
     s3, states = environment.client("s3"), environment.client("stepfunctions")
     # Newest first. Not every run has pinned rows: a run may have failed before that.
-    candidates = [run] if run else (one["name"] for one in list_executions(states, names, "train") or ())
-    for name in candidates:
-        if (content := find_object(s3, names.run_uri(name, "config", "run.json"))) is not None:
+    for execution in list_executions(states, names, "train") or ():
+        if (content := find_object(s3, names.run_uri(execution["name"], "config", "run.json"))) is not None:
             return Run.model_validate_json(content)
-    wanted = f"the run {run}" if run else f"a run of {names.machine('train')}"
-    raise RunError(f"expected {wanted} that has pinned its rows, got none: `millrace train --wait` makes one")
+    wanted = f"a run of {names.machine('train')} that has pinned its rows"
+    raise RunError(f"expected {wanted}, got none: `millrace train --wait` makes one")
