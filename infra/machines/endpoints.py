@@ -137,13 +137,9 @@ def take_from_config(*properties: str, next_state: str) -> State:
     """Note the properties of a variant that the following `update` takes from the new configuration.
 
     All other properties are kept."""
-    return {
-        "Type": "Pass",
-        "Comment": f"Of the live fleet, the configuration decides: {', '.join(properties) or 'nothing'}",
-        "Result": {"properties": [{"VariantPropertyType": one} for one in properties]},
-        "ResultPath": "$.from_config",
-        "Next": next_state,
-    }
+    comment = f"Of the live fleet, the configuration decides: {', '.join(properties) or 'nothing'}"
+    result = {"properties": [{"VariantPropertyType": one} for one in properties]}
+    return states.put(comment, "$.from_config", Result=result, next_state=next_state)
 
 
 def delete(name: str, *, comment: str, next_state: str) -> State:

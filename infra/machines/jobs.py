@@ -23,7 +23,6 @@ from millrace.messages.training_job import (
     pattern,
 )
 from millrace.names import JOB_ROLE
-from millrace.workload.section import Stage
 
 SERVICE_ERROR = "SageMaker.AmazonSageMakerException"
 """The call itself failed. Errors that the API's model does not name, such as throttling, have this name:
@@ -44,11 +43,6 @@ QUOTA_POLL_S, QUOTA_POLLS = 300, 12
 """Seconds between two tries and their number: half an hour on average, an hour at most, as most jobs end sooner.
 
 After that the task fails. An account that may use no such instance learns of it only then."""
-
-
-def stage(context: Context) -> Stage:
-    """The name of the stage, by which workloads declare their instances."""
-    return context.platform.stage
 
 
 def retried() -> list[State]:
@@ -75,7 +69,7 @@ def tags(context: Context) -> list[dict[str, str]]:
 
 def instance(context: Context) -> str:
     """The declared instance type of the live fleet and of the challenger, and of each job that is no training."""
-    return context.workload.rollout.instance[stage(context)]
+    return context.workload.rollout.instance[context.platform.stage]
 
 
 def cluster(context: Context, instance: str, *, count: int, volume_gb: str) -> dict[str, Any]:
@@ -214,7 +208,7 @@ def _training(context: Context, pretrained: str, volume_gb: str) -> dict[str, An
         "OutputDataConfig": {"S3OutputPath.$": run_uri(context, "training"), "KmsKeyId": context.key_arn},
         "CheckpointConfig": {"S3Uri.$": f"States.Format('{context.names.checkpoints_uri('{}')}', $$.Execution.Name)"},
         "ResourceConfig": cluster(
-            context, workload.instance[stage(context)], count=workload.instances, volume_gb=volume_gb
+            context, workload.instance[context.platform.stage], count=workload.instances, volume_gb=volume_gb
         ),
         # The time of the training and as much to wait for an instance.
         "StoppingCondition": {"MaxRuntimeInSeconds": seconds, "MaxWaitTimeInSeconds": 2 * seconds},

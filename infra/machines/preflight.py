@@ -82,7 +82,7 @@ def _in_run(template: str) -> str:
 def _environment(context: Context) -> dict[str, Any]:
     """The variables that CreateModel gives to the container, and those that the job needs in addition."""
     # The local cloud runs the job on this machine, so it gets the memory of the instance type as a bound.
-    is_local, memory_mib = jobs.stage(context) == "local", price_of(jobs.instance(context)).memory_gib * 1024
+    is_local, memory_mib = context.platform.stage == "local", price_of(jobs.instance(context)).memory_gib * 1024
     bound = {"MILLRACE_MEMORY_MB": str(memory_mib)} if is_local else {}
     return {
         "MILLRACE_MODEL_VERSION.$": RELEASE.path("version"),

@@ -97,14 +97,13 @@ def _query(context: Context, name: str, query: Query) -> Iterator[tuple[str, Sta
     options = "/' WITH (format = 'PARQUET', compression = 'SNAPPY')"
     yield (
         f"Query {name}",
-        {
-            "Type": "Pass",
-            "Comment": f"The statement; between its parts come {AS_OF} and, last, the name of the run's folder",
-            "Result": {f"p{place}": part for place, part in enumerate(parts)}
+        states.put(
+            f"The statement; between its parts come {AS_OF} and, last, the name of the run's folder",
+            "$.parts",
+            Result={f"p{place}": part for place, part in enumerate(parts)}
             | {"options": options, "drops": f"{context.workload.name}/{query.feed}/{name}"},
-            "ResultPath": "$.parts",
-            "Next": f"Unload {name}",
-        },
+            next_state=f"Unload {name}",
+        ),
     )
     yield (
         f"Unload {name}",

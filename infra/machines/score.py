@@ -34,13 +34,12 @@ def definition(context: Context) -> Definition:
         timeout_s=TIMEOUT_S,
         states={
             **states.defaults("Feed", detail={}),
-            "Feed": {
-                "Type": "Pass",
-                "Comment": "Whatever the input says: its rows are scored, and never committed to a table",
-                "Result": "scoring",
-                "ResultPath": "$.detail.feed",
-                "Next": "Ingestion",
-            },
+            "Feed": states.put(
+                "Whatever the input says: its rows are scored, and never committed to a table",
+                "$.detail.feed",
+                Result="scoring",
+                next_state="Ingestion",
+            ),
             "Ingestion": states.invoke(context, INGESTION, next_state="Champion?"),
             "Champion?": states.choice(
                 "Is there a champion?",

@@ -290,6 +290,11 @@ def equals(path: str, value: str) -> State:
     return {"Variable": path, "StringEquals": value}
 
 
+def put(comment: str, path: str, *, next_state: str, **given: Any) -> State:
+    """A Pass that puts something at the path: a `Result`, `Parameters`, or what lies at an `InputPath`."""
+    return {"Type": "Pass", "Comment": comment, **given, "ResultPath": path, "Next": next_state}
+
+
 def succeed(comment: str) -> State:
     return {"Type": "Succeed", "Comment": comment}
 

@@ -115,16 +115,9 @@ def _training(context: Context, pretrained: str) -> dict[str, State]:
             volume_gb=SNAPSHOT.path("volume_gb"),
         ),
         **_external_model(context),
-        "External model archived": {
-            "Type": "Pass",
-            "Comment": "Its archive lies where that of a training would",
-            "Parameters": {
-                "job.$": "$.external.job",
-                "model_data_url.$": jobs.run_uri(context, "training", ARCHIVE),
-            },
-            "ResultPath": "$.training",
-            "Next": "Champion?",
-        },
+        "External model archived": _archived(
+            {"job.$": "$.external.job", "model_data_url.$": jobs.run_uri(context, "training", ARCHIVE)}
+        ),
         "Champion?": states.choice(
             "Is there a champion to compare with?",
             [({"Variable": BUDGET.path("champion"), "IsNull": True}, "Evaluation")],
@@ -145,14 +138,14 @@ def _pull(context: Context) -> dict[str, State]:
         return {"Pull": states.fail("No stage is declared to pull from", error="ConfigurationError", cause=why)}
     return {
         "Pull": states.invoke(context, PULLED, next_state="Pulled"),
-        "Pulled": {
-            "Type": "Pass",
-            "Comment": "Its archive lies where that of a training would",
-            "Parameters": {"job": "", "model_data_url.$": PULLED.path("model_data_url")},
-            "ResultPath": "$.training",
-            "Next": "Champion?",
-        },
+        "Pulled": _archived({"job": "", "model_data_url.$": PULLED.path("model_data_url")}),
     }
+
+
+def _archived(result: State) -> State:
+    """The result of a training, of an archive that another step has made."""
+    comment = "Its archive lies where that of a training would"
+    return states.put(comment, "$.training", Parameters=result, next_state="Champion?")
 
 
 def _external_model(context: Context) -> dict[str, State]:
@@ -243,7 +236,7 @@ def _judgement(context: Context) -> dict[str, State]:
 
 
 def _reason(reason: str, comment: str) -> State:
-    return {"Type": "Pass", "Comment": comment, "Result": reason, "ResultPath": REASON, "Next": "Snapshot"}
+    return states.put(comment, REASON, Result=reason, next_state="Snapshot")
 
 
 def statements(context: Context) -> list[Statement]:

@@ -82,13 +82,12 @@ def warm(context: Context, *, next_state: str) -> dict[str, State]:
     name, hosted = context.names.challenger, context.workload.rollout.has_no_endpoint
     ended = next_state if hosted else "Delete what was warm"
     served = {
-        "Warm config": {
-            "Type": "Pass",
-            "Comment": "The version before is served as it was, at the challenger's endpoint",
-            "Parameters": {"name.$": path(UpdateState, "live_fleet", "config")},
-            "ResultPath": "$.warm_config",
-            "Next": "Update warm",
-        },
+        "Warm config": states.put(
+            "The version before is served as it was, at the challenger's endpoint",
+            "$.warm_config",
+            Parameters={"name.$": path(UpdateState, "live_fleet", "config")},
+            next_state="Update warm",
+        ),
         "Update warm": endpoints.update(
             name, config="warm_config", comment="It answers copies, and is there to come back", next_state="Warm wait"
         ),
@@ -154,13 +153,12 @@ def _looks(context: Context, rung: Rung, after: Mapping[str, str]) -> dict[str, 
 
 def _refused(context: Context, stopped: str) -> dict[str, State]:
     return {
-        "Keep the reason": {
-            "Type": "Pass",
-            "Comment": "The refusal says what was shown",
-            "InputPath": PHASE.path("because"),
-            "ResultPath": RELEASE.path("refusal"),
-            "Next": "Delete what was stopped",
-        },
+        "Keep the reason": states.put(
+            "The refusal says what was shown",
+            RELEASE.path("refusal"),
+            InputPath=PHASE.path("because"),
+            next_state="Delete what was stopped",
+        ),
         "Delete what was stopped": endpoints.delete(
             context.names.challenger, comment="It has answered; it costs by the hour", next_state=stopped
         ),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from millrace.contract.reasons import Reason, RowsByReason
 from millrace.contract.schema import FEEDS, Feed
@@ -68,7 +68,7 @@ def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part
     return f"{workload}/quarantine/feed={feed}/date={day}/{drop_id}-{part}.parquet"
 
 
-class QuarantineFile:
+class QuarantineFile(AbstractContextManager["QuarantineFile"]):
     """A file of quarantined rows. It counts the rows that were written, by reason."""
 
     def __init__(self, path: Path, *, drop_id: str, source: str, as_of: datetime) -> None:
@@ -79,12 +79,7 @@ class QuarantineFile:
         self._origin = {"run": drop_id, "source": source, "quarantined_at": at}
         self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     @property
