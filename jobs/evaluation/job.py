@@ -50,6 +50,7 @@ from millrace.jobs.evaluation.rows import (
     answered,
     as_sent,
     case_of,
+    chosen,
     divided_entity,
     labelled_rows,
     read_split,
@@ -99,10 +100,11 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     check_memory(rows_of(data, schema, workload, model.description.features))
     # All answers to the test rows: of the candidate, the naive rule, the champion, and a simple model if the gate
     # `simple` is declared. What decides today, the last of `others`, is what the candidate is compared with.
-    rows = read_split(data, schema, workload, contract, model, before)
+    every = read_split(data, schema, workload, contract, model, before)
+    by_rule = workload.gates.baseline.answer(labelled_rows(every, workload), model.description.task)
+    rows, naive = chosen(every, by_rule, workload)
     output_TW, measured = model.with_likeness(encode(model.description.features, rows.test))
     labelled = labelled_rows(rows, workload)
-    naive = workload.gates.baseline.answer(labelled, model.description.task)
     others = answered(model, before, champion_version, naive, rows, workload)
     case = case_of(model, rows, output_TW, others[-1], workload)
     simple = fit_and_answer(_simple(workload.gates.simple), case)
@@ -112,6 +114,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     at = np.datetime64(run.as_of.astimezone(UTC).replace(tzinfo=None))  # as event times are: UTC, without a zone
     evaluation = report.Evaluation(
         **_figures(case, workload),
+        rows=report.RowCounts(test=len(case.errors), held_out=every.test.num_rows),
         **measure(workload.gates, case),
         entity=divided_entity(rows, workload, contract),
         naive=figures_of(workload.gates.baseline, naive, labelled, model.description.task),
@@ -144,7 +147,7 @@ def evaluate(places: ProcessingPlaces, *, champion_version: str, champion_digest
     (folder / SAMPLE_FILE).write_bytes(write_sample(lines))
     # The monitors' baseline rests on all rows; its bound on the error only on rows that no model had seen.
     watched = baseline.build(
-        rows.table,
+        every.table,
         workload=workload,
         features=model.description.features,
         error=_error_bound(evaluation, case, workload),
@@ -209,7 +212,6 @@ def _figures(case: Case, workload: Workload) -> dict[str, Any]:
     task, parts = case.task, case.parts
     return {
         "task": task.kind,
-        "rows": report.RowCounts(test=len(case.errors)),
         "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
         "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share, unit=task.error_unit),
         "metrics": task.metrics(case.output_TW, case.test_targets),

@@ -6,6 +6,7 @@ Axes: N all rows, T test rows, W numbers of an answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from millrace.artefact.inference import Model
+from millrace.contract.deduplicate import key_of
 from millrace.contract.kinds import FLOATS, INTEGERS, as_json
 from millrace.contract.schema import Contract
 from millrace.datasets.examples import LABEL, blocks_of, entities_of, examples, read_rows
 from millrace.datasets.names import with_names
+from millrace.datasets.split import parts_by_hash
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import HiddenGroups
 from millrace.evaluation.hidden import find_entity
@@ -50,6 +53,29 @@ def read_split(
     found = examples(table, workload=workload, features=features)
     target_N = model.description.task.targets(found.table[LABEL])
     return SplitRows(**vars(found), target_N=target_N)
+
+
+def chosen(rows: SplitRows, naive: NaiveAnswer, workload: Workload) -> tuple[SplitRows, NaiveAnswer]:
+    """The rows with about `training.test_rows` of the test rows, and the rule's answers to these.
+
+    They are chosen by the hash of their key, so they are the same for every model. The rule has looked back at all
+    rows."""
+    test, most = rows.parts.test, workload.training.test_rows
+    if most is None or most >= rows.test.num_rows:
+        return rows, naive
+    # A split by the hash of the key has taken the key alone: its test rows have its lowest hashes.
+    keys = [f"judged {key}" for key in key_of(rows.test, workload.prediction.key).to_pylist()]
+    chosen_T = parts_by_hash(keys, validation_share=0.0, test_share=most / len(keys)) == 2
+    kept_N = np.append(np.ones(test.start, np.bool_), chosen_T)
+    few = replace(
+        rows,
+        table=rows.table.filter(pa.array(kept_N)).combine_chunks(),
+        times_N=rows.times_N[kept_N],
+        target_N=rows.target_N[kept_N],
+        parts=replace(rows.parts, test=slice(test.start, int(kept_N.sum()))),
+    )
+    output_TW = naive.output_TW[chosen_T[naive.rows_T]]
+    return few, replace(naive, output_TW=output_TW, rows_T=naive.rows_T[chosen_T])
 
 
 def names_of_entities(workload: Workload, contract: Contract) -> tuple[str, ...]:

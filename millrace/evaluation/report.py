@@ -51,6 +51,8 @@ def why_outdated(beside: str, live: str) -> str:
 
 class RowCounts(Figures):
     test: int
+    held_out: int = 0
+    """All test rows, of which `test` were chosen by the hash of their key; 0 in reports of former versions."""
 
 
 class Span(Figures):

@@ -177,6 +177,8 @@ class Training(Section):
     """The days for validation, right before the test days. At least 1 for a split by time, 0 for any other split."""
     test_days: Annotated[int, Field(ge=0)] = 0
     """The last days, for tests. At least 1 for a split by time, 0 for any other split."""
+    test_rows: Annotated[int, Field(ge=1000)] | None = None
+    """About how many of the test rows models are judged on, chosen by the hash of their key. None: all."""
     train_days: Annotated[int, Field(ge=1)] | None = None
     """The days right before the validation days that a model learns from. None: all. Only for a split by time."""
     walk_forward_steps: Annotated[int, Field(ge=0, le=52)] = 4

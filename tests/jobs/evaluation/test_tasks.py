@@ -111,6 +111,21 @@ def test_the_comparison_takes_the_recent_days_of_the_gate_and_a_declared_bound_o
     assert (watched.error.bound, watched.error.windows) == (0.27, 2)
 
 
+def test_a_share_of_the_test_rows_is_judged_and_the_champion_on_the_same(
+    tmp_path: Path, binary: tuple[Plant, Snapshot, Artefact]
+) -> None:
+    plant, snapshot, model = binary
+    document: dict[str, Any] = yaml.safe_load((snapshot.config / "workload.yaml").read_text())
+    document["training"]["test_rows"] = 1000
+    (snapshot.config / "workload.yaml").write_text(yaml.safe_dump(document))
+    report = evaluated(tmp_path, snapshot, model, champion=model)
+    assert (report.rows.held_out, report.rows.test) == (TEST, pytest.approx(1000, rel=0.1))
+    assert (report.champion.difference, report.champion.rows) == (0, report.rows.test)
+    assert report.naive.rows <= report.rows.test
+    again = evaluated(tmp_path / "again", snapshot, plant_model(plant, plant_rows("binary"), blind=True))
+    assert (again.naive, again.rows) == (report.naive, report.rows), "other models are judged on the same rows"
+
+
 def test_a_champion_of_another_task_cannot_be_compared(
     tmp_path: Path, binary: tuple[Plant, Snapshot, Artefact]
 ) -> None:
