@@ -1,8 +1,8 @@
 """Runs a processing job as SageMaker does: inputs below /opt/ml/processing, outputs uploaded at the end.
 
 Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
-Refused by name, as not covered: several instances, dataset definitions, feature store outputs. Outputs with continuous
-upload are uploaded at the end too.
+Refused by name, as not covered: several instances, preference lists of instances, dataset definitions, feature store
+outputs. Outputs with continuous upload are uploaded at the end too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ _DAY_S = 86_400.0
 
 def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
     """Role ARN and time limit in seconds. Raises RefusedError for what is not covered."""
-    if int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]) != 1:
-        raise invalid("the local cloud does not cover processing on more than one instance")
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    if cluster.get("InstancePreferences") or int(cluster["InstanceCount"]) != 1:
+        raise invalid("the local cloud covers processing on one instance, of one InstanceType")
     if any("S3Input" not in one for one in request.get("ProcessingInputs", [])):
         raise invalid("the local cloud covers ProcessingInputs with S3Input only")
     for one in _outputs(request):

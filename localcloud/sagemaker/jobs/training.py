@@ -1,9 +1,9 @@
 """Runs a training job as SageMaker does: channels and configuration in, model, outputs and checkpoints out.
 
 Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
-Refused by name, as not covered: groups of instances, channels sharded among instances, Pipe mode, compressed channels,
-augmented manifests, file systems as channels. Spot training is accepted and never interrupted. Several instances are
-processes of this machine (see `instances.py`). The model is what the first instance leaves.
+Refused by name, as not covered: groups and preference lists of instances, channels sharded among instances, Pipe mode,
+compressed channels, augmented manifests, file systems as channels. Spot training is accepted and never interrupted.
+Several instances are processes of this machine (see `instances.py`). The model is what the first instance leaves.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def prepare(_: Cloud, request: Fields) -> tuple[str, float]:
     """Role ARN and time limit in seconds. Raises RefusedError for what AWS would refuse or what is not covered."""
     resources = request.get("ResourceConfig", {})
     count = int(resources.get("InstanceCount", 1))
-    if count > MOST or resources.get("InstanceGroups"):
-        raise invalid(f"the local cloud covers training on {MOST} instances at most, without instance groups")
+    if count > MOST or resources.get("InstanceGroups") or resources.get("InstancePreferences"):
+        raise invalid(f"the local cloud covers training on {MOST} instances at most, all of one InstanceType")
     if "TrainingImage" not in request["AlgorithmSpecification"]:
         raise invalid("the local cloud does not cover algorithms without a TrainingImage")
     for channel in request.get("InputDataConfig", []):

@@ -202,6 +202,20 @@ def test_time_limit(training: Any, train: Any) -> None:
     assert (done["TrainingJobStatus"], done["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
+def test_a_list_of_instance_types_is_refused(training: Any, sagemaker: Any, role: str, fresh: Any) -> None:
+    """AWS takes the first type with room, and no list beside spot instances."""
+    listed = {"InstancePreferences": [{"InstanceType": "ml.g5.xlarge", "InstanceCount": 1}], "VolumeSizeInGB": 10}
+    with pytest.raises(ClientError, match="all of one InstanceType"):
+        sagemaker.create_training_job(**training(more={"ResourceConfig": listed}))
+    with pytest.raises(ClientError, match="of one InstanceType"):
+        sagemaker.create_processing_job(
+            ProcessingJobName=fresh("process"),
+            RoleArn=role,
+            AppSpecification={"ImageUri": "tiny"},
+            ProcessingResources={"ClusterConfig": listed},
+        )
+
+
 def test_the_role_must_trust_sagemaker(training: Any, sagemaker: Any, client: Any) -> None:
     arn = make_role(client("iam"), "tiny-other", "lambda", tiny_images.IN_ITS_NAME)
     with pytest.raises(ClientError, match="Could not assume role"):
