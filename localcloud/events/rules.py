@@ -128,7 +128,7 @@ def deliver_events(cloud: Cloud) -> None:
 
 
 def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> None:
-    """Send the event to each target of moto's `Rule` without a look at its pattern. Schedules do the same."""
+    """Send the event to each target of moto's `Rule` without a look at its pattern."""
     reserved = {
         "aws.events.rule-arn": rule.arn,
         "aws.events.rule-name": rule.name,
@@ -143,8 +143,7 @@ def deliver_to_targets(cloud: Cloud, rule: Any, event: Mapping[str, Any]) -> Non
 
 
 def _send(cloud: Cloud, rule: Any, original: Mapping[str, Any]) -> None:
-    # A rule without a pattern is a schedule. moto takes it for a rule that matches every event.
-    if rule.state != "ENABLED" or not rule.event_pattern.get_pattern():
+    if rule.state != "ENABLED":
         return
     event = _as_delivered(original)
     if not rule.event_pattern.matches_event(event):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.scheduler.schedule_times import next_due
@@ -24,7 +24,7 @@ def queue(aws: Resources) -> tuple[str, Callable[[], list[Any]]]:
 
 @pytest.fixture
 def role(aws: Resources) -> str:
-    return aws.role("scheduler", allow(["sqs:SendMessage", "ssm:PutParameter"]))
+    return aws.role("scheduler", allow(["sqs:SendMessage"]))
 
 
 @pytest.fixture
@@ -66,25 +66,11 @@ def test_a_move_fires_every_due_time_in_order(cloud: Cloud, schedule: Any, queue
     assert len({body["n"] for body in fired}) == 3
 
 
-def test_at_fires_once_and_is_deleted(cloud: Cloud, client: Any, schedule: Any, queue: Any) -> None:
-    arn, bodies = queue
-    due = cloud.clock.now() + timedelta(hours=2)
-    name = schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", arn, ActionAfterCompletion="DELETE")
-    cloud.clock.move(due + timedelta(minutes=1))
-    (event,) = bodies()
-    assert (event["source"], event["detail-type"]) == ("aws.scheduler", "Scheduled Event")
-    cloud.clock.move(due + timedelta(days=1))
-    assert bodies() == []
-    assert name not in [one["Name"] for one in client("scheduler").list_schedules()["Schedules"]]
-
-
-def test_a_universal_target_is_an_api_call(cloud: Cloud, client: Any, schedule: Any, fresh: Any) -> None:
-    name = fresh("parameter")
-    text = json.dumps({"Name": name, "Value": "<aws.scheduler.scheduled-time>", "Type": "String"})
-    due = cloud.clock.now().replace(microsecond=0) + timedelta(hours=1)
-    schedule(f"at({due:%Y-%m-%dT%H:%M:%S})", "arn:aws:scheduler:::aws-sdk:ssm:putParameter", target={"Input": text})
-    cloud.clock.move(due + timedelta(seconds=1))
-    assert client("ssm").get_parameter(Name=name)["Parameter"]["Value"] == f"{due:%Y-%m-%dT%H:%M:%SZ}"
+def test_what_is_not_covered_is_refused_by_name(client: Any, schedule: Any, queue: Any) -> None:
+    with pytest.raises(ClientError, match="does not cover ActionAfterCompletion"):
+        schedule("rate(1 hour)", queue[0], ActionAfterCompletion="DELETE")
+    with pytest.raises(ClientError, match="does not cover ScheduleExpression"):
+        client("events").put_rule(Name="hourly", ScheduleExpression="rate(1 hour)")
 
 
 def test_a_failed_call_goes_to_the_dead_letters(
