@@ -3,14 +3,13 @@
 moto drops ModelLifeCycle, ModelCard, SourceUri and image digests. Its updates set to null what they do not name. After
 a deletion it gives the same version again. It takes the name of a group twice, and puts no event on the bus.
 Not known of AWS: whether a group that is made again begins at version 1, as here.
-Refused by name, as not covered: validation and algorithm specifications (marketplace).
+Refused by name, as not covered: validation and algorithm specifications (marketplace), packages without a group.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sagemaker.api import (
@@ -123,9 +122,8 @@ def _packages(cloud: Cloud) -> list[Fields]:
 
 
 def _package(cloud: Cloud, given: str) -> Fields:
-    """The package; `given` is its ARN, or the name of one without versions. Raises RefusedError if there is none."""
-    store = records(cloud).of("model-package")
-    found = store.get(given) or store.get(arn(cloud, "model-package", given))
+    """The package with this ARN. Raises RefusedError if there is none."""
+    found = records(cloud).of("model-package").get(given)
     if found is None:
         raise invalid(f"ModelPackage {given} does not exist.")
     return found
@@ -147,7 +145,7 @@ def _install_packages(cloud: Cloud) -> None:
 
 _NOT_COVERED = {
     *("ValidationSpecification", "SourceAlgorithmSpecification", "CustomerMetadataPropertiesToRemove"),
-    *("AdditionalInferenceSpecifications", "AdditionalInferenceSpecificationsToAdd"),
+    *("AdditionalInferenceSpecifications", "AdditionalInferenceSpecificationsToAdd", "ModelPackageName"),
 }
 
 
@@ -170,11 +168,7 @@ def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
     }
     _resolve_images(fields.get("InferenceSpecification", {}))
-    # Looked for and added as one step: of two requests at once with one name, the second is refused.
-    with records(cloud).lock:
-        if package_arn in records(cloud).of("model-package"):
-            raise invalid(f"Model package already exists: {package_arn}")
-        records(cloud).of("model-package")[package_arn] = fields
+    records(cloud).of("model-package")[package_arn] = fields
     tag(cloud, package_arn, request.get("Tags", []))
     _put_event(cloud, fields)
     return {"ModelPackageArn": package_arn}
@@ -183,13 +177,10 @@ def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
 def _identity(cloud: Cloud, request: Fields, account: str) -> tuple[Fields, str]:
     """What tells a new package from the others, as members of the resource, and its ARN.
 
-    A new version of the group `g` has `{"ModelPackageGroupName": "g", "ModelPackageVersion": 3}`. A package without
-    versions has `{}`: its name is in the request already. Raises RefusedError unless the request has exactly one of
-    the two names, or if the group does not exist."""
-    if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
-        raise invalid("expected either ModelPackageName or ModelPackageGroupName")
-    if "ModelPackageName" in request:
-        return {}, arn(cloud, "model-package", request["ModelPackageName"], account)
+    A new version of the group `g` has `{"ModelPackageGroupName": "g", "ModelPackageVersion": 3}`. Raises RefusedError
+    if the request names no group, or one that does not exist."""
+    if "ModelPackageGroupName" not in request:
+        raise invalid("expected a ModelPackageGroupName")
     group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
     versions = cloud.part(Versions)
     with records(cloud).lock:
@@ -236,29 +227,18 @@ def _update(cloud: Cloud, request: Fields, caller: str) -> Fields:
 
 
 def _listed(cloud: Cloud, request: Fields) -> Fields:
-    # Without a type in the request: the versions of the group if it names one, else the packages without versions.
-    kind = request.get("ModelPackageType", "Versioned" if "ModelPackageGroupName" in request else "Unversioned")
-    group = _name(request["ModelPackageGroupName"]) if "ModelPackageGroupName" in request else None
-    if group is not None:
-        _group(cloud, group)
-
-    def wanted(one: Fields) -> bool:
-        versioned = "ModelPackageVersion" in one
-        return (
-            kind in {"Both", "Versioned" if versioned else "Unversioned"}
-            and group in (None, one.get("ModelPackageGroupName"))
-            and request.get("ModelApprovalStatus", one["ModelApprovalStatus"]) == one["ModelApprovalStatus"]
-        )
-
-    def row(one: Fields) -> Fields:
-        life: dict[str, Any] = {"ModelLifeCycle": one["ModelLifeCycle"]} if "ModelLifeCycle" in one else {}
-        name = one.get("ModelPackageName", one.get("ModelPackageGroupName"))
-        return {**one, **life, "Name": name, "Status": one["ModelPackageStatus"]}
-
-    found = [row(one) for one in _packages(cloud) if wanted(one)]
+    if "ModelPackageGroupName" not in request or request.get("ModelPackageType", "Versioned") != "Versioned":
+        raise invalid("the local cloud lists the versions of one group: expected a ModelPackageGroupName")
+    group = _group(cloud, request["ModelPackageGroupName"])["ModelPackageGroupName"]
+    found = [
+        {**one, "Name": group, "Status": one["ModelPackageStatus"]}
+        for one in _packages(cloud)
+        if one["ModelPackageGroupName"] == group
+        and request.get("ModelApprovalStatus", one["ModelApprovalStatus"]) == one["ModelApprovalStatus"]
+    ]
     # `page` sorts by time, and leaves resources of equal time in their order. So versions that were made within one
     # tick of the clock come in order too.
-    found.sort(key=lambda one: one.get("ModelPackageVersion", 0), reverse=request.get("SortOrder") != "Ascending")
+    found.sort(key=lambda one: one["ModelPackageVersion"], reverse=request.get("SortOrder") != "Ascending")
     return page(found, request, "ModelPackageSummaryList")
 
 

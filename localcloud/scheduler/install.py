@@ -223,8 +223,9 @@ def _body(occurrence: Occurrence, attempt: int) -> str:
         "attempt-number": str(attempt),
     }
     # Without an input AWS sends an event of its own.
-    if (text := schedule.target.get("Input")) is None:
+    if schedule.target.get("Input") is None:
         raise NotImplementedError(f"{schedule.arn}: a target without Input is not covered by the local cloud")
+    text = str(schedule.target["Input"])
     for name, value in variables.items():
         text = text.replace(f"<aws.scheduler.{name}>", value)
     return text

@@ -57,7 +57,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - SageMaker's `.sync` is not known
   jobs: sync_waits_and_returns_the_description
 - a job's name is accepted twice
-  jobs: a_name_is_taken_until_the_job_is_deleted
+  jobs: a_name_is_taken
 - jobs are complete at once
   jobs: training_follows_the_containers_contract
 - endpoints answer a static text
@@ -69,9 +69,9 @@ The test `b` of `test_a.py` is written `a: b`.
 - Input and InputPath are not read
   rules: whole_part_or_constant
 - a target's failure is raised to the sender of the event
-  rules: a_function_is_invoked_and_its_failure_stays_with_it
+  rules: what_cannot_be_delivered_goes_to_the_targets_dead_letters
 - schedule rules match every event
-  rules: a_schedule_rule_and_a_disabled_rule_get_no_events
+  schedules: what_is_not_covered_is_refused_by_name
 - S3's events share one id and sequencer
   object_events: ids_differ_and_sequencers_grow
 - their reason is wrong, and tags are events of their own

@@ -206,6 +206,13 @@ def test_refusals(register: Any, sagemaker: Any, group: str) -> None:
         register(ModelPackageGroupName="nobody")
 
 
+def test_packages_without_a_group_are_refused_by_name(sagemaker: Any) -> None:
+    with pytest.raises(ClientError, match="does not cover ModelPackageName"):
+        sagemaker.create_model_package(ModelPackageName="alone")
+    with pytest.raises(ClientError, match="expected a ModelPackageGroupName"):
+        sagemaker.list_model_packages()
+
+
 def test_only_an_approved_package_that_is_there_becomes_a_model(register: Any, sagemaker: Any, aws: Resources) -> None:
     package, name, role = register(), aws.fresh("model"), aws.role("sagemaker")
 
