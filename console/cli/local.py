@@ -291,7 +291,6 @@ def clock(
     build: Build,
     as_json: Json,
     forward: Annotated[str, typer.Option(metavar="TIME", help="How far, such as 12h, 5d3h or 4w.")] = "",
-    to: Annotated[str, typer.Option(metavar="MOMENT", help="A moment to come, with its offset.")] = "",
 ) -> None:
     """Show the clock of the local cloud, or move it forward: monitors and other schedules run when they are due.
 
@@ -302,7 +301,7 @@ def clock(
     environment = find_environment("local", build)
     assert environment.cloud is not None
     before = environment.now()
-    target = _target(before, forward, to)
+    target = _target(before, forward)
     seen, ended = {*_runs(environment)}, list[dict[str, Any]]()
     if not as_json:
         typer.echo(f"{before:%Y-%m-%d %H:%M} UTC is the local cloud's time")
@@ -323,16 +322,10 @@ def clock(
             typer.secho(f"warning: {line}", fg="yellow")
 
 
-def _target(now: datetime, forward: str, to: str) -> datetime | None:
-    """The time to move to; None if the clock is only to be shown. Raises RunError for a time that is not to come."""
-    from millrace.console.cli.follow import when
-
-    if forward and to:
-        raise typer.BadParameter("expected --forward or --to, got both", param_hint="--to")
+def _target(now: datetime, forward: str) -> datetime | None:
+    """The time to move to; None if the clock is only to be shown. Raises RunError for what is no time."""
     if not forward:
-        if (target := when(to, "--to")) is not None and target < now:
-            raise RunError(f"--to: expected a moment after {now:%Y-%m-%dT%H:%M:%SZ}, the clock's time now, got {to!r}")
-        return target
+        return None
     if FORWARD.fullmatch(forward) is None:
         raise RunError(f"--forward: expected hours, days or weeks such as 12h, 5d3h or 4w, got {forward!r}")
     return now + sum((timedelta(**{UNITS[unit]: int(count)}) for count, unit in PART.findall(forward)), timedelta())
