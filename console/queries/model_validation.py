@@ -30,7 +30,7 @@ from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table
 from millrace.errors import ArtefactError
-from millrace.evaluation.agreement import SAMPLE_FILE, TOLERANCE, largest_difference
+from millrace.evaluation.agreement import SAMPLE_FILE, first_disagreement
 from millrace.evaluation.gates.catalogue import judge_all, passed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.evaluation.sample import Sample, read_sample
@@ -264,12 +264,9 @@ def _answers(candidate: Candidate, artefact: Artefact) -> str:
     answers = model.task.answers(Model(artefact).outputs(encoders.encode(model.features, table)))
     # From columns to rows: `answers` has an array for each field of the answer.
     came = [dict(zip(answers, row, strict=True)) for row in zip(*(v.tolist() for v in answers.values()), strict=True)]
-    largest = largest_difference(came, sample.answers)
-    if len(came) != len(sample.answers) or not largest <= TOLERANCE:
-        raise ArtefactError(
-            f"expected the evaluation's answers within {TOLERANCE:.0e}, largest difference {largest:.2e}"
-        )
-    return f"{len(came)} rows of the test days answered as in the evaluation, largest difference {largest:.1e}"
+    if other := first_disagreement(came, sample.answers):
+        raise ArtefactError(other)
+    return f"{len(came)} rows of the test days answered as in the evaluation"
 
 
 def _typed(sample: Sample, declared: Table, columns: Sequence[str]) -> pa.Table:

@@ -11,30 +11,15 @@ from typing import Any
 SAMPLE_FILE = "sample.jsonl"
 """The file of a run's `evaluation/` folder with some rows of the test days and their answers, a `Sample`."""
 TOLERANCE = 1e-4
-"""The largest `largest_difference` at which two answers count as the same.
+"""The largest difference of two numbers that count as the same: |came - expected| / max(1, |expected|).
 
 It leaves room for float32 that was written as text and computed on another processor."""
 
 
-def largest_difference(came: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> float:
-    """The largest difference of any field of any pair of answers; 0.0 without answers.
-
-    Numbers differ by |came - expected| / max(1, |expected|): 0.75 and 0.5 by 0.25, 12345.9 and 12345 by 0.9 / 12345.
-    Texts differ by 0 if they are equal, else by infinity. A field that is missing, of another type, or null on one
-    side only differs by infinity. Fields that only `came` has are ignored."""
-    # Not strict: callers compare the number of answers themselves.
-    return max(
-        (
-            _difference(one.get(name), value)
-            for one, wanted in zip(came, expected, strict=False)
-            for name, value in wanted.items()
-        ),
-        default=0.0,
-    )
-
-
 def first_disagreement(came: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> str:
     """The first answer that is not the expected one within TOLERANCE, in words; empty if all are.
+
+    Texts and nulls must be equal. Fields that only `came` has are ignored.
 
     Example: `row 2 of 20: probability: expected 0.25 as evaluated, within 1e-04, got 0.2502`."""
     if len(came) != len(expected):
