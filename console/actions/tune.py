@@ -30,8 +30,6 @@ from millrace.workload.tuning import METRICS, SearchRange, Tuning, one_try, tuni
 COPIED = ("AlgorithmSpecification", "RoleArn", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
 """Fields of the machine's training job that every other training job of the workload has too."""
-STRATEGIES = {"bayesian": "Bayesian", "random": "Random"}
-"""SageMaker's names of the declared strategies."""
 SCALES = {"linear": "Linear", "log": "Logarithmic"}
 """SageMaker's names of the declared scales."""
 
@@ -154,7 +152,7 @@ def tuning_request(
     return {
         "HyperParameterTuningJobName": name,
         "HyperParameterTuningJobConfig": {
-            "Strategy": STRATEGIES[tuning.strategy],
+            "Strategy": "Bayesian",
             "HyperParameterTuningJobObjective": {"Type": "Minimize", "MetricName": METRICS[tuning.objective]},
             "ResourceLimits": {
                 "MaxNumberOfTrainingJobs": tuning.max_jobs,

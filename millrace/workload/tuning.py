@@ -60,8 +60,6 @@ class Tuning(Section):
     """By hyperparameter a range, or a list of values to choose from."""
     objective: Objective = "validation_error"
     """What the search minimises on the validation rows. The test rows are for the gates."""
-    strategy: Literal["bayesian", "random"] = "bayesian"
-    """How SageMaker chooses the values of the next training: by the results so far, or at random."""
     max_jobs: Annotated[int, Field(ge=1, le=750)]
     max_parallel: Annotated[int, Field(ge=1, le=10)] = 1
     early_stopping: bool = False

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from millrace.evaluation.evidence import PartFigures
-from millrace.evaluation.gates.gate import Gate, Share, Verdict, unknown
+from millrace.evaluation.gates.gate import Gate, Verdict, unknown
 from millrace.evaluation.report import Evaluation
 from millrace.features.signature import Signature
 from millrace.tasks.answer import has_parts
@@ -18,27 +18,20 @@ from millrace.tasks.task import Task
 
 
 class Parts(Gate):
-    """Refuses a model whose worst part is too bad: `{margin: 0.05, max_coverage_gap: 0.1}`.
+    """Refuses a model whose worst part is too bad: `{margin: 0.05}`.
 
-    In the example the error at every horizon must be 5 % below the naive rule's. The share of labels in the interval
-    must be at most 0.1 from the declared share."""
+    In the example the error at every horizon must be 5 % below the naive rule's."""
 
     margin: Annotated[float, Field(ge=0, lt=1)]
     """By how much the worst part must beat the naive rule, as a share of the rule's figure.
 
     The figure is the log loss for labels that are yes or no, and the error for other parts."""
-    max_coverage_gap: Share | None = None
-    """For an answer with an interval: how far its coverage may be from the declared one, as a difference of shares."""
 
     def misfit(self, task: Task, features: Signature) -> str:
-        if not has_parts(task):
-            return "no such gate, as a row's answer is one"
-        if self.max_coverage_gap is not None and task.error_is_share:
-            return "no max_coverage_gap, as an answer has no interval"
-        return ""
+        return "" if has_parts(task) else "no such gate, as a row's answer is one"
 
     def judge(self, report: Evaluation) -> Verdict:
-        """Passed if the worst part keeps the margin, and the worst interval keeps the gap; a missing figure fails."""
+        """Passed if the worst part keeps the margin; a missing figure fails."""
         if not (judged := report.parts):
             return unknown(self.margin, "the report holds no figures of the parts")
         gains = [_gain(part) for part in judged]
@@ -49,16 +42,8 @@ class Parts(Gate):
             f"{judged[worst].name}, the worst of {len(judged)}: {name} {own:.4g} against {naive:.4g} of the naive "
             f"rule, {gains[worst]:.1%} below it; at least {self.margin:.1%} required"
         )
-        passed = gains[worst] >= self.margin
-        # The widest gap of coverage may be in another part than the smallest gain.
-        if self.max_coverage_gap is not None:
-            widest, gap = max(((part, _gap(part)) for part in judged), key=lambda one: one[1])
-            sentence += (
-                f"; coverage of {widest.name} is {gap:.1%} from the declared one, {self.max_coverage_gap:.1%} allowed"
-            )
-            passed = passed and gap <= self.max_coverage_gap
         return Verdict(
-            passed=passed,
+            passed=gains[worst] >= self.margin,
             measured=gains[worst],
             bound=self.margin,
             sentence=sentence,
@@ -81,9 +66,3 @@ def _gain(part: PartFigures) -> float:
     NaN if either figure is missing, or if the rule's is 0."""
     _, own, naive = _compared(part)
     return 1 - own / naive if naive else math.nan
-
-
-def _gap(part: PartFigures) -> float:
-    """How far the coverage of the part's interval is from the declared one; infinity if it is not known."""
-    gap = part.figures.get("coverage_gap")
-    return math.inf if gap is None or not math.isfinite(gap) else gap

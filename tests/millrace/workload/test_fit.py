@@ -169,7 +169,6 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("xray", {"gates.simple": {"kind": "linear"}}, None),
     ("xray", {"gates.simple": {"kind": "boosted_trees"}}, "expected kind: linear, as boosted_trees takes no image"),
     ("binary", {"gates.parts": {"margin": 0.1}}, "no such gate, as a row's answer is one"),
-    ("multilabel", {"gates.parts": {"margin": 0, "max_coverage_gap": 0.1}}, "no max_coverage_gap"),
     ("forecast", {"gates.value": VALUE | {"worth": {"above": -1, "below": -1}}}, "a row's answer has several parts"),
     ("multilabel", {"gates.leakage": {"max_feature": 0.9}}, "max_duplicates alone, as a row's answer has"),
     ("forecast", {"gates.simple": {"kind": "linear"}}, "a row's answer has several numbers"),
