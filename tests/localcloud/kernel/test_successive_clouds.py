@@ -73,7 +73,11 @@ def fill(cloud: Cloud) -> dict[str, Any]:
     sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})
     cloud.client("lambda").create_event_source_mapping(EventSourceArn=source, FunctionName="f")
     cloud.client("stepfunctions").create_state_machine(name="m", roleArn=arn, definition=json.dumps(EVERYTHING))
-    cloud.client("events").put_rule(Name="s", ScheduleExpression="rate(1 minute)")
+    cloud.client("events").put_rule(Name="s", EventPattern='{"source": ["s"]}')
+    cloud.client("scheduler").create_schedule(
+        Name="s", ScheduleExpression="rate(1 minute)", FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": source, "RoleArn": arn, "Input": "{}"},
+    )  # fmt: skip
     cloud.client("s3").create_bucket(Bucket="bucket", CreateBucketConfiguration={"LocationConstraint": cloud.region})
     return {"url": url, "items": [1, 2, 3]}
 
