@@ -70,7 +70,7 @@ def _fleet(settings: Fields) -> Any:
     """As much of a fleet as a description shows."""
     (variant,) = settings["ProductionVariants"]
     shown = {"VariantName": variant["VariantName"], "DesiredInstanceCount": variant["InitialInstanceCount"]}
-    return SimpleNamespace(variants={"main": SimpleNamespace(describe=lambda: dict(shown))})
+    return SimpleNamespace(describe=lambda: dict(shown))
 
 
 def _create(cloud: HandCloud, request: Fields) -> Fields:
