@@ -11,7 +11,7 @@ import typer
 
 from millrace.console.cli.data import Preview, Reason
 from millrace.console.cli.options import Json, Target
-from millrace.console.cli.printing import tell
+from millrace.console.cli.printing import in_json, tell
 from millrace.console.stages import command
 from millrace.console.words import listed
 from millrace.errors import WithdrawalError
@@ -38,7 +38,7 @@ def erase(
     look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
     from millrace.console.actions.start import start
     from millrace.console.actions.withdraw import by_person, call
-    from millrace.console.queries.versions import registry_of
+    from millrace.console.queries.versions import find_versions
     from millrace.messages.withdrawal import MOST_CELLS, ErasureAnswer, ErasureRequest
 
     column, is_one, cell = key.partition("=")
@@ -51,19 +51,23 @@ def erase(
     )
     while not (answer := call(environment, names.function("erasure"), request, ErasureAnswer)).is_done:
         time.sleep(PAUSE_S)
-    packages = registry_of(environment, names).all() if answer.versions else ()
-    learnt_by = [one.version for one in packages if one.metadata.get("tag") in answer.versions]
+    learners = [
+        {"version": one.version, "trained_at": one.trained_at, "live_since": one.live_at}
+        for one in (find_versions(environment, names) if answer.versions else ())
+        if one.version and one.tag in answer.versions
+    ]
     told = request.model_dump(mode="json", exclude={"column", "cells"}) | answer.model_dump(mode="json")
     removed, left = (
         listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
         for field in ("removed", "left")
     )
     words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
-    if learnt_by:
-        words = f"{words} Learnt by version {listed(learnt_by)}; {command(names, 'train')} makes one without."
-    told |= {"as_of": format_utc(request.as_of), "learnt_by": learnt_by}
+    if learners:
+        learnt_by = listed([str(one["version"]) for one in learners])
+        words = f"{words} Learnt by version {learnt_by}; {command(names, 'train')} makes one without."
+    told |= {"as_of": format_utc(request.as_of), "learnt_by": learners}
     if not preview:
-        certificate.write_text(json.dumps(told, indent=1))
+        certificate.write_text(json.dumps(told, indent=1, default=in_json))
     if retrain and not preview:
         told["training"] = start(environment.client("stepfunctions"), names, "train").arn
         words = f"{words} Started: {told['training']}."
