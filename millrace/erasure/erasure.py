@@ -189,8 +189,8 @@ class Erasure:
         """The items that name the person, with their tables and sort keys."""
         for table, prefixes in self._items:
             for sort, item in chain.from_iterable(table.in_order(prefix, page=1000) for prefix in prefixes):
-                values = (value for attribute in item.values() for value in attribute.values())
-                if any(person.is_in(str(one).encode()) for one in values):
+                values = (str(value) for attribute in item.values() for value in attribute.values())
+                if any(person.is_in(one.encode()) or person.is_named_by(one) for one in values):
                     yield table, sort, item
 
     def _decisions(self) -> Iterator[str]:

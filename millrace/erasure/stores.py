@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 STATE = "state"
 """The items in DynamoDB."""
-ANSWERS, REVIEWS = ("request#", "group#"), ("item#", "wait#", "done#", "said#", "two#")
+ANSWERS, REVIEWS = ("request#", "group#", "held#"), ("item#", "wait#", "done#", "said#", "two#")
 """The items in the partition of the workload, and in those of its reviews, that may name a person."""
 
 FOLDERS: Mapping[str, str] = {

@@ -20,7 +20,6 @@ Only the module named beside a key reads or writes its items. pk is the workload
     change#<version>  `versions`
     climb             `climbing`
     held-out, pseudonym `own_secrets`
-    held#<id>         `held_drops`
     contradicting#<id> `held_drops`
     audit-chain       functions/sweep/findings.py
     orphan-notice     functions/sweep/findings.py
@@ -34,6 +33,7 @@ or, with what may name a person, so that `millrace.erasure` looks through them:
 
     request#<digest>  functions/prediction/gate.py, by powertools
     group#<execution> `claims`
+    held#<id>         `held_drops`
 
 pk is `review#<workload>#00` to `…#03`, sk is one of
 

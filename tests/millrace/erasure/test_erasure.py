@@ -104,6 +104,8 @@ def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: 
     stage.put("landing/training/a.tar.gz", gzip.compress(bytes(257) + b"ustar" + b"\nc-1783\n"))
     stage.put("landing/training/for_c-1783.csv", b"id,said\nc-1783,a\nc-2,b\n")
     stage.put("landing/training/c-1783.png", b"\x89PNG")
+    held = {"object": json.dumps({"key": f"{names.workload}/training/for_c-1783.csv"})}
+    StateTable(stage.dynamodb, names).put("held#0", held)
     stage.put("landing/objects/a.png", b"1")
     stage.put("landing/objects/b.png", b"2")
     stage.put("landing/scoring/images.jsonl", b"".join(lines))
@@ -112,6 +114,7 @@ def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: 
         "landing/training": [5, 0],
         "landing/scoring": [1, 0],
         "landing/erased": [0, 1],
+        "state": [1, 0],
     }
     assert stage.erase(name) == wanted
     kept = stage.kept()
