@@ -17,7 +17,8 @@ from millrace.names import WorkloadNames
 from millrace.state.pointers import ReleasePointers, Version
 from millrace.state.table import StateTable
 
-REST_S = 300.0
+REST_S = 900.0
+"""Only a cloud that never rests reaches it: a busy machine may take minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)

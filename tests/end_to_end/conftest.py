@@ -28,11 +28,9 @@ from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.names import WorkloadNames
 from tests.checkpoints import Checkpoint, checkpoint, end_life
+from tests.live import REST_S
 from tests.localcloud.control import control as control_of
 from tests.localcloud.waiting import until
-
-REST_S = 900.0
-"""Only a cloud that never rests reaches it: a busy machine may take minutes."""
 
 
 @pytest.hookimpl(trylast=True)

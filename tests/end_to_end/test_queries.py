@@ -22,7 +22,7 @@ from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.queries.executions import failure_of
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
-from tests.end_to_end.conftest import REST_S
+from tests.live import REST_S
 from tests.localcloud.waiting import until
 from tests.mails import mails
 

@@ -13,7 +13,8 @@ from millrace.console.demo.months import SAMPLE, months
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.queries.dead_letters import find_dead_queues
-from tests.end_to_end.conftest import REST_S, control
+from tests.end_to_end.conftest import control
+from tests.live import REST_S
 
 pytestmark = pytest.mark.night("by day the machines' retries are walked by recorded failures")
 
