@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal
 
 from millrace.aws.objects import entries_below, read_object, split_uri
@@ -250,7 +251,7 @@ class _Known:
             climbing=climbing_version(environment, names),
         )
 
-    @property
+    @cached_property
     def judged(self) -> Mapping[str, GatesJudged]:
         """The judgements by run."""
         return dict(_judged(self.records))

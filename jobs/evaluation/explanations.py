@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import io
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
@@ -55,13 +54,11 @@ def explanations(model: Model, case: Case, contract: Contract, *, rows: int) -> 
     if not rows or model.description.reference is None:
         return None
     chosen = spread(slice(0, case.test.num_rows), rows).tolist()
-    found, seconds = list[Attribution](), list[float]()
+    found = list[Attribution]()
     for at in chosen:
         row = case.test.slice(at, 1).to_pylist()[0]
         tensors = {name: value[at : at + 1] for name, value in case.test_tensors.items()}
-        began = time.perf_counter()
         found.append(attribution_of(model, row, tensors))
-        seconds.append(time.perf_counter() - began)
     known = case.test.column_names
     hidden = {column.name for column in contract.rows.columns if column.is_protected}
     return ExplanationEvidence(
@@ -69,7 +66,6 @@ def explanations(model: Model, case: Case, contract: Contract, *, rows: int) -> 
         columns=_columns(found, rises(case)),
         places=_places(found, hidden),
         standard_error=rounded(max(one.standard_error for one in found)),
-        median_ms=rounded(float(np.median(seconds)) * 1000),
         example=_example(case, chosen, found, hidden, [name for name in chain(*contract.rows.keys) if name in known]),
     )
 

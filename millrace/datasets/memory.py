@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from millrace.datasets.read import FIELD_ID, PinnedFiles, read_columns
+from millrace.datasets.read import PinnedFiles, names_by_id, read_columns
 from millrace.datasets.row_files import RowFiles
 from millrace.datasets.volume import FILES, TENSORS, tensor_bytes
 from millrace.errors import SnapshotError, TrainingError
@@ -133,7 +133,9 @@ def row_memory(
     pinned = PinnedFiles.find(folder, schema)
     for path in pinned.rows:
         with pq.ParquetFile(path) as file:
-            own = _own_names(file, names, {*columns, *labels})
+            wanted = {*columns, *labels}
+            # The columns' names in this file, each with its present name.
+            own = {name: names[at] for at, name in names_by_id(file).items() if names.get(at) in wanted}
             count = file.metadata.num_rows
             # A row without a label may get one that is pinned beside it.
             known = count if pinned.labels else count - _missing(file, own, labels)
@@ -144,12 +146,6 @@ def row_memory(
         kept += COPIES * sum(sizes.get(name, 0) for name in {*index, *labels}) + count * PLACES_BYTES
         written += FILES * whole + TENSORS * tensors
     return RowMemory(rows=rows, bytes=needed, kept_bytes=kept, file_bytes=written)
-
-
-def _own_names(file: pq.ParquetFile, names: Mapping[int, str], wanted: Collection[str]) -> dict[str, str]:
-    """The names of the wanted columns in this file, each with its present name."""
-    fields = {field.name: int((field.metadata or {}).get(FIELD_ID, b"-1")) for field in file.schema_arrow}
-    return {name: names[number] for name, number in fields.items() if names.get(number) in wanted}
 
 
 def _missing(file: pq.ParquetFile, own: Mapping[str, str], labels: Sequence[str]) -> int:

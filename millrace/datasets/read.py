@@ -157,13 +157,18 @@ def _read_pieces(
             yield _renamed(pa.Table.from_batches([batch]), own, columns)
 
 
+def names_by_id(file: pq.ParquetFile) -> dict[int, str]:
+    """The names of the columns in this file, by field id."""
+    return {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
+
+
 def _own_names(
     path: Path, file: pq.ParquetFile, columns: Sequence[SchemaColumn], optional: Sequence[str]
 ) -> dict[str, str]:
     """The name of each column in this file; optional columns that the file lacks are left out.
 
     Raises SnapshotError if the file lacks a column that is not optional."""
-    names = {int((field.metadata or {}).get(FIELD_ID, b"-1")): field.name for field in file.schema_arrow}
+    names = names_by_id(file)
     missing = [column for column in columns if column.field_id not in names]
     if needed := [column for column in missing if column.name not in optional]:
         ids = ", ".join(f"{column.field_id} ({column.name})" for column in needed)

@@ -301,6 +301,4 @@ class ExplanationEvidence(Figures):
     places: tuple[PlaceImportance, ...] = ()
     standard_error: float
     """The largest standard error of a contribution, in the unit of `ColumnImportance.mean`; 0 if all are exact."""
-    median_ms: float
-    """Median time of one row's explanation, in milliseconds. The endpoint explains by the same function."""
     example: ExampleExplanation | None = None

@@ -53,7 +53,6 @@ def explained(*parts: dict[str, Any], image: str = "", places: tuple[PlaceImport
         columns=COLUMNS[1 if places else 0 :],
         places=places,
         standard_error=0.0,
-        median_ms=3.0,
         example=example,
     )
     return str(explanations(evidence))
