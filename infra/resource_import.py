@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from millrace.errors import ConfigurationError
 from millrace.infra.rules.assembly import Resource, Stack, read
 from millrace.names import Platform
-from millrace.state.audit_chain import AuditChain, ChangeKind, Link
+from millrace.state.audit_chain import AuditChain, ChangeKind, Link, chained_workloads
 
 IDENTIFIED_BY: Mapping[str, str] = {
     "AWS::DynamoDB::Table": "TableName",
@@ -151,8 +151,7 @@ def restore_table(
 def _read_chain(client: Callable[[str], Any], platform: Platform) -> None:
     """Put the records of the audit's chains into its table, which must not have its stream yet: that chains them."""
     s3, bucket = client("s3"), platform.bucket("audit")
-    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
-    for workload in (one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())):
+    for workload in chained_workloads(s3, bucket):
         chain = AuditChain(s3, bucket=bucket, workload=workload)
         for link in map(Link.decode, map(chain.read, chain.links())):
             if link.kind is ChangeKind.ADDED:

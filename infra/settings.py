@@ -78,6 +78,11 @@ class StageSettings:
         return (self.options.like or self.platform.stage) == "prod"
 
     @property
+    def audits_access(self) -> bool:
+        """Whether a trail records who reads which object."""
+        return self.is_production if self.options.access_audit is None else self.options.access_audit
+
+    @property
     def targets(self) -> tuple[str, ...] | None:
         """Patterns of what workloads may reach outside the stage; None: everything."""
         return () if self.options.targets is None and self.is_production else self.options.targets

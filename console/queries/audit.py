@@ -24,6 +24,7 @@ from millrace.state.audit_chain import (
     Item,
     Link,
     StoredLink,
+    chained_workloads,
     digest,
     link_key,
 )
@@ -93,11 +94,10 @@ HEAD = re.compile(r"([0-9]+):([0-9a-f]{64})")
 
 def audited_workloads(environment: Environment) -> list[str]:
     """The workloads with a record in the table or an object in the bucket, whether they are deployed or not."""
-    bucket = environment.platform.bucket("audit")
-    listed = environment.listed("s3", "list_object_versions", "CommonPrefixes", Bucket=bucket, Delimiter="/")
+    chained = chained_workloads(environment.client("s3"), environment.platform.bucket("audit"))
     table = {"TableName": environment.platform.audit_table, "ProjectionExpression": "pk"}
     items = environment.listed("dynamodb", "scan", "Items", **table)
-    return sorted({*(one["Prefix"].rstrip("/") for one in listed), *(item["pk"]["S"] for item in items)})
+    return sorted({*chained, *(item["pk"]["S"] for item in items)})
 
 
 def verify_chain(

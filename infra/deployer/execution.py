@@ -43,14 +43,15 @@ LEFT_OUT = frozenset(
 """Actions that the schemas name and that no template needs."""
 UNUSED = frozenset(
     {
-        "autoscaling", "elasticfilesystem", "firehose", "lakeformation", "s3files", "s3tables", "sso", "vpc-lattice",
-        "vpce",
+        "autoscaling", "elasticfilesystem", "firehose", "lakeformation", "organizations", "s3files", "s3tables", "sso",
+        "vpc-lattice", "vpce",
     }
 )  # fmt: skip
 """Services of features that no template uses: global tables, table buckets, file systems, lattices, Lake Formation,
-Identity Center."""
+organizations, Identity Center."""
 WITHOUT_RESOURCE = frozenset(
     {
+        "cloudtrail:DescribeTrails",
         # Of composite alarms: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
         "cloudwatch:DescribeAlarms", "cloudwatch:PutCompositeAlarm",
         "codedeploy:StopDeployment",
@@ -172,7 +173,9 @@ def handled(kind: str) -> frozenset[str]:
     # No deployment calls the handler `list`.
     handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
     used = [handler["permissions"] for name, handler in handlers.items() if name != "list"]
-    return frozenset(action for several in used for action in several)
+    # Schemas write `CloudTrail:CreateTrail`; IAM does not care.
+    named = (action.partition(":") for several in used for action in several)
+    return frozenset(f"{service.lower()}:{action}" for service, _, action in named)
 
 
 def resources_of(platform: Platform, secrets: Sequence[str]) -> Mapping[str, Resource]:
@@ -199,6 +202,7 @@ def resources_of(platform: Platform, secrets: Sequence[str]) -> Mapping[str, Res
         "athena": named("athena", f"workgroup/{platform.workgroup}"),
         "billing": _global(platform, "billing", "billingview/*", because="The account has one view of its bill"),
         "budgets": _global(platform, "budgets", f"budget/{prefix}-*", because=NAMED),
+        "cloudtrail": named("cloudtrail", f"trail/{prefix}-*"),
         "cloudwatch": named("cloudwatch", f"alarm:{prefix}-*") + dashboards,
         "codedeploy": named("codedeploy", *moves),
         "dynamodb": named("dynamodb", f"table/{prefix}-*"),

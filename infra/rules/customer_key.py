@@ -14,6 +14,7 @@ from millrace.infra.rules.assembly import Finding, Resource, Stack, given, liste
 RESULTS = ("WorkGroupConfiguration", "ResultConfiguration", "EncryptionConfiguration", "KmsKey")
 KEYS: dict[str, tuple[str, ...]] = {
     "AWS::Athena::WorkGroup": RESULTS,
+    "AWS::CloudTrail::Trail": ("KMSKeyId",),
     "AWS::DynamoDB::Table": ("SSESpecification", "KMSMasterKeyId"),
     "AWS::ECR::Repository": ("EncryptionConfiguration", "KmsKey"),
     "AWS::Events::EventBus": ("KmsKeyIdentifier",),

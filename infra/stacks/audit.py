@@ -1,10 +1,12 @@
-"""The audit's hash chain: the function that writes it from the audit table's stream, and the lock of its bucket."""
+"""The audit: the function that writes its hash chain from the table's stream, the lock of its bucket, and the trail of
+who read which object."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudtrail as cloudtrail
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_ssm as ssm
@@ -17,12 +19,16 @@ from millrace.infra.constructs.tags import tag
 from millrace.infra.context import deployed, platform_context
 from millrace.infra.iam import state_table
 from millrace.infra.iam.buckets import audit_chains
+from millrace.infra.iam.resource import let
 from millrace.infra.settings import StageSettings
-from millrace.names import AUDIT_CHAIN, Platform
+from millrace.names import AUDIT_CHAIN, AWS_LOGS, Platform
 from millrace.settings.environment import PlatformEnvironment
 
 STREAM = "audit-stream-arn"
 """Name of the parameter by which the platform publishes the ARN of the audit table's stream. It has a time of AWS's."""
+CLOUDTRAIL = "cloudtrail.amazonaws.com"
+READ = ("landing", "lake", "artefacts")
+"""The buckets with data, whose reads are recorded."""
 # https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-params.html (MaximumRetryAttempts)
 NO_DESTINATION = "What fails is tried until the stream drops it: to go on without a record would leave a gap"
 
@@ -44,17 +50,62 @@ def only_appended(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
     The policy is needed beside the lock. The lock keeps versions, but prevents neither a newer version of a key nor a
     delete marker."""
     every = {"Effect": "Deny", "Principal": {"AWS": "*"}, "Resource": f"{bucket_arn}/*"}
-    writer = {"ArnNotEquals": {"aws:PrincipalArn": platform.role_arn(AUDIT_CHAIN)}}
+    # CloudTrail is no role and puts without a condition: `deliver_trail` says where.
+    people = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    writer = {"ArnNotEquals": {"aws:PrincipalArn": platform.role_arn(AUDIT_CHAIN)}, **people}
+    new = {"Null": {"s3:if-none-match": "true"}, **people}
     return [
         every | {"Sid": "OneWriter", "Action": "s3:PutObject", "Condition": writer},
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes-enforce.html
-        every | {"Sid": "NewKeysOnly", "Action": "s3:PutObject", "Condition": {"Null": {"s3:if-none-match": "true"}}},
+        every | {"Sid": "NewKeysOnly", "Action": "s3:PutObject", "Condition": new},
         every | {"Sid": "NothingHidden", "Action": "s3:DeleteObject"},
     ]
 
 
+def deliver_trail(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
+    """The statements of the bucket's policy that let CloudTrail write the trail's logs below their folder.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html"""
+    trail = {"aws:SourceArn": platform.trail_arn}
+    owned = {"StringEquals": {**trail, "s3:x-amz-acl": "bucket-owner-full-control"}}
+    logs = f"{bucket_arn}/{AWS_LOGS}/{platform.account}/*"
+    return [
+        let(CLOUDTRAIL, "s3:GetBucketAcl", bucket_arn, where={"StringEquals": trail}),
+        let(CLOUDTRAIL, "s3:PutObject", logs, where=owned),
+    ]
+
+
+def _trail(stack: Construct, platform: Platform, key_arn: str) -> cloudtrail.CfnTrail:
+    """The trail of who read which object: each GetObject in the buckets with data."""
+
+    def field(name: str, **matches: list[str]) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
+        return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field=name, **matches)
+
+    read = [f"{platform.bucket_arn(purpose)}/" for purpose in READ]
+    reads = cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
+        name="Reads",
+        field_selectors=[
+            field("eventCategory", equal_to=["Data"]),
+            field("resources.type", equal_to=["AWS::S3::Object"]),
+            field("eventName", equal_to=["GetObject"]),
+            field("resources.ARN", starts_with=read),
+        ],
+    )
+    return cloudtrail.CfnTrail(
+        stack,
+        "Trail",
+        trail_name=platform.trail,
+        s3_bucket_name=platform.bucket("audit"),
+        kms_key_id=key_arn,
+        is_logging=True,
+        enable_log_file_validation=True,
+        include_global_service_events=False,
+        advanced_event_selectors=[reads],
+    )
+
+
 class AuditStack(cdk.Stack):
-    """The function `audit_chain` behind the stream of the audit table. Its alarm is `late-audit`.
+    """The function `audit_chain` behind the stream of the audit table, and the trail. The alarm is `late-audit`.
 
     It is a stack of its own, since it reads the table's stream. In the platform's stack nothing may be made after the
     tables: they are protected from deletion, and CloudFormation could not delete them if a first deployment failed."""
@@ -86,5 +137,7 @@ class AuditStack(cdk.Stack):
         )
         acknowledge(mapping, {"Serverless-LambdaEventSourceMappingDestination": NO_DESTINATION})
         mapping.add_resource_dependency(function.resource)
+        if settings.audits_access:
+            _trail(self, names, context.key_arn)
         write_roles(self)
         tag(self, settings.tags_of("audit"))

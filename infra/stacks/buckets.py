@@ -15,9 +15,8 @@ from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.retention import KEPT_WHOLE, RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
+from millrace.names import AWS_LOGS
 
-FLOW_LOGS = "AWSLogs/"
-"""Folder in the bucket of the access logs in which AWS writes the VPC's flow log."""
 LOG_POLICY = "access-logs-policy"
 """Name of the construct that lets AWS write into the bucket of the access logs."""
 
@@ -113,12 +112,14 @@ class Buckets:
             statements += sharing.read_runs(self._settings)
         if purpose == "audit":
             statements += audit.only_appended(self._names, arn)
+            if self._settings.audits_access:
+                statements += audit.deliver_trail(self._names, arn)
         if purpose == "access-logs":
             ours = {"StringEquals": {"aws:SourceAccount": self._names.account}}
             delivery = "delivery.logs.amazonaws.com"
             statements += [
                 let("logging.s3.amazonaws.com", ["s3:PutObject"], f"{arn}/*", where=ours),
-                let(delivery, ["s3:PutObject"], f"{arn}/{FLOW_LOGS}*", where=ours),
+                let(delivery, ["s3:PutObject"], f"{arn}/{AWS_LOGS}/*", where=ours),
                 let(delivery, ["s3:GetBucketAcl", "s3:ListBucket"], arn, where=ours),
             ]
         return statements

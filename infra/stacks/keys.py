@@ -11,6 +11,7 @@ from constructs import Construct
 from millrace.infra.iam import sharing
 from millrace.infra.iam.resource import let, policy
 from millrace.infra.settings import StageSettings
+from millrace.infra.stacks.audit import CLOUDTRAIL
 from millrace.names import Platform
 
 PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
@@ -26,7 +27,7 @@ def customer_key(stack: Construct, settings: StageSettings, *, kept: cdk.Removal
         description=f"Customer key of {names.prefix}",
         enable_key_rotation=True,
         pending_window_in_days=30,
-        key_policy=policy([*_statements(names), *sharing.decrypt(settings)]),
+        key_policy=policy([*_statements(settings), *sharing.decrypt(settings)]),
     )
     key.apply_removal_policy(kept)
     kms.CfnAlias(stack, "KeyAlias", alias_name=names.key_alias, target_key_id=key.ref)
@@ -44,7 +45,8 @@ def _account(names: Platform) -> dict[str, Any]:
     }
 
 
-def _statements(names: Platform) -> list[dict[str, Any]]:
+def _statements(settings: StageSettings) -> list[dict[str, Any]]:
+    names = settings.platform
     ours, use = {"StringEquals": {"aws:SourceAccount": names.account}}, ["kms:Decrypt", "kms:GenerateDataKey"]
     # "Producers" lets EventBridge send to queues. For topics its condition "is not supported for
     # EventBridge-to-encrypted topics", so the condition is the encrypted topic instead.
@@ -53,8 +55,17 @@ def _statements(names: Platform) -> list[dict[str, Any]]:
     every = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom",
              "kms:ReEncryptTo"]  # fmt: skip
     logs = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}}
+    # A bucket with a key of its own asks for Decrypt too.
+    # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
+    trail = {"aws:SourceArn": names.trail_arn}
+    encrypted = {"StringEquals": {**trail, "kms:EncryptionContext:aws:cloudtrail:arn": names.trail_arn}}
+    access = [
+        let(CLOUDTRAIL, "kms:GenerateDataKey*", where=encrypted, sid="Trail"),
+        let(CLOUDTRAIL, ["kms:Decrypt", "kms:DescribeKey"], where={"StringEquals": trail}, sid="TrailKey"),
+    ]
     return [
         _account(names),
+        *(access if settings.audits_access else ()),
         let(list(PRODUCERS), use, where=ours, sid="Producers"),
         let("events.amazonaws.com", use, where=topic, sid="Notices"),
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-key-policy.html

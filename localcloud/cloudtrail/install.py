@@ -1,10 +1,12 @@
-"""AWS CloudTrail: the event history says who started an execution.
+"""AWS CloudTrail: the event history says who started an execution, a trail who read which object.
 
 AWS does: keep every management event for 90 days, with the caller that the signature proves. LookupEvents shows an
-    event some minutes after its call, at most 15.
-moto does: keep trails. It refuses LookupEvents.
-We do: keep the event of each StartExecution, whoever called: a person, a rule or a machine.
-Weaker: no other operation is kept, an event is there at once, and no trail delivers anything.
+    event some minutes after its call, at most 15. A trail delivers the events that it selects into a bucket.
+moto does: keep trails, which deliver nothing. It refuses LookupEvents.
+We do: keep the event of each StartExecution, whoever called: a person, a rule or a machine. Deliver each GetObject that
+    a trail selects, if the policies of bucket and key let CloudTrail write.
+Weaker: no other operation is kept, and an event is there at once. A trail has advanced selectors of GetObject alone,
+    records no read that was refused, and signs no digests of its files.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from localcloud.kernel.cloud import Cloud, moto_backend
+from localcloud.cloudtrail.trails import deliver_reads, user_identity
+from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
 
@@ -68,16 +71,13 @@ def keep_history(*, now: Callable[[], datetime]) -> None:
 
 def _event(call: Any, given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """The event of a start, as LookupEvents lists it. CloudTrail hides the input."""
-    identity, caller, _ = moto_backend("sts", "aws", account=call.current_account).get_caller_identity(
-        call.get_access_key(), call.region
-    )
-    kind = "AssumedRole" if ":assumed-role/" in caller else "IAMUser"
+    identity = user_identity(call.get_access_key(), call.current_account)
     # CloudTrail's times have no fractions of a second.
     at = answer["startDate"].astimezone(UTC).replace(microsecond=0)
     event_id = str(uuid.uuid4())
     record = {
         "eventVersion": "1.08",
-        "userIdentity": {"type": kind, "principalId": identity, "arn": caller, "accountId": call.current_account},
+        "userIdentity": identity,
         "eventTime": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "eventSource": SOURCE,
         "eventName": NAME,
@@ -98,7 +98,7 @@ def _event(call: Any, given: dict[str, Any], answer: dict[str, Any]) -> dict[str
         "ReadOnly": "false",
         "EventTime": at.timestamp(),
         "EventSource": SOURCE,
-        "Username": caller.rpartition("/")[2],
+        "Username": identity["arn"].rpartition("/")[2],
         "Resources": [],
         "CloudTrailEvent": json.dumps(record),
     }
@@ -106,3 +106,4 @@ def _event(call: Any, given: dict[str, Any], answer: dict[str, Any]) -> dict[str
 
 def install(cloud: Cloud) -> None:
     keep_history(now=cloud.clock.now)
+    deliver_reads(cloud)

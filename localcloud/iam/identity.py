@@ -76,7 +76,7 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:principalarn": "the role's ARN",
     "aws:principalaccount": "the account",
     "aws:principaltype": "AssumedRole",
-    "aws:principalisawsservice": "false: a service principal makes no signed call here",
+    "aws:principalisawsservice": "false; in a service's delivery true",
     "aws:userid": "the role's id and the session's name",
     "aws:requestedregion": "the cloud's region",
     "aws:resourceaccount": "the account of the resource",

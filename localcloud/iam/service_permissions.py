@@ -1,4 +1,4 @@
-"""Decides whether a service of AWS may deliver to a queue, a topic or a function.
+"""Decides whether a service of AWS may deliver to a queue, a topic, a function or a bucket.
 
 On AWS EventBridge, SNS and CloudWatch act as service principals. The receiver's own policy must allow them, and so must
 the policy of the customer key that encrypts the receiver. If one of them does not, messages are lost without an error.
@@ -7,12 +7,11 @@ Weaker than AWS: a queue without any policy takes what services of the account s
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from localcloud.iam.identity import GLOBAL_KEYS
-from localcloud.iam.policies import Request, verdict
-from localcloud.kernel.cloud import ACCOUNT, moto_backend
+from localcloud.iam.policies import Request, text_of, verdict
+from localcloud.kernel.cloud import ACCOUNT, REGION, moto_backend
 
 OPEN_WITHOUT_POLICY = True
 _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
@@ -49,14 +48,38 @@ def key_refusal(name: str | None, arn: str, service: str, source_arn: str) -> st
     return ""
 
 
+def trail_refusal(trail: Any, key: str) -> dict[str, str]:
+    """Why CloudTrail may not put the object into the bucket of moto's trail, by the error of CreateTrail; else empty.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html"""
+    bucket, service = f"arn:aws:s3:::{trail.bucket_name}", "cloudtrail.amazonaws.com"
+    context = _context(bucket, service, trail.arn) | {
+        "s3:x-amz-acl": ("bucket-owner-full-control",),
+        "s3:if-none-match": (),
+        "kms:encryptioncontext:aws:cloudtrail:arn": (trail.arn,),
+    }
+    policy = getattr(moto_backend("s3", "aws").buckets.get(trail.bucket_name), "policy", None)
+    for action, resource in (("s3:GetBucketAcl", bucket), ("s3:PutObject", f"{bucket}/{key}")):
+        if not _allows(policy, action, resource, service, context):
+            why = f"Incorrect S3 bucket policy is detected for bucket: {trail.bucket_name} ({action} on {resource})"
+            return {"InsufficientS3BucketPolicyException": why}
+    own = _customer_key(trail.kms_key_id or "", region=REGION)
+    # A bucket with a key of its own asks for Decrypt; here every one does.
+    for action in ("kms:GenerateDataKey", "kms:DescribeKey", "kms:Decrypt") if trail.kms_key_id else ():
+        if own is None or not own.enabled or not _allows(own.policy, action, own.arn, service, context):
+            why = f"Insufficient permissions to access S3 bucket {trail.bucket_name} or KMS key {trail.kms_key_id}"
+            return {"InsufficientEncryptionPolicyException": f"{why} ({action})"}
+    return {}
+
+
 def _is_open(arn: str, receiver: Any) -> bool:
     return OPEN_WITHOUT_POLICY and ":sqs:" in arn and not receiver.policy
 
 
 def _allows(document: Any, action: str, resource: str, service: str, context: dict[str, tuple[str, ...]]) -> bool:
     request = Request(action=action, resources=(resource,), context=context, principal=(service,))
-    text = document if isinstance(document, str) else json.dumps(document or {})
-    return verdict([text], request, with_principal=True) == "Allow"
+    return verdict([text_of(document or {})], request, with_principal=True) == "Allow"
 
 
 def _context(arn: str, service: str, source_arn: str) -> dict[str, tuple[str, ...]]:

@@ -48,6 +48,10 @@ RESOURCE_TYPES: Mapping[str, Row] = {
         prefix="AWS::ApiGateway::",
     ),
     **executed("AWS::Athena::WorkGroup", "No metrics of its own."),
+    **executed(
+        "AWS::CloudTrail::Trail",
+        "Reads of objects, within a second; on AWS after some five minutes. No refused read and no digests of files.",
+    ),
     **executed("AWS::CloudWatch::CompositeAlarm", "Actions are never suppressed."),
     **executed("AWS::DynamoDB::Table", "A deletion leaves its backup; other restorations are of now."),
     **executed("AWS::EMRServerless::Application", "Spark, by Sail; an idle one has stopped. Nothing is billed."),

@@ -36,6 +36,7 @@ from botocore.exceptions import FlexibleChecksumError
 
 from millrace.aws.objects import put_new
 from millrace.errors import AuditChainError
+from millrace.names import AWS_LOGS
 
 BEFORE_THE_FIRST = "0" * 64
 """The field `previous` of the first link."""
@@ -149,6 +150,13 @@ def digest(body: bytes) -> str:
 def link_key(workload: str, number: int) -> str:
     """The key of the link with this number: `electricity/9999999983.json` for 17."""
     return f"{workload}/{KEYS - number:010d}.json"
+
+
+def chained_workloads(client: Any, bucket: str) -> list[str]:
+    """The workloads with an object in the bucket. Beside their chains lie the logs of who read what."""
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Delimiter="/")
+    folders = [one["Prefix"].rstrip("/") for page in pages for one in page.get("CommonPrefixes", ())]
+    return [folder for folder in folders if folder != AWS_LOGS]
 
 
 class AuditChain:

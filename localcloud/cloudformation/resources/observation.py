@@ -1,4 +1,4 @@
-"""Alarms, dashboards, budgets, the catalogue's databases and tables, and Athena's workgroups."""
+"""Alarms, dashboards, trails, budgets, the catalogue's databases and tables, and Athena's workgroups."""
 
 from __future__ import annotations
 
@@ -58,8 +58,23 @@ def _put_workgroup(wanted: Wanted) -> Made:
     return Made(ref=name)
 
 
+def _put_trail(wanted: Wanted) -> Made:
+    name = wanted.name("TrailName", longest=128)
+    settings = wanted.rest("TrailName", "IsLogging", "AdvancedEventSelectors", "Tags")
+    tags = {"TagsList": wanted.properties.get("Tags")} if wanted.before is None else {}
+    made = wanted.settle("cloudtrail", "Trail", Name=name, **settings, **tags)
+    if selectors := wanted.get("AdvancedEventSelectors"):
+        wanted.call("cloudtrail", "PutEventSelectors", TrailName=name, **selectors)
+    is_logging = str(wanted.properties["IsLogging"]).lower() == "true"
+    wanted.call("cloudtrail", "StartLogging" if is_logging else "StopLogging", Name=name)
+    return Made(ref=name, attributes={"Arn": made["TrailARN"]})
+
+
 KINDS = {
     "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
+    "AWS::CloudTrail::Trail": Kind(
+        put=_put_trail, drop=by_ref("cloudtrail", "DeleteTrail", "Name"), fixed=("TrailName",)
+    ),
     "AWS::CloudWatch::Alarm": _of_cloudwatch("PutMetricAlarm", "DeleteAlarms", "AlarmName"),
     "AWS::CloudWatch::CompositeAlarm": _of_cloudwatch("PutCompositeAlarm", "DeleteAlarms", "AlarmName"),
     "AWS::CloudWatch::Dashboard": _of_cloudwatch("PutDashboard", "DeleteDashboards", "DashboardName"),

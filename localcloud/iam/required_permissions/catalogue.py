@@ -35,6 +35,7 @@ _BY_SERVICE: Mapping[str, Callable[[str, ParsedCall], Iterator[Request]]] = {
     "athena": services.of_athena,
     "budgets": services.of_budgets,
     "cloudformation": services.of_cloudformation,
+    "cloudtrail": services.of_cloudtrail,
     "cloudwatch": services.of_cloudwatch,
     "dynamodb": services.of_dynamodb,
     "ec2": services.of_ec2,

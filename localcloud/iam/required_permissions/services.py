@@ -43,6 +43,12 @@ def of_cloudformation(action: str, parsed: ParsedCall) -> Iterator[Request]:
     yield permission(action, resource_arn("cloudformation", f"stack/{stack}/id")) if stack else permission(action)
 
 
+def of_cloudtrail(action: str, parsed: ParsedCall) -> Iterator[Request]:
+    """The action on a trail, by its name or its ARN."""
+    trail = parsed.get("Name", "TrailName", "ResourceId") or (parsed.get("ResourceIdList") or [""])[0]
+    yield permission(action, *([resource_arn("cloudtrail", f"trail/{trail.rpartition('/')[2]}")] if trail else []))
+
+
 def of_ec2(action: str, _: ParsedCall) -> Iterator[Request]:
     """The action on some part of a network of this account; none has a name of its own. To describe takes none."""
     yield permission(action, *([] if ":Describe" in action else [resource_arn("ec2", "part/any")]))

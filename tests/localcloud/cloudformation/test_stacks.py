@@ -58,6 +58,7 @@ def _changed(template):
     resources["Topic"]["DisplayName"] = "renamed"
     resources["Subscription"]["FilterPolicy"] = {"kind": ["b"]}
     resources["Rule"]["EventPattern"] = {"source": ["other"]}
+    resources["Trail"]["EnableLogFileValidation"] = True
     resources["S3Rule"]["Targets"][0]["Id"] = "Target1"
     resources["Schedule"]["ScheduleExpression"] = "rate(2 hours)"
     resources["Database"]["DatabaseInput"]["Description"] = "new"

@@ -60,8 +60,7 @@ def test_services_that_are_executed_have_their_resources_checked():
     prefixes = {"stepfunctions": "states", "sagemaker-runtime": "sagemaker"}
     checked = {prefixes.get(service, service) for service in SERVICES}
     executed = {name.partition(":")[0] for name, (status, _) in parity.CALLS.items() if status is Status.EXECUTED}
-    without_resources = {"cloudtrail"}
-    assert executed - checked == without_resources, "their actions are allowed on `*` alone"
+    assert executed <= checked, "their actions are allowed on `*` alone"
 
 
 def test_a_whole_template_has_its_rows(assembly):
