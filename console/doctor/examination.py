@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.console.doctor.checks import Check, Verdict, check_lake_formation, check_network, judged
-from millrace.console.doctor.quotas import check_quotas, count_roles, count_rules, declared_aside, required_instances
+from millrace.console.doctor.quotas import check_quotas, count_roles, declared_aside, required_instances
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.alarms import MAIL_LOG, find_receivers
 from millrace.console.queries.live import lost_endpoint
@@ -106,7 +106,6 @@ def _account(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator
         yield from _describe(name, partial(look, environment))
     yield from _stage(environment, workloads)
     yield from _describe("IAM roles", lambda: count_roles(environment, len(workloads)))
-    yield from _describe("rules", lambda: count_rules(environment, len(workloads)))
     yield from _describe("Lake Formation", lambda: check_lake_formation(environment))
     yield from _describe("network", lambda: check_network(environment))
     yield from check_quotas(

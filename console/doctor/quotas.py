@@ -1,4 +1,4 @@
-"""Quotas of the account beside what a stage needs: roles, rules, and SageMaker instances by type and kind of use."""
+"""Quotas of the account beside what a stage needs: roles, and SageMaker instances by type and kind of use."""
 
 from __future__ import annotations
 
@@ -13,18 +13,11 @@ from botocore.exceptions import ClientError
 from millrace.console.doctor.checks import Check, Verdict, judged
 from millrace.console.environment import Environment
 from millrace.console.stages import declared_options, is_production
-from millrace.operations.notices import NOTICES
 from millrace.settings.drop import IntakeSettings
 from millrace.workload.declaration import Workload
 
 ROLES_OF_STAGE, ROLES_OF_WORKLOAD = 4, 20
 """How many roles the templates make, with a few of the stage in reserve."""
-RULES_OF_STAGE, RULES_OF_WORKLOAD = sum(notice.is_ours for notice in NOTICES.values()), 5
-"""How many rules the templates make on the stage's own bus, which has the most of them: 260 with fifty workloads.
-The rules of the stage itself are those of the notices."""
-RULES_CODE, MOST_RULES = "L-244521F2", 300
-"""The quota "Number of rules" on a bus, used if the account's own cannot be read.
-https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html"""
 
 
 def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
@@ -40,30 +33,6 @@ def count_roles(environment: Environment, workloads: int) -> Iterator[Check]:
     # The quotas of IAM are those of its one region.
     ask = _request("iam", "L-FE177D64", summary["RolesQuota"] + needed - free)
     yield judged("IAM roles", f"{needed} free", f"{free} free", free >= needed, f"{ask} --region us-east-1")
-
-
-def count_rules(environment: Environment, workloads: int) -> Iterator[Check]:
-    """Whether each bus has room for the stage's rules: the stage's own bus, and the default bus.
-
-    AWS's own events arrive on the default bus, where the account may have rules from elsewhere."""
-    most = _most_rules(environment)
-    needed = RULES_OF_STAGE + RULES_OF_WORKLOAD * workloads
-    events, prefix = environment.client("events"), f"{environment.platform.prefix}-"
-    buses = {bus["Name"] for bus in events.list_event_buses()["EventBuses"]} & {"default", environment.platform.bus}
-    for bus in sorted(buses):
-        rules = environment.listed("events", "list_rules", "Rules", EventBusName=bus)
-        foreign = sum(not rule["Name"].startswith(prefix) for rule in rules)
-        free, ask = most - foreign, _request("events", RULES_CODE, needed + foreign)
-        yield judged(f"rules of bus {bus}", f"{needed} free", f"{free} free", free >= needed, ask)
-
-
-def _most_rules(environment: Environment) -> int:
-    """The account's quota of rules on a bus; MOST_RULES if it cannot be read."""
-    try:
-        quotas = find_quotas(environment.client("service-quotas"), "events").values()
-    except ClientError:
-        return MOST_RULES
-    return next((int(quota.value) for quota in quotas if quota.code == RULES_CODE), MOST_RULES)
 
 
 def _request(service: str, code: str, value: int) -> str:

@@ -69,19 +69,10 @@ def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:
     return Counter(fullest), shared
 
 
-@pytest.mark.parametrize(
-    ("kind", "of_workload", "of_stage"),
-    [
-        ("AWS::IAM::Role", quotas.ROLES_OF_WORKLOAD, quotas.ROLES_OF_STAGE),
-        ("AWS::Events::Rule", quotas.RULES_OF_WORKLOAD, quotas.RULES_OF_STAGE),
-    ],
-)
-def test_what_is_counted_is_what_the_templates_make(
-    assemblies: dict[str, Path], other_workloads: Path, kind: str, of_workload: int, of_stage: int
-) -> None:
+def test_what_is_counted_is_what_the_templates_make(assemblies: dict[str, Path], other_workloads: Path) -> None:
     """At most so many, and not far below: a doctor who asks for twice as much is not believed."""
     stacks = {stack.name: stack for folder in (other_workloads, assemblies["dev"]) for stack in read(folder)}
-    found, shared = counted(list(stacks.values()), kind)
+    found, shared = counted(list(stacks.values()))
     assert len(found) == len(workload_folders(SUITE / "workloads"))
-    assert of_workload / 2 <= max(found.values()) <= of_workload
-    assert 0 < shared <= of_stage
+    assert quotas.ROLES_OF_WORKLOAD / 2 <= max(found.values()) <= quotas.ROLES_OF_WORKLOAD
+    assert 0 < shared <= quotas.ROLES_OF_STAGE

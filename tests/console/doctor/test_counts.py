@@ -1,24 +1,17 @@
-"""Roles and rules that an account has left, for a stage that is new and for one that is there already."""
+"""Roles that an account has left, for a stage that is new and for one that is there already."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
-from millrace.console.doctor.checks import Check
 from millrace.console.doctor.quotas import (
-    MOST_RULES,
     ROLES_OF_STAGE,
     ROLES_OF_WORKLOAD,
-    RULES_CODE,
-    RULES_OF_STAGE,
-    RULES_OF_WORKLOAD,
     check_quotas,
     count_roles,
-    count_rules,
     declared_aside,
 )
 from millrace.console.environment import Environment
@@ -69,31 +62,7 @@ def test_the_stages_own_roles_do_not_count_against_it() -> None:
     assert check.found == "1 free"
 
 
-def rules(bus: str, names: list[str]) -> None:
-    events = boto3.client("events", "eu-west-1")
-    for name in names:
-        events.put_rule(Name=name, EventBusName=bus, EventPattern='{"source": ["one"]}')
-
-
-def found(workloads: int) -> dict[str, Check]:
-    return {check.name: check for check in count_rules(environment(), workloads)}
-
-
-def test_a_bus_that_others_fill_is_named_and_the_stages_own_rules_are_not_counted() -> None:
-    needed = RULES_OF_STAGE + RULES_OF_WORKLOAD
-    rules("default", ["millrace-dev-alarm", *(f"theirs-{number}" for number in range(MOST_RULES - needed))])
-    assert found(1)["rules of bus default"].verdict == "ok"
-    rules("default", ["one-more"])
-    check = found(1)["rules of bus default"]
-    assert (check.verdict, check.found) == ("missing", f"{needed - 1} free")
-    assert check.advice.endswith(f"--quota-code {RULES_CODE} --desired-value {MOST_RULES + 1}")
-    raised = ServiceQuotas({}, {"Number of rules": 1100.0})
-    account = replace(environment(), client=lambda name: raised if "quotas" in name else boto3.client(name))
-    assert [one.verdict for one in count_rules(account, 100)] == ["ok"], "the account's own quota is known by its code"
-
-
-def test_forty_nine_workloads_fit_into_the_quotas_of_every_account() -> None:
-    assert RULES_OF_STAGE + 49 * RULES_OF_WORKLOAD <= MOST_RULES
+def test_forty_nine_workloads_fit_into_the_quota_of_every_account() -> None:
     assert ROLES_OF_STAGE + 49 * ROLES_OF_WORKLOAD <= ROLES
 
 

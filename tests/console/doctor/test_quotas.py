@@ -13,7 +13,7 @@ from millrace.workload.load import load_workload
 
 WORKLOAD = load_workload(Path("workloads/electricity"))
 NEED = Need(quota="ml.c6i.xlarge for endpoint usage", least=3, most=9, reason="electricity serves")
-CODES = {"Concurrent executions": "L-B99A9384", "Number of rules": "L-244521F2"}
+CODES = {"Concurrent executions": "L-B99A9384"}
 
 
 class ServiceQuotas:
