@@ -10,7 +10,6 @@ from millrace.infra.rules import (
     functions,
     history,
     policies,
-    rest_apis,
     sizes,
     tags,
     values,
@@ -22,15 +21,12 @@ Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
 TEMPLATE_RULES: Mapping[str, Rule] = {
     "asynchronous-function": functions.check_asynchronous,
     "customer-key": customer_key.check,
-    "drop-memory": partial(values.check, values.DROP_MEMORY),
     "history": history.check,
-    "inter-container": partial(values.check, values.INTER_CONTAINER),
     "job-keys": partial(values.check, values.JOB_KEYS),
     "network-isolation": partial(values.check, values.NETWORK_ISOLATION),
     "pass-role": policies.check_pass_role,
     "private-network": partial(values.check, values.PRIVATE_NETWORK),
     "recursive-loop": functions.check_loops,
-    "rest-apis": rest_apis.check,
     "sizes": sizes.check,
     "tags": tags.check,
 }

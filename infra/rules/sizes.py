@@ -62,18 +62,6 @@ LIMITS = (
         most=1000,
         measure=lambda r: len(given(r.properties, "LifecycleConfiguration", "Rules") or ()),
     ),
-    Limit(
-        kind="AWS::S3::BucketPolicy",
-        what="bytes",
-        most=20 * 1024,
-        measure=lambda r: characters(r.properties["PolicyDocument"]),
-    ),
-    Limit(
-        kind="AWS::KMS::Key",
-        what="bytes of policy",
-        most=32 * 1024,
-        measure=lambda r: characters(r.properties["KeyPolicy"]),
-    ),
 )
 """The limits, each from the quotas page of its service."""
 

@@ -87,29 +87,6 @@ NETWORK_ISOLATION = (
     Check(kinds=(*PROCESSING, "AWS::SageMaker::ProcessingJob"), find=_is_true("NetworkConfig", ISOLATION)),
 )
 
-SWITCH = "EnableInterContainerTrafficEncryption"
-
-
-def _is_encrypted(count: tuple[str, ...], *switch: str) -> Callable[[Values], Found]:
-    """Refuses several instances without the switch, and a number of them that only run time decides.
-
-    https://docs.aws.amazon.com/sagemaker/latest/dg/train-encrypt.html"""
-
-    def find(values: Values) -> Found:
-        if (instances := given(values, *count)) != 1 and (came := given(values, *switch)) is not True:
-            yield f"{SWITCH} true with {instances} instances", came
-
-    return find
-
-
-INTER_CONTAINER = (
-    Check(kinds=TRAINING, find=_is_encrypted(("ResourceConfig", "InstanceCount"), SWITCH)),
-    Check(
-        kinds=PROCESSING,
-        find=_is_encrypted(("ProcessingResources", "ClusterConfig", "InstanceCount"), "NetworkConfig", SWITCH),
-    ),
-)
-
 
 def _keys(output: str, *cluster: str) -> Callable[[Values], Found]:
     """Refuses a job without a key for its output and its volumes, and a key that its instance refuses."""
@@ -145,24 +122,3 @@ JOB_KEYS = (
     Check(kinds=TRANSFORM, find=_keys("TransformOutput", "TransformResources")),
     Check(kinds=("sagemaker:createEndpointConfig",), find=_endpoint_keys),
 )
-
-
-# What functions that hold drops must have.
-
-DROP_LIMIT = "MILLRACE_DROP_MB"
-"""The environment variable with a function's limit for a drop, in MB."""
-BESIDE_MB = 512
-"""Memory beside the drop: twice what was measured, since a part with columns of text has more bytes.
-
-A Parquet file with one row group is in memory as a whole. Its ingestion takes 330 MB for a drop of 137 MB, and 720 MB
-for one of 502 MB. About 200 MB of that are Python, the libraries and the part in work. Text is read in parts: 240 MB
-for a CSV of 154 MB, 270 MB for one of 308 MB."""
-
-
-def _memory(function: Values) -> Found:
-    limit_mb, memory_mb = given(function, "Environment", "Variables", DROP_LIMIT), given(function, "MemorySize")
-    if limit_mb is not None and int(memory_mb or 0) < int(limit_mb) + BESIDE_MB:
-        yield f"MemorySize of {int(limit_mb) + BESIDE_MB} MB at least, {DROP_LIMIT} and {BESIDE_MB} MB", memory_mb
-
-
-DROP_MEMORY = (Check(kinds=("AWS::Lambda::Function",), find=_memory),)

@@ -95,7 +95,6 @@ def test_the_rules_see_what_the_stages_hold(assemblies: dict[str, Path]) -> None
         ("KmsMasterKeyId", "customer-key"),
         ("iam:PassedToService", "pass-role"),
         ("DeadLetterConfig", "asynchronous-function"),
-        ("MemorySize", "drop-memory"),
         ("RecursiveLoop", "recursive-loop"),
     ):
         assert list(TEMPLATE_RULES[rule]([without(one, key) for one in stacks])), rule
