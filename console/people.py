@@ -14,7 +14,7 @@ _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("look",): "status, runs, show, logs, versions, live, monitor, held, labels, audit list",
     ("look", "watch"): "alarms, cost, dead, consumers",
     ("documents",): "card, bom, verify",
-    ("records",): "audit verify",
+    ("records",): "audit verify, access",
     ("look", "documents", "records"): "dossier",
     ("look", "data"): "report, decisions, why, quarantine, query, plan, validate",
     ("look", "tables"): "data log, contract diff",

@@ -218,8 +218,8 @@ class Options(BaseModel):
     """What the state machines log. The default is `data`, and in `prod` it is `events`."""
 
     access_audit: bool | None = None
-    """Whether [who reads which object](operating.md#the-audit) is recorded, for 0.10 USD per 100,000 reads. The default
-    is `true` in `prod` and `false` elsewhere."""
+    """Whether [who reads which object](operating.md#who-read-what) is recorded, for 0.10 USD per 100,000 reads. The
+    default is `true` in `prod` and `false` elsewhere."""
 
     permissions_boundary: PolicyArn | None = None
     """The permissions boundary of every role, for an account that lets nobody make a role without one."""

@@ -48,8 +48,6 @@ JOB_LOGS = tuple(f"/aws/sagemaker/{kind}Jobs" for kind in ("Training", "Processi
 https://docs.aws.amazon.com/sagemaker/latest/dg/logging-cloudwatch.html"""
 STARTING_QUEUES = {"drops": "intake"}
 """The queues whose messages start machines, each with the function that reads it. A teardown switches them off."""
-AWS_LOGS = "AWSLogs"
-"""The folder below which AWS's services write their logs into a bucket. No workload has capital letters in its name."""
 STAGE_TAG = "millrace:stage"
 WORKLOAD_TAG, COMPONENT_TAG = "millrace:workload", "millrace:component"
 DEPLOYMENT_TAG, OWNER_TAG = "millrace:deployment", "millrace:owner"
@@ -168,15 +166,6 @@ class Platform:
     @property
     def bus_arn(self) -> str:
         return self.arn("events", f"event-bus/{self.bus}")
-
-    @property
-    def trail(self) -> str:
-        """CloudTrail's trail of who read which object."""
-        return f"{self.prefix}-access"
-
-    @property
-    def trail_arn(self) -> str:
-        return self.arn("cloudtrail", f"trail/{self.trail}")
 
     @property
     def state_table(self) -> str:

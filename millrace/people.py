@@ -15,7 +15,7 @@ Right = Literal[
 - `watch`: who is told of alarms, dead letters, money.
 - `tables`: which drop brought what, and the bounds of columns; no row.
 - `documents`: the card, the bill of materials, the signature and the archive of a version.
-- `records`: the audit's chain in the locked bucket.
+- `records`: the audit's chain in the locked bucket, and who of the stage read which object.
 - `data`: rows, decisions, refused rows, labels.
 - `drop`: drop files, and ask the live version.
 - `train`: trainings and experiments.

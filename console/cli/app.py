@@ -14,7 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from millrace.console.cli.assistant import mcp
-from millrace.console.cli.audit import audit, query
+from millrace.console.cli.audit import access, audit, query
 from millrace.console.cli.data import contract, data
 from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
@@ -61,7 +61,7 @@ PANELS = {
         down,
         restore,
     ),
-    "Records": (decisions, why, quarantine, query, erase, mcp),
+    "Records": (decisions, why, quarantine, query, access, erase, mcp),
 }
 """The commands by their group of `--help`, in the order in which they are listed."""
 for panel, commands in PANELS.items():

@@ -102,6 +102,29 @@ def verify(stage: Stage, build: Build, as_json: Json, workload: Audited = "", he
         raise typer.Exit(1)
 
 
+def access(
+    stage: Stage,
+    workload: Annotated[str, text("Only objects of this one.", shown="all", autocompletion=workload_names)],
+    build: Build,
+    as_json: Json,
+    person: Annotated[str, typer.Option(help="Only by who has this in the name.")] = "",
+    file: Annotated[str, typer.Option(help="Only of objects with this in s3://bucket/key.")] = "",
+    since: Annotated[str, typer.Option(show_default="a day ago", help="As 1997-05-01T06:00:00Z.")] = "",
+    limit: Limited = 20,
+) -> None:
+    """List who read which object of the stage, the newest first: table rows, decisions, images, dropped files, models.
+
+    Example: millrace access --person ann --file electricity/decisions. A read is told some five minutes later, by
+    CloudTrail, where the stage's option access_audit is on."""
+    from millrace.console.cli.follow import when
+    from millrace.console.environment import find_environment
+    from millrace.console.queries.access import find_reads
+
+    begin, environment = when(since, "--since"), find_environment(stage, build, workload)
+    found = find_reads(environment, since=begin, workload=workload, person=person, file=file)
+    show(found[: limit or None], as_json=as_json, nothing="No such read has been recorded since then.")
+
+
 Sql = Annotated[
     str, typer.Argument(default_factory=lambda: "", show_default="the tables there are", help="One statement.")
 ]

@@ -299,15 +299,11 @@ def _log_source(step: Step) -> tuple[str, str, str] | None:
         return None
     if call.service == "lambda":
         name = str(call.parameters.get("FunctionName", "")).rpartition("function:")[2].partition(":")[0]
-        return f"/aws/lambda/{name}", "", _request_that_failed(step.cause)
+        # The error names the invocation that failed.
+        return f"/aws/lambda/{name}", "", str((document_of(step.cause) or {}).get("requestId") or "")
     group, parameter = GROUPS.get(call.action.partition(".")[0], ("", ""))
     name = str(call.parameters.get(parameter, ""))
     return (group, f"{name}/", "") if call.service == "sagemaker" and group and name else None
-
-
-def _request_that_failed(cause: str) -> str:
-    """The id of the invocation that failed, as Lambda's error gives it; empty if it does not."""
-    return str((document_of(cause) or {}).get("requestId") or "")
 
 
 def _request_of(line: str) -> str:

@@ -16,6 +16,7 @@ from millrace.infra.iam.resource import Resource, Statement, every, merged, reso
 from millrace.names import DEPLOYMENT_TAG, JOB_ROLE, LIVE, QUERY_RESULTS, TABLES, TUNE, Platform, WorkloadNames
 from millrace.operations.dead_letters import EVENTS, dead
 from millrace.operations.notices import RAISED
+from millrace.operations.trail import trail_logs
 from millrace.people import RIGHTS, SLUG, WORKLOAD, Right, Role
 from millrace.release.registry import APPROVED, REJECTED
 
@@ -101,7 +102,14 @@ def _objects(names: WorkloadNames, right: Right) -> list[Statement]:
 
 
 def _records(names: WorkloadNames) -> list[Statement]:
-    return [find_audit_chain(names), audit_links(names.platform, f"{names.workload}/*").may("GetObjectVersion")]
+    platform, logs = names.platform, f"{trail_logs(names.platform)}/*"
+    below = {"StringLike": {"s3:prefix": logs}}
+    return [
+        find_audit_chain(names),
+        audit_links(platform, f"{names.workload}/*").may("GetObjectVersion"),
+        resource("s3", platform.bucket_arn("audit"), where=below).may("ListBucket"),
+        audit_links(platform, logs, "CloudTrail names its files by their time").may("GetObject"),
+    ]
 
 
 def _data(names: WorkloadNames) -> list[Statement]:

@@ -21,7 +21,8 @@ from millrace.infra.iam import state_table
 from millrace.infra.iam.buckets import audit_chains
 from millrace.infra.iam.resource import let
 from millrace.infra.settings import StageSettings
-from millrace.names import AUDIT_CHAIN, AWS_LOGS, Platform
+from millrace.names import AUDIT_CHAIN, Platform
+from millrace.operations.trail import AWS_LOGS, trail_arn
 from millrace.settings.environment import PlatformEnvironment
 
 STREAM = "audit-stream-arn"
@@ -66,7 +67,7 @@ def deliver_trail(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
     """The statements of the bucket's policy that let CloudTrail write the trail's logs below their folder.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-s3-bucket-policy-for-cloudtrail.html"""
-    trail = {"aws:SourceArn": platform.trail_arn}
+    trail = {"aws:SourceArn": trail_arn(platform)}
     owned = {"StringEquals": {**trail, "s3:x-amz-acl": "bucket-owner-full-control"}}
     logs = f"{bucket_arn}/{AWS_LOGS}/{platform.account}/*"
     return [
@@ -75,26 +76,19 @@ def deliver_trail(platform: Platform, bucket_arn: str) -> list[dict[str, Any]]:
     ]
 
 
-def _trail(stack: Construct, platform: Platform, key_arn: str) -> cloudtrail.CfnTrail:
-    """The trail of who read which object: each GetObject in the buckets with data."""
+def _trail(stack: Construct, platform: Platform, key_arn: str) -> None:
+    """Make the trail of who read which object: each GetObject in the buckets with data."""
 
-    def field(name: str, **matches: list[str]) -> cloudtrail.CfnTrail.AdvancedFieldSelectorProperty:
-        return cloudtrail.CfnTrail.AdvancedFieldSelectorProperty(field=name, **matches)
-
+    equal = {"eventCategory": "Data", "resources.type": "AWS::S3::Object", "eventName": "GetObject"}
     read = [f"{platform.bucket_arn(purpose)}/" for purpose in READ]
-    reads = cloudtrail.CfnTrail.AdvancedEventSelectorProperty(
-        name="Reads",
-        field_selectors=[
-            field("eventCategory", equal_to=["Data"]),
-            field("resources.type", equal_to=["AWS::S3::Object"]),
-            field("eventName", equal_to=["GetObject"]),
-            field("resources.ARN", starts_with=read),
-        ],
-    )
-    return cloudtrail.CfnTrail(
+    field = cloudtrail.CfnTrail.AdvancedFieldSelectorProperty
+    selected = [field(field=name, equal_to=[value]) for name, value in equal.items()]
+    selected.append(field(field="resources.ARN", starts_with=read))
+    reads = cloudtrail.CfnTrail.AdvancedEventSelectorProperty(name="Reads", field_selectors=selected)
+    cloudtrail.CfnTrail(
         stack,
         "Trail",
-        trail_name=platform.trail,
+        trail_name=trail_arn(platform).rpartition("/")[2],
         s3_bucket_name=platform.bucket("audit"),
         kms_key_id=key_arn,
         is_logging=True,

@@ -15,7 +15,7 @@ from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.retention import KEPT_WHOLE, RETENTION, SHARED_RETENTION, TIERED_DAYS, Retention
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks import audit
-from millrace.names import AWS_LOGS
+from millrace.operations.trail import AWS_LOGS
 
 LOG_POLICY = "access-logs-policy"
 """Name of the construct that lets AWS write into the bucket of the access logs."""

@@ -13,6 +13,7 @@ from millrace.infra.iam.resource import let, policy
 from millrace.infra.settings import StageSettings
 from millrace.infra.stacks.audit import CLOUDTRAIL
 from millrace.names import Platform
+from millrace.operations.trail import trail_arn
 
 PRODUCERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.amazonaws.com")
 """Services that write into our encrypted queues and topics in their own name. Others do it in the name of a role."""
@@ -57,8 +58,8 @@ def _statements(settings: StageSettings) -> list[dict[str, Any]]:
     logs = {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": names.arn("logs", "*")}}
     # A bucket with a key of its own asks for Decrypt too.
     # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html
-    trail = {"aws:SourceArn": names.trail_arn}
-    encrypted = {"StringEquals": {**trail, "kms:EncryptionContext:aws:cloudtrail:arn": names.trail_arn}}
+    trail = {"aws:SourceArn": trail_arn(names)}
+    encrypted = {"StringEquals": {**trail, "kms:EncryptionContext:aws:cloudtrail:arn": trail_arn(names)}}
     access = [
         let(CLOUDTRAIL, "kms:GenerateDataKey*", where=encrypted, sid="Trail"),
         let(CLOUDTRAIL, ["kms:Decrypt", "kms:DescribeKey"], where={"StringEquals": trail}, sid="TrailKey"),

@@ -12,14 +12,13 @@ Weaker: no other operation is kept, and an event is there at once. A trail has a
 from __future__ import annotations
 
 import json
-import uuid
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from localcloud.cloudtrail.trails import deliver_reads, user_identity
+from localcloud.cloudtrail.trails import deliver_reads, event_record
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
@@ -71,34 +70,22 @@ def keep_history(*, now: Callable[[], datetime]) -> None:
 
 def _event(call: Any, given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     """The event of a start, as LookupEvents lists it. CloudTrail hides the input."""
-    identity = user_identity(call.get_access_key(), call.current_account)
-    # CloudTrail's times have no fractions of a second.
-    at = answer["startDate"].astimezone(UTC).replace(microsecond=0)
-    event_id = str(uuid.uuid4())
-    record = {
-        "eventVersion": "1.08",
-        "userIdentity": identity,
-        "eventTime": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "eventSource": SOURCE,
-        "eventName": NAME,
-        "awsRegion": call.region,
-        "requestParameters": {**given, "input": "HIDDEN_DUE_TO_SECURITY_REASONS"},
+    asked, at = {**given, "input": "HIDDEN_DUE_TO_SECURITY_REASONS"}, answer["startDate"].astimezone(UTC)
+    record = event_record(call, SOURCE, NAME, at=at, asked=asked) | {
         "responseElements": {
             "executionArn": answer["executionArn"],
             "startDate": at.strftime("%b %d, %Y, %I:%M:%S %p"),
         },
-        "eventID": event_id,
         "readOnly": False,
-        "eventType": "AwsApiCall",
         "managementEvent": True,
     }
     return {
-        "EventId": event_id,
+        "EventId": record["eventID"],
         "EventName": NAME,
         "ReadOnly": "false",
-        "EventTime": at.timestamp(),
+        "EventTime": at.replace(microsecond=0).timestamp(),
         "EventSource": SOURCE,
-        "Username": identity["arn"].rpartition("/")[2],
+        "Username": record["userIdentity"]["arn"].rpartition("/")[2],
         "Resources": [],
         "CloudTrailEvent": json.dumps(record),
     }

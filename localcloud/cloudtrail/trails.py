@@ -16,6 +16,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from itertools import chain
@@ -62,34 +63,17 @@ class Trails:
                     dispatcher(self.cloud).submit(label, partial(self.deliver, trail), after_s=DELIVERED_AFTER_S)
 
     def _record(self, response: Any, key: str, arn: str) -> dict[str, Any]:
-        credential = response.querystring.get("X-Amz-Credential", [""])[0].partition("/")[0]
-        version = response.querystring.get("versionId")
-        return {
-            "eventVersion": "1.11",
-            "userIdentity": user_identity(credential or response.get_access_key(), response.current_account),
-            "eventTime": self.cloud.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "eventSource": "s3.amazonaws.com",
-            "eventName": "GetObject",
-            "awsRegion": REGION,
-            "sourceIPAddress": "127.0.0.1",
-            "userAgent": f"[{response.headers.get('User-Agent', '')}]",
-            "requestParameters": {
-                "bucketName": response.bucket_name,
-                "Host": f"{response.bucket_name}.s3.{REGION}.amazonaws.com",
-                "key": key,
-                **({"versionId": version[0]} if version else {}),
-            },
-            "responseElements": None,
-            "requestID": uuid.uuid4().hex[:16].upper(),
-            "eventID": str(uuid.uuid4()),
+        bucket, version = response.bucket_name, response.querystring.get("versionId")
+        asked = {"bucketName": bucket, "Host": f"{bucket}.s3.{REGION}.amazonaws.com", "key": key}
+        if version:
+            asked["versionId"] = version[0]
+        return event_record(response, "s3.amazonaws.com", "GetObject", at=self.cloud.clock.now(), asked=asked) | {
             "readOnly": True,
             "resources": [
                 {"type": "AWS::S3::Object", "ARN": arn},
                 {"accountId": ACCOUNT, "type": "AWS::S3::Bucket", "ARN": arn.partition("/")[0]},
             ],
-            "eventType": "AwsApiCall",
             "managementEvent": False,
-            "recipientAccountId": ACCOUNT,
             "eventCategory": "Data",
         }
 
@@ -103,13 +87,34 @@ class Trails:
         if why := "; ".join(trail_refusal(trail, key).values()):
             LOG.error("trail %s: nothing is delivered: %s", trail.trail_name, why)
             return
-        encrypted = {"ServerSideEncryption": "AES256"}
+        given: dict[str, str] = {"ServerSideEncryption": "AES256"}
         if trail.kms_key_id:
-            encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": trail.kms_key_id}
+            given = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": trail.kms_key_id}
         body = gzip.compress(json.dumps({"Records": records}).encode())
-        self.cloud.client("s3").put_object(
-            Bucket=trail.bucket_name, Key=key, Body=body, ContentType="application/json", **encrypted
-        )
+        # A bucket with Object Lock takes no object without a checksum.
+        given["ChecksumAlgorithm"] = "SHA256"
+        self.cloud.client("s3").put_object(Bucket=trail.bucket_name, Key=key, Body=body, **given)
+
+
+def event_record(call: Any, source: str, name: str, *, at: datetime, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the records of all events have. `call` is moto's response, `asked` the parameters of the request."""
+    credential = call.querystring.get("X-Amz-Credential", [""])[0].partition("/")[0]
+    return {
+        "eventVersion": "1.11",
+        "userIdentity": user_identity(credential or call.get_access_key(), call.current_account),
+        # CloudTrail's times have no fractions of a second.
+        "eventTime": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "eventSource": source,
+        "eventName": name,
+        "awsRegion": REGION,
+        "sourceIPAddress": "127.0.0.1",
+        "userAgent": f"[{call.headers.get('User-Agent', '')}]",
+        "requestParameters": asked,
+        "responseElements": None,
+        "eventID": str(uuid.uuid4()),
+        "eventType": "AwsApiCall",
+        "recipientAccountId": ACCOUNT,
+    }
 
 
 def user_identity(access_key: str, account: str) -> dict[str, Any]:

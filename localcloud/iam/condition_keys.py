@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from localcloud.iam.required_permissions.permission import ParsedCall
-from localcloud.kernel.cloud import ACCOUNT, moto_backend
+from localcloud.kernel.cloud import moto_backend
 
 
 def context(parsed: ParsedCall) -> dict[str, tuple[str, ...]]:
@@ -51,11 +51,8 @@ def _values(parameters: Mapping[str, Any], path: str) -> list[Any]:
 _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
     "s3": {
         "s3:prefix": lambda parsed: parsed.parameters.get("Prefix", "") if "List" in parsed.call.operation else None,
-        "s3:x-amz-server-side-encryption": _inner("ServerSideEncryption"),
-        "s3:x-amz-server-side-encryption-aws-kms-key-id": _inner("SSEKMSKeyId"),
         "s3:if-none-match": _inner("IfNoneMatch"),
         "s3:x-amz-acl": _inner("ACL"),
-        "s3:resourceaccount": lambda _: ACCOUNT,
     },
     "dynamodb": {
         "dynamodb:leadingkeys": lambda parsed: _leading_keys(parsed),
@@ -68,28 +65,7 @@ _KEYS: Mapping[str, Mapping[str, Callable[[ParsedCall], Any]]] = {
         "events:source": _inner("Entries.Source"),
         "events:detail-type": _inner("Entries.DetailType"),
     },
-    "sagemaker": {
-        "sagemaker:networkisolation": _inner("EnableNetworkIsolation"),
-        "sagemaker:intercontainertrafficencryption": _inner("EnableInterContainerTrafficEncryption"),
-        "sagemaker:instancetypes": _inner(
-            "ResourceConfig.InstanceType",
-            "TransformResources.InstanceType",
-            "ProcessingResources.ClusterConfig.InstanceType",
-            "ProductionVariants.InstanceType",
-        ),
-        "sagemaker:volumekmskey": _inner(
-            "ResourceConfig.VolumeKmsKeyId",
-            "TransformResources.VolumeKmsKeyId",
-            "ProcessingResources.ClusterConfig.VolumeKmsKeyId",
-            "KmsKeyId",
-        ),
-        "sagemaker:outputkmskey": _inner("OutputDataConfig.KmsKeyId", "TransformOutput.KmsKeyId"),
-        "sagemaker:vpcsubnets": _inner("VpcConfig.Subnets", "NetworkConfig.VpcConfig.Subnets"),
-        "sagemaker:vpcsecuritygroupids": _inner(
-            "VpcConfig.SecurityGroupIds", "NetworkConfig.VpcConfig.SecurityGroupIds"
-        ),
-        "sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus"),
-    },
+    "sagemaker": {"sagemaker:modelapprovalstatus": _inner("ModelApprovalStatus")},
 }
 """Condition keys by service, and how each is read from the call. A key that is not here is not decided."""
 

@@ -36,7 +36,7 @@ from botocore.exceptions import FlexibleChecksumError
 
 from millrace.aws.objects import put_new
 from millrace.errors import AuditChainError
-from millrace.names import AWS_LOGS
+from millrace.operations.trail import AWS_LOGS
 
 BEFORE_THE_FIRST = "0" * 64
 """The field `previous` of the first link."""

@@ -1,5 +1,6 @@
 """The run of electricity.json as a stage `dev` on moto: what commands that read find in a real account."""
 
+import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ from millrace.monitoring.calibration import SLICES
 from millrace.names import MACHINES, Platform, WorkloadNames
 from millrace.operations.alarms import STAGE_ALARMS
 from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS, dead
+from millrace.operations.trail import trail_logs
 from millrace.release.registry import Registry
 from millrace.state import audit
 from millrace.state.budget import MonthlyBudget
@@ -127,6 +129,7 @@ def store(report: WorkloadReport) -> None:
     _alarms(report)
     _quarantined(report)
     _decisions()
+    _reads()
 
 
 def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_of: datetime) -> None:
@@ -151,7 +154,7 @@ def _called(event: AuditEvent) -> str:
 
 def _platform() -> None:
     stage = stage_of(PLATFORM)
-    make_stores(stage, "landing", "lake", "artefacts")
+    make_stores(stage, "landing", "lake", "artefacts", "audit")
     make_machines(stage, NAMES, *MACHINES)
     boto3.client("sagemaker").create_model_package_group(ModelPackageGroupName=NAMES.package_group)
     for name in (
@@ -290,3 +293,31 @@ def _decisions() -> None:
     for name, written in lines.items():
         key = object_key("electricity", at.date(), [name])
         boto3.client("s3").put_object(Bucket=PLATFORM.bucket("lake"), Key=key, Body="\n".join(written).encode())
+
+
+READS = {
+    "lake/electricity/iceberg/electricity_rows/data/00000.parquet": PERSON,
+    "lake/electricity/decisions/date=1997-06-30/a.jsonl": PERSON,
+    "lake/electricity/captured/5f2a": PERSON.replace("ann", "ben"),
+    "lake/query-results/7f.csv": PERSON,
+    "landing/electricity/training/1997-05.parquet": f"assumed-role/{NAMES.role('validation')}/validation",
+    "artefacts/income/runs/93a5562f/model.tar.gz": f"assumed-role/{OTHER.role('job')}/SageMaker",
+}
+"""By object who read it, a minute after the other. The first two reads were told twice, another one was refused."""
+
+
+def _reads() -> None:
+    records = []
+    for number, (name, arn) in enumerate(READS.items()):
+        purpose, _, key = name.partition("/")
+        asked = {"bucketName": PLATFORM.bucket(purpose), "key": key}
+        at = f"{NOW - timedelta(hours=1, minutes=-number):%Y-%m-%dT%H:%M:%SZ}"
+        who = {"type": "AssumedRole", "arn": arn}
+        records.append({"eventID": name, "eventTime": at, "userIdentity": who, "requestParameters": asked})
+    refused = {**records[0], "eventID": "refused", "errorCode": "AccessDenied", "requestParameters": None}
+    yesterday = {**records[0], "eventID": "yesterday", "eventTime": "1997-08-05T05:59:59Z"}
+    for name, several in {"06/a": [*records, refused], "06/b": records[:2], "05/c": [yesterday]}.items():
+        body = gzip.compress(json.dumps({"Records": several}).encode())
+        put_object(
+            boto3.client("s3"), f"s3://{PLATFORM.bucket('audit')}/{trail_logs(PLATFORM)}/1997/08/{name}.json.gz", body
+        )

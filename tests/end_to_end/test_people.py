@@ -48,7 +48,7 @@ STORY = (
     "query 'select count(*) from electricity_rows'; automate --pause --reason 'to look'; train --wait; retrain --wait; "
     "monitor --start; tune --parameter learning_rate=0.005; show {train}; why {item}; review --answer {item} up; "
     "rerun --new {score}; refuse 2 --reason 'not on the new wards'; release 2 --reason 'it was the labels' --wait; "
-    "rollback --restore --reason 'it stood still' --wait; data log; data revert {version} --reason wrong"
+    "rollback --restore --reason 'it stood still' --wait; data log; data revert {version} --reason wrong; access"
 )
 """Each command as it is typed, in the order of a story. Names in braces are looked up when it is their turn."""
 ASKED: Mapping[str, tuple[str, str]] = {
@@ -93,6 +93,7 @@ class Stage:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("people")
     changes = {"rollout:\n": "rollout:\n  approval: person\n", **AGAINST_BASE_RATE}
+    (folder / "cdk.json").write_text('{"context": {"stages": {"local": {"access_audit": true}}}}')
     with recording(), live_electricity(folder, added=POLICY, changes=changes) as cloud:
         pq.write_table(sample(KNOWN, 24).drop_columns(["class"]), folder / "asked.parquet")
         create_role(cloud, "everybody", {"AWS": PLATFORM.account}, **{"*": "*"})
@@ -187,7 +188,7 @@ def test_nothing_is_left_out() -> None:
 
 VERIFY = "audit verify --workload electricity"
 REFUSED = {
-    "scientist": ["automate --pause --reason x", "review --list", VERIFY],
+    "scientist": ["automate --pause --reason x", "review --list", VERIFY, "access"],
     "operator": ["train", "decisions", "card 1", VERIFY],
     "approver": ["train", "retrain", "rollback --restore --reason x", "decisions", "query 'select 1'"],
     "reviewer": ["runs", "audit list", "decisions", "train"],
@@ -235,6 +236,10 @@ def test_five_people_work_together(stage: Stage, tmp_path: Path) -> None:
     records = json.loads(act("auditor/eve", "audit", "list", "--json", "--limit", "0"))
     act("auditor/eve", "audit", "verify", "--workload", "electricity")
     act("auditor/eve", "verify", waiting)
+    for who in ("scientist-electricity/ann", "reviewer-electricity/dan"):
+        reads = json.loads(act("auditor/eve", "access", "--person", who, "--limit", "0", "--json"))
+        assert {one["who"] for one in reads} == {who}
+        assert "table rows" in {one["kind"] for one in reads}
     said = {one["event"]: one["details"].get("by", "") for one in reversed(records)}
     people = {
         "release.approved": "approver-electricity/ben",

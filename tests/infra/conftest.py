@@ -30,6 +30,7 @@ from tests.shipped import SHIPPED
 
 ELECTRICITY = SUITE / "workloads" / "electricity"
 EVERY_OPTION: dict[str, Any] = {
+    "access_audit": True,
     "api": {},  # jobs come by the REST API
     "bulk": {"vcpus": 32},
     "callers": {"requests_per_s": 5, "burst": 10},

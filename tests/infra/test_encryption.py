@@ -64,6 +64,7 @@ def uses(templates: Templates) -> Iterator[Use]:
     yield from _of_alarms(templates)
     yield from _of_topics(templates)
     yield from _of_logs(templates)
+    yield from _of_trails(templates)
 
 
 def queues(templates: Templates) -> dict[str, Resource]:
@@ -135,6 +136,18 @@ def _of_logs(templates: Templates) -> Iterator[Use]:
         yield Use(kind=kind, where=where, who=who, actions=actions, context=context)
 
 
+def _of_trails(templates: Templates) -> Iterator[Use]:
+    """https://docs.aws.amazon.com/awscloudtrail/latest/userguide/create-kms-key-policy-for-cloudtrail.html"""
+    for where, trail in resources(templates, "AWS::CloudTrail::Trail"):
+        arn, who = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/{trail['TrailName']}", "cloudtrail.amazonaws.com"
+        context = {"aws:sourcearn": arn, "kms:encryptioncontext:aws:cloudtrail:arn": arn}
+        yield Use(kind=TRAIL, where=where, who=who, actions=("kms:GenerateDataKey",), context=context)
+        asked = ("kms:Decrypt", "kms:DescribeKey")
+        yield Use(kind=TRAIL, where=where, who=who, actions=asked, context={"aws:sourcearn": arn})
+
+
+TRAIL = "CloudTrail delivers a log"
+"""In a stage like `prod`."""
 KINDS = {
     "EventBridge sends to a queue",
     "EventBridge keeps a bus's events",
@@ -166,7 +179,7 @@ def stage(request: pytest.FixtureRequest, templates: dict[str, Templates]) -> Te
 
 def test_every_use_of_the_key_is_allowed(stage: Templates) -> None:
     found, key = list(uses(stage)), key_policy(stage)
-    assert {use.kind for use in found} == KINDS
+    assert {use.kind for use in found} == KINDS | ({TRAIL} if "millrace-prod-audit" in stage else set())
     wrong = {(use.where, use.kind, use.who): less for use in found if (less := refused(use, key))}
     assert wrong == {}
 
@@ -202,7 +215,7 @@ def test_every_type_under_the_key_is_looked_at(stage: Templates) -> None:
         and any("kms" in name.lower() for name in _names(resource.get("Properties", {})))
     }
     looked_at = {"AWS::Events::EventBus", "AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::SQS::Queue"}
-    assert under_key == looked_at | set(BY_THE_CALLER)
+    assert under_key - {"AWS::CloudTrail::Trail"} == looked_at | set(BY_THE_CALLER)
 
 
 def _names(value: Any) -> Iterator[str]:

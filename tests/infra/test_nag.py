@@ -45,6 +45,7 @@ def app_of(stage: str, outdir: Path, folders: Sequence[Path] = (ELECTRICITY,)) -
 HEARD = {"alarm_email": "team@example.com", "alarm_webhook": "chat/url"}
 CHOSEN: dict[str, dict[str, Any]] = {
     "dev": {
+        "access_audit": True,
         "tracking": "app",
         "tags": {"team": "forecast"},
         "bulk": {"vcpus": 16},
@@ -161,7 +162,8 @@ def test_no_finding_is_left_where_all_is_chosen(stage: str, tmp_path: Path) -> N
 
 def test_all_that_may_be_chosen_is_among_them() -> None:
     """An option that is added is looked at, too."""
-    assert {name for chosen in (HEARD, *CHOSEN.values()) for name in chosen} | {"like"} == set(Options.model_fields)
+    chosen = {name for one in (HEARD, *CHOSEN.values()) for name in one}
+    assert chosen | {"accepted_findings", "like"} == set(Options.model_fields)
 
 
 def test_every_acknowledgement_is_exact_and_has_a_reason(checked: tuple[Path, set[tuple[str, str]]]) -> None:

@@ -54,19 +54,17 @@ def test_the_most_is_what_the_machines_start_at_once(assemblies: dict[str, Path]
         assert need.most == runs * starting, use
 
 
-def counted(stacks: Sequence[Stack], kind: str) -> tuple[Counter[str], int]:
-    """How many each workload has of the kind, on its fullest bus where it has one, and how many all share.
+def counted(stacks: Sequence[Stack]) -> tuple[Counter[str], int]:
+    """How many roles each workload has, and how many all share.
 
     The role of Spark, which a stage with `bulk` has beside, is not counted."""
-    found: Counter[tuple[str, str]] = Counter()
+    found: Counter[str] = Counter()
     for stack in stacks:
         owner = stack.name.removeprefix("millrace-dev-").rpartition("-")[0]
-        for one in stack.resources(kind):
-            if not text(one.properties.get("RoleName", "")).endswith("-bulk"):
-                found[owner, text(one.properties.get("EventBusName", "default"))] += 1
-    fullest = {owner: max(count for (one, _), count in found.items() if one == owner) for owner, _ in found}
-    shared = fullest.pop("", 0)
-    return Counter(fullest), shared
+        for one in stack.resources("AWS::IAM::Role"):
+            found[owner] += not text(one.properties.get("RoleName", "")).endswith("-bulk")
+    shared = found.pop("", 0)
+    return found, shared
 
 
 def test_what_is_counted_is_what_the_templates_make(assemblies: dict[str, Path], other_workloads: Path) -> None:

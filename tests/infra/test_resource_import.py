@@ -20,6 +20,7 @@ from millrace.infra.resource_import import (
 )
 from millrace.infra.rules.assembly import Stack, read
 from millrace.infra.settings import settings_for
+from millrace.operations.trail import trail_logs
 from millrace.state.audit_chain import AuditChain, ChainChange, ChangeKind
 from tests.state_table import create_table
 
@@ -87,6 +88,8 @@ def test_a_deleted_table_comes_back_with_what_no_backup_has(
     chain = AuditChain(client("s3"), bucket=PLATFORM.bucket("audit"), workload="income")
     for kind in (ChangeKind.ADDED, ChangeKind.REMOVED):  # what was taken out of the table comes back
         chain.extend([ChainChange(kind=kind, record=record, at=datetime.now(UTC), sequence=kind)])
+    trail = {"Bucket": PLATFORM.bucket("audit"), "Key": f"{trail_logs(PLATFORM)}/a.json.gz", "Body": b""}
+    client("s3").put_object(**trail, ChecksumAlgorithm="SHA256")
     for logical_id, backup in backups.items():
         restore_table(client, PLATFORM, found, logical_id, backup=backup["BackupArn"] if backup else None)
     assert dynamodb.scan(TableName=PLATFORM.audit_table)["Items"] == [record]

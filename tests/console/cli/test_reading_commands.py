@@ -37,6 +37,9 @@ COMMANDS = {
     "audit-of-releases": ("audit", "list", "--event", "release.live", "--limit", "1"),
     "audit-of-every-event": ("audit", "list", "--workload", "income", "--limit", "0"),
     "audit-without-records": ("audit", "list", "--event", "teardown.step"),
+    "access": ("access",),
+    "access-of-a-person": ("access", "--person", "ann", "--file", "iceberg", "--since", "1997-08-05T00:00:00Z"),
+    "access-of-a-workload": ("access", "--workload", "income"),
     "dead": ("dead",),
 }
 

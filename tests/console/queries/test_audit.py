@@ -21,6 +21,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries import audit as records
 from millrace.console.queries.audit import Verified, audited_workloads, verify_chain
 from millrace.errors import EnvironmentNotFoundError
+from millrace.operations.trail import trail_logs
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
@@ -255,5 +256,7 @@ def test_a_head_is_a_number_and_a_digest(audit: Audit) -> None:
 def test_every_workload_with_a_record_or_a_link_is_verified(audit: Audit) -> None:
     audit.add(1, workload="gone", chained=False)
     audit.link({"pk": {"S": "erased"}, "sk": {"S": "x"}}, ChangeKind.ADDED)
+    logs = f"{trail_logs(NAMES.platform)}/a.json.gz"
+    audit.environment.client("s3").put_object(Bucket=BUCKET, Key=logs, Body=b"", ChecksumAlgorithm="SHA256")
     assert audited_workloads(audit.environment) == [NAMES.workload, "erased", "gone"]
     assert json.dumps(verify_chain(audit.environment, "gone", patience_s=0).wrong[0].expected)
