@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import ACCOUNT, REGION
 from localcloud.kernel.control import PREFIX, SECRET_HEADER, SECRET_VARIABLE
 
+ONCE = Config(read_timeout=600, retries={"total_max_attempts": 1})
+"""A call waits while its stack is made. One that gave up and came again would find the stack there already."""
 LARGE_BYTES = 512 * 1024
 """An asset with more bytes is not copied: a reference to its place in the assembly goes into the bucket."""
 
@@ -56,7 +59,9 @@ def deploy(
     Raises DeploymentError before anything is made if a stack holds what the local cloud does not cover, and at the
     first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
-    clients = {name: session.client(name, endpoint_url=cloud_url) for name in ("cloudformation", "s3", "ssm")}
+    clients = {
+        name: session.client(name, endpoint_url=cloud_url, config=ONCE) for name in ("cloudformation", "s3", "ssm")
+    }
     artifacts = _artifacts(assembly)
     _look_at(clients["cloudformation"], assembly, _in_order(artifacts, stacks))
     _bootstrap(clients)
