@@ -75,7 +75,8 @@ class Erasure:
     def __init__(self, lake: Lake, s3: Any, dynamodb: Any, request: ErasureRequest, done: ErasureProgress) -> None:
         self._lake, self._s3, self._names, self._progress = lake, s3, lake.names, done
         column = lake.contract.rows.column(request.column)
-        cells = dict.fromkeys((column.name, column.name_in_file), frozenset(request.cells))
+        names = filter(None, (column.name, column.name_in_file, column.formerly))
+        cells = dict.fromkeys(names, frozenset(request.cells))
         self._person = Person(cells=cells, is_number=column.kind in INTEGERS)
         self._is_preview, self._state = request.is_preview, StateTable(dynamodb, self._names)
         reviews = StateTable(dynamodb, self._names, spread=SPREAD)

@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,17 +70,25 @@ class Person:
 
     @cached_property
     def _fields(self) -> re.Pattern[bytes]:
-        # A number may be a cell of a column of texts, if it was refused. A broken line may end within the cell.
-        field = rb'"%b"\s*:\s*"?\s*' + self._zeros + rb'%b\s*(?:[",}\]]|$)'
-        return re.compile(b"|".join(field % (_any([name]), _any(cells)) for name, cells in self.cells.items() if cells))
+        # A number may be a cell of a column of texts, if it was refused. A broken line may end within the cell. A comma
+        # or a quote may be a part of a text: `Miller` is neither "Miller, Jane" nor "Miller's".
+        field = rb'"%b"\s*:\s*(?:"\s*%b\s*(?:$|"\s*(?:[,}\]]|$))|%b\s*(?:[,}\]]|$))'
+        each = ((_any([name]), self._zeros + _any(cells) + self._ends) for name, cells in self.cells.items() if cells)
+        return re.compile(b"|".join(field % (name, cell, cell) for name, cell in each))
 
     @property
     def _zeros(self) -> bytes:
         return rb"\+?0*" if self.is_number else b""
 
+    @property
+    def _ends(self) -> bytes:
+        return rb"(?:\.0+)?" if self.is_number else b""
+
     def has(self, column: str, cell: str, form: CsvForm) -> bool:
         """Whether the cell under the column of a CSV file is theirs."""
-        plain = cell.strip().lstrip("+0").replace(form.thousands, "") if self.is_number else cell.strip()
+        plain = cell.strip()
+        if self.is_number:
+            plain = plain.lstrip("+0").replace(form.thousands, "").removesuffix(".0")
         return plain in self.cells.get(column, ())
 
 
@@ -123,7 +132,7 @@ def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], for
     if body[257:262] == TAR:
         return None, [body]
     lines = body.splitlines(keepends=True)
-    if form and not body.lstrip().startswith((b"{", b"[")):
+    if form and not body.removeprefix(BOM_UTF8).lstrip().startswith((b"{", b"[")):
         theirs = list(_of_csv(lines, person, form))
     else:
         lines = [body] if body.startswith((b"{\n", b"[\n")) else lines  # one document in several lines
@@ -202,7 +211,7 @@ def _unpacked(body: bytes) -> bytes:
     if not body.startswith(ZIP):
         return b""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        return b"".join(map(archive.read, archive.namelist()))
+        return b"\n".join(map(archive.read, archive.namelist()))
 
 
 def _texts_of(rows: pa.Table, columns: Container[str]) -> Iterator[bytes]:

@@ -79,10 +79,14 @@ def readable(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _listed(file: _File) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         # The list of members stands at the end of the file.
         raise DropError(Reason.TRUNCATED, expected="a zip file with its list at the end", got=str(error)) from None
+    # Another archive before this one has rows that this one's list does not name.
+    if first := min((one.header_offset for one in archive.infolist()), default=0):
+        raise DropError(Reason.CORRUPT, expected="a zip file from its first byte on", got=f"{first} bytes before it")
+    return archive
 
 
 @contextmanager

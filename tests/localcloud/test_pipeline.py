@@ -30,7 +30,7 @@ def test_the_pipelines_role_deploys_all_that_can_be_declared(tmp_path_factory: p
     with account_below(folder) as account:
         iam = account.client("iam")
         arn = make_role(iam, "execution", "cloudformation")
-        for number, statements in enumerate(policies(platform, stacks, options, secret="")):
+        for number, statements in enumerate(policies(platform, stacks, options)):
             text = json.dumps(policy([one.document() for one in statements]))
             own = iam.create_policy(PolicyName=f"execution-{number}", PolicyDocument=text)
             iam.attach_role_policy(RoleName="execution", PolicyArn=own["Policy"]["Arn"])

@@ -37,6 +37,7 @@ def in_zip(body: bytes) -> bytes:
         (b'id,sex\r\n"c-17","a\r\nb"\r\n"c-18","of c-17"\r\n', b'id,sex\r\n"c-18","of c-17"\r\n'),
         (b"id,sex\nc-17,F,broken\nc-18,M\n", b"id,sex\nc-18,M\n"),
         (b'{"id": "c-17"}\n{"id": "c-18", "said": "c-17"}\n{"id": "c-17\n', b'{"id": "c-18", "said": "c-17"}\n'),
+        (b'{"id": "c-17, d"}\n{"id": "c-17\'s"}\n{"id": "c-17"}\n', b'{"id": "c-17, d"}\n{"id": "c-17\'s"}\n'),
         (b'{"id": "Zo\\u00eb 4"}\n{"id": "c-18"}\n', b'{"id": "c-18"}\n'),
         (b'{"a": {"data": "{\\"id\\":\\"c-17\\"}"}}\n{"id": "c-2"}\n', b'{"id": "c-2"}\n'),
         (b'{\n "rows": [{"id": "c-17"},\n {"prediction_id": "r-0-3"}, {"id": "c-2"}]\n}', None),
@@ -65,11 +66,10 @@ NAME = 'Zoë "x" O\'Neil/4'
         json.dumps(json.dumps(f"a\n{NAME}")).encode(),
         json.dumps('"Zoë ""x"" O\'Neil/4",F').encode(),
         b'"Zo\\u00EB \\u0022x\\u0022 O\\u0027Neil/4"',
-        gzip.compress(NAME.encode()),
         in_zip(NAME.encode()),
         parquet(id=[NAME]),
     ],
-    ids=range(10),  # what is packed has the time in it
+    ids=range(9),  # what is packed has the time in it
 )
 def test_a_person_is_known_however_their_name_is_written(written: bytes) -> None:
     person = Person(cells={"id": frozenset({NAME})})
