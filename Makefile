@@ -51,10 +51,10 @@ demo: setup
 test: setup static
 	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder $(if $(BASE),$$($(BIN)/python -m tests.reach $(BASE)))
 
-# Fuzzes with all their examples, and what is large, rare or close to a test of the day; each says why the day does
-# without it. Once a night, and by hand before a large change.
+# All tests: fuzzes with all their examples, and what is large, rare or close to a test of the day; each says why the
+# day does without it. Once a night, and by hand before a large change.
 test-night: setup static
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m night
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder -m "night or not night"
 
 # What the test files cost, as the runs in this folder recorded it; the list by which a fresh checkout starts the
 # longest first is written anew.

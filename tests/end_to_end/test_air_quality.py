@@ -44,6 +44,9 @@ OURS = ("--workload", NAMES.workload)
 CALENDAR = {"name": "when", "calendar": "timestamp"}
 
 
+pytestmark = pytest.mark.night("by day a forecast lives through the story of all kinds")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lived:
     """The cloud after a month, what its function answered and what is on its page."""

@@ -36,6 +36,7 @@ from tests.electricity import AGAINST_BASE_RATE, KNOWN, NAMES, Electricity, live
 from tests.end_to_end.callers import create_role, typed
 from tests.end_to_end.conftest import control, recording
 
+pytestmark = pytest.mark.night("by day the documents of people's policies alone")
 POLICY = """
 policy: {automate: {confidence: 0.98}, held_out: 0.3, review: {hours: 48}}
 """

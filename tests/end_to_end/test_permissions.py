@@ -20,6 +20,8 @@ from tests.end_to_end.conftest import Lived, States
 from tests.end_to_end.test_loop import READING
 from tests.localcloud.iam.grants import Grant, grants, needed, refusal, without_statement
 
+pytestmark = pytest.mark.night("by day each story runs under its rights; which none uses is known when all have run")
+
 
 @dataclass(frozen=True)
 class Reason:

@@ -46,6 +46,7 @@ from tests.end_to_end.callers import typed
 from tests.end_to_end.conftest import control
 from tests.other_stage import register_there, release_there
 
+pytestmark = pytest.mark.night("by day the functions and the sharing of two stages by themselves")
 ROOT = Path(__file__).resolve().parents[2]
 ELECTRICITY = ROOT / "workloads" / "electricity"
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")

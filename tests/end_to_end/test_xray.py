@@ -38,6 +38,7 @@ from millrace.workload.load import load_workload
 from tests.end_to_end.conftest import control
 from tests.end_to_end.everything import check_forgotten, whereabouts
 
+pytestmark = pytest.mark.night("by day texts live through all kinds' story, and functions read images")
 WEEKS = 4
 """Two until the alarm, which needs two windows of errors; one in which a radiologist decides images of the model that
 was trained then; one in which it answers. They are within the cool-down: no alarm trains a third."""
