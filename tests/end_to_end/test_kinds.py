@@ -23,12 +23,14 @@ from millrace.console.queries.monitoring import find_monitor_runs, windows
 from millrace.console.queries.plan import Declared
 from millrace.console.queries.policy_trial import try_policy
 from millrace.decisions.record import Decision
+from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.names import WorkloadNames
 from millrace.tasks import catalogue as tasks
 from millrace.tasks.answer import MOMENT
 from millrace.workload.load import workloads_folder
 from tests.end_to_end.callers import create_caller, declare_api, status, typed
 from tests.end_to_end.conftest import Witness
+from tests.end_to_end.everything import check_forgotten, everything, whereabouts
 from tests.kinds import CLOCK, KINDS, DataKind, merged
 from tests.live import Live
 from tests.mails import mails
@@ -270,3 +272,28 @@ def test_a_monitor_has_figures_of_the_week(cloud: Live) -> None:
     for week in found:
         assert week.decisions == sum(week.start <= one.event_time.date() < week.end for one in decided)
     assert any(week.ratios["input-drift"] is not None for week in found), found
+
+
+@pytest.mark.parametrize("name", ["intent", pytest.param("recommended", marks=[NIGHT])])
+def test_nothing_has_the_texts_of_people_who_were_erased(cloud: Live, kind: DataKind, bus: Witness, name: str) -> None:
+    """Those of the newest hundred rows that were learnt or asked and of a sample, that nobody else has written."""
+    cloud.ask(f"{name}-erased", kind.requested(0, ASKED))
+    cloud.rest()
+    text = {"intent": "text", "recommended": "review_text"}[name]
+    samples = [body for store, body in everything(cloud) if f"/{name}/" in store and store.endswith(SAMPLE_FILE)]
+    shown = {each.decode() for body in samples for each in re.findall(rb'"key": {"id": "([^"]+)"', body)}
+    newest, rows = kind.rows.slice(kind.known - 100 + ASKED, 100).to_pylist(), kind.rows.to_pylist()
+    people = {row["id"] for row in newest} | shown
+    wrote, rows = "\n".join(row[text] for row in rows), [row for row in rows if row["id"] in people]
+    marks = [
+        (row["id"], mark.encode()) for row in rows for mark in (row["id"], row[text]) if mark and wrote.count(mark) < 2
+    ]
+
+    def known(body: bytes) -> set[str]:
+        return {person for person, mark in marks if mark in body}
+
+    bus.look()  # what consumers have got stays theirs
+    found = whereabouts(cloud, known)
+    places = ("landing", "lake", "artefacts", "state") if shown else ("a sample",)
+    assert [place for place in places if not any(f"-{place}" in store for store in found)] == [], found.keys()
+    check_forgotten(cloud, name, people, known)
