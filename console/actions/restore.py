@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,19 +19,23 @@ from botocore.exceptions import ClientError
 from millrace.aws.endpoints import find_model
 from millrace.aws.objects import entries_below, is_gone, keys_below, read_object, split_uri
 from millrace.console.actions.approve import roll_back
+from millrace.console.actions.withdraw import by_person, erase
 from millrace.console.environment import Environment
 from millrace.console.queries.live import LivePeriod, live_periods, lost_endpoint
 from millrace.console.queries.stored import iceberg_table, table_of
 from millrace.console.queries.versions import audit_of, registry_of, state_of
+from millrace.console.words import count
 from millrace.datasets.expiry import reachable
 from millrace.errors import ConflictError
 from millrace.messages.audit import AuditEvent, RowsErased, VersionDecided, VersionLive
 from millrace.messages.monitor import BASELINE_FILE
+from millrace.messages.withdrawal import MOST_CELLS, ErasureRequest
 from millrace.names import TABLES, WorkloadNames
 from millrace.release.card import CARD_FILE
 from millrace.release.registry import PACKAGE_FILE, KeptVersion, Package, last_registered
 from millrace.state.audit import Record
 from millrace.state.item import NEW
+from millrace.state.own_secrets import PSEUDONYM
 from millrace.state.pointers import Pointers, Version
 from millrace.timestamps import format_utc
 from millrace.workload.load import load_workload, workloads_folder
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
 
 METADATA = ".metadata.json"
 REASON = "the stage was deleted"
+BROUGHT_BACK = "erased since the backup that came back"
 PAUSES_S = (5, 10, 20, 40)
 
 
@@ -56,6 +62,10 @@ class Missing:
     """As the audit tells them; None if the state table has them, or if no version was ever live."""
     live: str
     """The live version, if nothing serves it; empty if something does or none is live."""
+    backup_of: datetime | None = None
+    """When the backup was made that came back; None for none."""
+    erased: int = 0
+    """The people who were erased since, and came back with it."""
 
     @property
     def rows(self) -> Iterator[dict[str, str]]:
@@ -70,10 +80,13 @@ class Missing:
             yield {"workload": workload, "what": "release pointers", "of": f"revision {self.pointers.revision}"}
         if self.live:
             yield {"workload": workload, "what": f"release of version {self.live}", "of": ""}
+        if self.erased and self.backup_of:
+            what = f"erasure of {count(self.erased, 'person')}"
+            yield {"workload": workload, "what": what, "of": format_utc(self.backup_of)}
 
 
-def find_missing(environment: Environment, names: WorkloadNames) -> Missing:
-    """What the workload lacks.
+def find_missing(environment: Environment, names: WorkloadNames, backup_of: datetime | None) -> Missing:
+    """What the workload lacks, and who is to be erased again of a backup of this time.
 
     Raises ConflictError if something else stands in its place, which it names, or if nobody can tell which of two files
     has the newest state of a table."""
@@ -95,6 +108,8 @@ def find_missing(environment: Environment, names: WorkloadNames) -> Missing:
         versions=[one for one in kept if one.version not in standing],
         pointers=told,
         live=champion.version if champion and not _stands(environment, names, champion) else "",
+        backup_of=backup_of,
+        erased=erase_again(environment, names, backup_of, is_preview=True),
     )
 
 
@@ -211,6 +226,9 @@ def restore(environment: Environment, missing: Missing, *, said: Callable[[str],
     if missing.pointers:
         state_of(environment, names).put(Pointers.sort_key(), missing.pointers.attributes, NEW)
         said(f"{names.workload}: release pointers of revision {missing.pointers.revision}, as the audit tells them")
+    if missing.erased:
+        people = erase_again(environment, names, missing.backup_of, is_preview=False)
+        said(f"{names.workload}: {count(people, 'person')} erased again, who came back with the backup")
     return _restore_live(environment, names) if missing.live else ""
 
 
@@ -293,7 +311,28 @@ def deleted_at(environment: Environment) -> datetime | None:
     return at
 
 
-def erased_since(environment: Environment, names: WorkloadNames, at: datetime) -> list[str]:
-    """Who has had somebody erased since this time, and why: what came back from before has them again."""
-    after = [one.details for one in audit_of(environment, names) if one.as_of > at]
-    return [f"by {one.by}: {one.reason}" for one in after if isinstance(one, RowsErased)]
+def erased_since(
+    environment: Environment, names: WorkloadNames, at: datetime | None
+) -> tuple[Mapping[str, Sequence[str]], Sequence[str]]:
+    """The pseudonyms of who was erased since this time, by column of the key: a backup from before has them.
+
+    Then the erasures whose people nobody can tell: without a column in the record, or the secret in the backup."""
+    is_told, told, others = bool(state_of(environment, names).get(PSEUDONYM)), defaultdict[str, list[str]](list), []
+    for one in (record.details for record in audit_of(environment, names) if at and record.as_of > at):
+        if isinstance(one, RowsErased) and one.column and is_told:
+            told[one.column] += one.pseudonyms
+        elif isinstance(one, RowsErased):
+            others.append(f"by {one.by}: {one.reason}")
+    return told, others
+
+
+def erase_again(environment: Environment, names: WorkloadNames, at: datetime | None, *, is_preview: bool) -> int:
+    """How many of those who were erased since this time came back with a backup. But for a preview, they are erased."""
+    people = 0
+    for column, pseudonyms in erased_since(environment, names, at)[0].items():
+        for first in range(0, len(pseudonyms), MOST_CELLS):
+            some = tuple(pseudonyms[first : first + MOST_CELLS])
+            by = by_person(environment, "replay", BROUGHT_BACK)
+            request = ErasureRequest(**by, column=column, pseudonyms=some, is_preview=is_preview)
+            people += len(erase(environment, names, request).pseudonyms)
+    return people

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from typing import Any, TypeVar
 
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import object_of
 from millrace.datasets.table_versions import TableVersion
 from millrace.errors import WithdrawalError
-from millrace.messages.withdrawal import ErasureAnswer, PersonsRequest, Withdrawn
+from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest, PersonsRequest, Withdrawn
+from millrace.names import WorkloadNames
 
 AnswerT = TypeVar("AnswerT", Withdrawn, ErasureAnswer)
+PAUSE_S = 5
+"""Seconds between two calls, while the function still works on the one before."""
 
 
 def by_person(environment: Environment, kind: str, reason: str) -> dict[str, Any]:
@@ -34,6 +38,13 @@ def drop_again(s3: Any, version: TableVersion) -> None:
     """Put the object of the version over the later one, which drops it. `s3` is boto3's client."""
     earlier = object_of(version.source)
     s3.copy_object(Bucket=earlier["Bucket"], Key=earlier["Key"], CopySource=earlier)
+
+
+def erase(environment: Environment, names: WorkloadNames, request: ErasureRequest) -> ErasureAnswer:
+    """What the function `erasure` did in as many calls as it takes."""
+    while not (answer := call(environment, names.function("erasure"), request, ErasureAnswer)).is_done:
+        time.sleep(PAUSE_S)
+    return answer
 
 
 def call(environment: Environment, function: str, request: PersonsRequest, answers: type[AnswerT]) -> AnswerT:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,9 +15,6 @@ from millrace.console.stages import command
 from millrace.console.words import listed
 from millrace.errors import WithdrawalError
 from millrace.timestamps import format_utc
-
-PAUSE_S = 5
-"""Seconds between two calls, while the function still works on the one before."""
 
 
 def erase(
@@ -36,10 +32,10 @@ def erase(
     Example: millrace erase --key customer=c-1783 --reason "ticket 4711". Dataset versions that had the person cannot be
     made again; the models that learnt from them are named. The certificate says what left each store and what a second
     look found; the audit has the same, with an HMAC in place of the key. The exit status is 1 if something is left."""
+    from millrace.console.actions import withdraw
     from millrace.console.actions.start import start
-    from millrace.console.actions.withdraw import by_person, call
     from millrace.console.queries.versions import find_versions
-    from millrace.messages.withdrawal import MOST_CELLS, ErasureAnswer, ErasureRequest
+    from millrace.messages.withdrawal import MOST_CELLS, ErasureRequest
 
     column, is_one, cell = key.partition("=")
     named = [*filter(None, map(str.strip, cells.read_text().splitlines()))] if cells else [cell][: len(cell)]
@@ -47,16 +43,15 @@ def erase(
         raise WithdrawalError(f"--key: expected COLUMN=CELL, or COLUMN and --cells, with 1 to {MOST_CELLS} cells")
     environment, names = target.find_deployed()
     request = ErasureRequest(
-        **by_person(environment, "erase", reason), column=column, cells=tuple(named), is_preview=preview
+        **withdraw.by_person(environment, "erase", reason), column=column, cells=tuple(named), is_preview=preview
     )
-    while not (answer := call(environment, names.function("erasure"), request, ErasureAnswer)).is_done:
-        time.sleep(PAUSE_S)
+    answer = withdraw.erase(environment, names, request)
     learners = [
         {"version": one.version, "trained_at": one.trained_at, "live_since": one.live_at}
         for one in (find_versions(environment, names) if answer.versions else ())
         if one.version and one.tag in answer.versions
     ]
-    told = request.model_dump(mode="json", exclude={"column", "cells"}) | answer.model_dump(mode="json")
+    told = request.model_dump(mode="json", exclude={"cells"}) | answer.model_dump(mode="json")
     removed, left = (
         listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
         for field in ("removed", "left")

@@ -166,18 +166,23 @@ def restore(
     build: Build,
     as_json: Json,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing.")] = False,
+    backup_of: Annotated[
+        str | None, typer.Option(help="When the backup was made that you brought back, ISO 8601.")
+    ] = None,
 ) -> None:
     """Make a stage whole again that was deleted but for its buckets: tables, model versions, the live endpoint.
 
     `make adopt` and `cdk deploy` come before it. What stands already is left; where something else stands it refuses.
-    A second call goes on where the first one ended. Example: millrace restore --stage dev --plan"""
+    Who was erased since the backup is erased again. A second call goes on where the first one ended.
+    Example: millrace restore --stage dev --plan"""
     from millrace.console.actions.restore import deleted_at, erased_since, find_missing, restore
-    from millrace.console.cli.follow import follow, require_success
+    from millrace.console.cli.follow import follow, require_success, when
     from millrace.console.environment import find_environment
 
     environment, began = find_environment(stage, build), time.monotonic()
     # Of all workloads, before anything is made: the first one that something stands in the way of ends the command.
-    found = [find_missing(environment, names) for names in environment.deployed()]
+    at = when(backup_of, "--backup-of") or deleted_at(environment)
+    found = [find_missing(environment, names, at) for names in environment.deployed()]
     rows = [row for one in found for row in one.rows]
     show_rows(rows, as_json=as_json, nothing="Nothing is missing.")
     if plan or not rows:
@@ -187,10 +192,10 @@ def restore(
     for names, release in releases:
         if release:
             require_success(names, follow(environment, names, release, said=not as_json))
-    if (at := deleted_at(environment)) is not None:
-        said(f"The state is of {format_utc(at)}, when it was deleted: nothing of it is lost.")
+    if at is not None:
+        said(f"The state is of {format_utc(at)}: nothing before is lost.")
         for names, _ in releases:
-            for erasure in erased_since(environment, names, at):
+            for erasure in erased_since(environment, names, at)[1]:
                 said(f"{names.workload}: erased since then {erasure}. Erase again.")
     elif any(one.pointers for one in found):
         said("Lost: the state, but for what is live: reviews and drops that waited, budgets, positions in feeds.")

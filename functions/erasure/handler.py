@@ -18,6 +18,7 @@ from millrace.messages.audit import AuditEvent, RowsErased
 from millrace.messages.withdrawal import ErasureAnswer, ErasureRequest
 from millrace.settings.environment import Environment
 from millrace.state.erasures import KEPT, ErasureProgress, pseudonym_of
+from millrace.state.own_secrets import PSEUDONYM, own_secret
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
@@ -45,19 +46,26 @@ def handler(request: ErasureRequest) -> ErasureAnswer:
 
 
 def erase(request: ErasureRequest) -> ErasureAnswer:
-    """What left each store, and what is still there. The same request again goes on."""
+    """What left each store, and what is still there. The same request again goes on.
+
+    Raises WithdrawalError if people are known by their pseudonyms, and a call is too short to find them."""
     end_s = time.monotonic() + DECLARED.timeout_s - SPARE_S
     first = ErasureProgress(cause=request.cause, until=request.as_of + KEPT)
     progress = ErasureProgress.find(ROOM.state, request.cause) or first
+    secret = own_secret(ROOM.state, PSEUDONYM)
+    if request.pseudonyms:
+        stores = Erasure(LAKE, S3, ROOM.dynamodb, request, progress)
+        request = request.model_copy(update={"cells": stores.find(request.pseudonyms, secret, end_s=end_s)})
+    pseudonyms = [pseudonym_of({request.column: cell}, secret) for cell in request.cells]
+    progress.pseudonyms = [*dict.fromkeys([*progress.pseudonyms, *pseudonyms])]
     try:
-        for _ in Erasure(LAKE, S3, ROOM.dynamodb, request, progress).steps():
+        for _ in Erasure(LAKE, S3, ROOM.dynamodb, request, progress).steps() if request.cells else ():
             if time.monotonic() > end_s:
                 return ErasureAnswer(is_done=False)
     finally:
         progress.put(ROOM.state)
-    pseudonyms = [pseudonym_of({request.column: cell}, ROOM.state) for cell in request.cells]
-    told = progress.told | {"pseudonyms": pseudonyms}
-    if not request.is_preview:
+    told = progress.told | {"column": request.column}
+    if progress.pseudonyms and not request.is_preview:
         KNOWN.refresh()
         details = RowsErased(by=request.by, reason=request.reason, **told)
         ROOM.audit_request(AuditEvent.ROWS_ERASED, details, request)

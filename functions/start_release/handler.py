@@ -14,6 +14,7 @@ from millrace.messages.release import ReleaseInput, ReleaseStarted, Turn
 from millrace.release.promotion import ROLLBACK_PHASES, opening
 from millrace.release.registry import APPROVED, Registry
 from millrace.settings.release import ReleaseSettings
+from millrace.state.own_secrets import PSEUDONYM, own_secret
 from millrace.state.pointers import Pointers
 
 ROOM = WorkloadRoom(ReleaseSettings.parse(), __name__)
@@ -31,6 +32,9 @@ def handler(call: StepInput[ReleaseInput]) -> ReleaseStarted:
     Raises ConflictError for a rollback without a version to go back to, for a rollback while a release runs, for a
     live endpoint that can be neither updated nor deleted without a person, and for other phases than the declared ones.
     Raises what `Versions.find` raises."""
+    # An erasure is repeated after a backup came back if the backup has the secret of its pseudonyms. Who is decided on
+    # is in the state, so the secret is there before.
+    own_secret(ROOM.state, PSEUDONYM)
     # 1. The package, and what people have said. A version that waits for a person holds up no other: it takes no lease.
     given, pointers = call.state, ROOM.pointers.read()
     check_phases(given, ROOM.workload.rollout.phases)

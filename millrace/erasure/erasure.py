@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import chain, groupby
 from operator import itemgetter
+from pathlib import PurePosixPath
 from typing import Any
 
 from millrace.artefact.batch import ROW
@@ -18,7 +20,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.kinds import INTEGERS
 from millrace.contract.schema import FEEDS, PREDICTION_ID, Contract
 from millrace.datasets.tables import Lake
-from millrace.erasure.files import UNREADABLE, Person, Rest, rest_of, unescaped
+from millrace.erasure.files import UNREADABLE, Person, Rest, cells_in, rest_of, unescaped
 from millrace.erasure.objects import Entry, delete, is_named, read, versions
 from millrace.erasure.stores import AFTER_DROPS, ANSWERS, ERASED, FOLDERS, IMAGES, REVIEWS, STATE, WEIGHTS
 from millrace.erasure.tables import PersonInTables
@@ -26,7 +28,7 @@ from millrace.errors import WithdrawalError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.messages.withdrawal import ErasureRequest
 from millrace.names import row_id_of
-from millrace.state.erasures import ErasureProgress
+from millrace.state.erasures import ErasureProgress, pseudonym_of
 from millrace.state.holdings import Slots
 from millrace.state.reviews import SPREAD
 from millrace.state.table import StateTable
@@ -100,6 +102,27 @@ class Erasure:
                 yield
             done.step += 1
             done.put(self._state)
+
+    def find(self, pseudonyms: Collection[str], secret: str, *, end_s: float) -> tuple[str, ...]:
+        """The cells of these people that are kept. Raises WithdrawalError if it takes longer than until `end_s`."""
+        found, (column, *_), zeros = set[str](), self._person.cells, "+0" if self._person.is_number else ""
+        for cells in self._cells():
+            plain = {cell.lstrip(zeros) for cell in cells}
+            found |= {cell for cell in plain if pseudonym_of({column: cell}, secret) in pseudonyms}
+            if time.monotonic() > end_s:
+                raise WithdrawalError("expected to look through all that is kept in one call: erase them by --key")
+        return tuple(sorted(found))
+
+    def _cells(self) -> Iterator[Collection[str]]:
+        """By object and item the cells of the key, and the name of a dropped file: that of an image is its row's."""
+        columns = self._person.cells
+        for bucket, prefix in map(self._place, ERASED[:-1]):
+            for one in versions(self._s3, bucket, prefix):
+                with suppress(*UNREADABLE):
+                    stem = PurePosixPath(one["Key"]).stem
+                    yield {stem, *cells_in(read(self._s3, bucket, one), columns, self._form(one["Key"]))}
+        for *_, item in self._items_of(None):
+            yield [cell for text in _texts(item) for cell in cells_in(text.encode(), columns)]
 
     @cached_property
     def _whole(self) -> Person:
@@ -186,12 +209,11 @@ class Erasure:
             is_weights = store.startswith("artefacts") and one["Key"].endswith(WEIGHTS)
             yield "", not is_weights and is_named(self._s3, bucket, one, self._person, self._form(one["Key"]))
 
-    def _items_of(self, person: Person) -> Iterator[tuple[StateTable, str, Any]]:
-        """The items that name the person, with their tables and sort keys."""
+    def _items_of(self, person: Person | None) -> Iterator[tuple[StateTable, str, Any]]:
+        """The items that name the person, or all that may name one, with their tables and sort keys."""
         for table, prefixes in self._items:
             for sort, item in chain.from_iterable(table.in_order(prefix, page=1000) for prefix in prefixes):
-                values = (str(value) for attribute in item.values() for value in attribute.values())
-                if any(person.is_in(one.encode()) or person.is_named_by(one) for one in values):
+                if not person or any(person.is_in(one.encode()) or person.is_named_by(one) for one in _texts(item)):
                     yield table, sort, item
 
     def _decisions(self) -> Iterator[str]:
@@ -219,3 +241,7 @@ class Erasure:
         """The bucket and the prefix of a store."""
         bucket, _, folder = store.partition("/")
         return self._names.platform.bucket(bucket), f"{self._names.workload}/{folder}/"
+
+
+def _texts(item: Any) -> list[str]:
+    return [str(value) for attribute in item.values() for value in attribute.values()]

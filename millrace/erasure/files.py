@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, compress, repeat
@@ -128,7 +129,8 @@ def rest_of(body: bytes, person: Person, is_theirs: Callable[[bytes], bool], for
     if body.startswith(PARQUET):
         return _of_parquet(body, person, is_theirs)
     if body.startswith(ARROW):
-        return (None, [body]) if any(map(is_theirs, _records(_of_arrow(body)))) else (body, ())
+        rows = chain.from_iterable(map(_records, _tables(body)))
+        return (None, [body]) if any(map(is_theirs, rows)) else (body, ())
     if body[257:262] == TAR:
         return None, [body]
     lines = body.splitlines(keepends=True)
@@ -158,10 +160,16 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
     return sink.getvalue().to_pybytes(), removed
 
 
-def _of_arrow(body: bytes) -> pa.Table:
+def _tables(body: bytes) -> Iterator[pa.Table]:
+    """The rows of a file of Parquet, by row group, or of Arrow; none of any other file."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    return (pa.ipc.open_file if body.startswith(ARROW[0]) else pa.ipc.open_stream)(body).read_all()
+    if body.startswith(PARQUET):
+        source = pq.ParquetFile(io.BytesIO(body))
+        yield from map(source.read_row_group, range(source.num_row_groups))
+    elif body.startswith(ARROW):
+        yield (pa.ipc.open_file if body.startswith(ARROW[0]) else pa.ipc.open_stream)(body).read_all()
 
 
 def _records(rows: pa.Table) -> list[bytes]:
@@ -187,19 +195,42 @@ def _of_csv(lines: Sequence[bytes], person: Person, form: CsvForm) -> Iterator[b
             yield from map(person.names, span)
 
 
+def cells_in(body: bytes, columns: Container[str], form: CsvForm | None = None) -> Iterator[str]:
+    """The cells under these columns, at any depth of a file in whatever format. Raises one of UNREADABLE."""
+    if inner := _unpacked(body):
+        yield from cells_in(inner, columns, form)
+    elif form and not body.lstrip().startswith((PARQUET, *ARROW, b"{", b"[")):
+        lines = body.decode(form.encoding, errors="surrogateescape").splitlines(keepends=True)
+        reader: Any = reader_of(iter(lines), form, strict=False)
+        header = [*form.columns] or [cell.strip().lstrip("\ufeff") for cell in next(reader, ())]
+        for cells in reader:
+            plain = (cell.strip().replace(form.thousands, "") if form.thousands else cell.strip() for cell in cells)
+            yield from compress(plain, (name in columns for name in header))
+    else:
+        for record in chain(chain.from_iterable(map(_records, _tables(body))), body.splitlines()):
+            with suppress(ValueError):
+                yield from _within(json.loads(record), columns)
+
+
+def _within(document: Any, columns: Container[str]) -> Iterator[str]:
+    if isinstance(document, dict):
+        yield from (str(cell) for name, cell in document.items() if name in columns)
+        document = [*document.values()]
+    if isinstance(document, list):
+        for one in document:
+            yield from _within(one, columns)
+    elif isinstance(document, str) and document.startswith(("{", "[")):
+        with suppress(ValueError):
+            yield from _within(json.loads(document), columns)
+
+
 def texts(body: bytes, columns: Container[str]) -> Iterator[bytes]:
     """All texts of a file, as they stand in it when it is unpacked, and numbers of the columns."""
-    import pyarrow.parquet as pq
-
     yield body
     if inner := _unpacked(body):
         yield from texts(inner, columns)
-    elif body.startswith(PARQUET):
-        source = pq.ParquetFile(io.BytesIO(body))
-        for number in range(source.num_row_groups):
-            yield from _texts_of(source.read_row_group(number), columns)
-    elif body.startswith(ARROW):
-        yield from _texts_of(_of_arrow(body), columns)
+    for rows in _tables(body):
+        yield from _texts_of(rows, columns)
 
 
 def _unpacked(body: bytes) -> bytes:

@@ -43,7 +43,9 @@ class ErasureRequest(PersonsRequest):
 
     column: str
     """A column of a key of the contract's rows, or of their entity."""
-    cells: Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_CELLS)]
+    cells: Annotated[tuple[str, ...], Field(max_length=MOST_CELLS)] = ()
+    pseudonyms: Annotated[tuple[str, ...], Field(max_length=MOST_CELLS)] = ()
+    """In place of cells: of people who were erased, so that those are erased again whom a backup has brought back."""
 
 
 class Withdrawn(Message):
@@ -70,6 +72,8 @@ class ErasedStore(Message):
 class Erased(Message):
     """What left the stores. It stands in the audit, so it names nobody."""
 
+    column: str = ""
+    """The column of the key; empty in records of earlier releases."""
     pseudonyms: tuple[str, ...] = ()
     """Of column and cell, each as `millrace.state.erasures` makes it."""
     stores: tuple[ErasedStore, ...] = ()

@@ -17,17 +17,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millrace.state.item import Form, Item
-from millrace.state.own_secrets import PSEUDONYM, own_secret
-from millrace.state.table import Attribute, StateTable, delete_after
+from millrace.state.table import Attribute, delete_after
 
 KEPT = timedelta(days=30)
 """How long a repeated request finds what the first one has done."""
 JSON = {"form": Form(json.loads, json.dumps)}
 
 
-def pseudonym_of(cells: Mapping[str, object], table: StateTable) -> str:
-    """64 hexadecimal digits, the same for the same columns and cells. The first call makes the secret."""
-    secret, said = own_secret(table, PSEUDONYM), json.dumps(dict(cells), sort_keys=True)
+def pseudonym_of(cells: Mapping[str, object], secret: str) -> str:
+    """64 hexadecimal digits, the same for the same columns and cells under the workload's secret PSEUDONYM."""
+    said = json.dumps(dict(cells), sort_keys=True)
     return hmac.new(secret.encode(), said.encode(), hashlib.sha256).hexdigest()
 
 
@@ -46,6 +45,8 @@ class ErasureProgress(Item, key="erasure#{cause}"):
     """What goes next, and is counted already: a call that was killed may have left it."""
     versions: list[str] = field(default_factory=list, metadata=JSON)
     """The tags of dataset versions that are gone."""
+    pseudonyms: list[str] = field(default_factory=list, metadata=JSON)
+    """Of the people whom a call has found or was told."""
 
     @property
     def attributes(self) -> dict[str, Attribute]:
@@ -56,4 +57,4 @@ class ErasureProgress(Item, key="erasure#{cause}"):
         """What the answer and the audit say: of the stores that had something."""
         counts = ((store, *found) for store, found in self.counts.items() if any(found))
         stores = [{"store": store, "removed": removed, "left": left} for store, removed, left in counts]
-        return {"stores": stores, "versions": self.versions}
+        return {"stores": stores, "versions": self.versions, "pseudonyms": self.pseudonyms}

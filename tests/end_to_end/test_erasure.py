@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from millrace.aws.objects import put_object, read_object
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.dossier.verify import WrongError, check_certificate, read_links
 from millrace.console.environment import local_environment
@@ -25,6 +27,7 @@ from millrace.console.queries.versions import audit_of
 from millrace.errors import WithdrawalError
 from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
+from millrace.timestamps import format_utc
 from tests.end_to_end.callers import keys_of, typed
 from tests.end_to_end.everything import everything
 from tests.kinds import CLOCK, UNTIMED, adults, merged
@@ -142,7 +145,9 @@ def test_nothing_has_a_person_who_was_erased(cloud: Live, tmp_path: Path) -> Non
     assert named(cloud) == before
     assert {"avro", "parquet", "csv", "jsonl", "gz"} <= {name.rpartition(".")[2] for name in before}
 
-    certificate = tmp_path / "erased.json"
+    certificate, backup_of = tmp_path / "erased.json", format_utc(cloud.now())
+    items = cloud.client("dynamodb").scan(TableName=PLATFORM.state_table)["Items"]
+    objects = {uri: read_object(s3, uri) for uri in before if re.search("/(decisions|predictions|quarantine)/", uri)}
     done = typed(*erase, "--reason", "ticket 4711", "--certificate", str(certificate))
     assert json.loads(certificate.read_text()) == done
     assert removed(done) == COUNTS | {"lake/staging": removed(done)["lake/staging"]}
@@ -158,6 +163,18 @@ def test_nothing_has_a_person_who_was_erased(cloud: Live, tmp_path: Path) -> Non
             check_certificate(forged, links)
     [record] = [one for one in audit_of(environment, NAMES) if one.event is AuditEvent.ROWS_ERASED]
     assert record.details.model_dump(mode="json").items() <= done.items()
+
+    # A backup from before brings the person back.
+    for item in items:
+        cloud.client("dynamodb").put_item(TableName=PLATFORM.state_table, Item=item)
+    for uri, body in objects.items():
+        put_object(s3, uri, body)
+    assert named(cloud) >= {*objects, *(name for name in before if name.startswith(PLATFORM.state_table))}
+    restore = ("restore", "--backup-of", backup_of)
+    assert [one["what"] for one in typed(*restore)] == ["erasure of one person"]
+    assert (named(cloud), typed(*restore)) == (set(), [])
+    first, again = [one.details for one in audit_of(environment, NAMES) if one.event is AuditEvent.ROWS_ERASED]
+    assert (first.pseudonyms, first.by) == (again.pseudonyms, again.by)
 
     # All others are as they were, and what had the person says so.
     assert len(cloud.recorded()) == 48 + 1 + 48 + 39 - 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from millrace.erasure.erasure import Erasure
 from millrace.evaluation.sample import sample_digest, write_sample
 from millrace.messages.withdrawal import ErasureRequest
 from millrace.names import WorkloadNames
-from millrace.state.erasures import ErasureProgress
+from millrace.state.erasures import ErasureProgress, pseudonym_of
 from millrace.state.reviews import SPREAD
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
@@ -60,12 +61,16 @@ class Stage:
         found = [f"s3://{place}/{key}" for place in places for key in keys_below(self.s3, place, "")]
         return {uri.partition(f"/{self.names.workload}/")[2]: read_object(self.s3, uri) for uri in found}
 
+    def erasure(self, *cells: str) -> tuple[Erasure, ErasureProgress]:
+        state, at = StateTable(self.dynamodb, self.names), parse_utc("2026-01-01")
+        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cells=cells)
+        progress = ErasureProgress.find(state, "e") or ErasureProgress(cause="e", until=at)
+        return Erasure(self.lake, self.s3, self.dynamodb, request, progress), progress
+
     def erase(self, cell: str) -> dict[str, list[int]]:
         """By store how much went in all calls, and what is left."""
-        state, at = StateTable(self.dynamodb, self.names), parse_utc("2026-01-01")
-        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cells=(cell,))
-        progress = ErasureProgress.find(state, "e") or ErasureProgress(cause="e", until=at)
-        list(Erasure(self.lake, self.s3, self.dynamodb, request, progress).steps())
+        erasure, progress = self.erasure(cell)
+        list(erasure.steps())
         return {store: found for store, found in progress.counts.items() if any(found)}
 
 
@@ -94,6 +99,22 @@ def test_a_number_counts_in_its_column_alone_and_once(lives: list[int], cloud: C
         "decisions/a.jsonl": LINE % (1, 5, 8),
         f"captured/{8:064}": b"image",
     }
+
+
+def test_who_comes_back_is_found_by_a_pseudonym_in_whatever_form(cloud: Cloud, names: WorkloadNames) -> None:
+    stage, sink = Stage(cloud, names, "int64"), io.BytesIO()
+    pq.write_table(pa.table({"id": [4711, 5]}), sink)
+    stage.put("landing/training/a.parquet", sink.getvalue())
+    stage.put("landing/training/a.csv", b"id,said\n+04712,a\n5,b\n")
+    stage.put("landing/training/4713.png", b"\x89PNG")
+    stage.put("landing/scoring/a.jsonl.gz", gzip.compress(b'{"id": 4714}\n{"id": 5}\n'))
+    stage.put("lake/decisions/a.jsonl", LINE % (0, 4715, 7))
+    stage.put("lake/staging/a.arrow", write_stream(pa.table({"id": ["5", "4716"]}).to_batches()))
+    item = {"key": json.dumps({"id": 4717}), "output": json.dumps({"value": 4718})}
+    StateTable(stage.dynamodb, names, spread=SPREAD).put("item#0", item)
+    pseudonyms = [pseudonym_of({"id": str(cell)}, "secret") for cell in range(4711, 4719)]
+    found = stage.erasure()[0].find(pseudonyms, "secret", end_s=math.inf)
+    assert found == tuple(map(str, range(4711, 4718)))
 
 
 def test_a_record_goes_by_its_key_and_who_is_mentioned_elsewhere_is_told(cloud: Cloud, names: WorkloadNames) -> None:
