@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 
-from millrace.infra.rules import (
-    customer_key,
-    functions,
-    history,
-    policies,
-    sizes,
-    tags,
-    values,
-)
+from millrace.infra.rules import customer_key, functions, history, policies, sizes, tags
 from millrace.infra.rules.assembly import Finding, Stack
 
 Rule = Callable[[Sequence[Stack]], Iterator[Finding]]
@@ -22,10 +13,7 @@ TEMPLATE_RULES: Mapping[str, Rule] = {
     "asynchronous-function": functions.check_asynchronous,
     "customer-key": customer_key.check,
     "history": history.check,
-    "job-keys": partial(values.check, values.JOB_KEYS),
-    "network-isolation": partial(values.check, values.NETWORK_ISOLATION),
     "pass-role": policies.check_pass_role,
-    "private-network": partial(values.check, values.PRIVATE_NETWORK),
     "recursive-loop": functions.check_loops,
     "sizes": sizes.check,
     "tags": tags.check,
