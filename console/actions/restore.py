@@ -229,6 +229,8 @@ def restore(environment: Environment, missing: Missing, *, said: Callable[[str],
     if missing.erased:
         people = erase_again(environment, names, missing.backup_of, is_preview=False)
         said(f"{names.workload}: {count(people, 'person')} erased again, who came back with the backup")
+    elif not state_of(environment, names).get(PSEUDONYM) and erased_since(environment, names, missing.backup_of):
+        said(f"{names.workload}: the backup lacks the secret that tells who was erased since: erase them by --key")
     return _restore_live(environment, names) if missing.live else ""
 
 
@@ -311,25 +313,21 @@ def deleted_at(environment: Environment) -> datetime | None:
     return at
 
 
-def erased_since(
-    environment: Environment, names: WorkloadNames, at: datetime | None
-) -> tuple[Mapping[str, Sequence[str]], Sequence[str]]:
-    """The pseudonyms of who was erased since this time, by column of the key: a backup from before has them.
-
-    Then the erasures whose people nobody can tell: without a column in the record, or the secret in the backup."""
-    is_told, told, others = bool(state_of(environment, names).get(PSEUDONYM)), defaultdict[str, list[str]](list), []
-    for one in (record.details for record in audit_of(environment, names) if at and record.as_of > at):
-        if isinstance(one, RowsErased) and one.column and is_told:
-            told[one.column] += one.pseudonyms
-        elif isinstance(one, RowsErased):
-            others.append(f"by {one.by}: {one.reason}")
-    return told, others
+def erased_since(environment: Environment, names: WorkloadNames, at: datetime | None) -> Mapping[str, Sequence[str]]:
+    """The pseudonyms of who was erased since this time, by column of the key: a backup from before has them."""
+    told = defaultdict[str, list[str]](list)
+    for record in audit_of(environment, names):
+        if at and record.as_of > at and isinstance(record.details, RowsErased):
+            told[record.details.column] += record.details.pseudonyms
+    return told
 
 
 def erase_again(environment: Environment, names: WorkloadNames, at: datetime | None, *, is_preview: bool) -> int:
-    """How many of those who were erased since this time came back with a backup. But for a preview, they are erased."""
-    people = 0
-    for column, pseudonyms in erased_since(environment, names, at)[0].items():
+    """How many of those who were erased since this time came back with a backup. But for a preview, they are erased.
+
+    Nobody can tell where the state came back without the secret of their pseudonyms."""
+    people, told = 0, erased_since(environment, names, at) if state_of(environment, names).get(PSEUDONYM) else {}
+    for column, pseudonyms in told.items():
         for first in range(0, len(pseudonyms), MOST_CELLS):
             some = tuple(pseudonyms[first : first + MOST_CELLS])
             by = by_person(environment, "replay", BROUGHT_BACK)

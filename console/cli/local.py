@@ -175,7 +175,7 @@ def restore(
     `make adopt` and `cdk deploy` come before it. What stands already is left; where something else stands it refuses.
     Who was erased since the backup is erased again. A second call goes on where the first one ended.
     Example: millrace restore --stage dev --plan"""
-    from millrace.console.actions.restore import deleted_at, erased_since, find_missing, restore
+    from millrace.console.actions.restore import deleted_at, find_missing, restore
     from millrace.console.cli.follow import follow, require_success, when
     from millrace.console.environment import find_environment
 
@@ -194,9 +194,6 @@ def restore(
             require_success(names, follow(environment, names, release, said=not as_json))
     if at is not None:
         said(f"The state is of {format_utc(at)}: nothing before is lost.")
-        for names, _ in releases:
-            for erasure in erased_since(environment, names, at)[1]:
-                said(f"{names.workload}: erased since then {erasure}. Erase again.")
     elif any(one.pointers for one in found):
         said("Lost: the state, but for what is live: reviews and drops that waited, budgets, positions in feeds.")
     said("Lost: messages that waited in queues, among them decisions of the last minute; executions, and their logs.")

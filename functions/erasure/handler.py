@@ -38,7 +38,7 @@ def handler(request: ErasureRequest) -> ErasureAnswer:
     holder, now = f"erasure {uuid4()}", datetime.now(UTC)
     ends_at = now + timedelta(seconds=DECLARED.timeout_s)
     if not ROOM.leases.take("erasure", holder=holder, as_of=now, expires_at=ends_at):
-        return ErasureAnswer(is_done=False)
+        return ErasureAnswer(is_done=False, column=request.column)
     try:
         return erase(request)
     finally:
@@ -61,7 +61,7 @@ def erase(request: ErasureRequest) -> ErasureAnswer:
     try:
         for _ in Erasure(LAKE, S3, ROOM.dynamodb, request, progress).steps() if request.cells else ():
             if time.monotonic() > end_s:
-                return ErasureAnswer(is_done=False)
+                return ErasureAnswer(is_done=False, column=request.column)
     finally:
         progress.put(ROOM.state)
     told = progress.told | {"column": request.column}

@@ -72,8 +72,8 @@ class ErasedStore(Message):
 class Erased(Message):
     """What left the stores. It stands in the audit, so it names nobody."""
 
-    column: str = ""
-    """The column of the key; empty in records of earlier releases."""
+    column: str
+    """The column of the key."""
     pseudonyms: tuple[str, ...] = ()
     """Of column and cell, each as `millrace.state.erasures` makes it."""
     stores: tuple[ErasedStore, ...] = ()
