@@ -229,7 +229,7 @@ def restore(environment: Environment, missing: Missing, *, said: Callable[[str],
     if missing.erased:
         people = erase_again(environment, names, missing.backup_of, is_preview=False)
         said(f"{names.workload}: {count(people, 'person')} erased again, who came back with the backup")
-    elif not state_of(environment, names).get(PSEUDONYM) and erased_since(environment, names, missing.backup_of):
+    elif erased_since(environment, names, missing.backup_of) and not state_of(environment, names).get(PSEUDONYM):
         said(f"{names.workload}: the backup lacks the secret that tells who was erased since: erase them by --key")
     return _restore_live(environment, names) if missing.live else ""
 
