@@ -28,7 +28,7 @@ PACKED = re.compile(rb"[A-Za-z0-9+/]{80,}={0,2}")
 
 
 def everything(cloud: LocalCloud) -> Iterator[tuple[str, bytes]]:
-    """The name and the bytes of all that is kept: of packed files also what is in them."""
+    """The name and the bytes of all that is kept: of packed files also what is in them. Mails are their readers'."""
     s3, dynamodb, sqs, logs = (cloud.client(service) for service in ("s3", "dynamodb", "sqs", "logs"))
     for bucket in (one["Name"] for one in s3.list_buckets()["Buckets"]):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -45,7 +45,7 @@ def everything(cloud: LocalCloud) -> Iterator[tuple[str, bytes]]:
         found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         yield from ((url, one["Body"].encode()) for one in found.get("Messages", ()))
     for groups in logs.get_paginator("describe_log_groups").paginate():
-        for group in (one["logGroupName"] for one in groups["logGroups"]):
+        for group in {one["logGroupName"] for one in groups["logGroups"]} - {"/local/mail"}:
             for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
                 yield from ((group, one["message"].encode()) for one in page["events"])
 
