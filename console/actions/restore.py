@@ -62,10 +62,8 @@ class Missing:
     """As the audit tells them; None if the state table has them, or if no version was ever live."""
     live: str
     """The live version, if nothing serves it; empty if something does or none is live."""
-    backup_of: datetime | None = None
-    """When the backup was made that came back; None for none."""
     erased: int = 0
-    """The people who were erased since, and came back with it."""
+    """The people who were erased since the backup, and came back with it."""
 
     @property
     def rows(self) -> Iterator[dict[str, str]]:
@@ -80,9 +78,8 @@ class Missing:
             yield {"workload": workload, "what": "release pointers", "of": f"revision {self.pointers.revision}"}
         if self.live:
             yield {"workload": workload, "what": f"release of version {self.live}", "of": ""}
-        if self.erased and self.backup_of:
-            what = f"erasure of {count(self.erased, 'person')}"
-            yield {"workload": workload, "what": what, "of": format_utc(self.backup_of)}
+        if self.erased:
+            yield {"workload": workload, "what": f"erasure of {count(self.erased, 'person')}", "of": BROUGHT_BACK}
 
 
 def find_missing(environment: Environment, names: WorkloadNames, backup_of: datetime | None) -> Missing:
@@ -108,7 +105,6 @@ def find_missing(environment: Environment, names: WorkloadNames, backup_of: date
         versions=[one for one in kept if one.version not in standing],
         pointers=told,
         live=champion.version if champion and not _stands(environment, names, champion) else "",
-        backup_of=backup_of,
         erased=erase_again(environment, names, backup_of, is_preview=True),
     )
 
@@ -207,8 +203,10 @@ def _is_whole(table: IcebergTable, entries: Container[str]) -> bool:
     return all(one in entries for one in needed)
 
 
-def restore(environment: Environment, missing: Missing, *, said: Callable[[str], None]) -> str:
+def restore(environment: Environment, missing: Missing, at: datetime | None, *, said: Callable[[str], None]) -> str:
     """Restore what is missing, and start the release that makes the live endpoint: its ARN, "" without one.
+
+    `at` is the time of the backup that came back.
 
     A second call goes on where the first one ended."""
     from pyiceberg.catalog.glue import _construct_table_input
@@ -227,9 +225,9 @@ def restore(environment: Environment, missing: Missing, *, said: Callable[[str],
         state_of(environment, names).put(Pointers.sort_key(), missing.pointers.attributes, NEW)
         said(f"{names.workload}: release pointers of revision {missing.pointers.revision}, as the audit tells them")
     if missing.erased:
-        people = erase_again(environment, names, missing.backup_of, is_preview=False)
+        people = erase_again(environment, names, at, is_preview=False)
         said(f"{names.workload}: {count(people, 'person')} erased again, who came back with the backup")
-    elif erased_since(environment, names, missing.backup_of) and not state_of(environment, names).get(PSEUDONYM):
+    elif erased_since(environment, names, at) and not state_of(environment, names).get(PSEUDONYM):
         said(f"{names.workload}: the backup lacks the secret that tells who was erased since: erase them by --key")
     return _restore_live(environment, names) if missing.live else ""
 

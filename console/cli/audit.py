@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,7 +161,7 @@ def query(
         export(answer.rows.to_pylist(), output, answer.rows.schema)
         print(f"{count(answer.rows.num_rows, 'row')} in {output}", file=sys.stderr)
     if as_json:
-        show_json({"rows": [*map(_plain, answer.rows.to_pylist())], **_figures(answer)})
+        show_json({**vars(answer), "rows": answer.rows.to_pylist()})
         return
     # Figures and hints go to stderr, so that stdout has the rows alone.
     if not output:
@@ -173,16 +172,8 @@ def query(
     print(f"\n{_in_words(answer)}", file=sys.stderr)
 
 
-def _figures(answer: Answer) -> dict[str, Any]:
-    return {"bytes_scanned": answer.scanned, "usd": answer.usd, "seconds": answer.seconds, "query": answer.query}
-
-
 def _in_words(answer: Answer) -> str:
-    scanned = f"{answer.scanned / 1e6:,.2f} MB" if answer.scanned >= 10_000 else f"{answer.scanned:,} bytes"
+    read = answer.bytes_scanned
+    scanned = f"{read / 1e6:,.2f} MB" if read >= 10_000 else f"{read:,} bytes"
     cost = f"{answer.usd:.5f} USD at list price" if answer.usd else "free of charge"
     return f"{count(answer.rows.num_rows, 'row')}, {scanned} read in {answer.seconds:.1f} s, {cost}"
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with decimals as floats, since JSON knows no decimals."""
-    return {name: float(cell) if isinstance(cell, Decimal) else cell for name, cell in row.items()}

@@ -166,9 +166,7 @@ def restore(
     build: Build,
     as_json: Json,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what is missing.")] = False,
-    backup_of: Annotated[
-        str | None, typer.Option(help="When the backup was made that you brought back, ISO 8601.")
-    ] = None,
+    backup_of: Annotated[str, typer.Option(help="When a backup was made that you brought back, ISO 8601.")] = "",
 ) -> None:
     """Make a stage whole again that was deleted but for its buckets: tables, model versions, the live endpoint.
 
@@ -188,7 +186,7 @@ def restore(
     if plan or not rows:
         return
     said = partial(print, file=sys.stderr)
-    releases = [(one.names, restore(environment, one, said=said)) for one in found]
+    releases = [(one.names, restore(environment, one, at, said=said)) for one in found]
     for names, release in releases:
         if release:
             require_success(names, follow(environment, names, release, said=not as_json))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,14 +161,16 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def in_json(value: Any) -> str:
-    """The text for a value that JSON does not know: a time in ISO 8601, bytes such as those of an image in base64.
+def in_json(value: Any) -> str | float:
+    """For a value that JSON does not know: a time in ISO 8601, bytes such as those of an image in base64, a number.
 
     Raises TypeError for any other value."""
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    if isinstance(value, Decimal):
+        return float(value)
     raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")
 
 

@@ -61,23 +61,17 @@ class Rehearsal:
     """The validation rows that a promised error rests on: of each entity of a split by group one."""
     naive: Naive
     walk_forward_steps: int
-    error_windows: int
-    """So many successive windows must exceed the bound on the error to raise the alarm."""
     stretches: int
-    """Stretches of `error_windows` windows that the bound on the error rests on. Below FEWEST there is no bound."""
-
-    @property
-    def has_history_of_errors(self) -> bool:
-        """Whether enough windows are known for a bound on the error. Rows without times have random windows."""
-        return self.stretches >= FEWEST or not self.examples.parts.is_in_time
+    """Stretches of as many windows as raise the alarm, on which the bound on the error rests; none below FEWEST."""
 
     @property
     def watches_errors(self) -> bool:
-        """Whether errors are watched at all. Without their history the days of the test rows have to do."""
-        return (
-            self.has_history_of_errors
-            or len(np.unique(bootstrap.days(self.examples.times_N[self.examples.parts.test]))) > 1
-        )
+        """Whether errors are watched at all. Without enough windows for a bound the days of the test rows have to do.
+
+        Rows without times have random windows."""
+        parts = self.examples.parts
+        has_bound = self.stretches >= FEWEST or not parts.is_in_time
+        return has_bound or len(np.unique(bootstrap.days(self.examples.times_N[parts.test]))) > 1
 
 
 def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: LabelKind, *, where: str) -> Rehearsal:
@@ -113,7 +107,6 @@ def rehearse(workload_yaml: str, contract_yaml: str, accepted: pa.Table, kind: L
         else held.num_rows,
         naive=_naive(found, target_N, workload, task, kind),
         walk_forward_steps=steps,
-        error_windows=workload.monitors.error_windows,
         stretches=stretches,
     )
 

@@ -26,7 +26,6 @@ from millrace.contract.rules.range import Range
 from millrace.contract.schema import LINE
 from millrace.contract.violation import QuarantinedRow
 from millrace.evaluation.evidence import FEWEST_BLOCKS
-from millrace.monitoring.error import FEWEST
 from millrace.tasks.figures import short
 from millrace.workload.prices import projected_usd
 from millrace.workload.training_cost import usages
@@ -56,7 +55,7 @@ SECONDS = 10
 
 
 def remarks(it: Proposal) -> Iterator[str]:
-    """All that is said of a proposal, in this order: rows and columns, the notes, the parts, what is not watched."""
+    """All that is said of a proposal, in this order: rows and columns, the notes, the parts, the gates."""
     return chain.from_iterable(remark(it) for remark in (of_rows, of_columns, notes_of, of_parts, of_watching))
 
 
@@ -98,11 +97,6 @@ def of_columns(it: Proposal) -> Iterator[str]:
         yield f"{one.name} is not in the contract: {one.reason}"
     for names, reason in once([(one.name, one.reason) for one in it.features.others if is_long(one.reason)]):
         yield f"{names} {'are' if ', ' in names else 'is'} no feature: {reason}"
-    if missing := it.may_be_missing:
-        yield (
-            f"files and requests may leave out {', '.join(missing)}: no model reads them, so they are "
-            "not required and have no range and no list of values"
-        )
     words = [one for one in it.contract.columns if one.allowed and one.kind == "string" and not one.label]
     if listed := [f"{one.name} has a list of {len(one.allowed or ())} values" for one in words]:
         other = "another one is answered, as of an unknown value, and counted; a row to train with it is quarantined"
@@ -164,25 +158,11 @@ def behind_rule(it: Proposal) -> str:
 
 
 def of_watching(it: Proposal) -> Iterator[str]:
-    """What monitors and gates will not be able to tell, and what a horizon would do."""
-    spans, found = it.spans, it.rehearsal
-    if not spans.is_rate_promised:
-        few = "not split by time"
-        if spans.test_days:
-            few = f"the monitors judge {spans.window_days} days together, a window, and {spans.windows} windows are few"
-        yield f"{few}: drift alarms may be wrong more often than declared"
-    if not spans.are_comparable:
+    """What gates will not be able to tell, and what a horizon would do. `millrace alarms` says what is not watched."""
+    if not it.spans.are_comparable:
         yield (
-            f"a later model will be refused: the test rows are of {spans.test_days} days, and its comparison with the "
+            f"a later model will be refused: the test rows are of {it.spans.test_days} days, and comparing it with the "
             f"live model needs {FEWEST_BLOCKS}; raise test_days in workload.yaml once there are more days of rows"
-        )
-    if not found.has_history_of_errors:
-        until = "errors will not be watched, since the test rows are of one day"
-        if found.watches_errors:
-            until = "errors alarm only above the interval of the test error"
-        yield (
-            f"{until}: a bound needs the errors of earlier models in {FEWEST} times {found.error_windows} windows in a "
-            f"row, the file has {found.stretches} (more days of rows, a smaller window_days, or monitors.error_bound)"
         )
     if it.series and not it.prediction.horizon_hours:
         steps = it.series.of_a_day

@@ -62,8 +62,6 @@ class Spans:
     window_days: int
     windows: int
     """How many complete windows the rows have."""
-    is_rate_promised: bool
-    """Whether these windows are enough for the declared rate of false alarms."""
     validation_days: int
     test_days: int
     """0 for rows without a time, as `validation_days`."""
@@ -136,7 +134,6 @@ def spans_without_time() -> Spans:
         days=0,
         window_days=7,
         windows=PROMISED_WINDOWS,
-        is_rate_promised=False,
         validation_days=0,
         test_days=0,
         walk_forward_steps=0,
@@ -170,7 +167,6 @@ def find_spans(times_N: Times, *, where: str, held_out: float = HELD_OUT[0]) -> 
         days=days,
         window_days=window_days,
         windows=found[window_days][0],
-        is_rate_promised=found[window_days][0] >= PROMISED_WINDOWS,
         validation_days=validation_days,
         test_days=test_days,
         walk_forward_steps=2,

@@ -35,7 +35,7 @@ class Answer:
     """The answer to one statement."""
 
     rows: pa.Table
-    scanned: int
+    bytes_scanned: int
     """Bytes that Athena read."""
     usd: float
     """The list price for these bytes; requests to S3 and Glue are billed in addition."""
@@ -79,7 +79,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
     scanned = int(done["Statistics"].get("DataScannedInBytes", 0))
     return Answer(
         rows=rows,
-        scanned=scanned,
+        bytes_scanned=scanned,
         usd=price(scanned),
         seconds=done["Statistics"].get("TotalExecutionTimeInMillis", 0) / 1000,
         query=query,

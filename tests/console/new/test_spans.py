@@ -33,21 +33,21 @@ def times(days: float, rows: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("days", "rows", "window_days", "windows", "promised"),
+    ("days", "rows", "window_days", "windows"),
     [
-        (400, 40_000, 7, 57, True),
-        (100, 40_000, 1, 100, True),
-        (100, 2_000, 7, 14, False),
-        (12, 6_000, 1, 12, False),
-        (3_000, 3_000, 182, 16, False),
-        (3_650, 365, 364, 10, False),
+        (400, 40_000, 7, 57),
+        (100, 40_000, 1, 100),
+        (100, 2_000, 7, 14),
+        (12, 6_000, 1, 12),
+        (3_000, 3_000, 182, 16),
+        (3_650, 365, 364, 10),
     ],
 )
 def test_a_window_is_a_week_where_there_are_rows_and_weeks_enough(
-    days: int, rows: int, window_days: int, windows: int, promised: bool
+    days: int, rows: int, window_days: int, windows: int
 ) -> None:
     spans = find_spans(times(days, rows), where="rows.csv")
-    assert (spans.window_days, spans.windows, spans.is_rate_promised) == (window_days, windows, promised)
+    assert (spans.window_days, spans.windows) == (window_days, windows)
 
 
 @pytest.mark.parametrize(("days", "test_days"), [(12, 2), (30, 5), (60, 9)])

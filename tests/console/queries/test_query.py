@@ -69,7 +69,7 @@ def test_an_answer_has_rows_types_bytes_and_its_price(environment: Environment) 
         environment, "select date, count(*) as n, avg(line) as line from electricity_quarantine group by 1"
     )
     assert answer.rows.to_pylist() == [{"date": "1997-05-01", "n": 2, "line": 5.0}]
-    assert answer.scanned > 0
+    assert answer.bytes_scanned > 0
     assert answer.usd == pytest.approx(5e-5), "ten megabytes are billed at least"
     assert price(12_345_678) == pytest.approx(13e6 * 5 / 1e12)
 
