@@ -16,7 +16,7 @@ import boto3
 
 from millrace.console.local_cloud.instance import UP_FILE, find_instance
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
-from millrace.console.stages import ACT_AS, declared_options, declared_stages
+from millrace.console.stages import ACT_AS, declared_stages
 from millrace.errors import EnvironmentNotFoundError
 from millrace.names import STAGES, Platform, WorkloadNames
 from millrace.people import ROLES, SLUG, WORKLOAD
@@ -159,17 +159,14 @@ def _on_aws(stage: str) -> Environment:
     if session.region_name is None:
         raise EnvironmentNotFoundError("expected a region in AWS_REGION or in the profile, got none")
     account = session.client("sts").get_caller_identity()["Account"]
-    platform = Platform(
-        stage=stage, account=account, region=session.region_name, event_bus=declared_options(stage).get("event_bus")
-    )
+    platform = Platform(stage=stage, account=account, region=session.region_name)
     return Environment(platform=platform, client=cache(session.client))
 
 
 def local_environment(cloud: LocalCloud) -> Environment:
     """The environment inside a local cloud that is running."""
-    platform = replace(PLATFORM, event_bus=declared_options(PLATFORM.stage).get("event_bus"))
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}  # pragma: allowlist secret
-    return Environment(platform=platform, client=cache(cloud.client), cloud=cloud, keys=keys)
+    return Environment(platform=PLATFORM, client=cache(cloud.client), cloud=cloud, keys=keys)
 
 
 def _running(build: Path) -> LocalCloud:

@@ -36,9 +36,7 @@ class StageContext:
 
     def environment(self) -> dict[str, str]:
         """The fields that every settings class of the stack has: `Environment(**context.environment(), ...)`."""
-        platform = self.platform
-        own = {"event_bus": platform.event_bus} if platform.event_bus else {}
-        return {"stage": platform.stage, "account": platform.account, "region": platform.region, **own}
+        return {"stage": self.platform.stage, "account": self.platform.account, "region": self.platform.region}
 
 
 @dataclass(frozen=True, kw_only=True)

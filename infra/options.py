@@ -230,8 +230,6 @@ class Options(BaseModel):
     """A network that replaces the platform's own."""
     key_arn: KeyArn | None = None
     """A customer key that replaces the platform's own. Its policy must let in the same services."""
-    event_bus: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=256)] | None = None
-    """The name of an event bus of this account and region that replaces the platform's own."""
 
     dashboards: bool = False
     """Whether each workload has a dashboard, which costs 3 USD a month beyond the three that an account has free."""
@@ -271,13 +269,6 @@ class Options(BaseModel):
         if self.prediction_reserved is not None and kept > self.prediction_reserved:
             raise ValueError(f"prediction_reserved of at least {kept}, which prediction_starts keeps started")
         return self
-
-    @field_validator("event_bus")
-    @classmethod
-    def _is_custom(cls, name: str | None) -> str | None:
-        if name == "default":
-            raise ValueError("a custom bus: on the default one are the events of AWS, which other rules take")
-        return name
 
     @field_validator("tags")
     @classmethod

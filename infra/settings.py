@@ -136,7 +136,7 @@ def settings_for(stage: str, *, account: str, region: str, options: Options | No
     """The settings of `stage`. Raises ConfigurationError for an unknown stage or an impossible value."""
     options = options or Options()
     _check(stage, region, options)
-    names = Platform(stage=stage, account=account, region=region, event_bus=options.event_bus)
+    names = Platform(stage=stage, account=account, region=region)
     # The local cloud: short waits, short retention, and this machine's own Python.
     if stage == "local":
         return StageSettings(

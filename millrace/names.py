@@ -110,8 +110,6 @@ class Platform:
     stage: str
     account: str
     region: str
-    event_bus: str | None = None
-    """The name of a bus of the account that is used in place of the stage's own. Other stages may use it too."""
 
     @property
     def prefix(self) -> str:
@@ -161,7 +159,7 @@ class Platform:
 
     @property
     def bus(self) -> str:
-        return self.event_bus or self.prefix
+        return self.prefix
 
     @property
     def bus_arn(self) -> str:

@@ -247,11 +247,9 @@ def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:
     from millrace.state.table import StateTable
 
     environment = local_environment(instance.cloud)
-    # An empty cloud lacks the bootstrap and, if the stage names one, the event bus. Both come before the deployment.
+    # An empty cloud lacks the bootstrap, which comes before the deployment.
     if empty:
-        bus = environment.platform.event_bus
-        own = [shlex.join(["aws", "events", "create-event-bus", "--name", bus])] if bus else []
-        lines = ["cdk bootstrap", *own, "cdk deploy --all"]
+        lines = ["cdk bootstrap", "cdk deploy --all"]
     else:
         drops = instance.folder.parent / "drops"
         lines = []

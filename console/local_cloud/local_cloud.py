@@ -8,7 +8,7 @@ import os
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -186,13 +186,7 @@ def synthesis_context(
 
 
 def deploy(processes: Processes, cloud: LocalCloud) -> None:
-    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed.
-
-    If `cdk.json` names an event bus of the account's own, it is made first, as its owner would have made it."""
-    if (name := declared_options(PLATFORM.stage).get("event_bus")) is not None:
-        events = cloud.client("events")
-        with suppress(events.exceptions.ResourceAlreadyExistsException):
-            events.create_event_bus(Name=name)
+    """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed."""
     words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
     environment = {SECRET_VARIABLE: cloud.secret}
     processes.start("deployment", words, log="deploy.log", environment=environment).succeed()

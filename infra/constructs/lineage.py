@@ -16,7 +16,6 @@ from aws_cdk import aws_events as events
 from constructs import Construct
 
 from millrace.infra.constructs.api_destination import ApiDestination, secret_text
-from millrace.infra.constructs.rule import of_stage
 from millrace.infra.settings import StageSettings
 from millrace.messages.events import (
     SOURCE,
@@ -77,11 +76,9 @@ class Lineage(Construct):
     """A rule for each step, with two targets of one destination."""
 
     def __init__(
-        self, scope: Construct, *, settings: StageSettings, url: str, secret: str | None, bus: events.CfnEventBus | None
+        self, scope: Construct, *, settings: StageSettings, url: str, secret: str | None, bus: events.CfnEventBus
     ) -> None:
-        """`secret` is the name of the secret with the value of the header Authorization.
-
-        `bus` is the stage's own event bus; None if the stage uses a bus of the account."""
+        """`secret` is the name of the secret with the value of the header Authorization."""
         super().__init__(scope, "rules")
         names, header = settings.platform, secret_text(secret) if secret else None
         to = ApiDestination(scope, "lineage", settings=settings, url=url, authorization=header, per_second=PER_SECOND)
@@ -96,15 +93,14 @@ class Lineage(Construct):
                 name=names.rule(f"lineage-{kind.replace('.', '-')}"),
                 description=f"tells the catalogue of data of {kind}",
                 event_bus_name=names.bus,
-                event_pattern=of_stage({"source": [SOURCE], "detail-type": [kind], "detail": step.only}, names),
+                event_pattern={"source": [SOURCE], "detail-type": [kind], "detail": step.only},
                 state="ENABLED",
                 targets=[
                     to.target(words | fields, body | {"eventType": "START"}, also="-start"),
                     to.target(words | fields, body | {"eventType": "COMPLETE" if step.outputs else "FAIL"}),
                 ],
             )
-            if bus:
-                rule.add_resource_dependency(bus)
+            rule.add_resource_dependency(bus)
 
 
 def run_event(names: Platform, step: Step) -> dict[str, Any]:

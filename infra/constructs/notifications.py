@@ -15,7 +15,7 @@ from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.alarm import Alarm
 from millrace.infra.constructs.api_destination import ApiDestination, secret_text
 from millrace.infra.constructs.queue import UNDER_ITS_OWN, WITHOUT_KEY, named_queue
-from millrace.infra.constructs.rule import of_stage, target
+from millrace.infra.constructs.rule import target
 from millrace.infra.iam.resource import let, policy, refuse_without_tls
 from millrace.infra.settings import StageSettings
 from millrace.monitoring.alarms import notifying
@@ -69,10 +69,7 @@ def alarm_notices() -> dict[str, Notice]:
 class Notifications(Construct):
     """One topic for all workloads of the stage. Each message names its workload."""
 
-    def __init__(
-        self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus | None
-    ) -> None:
-        """`bus` is the stage's own event bus; None if the stage uses a bus of the account."""
+    def __init__(self, scope: Construct, *, settings: StageSettings, key_arn: str, bus: events.CfnEventBus) -> None:
         super().__init__(scope, "notifications")
         self._names = settings.platform
         self._topic = sns.CfnTopic(self, "Topic", topic_name=self._names.alarm_topic, kms_master_key_id=key_arn)
@@ -91,8 +88,7 @@ class Notifications(Construct):
             acknowledge(email, {"Serverless-SNSRedrivePolicy": tried})
         # A rule must not send before the topic takes its messages, the queue takes what fails, and the bus is there.
         undelivered = self._undelivered()
-        if bus:
-            bus.add_resource_dependency(undelivered)
+        bus.add_resource_dependency(undelivered)
         # The URL of a chat is its credential. Slack takes one call a second.
         url = settings.options.alarm_webhook
         self._webhook = (
@@ -102,7 +98,7 @@ class Notifications(Construct):
             if name == CHAT_ALONE and self._webhook is None:
                 continue
             rule = self._rule(name, notice, notice.line(name) if name in NOTICES else notice.sentence)
-            for needed in (publishers, undelivered, *([bus] if bus and notice.is_ours else [])):
+            for needed in (publishers, undelivered, *([bus] if notice.is_ours else [])):
                 rule.add_resource_dependency(needed)
         for name, alarm in STAGE_ALARMS.items():
             Alarm(
@@ -156,14 +152,13 @@ class Notifications(Construct):
 
     def _rule(self, name: str, notice: Notice, sentence: str) -> events.CfnRule:
         targets = [self._topic_target(notice, sentence)] if name != CHAT_ALONE else []
-        pattern = notice.pattern(self._names)
         return events.CfnRule(
             self,
             f"{name}-rule",
             name=self._names.rule(name),
             description=notice.description,
             event_bus_name=self._names.bus if notice.is_ours else None,
-            event_pattern=of_stage(pattern, self._names) if notice.is_ours else pattern,
+            event_pattern=notice.pattern(self._names),
             state="ENABLED",
             targets=[*targets, *([self._webhook.target(notice.paths, {"text": sentence})] if self._webhook else [])],
         )

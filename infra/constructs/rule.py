@@ -15,7 +15,6 @@ from millrace.infra.context import Context
 from millrace.infra.iam.resource import resource
 from millrace.messages.envelope import DELIVERED_WITHIN, DELIVERY_RETRIES
 from millrace.messages.events import SOURCE, BusEvent
-from millrace.names import Platform
 
 ENVELOPE = events.CfnRule.InputTransformerProperty(
     input_paths_map={"id": "$.id", "time": "$.time", "detail": "$.detail"},
@@ -47,22 +46,6 @@ def pattern_of(event: type[BusEvent], *, workload: str, **fields: list[Any]) -> 
     return {"source": [SOURCE], "detail-type": [event.detail_type], "detail": {"workload": [workload], **fields}}
 
 
-def of_stage(pattern: Mapping[str, Any], platform: Platform) -> dict[str, Any]:
-    """The pattern of events on the platform's bus. On a bus of the account, it only matches events of this stage.
-
-    Other stages may use that bus, too. Every event of ours names its run, which is the execution or the function that
-    put it. An event of a program names the stage.
-    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html (`$or`)"""
-    if platform.event_bus is None:
-        return dict(pattern)
-    runs = (
-        platform.arn("states", f"execution:{platform.prefix}-"),
-        platform.arn("lambda", f"function:{platform.prefix}-"),
-    )
-    of_stage: list[dict[str, Any]] = [{"run": [{"prefix": arn} for arn in runs]}, {"stage": [platform.stage]}]
-    return {**pattern, "detail": {**pattern.get("detail", {}), "$or": of_stage}}
-
-
 class Rule(Construct):
     """Sends the events that match `pattern` to one target.
 
@@ -82,7 +65,7 @@ class Rule(Construct):
         super().__init__(scope, f"{name}-rule")
         self._name = name
         self._context = context
-        self._pattern = of_stage(pattern, context.platform) if bus else dict(pattern)
+        self._pattern = dict(pattern)
         self._bus = bus
         self._dead = dead
 

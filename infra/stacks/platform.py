@@ -245,16 +245,14 @@ class PlatformStack(cdk.Stack):
             resource.apply_removal_policy(KEPT)
 
     def _messaging(self) -> None:
-        """The platform's own bus and the notifications. The owner of a bus of the account chooses its key."""
-        bus = None
-        if self._names.event_bus is None:
-            bus = events.CfnEventBus(
-                self,
-                "Bus",
-                name=self._names.bus,
-                kms_key_identifier=self.key_arn,
-                dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=self._context.dead_events_arn),
-            )
+        """The platform's bus and the notifications."""
+        bus = events.CfnEventBus(
+            self,
+            "Bus",
+            name=self._names.bus,
+            kms_key_identifier=self.key_arn,
+            dead_letter_config=events.CfnEventBus.DeadLetterConfigProperty(arn=self._context.dead_events_arn),
+        )
         Notifications(self, settings=self._settings, key_arn=self.key_arn, bus=bus)
         if told := self._settings.options.lineage:
             Lineage(self, settings=self._settings, url=told.url, secret=told.secret, bus=bus)

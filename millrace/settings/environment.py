@@ -26,13 +26,11 @@ class PlatformEnvironment(BaseModel):
     stage: str
     account: str
     region: str
-    event_bus: str | None = None
-    """The name of the bus if it is not the stage's own. None: the stage's own."""
 
     @property
     def platform(self) -> Platform:
         """The names of all resources of this environment."""
-        return Platform(stage=self.stage, account=self.account, region=self.region, event_bus=self.event_bus)
+        return Platform(stage=self.stage, account=self.account, region=self.region)
 
     @property
     def service(self) -> str:

@@ -10,8 +10,8 @@ from subprocess import PIPE
 import pytest
 from moto import mock_aws
 
-from millrace.console.environment import find_environment, local_environment
-from millrace.console.local_cloud.local_cloud import LocalCloud
+from millrace.console.environment import find_environment
+from millrace.console.stages import declared_options
 from millrace.errors import EnvironmentNotFoundError
 from tests.credentials import set_credentials
 
@@ -73,32 +73,18 @@ def test_of_several_workloads_the_only_deployed_one_needs_no_name(
         assert environment.names("").workload == "town_water"
 
 
-def test_the_bus_of_a_stage_is_the_declared_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_credentials(monkeypatch)
-    folder = tmp_path / "workloads"
-    folder.mkdir()
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
-    (tmp_path / "cdk.json").write_text('{"context": {"stages": {"prod": {"event_bus": "company"}}}}')
-    with mock_aws():
-        assert find_environment("prod", tmp_path).platform.bus == "company"
-        assert find_environment("dev", tmp_path).platform.bus == "millrace-dev"
-
-
-def test_the_local_cloud_has_the_declared_bus_and_another_folder_of_workloads_the_repository_s(
+def test_options_are_the_repository_s_or_those_beside_another_folder_of_workloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "workloads"
-    folder.mkdir()
-    monkeypatch.setenv("MILLRACE_WORKLOADS", str(folder))
-    cloud = LocalCloud(endpoint_url="http://localhost:1", secret="hush")
+    (tmp_path / "workloads").mkdir()
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
     (tmp_path / "repository").mkdir()
     monkeypatch.chdir(tmp_path / "repository")
-    assert local_environment(cloud).platform.bus == "millrace-local"
-    said = '{"context": {"stages": {"local": {"event_bus": "%s"}}}}'
-    (tmp_path / "repository" / "cdk.json").write_text(said % "company")
-    assert local_environment(cloud).platform.bus == "company"
-    (tmp_path / "cdk.json").write_text(said % "beside")
-    assert local_environment(cloud).platform.bus == "beside"
+    assert declared_options("local") == {}
+    said = '{"context": {"stages": {"local": {"tracking": "%s"}}}}'
+    for folder in ("repository", "."):
+        (tmp_path / folder / "cdk.json").write_text(said % folder)
+        assert declared_options("local") == {"tracking": folder}
 
 
 def declare(folder: Path, *workloads: str) -> None:

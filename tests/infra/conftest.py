@@ -44,9 +44,8 @@ OWN: dict[str, Any] = {
     "permissions_boundary": "arn:aws:iam::123456789012:policy/boundary",
     "network": {"subnets": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"], "security_group": "sg-0a1b2c3d"},
     "key_arn": "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c-0000-4000-8000-000000000000",
-    "event_bus": "company",
 }
-"""What an account has already: a boundary, a network, a key and a bus instead of the platform's own."""
+"""What an account has already: a boundary, a network and a key instead of the platform's own."""
 SOURCES = ("millrace", "functions", "infra", "jobs", "containers", "workloads", "tests/infra/conftest.py")
 KEPT_S = 24 * 3600
 """Shorter than unused bundles are kept, which an assembly names."""

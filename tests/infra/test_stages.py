@@ -114,7 +114,6 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
         ),
         ({"network": ONE}, f"stages.dev.network: expected an object with some of subnets, security_group, got '{ONE}'"),
         ({"keyarn": "x"}, f"stages.dev.keyarn: expected one of {KEYS} (did you mean 'key_arn'?), got 'keyarn'"),
-        ({"event_bus": "a b"}, "stages.dev.event_bus: expected a text that matches ^[A-Za-z0-9._-]+$, got 'a b'"),
         ({"machine_log": "all"}, "stages.dev.machine_log: expected 'data', 'events' or 'errors', got 'all'"),
         ({"tags": ["a"]}, "stages.dev.tags: expected an object, got ['a']"),
         ({"tags": {"millrace:workload": "mine"}}, "stages.dev.tags: expected other keys than"),
