@@ -28,12 +28,6 @@ def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
     return [step for job in workflow["jobs"].values() for step in job["steps"]]
 
 
-def test_one_action_is_one_commit_everywhere() -> None:
-    used = {line for path in WORKFLOWS for line in re.findall(r"uses: (.+)$", path.read_text(), re.M)}
-    names = [line.partition("@")[0] for line in used]
-    assert len(names) == len(set(names)), sorted(used)
-
-
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_rights_are_given_job_by_job_and_none_is_more_than_asked(path: Path) -> None:
     workflow = read(path)
@@ -75,17 +69,6 @@ def test_what_changes_the_account_has_credentials_as_long_as_its_role_lets_it() 
     }
     assert durations == {"diff": None, "images": SESSION_S, "deploy": SESSION_S}
     assert SESSION_S == 7200
-
-
-def test_there_is_disk_for_the_images_before_they_are_built() -> None:
-    """The training image on a GPU's base is larger than the disk that a runner promises."""
-    for path in WORKFLOWS:
-        for job in read(path)["jobs"].values():
-            runs = [step.get("run", "") for step in job["steps"]]
-            building = [place for place, run in enumerate(runs) if "make images" in run]
-            freeing = [place for place, run in enumerate(runs) if "sudo rm -rf" in run and "docker system prune" in run]
-            assert not building or (freeing and freeing[0] < building[0]), path.name
-    assert "make images" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
 
 
 @pytest.mark.parametrize(("workloads", "waves"), [(1, [1]), (25, [25]), (26, [25, 1]), (200, [25] * 8)])

@@ -11,6 +11,7 @@ import pytest
 from moto import mock_aws
 
 from millrace.console.environment import find_environment
+from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.stages import declared_options
 from millrace.errors import EnvironmentNotFoundError
 from tests.credentials import set_credentials
@@ -30,16 +31,12 @@ def test_the_cloud_that_up_keeps_is_found(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout
         assert process.stdout.readline(), "only a program that runs has its command line"
-        noted = {
-            "endpoint_url": "http://localhost:5999",
-            "secret": "hush",  # pragma: allowlist secret
-            "pid": process.pid,
-        }  # pragma: allowlist secret
-        (tmp_path / "up.json").write_text(json.dumps(noted))
+        known = {"endpoint_url": "http://localhost:5999", "secret": "hush"}  # pragma: allowlist secret
+        (tmp_path / "up.json").write_text(json.dumps({**known, "pid": process.pid}))
         environment = find_environment("local", tmp_path)
         process.kill()
     assert environment.client("s3").meta.endpoint_url == "http://localhost:5999"
-    assert environment.cloud == LocalCloud(endpoint_url="http://localhost:5999", secret="hush")
+    assert environment.cloud == LocalCloud(**known)
     assert environment.names("electricity").workload == "electricity"
 
 

@@ -134,7 +134,7 @@ def test_the_registry_learns_again_what_the_audit_says(environment: Environment,
     )  # fmt: skip
     versions = [kept(number, image=GONE) for number in "234"]
     missing = Missing(names=names, tables={}, versions=versions, pointers=None, live="")
-    restore(environment, missing, said=lambda _: None)
+    restore(environment, missing, None, said=lambda _: None)
     registry = registry_of(environment, names)
     with pytest.raises(ConflictError, match="expected to register version 1, got 5"):
         registry.restore(kept("1"))
