@@ -158,13 +158,19 @@ def _read_chain(client: Callable[[str], Any], platform: Platform) -> None:
                 client("dynamodb").put_item(TableName=platform.audit_table, Item=link.record)
 
 
-def adopt(cloudformation: Any, found: ResourceImport) -> None:
-    """Import the resources into a new stack of the same name, and wait until it is made."""
+def adopt(client: Callable[[str], Any], found: ResourceImport, assembly: Path) -> None:
+    """Import the resources into a new stack of the same name, and wait until it is made.
+
+    The template goes to the bucket of the assembly's assets: in a request it may have 51,200 bytes."""
+    cloudformation, artifacts = client("cloudformation"), json.loads((assembly / "manifest.json").read_text())
+    bucket = artifacts["artifacts"][found.stack]["properties"]["stackTemplateAssetObjectUrl"].split("/")[2]
+    place = {"Bucket": bucket, "Key": f"{found.stack}.import.json"}
+    client("s3").put_object(**place, Body=json.dumps(found.template))
     cloudformation.create_change_set(
         StackName=found.stack,
         ChangeSetName=CHANGE_SET,
         ChangeSetType="IMPORT",
-        TemplateBody=json.dumps(found.template),
+        TemplateURL=f"https://{bucket}.s3.{cloudformation.meta.region_name}.amazonaws.com/{place['Key']}",
         ResourcesToImport=list(found.resources),
     )
     # A change set is made in the background, and executed in the background, so both are waited for.
@@ -197,7 +203,7 @@ def main() -> None:
         if given.yes:
             restore_table(boto3.client, platform, found, logical_id, backup=backup["BackupArn"] if backup else None)
     if given.yes:
-        adopt(boto3.client("cloudformation"), found)
+        adopt(boto3.client, found, given.assembly)
 
 
 if __name__ == "__main__":

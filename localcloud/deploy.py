@@ -59,25 +59,18 @@ def deploy(
     Raises DeploymentError before anything is made if a stack holds what the local cloud does not cover, and at the
     first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
-    clients = {
-        name: session.client(name, endpoint_url=cloud_url, config=ONCE) for name in ("cloudformation", "s3", "ssm")
-    }
-    artifacts = _artifacts(assembly)
-    _look_at(clients["cloudformation"], assembly, _in_order(artifacts, stacks))
-    _bootstrap(clients)
-    deployed = []
-    published: set[str] = set()
-    for name, artifact in _in_order(artifacts, stacks):
-        for asset in _asset_manifests(artifacts, artifact):
-            _publish(clients["s3"], assembly, asset, published)
-        deployed.append(_deploy_stack(clients["cloudformation"], assembly, name, artifact, role_arn))
+    cloudformation, s3, ssm = (
+        session.client(name, endpoint_url=cloud_url, config=ONCE) for name in ("cloudformation", "s3", "ssm")
+    )
+    artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
+    ordered = list(_in_order(artifacts, stacks))
+    _bootstrap(s3, ssm)
+    needed = {key: artifacts[key] for _, artifact in ordered for key in artifact.get("dependencies", [])}
+    _publish(s3, assembly, [one for one in needed.values() if one["type"] == "cdk:asset-manifest"])
+    _look_at(cloudformation, assembly, ordered)
+    deployed = [_deploy_stack(cloudformation, assembly, name, artifact, role_arn) for name, artifact in ordered]
     _report(cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly, deployed)
     return deployed
-
-
-def _artifacts(assembly: Path) -> dict[str, Any]:
-    artifacts: dict[str, Any] = json.loads((assembly / "manifest.json").read_text())["artifacts"]
-    return artifacts
 
 
 def _look_at(cloudformation: Any, assembly: Path, stacks: Iterable[tuple[str, dict[str, Any]]]) -> None:
@@ -85,8 +78,7 @@ def _look_at(cloudformation: Any, assembly: Path, stacks: Iterable[tuple[str, di
     refusals = []
     for name, artifact in stacks:
         try:
-            text = (assembly / artifact["properties"]["templateFile"]).read_text()
-            cloudformation.validate_template(TemplateBody=text)
+            cloudformation.validate_template(**_template(assembly, artifact))
         except ClientError as error:
             refusals.append(f"{name}: {error.response['Error']['Message']}")
     if refusals:
@@ -125,39 +117,28 @@ def _stack_name(key: str, artifact: dict[str, Any]) -> str:
     return str(artifact.get("properties", {}).get("stackName", key))
 
 
-def _asset_manifests(artifacts: dict[str, Any], stack: dict[str, Any]) -> list[str]:
-    assets = [artifacts[key] for key in stack.get("dependencies", []) if artifacts[key]["type"] == "cdk:asset-manifest"]
-    return [asset["properties"]["file"] for asset in assets]
-
-
-def _bootstrap(clients: dict[str, Any]) -> None:
+def _bootstrap(s3: Any, ssm: Any) -> None:
     """Make the part of `cdk bootstrap` that templates read: the bucket, and the parameter with its version."""
     # hnb659fds is CDK's default qualifier; the templates name the bucket and the parameter by it.
     bucket = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
     try:
-        clients["s3"].head_bucket(Bucket=bucket)
+        s3.head_bucket(Bucket=bucket)
     except ClientError:
         place = {"LocationConstraint": REGION}
-        clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
-        version = {"Name": "/cdk-bootstrap/hnb659fds/version", "Value": "30", "Type": "String"}
-        clients["ssm"].put_parameter(**version, Overwrite=True)
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+        ssm.put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True)
 
 
-def _publish(s3: Any, assembly: Path, manifest: str, published: set[str]) -> None:
-    """Put each file asset under the key that the templates name. Templates are left out: they go with their stack.
+def _publish(s3: Any, assembly: Path, manifests: Iterable[dict[str, Any]]) -> None:
+    """Put each file asset under the key that the templates name, once, and each template where its stack is made of it.
 
-    Keys are digests of the content. `published` has the keys that this deployment has put already, and gets the new
-    ones. Images stay in the assembly: the job or endpoint that runs one takes it from there."""
-    described = json.loads((assembly / manifest).read_text())
-    for asset in described.get("files", {}).values():
-        source = assembly / asset["source"]["path"]
-        if source.name.endswith(".template.json"):
-            continue
-        places = [place for place in asset["destinations"].values() if place["objectKey"] not in published]
-        for place in places:
-            published.add(place["objectKey"])
-            bucket = place["bucketName"].replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
-            s3.put_object(Bucket=bucket, Key=place["objectKey"], Body=_content(source, asset["source"]["packaging"]))
+    Images stay in the assembly: the job or endpoint that runs one takes it from there."""
+    described = (json.loads((assembly / one["properties"]["file"]).read_text()) for one in manifests)
+    assets = [asset for one in described for asset in one.get("files", {}).values()]
+    placed = {(one["bucketName"], one["objectKey"]): each for each in assets for one in each["destinations"].values()}
+    for (bucket, key), asset in placed.items():
+        body = _content(assembly / asset["source"]["path"], asset["source"]["packaging"])
+        s3.put_object(Bucket=_here(bucket), Key=key, Body=body)
 
 
 def _content(source: Path, packaging: str) -> bytes:
@@ -177,25 +158,35 @@ def _reference(source: Path) -> bytes:
     return packed.getvalue()
 
 
+def _here(place: str) -> str:
+    return place.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+
+
+def _template(assembly: Path, artifact: dict[str, Any]) -> dict[str, str]:
+    """As the CDK gives it to CloudFormation: by its place in the bucket, or whole where the app has none."""
+    if url := artifact["properties"].get("stackTemplateAssetObjectUrl"):
+        return {"TemplateURL": _here(url).replace("s3://", f"https://s3.{REGION}.amazonaws.com/")}
+    return {"TemplateBody": (assembly / artifact["properties"]["templateFile"]).read_text()}
+
+
 def _deploy_stack(
     cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any], role_arn: str | None
 ) -> Deployed:
-    template = (assembly / artifact["properties"]["templateFile"]).read_text()
-    began = time.perf_counter()
+    template, began = json.loads((assembly / artifact["properties"]["templateFile"]).read_text()), time.perf_counter()
     parameters = artifact["properties"].get("parameters", {})
-    status = _create_or_update(cloudformation, name, template, parameters, role_arn)
-    resources = len(json.loads(template)["Resources"])
+    status = _create_or_update(cloudformation, name, _template(assembly, artifact), parameters, role_arn)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UNCHANGED"}:
         raise DeploymentError(f"stack {name} is {status}: {_why(cloudformation, name)}")
-    return Deployed(name=name, status=status, resources=resources, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Deployed(name=name, status=status, resources=len(template["Resources"]), seconds=seconds)
 
 
 def _create_or_update(
-    cloudformation: Any, name: str, template: str, parameters: dict[str, str], role_arn: str | None
+    cloudformation: Any, name: str, template: dict[str, str], parameters: dict[str, str], role_arn: str | None
 ) -> str:
     given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    settings = {"StackName": name, "TemplateBody": template, "Parameters": given}
-    settings |= {"Capabilities": ["CAPABILITY_NAMED_IAM"], **({"RoleARN": role_arn} if role_arn else {})}
+    settings = {"StackName": name, **template, "Parameters": given, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    settings |= {"RoleARN": role_arn} if role_arn else {}
     status = _status(cloudformation, name)
     # As on AWS, a stack whose creation was rolled back can only be deleted.
     if status == "ROLLBACK_COMPLETE":

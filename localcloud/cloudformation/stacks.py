@@ -26,6 +26,10 @@ from localcloud.ledger.ledger import gaps
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
+MOST_BYTES = 51_200
+"""https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, for a template in a
+request; a larger one comes by its place in a bucket."""
+
 
 def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any], **settings: Any) -> Any:
     """A new stack, complete or rolled back. As on AWS, the reason of a failure is in its events.
@@ -187,6 +191,15 @@ def _refuse_same(_: Any, incoming_params: list[dict[str, Any]], stack_body: str,
         raise exceptions.ValidationError(old_stack.name, message="No updates are to be performed.")
 
 
+def _short_body(response: Any, name: str, if_none: Any = None) -> Any:
+    """The parameter of a request. Raises ValidationError for a template of more bytes than a request may have."""
+    found = import_module("moto.core.responses").BaseResponse._get_param(response, name, if_none)
+    if name == "TemplateBody" and len((found or "").encode()) > MOST_BYTES:
+        expected = f"Member must have length less than or equal to {MOST_BYTES}"
+        raise exceptions.ValidationError(message=f"Value at 'templateBody' failed to satisfy constraint: {expected}")
+    return found
+
+
 def _parse_template(text: str) -> dict[str, Any]:
     """The template as a dictionary. JSON is tried first, which is read faster.
 
@@ -244,7 +257,7 @@ def replace_engine(cloud: Cloud) -> None:
         validate_template=lambda _, template: _parse_template(template) and [],
     )
     responses: Any = import_module("moto.cloudformation.responses")
-    patching.replace(responses.CloudFormationResponse, _validate_different_update=_refuse_same)
+    patching.replace(responses.CloudFormationResponse, _validate_different_update=_refuse_same, _get_param=_short_body)
     # moto writes an object for the access log, and sends its event, inside every request to a bucket with access logs.
     # May go when moto writes access logs apart from the requests.
     buckets: Any = import_module("moto.s3.models")
