@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "build" / "durations.json"
 """Of each test its seconds of wall clock and of CPU when it ran last."""
 LONGEST = Path(__file__).parent / "longest.json"
-"""The files that take longest, for a checkout in which nothing was recorded yet; seconds of CPU."""
+"""The files that take longest, for a checkout in which nothing was recorded yet; seconds of wall clock."""
 LISTED_S = 5.0
 """Files below it are not listed: their order matters little."""
 
@@ -82,7 +82,7 @@ def main(rows: int = 25) -> None:
     print(f"{'wall s':>8} {'CPU s':>8}  file")
     for file, (wall, cpu) in sorted(files.items(), key=lambda one: -one[1][1])[:rows]:
         print(f"{wall:8.1f} {cpu:8.1f}  {file}")
-    longest = {file: round(cpu) for file, (_, cpu) in sorted(files.items()) if cpu >= LISTED_S}
+    longest = {file: round(wall) for file, (wall, _) in sorted(files.items()) if wall >= LISTED_S}
     LONGEST.write_text(json.dumps(longest, indent=2) + "\n")
 
 

@@ -315,3 +315,8 @@ def test_an_export_changes_with_its_stack(client, stack, fresh):
         assert stack(exporting(name)).failure is None
         values = {one["Name"]: one["Value"] for one in client("cloudformation").list_exports()["Exports"]}
         assert values[export].endswith(name)
+
+
+def test_a_large_template_comes_from_its_bucket_alone(client, fresh):
+    with pytest.raises(ClientError, match="Member must have length less than or equal to 51200"):
+        client("cloudformation").create_stack(StackName=fresh("stack"), TemplateBody="{}".ljust(51_201))
