@@ -250,7 +250,8 @@ class Guesser:
         # A number that differs in each row and names none, such as a population, is no key.
         alone = [one for one in alone if one.kind != "int64" or rank_of_names(one)]
         if event_time and event_time.is_unique and not event_time.repeats:
-            return _of_unique_time(event_time, alone, looks_around=looks_around)
+            entities = [one for one in fit if one is not event_time and is_identifier(one.name)]
+            return _of_unique_time(event_time, alone, entities, looks_around=looks_around)
         if alone and not looks_around:
             chosen = min(alone, key=lambda one: rank_of_names(one) or 4)
             # Several columns that differ in each row, and none that names rows: they may be numbers that say something.
@@ -328,8 +329,12 @@ def _of_panel(panels: Sequence[Panel]) -> Guess[tuple[str, ...]]:
     return Guess(value=(*best.columns, best.event_time), reason=best.effect, others=names)
 
 
-def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: bool) -> Guess[tuple[str, ...]]:
+def _of_unique_time(
+    event_time: Profile, alone: list[Profile], entities: list[Profile], *, looks_around: bool
+) -> Guess[tuple[str, ...]]:
     """The key of a file in which each event time comes once: the time of a series, else a column that names rows.
+
+    Without one it is the first of `entities`, which name whom rows are about, with the time: each has several rows.
 
     Some day two rows may have one time, so a column of `alone` that names rows is better. Equal distances between the
     times speak for a series. They may be chance, for example if things are listed by a clock, but a name such as
@@ -339,6 +344,10 @@ def _of_unique_time(event_time: Profile, alone: list[Profile], *, looks_around: 
         reason = f"each {event_time.name} comes once, and rows find each other by their times"
     elif Panels((), event_time).panel(()).is_regular and not (names and is_identifier(names[0].name)):
         reason = f"each {event_time.name} comes once, and they lie at equal distances"
+    elif not names and entities:
+        name = entities[0].name
+        reason = f"each {event_time.name} comes once, and rows are about a {name}, which can be erased by it"
+        return Guess(value=(name, event_time.name), reason=reason, others=(event_time.name,))
     elif not names:
         reason = f"each {event_time.name} comes once"
     else:
