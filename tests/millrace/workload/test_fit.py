@@ -80,7 +80,7 @@ FITTING = {
     "selective": {"max_error": 0.05, "min_coverage": 0.2},
     "robustness": {"noise": 0.1, "max_rise": 0.1},
     "memorisation": {"max_gap": 0.1},
-    "leakage": {"max_feature": 0.95, "max_duplicates": 0.01},
+    "leakage": {"max_feature": 0.95},
     "freshness": {"max_age_days": 30},
 }
 CASES: list[tuple[str, dict[str, Any], str | None]] = [
@@ -170,7 +170,7 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("xray", {"gates.simple": {"kind": "boosted_trees"}}, "expected kind: linear, as boosted_trees takes no image"),
     ("binary", {"gates.parts": {"margin": 0.1}}, "no such gate, as a row's answer is one"),
     ("forecast", {"gates.value": VALUE | {"worth": {"above": -1, "below": -1}}}, "a row's answer has several parts"),
-    ("multilabel", {"gates.leakage": {"max_feature": 0.9}}, "max_duplicates alone, as a row's answer has"),
+    ("multilabel", {"gates.leakage": {"max_feature": 0.9}}, "no such gate, as a row's answer has"),
     ("forecast", {"gates.simple": {"kind": "linear"}}, "a row's answer has several numbers"),
     # The rows of each key that are known.
     ("electricity", {"known_keys": {"hours": 48}}, "known_keys: expected a feature with a history"),
