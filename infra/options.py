@@ -93,25 +93,6 @@ class GitHub(BaseModel):
     """ARN of the account's identity provider for GitHub. Without it the stack makes the provider."""
 
 
-class Starts(BaseModel):
-    """How the prediction function gets ready before its first request: exactly one of the two ways.
-
-    "SnapStart does not support provisioned concurrency": https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html"""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    snapstart: bool = False
-    """It starts from a snapshot of the started function, for as many requests at once as there are."""
-    provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
-    """So many environments are kept started. Requests beyond that meet a cold start."""
-
-    @model_validator(mode="after")
-    def _are_one(self) -> Starts:
-        if self.snapstart == bool(self.provisioned):
-            raise ValueError("snapstart or provisioned, one of the two")
-        return self
-
-
 class Api(BaseModel):
     """A REST API of each workload, and how many requests each takes of all callers together.
 
@@ -233,8 +214,8 @@ class Options(BaseModel):
 
     dashboards: bool = False
     """Whether each workload has a dashboard, which costs 3 USD a month beyond the three that an account has free."""
-    prediction_starts: Starts | None = None
-    """Without it the first requests to the prediction function wait for its cold start, which costs nothing."""
+    prediction_provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
+    """So many environments of each prediction function are kept started. Requests beyond that meet a cold start."""
     prediction_reserved: Annotated[int, Field(ge=1, le=1000)] | None = None
     """How many requests each prediction function answers at once at most. No other function of the account gets these.
 
@@ -265,9 +246,9 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _keep_no_more_than_reserved(self) -> Options:
-        kept = self.prediction_starts.provisioned if self.prediction_starts else 0
+        kept = self.prediction_provisioned
         if self.prediction_reserved is not None and kept > self.prediction_reserved:
-            raise ValueError(f"prediction_reserved of at least {kept}, which prediction_starts keeps started")
+            raise ValueError(f"prediction_reserved of at least {kept}, which prediction_provisioned keeps started")
         return self
 
     @field_validator("tags")

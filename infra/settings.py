@@ -123,8 +123,8 @@ class StageSettings:
 def _check(stage: str, region: str, options: Options) -> None:
     """Raise ConfigurationError for starts of functions that the stage lacks, and for a key of another region."""
     expected: dict[str, str] = {}
-    if options.prediction_starts and stage == "local":
-        expected["prediction_starts"] = "none: the local cloud keeps no function started before its first call"
+    if options.prediction_provisioned and stage == "local":
+        expected["prediction_provisioned"] = "none: the local cloud keeps no function started before its first call"
     if options.key_arn and options.key_arn.split(":")[3] != region:
         expected["key_arn"] = f"a key of the stage's region {region}"
     for name, said in expected.items():

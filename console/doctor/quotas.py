@@ -111,9 +111,9 @@ def _together(quota: str, required: list[Need]) -> Need:
 def declared_aside(stage: str) -> int:
     """How much of Lambda's concurrency the stage sets aside for the prediction function of each workload.
 
-    It is `prediction_reserved` in `cdk.json`, of which `prediction_starts` keeps a part started; else that part."""
+    It is `prediction_reserved` in `cdk.json`, or else what `prediction_provisioned` keeps started."""
     options = declared_options(stage)
-    return int(options.get("prediction_reserved") or (options.get("prediction_starts") or {}).get("provisioned", 0))
+    return int(options.get("prediction_reserved") or options.get("prediction_provisioned", 0))
 
 
 LAMBDA_CONCURRENCY = "L-B99A9384"

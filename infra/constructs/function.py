@@ -50,7 +50,6 @@ class Function(Construct):
     - `keeps_events`: an event that fails three times goes to the dead letters of the stage's events. Functions that are
       called asynchronously need this, and only they.
     - `beside`: other files of requirements below `functions/`, whose packages are in layers of their own.
-    - `has_snapshots`: its published versions start from snapshots.
     - `feeds_itself`: it puts messages back into its own queue. Lambda stops other functions that do so.
     - `reserved`: so many calls run at once at most, and Lambda keeps as many for it."""
 
@@ -69,7 +68,6 @@ class Function(Construct):
         memory_mb: int = 512,
         requirements: str = "requirements.txt",
         beside: Sequence[str] = (),
-        has_snapshots: bool = False,
         feeds_itself: bool = False,
         reserved: int | None = None,
     ) -> None:
@@ -121,7 +119,6 @@ class Function(Construct):
             memory_size=memory_mb,
             ephemeral_storage=_disk(settings),
             environment=lambda_.CfnFunction.EnvironmentProperty(variables=settings.render()),
-            snap_start=lambda_.CfnFunction.SnapStartProperty(apply_on="PublishedVersions") if has_snapshots else None,
             # https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
             reserved_concurrent_executions=reserved,
             recursive_loop="Allow" if feeds_itself else None,

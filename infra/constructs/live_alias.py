@@ -18,7 +18,6 @@ from constructs import Construct
 
 from millrace.infra.constructs.function import Function
 from millrace.infra.context import Context
-from millrace.infra.options import Starts
 from millrace.names import LIVE
 
 MOVER = "mover"
@@ -27,11 +26,9 @@ ROLLBACKS = ("DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_
 
 
 class LiveAlias(Construct):
-    """The alias of a `Function`. The alarm named `alarm` ends a move of its requests."""
+    """The alias of a `Function`, which keeps so many environments started. The alarm ends a move of its requests."""
 
-    def __init__(
-        self, scope: Construct, function: Function, *, context: Context, starts: Starts | None, alarm: str
-    ) -> None:
+    def __init__(self, scope: Construct, function: Function, *, context: Context, kept: int, alarm: str) -> None:
         super().__init__(scope, f"{function.name}-{LIVE}")
         version = lambda_.CfnVersion(self, f"Version{_deployed(function)}", function_name=function.resource.ref)
         group = codedeploy.CfnDeploymentGroup(
@@ -51,16 +48,14 @@ class LiveAlias(Construct):
                 enabled=True, events=list(ROLLBACKS)
             ),
         )
-        kept = lambda_.CfnAlias.ProvisionedConcurrencyConfigurationProperty(
-            provisioned_concurrent_executions=starts.provisioned if starts else 0
-        )
+        started = lambda_.CfnAlias.ProvisionedConcurrencyConfigurationProperty(provisioned_concurrent_executions=kept)
         self.resource = lambda_.CfnAlias(
             self,
             "Alias",
             name=LIVE,
             function_name=function.resource.ref,
             function_version=version.attr_version,
-            provisioned_concurrency_config=kept if starts and starts.provisioned else None,
+            provisioned_concurrency_config=started if kept else None,
         )
         self.resource.cfn_options.update_policy = cdk.CfnUpdatePolicy(
             code_deploy_lambda_alias_update=cdk.CfnCodeDeployLambdaAliasUpdate(
@@ -75,6 +70,6 @@ def _deployed(function: Function) -> str:
     made = function.resource
     # A change of one of these parts is another version. `resolve` gives deploy-time values the same text each time.
     parts = [made.code, made.layers, made.environment, made.runtime, made.architectures, made.handler, made.timeout,
-             made.memory_size, made.ephemeral_storage, made.kms_key_arn, made.role, made.snap_start]  # fmt: skip
+             made.memory_size, made.ephemeral_storage, made.kms_key_arn, made.role]  # fmt: skip
     text = json.dumps(cdk.Stack.of(function).resolve(parts), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

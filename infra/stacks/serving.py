@@ -120,7 +120,7 @@ class ServingStack(WorkloadStack):
     def _prediction(self, queue: Queue, waiting: Queue | None) -> None:
         context, names = self.context, self.context.names
         options = context.settings.options
-        starts, limit = options.prediction_starts, options.callers
+        kept, limit = options.prediction_provisioned, options.callers
         function = Function(
             self,
             "prediction",
@@ -143,10 +143,9 @@ class ServingStack(WorkloadStack):
             **self._host(),
             # Absorbed decisions are Parquet, and the REST API alone tells them.
             requirements="requirements-api.txt" if options.api else "requirements.txt",
-            has_snapshots=starts is not None and starts.snapstart,
             reserved=context.settings.options.prediction_reserved,
         )
-        alias = LiveAlias(self, function, context=context, starts=starts, alarm=names.alarm("prediction-errors"))
+        alias = LiveAlias(self, function, context=context, kept=kept, alarm=names.alarm("prediction-errors"))
         url = lambda_.CfnUrl(
             self,
             "PredictionUrl",

@@ -63,7 +63,6 @@ LAMBDA = "aws.amazon.com/lambda/pricing, eu-west-1, Arm"
 RATES = {
     "lambda call": Rate(usd=0.20 / 1e6, source=LAMBDA),
     "lambda GB second": Rate(usd=0.0000133334, source=LAMBDA),
-    "lambda snapshot GB second": Rate(usd=0.0000015046, source=f"{LAMBDA}, SnapStart, cached"),
     "lambda provisioned GB second": Rate(usd=0.0000033334, source=f"{LAMBDA}, provisioned concurrency"),
     "queue request": Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues"),
     "stream hour": Rate(usd=0.04, source="aws.amazon.com/kinesis/data-streams/pricing, on demand"),

@@ -36,7 +36,7 @@ EVERY_OPTION: dict[str, Any] = {
     "callers": {"requests_per_s": 5, "burst": 10},
     "dashboards": True,
     "prediction_reserved": 2,
-    "prediction_starts": {"provisioned": 1},
+    "prediction_provisioned": 1,
     "released_to": [{"account": "210987654321", "stage": "prod"}],
 }
 """Every option that adds something, but for `pulls_from`, whose machine has a role more."""

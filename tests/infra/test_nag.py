@@ -49,7 +49,7 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "tracking": "app",
         "tags": {"team": "forecast"},
         "bulk": {"vcpus": 16},
-        "prediction_starts": {"provisioned": 1},
+        "prediction_provisioned": 1,
         "machine_log": "errors",
         "dashboards": True,
         "prediction_reserved": 5,
@@ -63,7 +63,6 @@ CHOSEN: dict[str, dict[str, Any]] = {
         "lineage": {"url": "https://marquez.example.com", "secret": "marquez"},  # pragma: allowlist secret
         "targets": ["*"],
         **OWN,
-        "prediction_starts": {"snapstart": True},
         "github": {"repository": "example/forecast"},
         "pulls_from": {
             "account": "111122223333",

@@ -121,6 +121,10 @@ TWO = "stages.dev.network.subnets: expected two to six subnets, each in a zone o
         ({"tracking": {}}, "stages.dev.tracking: expected a valid string, got {}"),
         ({"tracking": "appp"}, "stages.dev.tracking: expected app (which the platform makes), or the ARN"),
         ({"alarm_email": "team"}, "stages.dev.alarm_email: expected an e-mail address, got 'team'"),
+        (
+            {"prediction_provisioned": 2, "prediction_reserved": 1},
+            "stages.dev: expected prediction_reserved of at least",
+        ),
         ([], f"stages.dev: expected an object with some of {KEYS}, got []"),
     ],
 )

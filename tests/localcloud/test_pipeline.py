@@ -23,7 +23,7 @@ pytestmark = pytest.mark.night("by day its policies are compared with what Cloud
 
 def test_the_pipelines_role_deploys_all_that_can_be_declared(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("pipeline")
-    options = options_of({"local": {**EVERY_OPTION, "prediction_starts": None, "bulk": None}}, "local")
+    options = options_of({"local": {**EVERY_OPTION, "prediction_provisioned": 0, "bulk": None}}, "local")
     lighten(synthesized("local", every_section(tmp_path_factory), folder / "whole", options), folder / "light")
     stacks = read(folder / "light")
     platform = settings_for("local", account=ACCOUNT, region=REGION, options=options).platform

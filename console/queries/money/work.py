@@ -211,7 +211,6 @@ STANDING: Mapping[str, tuple[str, str, float]] = {
     "polled": ("queues that functions poll", "queues", POLLERS * MONTH_S / POLL_S * RATES["queue request"].usd),
     "metrics": ("alarms", "metrics", USD_PER_METRIC),
     "composites": ("composite alarms", "alarms", USD_PER_COMPOSITE),
-    "snapshot": ("prediction function kept ready", "GB of snapshot", MONTH_S * RATES["lambda snapshot GB second"].usd),
     "provisioned": (
         "prediction function kept ready",
         "GB of provisioned",
@@ -274,23 +273,16 @@ def find_standing(environment: Environment, names: WorkloadNames) -> tuple[CostL
 
 
 def find_ready(client: Any, names: WorkloadNames) -> Mapping[str, float]:
-    """The GB of memory that Lambda keeps ready for the alias of the prediction function, `snapshot` or `provisioned`;
-    empty without the alias. `client` is boto3's Lambda client."""
-    function = {"FunctionName": names.function("prediction")}
+    """The GB of memory that Lambda keeps ready for the alias of the prediction function, `provisioned`; empty for none.
+
+    `client` is boto3's Lambda client."""
+    alias, errors = {"FunctionName": names.function("prediction"), "Qualifier": LIVE}, client.exceptions
     try:
-        version = client.get_alias(**function, Name=LIVE)["FunctionVersion"]
-    except client.exceptions.ResourceNotFoundException:
+        gb = client.get_function_configuration(**alias)["MemorySize"] / 1024
+        kept = client.get_provisioned_concurrency_config(**alias)["RequestedProvisionedConcurrentExecutions"]
+    except (errors.ResourceNotFoundException, errors.ProvisionedConcurrencyConfigNotFoundException):
         return {}
-    made = client.get_function_configuration(**function, Qualifier=version)
-    try:
-        kept = client.get_provisioned_concurrency_config(**function, Qualifier=LIVE)
-    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
-        kept = {}
-    gb, is_snapshot = made["MemorySize"] / 1024, made.get("SnapStart", {}).get("OptimizationStatus") == "On"
-    return {
-        "snapshot": gb * is_snapshot,
-        "provisioned": gb * kept.get("RequestedProvisionedConcurrentExecutions", 0),
-    }
+    return {"provisioned": kept * gb}
 
 
 def standing(counts: Mapping[str, float]) -> tuple[CostLine, ...]:

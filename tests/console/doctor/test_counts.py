@@ -79,9 +79,8 @@ def test_how_many_are_set_aside_is_read_where_the_templates_read_it(
     monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
     assert declared_aside("dev") == 0
     stages = {
-        "dev": {"prediction_starts": {"provisioned": 2}},
-        "prod": {"prediction_starts": {"snapstart": True}},
-        "live": {"prediction_starts": {"provisioned": 2}, "prediction_reserved": 30},
+        "dev": {"prediction_provisioned": 2},
+        "live": {"prediction_provisioned": 2, "prediction_reserved": 30},
     }
     (tmp_path / "cdk.json").write_text(json.dumps({"context": {"stages": stages}}))
-    assert [declared_aside(stage) for stage in ("dev", "prod", "live", "other")] == [2, 0, 30, 0]
+    assert [declared_aside(stage) for stage in ("dev", "live", "other")] == [2, 30, 0]
