@@ -22,7 +22,7 @@ _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("train",): "train, retrain, register, tune, pull",
     ("operate",): (
         "rerun, release, rollback, monitor --start, alarms --acknowledge, automate, held --accept, held --refuse, "
-        "dead --redrive, dead --delete, data revert"
+        "dead --redrive, dead --delete, data revert, contract rewrite"
     ),
     ("approve",): "approve, refuse",
     ("review",): "review",

@@ -20,7 +20,8 @@ from millrace.names import WorkloadNames
 
 def rows_of_one_drop(option: str, refused: Iterable[Row]) -> list[Row]:
     """The refused rows of one dropped file, of the version whose rows were refused last. Raises RunError for others."""
-    rows = list(refused)
+    # A row of a table that was rewritten has no line of a file.
+    rows = [row for row in refused if row.line or not row.raw]
     # In order of time, so the source that was refused last replaces the earlier ones of its key.
     last = {row.drop: row.source for row in sorted(rows, key=lambda row: row.quarantined_at)}
     if len(last) != 1:

@@ -109,7 +109,7 @@ BECOMES: Mapping[Change, str] = {
     "removed": "it stays in the table; new rows hold nothing in it",
     "renamed": "the next drop renames it; its cells stay",
     "widened": "the next drop widens it",
-    "narrowed": "the table keeps the wider type",
+    "narrowed": "the table keeps the wider type, unless `millrace contract rewrite` is called",
 }
 """What becomes of a column of the table."""
 contract = typer.Typer(no_args_is_help=True, help="Check files and changes against a workload's contract.")
@@ -172,11 +172,30 @@ def diff(target: Target, as_json: Json, before: Before = None) -> None:
         declared = load_contract(workloads_folder() / names.workload)
         found = [*changes_of_tables(environment, names, declared)]
     rows: list[dict[str, Any]] = [
-        {"table": table, "column": one.name, "change": one.change, "before": one.before, "now": one.now}
-        | {"then": f"refused: expected {one.refusal}" if one.refusal else BECOMES[one.change]}
-        | dict[str, Any](field_id=field_id)
+        dict[str, Any](table=table, column=one.name, change=one.change, before=one.before, now=one.now)
+        | {"then": f"refused: expected {one.refusal}" if one.refusal else BECOMES[one.change], "field_id": field_id}
         for table, one, field_id in found
     ]
     show_rows(rows, as_json=as_json, nothing="No column differs.")
     if any(one.refusal for _, one, _ in found):
         raise typer.Exit(1)
+
+
+@contract.command(cls=Once)
+@grouped
+def rewrite(target: Target, as_json: Json, reason: Reason, preview: Preview = False) -> None:
+    """Write the tables' rows anew in the deployed contract's types, where a column was retyped or made narrower.
+
+    Rows that do not fit are refused, and in quarantine. Earlier dataset versions stay as they were for the trainings
+    that have pinned them. With --preview only what would become of the rows is said.
+
+    Example: millrace contract rewrite --reason "prices are whole cents" --preview"""
+    from millrace.console.actions import start, withdraw
+    from millrace.console.cli.follow import follow, require_success
+    from millrace.messages.upkeep import UpkeepInput
+
+    environment, names = target.find_deployed()
+    asked = UpkeepInput(**withdraw.by_person(environment, "rewrite", reason), is_preview=preview)
+    run = start.start(environment.client("stepfunctions"), names, "upkeep", more=asked.model_dump(mode="json"))
+    require_success(names, found := follow(environment, names, run.arn, said=True))
+    show_rows(found[0].detail.output["upkeep"]["answer"]["rewritten"], as_json=as_json, nothing="Nothing to rewrite.")

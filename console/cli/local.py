@@ -114,11 +114,15 @@ def _plan(build: Path, folders: Sequence[Path]) -> list[PlannedStep]:
 
 
 def _train(instance: Instance, steps: Sequence[PlannedStep], said: Callable[[str], None], *, unasked: bool) -> None:
-    """Start the trainings that edits lead to, those that a person agrees to; without a terminal tell the command."""
+    """Start the trainings that edits lead to, those that a person agrees to; without a terminal tell the command.
+
+    Before, say which tables are to be rewritten."""
     from millrace.console.actions.start import start
     from millrace.console.environment import local_environment
 
     environment = local_environment(instance.cloud)
+    for step in (one for one in steps if one.step == "rewrite"):
+        said("; ".join(step.because))
     for step in (one for one in steps if one.step == "retrain"):
         names = environment.names(step.workload)
         said(f"{step.workload}: the live version was trained before {'; '.join(step.because)}")

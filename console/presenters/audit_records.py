@@ -125,6 +125,7 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.TEARDOWN_STEP: _removed,
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
     AuditEvent.ROWS_ERASED: lambda of: f"{sum(one.removed for one in of.stores)} of {of.people}: {of.reason}",
+    AuditEvent.ROWS_REWRITTEN: lambda of: f"{', '.join(f'{one.rows:,} {one.table}' for one in of.tables)}: {of.reason}",
     AuditEvent.LABELS_CORRECTED: _corrected,
     **dict.fromkeys(
         (AuditEvent(f"{table}.{status}") for table in ("rows", "labels") for status in ("accepted", "refused")), _held

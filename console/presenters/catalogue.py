@@ -94,7 +94,7 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": SCORE,
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,
-    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="tables and decisions are small"), is_told=lambda _: False),
+    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="the tables are kept up"), is_told=lambda _: False),
     "query": QUERIED,
     "teardown": Presenter(outcome=lambda _, __: Outcome(text=LEFT)),
 }

@@ -1,6 +1,7 @@
 """What an edit of a workload's declaration or contract leads to, and what that takes.
 
 refused       the tables hold a column as another type
+rewrite       the same, and their rows can be written anew: until then no drop comes in
 replace       CloudFormation makes a resource anew
 retrain       the training job reads what was edited: only a new version has it
 judge again   the evaluation or a gate reads it: the next version is judged by it
@@ -41,7 +42,7 @@ from millrace.workload.load import load_workload
 from millrace.workload.prices import Usage, projected_usd
 from millrace.workload.training_cost import usages
 
-Step = Literal["refused", "replace", "retrain", "judge again", "redeploy", "nothing"]
+Step = Literal["refused", "rewrite", "replace", "retrain", "judge again", "redeploy", "nothing"]
 STEPS: tuple[Step, ...] = get_args(Step)
 FILES = ("workload.yaml", "contract.yaml")
 READ_BY: Mapping[Step, str] = {
@@ -190,8 +191,9 @@ def _of_columns(before: Contract, after: Declared) -> Iterator[Edit]:
 def _reader_of(old: Column, table: Table, after: Declared) -> Step:
     """The step that makes something else of the contract if this column of the table is as it was."""
     new = table.column(old.name)
-    if any(one.refusal for one in changes_of({old.name: ICEBERG_TYPES[old.kind]}, replace(table, columns=(new,)))):
-        return "refused"
+    for one in changes_of({old.name: ICEBERG_TYPES[old.kind]}, replace(table, columns=(new,))):
+        if one.refusal:
+            return "rewrite" if one.can_rewrite else "refused"
     columns = tuple(old if one == new else one for one in table.columns)
     before = replace(after.contract, rows=replace(table, columns=columns)) if table.name == "rows" else after.contract
     if _trained_by(after.workload, before) != _trained_by(after.workload, after.contract):
@@ -317,8 +319,8 @@ def declared_of_run(environment: Environment, names: WorkloadNames, run: str, *,
 def _of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[Edit]:
     for table, one, _ in changes_of_tables(environment, names, contract):
         if one.refusal:
-            where = f"{names.workload}/contract.yaml, {table}: {one.name}"
-            yield Edit(what=f"{where}: expected {one.refusal}, got {one.now}", step="refused")
+            what = f"{names.workload}/contract.yaml, {table}: {one.name}: expected {one.refusal}, got {one.now}"
+            yield Edit(what=what, step="rewrite" if one.can_rewrite else "refused")
 
 
 def _of_templates(changes: Sequence[Change]) -> Iterator[Edit]:

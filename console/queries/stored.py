@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
 from millrace.aws.objects import is_gone, read_object, split_uri
 from millrace.console.environment import Environment
-from millrace.datasets.tables import ICEBERG_TYPES, ColumnChange, changes_of, rows_of
+from millrace.datasets.tables import ICEBERG_TYPES, ColumnChange, changes_of, rows_of, types_in
 from millrace.names import WorkloadNames
 
 if TYPE_CHECKING:
@@ -178,11 +178,9 @@ def _objects(s3: Any) -> Any:
 def changes_of_tables(environment: Environment, names: WorkloadNames, contract: Contract) -> Iterator[TableChange]:
     """What differs from the tables; nothing of a table that the first drop will make."""
     for table in (contract.rows, contract.labels):
-        metadata = read_metadata(environment, names, table.name)
-        if metadata is not None:
-            fields = metadata.schema().fields
-            ids = {field.name: field.field_id for field in fields}
-            for one in changes_of({field.name: str(field.field_type) for field in fields}, table):
+        if found := iceberg_table(environment, names, table.name):
+            ids = {field.name: field.field_id for field in found.schema().fields}
+            for one in changes_of(types_in(found), table):
                 yield table.name, one, ids.get(one.before if one.change == "renamed" else one.name)
 
 

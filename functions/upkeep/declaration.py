@@ -12,7 +12,7 @@ DECLARED = Declared(
     rights=lambda _: [
         Grant("buckets.LAKE.find", "iceberg"),
         Grant("buckets.LAKE.read", "iceberg"),
-        Grant("buckets.LAKE.write", "iceberg"),
+        Grant("buckets.LAKE.write", "iceberg", "quarantine/feed=training", "quarantine/feed=labels"),
         Grant("iceberg.delete_files", *TABLES),
         Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
         Grant("buckets.absorb_decisions"),

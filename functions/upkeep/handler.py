@@ -1,7 +1,7 @@
 """The upkeep of the tables and of the decisions, called each night until nothing is left.
 
 Old snapshots expire, files that no snapshot names are deleted, and many small data files become few. The lines of
-decisions about days that are over become files.
+decisions about days that are over become files. A person may have the rows rewritten by a contract that has changed.
 
 The log says what was done. If a step fails, the execution fails. A repeated call does what is left."""
 
@@ -18,30 +18,34 @@ from millrace.aws.objects import keys_below, put_object, split_uri
 from millrace.contract.load import load_contract
 from millrace.datasets.compaction import FEWEST, OF_JOB, commit_job, compact, small_files
 from millrace.datasets.expiry import KEPT_DAYS, delete_unreachable, expire
+from millrace.datasets.known_rows import KnownRows
+from millrace.datasets.rewriting import rewrite
 from millrace.datasets.tables import Lake
 from millrace.decisions.absorption import absorb
-from millrace.functions.room import Room
+from millrace.functions.room import WorkloadRoom
+from millrace.messages.audit import AuditEvent, RowsRewritten
 from millrace.messages.bulk import COMPACTION, CompactionPlan
-from millrace.messages.envelope import ExecutionInput, StepInput
+from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Staging
-from millrace.messages.upkeep import Absorption, KeptUp, Upkeep
+from millrace.messages.upkeep import Absorption, KeptUp, RewrittenTable, Upkeep, UpkeepInput
 from millrace.names import TABLES
 from millrace.settings.drop import BulkEnvironment
 from millrace.state.budget import MonthlyBudget
 from millrace.workload.bulk import job_usd
-from millrace.workload.load import load_workload
 
-ROOM = Room(BulkEnvironment.parse(), __name__)
-LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder))
+ROOM = WorkloadRoom(BulkEnvironment.parse(), __name__)
+LAKE = Lake(ROOM.names, load_contract(ROOM.settings.folder).read_by_models(ROOM.workload.prediction.tensor_columns))
 S3 = boto3.client("s3")
 Done = TypeVar("Done")
 
 
-@ROOM.handles(StepInput[ExecutionInput])
-def handler(call: StepInput[ExecutionInput]) -> Upkeep:
+@ROOM.handles(StepInput[UpkeepInput])
+def handler(call: StepInput[UpkeepInput]) -> Upkeep:
     """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
+    if call.state.by:
+        return Upkeep(tables=(), decisions=Absorption(), has_more=False, rewritten=rewritten(call))
     as_of, failures = call.state.as_of, list[Exception]()
     before = as_of - timedelta(days=KEPT_DAYS)
     plan = tried("rows", partial(by_job, call), failures) if ROOM.settings.bulk_mb else ""
@@ -65,7 +69,7 @@ def keep_up(table: str, before: datetime, failures: list[Exception], *, is_for_j
     return KeptUp(table=name, compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
 
 
-def by_job(call: StepInput[ExecutionInput]) -> str:
+def by_job(call: StepInput[UpkeepInput]) -> str:
     """The URI of the plan by which a job of this execution is to join small files; what it has joined is committed.
 
     Empty without need of a job, or without room in the month's budget."""
@@ -79,13 +83,23 @@ def by_job(call: StepInput[ExecutionInput]) -> str:
     size = sum(file.file_size_in_bytes for file in small)
     if iceberg is None or len(small) < FEWEST or size <= ROOM.settings.bulk_mb * 2**20:
         return ""
-    usd, monthly_usd, as_of = job_usd(size), load_workload(ROOM.settings.folder).budget.monthly_usd, call.state.as_of
+    usd, monthly_usd, as_of = job_usd(size), ROOM.workload.budget.monthly_usd, call.state.as_of
     if not MonthlyBudget(ROOM.state).reserve(usd, arn=call.execution_arn, as_of=as_of, monthly_usd=monthly_usd):
         ROOM.logger.warning("no job: expected room in the month's budget", extra={"usd": usd})
         return ""
     plan = CompactionPlan(metadata_location=iceberg.metadata_location, staging=base)
     put_object(S3, base + COMPACTION, plan.model_dump_json().encode())
     return base + COMPACTION
+
+
+def rewritten(call: StepInput[UpkeepInput]) -> tuple[RewrittenTable, ...]:
+    """What became of the rows of each table with a column of another type; it is audited if a row was rewritten."""
+    asked, spec = call.state, ROOM.workload.prediction
+    done = tuple(found for table in TABLES if (found := rewrite(LAKE, table, spec, call)))
+    if done and not asked.is_preview:
+        KnownRows(LAKE, ROOM.workload, ROOM.dynamodb).refresh()
+        ROOM.audit(AuditEvent.ROWS_REWRITTEN, RowsRewritten(by=asked.by, reason=asked.reason, tables=done), call)
+    return done
 
 
 def tried(what: str, step: Callable[[], Done], failures: list[Exception]) -> Done | None:

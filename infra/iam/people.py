@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from millrace.infra.iam import functions, iceberg, key, registry, sagemaker_jobs, state_table, step_functions
+from millrace.infra.iam import functions, iceberg, key, registry, sagemaker_jobs, state_table
 from millrace.infra.iam.buckets import audit_links, find_audit_chain
 from millrace.infra.iam.resource import Resource, Statement, every, merged, resource
 from millrace.names import DEPLOYMENT_TAG, JOB_ROLE, LIVE, QUERY_RESULTS, TABLES, TUNE, Platform, WorkloadNames
@@ -84,7 +84,7 @@ def _watch(names: WorkloadNames) -> list[Statement]:
     platform = names.platform
     return [
         every("sqs", because="These actions take no resource, and tell names and figures").may(*WATCHED),
-        _all(names, "lambda", "function:{}-*").may("GetAlias", "GetProvisionedConcurrencyConfig"),
+        _all(names, "lambda", "function:{}-*").may("GetProvisionedConcurrencyConfig"),
         _jobs(names).may("DescribeProcessingJob", "DescribeTransformJob"),
         _queues(names).may("GetQueueAttributes", "GetQueueUrl"),
         resource("events", platform.arn("events", f"rule/{platform.rule(RAISED)}")).may("ListTargetsByRule"),
@@ -160,8 +160,10 @@ def _train(names: WorkloadNames) -> list[Statement]:
 
 def _operate(names: WorkloadNames) -> list[Statement]:
     return [
-        # None that trains, and not the teardown.
-        step_functions.machines(names, "ingest", "score", "release", "monitor").may("StartExecution"),
+        # None that trains, and not the teardown. `*e` are `release` and `score`: the policy is nearly full.
+        _all(names, "states", *(f"stateMachine:{{}}-{one}" for one in ("ingest", "*e", "monitor", "upkeep"))).may(
+            "StartExecution"
+        ),
         _all(names, "states", "*:{}-*").may("DescribeStateMachineForExecution", "RedriveExecution", "StopExecution"),
         _queues(names).may(
             "ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessage", "StartMessageMoveTask"

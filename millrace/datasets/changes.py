@@ -2,7 +2,8 @@
 
 replaced version   the rows of the earlier version leave, those of the later one come
 withdrawal         rows or labels leave
-compaction         small data files leave, one file with the same rows comes"""
+compaction         small data files leave, one file with the same rows comes
+rewriting          all data files leave, others with the rows in other types come"""
 
 from __future__ import annotations
 
@@ -18,11 +19,13 @@ from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import Transaction
+from pyiceberg.types import IcebergType
 
+from millrace.contract.kinds import Kind
 from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.notes import WITHDRAWN, WRITTEN_BY
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import ICEBERG_TYPES, Lake
 from millrace.errors import ConflictError
 
 Done = TypeVar("Done")
@@ -92,6 +95,15 @@ class Attempt:
             for file in change.add:
                 snapshot.append_data_file(file)
         return self._last()
+
+    def retype(self, kinds: Mapping[str, Kind]) -> IcebergTable:
+        """The table with these columns of other kinds in place of its own: its rows have nothing in them yet.
+
+        A field id keeps its type for ever, by which earlier snapshots are read: each column gets a new one."""
+        with self._begun().update_schema(allow_incompatible_changes=True) as update:
+            for name, kind in kinds.items():
+                update.delete_column((name,)).add_column((name,), IcebergType.model_validate(ICEBERG_TYPES[kind]))
+        return self.table
 
     def commit(self) -> bool:
         """As `try_commit`; True if there is nothing to commit."""

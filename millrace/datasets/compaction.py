@@ -71,7 +71,7 @@ def _replace(lake: Lake, table: str, done: Sequence[tuple[Sequence[str], DataFil
 
     def plan(attempt: Attempt) -> int:
         # A file may have left meanwhile, by a withdrawal or a later version of its drop. Then its group stays as it is.
-        there = {file.file_path: file for _, file in _data_files(attempt.table)}
+        there = {file.file_path: file for _, file in data_files(attempt.table)}
         kept = [(paths, file) for paths, file in done if there.keys() >= set(paths)]
         former = [there[path] for paths, _ in kept for path in paths]
         if former:
@@ -92,7 +92,7 @@ def grouped(files: Iterable[DataFile], times: int = 1) -> list[list[DataFile]]:
 
 def small_files(iceberg: IcebergTable, times: int = 1) -> list[DataFile]:
     """The small files in the order of their commits."""
-    files = (file for _, file in sorted(_data_files(iceberg), key=lambda each: each[0]))
+    files = (file for _, file in sorted(data_files(iceberg), key=lambda each: each[0]))
     return [file for file in files if _SIZE(file) < times * SMALL_BYTES and _ROWS(file) < times * SMALL_ROWS]
 
 
@@ -113,7 +113,7 @@ def _join(plan: CompactionPlan, numbered: tuple[int, Sequence[DataFile]]) -> tup
     return file.file_path, tuple(each.file_path for each in group)
 
 
-def _data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
+def data_files(iceberg: IcebergTable) -> Iterator[tuple[int, DataFile]]:
     """Each data file of the current snapshot, with the sequence number of the commit that added it.
 
     Raises SnapshotError for a delete file, which would not be applied."""

@@ -106,7 +106,8 @@ class JournalEntry:
     @property
     def rows_added(self) -> int:
         """The number of rows that came; 0 for a snapshot that only wrote data files anew."""
-        return 0 if notes.COMPACTED in self.notes else int(self.notes.get(ADDED) or 0)
+        is_anew = notes.COMPACTED in self.notes or notes.REWRITTEN in self.notes
+        return 0 if is_anew else int(self.notes.get(ADDED) or 0)
 
     @property
     def rows_total(self) -> int:

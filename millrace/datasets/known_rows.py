@@ -26,8 +26,10 @@ from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.kinds import as_finite_json
+from millrace.datasets.journal import JournalEntry
 from millrace.datasets.labelled_rows import join
 from millrace.datasets.labels import LabelColumns
+from millrace.datasets.notes import REWRITTEN
 from millrace.datasets.tables import Lake, rows_of
 from millrace.features import catalogue as encoders
 from millrace.features.as_of import entity_times
@@ -245,17 +247,18 @@ def _parts(
 def files_since(iceberg: IcebergTable, before: int | None) -> list[tuple[int, int, DataFile]] | None:
     """Each data file that came (1) or left (-1) since the snapshot `before`, with the number of its snapshot from 0 on.
 
-    All files if `before` is None, None if a snapshot since then has expired."""
+    All files if `before` is None, None if a snapshot since then has expired or has columns of other types."""
     signs, found = {ManifestEntryStatus.ADDED: 1, ManifestEntryStatus.DELETED: -1}, []
-    snapshot, step = iceberg.current_snapshot(), 0
-    while snapshot is not None and snapshot.snapshot_id != before:
+    snapshot, step, is_rewritten = iceberg.current_snapshot(), 0, False
+    while snapshot is not None and snapshot.snapshot_id != before and not is_rewritten:
         own = [one for one in snapshot.manifests(iceberg.io) if one.added_snapshot_id == snapshot.snapshot_id]
         for entry in (entry for one in own for entry in one.fetch_manifest_entry(iceberg.io, discard_deleted=False)):
             if entry.status in signs and entry.snapshot_id == snapshot.snapshot_id:
                 found.append((step, signs[entry.status], entry.data_file))
+        is_rewritten = REWRITTEN in JournalEntry.of(snapshot).notes
         parent, step = snapshot.parent_snapshot_id, step + 1
         snapshot = None if parent is None else iceberg.snapshot_by_id(parent)
-    return None if snapshot is None and before is not None else found
+    return None if is_rewritten or (snapshot is None and before is not None) else found
 
 
 def _unbalanced(rows: pa.Table, names: Iterable[str]) -> pa.Table:

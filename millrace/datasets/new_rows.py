@@ -103,17 +103,19 @@ class RowsInFile:
         self._lake, self._table, self._contract = lake, table, contract
         self._parsed, self._source, self._quarantine = parsed, source, quarantine
         self._held: tuple[Keys, ...] = ()
-        self._written: NewRows | None = None
+        self._written: tuple[int, NewRows] | None = None
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file and the numbers of quarantined rows. These rows are in the quarantine when this returns."""
         # A key of which the table holds nothing in this range refuses no row.
         found = existing_keys(self._lake, self._table, iceberg, self._parsed, but_of=self._source.replaceable)
         held = tuple(keys for keys in found if len(keys.values))
-        if self._written is None or not _same(held, self._held):
+        # A file names the columns by the ids of its schema, which another writer may have changed.
+        schema = iceberg.schema().schema_id
+        if self._written is None or self._written[0] != schema or not _same(held, self._held):
             self._held = held
-            self._written = self._screen(iceberg)
-        return self._written
+            self._written = schema, self._screen(iceberg)
+        return self._written[1]
 
     def _screen(self, iceberg: IcebergTable) -> NewRows:
         """Judge the rows, write the data file and the quarantine file, and upload both."""
@@ -169,7 +171,7 @@ class RowsInMemory:
 
     def __init__(self, lake: Lake, table: str, rows: pa.Table, source: Source, path: Path) -> None:
         self._lake, self._table, self._rows, self._source, self._path = lake, table, rows, source, path
-        self._written: dict[int, DataFile | None] = {}
+        self._written: dict[tuple[int, int], DataFile | None] = {}
 
     def write(self, iceberg: IcebergTable) -> NewRows:
         """The data file, and the number of rows with a known key, which are left out."""
@@ -179,11 +181,11 @@ class RowsInMemory:
         # Their number says which rows are new: a table only gains keys, so between two attempts there can be fewer new
         # rows, never others.
         new = self._rows.filter(pa.array(~is_known))
-        if new.num_rows not in self._written:
+        if (this := (new.num_rows, iceberg.schema().schema_id)) not in self._written:
             file = NewDataFile(iceberg, self._path)
             file.add(with_source(new, self._source))
-            self._written[new.num_rows] = file.store()
-        stored = self._written[new.num_rows]
+            self._written[this] = file.store()
+        stored = self._written[this]
         known = {Reason.DUPLICATE_KEY: int(is_known.sum())} if is_known.any() else {}
         return NewRows(files=(stored,) if stored else (), quarantined=known)
 

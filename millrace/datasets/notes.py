@@ -54,6 +54,9 @@ SUPERSEDED = "millrace.superseded-by"
 COMPACTED = "millrace.files-compacted"
 """How many data files were written anew as fewer ones; the snapshot has the same rows as the one before."""
 
+REWRITTEN = "millrace.columns-rewritten"
+"""What became of the rows that were written anew in other types (`RewrittenTable`), as JSON; others have left."""
+
 
 def is_later(one: str, other: str) -> bool:
     """Whether `one` is the sequencer of a later event than `other`; both are of the same key.

@@ -41,7 +41,7 @@ PART_VIOLATIONS, PART_CHARACTERS = 16_384, 8 * 2**20
 FIELDS = ("reason", "column_name", "expected", "got")
 REFUSED = tuple(f"quarantine/feed={feed}" for feed in FEEDS)
 """Folders of the lake for refused rows."""
-PARTS = ("drop", "unparsable", "refused", "undecodable")
+PARTS = ("drop", "unparsable", "refused", "undecodable", "rewritten")
 """The steps that quarantine rows, each in a file of its own."""
 
 
@@ -63,7 +63,8 @@ def object_key(workload: str, feed: Feed, *, as_of: datetime, drop_id: str, part
     - `drop`: ingestion, the whole drop
     - `unparsable`: ingestion; validation puts the file here, unless the table has the drop's bytes already
     - `refused`: validation
-    - `undecodable`: delivery, rows that the model's container did not take"""
+    - `undecodable`: delivery, rows that the model's container did not take
+    - `rewritten`: upkeep, rows of the table that do not fit a contract that has changed"""
     day = as_of.astimezone(UTC).date().isoformat()
     return f"{workload}/quarantine/feed={feed}/date={day}/{drop_id}-{part}.parquet"
 
@@ -90,8 +91,10 @@ class QuarantineFile(AbstractContextManager["QuarantineFile"]):
     def reasons(self) -> RowsByReason:
         return together(self._counts)
 
-    def add(self, refused: Iterable[QuarantinedRow]) -> None:
-        """Write these rows, a part at a time: as Python's dictionaries, rows take many times the memory."""
+    def add(self, refused: Iterable[QuarantinedRow], source: str = "") -> None:
+        """Write these rows, a part at a time: as Python's dictionaries, rows take many times the memory.
+
+        `source` is the URI of the object that they came from, if it is not the file's."""
         import pyarrow as pa
 
         violations = (lambda row: len(row.violations), PART_VIOLATIONS)
@@ -105,6 +108,7 @@ class QuarantineFile(AbstractContextManager["QuarantineFile"]):
                     "detail": row.detail,
                     "raw": row.raw,
                     **self._origin,
+                    **({"source": source} if source else {}),
                 }
                 for row in part
             ]

@@ -99,4 +99,6 @@ def _what(entry: JournalEntry, folder: str, names: Mapping[str, str]) -> str:
         return f"{name}: an earlier version than the table's"
     if mends := entry.notes.get(notes.REPAIRS):
         return f"{name}, repairs {names.get(mends, mends).removeprefix(folder)}"
+    if notes.REWRITTEN in entry.notes:
+        return "the rows in other types"
     return name or ("small files put together" if notes.COMPACTED in entry.notes else "rows of labelled decisions")

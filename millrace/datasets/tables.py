@@ -7,12 +7,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from millrace.contract.kinds import Kind
+from millrace.contract.kinds import INTEGERS, NUMBERS, Kind
 from millrace.contract.schema import ARRIVED, SOURCE, Contract, Table, arrow_schema
 from millrace.errors import WorkloadError
 from millrace.names import WorkloadNames
@@ -301,6 +301,21 @@ class ColumnChange:
     refusal: str = ""
     """What is expected in place of a change that the table cannot follow: then no drop comes in."""
 
+    @property
+    def can_rewrite(self) -> bool:
+        """Whether the rows can be written anew in the column's type (`millrace.datasets.rewriting`).
+
+        Each cell must have one meaning in both kinds: a zone, a time of day or bytes cannot be guessed."""
+        kinds = {self.before, self.now}
+        is_plain = any(kinds <= {*some} for some in (NUMBERS, (*INTEGERS, "boolean"))) or "string" in kinds
+        is_plain = is_plain or (self.before, self.now) == ("date", "timestamp")
+        return self.change in ("narrowed", "retyped") and is_plain and "binary" not in kinds
+
+
+def types_in(iceberg: IcebergTable) -> dict[str, str]:
+    """Iceberg's type of each column of the table."""
+    return {field.name: str(field.field_type) for field in iceberg.schema().fields}
+
 
 def changes_of(there: Mapping[str, str], contract: Table) -> Iterator[ColumnChange]:
     """What differs from a table with these columns, each with Iceberg's type, in the order of the contract.
@@ -319,9 +334,10 @@ def changes_of(there: Mapping[str, str], contract: Table) -> Iterator[ColumnChan
         elif old != new:
             before = next(kind for kind, word in ICEBERG_TYPES.items() if word == old)
             change: Change = "widened" if (old, new) in WIDER else "narrowed" if (new, old) in WIDER else "retyped"
+            one = ColumnChange(name=column.name, change=change, before=before, now=kind)
+            way = "after the deployment `millrace contract rewrite`" if one.can_rewrite else "a new workload"
             other = f"a {before}, as the table has it (or a new column name, with physicalName: {column.name_in_file}; "
-            refusal = f"{other}or a new workload)" if change == "retyped" else ""
-            yield ColumnChange(name=column.name, change=change, before=before, now=kind, refusal=refusal)
+            yield replace(one, refusal=f"{other}or {way})" if change == "retyped" else "")
     for name in left:
         yield ColumnChange(name=name, change="removed")
 
@@ -331,8 +347,7 @@ def follow(iceberg: IcebergTable, contract: Table, schema: pa.Schema) -> None:
 
     A column that the contract no longer has stays, since older snapshots and rows have it. It becomes optional, since
     new rows hold nothing in it. Raises WorkloadError for a change that the table cannot follow."""
-    there = {field.name: str(field.field_type) for field in iceberg.schema().fields}
-    changes = [*changes_of(there, contract)]
+    changes = [*changes_of(types_in(iceberg), contract)]
     for one in changes:
         if one.refusal:
             where = f"contract.yaml, {contract.name}"

@@ -86,7 +86,7 @@ def _parts(path: Path, table: Table, limits: Limits, groups: Sequence[int] | Non
                 row = came.first
             else:
                 batch = pa.ipc.open_stream(came).read_next_batch()
-                yield _typed(batch, row, table)
+                yield typed(batch, row, table)
                 row += batch.num_rows
 
 
@@ -155,7 +155,7 @@ def _fits(stored: pa.DataType, column: Column) -> bool:
     return bool(checks[kind](stored))
 
 
-def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
+def typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
     """The batch in the contract's types; `first` is the number of its first row. Rows with misfits are quarantined."""
     schema, lines = parsed_schema(table), np.arange(first, first + batch.num_rows)
     places = {table.name_of[name]: place for place, name in enumerate(batch.schema.names)}
@@ -171,7 +171,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
             cells, (values, misfits) = shared[column.name], from_csv(shared[column.name], column, CsvForm())
         elif column.name in places:
             cells = batch.column(places[column.name])
-            values, misfits = _cells(cells, column)
+            values, misfits = _cells(cells, column, table.csv)
         else:
             values, misfits = pa.nulls(batch.num_rows, arrow_type(column.kind)), []
         arrays.append(values)
@@ -181,7 +181,7 @@ def _typed(batch: pa.RecordBatch, first: int, table: Table) -> Parsed:
     return without_wrong(rows, wrong, table, raw=lambda at: raw_row(_values(batch, at)))
 
 
-def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
+def _cells(cells: pa.Array, column: Column, form: CsvForm) -> tuple[pa.Array, list[int]]:
     """The typed column, and the positions of cells that are not of its type.
 
     Texts may be words for missing cells, or times."""
@@ -194,7 +194,8 @@ def _cells(cells: pa.Array, column: Column) -> tuple[pa.Array, list[int]]:
         if column.number_format:
             typed, misfits = numbers_in_format(texts, column)
             return typed, sorted({*wrong, *misfits})
-        typed, misfits = from_json(texts, column) if column.kind in TIMES else (texts, [])
+        is_read = column.kind in (*TIMES, "string")  # other texts are of a table whose column was one of texts
+        typed, misfits = from_json(texts, column) if is_read else from_csv(texts, column, form)
         return without(typed, column.missing_times), sorted({*wrong, *misfits})
     if pa.types.is_decimal(cells.type):
         # Arrow would divide by a power of ten, which may miss the nearest number. A decimal's text has the same value

@@ -11,6 +11,7 @@ from millrace.messages.monitor import FloorReport, PromiseReport
 from millrace.messages.retrain import RetrainingDecided
 from millrace.messages.teardown import TeardownStep
 from millrace.messages.train import Corrections, GatesJudged
+from millrace.messages.upkeep import RewrittenTable
 from millrace.messages.withdrawal import Erased, Withdrawn
 from millrace.workload.rollout import Phase
 
@@ -114,6 +115,12 @@ class RowsErased(Erased, ByPerson):
         """The beginning of the first pseudonym, and how many others there are: `5d7c39d75d7c39d7 and 99 more`."""
         first, *others = self.pseudonyms or ("",)
         return first[:16] + (f" and {len(others)} more" if others else "")
+
+
+class RowsRewritten(ByPerson):
+    """A person had the rows of tables written anew in other types."""
+
+    tables: tuple[RewrittenTable, ...]
 
 
 class HeldDropDecided(ByPerson):
@@ -227,6 +234,7 @@ class AuditEvent(StrEnum):
     TEARDOWN_STEP = "teardown.step", ResourcesRemoved
     ROWS_WITHDRAWN = "rows.withdrawn", RowsWithdrawn
     ROWS_ERASED = "rows.erased", RowsErased
+    ROWS_REWRITTEN = "rows.rewritten", RowsRewritten
     ROWS_ACCEPTED = "rows.accepted", HeldDropDecided
     ROWS_REFUSED = "rows.refused", HeldDropDecided
     LABELS_CORRECTED = "labels.corrected", Corrections

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from millrace.messages.envelope import Message
+from millrace.contract.reasons import Reason
+from millrace.messages.envelope import ExecutionInput, Message
+
+
+class UpkeepInput(ExecutionInput):
+    """The input of the machine `upkeep`: of a night, or of a person who wants the rows in the types of a contract.
+
+    {"by": "arn:aws:iam::123456789012:user/operator", "reason": "prices are whole cents", "is_preview": true}
+
+    Without `by` nobody has asked. A preview only says what would become of the rows; other changes of the contract's
+    columns are in the tables then."""
+
+    by: str = ""
+    reason: str = ""
+    is_preview: bool = False
+
+
+class RewrittenTable(Message):
+    """What became of a table whose columns got another type: how many rows fit, and why the others are in quarantine.
+
+    {"table": "rows", "columns": ["price"], "rows": 48, "reasons": [["type", 2]]}"""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: int
+    reasons: tuple[tuple[Reason, int], ...]
 
 
 class KeptUp(Message):
@@ -35,5 +60,6 @@ class Upkeep(Message):
     decisions: Absorption
     has_more: bool
     """Whether another call finds work: each does a part of what many files need."""
+    rewritten: tuple[RewrittenTable, ...] = ()
     plan: str = ""
     """The URI of the plan of a job that joins the small files of the rows; empty for none."""

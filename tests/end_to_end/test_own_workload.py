@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import os
 import shutil
@@ -21,12 +22,16 @@ import yaml
 from mcp import StdioServerParameters
 from sklearn.datasets import load_breast_cancer
 
+from localcloud.deploy import deploy
 from millrace.client import Client
 from millrace.console.environment import local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, SECRET_VARIABLE, LocalCloud, started
 from millrace.console.queries.decisions import explain_decision
 from millrace.console.queries.lineage import trace
+from millrace.infra.app import build
+from millrace.infra.settings import settings_for
 from millrace.names import WorkloadNames
+from millrace.workload.load import workloads_folder
 from tests.console.cli.test_assistant import ask
 from tests.documentation import pages
 from tests.end_to_end.callers import typed
@@ -40,6 +45,10 @@ CLOCK = datetime.fromisoformat("1996-07-31T08:00:00+00:00")
 REST_S = 300.0
 NAMES = WorkloadNames(platform=PLATFORM, workload="market")
 OWN = ("--workload", "market")
+NOTED = """\
+      - {name: note, logicalType: string}
+      - {name: serial, logicalType: integer}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +105,15 @@ def as_written(cell: Any) -> Any:
     return "NA" if cell is None else cell
 
 
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """The rows as that spreadsheet writes them into a file."""
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
+    writer.writeheader()
+    writer.writerows({name: as_written(cell) for name, cell in row.items()} for row in rows)
+    return file.getvalue()
+
+
 def without_label(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: cell for name, cell in row.items() if name != "Trend"} for row in rows]
 
@@ -104,11 +122,7 @@ def without_label(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
     folder = tmp_path_factory.mktemp("own")
     shutil.copytree(ROOT / "workloads" / "electricity", folder / "workloads" / "electricity")
-    with gzip.open(folder / "market.csv.gz", "wt", newline="") as file:
-        rows = [{name: as_written(cell) for name, cell in row.items()} for row in market(0, KNOWN)]
-        writer = csv.DictWriter(file, list(rows[0]), delimiter=";")
-        writer.writeheader()
-        writer.writerows(rows)
+    (folder / "market.csv.gz").write_bytes(gzip.compress(as_csv(market(0, KNOWN)).encode()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MILLRACE_WORKLOADS", str(folder / "workloads"))
         asked = ["new", "market", "--from", str(folder / "market.csv.gz"), "--build", str(folder), "--label", "Trend"]
@@ -118,7 +132,12 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
         declared = folder / "workloads" / "market" / "workload.yaml"
         few = "  minimum_drifted_labels: 30\n  minimum_new_labels:"
         declared.write_text(declared.read_text().replace("  minimum_new_labels:", few))
+        # No file has them yet.
+        contract, first = declared.with_name("contract.yaml"), "    properties:\n"
+        contract.write_text(contract.read_text().replace(first, f"{first}{NOTED}", 1))
         with started(folder / "build", clock=CLOCK) as cloud:
+            patch.setenv("AWS_ENDPOINT_URL", cloud.endpoint_url)
+            patch.setenv(SECRET_VARIABLE, cloud.secret)
             for path in said["drops"]:
                 key = f"market/training/{Path(path).name}"
                 cloud.client("s3").put_object(Bucket=PLATFORM.bucket("landing"), Key=key, Body=Path(path).read_bytes())
@@ -200,15 +219,13 @@ def _reports(own: Own) -> list[dict[str, Any]]:
     return [json.loads(body) for body in bodies]
 
 
-def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own) -> None:
     """Ten labels a day of one window, and far fewer windows than a bound of the history needs. The training joins them
     a portion a call."""
     functions, name = own.cloud.client("lambda"), NAMES.function("snapshot")
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     few = {"Variables": variables | {"MILLRACE_PORTION_ROWS": "200"}}
     functions.update_function_configuration(FunctionName=name, Environment=few)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", own.cloud.endpoint_url)
-    monkeypatch.setenv(SECRET_VARIABLE, own.cloud.secret)
     (report,) = _reports(own)
     figures = [window["error"]["ratio"] for window in report["windows"] if window["error"]["labelled"]]
     assert max(figures) < 1, "the labels that came are true"
@@ -243,6 +260,37 @@ def test_swapped_labels_raise_the_alarm_whose_retraining_learns_them(own: Own, m
     events = own.cloud.client("stepfunctions").get_execution_history(executionArn=run)["events"]
     entered = [one.get("stateEnteredEventDetails", {}).get("name") for one in events]
     assert entered.count("Snapshot") == -(-(LIVE + len(swapped)) // 200)
+
+
+def test_rows_are_rewritten_in_the_types_of_a_changed_contract(own: Own, tmp_path: Path) -> None:
+    """A number becomes a text and a text a number; one of 48 is none."""
+    noted, later = (
+        [row | {"note": f"{n},5" if n else "none", "serial": n} for n, row in enumerate(market(first, 48))]
+        for first in (KNOWN + 2 * LIVE, KNOWN + 2 * LIVE + 48)
+    )
+    own.put("training", "noted.csv", as_csv(noted).encode())
+    path = workloads_folder() / "market" / "contract.yaml"
+    now = NOTED.replace("string", "double").replace("integer", "string").replace("double", "number")
+    path.write_text(path.read_text().replace(NOTED, now))
+    settings = settings_for("local", account=PLATFORM.account, region=PLATFORM.region)
+    build(settings, workloads=[path.parent], outdir=str(tmp_path)).synth()
+    stacks = [NAMES.stack(room) for room in ("ingestion", "training")]
+    deploy(own.cloud.endpoint_url, tmp_path, stacks, secret=own.cloud.secret)
+    [newest] = typed("data", "log", "--limit", "1", *OWN)
+    became = {"table": "rows", "columns": ["note", "serial"], "rows": newest["rows"] - 1, "reasons": [["type", 1]]}
+    for more in (["--preview"], []):
+        assert typed("contract", "rewrite", "--reason", "notes are numbers", *OWN, *more) == [became]
+    [refused] = typed("quarantine", "--drop", "noted.csv", *OWN)["rows"]
+    assert (refused["reason"], refused["column"], refused["got"]) == ("type", "note", "'none'")
+    own.put("training", "later.csv", as_csv(later).encode())
+    typed("train", *OWN)
+    own.cloud.wait(timeout_s=REST_S)
+    assert own.outputs("train")[-1]["snapshot"]["answer"]["rows"] == became["rows"] + 47
+    [scored] = own.outputs("score")
+    links = [*trace(local_environment(own.cloud), NAMES, f"{scored['delivery']['answer']['drops'][0]['drop_id']}-1")]
+    states = {link.what: link.state for link in links}
+    assert states["dataset version"] == "checked", "of version 1, from before"
+    assert "broken" not in states.values()
 
 
 @pytest.mark.night("by day the first model of such a file goes live by the same commands")

@@ -49,7 +49,8 @@ STORY = (
     "query 'select count(*) from electricity_rows'; automate --pause --reason 'to look'; train --wait; retrain --wait; "
     "monitor --start; tune --parameter learning_rate=0.005; show {train}; why {item}; review --answer {item} up; "
     "rerun --new {score}; refuse 2 --reason 'not on the new wards'; release 2 --reason 'it was the labels' --wait; "
-    "rollback --restore --reason 'it stood still' --wait; data log; data revert {version} --reason wrong; access"
+    "rollback --restore --reason 'it stood still' --wait; data log; data revert {version} --reason wrong; "
+    "contract rewrite --reason narrower --preview; access"
 )
 """Each command as it is typed, in the order of a story. Names in braces are looked up when it is their turn."""
 ASKED: Mapping[str, tuple[str, str]] = {

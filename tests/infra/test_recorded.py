@@ -101,7 +101,7 @@ def test_a_stage_with_all_that_may_be_chosen_is_as_recorded(other_workloads: Pat
         compare(RECORDED / "dev" / f"{stack}.yaml", text)
 
 
-def test_a_stage_in_an_account_with_a_network_a_key_and_a_bus_differs_as_recorded(
+def test_a_stage_in_an_account_with_a_network_and_a_key_differs_as_recorded(
     assemblies: dict[str, Path], own_resources: Path
 ) -> None:
     bare, made = (pages(folder, "dev", "electricity") for folder in (assemblies["dev"], own_resources))

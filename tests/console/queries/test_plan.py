@@ -28,7 +28,10 @@ EDITS = {
         ("epochs: 30", "epochs: 31", "retrain", ("training.parameters.epochs 30 → 31",)),
         ("[day_of_week", "[{name: day_of_week, every_hours: 2}", "redeploy", ("prediction.features.day_of_week",)),
     ),
-    "contract.yaml": (("number\n        physicalType: DOUBLE", "integer", "refused", ("contract rows.period",)),),
+    "contract.yaml": (
+        ("number\n        physicalType: DOUBLE", "integer", "rewrite", ("contract rows.period",)),
+        ("physicalType: STRING", "physicalType: BINARY", "refused", ("contract labels.prediction_id",)),
+    ),
 }
 
 

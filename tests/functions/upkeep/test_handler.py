@@ -12,13 +12,17 @@ import pyarrow as pa
 import pytest
 
 from millrace.datasets import compaction
+from millrace.datasets.commits import commit
 from millrace.datasets.tables import Lake
 from millrace.decisions import absorption
 from millrace.decisions.record import object_key, to_line
 from millrace.errors import SnapshotError
 from tests.functions.ingestion.conftest import EVENTS
 from tests.functions.ingestion.test_ingest import month, parquet
+from tests.millrace.datasets.test_commits import source
+from tests.millrace.datasets.test_split import with_column
 from tests.millrace.decisions.test_record import DECISION
+from tests.state_table import create_table
 
 
 def called(after: timedelta) -> dict[str, Any]:
@@ -79,6 +83,25 @@ def test_calls_go_on_until_no_line_is_left(
     monkeypatch.setattr(absorption, "MOST_BYTES", absorption.FEWEST * len(line))
     done = [handler(night) for _ in range(3)]
     assert [(one["decisions"]["files"], one["has_more"]) for one in done] == [(1, True), (1, True), (1, False)]
+
+
+def test_a_person_has_the_rows_in_other_types(
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, cloud: Any, night: dict[str, Any]
+) -> None:
+    client, table = cloud.client("dynamodb"), ingest.names.platform.audit_table
+    create_table(client, table)
+    words = pa.array(["much", *map(str, sample["vicprice"].slice(1, 47).to_pylist())])
+    rows = sample.slice(0, 48).set_column(sample.column_names.index("vicprice"), "vicprice", words)
+    before = with_column(lake, "vicprice", kind="string", rules=())
+    commit(before, "rows", rows.append_column("_line", pa.array(range(48))), source("a"))
+    handler, asked = load("upkeep"), {"by": "user/ann", "reason": "they are numbers"}
+    for is_preview in (True, False):
+        night["state"] |= {**asked, "is_preview": is_preview}
+        done = handler(night)
+        assert done["rewritten"] == [{"table": "rows", "columns": ["vicprice"], "rows": 47, "reasons": [["type", 1]]}]
+        assert (len(ingest.quarantined()), client.scan(TableName=table)["Count"]) == ((0, 0) if is_preview else (1, 1))
+    [record] = client.scan(TableName=table)["Items"]
+    assert json.loads(record["details"]["S"]) == {**asked, "tables": done["rewritten"]}
 
 
 def test_a_step_that_fails_holds_up_no_other(

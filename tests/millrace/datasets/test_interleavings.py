@@ -26,6 +26,8 @@ from millrace.datasets.tables import Lake
 from millrace.errors import TableMovedError
 from millrace.names import WorkloadNames
 from tests.millrace.datasets.test_bulk import AT, DOCUMENT, InTurn, Place, as_json, row
+from tests.millrace.datasets.test_rewriting import rewrite
+from tests.millrace.datasets.test_split import with_column
 from tests.millrace.files import conftest as writers
 from tests.turns import Turns
 
@@ -74,14 +76,19 @@ def keep_up(_: Place, lake: Lake, *__: object) -> None:
     expire(lake, "rows", before=datetime.now(UTC))
 
 
+def retype(_: Place, lake: Lake, __: Path, drawn: Sequence[tuple[str, int]]) -> None:
+    rewrite(lake, drawn[0][0])
+
+
 def play(place: Place, lakes: Sequence[Lake], turns: Turns, chance: random.Random) -> None:
-    """Let writers of drawn drops race; then each good row is in the table once, and no other one."""
+    """Let writers of drawn drops race; then each good row is in the table once, whole, and no other one."""
     contents, works = set[int](), list[Callable[[], None]]()
+    with_column(place.lake, "day_of_week", kind="int64").open("rows")
     for number, lake in enumerate(lakes):
-        does = chance.choice([write, write, write, write_large, keep_up])
+        does = chance.choice([write, write, write, write_large, keep_up, retype])
         among = range(4) if does is write_large else (*range(4), VERSIONED, VERSIONED + 1)
         drawn = [(f"{number}-{each}", chance.choice(among)) for each in range(chance.choice([1, 1, 3]))]
-        if does is not keep_up:
+        if does not in (keep_up, retype):
             contents |= {content for _, content in drawn[: 1 if does is write_large else 3]}
         for again in range(chance.choice([1, 2]) if does is write else 1):
             works.append(partial(does, place, lake, place.folder / f"{number}-{again}", drawn))
@@ -90,12 +97,12 @@ def play(place: Place, lakes: Sequence[Lake], turns: Turns, chance: random.Rando
     good = (rows_of(content)[:-1] for content in latest | {each for each in contents if each < VERSIONED})
     expected = {str(one["timestamp"]) for some in good for one in some}
     table = place.lake.find("rows")
-    found = [] if table is None else table.scan(selected_fields=("timestamp",)).to_arrow()["timestamp"].to_pylist()
-    assert sorted(at.isoformat() for at in found) == sorted(expected), [
-        (one.func.__name__, one.args[-1]) for one in works
-    ]
-    if table is not None:
-        place.lake.catalog.drop_table(table.name())
+    assert table is not None
+    found = table.scan(selected_fields=("timestamp", "day_of_week")).to_arrow()
+    played = [(one.func.__name__, one.args[-1]) for one in works]
+    assert sorted(at.isoformat() for at in found["timestamp"].to_pylist()) == sorted(expected), played
+    assert found["day_of_week"].null_count == 0, played
+    place.lake.catalog.drop_table(table.name())
 
 
 @pytest.fixture

@@ -161,12 +161,6 @@ def test_a_required_column_that_went_becomes_optional(lake: Lake) -> None:
     assert table(lake)["vicprice"].null_count == 48
 
 
-def test_a_column_that_came_is_empty_in_older_rows(lake: Lake) -> None:
-    commit(without_columns(lake), "rows", rows(0).drop_columns(GONE), source("a"))
-    commit(lake, "rows", rows(48), source("b"))
-    assert [cell is None for cell in table(lake)["vicprice"].to_pylist()] == [True] * 48 + [False] * 48
-
-
 @pytest.mark.parametrize("first", ["int32", "int64"])
 def test_whole_numbers_may_become_wider_and_never_narrower(lake: Lake, first: Any) -> None:
     other = "int64" if first == "int32" else "int32"
@@ -192,14 +186,6 @@ def test_a_renamed_column_keeps_its_field_id_and_its_cells(lake: Lake) -> None:
     assert pin(renamed, "t").rows == 96
     with pytest.raises(WorkloadError, match=r"price: expected no `formerly`: the table has transfer beside price"):
         with_column(renamed, "price", formerly="transfer").open("rows")
-
-
-def test_a_column_of_another_type_says_what_to_do(lake: Lake) -> None:
-    commit(lake, "rows", rows(0), source("a"))
-    with pytest.raises(
-        WorkloadError, match=r"vicprice: expected a float64, as the table has it \(or a new column name"
-    ):
-        with_column(lake, "vicprice", kind="string").open("rows")
 
 
 AS_OF = datetime(1997, 1, 1, tzinfo=UTC)
