@@ -62,8 +62,8 @@ class Missing:
     """As the audit tells them; None if the state table has them, or if no version was ever live."""
     live: str
     """The live version, if nothing serves it; empty if something does or none is live."""
-    erased: int = 0
-    """The people who were erased since the backup, and came back with it."""
+    erased: int | None = 0
+    """The people who were erased since the backup, and came back with it; None without the secret that tells who."""
 
     @property
     def rows(self) -> Iterator[dict[str, str]]:
@@ -78,8 +78,9 @@ class Missing:
             yield {"workload": workload, "what": "release pointers", "of": f"revision {self.pointers.revision}"}
         if self.live:
             yield {"workload": workload, "what": f"release of version {self.live}", "of": ""}
-        if self.erased:
-            yield {"workload": workload, "what": f"erasure of {count(self.erased, 'person')}", "of": BROUGHT_BACK}
+        if self.erased != 0:
+            people = count(self.erased, "person") if self.erased else "people whom you erase by --key"
+            yield {"workload": workload, "what": f"erasure of {people}", "of": BROUGHT_BACK}
 
 
 def find_missing(environment: Environment, names: WorkloadNames, backup_of: datetime | None) -> Missing:
@@ -225,10 +226,7 @@ def restore(environment: Environment, missing: Missing, at: datetime | None, *, 
         state_of(environment, names).put(Pointers.sort_key(), missing.pointers.attributes, NEW)
         said(f"{names.workload}: release pointers of revision {missing.pointers.revision}, as the audit tells them")
     if missing.erased:
-        people = erase_again(environment, names, at, is_preview=False)
-        said(f"{names.workload}: {count(people, 'person')} erased again, who came back with the backup")
-    elif erased_since(environment, names, at) and not state_of(environment, names).get(PSEUDONYM):
-        said(f"{names.workload}: the backup lacks the secret that tells who was erased since: erase them by --key")
+        said(f"{names.workload}: people erased again: {erase_again(environment, names, at, is_preview=False)}")
     return _restore_live(environment, names) if missing.live else ""
 
 
@@ -320,11 +318,13 @@ def erased_since(environment: Environment, names: WorkloadNames, at: datetime | 
     return told
 
 
-def erase_again(environment: Environment, names: WorkloadNames, at: datetime | None, *, is_preview: bool) -> int:
+def erase_again(environment: Environment, names: WorkloadNames, at: datetime | None, *, is_preview: bool) -> int | None:
     """How many of those who were erased since this time came back with a backup. But for a preview, they are erased.
 
-    Nobody can tell where the state came back without the secret of their pseudonyms."""
-    people, told = 0, erased_since(environment, names, at) if state_of(environment, names).get(PSEUDONYM) else {}
+    None where nobody can tell, since the state came back without the secret of their pseudonyms."""
+    people, told = 0, erased_since(environment, names, at)
+    if told and not state_of(environment, names).get(PSEUDONYM):
+        return None
     for column, pseudonyms in told.items():
         for first in range(0, len(pseudonyms), MOST_CELLS):
             some = tuple(pseudonyms[first : first + MOST_CELLS])

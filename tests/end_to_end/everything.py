@@ -98,6 +98,5 @@ def check_forgotten(cloud: LocalCloud, workload: str, people: set[str], known: C
         words = ("--cells", str(file), "--reason", "ticket 4711", "--certificate", f"{folder}/erased.json")
         done = typed("erase", "--key", "id", *words, "--workload", workload)
     found = whereabouts(cloud, known)
-    left = {store: sorted(them & people)[:3] for store, them in found.items() if them & people}
-    assert left == {}, left
+    assert {store: sorted(them & people)[:3] for store, them in found.items() if them & people} == {}
     assert [one for one in done["stores"] if one["left"]] == []

@@ -11,7 +11,7 @@ import pytest
 
 from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import put_object, read_object
-from millrace.console.actions.restore import Missing, erased_since, lost_table, restore, told_pointers
+from millrace.console.actions.restore import Missing, erase_again, erased_since, lost_table, restore, told_pointers
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of
 from millrace.contract.schema import parsed_schema
@@ -173,8 +173,11 @@ def test_the_audit_tells_which_version_is_live(lake: Lake) -> None:
 def test_who_was_erased_after_the_backup_is_told(environment: Environment, lake: Lake) -> None:
     dynamodb, table = environment.client("dynamodb"), lake.names.platform.audit_table
     create_table(dynamodb, table)
+    create_table(dynamodb, lake.names.platform.state_table)
     for days in (-1, 1, 2):
         erased = RowsErased(by="ann", reason="ticket 4711", column="id", pseudonyms=(f"5d7c{days}",))
-        record = said(AuditEvent.ROWS_ERASED, erased, days)
-        append(dynamodb, table=table, workload=lake.names.workload, record=record)
+        append(dynamodb, table=table, workload=lake.names.workload, record=said(AuditEvent.ROWS_ERASED, erased, days))
     assert erased_since(environment, lake.names, AT) == {"id": ["5d7c1", "5d7c2"]}
+    # Without the secret of pseudonyms nobody can tell who of them came back: an operator hears that alone.
+    told = erase_again(environment, lake.names, AT, is_preview=True)
+    assert [*Missing(names=lake.names, tables={}, versions=[], pointers=None, live="", erased=told).rows], told

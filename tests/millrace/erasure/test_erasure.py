@@ -107,7 +107,7 @@ def test_who_comes_back_is_found_by_a_pseudonym_in_whatever_form(cloud: Cloud, n
     stage.put("landing/training/a.parquet", sink.getvalue())
     stage.put("landing/training/a.csv", b"id,said\n+04712,a\n5,b\n")
     stage.put("landing/training/4713.png", b"\x89PNG")
-    stage.put("landing/scoring/a.jsonl.gz", gzip.compress(b'{"id": 4714}\n{"id": 5}\n'))
+    stage.put("landing/scoring/a.jsonl.gz", gzip.compress(b'{"id": 4714.0}\n{"id": 5}\n'))
     stage.put("lake/decisions/a.jsonl", LINE % (0, 4715, 7))
     stage.put("lake/staging/a.arrow", write_stream(pa.table({"id": ["5", "4716"]}).to_batches()))
     item = {"key": json.dumps({"id": 4717}), "output": json.dumps({"value": 4718})}
