@@ -43,15 +43,15 @@ class Bucket:
 
 
 def row(line: int | None, source: str = "s3://landing/shop/training/a.csv?versionId=v1") -> Row:
-    words = dict.fromkeys(("key", "reason", "expected", "got", "also", "detail", "raw", "run"), "x")
-    at = datetime(2026, 1, 1, tzinfo=UTC)
+    words = dict.fromkeys(("key", "reason", "expected", "got", "also", "detail", "run"), "x")
     return Row(
         feed="training",
         drop=source.rpartition("?")[0],
         source=source,
         line=line,
         column=None,
-        quarantined_at=at,
+        quarantined_at=datetime(2026, 1, 1, tzinfo=UTC),
+        raw="x" if line else "",
         **words,
     )
 
