@@ -107,7 +107,7 @@ class Erasure:
         """The cells of these people that are kept. Raises WithdrawalError if it takes longer than until `end_s`."""
         found, (column, *_), is_number = set[str](), self._person.cells, self._person.is_number
         for cells in self._cells():
-            plain = {re.sub(r"^\+?0*|\.0+$", "", cell) if is_number else cell for cell in cells}
+            plain = {re.sub(r"^\+?0*(?=\d)|\.0+$", "", cell) if is_number else cell for cell in cells}
             found |= {cell for cell in plain if pseudonym_of({column: cell}, secret) in pseudonyms}
             if time.monotonic() > end_s:
                 raise WithdrawalError("expected to look through all that is kept in one call: erase them by --key")
