@@ -100,7 +100,7 @@ class Erasure:
                     done.at = what
                     done.put(self._state)
                 yield
-            done.step += 1
+            done.step, done.at = done.step + 1, ""
             done.put(self._state)
 
     def find(self, pseudonyms: Collection[str], secret: str, *, end_s: float) -> tuple[str, ...]:

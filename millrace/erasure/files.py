@@ -149,12 +149,13 @@ def _of_parquet(body: bytes, person: Person, is_theirs: Callable[[bytes], bool])
     import pyarrow.parquet as pq
 
     source, sink, removed = pq.ParquetFile(io.BytesIO(body)), pa.BufferOutputStream(), list[bytes]()
-    with pq.ParquetWriter(sink, source.schema_arrow, compression="zstd", write_page_checksum=True) as writer:
+    # A dictionary would keep the values of rows that left.
+    how: Any = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": False}
+    with pq.ParquetWriter(sink, source.schema_arrow, **how) as writer:
         for number in range(source.num_row_groups):
             part = source.read_row_group(number)
             if any(map(person.names, _texts_of(part, person.cells))):
-                rows = _records(part)
-                theirs = list(map(is_theirs, rows))
+                theirs = [*map(is_theirs, rows := _records(part))]
                 part, removed = part.filter(pc.invert(pa.array(theirs))), [*removed, *compress(rows, theirs)]
             writer.write_table(part)
     return sink.getvalue().to_pybytes(), removed

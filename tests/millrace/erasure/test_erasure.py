@@ -71,6 +71,7 @@ class Stage:
         """By store how much went in all calls, and what is left."""
         erasure, progress = self.erasure(cell)
         list(erasure.steps())
+        assert not progress.at, "it may be the name of a file, which may name the person"
         return {store: found for store, found in progress.counts.items() if any(found)}
 
 
