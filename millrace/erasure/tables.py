@@ -63,26 +63,28 @@ class PersonInTables:
             yield from self._delete_files(table, named)
 
     def _own(self, table: str) -> BooleanExpression:
-        from pyiceberg.expressions import AlwaysFalse, In, Or
+        from pyiceberg.expressions import AlwaysFalse, And, In, NotNull, Or
 
+        # A deletion of pyiceberg 0.12 keeps a row that has nothing in a column of its filter which does not speak of
+        # null: a label without a `prediction_id`, whatever its key.
         names = self._tables[table].schema().column_names
-        own = (In(term=name, literals=cells) for name, cells in self._person.cells.items() if name in names)
-        return Or(AlwaysFalse(), AlwaysFalse(), *own)
+        own = {name: In(term=name, literals=cells) for name, cells in self._person.cells.items() if name in names}
+        return Or(AlwaysFalse(), AlwaysFalse(), *(And(NotNull(term=name), cells) for name, cells in own.items()))
 
     def _add_labels_of_rows(self, pinned: Collection[int]) -> None:
         """Labels are theirs by their decision, by the cell, or by the key of a row of theirs, also of a pinned one."""
-        from pyiceberg.expressions import Or
+        from pyiceberg.expressions import And, NotNull, Or
 
         rows, names = self._tables["rows"], set(self._tables["labels"].schema().column_names)
         if key := next((key for key in self._lake.contract.rows.keys if names >= set(key)), ()):
             for snapshot in (None, *pinned):
                 scan = rows.scan(row_filter=self._theirs["rows"], snapshot_id=snapshot, selected_fields=key)
-                self._theirs["labels"] = Or(self._theirs["labels"], matching(scan.to_arrow().drop_null(), key))
+                of_rows = And(*(NotNull(term=one) for one in key), matching(scan.to_arrow().drop_null(), key))
+                self._theirs["labels"] = Or(self._theirs["labels"], of_rows)
 
     def _has(self, table: str, snapshot: int | None) -> bool:
-        if snapshot is None:
-            return False
-        return self._tables[table].scan(row_filter=self._theirs[table], snapshot_id=snapshot).count() > 0
+        scan = self._tables[table].scan(row_filter=self._theirs[table], snapshot_id=snapshot)
+        return snapshot is not None and scan.count() > 0
 
     def _delete_files(self, table: str, named: Collection[str]) -> Iterator[tuple[str, int]]:
         """Let snapshots expire, and delete files that the table reaches no more: manifests, and the person's data."""

@@ -27,6 +27,7 @@ from millrace.decisions import absorption
 from millrace.decisions.record import Decision, to_line
 from millrace.decisions.store import StoredObjects, find_decision, read_days, stored_objects
 from tests.end_to_end.conftest import REST_S
+from tests.end_to_end.test_sweep import drop
 from tests.functions.ingestion.test_ingest import parquet
 from tests.millrace.decisions.test_record import DECISION
 
@@ -51,11 +52,6 @@ def rows(cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Table:
     found = Lake(NAMES, load_contract(STORY.folder)).find("rows")
     assert found is not None
     return found
-
-
-def drop(cloud: LocalCloud, name: str, body: bytes) -> None:
-    bucket, key = NAMES.platform.bucket("landing"), f"{NAMES.workload}/training/{name}"
-    cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def test_two_months_later_the_table_is_small_and_knows_every_drop(

@@ -8,6 +8,7 @@ import pytest
 
 from localcloud.logs.log_streams import log_streams
 from millrace.console.queries.steps import Call, Step, plainly, read_log
+from tests.localcloud.logs.test_log_streams import write as append
 
 MINE, OTHERS = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
@@ -18,11 +19,7 @@ def logs(cloud: Any) -> Any:
 
 
 def write(cloud: Any, path: str, *lines: str) -> None:
-    file = cloud.workspace / "logs" / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as log:
-        log.writelines(f"{line}\n" for line in lines)
-    log_streams(cloud).mark(file)
+    log_streams(cloud).mark(append(cloud, path, *lines))
 
 
 def step(began: datetime, service: str, action: str, cause: str = "", **parameters: str) -> Step:

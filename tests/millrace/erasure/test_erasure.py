@@ -16,7 +16,7 @@ import pytest
 from localcloud.kernel.cloud import Cloud
 from millrace.artefact.batch import write_stream
 from millrace.aws.objects import keys_below, read_object
-from millrace.contract.schema import Column, Contract, Table
+from millrace.contract.schema import PREDICTION_ID, Column, Contract, Table
 from millrace.datasets.commits import commit
 from millrace.datasets.examples import digest_of_rows
 from millrace.datasets.tables import Lake
@@ -31,6 +31,7 @@ from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.millrace.datasets.conftest import lake, names, pair
 from tests.millrace.datasets.test_commits import source
+from tests.millrace.files.test_catalogue import parquet
 from tests.millrace.state.test_reviews import dying
 from tests.state_table import create_table
 
@@ -77,10 +78,9 @@ class Stage:
 
 @pytest.mark.parametrize("lives", [[], [1], [3], [2, 2, 1]])
 def test_a_number_counts_in_its_column_alone_and_once(lives: list[int], cloud: Cloud, names: WorkloadNames) -> None:
-    stage, sink = Stage(cloud, names, "int64"), io.BytesIO()
-    pq.write_table(pa.table({"id": [4711.0, 5.0, None], "said": ["a", "4711", "4711"]}), sink)
+    stage = Stage(cloud, names, "int64")
     stage.put("landing/training/a.csv", b"id,said\n4711,a\n5,4711\n+04711.0,b\n")
-    stage.put("landing/training/a.parquet", sink.getvalue())
+    stage.put("landing/training/a.parquet", parquet(id=[4711.0, 5.0, None], said=["a", "4711", "4711"]))
     stage.put("landing/scoring/4711.jsonl", b'{"id": 4711.0}\n{"id": 47110, "said": 4711}\n')
     stage.put("lake/decisions/a.jsonl", LINE % (0, 4711, 7) + LINE % (1, 5, 8))
     reviews = StateTable(stage.dynamodb, names, spread=SPREAD)
@@ -103,9 +103,8 @@ def test_a_number_counts_in_its_column_alone_and_once(lives: list[int], cloud: C
 
 
 def test_who_comes_back_is_found_by_a_pseudonym_in_whatever_form(cloud: Cloud, names: WorkloadNames) -> None:
-    stage, sink = Stage(cloud, names, "int64"), io.BytesIO()
-    pq.write_table(pa.table({"id": [4711, 0]}), sink)
-    stage.put("landing/training/a.parquet", sink.getvalue())
+    stage = Stage(cloud, names, "int64")
+    stage.put("landing/training/a.parquet", parquet(id=[4711, 0]))
     stage.put("landing/training/a.csv", b"id,said\n+04712,a\n5,b\n")
     stage.put("landing/training/4713.png", b"\x89PNG")
     stage.put("landing/scoring/a.jsonl.gz", gzip.compress(b'{"id": 4714.0}\n{"id": 5}\n'))
@@ -190,6 +189,16 @@ def test_the_rows_are_those_of_a_stage_that_never_had_the_person(cloud: Cloud, p
     assert digest(erased) != digest(never)
     erased.erase("c-1783")
     assert digest(erased) == digest(never)
+
+
+def test_labels_go_by_their_cell_or_their_decision(cloud: Cloud, names: WorkloadNames) -> None:
+    """Though the other of the two is nothing: a deletion of pyiceberg keeps such rows unless it is told of nulls."""
+    stage = Stage(cloud, names, "int64", Column(name=PREDICTION_ID, kind="string"))
+    ids = {"id": [4711, None, 5], PREDICTION_ID: [None, "r-0", None]}
+    commit(stage.lake, "labels", pa.table({**ids, "said": [*"abc"], "_line": range(3)}), source("a.csv"))
+    stage.put("lake/decisions/a.jsonl", LINE % (0, 4711, 7))
+    assert stage.erase("4711")["lake/iceberg"] == [2, 0]
+    assert stage.lake.open("labels").scan().count() == 1
 
 
 def test_a_large_file_is_looked_through_in_pieces(cloud: Cloud, names: WorkloadNames, monkeypatch: Any) -> None:

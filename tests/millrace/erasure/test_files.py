@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import zipfile
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,14 +13,9 @@ import pytest
 
 from millrace.contract.csv_form import CsvForm
 from millrace.erasure.files import UNREADABLE, Person, rest_of
+from tests.millrace.files.test_catalogue import parquet
 
 PERSON = Person(cells={"id": frozenset({"c-17", "Zoë 4"}), "prediction_id": frozenset({"r-0-3"})})
-
-
-def parquet(**columns: Any) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
 
 
 def in_zip(body: bytes) -> bytes:
