@@ -310,10 +310,10 @@ def deleted_at(environment: Environment) -> datetime | None:
 
 
 def erased_since(environment: Environment, names: WorkloadNames, at: datetime | None) -> Mapping[str, Sequence[str]]:
-    """The pseudonyms of who was erased since this time, by column of the key: a backup from before has them."""
+    """The pseudonyms of who was erased since this second, by column of the key: a backup from before has them."""
     told = defaultdict[str, list[str]](list)
     for record in audit_of(environment, names):
-        if at and record.as_of > at and isinstance(record.details, RowsErased):
+        if at and record.as_of >= at.replace(microsecond=0) and isinstance(record.details, RowsErased):
             told[record.details.column] += record.details.pseudonyms
     return told
 

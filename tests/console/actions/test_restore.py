@@ -174,10 +174,12 @@ def test_who_was_erased_after_the_backup_is_told(environment: Environment, lake:
     dynamodb, table = environment.client("dynamodb"), lake.names.platform.audit_table
     create_table(dynamodb, table)
     create_table(dynamodb, lake.names.platform.state_table)
-    for days in (-1, 1, 2):
+    for days in (-1, 0, 1):
         erased = RowsErased(by="ann", reason="ticket 4711", column="id", pseudonyms=(f"5d7c{days}",))
         append(dynamodb, table=table, workload=lake.names.workload, record=said(AuditEvent.ROWS_ERASED, erased, days))
-    assert erased_since(environment, lake.names, AT) == {"id": ["5d7c1", "5d7c2"]}
+    # A record has whole seconds: an erasure of the backup's own second may have been after it.
+    since = AT + timedelta(milliseconds=500)
+    assert erased_since(environment, lake.names, since) == {"id": ["5d7c0", "5d7c1"]}
     # Without the secret of pseudonyms nobody can tell who of them came back: an operator hears that alone.
     told = erase_again(environment, lake.names, AT, is_preview=True)
     assert [*Missing(names=lake.names, tables={}, versions=[], pointers=None, live="", erased=told).rows], told
