@@ -76,8 +76,7 @@ class TrainingPlaces:
     def hyperparameters(self) -> dict[str, str]:
         """The hyperparameters that the job was given, as text; empty if it was given none."""
         path = self.root / "input" / "config" / "hyperparameters.json"
-        found: dict[str, str] = json.loads(path.read_bytes()) if path.exists() else {}
-        return found
+        return json.loads(path.read_bytes()) if path.exists() else {}
 
     @property
     def model(self) -> Path:

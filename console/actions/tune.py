@@ -25,7 +25,7 @@ from millrace.names import WorkloadNames
 from millrace.state.budget import MonthlyBudget
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
-from millrace.workload.tuning import METRICS, SearchRange, Tuning, one_try, tuning_usd, usual_tuning
+from millrace.workload.tuning import METRICS, SearchRange, Tuning, tuning_usd, usual_tuning
 
 COPIED = ("AlgorithmSpecification", "RoleArn", "VpcConfig", "EnableNetworkIsolation",
         "EnableInterContainerTrafficEncryption")  # fmt: skip
@@ -66,7 +66,8 @@ def tune(
     check_taken(workload, chosen or {})
     monthly_usd = workload.budget.monthly_usd
     if chosen:
-        tuning = one_try(chosen, budget_usd=monthly_usd)
+        one_try = {name: (value,) for name, value in chosen.items()}
+        tuning = Tuning(parameters=one_try, max_jobs=1, budget_usd=monthly_usd)
     else:
         tuning = workload.tuning or usual_tuning(workload.training.family_parameters(), budget_usd=monthly_usd)
     workload = workload.model_copy(update={"tuning": tuning})

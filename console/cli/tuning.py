@@ -84,7 +84,7 @@ def tune(
 
 def _parameter(text: str) -> tuple[str, Any]:
     """Name and value of `NAME=VALUE`. A value that is no JSON is a word. Raises RunError if the text has no `=`."""
-    from millrace.console.queries.tunings import value_of
+    from millrace.workload.tuning import value_of
 
     name, equals, value = text.partition("=")
     if not equals:

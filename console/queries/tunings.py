@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from millrace.console.queries.stored import find_object
 from millrace.errors import RunError
 from millrace.messages.training_run import Run
 from millrace.names import TUNE, WorkloadNames
+from millrace.workload.tuning import value_of
 
 STATUS = {"Completed": "SUCCEEDED", "Failed": "FAILED", "Stopped": "ABORTED"}
 """SageMaker's statuses in the words of Step Functions. Every other status means that the job is under way."""
@@ -116,14 +116,6 @@ def _trainings(sagemaker: Any, name: str) -> Iterator[TunedTraining]:
                 seconds=(ended - begun).total_seconds() if begun and ended else None,
                 failure=job.get("FailureReason", ""),
             )
-
-
-def value_of(text: str) -> Any:
-    """A hyperparameter's value, which is written as JSON; the text itself if it is not JSON."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def pinned_run(environment: Any, names: WorkloadNames) -> Run:

@@ -20,6 +20,7 @@ from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.environment import ENVIRONMENT_FILE, Installed
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.evaluation.sample import sample_digest
+from millrace.functions.room import WorkloadRoom
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
@@ -30,8 +31,9 @@ from millrace.release.promotion import NONE
 from millrace.release.provenance import PROVENANCE_FILE, provenance_of
 from millrace.release.registry import ORIGIN
 from millrace.release.signatures import ORIGIN_FILE, SigningKey, automation_digest
+from millrace.settings.training import RegistrationSettings
 from millrace.timestamps import format_utc
-from millrace.workload.declaration import Workload, check_card
+from millrace.workload.declaration import check_card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,12 +142,7 @@ class Documents:
 
     s3: Any
     sagemaker: Any
-    names: WorkloadNames
-    workload: Workload
-    image: str
-    evaluation_image: str
-    key_arn: str
-    """The customer key that encrypts the card."""
+    room: WorkloadRoom[RegistrationSettings]
     key: SigningKey
 
     def write(self, chain: Chain, *, run: str, model_data_url: str, verdicts: Sequence[GateVerdict]) -> dict[str, str]:
@@ -155,42 +152,42 @@ class Documents:
 
         Only in the stage `local` the workload may have no card: then only the bill of materials is written. Raises
         ArtefactError if the card has an empty field."""
-        check_card(self.workload, self.names.platform.stage)
+        check_card(self.room.workload, self.room.names.platform.stage)
         records = Records(
-            workload=self.workload,
+            workload=self.room.workload,
             run=chain.run,
             evaluation=chain.evaluation,
             verdicts=verdicts,
             description=chain.description,
-            image=self.image,
-            evaluation_image=self.evaluation_image,
+            image=self.room.settings.inference_image,
+            evaluation_image=self.room.settings.processing_image,
             model_data_url=model_data_url,
-            manifest_uri=self.names.run_uri(run, "manifest.json"),
+            manifest_uri=self.room.names.run_uri(run, "manifest.json"),
             digests=chain.digests,
         )
         bom = bom_of(records, chain.installed)
-        put_object(self.s3, self.names.run_uri(run, BOM_FILE), bom.encode())
+        put_object(self.s3, self.room.names.run_uri(run, BOM_FILE), bom.encode())
         found = {"bom_digest": digest(bom.encode())}
-        provenance = provenance_of(records, builder=self.names.machine_arn("train"))
-        put_object(self.s3, self.names.run_uri(run, PROVENANCE_FILE), self.key.sign(provenance))
-        if self.workload.card is None:
+        provenance = provenance_of(records, builder=self.room.names.machine_arn("train"))
+        put_object(self.s3, self.room.names.run_uri(run, PROVENANCE_FILE), self.key.sign(provenance))
+        if self.room.workload.card is None:
             return found
         content = card_of(records)
         # The name is made of the run, so that a repeated call finds the card of the first one.
-        name = self.names.model_card(hash_of_run(run)[:SHORT])
-        put_object(self.s3, self.names.run_uri(run, CARD_FILE), content.encode())
+        name = self.room.names.model_card(hash_of_run(run)[:SHORT])
+        put_object(self.s3, self.room.names.run_uri(run, CARD_FILE), content.encode())
         self._create_card(name, content)
         return {**found, "card": name, "card_digest": digest(content.encode())}
 
     def _create_card(self, name: str, content: str) -> None:
         """Create the card in SageMaker, unless an earlier attempt of the same run has made it."""
-        tags = self.names.tag_list("training")
+        tags = self.room.names.tag_list("training")
         try:
             self.sagemaker.create_model_card(
                 ModelCardName=name,
                 Content=content,
                 ModelCardStatus="PendingReview",
-                SecurityConfig={"KmsKeyId": self.key_arn},
+                SecurityConfig={"KmsKeyId": self.room.settings.key_arn},
                 Tags=tags,
             )
         except ClientError as error:

@@ -26,16 +26,7 @@ SAGEMAKER = boto3.client("sagemaker")
 ASKERS = Askers(ROOM.names, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
 REGISTRY = Registry(SAGEMAKER, group=ROOM.names.package_group)
 KEY = SigningKey(boto3.client("kms"), ROOM.names.platform.signing_key_alias)
-DOCUMENTS = Documents(
-    s3=S3,
-    sagemaker=SAGEMAKER,
-    names=ROOM.names,
-    workload=ROOM.workload,
-    image=ROOM.settings.inference_image,
-    evaluation_image=ROOM.settings.processing_image,
-    key_arn=ROOM.settings.key_arn,
-    key=KEY,
-)
+DOCUMENTS = Documents(s3=S3, sagemaker=SAGEMAKER, room=ROOM, key=KEY)
 
 
 @ROOM.handles(StepInput[JudgedState])

@@ -11,37 +11,27 @@ The files are below `s3://<artefacts>/<workload>/runs/<run>/`:
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from millrace.aws.objects import put_object
 from millrace.contract.load import digest, read_document
 from millrace.contract.schema import Contract
 from millrace.datasets.versions import DatasetVersion
-from millrace.messages.train import TrainInput
+from millrace.messages.envelope import StepInput
 from millrace.messages.training_run import Run
-from millrace.names import WorkloadNames
+from millrace.settings.training import SnapshotSettings
 
 FILES = ("workload.yaml", "contract.yaml")
 
 
 def configure(
-    s3: Any,
-    names: WorkloadNames,
-    pin: DatasetVersion,
-    folder: Path,
-    contract: Contract,
-    *,
-    given: TrainInput,
-    run: str,
-    code_digest: str,
-    champion: bool,
-    volume_gb: int,
+    s3: Any, settings: SnapshotSettings, contract: Contract, pin: DatasetVersion, call: StepInput[Any], **more: Any
 ) -> Run:
-    """Write the files of the run on the pinned dataset version. `folder` has the declaration, `s3` is boto3's client.
+    """Write the files of the run on the pinned dataset version. `s3` is boto3's client; `more` are fields of the run.
 
-    With a champion the run's model must be no worse than it (`non_inferiority`), else better than the naive rule
-    (`baseline`)."""
+    The gate `non_inferiority` asks for a model that is no worse than the champion, `baseline` for a better one than the
+    naive rule."""
+    run, folder, names = call.run, settings.folder, settings.names
     described = Run(
         run=run,
         snapshot_id=pin.snapshot_id,
@@ -49,13 +39,12 @@ def configure(
         data_digest=pin.data_digest,
         contract_digest=contract.digest,
         config_digest=digest(read_document(folder / "workload.yaml")),
-        code_digest=code_digest,
+        code_digest=settings.code_digest,
         rows=pin.rows,
-        volume_gb=volume_gb,
-        as_of=given.as_of,
-        reason=given.reason,
-        pulled=given.pulled,
-        gate="non_inferiority" if champion else "baseline",
+        as_of=call.state.as_of,
+        reason=call.state.reason,
+        pulled=call.state.pulled,
+        **more,
     )
     put_object(s3, names.run_uri(run, "manifest.json"), pin.manifest.encode())
     files = {name: (folder / name).read_bytes() for name in FILES}

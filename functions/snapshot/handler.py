@@ -45,18 +45,9 @@ def handler(call: StepInput[JoiningState]) -> DatasetPinned | JoinedLabels:
     KNOWN.refresh()
     # Rows of a held run are no rows of its training: their tag has another name.
     version = pin(LAKE, f"{call.run}{HELD}" if corrections.is_held else call.run)
-    made = configure(
-        S3,
-        ROOM.names,
-        version,
-        ROOM.settings.folder,
-        LAKE.contract,
-        given=call.state,
-        run=call.run,
-        code_digest=ROOM.settings.code_digest,
-        champion=champion is not None,
-        volume_gb=volume_gb(bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)),
-    )
+    gate = "non_inferiority" if champion else "baseline"
+    needed = bytes_of_rows(version.bytes, version.rows, SIGNATURE, processes=PROCESSES)
+    made = configure(S3, ROOM.settings, LAKE.contract, version, call, gate=gate, volume_gb=volume_gb(needed))
     answer = DatasetPinned(
         **made.model_dump(exclude={"snapshot_id"}),
         snapshot_id=str(made.snapshot_id),

@@ -13,7 +13,6 @@ from millrace.aws.objects import read_object
 from millrace.errors import ArtefactError, ConflictError
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.functions.room import WorkloadRoom
-from millrace.functions.start_release.turns import Standing
 from millrace.messages.audit import AuditEvent, VersionDecided
 from millrace.messages.envelope import StepInput
 from millrace.messages.release import ReleaseInput, ReleaseStarted
@@ -110,21 +109,14 @@ def rule_answer(evaluation: bytes, package: Package) -> str:
 
 
 def started(
-    package: Package,
-    pointers: Pointers,
-    *,
-    phases: tuple[Phase, ...],
-    live: Standing,
-    challenger: Standing,
-    keeps_warm: bool,
-    **decided: Any,
+    package: Package, pointers: Pointers, phases: tuple[Phase, ...], *, has_live: bool, keeps_warm: bool, **decided: Any
 ) -> ReleaseStarted:
     """The answer, which later states of the machine read; `decided` are fields of it.
 
     Raises ArtefactError if the package lacks a digest by which the container and the monitors check its files, and if
     the confidence from which its answers act is not the signed one."""
     _check_automation(package)
-    beside = live == "in_service" and pointers.champion is not None
+    beside = has_live and pointers.champion is not None
     kept = ("promised_error", "automate_from", "costs_digest", "sample_digest")
     return ReleaseStarted(
         **decided,
@@ -138,8 +130,7 @@ def started(
         image=package.image,
         model_data_url=package.model_data_url,
         previous_version=pointers.champion.version if pointers.champion else NONE,
-        has_live=live == "in_service",
-        has_challenger=challenger == "in_service",
+        has_live=has_live,
     )
 
 

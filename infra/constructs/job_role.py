@@ -16,7 +16,7 @@ ACCEPTED = {
     "CKV_AWS_109": "The permission that it gives away is SageMaker's own, to use the job's network interface",
     "CKV_AWS_111": "What it writes everywhere are network interfaces, which have no name before the job has them",
 }
-"""Findings of checkov in `attach_interfaces`, and why they are accepted."""
+"""Findings of checkov in the rights on INTERFACES, and why they are accepted."""
 
 INTERFACES = (
     "CreateNetworkInterface", "CreateNetworkInterfacePermission", "DeleteNetworkInterface",
@@ -50,7 +50,7 @@ def job_role(
             log_groups.write_jobs(context.names, groups),
             alarms.put_metrics([f"/aws/sagemaker/{kind}" for kind in kinds]),
             *(statement for image in images for statement in registry.pull(context.names, image)),
-            attach_interfaces(),
+            every("ec2", because="They are made with the job; SageMaker asks for all").may(*INTERFACES),
             key.use(context.key_arn, statements),
             *([key.encrypt(context.key_arn)] if "Endpoints" not in kinds else []),
             key.lend(context.key_arn),
@@ -58,8 +58,3 @@ def job_role(
         ],
     )
     acknowledge(role.resource, ACCEPTED)
-
-
-def attach_interfaces() -> Statement:
-    """Make and delete the network interface of a job."""
-    return every("ec2", because="They are made with the job; SageMaker asks for all").may(*INTERFACES)

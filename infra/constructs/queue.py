@@ -50,11 +50,11 @@ class Queue(Construct):
         self.url = context.platform.queue_url(self.name)
         self.dead_arn = context.names.queue_arn(f"{name}-dead")
         dead = dead_letters(self, name, context=context, senders=senders)
-        self.resource = _queue(
+        self.resource = named_queue(
             self,
             "Resource",
-            name,
-            context,
+            self.name,
+            context.platform,
             senders,
             kms_master_key_id=context.key_arn,
             visibility_timeout=visibility_s,
@@ -71,16 +71,10 @@ def dead_letters(
     With `has_rows` it is under the customer key in any case."""
     is_without_key = bool(senders) and not has_rows
     encryption = WITHOUT_KEY if is_without_key else {"kms_master_key_id": context.key_arn}
-    queue = _queue(scope, "Dead", f"{name}-dead", context, senders, **encryption)
+    queue = named_queue(scope, "Dead", context.names.queue(f"{name}-dead"), context.platform, senders, **encryption)
     kept = {"Serverless-SQSRedrivePolicy": f"It keeps the dead letters of {name}; people redrive them"}
     acknowledge(queue, kept | (UNDER_ITS_OWN if is_without_key else {}))
     return queue
-
-
-def _queue(
-    scope: Construct, construct_id: str, name: str, context: Context, senders: Sequence[str], **properties: object
-) -> sqs.CfnQueue:
-    return named_queue(scope, construct_id, context.names.queue(name), context.platform, senders, **properties)
 
 
 def named_queue(

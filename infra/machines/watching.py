@@ -35,11 +35,6 @@ def watching(context: Context) -> list[Rung]:
     return [rung for rung in RUNGS[:-1] if rung.name in context.workload.rollout.phases]
 
 
-def judges(context: Context) -> bool:
-    """Whether a version is watched before it goes live, or afterwards."""
-    return bool(watching(context)) or context.workload.rollout.warm_hours > 0
-
-
 def first(context: Context, *, next_state: str) -> str:
     """The state that the first phase begins with; `next_state` if none is declared."""
     return next((_ask(rung.name) for rung in watching(context)), next_state)

@@ -12,7 +12,7 @@ from millrace.infra.constructs.rule import Rule, pattern_of
 from millrace.infra.iam import step_functions
 from millrace.infra.iam.buckets import ARTEFACTS, LAKE
 from millrace.infra.machines import release
-from millrace.infra.machines.watching import judges, watching
+from millrace.infra.machines.watching import watching
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.messages.events import ModelRegistered
 from millrace.names import MODEL_ROLE, WorkloadNames
@@ -47,7 +47,7 @@ class ReleaseStack(WorkloadStack):
         context, names = self.context, self.context.names
         self._endpoint_logs()
         self._model_role()
-        if judges(context):
+        if watching(context) or context.workload.rollout.warm_hours:
             self.function("judge_phase")
         stops = "A rollback stops the release of a version that is only watched"
         stop = step_functions.executions(names, "release", because=stops).may("StopExecution")

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import aws_cdk as cdk
+from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from millrace.infra.constructs.function import Function
@@ -19,7 +20,7 @@ from millrace.infra.constructs.machine import Machine
 from millrace.infra.constructs.role import write_roles
 from millrace.infra.constructs.schedule import Schedule
 from millrace.infra.constructs.tags import tag
-from millrace.infra.context import Context, context_of, deployed
+from millrace.infra.context import Context, deployed
 from millrace.infra.iam.resource import Resource, Statement
 from millrace.infra.settings import StageSettings
 from millrace.names import WorkloadNames
@@ -70,19 +71,42 @@ class WorkloadStack(cdk.Stack):
         names = WorkloadNames(platform=settings.platform, workload=workload.name)
         description = f"Millrace {workload.name}: {self.room}"
         super().__init__(scope, **deployed(settings, names.stack(self.room), description))
-        self.context = context_of(
-            self,
-            settings=settings,
-            workload=workload,
-            folder=folder,
-            component=self.room,
-            image_tags={image: tags[image] for image in self.images},
-            in_network=self.in_network,
-            has_signatures=self.has_signatures,
-        )
+        self.context = self._context_of(settings, workload, folder, tags)
         self.build()
         write_roles(self)
         tag(self, self.context.tags)
+
+    def _context_of(
+        self, settings: StageSettings, workload: Workload, folder: Path, tags: Mapping[str, str]
+    ) -> Context:
+        """The context of the stack. The ARNs and ids that the platform publishes are read from SSM at deployment.
+
+        A stack reads only the parameters that it needs: those of the network if it is `in_network`, the digests of its
+        `images`, whose `tags` are given, and the signing key if it `has_signatures`."""
+        platform = settings.platform
+
+        def published(name: str) -> str:
+            return ssm.StringParameter.value_for_string_parameter(self, platform.parameter(name))
+
+        def image(name: str) -> str:
+            if platform.stage == "local":  # the local cloud runs the entry point of `containers/<name>`, no image
+                return f"{platform.repository_uri(name)}:{tags[name]}"
+            parameter = platform.digest_parameter(name, tags[name])
+            digest = ssm.StringParameter.value_for_string_parameter(self, parameter)
+            return f"{platform.repository_uri(name)}@{digest}"
+
+        subnets = range(settings.subnets if self.in_network else 0)
+        return Context(
+            settings=settings,
+            workload=workload,
+            folder=folder,
+            key_arn=published("key-arn"),
+            subnet_ids=tuple(published(f"subnet-{one}") for one in subnets),
+            security_group_id=published("security-group") if self.in_network else "",
+            component=self.room,
+            images={name: image(name) for name in self.images},
+            signing_key_arn=published("signing-key-arn") if self.has_signatures else "",
+        )
 
     def function(
         self, name: str, *, statements: Sequence[Statement] = (), more: Mapping[str, Any] | None = None, **settings: Any

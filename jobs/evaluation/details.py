@@ -104,18 +104,12 @@ def _bins(
     rows = np.flatnonzero(known_T)
     rows = rows[np.argsort(answers["value"][rows], kind="stable")]
     count = min(MOST_BINS, len(rows) // FEWEST_ROWS)
-    return tuple(_bin(rows_B, answers, truth_T, quantiles) for rows_B in np.array_split(rows, count)) if count else ()
-
-
-def _bin(
-    rows_B: npt.NDArray[np.intp],
-    answers: Mapping[str, npt.NDArray[Any]],
-    truth_T: npt.NDArray[np.float64],
-    quantiles: tuple[float, float],
-) -> AnswerBin:
-    low, middle, high = np.quantile(truth_T[rows_B], (quantiles[0], 0.5, quantiles[1])).tolist()
-    said = {name: float(np.median(values_T[rows_B])) for name, values_T in answers.items()}
-    return AnswerBin(rows=len(rows_B), truth_low=low, truth=middle, truth_high=high, **said)
+    bins = []
+    for rows_B in np.array_split(rows, count) if count else ():
+        low, middle, high = np.quantile(truth_T[rows_B], (quantiles[0], 0.5, quantiles[1])).tolist()
+        said = {name: float(np.median(values_T[rows_B])) for name, values_T in answers.items()}
+        bins.append(AnswerBin(rows=len(rows_B), truth_low=low, truth=middle, truth_high=high, **said))
+    return tuple(bins)
 
 
 RANKS = (0.1, 0.5, 0.9)

@@ -189,7 +189,7 @@ def _frozen_model(
     predictor, fitted = frozen_predictor(setting, rows, earlier, stop, together)
     errors_N = _errors(predictor, fitted, setting.task, rows)
     found = windows(rows.examples.times_N, start=earlier.test_from, end=end, days=setting.workload.monitors.window_days)
-    return FrozenErrors(trained_until=str(earlier.test_from), weeks=tuple(window.error(errors_N) for window in found))
+    return FrozenErrors(weeks=tuple(window.error(errors_N) for window in found))
 
 
 def frozen_predictor(

@@ -88,8 +88,7 @@ class Processes:
         *means, mean = torch.split(flat, [*(gradient.numel() for gradient in gradients), 1])
         for gradient, found in zip(gradients, means, strict=True):
             gradient.copy_(found.view_as(gradient))
-        whole: Tensor = mean[0]
-        return whole
+        return mean[0]
 
     def agree(self, wishes: Sequence[bool]) -> list[bool]:
         """For each wish whether any process has it. The processors exchange this, so that nobody waits for a GPU."""

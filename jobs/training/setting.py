@@ -4,7 +4,6 @@ Axes: N all rows."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +40,7 @@ from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 from millrace.workload.training import Training
+from millrace.workload.tuning import value_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Worklo
     Raises TrainingError for a value that the family does not take."""
     training = workload.training
     # A tuning job adds names of its own, such as `_tuning_objective_metric`.
-    chosen = {name: _value(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
+    chosen = {name: value_of(text) for name, text in given.items() if name in FAMILIES[training.family].model_fields}
     if not chosen:
         return workload
     changed = training.model_dump() | {"parameters": {**training.parameters, **chosen}, "walk_forward_steps": 0}
@@ -181,14 +181,6 @@ def with_hyperparameters(workload: Workload, given: Mapping[str, str]) -> Worklo
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]).removeprefix("parameters.")
         raise TrainingError(f"hyperparameters: {where}: {first['msg']}, got {chosen}") from None
-
-
-def _value(text: str) -> Any:
-    """The value of a hyperparameter, which is text: `0.1` and `[64, 64]` are read as JSON, `cosine` is a word."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def bounds_of(contract: Contract) -> tuple[float, float]:

@@ -311,8 +311,8 @@ def description_document(description: Description) -> dict[str, Any]:
     }
 
 
-def _frozen(trained_until: str, weeks: list[dict[str, Any]]) -> FrozenErrors:
-    return FrozenErrors(trained_until=trained_until, weeks=tuple(WindowError(**week) for week in weeks))
+def _frozen(weeks: list[dict[str, Any]]) -> FrozenErrors:
+    return FrozenErrors(weeks=tuple(WindowError(**week) for week in weeks))
 
 
 def read_description(content: bytes, *, where: str) -> Description:
@@ -331,7 +331,7 @@ def read_description(content: bytes, *, where: str) -> Description:
             digests=Digests(**document["digests"]),
             torch=document["torch"],
             rows_per_pass=RowsPerPass(**document["rows_per_pass"]),
-            walk_forward=tuple(_frozen(**frozen) for frozen in document["walk_forward"]),
+            walk_forward=tuple(_frozen(frozen["weeks"]) for frozen in document["walk_forward"]),
             seed_errors=tuple(map(float, document["seed_errors"])),
             held_distances=tuple(map(float, document["held_distances"])),
             reference=reference_from(document["reference"]) if document["reference"] else None,

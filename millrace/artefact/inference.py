@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from millrace.features.signature import TensorSpec
-
     Tensors = Mapping[str, npt.NDArray[Any]]
 
 EMBEDDING = "embedding"
@@ -41,7 +39,7 @@ class Model:
             # onnxruntime's exceptions have no base class of their own.
             raise ArtefactError(f"model.onnx: expected a graph that can be run, got {error}") from None
         given = sorted((one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_inputs())
-        expected = sorted(map(_input, self.description.signature))
+        expected = sorted((one.name, ONNX_TYPES[one.dtype], one.shape) for one in self.description.signature)
         outputs = [(one.name, one.type, tuple(one.shape[1:])) for one in self._session.get_outputs()]
         answer = (OUTPUT, ONNX_TYPES["float32"], (self.description.task.objective.width,))
         self.parts = PARTS.get(self.description.parameters.get("trees", ""), ())
@@ -106,7 +104,3 @@ class Model:
         if len(found[0]) != rows + lacking:
             raise ArtefactError(f"model.onnx: expected answers to {rows + lacking} rows, got {len(found[0])}")
         return [one[:rows] for one in found]
-
-
-def _input(spec: TensorSpec) -> tuple[str, str, tuple[int | None, ...]]:
-    return spec.name, ONNX_TYPES[spec.dtype], spec.shape

@@ -92,7 +92,8 @@ class Validator:
         for row, violation in repeated(rows, counts, numbers).items() if numbers else ():
             problems[row] += [violation] if good[row] else []
             good[row], counts[row] = False, False
-        accepted, lines = _take(rows, good), rows.column(LINE).to_numpy()
+        accepted = rows if good.all() else rows.filter(pa.array(good))
+        lines = rows.column(LINE).to_numpy()
         for key, seen in self._seen.items():
             seen.accept(numbers[key][counts], lines[counts])
         return ValidationResult(accepted=decoded(accepted), refused=refuse(rows, problems, self._table))
@@ -228,7 +229,3 @@ def refuse(rows: pa.Table, problems: Mapping[int, list[RuleViolation]], table: T
         QuarantinedRow(line=line, violations=tuple(problems[at]), key=key, raw=raw)
         for at, line, key, raw in zip(order, lines, keys, raw_rows(bad), strict=True)
     )
-
-
-def _take(rows: pa.Table, good: Mask) -> pa.Table:
-    return rows if good.all() else rows.filter(pa.array(good))

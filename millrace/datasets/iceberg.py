@@ -284,8 +284,7 @@ def newest(table: IcebergTable, column: str) -> datetime | None:
     return EPOCH + max(known) * MICROSECOND if known else None
 
 
-def _key(iceberg: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[str, int]:
-    del iceberg
+def _key(_: IcebergTable, manifest: ManifestFile, field: NestedField) -> tuple[str, int]:
     return manifest.manifest_path, field.field_id
 
 

@@ -58,7 +58,10 @@ def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pi
     if rows is None or now is None:
         return LabelChange()
     here = Pin.of(rows.metadata, pinned_by) or now
-    before = Pin.of(rows.metadata, trained_by) or _newest(rows, here, but=pinned_by)
+    # Without the version of that run the newest other one counts; without any, the rows with their own labels.
+    others = [pin for tag, pin in pins(rows.metadata).items() if tag != pinned_by]
+    newest = others[-1] if others else Pin(rows=here.rows, labels=None)
+    before = Pin.of(rows.metadata, trained_by) or newest
     snapshot = rows.snapshot_by_id(here.rows)
     count = JournalEntry.of(snapshot).rows_total if snapshot is not None else 0
     if before == here:
@@ -74,12 +77,6 @@ def label_change(lake: Lake, prediction_spec: Prediction, *, trained_by: str, pi
                 yield then, _labels_at(lake, rows, here, prediction_spec, portions, number)
 
     return compare(lake, prediction_spec, labels())
-
-
-def _newest(rows: IcebergTable, here: Pin, *, but: str) -> Pin:
-    """The newest version, but not that one; without any, the rows of `here` with their own labels."""
-    others = [pin for tag, pin in pins(rows.metadata).items() if tag != but]
-    return others[-1] if others else Pin(rows=here.rows, labels=None)
 
 
 def _labels_at(

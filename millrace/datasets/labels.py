@@ -94,8 +94,7 @@ class RowLabels:
     @property
     def counts(self) -> npt.NDArray[np.bool_]:
         """Which rows have a label of the table: a row of a drop only one that arrived after it."""
-        counts: npt.NDArray[np.bool_] = (self._came >= 0) & (self.is_late | (self._came > arrivals(self._rows)))
-        return counts
+        return (self._came >= 0) & (self.is_late | (self._came > arrivals(self._rows)))
 
     def joined(self) -> pa.Table:
         """The rows with the labels that count."""

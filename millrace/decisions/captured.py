@@ -48,7 +48,8 @@ class LongCells:
         short: list[dict[str, Any]] = []
         contents: dict[str, bytes] = {}
         for row in rows:
-            found = [(name, self._uri(content), content) for name, content in self._cells(row)]
+            cells = self._cells(row)
+            found = [(name, f"{self.under}{hashlib.sha256(content).hexdigest()}", content) for name, content in cells]
             short.append(dict(row) | {name: {"uri": uri} for name, uri, _ in found})
             contents |= {uri: content for _, uri, content in found}
         return short, contents
@@ -61,9 +62,6 @@ class LongCells:
         for name in self.columns:
             if isinstance(text := row.get(name), str):
                 yield name, base64.b64decode(text, validate=True)
-
-    def _uri(self, content: bytes) -> str:
-        return f"{self.under}{hashlib.sha256(content).hexdigest()}"
 
 
 def keep(s3: Any, contents: Mapping[str, bytes]) -> None:

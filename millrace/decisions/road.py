@@ -168,24 +168,18 @@ def decide(
     `inputs` are the cells of the rows, with references in place of long cells. `acting` is the policy as it stands now;
     None for a workload without one."""
     watched, instead = answer.watched or ({},) * len(rows), answer.instead or (None,) * len(rows)
-    shared = answer.model_version, prediction_spec, call, acting
-    found = zip(rows, inputs, answer.outputs, watched, instead, strict=True)
-    return [_decision(*each, *shared, answered_by=answer.answered_by) for each in found]
+    shared = answer, prediction_spec, call, acting
+    return [_decision(each, *shared) for each in zip(rows, inputs, answer.outputs, watched, instead, strict=True)]
 
 
 def _decision(
-    row: Admitted,
-    cells: Mapping[str, Any],
-    said: Mapping[str, Answered],
-    watched: Mapping[str, float],
-    instead: Instead | None,
-    version: str | None,
+    about: tuple[Admitted, Mapping[str, Any], Mapping[str, Answered], Mapping[str, float], Instead | None],
+    answer: Answers,
     spec: Prediction,
     call: Call,
     acting: Acting | None,
-    *,
-    answered_by: AnsweredBy | None,
 ) -> Decision:
+    (row, cells, said, watched, instead), version = about, answer.model_version
     event_time, key = parse_utc(str(row.cells[spec.event_time])), {column: row.cells[column] for column in spec.key}
     if acting and acting.below_floor and not instead:
         acting = replace(acting, below_floor=False)
@@ -216,7 +210,7 @@ def _decision(
         action=acted.action,
         reason=acted.reason,
         source=call.source,
-        answered_by=instead.answered_by if instead else answered_by,
+        answered_by=instead.answered_by if instead else answer.answered_by,
         withheld=withheld,
         caller=call.caller,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,6 +56,7 @@ class KnownAhead:
         A cell of its own stays. `later` has the columns of `reads`; a cell without such a row stays missing."""
         import numpy as np
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         from millrace.features.as_of import HOUR_US, NONE, as_of, entity_times
 
@@ -71,15 +72,8 @@ class KnownAhead:
             known = later[ahead.column].combine_chunks().take(pa.array(index_N, mask=index_N == NONE))
             own = rows[column.name].combine_chunks()
             place = rows.column_names.index(column.name)
-            rows = rows.set_column(place, column.name, _first(own, known))
+            rows = rows.set_column(place, column.name, pc.coalesce(own, known.cast(own.type)))
         return rows
-
-
-def _first(own: pa.Array, known: pa.Array) -> Any:
-    """Of each row its own cell, else the known one."""
-    import pyarrow.compute as pc
-
-    return pc.coalesce(own, known.cast(own.type))
 
 
 def misfit(table: Table, labels: Sequence[str], key: Sequence[str], event_time: str) -> tuple[str, str, str] | None:

@@ -67,8 +67,7 @@ def read(path: Path, table: Table, limits: Limits, origin: Origin | None = None)
 
 def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | None, each: Each) -> Parsed:
     """The rows of these lines; `first` is the number of the first line. Blank lines are left out."""
-    numbers: list[int] = []
-    objects: list[Mapping[str, Any]] = []
+    objects: dict[int, Mapping[str, Any]] = {}
     unparsable: list[QuarantinedRow] = []
     names, hints = [column.name_in_file for column in table.columns], dict[str, str]()
     there = [(number, text) for number, text in enumerate(lines, first) if text.strip()]
@@ -81,9 +80,8 @@ def _read_lines(lines: list[bytes], first: int, table: Table, origin: Origin | N
                 row = replace(row, expected=f"{row.expected}{hints[name]}")
             unparsable.append(QuarantinedRow(line=number, violations=(row,), key=_key(text, table), raw=raw_text(text)))
         else:
-            numbers.append(number)
-            objects.append(row)
-    return _typed(numbers, objects, {n: lines[n - first] for n in numbers}, unparsable, table)
+            objects[number] = row
+    return _typed(objects, {number: lines[number - first] for number in objects}, unparsable, table)
 
 
 def object_of(text: bytes) -> dict[str, Any]:
@@ -141,26 +139,23 @@ def _key(text: bytes, table: Table) -> str:
 
 
 def _typed(
-    numbers: list[int],
-    objects: list[Mapping[str, Any]],
-    raw: dict[int, bytes],
-    unparsable: list[QuarantinedRow],
-    table: Table,
+    objects: dict[int, Mapping[str, Any]], raw: dict[int, bytes], unparsable: list[QuarantinedRow], table: Table
 ) -> Parsed:
     """The objects as rows in the contract's types. A row with a cell of another type is quarantined.
 
-    `numbers` are the lines of the objects, `raw` is the bytes of each line."""
+    Both `objects` and `raw`, the bytes of their lines, are by the numbers of the lines."""
     import pyarrow as pa
 
     schema = parsed_schema(table)
     wrong: dict[int, list[RuleViolation]] = {}
     arrays = []
     for column in table.columns:
-        cells = [row.get(column.name) for row in objects]
+        cells = [row.get(column.name) for row in objects.values()]
         values, misfits = _column(cells, column)
         arrays.append(values)
         for at in misfits:
             note_wrong_type(wrong, at, column, cells[at])
+    numbers = list(objects)
     rows = pa.Table.from_arrays([*arrays, pa.array(numbers, pa.int64())], schema=schema)
     return without_wrong(rows, wrong, table, raw=lambda at: raw_text(raw[numbers[at]]), unparsable=unparsable)
 

@@ -133,8 +133,7 @@ class Predictor(nn.Module):
         # With one number per row the loss takes (N), the shape of the targets.
         raw = raw_NW[:, 0] if self.objective.width == 1 else raw_NW
         function = OWN.get(self.objective.loss) or getattr(functional, self.objective.loss)
-        loss: Tensor = function(raw, target_N, **self.objective.options)
-        return loss
+        return function(raw, target_N, **self.objective.options)
 
     def log_loss(self, raw_NW: Tensor, target_N: Tensor) -> Tensor:
         """The mean log loss of the probabilities that softmax, or else sigmoid, makes of raw numbers.

@@ -43,7 +43,11 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> It
         )
     values, bins = table.column(column.name), column.sketch
     if isinstance(bins, Constant):
-        yield _constant(baseline, column.name, bins, values)
+        # Half of the declared rate is shared by the constant columns. If one row that differs is still allowed, the
+        # bound is 1.5.
+        constants = sum(isinstance(each.sketch, Constant) for each in baseline.columns)
+        still = allowed(history=bins.rows, window=len(values), rate=baseline.rate / (2 * constants))
+        yield finding(column.name, CONSTANT, float(bins.differing(values)), still + 0.5)
         return
     window, reference = bins.count(values), bins.reference(1.0)
     # A live champion's baseline is older than the catalogue: it has no bound for a statistic that was added since.
@@ -52,11 +56,3 @@ def _findings(baseline: Baseline, column: BaselineColumn, table: pa.Table) -> It
             bound = baseline.bound(column, name, len(values))
             if bound is not None:
                 yield finding(column.name, name, float(STATISTICS[name].distance(reference, window)), bound)
-
-
-def _constant(baseline: Baseline, name: str, bins: Constant, values: pa.ChunkedArray) -> DriftFinding:
-    """The rows of a constant column that differ. If one such row is still allowed, the bound is 1.5."""
-    # Half of the declared rate is shared by the constant columns.
-    constants = sum(isinstance(column.sketch, Constant) for column in baseline.columns)
-    still = allowed(history=bins.rows, window=len(values), rate=baseline.rate / (2 * constants))
-    return finding(name, CONSTANT, float(bins.differing(values)), still + 0.5)

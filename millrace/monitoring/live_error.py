@@ -198,8 +198,7 @@ def recalibrate(
     apart_M, mean = before_M - weights_M @ before_M, float(weights_M @ errors_M)
     slope = float(weights_M @ (apart_M * errors_M)) / max(float(weights_M @ apart_M**2), 1e-12)
     slope = min(max(slope, 0.0), 1.0)
-    found: Floats = np.clip(mean + slope * (expected_N - float(weights_M @ before_M)), 0.0, most)
-    return found
+    return np.clip(mean + slope * (expected_N - float(weights_M @ before_M)), 0.0, most)
 
 
 def student(freedom: float) -> float:

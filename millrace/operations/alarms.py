@@ -109,7 +109,7 @@ def _of_requests(severity: Severity, description: str, *metrics: tuple[str, str]
         severity=severity,
         description=description,
         metrics=lambda names: tuple(_endpoint(names, *metric) for metric in metrics),
-        formula=enough("m0"),
+        formula=f"IF(m1 >= {LEAST_REQUESTS}, m0, 0)",
         periods=3,
         **given,
     )
@@ -120,11 +120,6 @@ def own_metric(names: WorkloadNames, metric: str, statistic: str) -> WatchedMetr
     return WatchedMetric(
         namespace=names.platform.metrics, name=metric, statistic=statistic, dimensions={"Workload": names.workload}
     )
-
-
-def enough(formula: str) -> str:
-    """The formula as metric math that is 0 in a period with fewer than LEAST_REQUESTS requests. `m1` counts them."""
-    return f"IF(m1 >= {LEAST_REQUESTS}, {formula}, 0)"
 
 
 VISIBLE, AGE = "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"

@@ -16,7 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from millrace.errors import FieldError
 from millrace.evaluation.sequential import ERROR, evidence_above
@@ -180,10 +180,11 @@ def _by_blocks(climb: Climb, pairs: Sequence[TwoAnswers], asked: Shadow, now: da
     places = {place.block: place for place in climb.places}
     used = set(places).union(*(place.replaced_in for place in climb.places))
     of_block: dict[int, list[TwoAnswers]] = defaultdict(list)
+    block_s = asked.block_days * DAY.total_seconds()
     for pair in _fresh(climb, pairs):
-        of_block[_block(pair.event_time, asked.block_days)].append(pair)
+        of_block[math.floor(pair.event_time.timestamp() / block_s)].append(pair)
     for block in sorted(set(of_block) - used):
-        if _end(block, asked.block_days) > now:
+        if (block + 1) * block_s > now.timestamp():
             break
         drawn, salt = {pair.id: pair for pair in of_block[block]}.values(), f"{climb.version} {block}"
         late = (place for place in places.values() if _is_late(place, asked, now) and _may_be_replaced(place, asked))
@@ -251,11 +252,3 @@ def _is_late(place: WantedLabel, asked: Shadow, now: datetime) -> bool:
 
 def _may_be_replaced(place: WantedLabel, asked: Shadow) -> bool:
     return bool(asked.block_days) and len(place.replaced_in) < GIVEN_UP
-
-
-def _block(event_time: datetime, block_days: float) -> int:
-    return math.floor(event_time.timestamp() / (block_days * DAY.total_seconds()))
-
-
-def _end(block: int, block_days: float) -> datetime:
-    return datetime.fromtimestamp((block + 1) * block_days * DAY.total_seconds(), tz=UTC)

@@ -97,9 +97,8 @@ class Course:
     """What errors and trainings cost together."""
     retrainings: tuple[int, ...]
     """The decisions that started one."""
-    length_V: Whole
     version_V: Whole
-    """The version that answers after each decision, and the place of its length of the training days."""
+    """The version that answers after each decision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +218,6 @@ class Replay:
             error=float(errors / max(self.rows[last[-1]] - self.rows[first[0]], 1)),
             usd=float(usd + self.terms.usd_per_training * len(retrainings)),
             retrainings=tuple(retrainings),
-            length_V=length_V,
             version_V=version_V,
         )
 

@@ -45,10 +45,8 @@ class WindowError:
 class FrozenErrors:
     """The error of a model that was not retrained, in the windows after its training; a champion would fare alike."""
 
-    trained_until: str
-    """ISO time: the model has seen no row from this time on."""
     weeks: tuple[WindowError, ...]
-    """Successive windows from `trained_until` on."""
+    """Successive windows: the model has seen no row from the start of the first one on."""
 
 
 def log_loss(p_N: Floats, y_N: Floats) -> float:

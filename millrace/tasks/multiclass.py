@@ -97,9 +97,7 @@ class Multiclass(Task):
     def output_names(self) -> tuple[str, ...]:
         return self.names or tuple(map(str, self.classes))
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        return self.output_names
+    class_names = output_names
 
     @property
     def words(self) -> Mapping[Any, str]:

@@ -101,9 +101,7 @@ class Multilabel(Task):
             "label": names_NP,
         }
 
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return self.labels
+    output_names = part_names
 
     def explained_output(self, output_NW: Floats) -> npt.NDArray[np.int64]:
         import numpy as np

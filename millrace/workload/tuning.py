@@ -11,7 +11,8 @@ Every training of the search is one training job of SageMaker with hyperparamete
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
@@ -135,9 +136,12 @@ def usual_tuning(parameters: Parameters, *, budget_usd: float) -> Tuning:
     )
 
 
-def one_try(chosen: Mapping[str, Any], *, budget_usd: float) -> Tuning:
-    """The search whose only training has the chosen hyperparameters."""
-    return Tuning(parameters={name: (value,) for name, value in chosen.items()}, max_jobs=1, budget_usd=budget_usd)
+def value_of(text: str) -> Any:
+    """The value of a hyperparameter, which is text: `0.1` and `[64, 64]` are read as JSON, `cosine` is a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def tuning_usd(tuning: Tuning, *, instance: str, instances: int, max_minutes: float) -> float:

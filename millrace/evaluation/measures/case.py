@@ -58,8 +58,7 @@ class SplitRows(Examples):
 
     @property
     def test_targets(self) -> npt.NDArray[Any]:
-        found: npt.NDArray[Any] = self.target_N[self.parts.test]
-        return found
+        return self.target_N[self.parts.test]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,11 @@ def _explained(code_M: Integers, code_T: Integers, target_M: Array, target_T: Ar
 
     The answers are fitted on the training rows and judged on the test rows. For classes the best answer is the most
     frequent class, for numbers the median."""
-    best, errs = (_majority, _is_wrong) if task.error_is_share else (np.median, _distance)
+
+    def error(answer: Any) -> float:
+        return float(np.mean(answer != target_T if task.error_is_share else np.abs(answer - target_T)))
+
+    best = _majority if task.error_is_share else np.median
     constant = best(target_M)
     answers = np.full(max(int(code_M.max()), int(code_T.max())) + 1, constant, np.float64)
     # Training rows sorted by value, cut where the value changes: one part of the targets for each value.
@@ -71,18 +75,10 @@ def _explained(code_M: Integers, code_T: Integers, target_M: Array, target_T: Ar
     values, starts = np.unique(code_M[order], return_index=True)
     for value, part in zip(values, np.split(target_M[order], starts[1:]), strict=True):
         answers[value] = best(part)
-    before = errs(constant, target_T)
-    return 1 - errs(answers[code_T], target_T) / before if before else 0.0
+    before = error(constant)
+    return 1 - error(answers[code_T]) / before if before else 0.0
 
 
 def _majority(target: Array) -> float:
     values, counts = np.unique(target, return_counts=True)
     return float(values[counts.argmax()])
-
-
-def _is_wrong(answer: Any, target: Array) -> float:
-    return float((answer != target).mean())
-
-
-def _distance(answer: Any, target: Array) -> float:
-    return float(np.abs(answer - target).mean())

@@ -44,11 +44,13 @@ class BoostedTrees:
             return np.concatenate([one.number_NC[:, is_known_C], one.category_NK], axis=1)
 
         train_x = columns(train)
+        # None of the numbers are categories, and those categories with few enough values.
+        few_K = np.array(train.cardinality_K, np.int64) <= MOST_VALUES
         settings: dict[str, Any] = {
             "max_iter": max(10, min(ROUNDS, MOST_TREES // task.objective.width)),
             "random_state": 0,
             "early_stopping": len(train_x) >= FEWEST_TO_STOP,
-            "categorical_features": _is_category(int(is_known_C.sum()), train),
+            "categorical_features": np.concatenate([np.zeros(is_known_C.sum(), np.bool_), few_K]),
         }
         if task.objective.target == "float32" and not task.objective.is_calibrated:
             # The task's error of numbers is absolute: trees that minimise squares would be a weaker rival. But where
@@ -66,9 +68,3 @@ class BoostedTrees:
         settings["early_stopping"] &= len(class_M) >= FEWEST_OF_CLASSES * len(classes)
         fitted = HistGradientBoostingClassifier(**settings).fit(train_x, class_M)
         return lambda one: by_class(fitted.predict_proba(columns(one)), fitted.classes_, task)
-
-
-def _is_category(numbers: int, train: Matrix) -> npt.NDArray[np.bool_]:
-    """Which columns are categories: none of the numbers, and the categories with few enough values."""
-    few_K = np.array(train.cardinality_K, np.int64) <= MOST_VALUES
-    return np.concatenate([np.zeros(numbers, np.bool_), few_K])

@@ -56,8 +56,7 @@ class NgramBag(nn.Module):
             return gathered
         weight_NL = functional.dropout(weight_NL, self.dropout, self.training)
         # In one operator: the vectors (N, L, D) of all n-grams of a validation part would take gigabytes.
-        summed: Tensor = functional.embedding_bag(ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL)
-        return summed
+        return functional.embedding_bag(ids_NL, self.vectors.weight, mode="sum", per_sample_weights=weight_NL)
 
 
 class BagNetwork(nn.Module):

@@ -50,7 +50,7 @@ def evaluation(report: WorkloadReport) -> Evaluation:
     assert report.live is not None
     assert report.live.evaluation is not None
     weeks = tuple(week(start, end) for start, end in pairwise(WEEKS) if start != "1996-10-23")
-    frozen = FrozenErrors(trained_until="1996-10-02", weeks=weeks)
+    frozen = FrozenErrors(weeks=weeks)
     return report.live.evaluation.model_copy(update={"walk_forward": (frozen,), "weekly_error": weeks})
 
 

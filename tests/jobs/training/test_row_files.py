@@ -209,7 +209,7 @@ def test_the_errors_are_those_of_the_walk_forward(root: Path) -> None:
     )
     compared = 0
     for model in frozen:
-        day = int((np.datetime64(model.trained_until[:10]) - np.datetime64(history.first)) / np.timedelta64(1, "D"))
+        day = int((np.datetime64(model.weeks[0].start[:10]) - np.datetime64(history.first)) / np.timedelta64(1, "D"))
         if day % STEP:
             continue
         for week in model.weeks:

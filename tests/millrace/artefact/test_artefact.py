@@ -46,7 +46,7 @@ def artefact() -> Artefact:
         features=(Number(name="a"), Category(name="b", words=("x", "y"), optional=True)),
         temperature=1.25,
         digests=Digests(data="d", contract="c", config="k", code="o", weights=digest(weights), onnx=digest(onnx)),
-        walk_forward=(FrozenErrors(trained_until="1996-12-01", weeks=(week,)),),
+        walk_forward=(FrozenErrors(weeks=(week,)),),
     )
     return Artefact(description=description, weights=weights, onnx=onnx, history=b"[]")
 
