@@ -20,8 +20,7 @@ def declared_context() -> Mapping[str, Any]:
     """The `context` of `cdk.json`: of the file beside the folder of workloads, else of the working folder."""
     beside, own = workloads_folder().parent / "cdk.json", Path("cdk.json")
     path = beside if beside.is_file() else own
-    found: Mapping[str, Any] = json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
-    return found
+    return json.loads(path.read_text()).get("context", {}) if path.is_file() else {}
 
 
 def declared_stages() -> Mapping[str, Any]:

@@ -165,7 +165,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
     source = replace(source, doubts=(*source.doubts, *doubts))
     is_in_time = not choices.makes_time and (not images or moment is not None)
     if is_in_time or choices.makes_time:
-        seen, guesses["event time"] = with_event_time(seen, moment, choices, where, today, notes)
+        seen, guesses["event time"] = with_event_time(guesser, moment, choices, today, notes)
     else:
         # The time of the drop's object or of the request: any one moment stands for it here.
         moment = pa.scalar(datetime.combine(today, time(), UTC), arrow_type("timestamp_utc"))
@@ -174,7 +174,7 @@ def read(source: Source, choices: Choices, today: date) -> Reading:
         seen, guesses["event time"] = (*seen, made), Guess(value=made, reason=reason)
     # The key may hold the event time that was generated or changed a line above, so the guesser needs the new columns.
     guesser = replace(guesser, columns=seen)
-    seen, guesses["key"] = with_key(seen, guesser, guesses["event time"].value, label, choices, where, notes)
+    seen, guesses["key"] = with_key(guesser, guesses["event time"].value, label, choices, notes)
     choices = replace(choices, has_no_key=ROW_ID not in source.table.column_names and ROW_ID in guesses["key"].value)
     seen = _once_by_key(seen, guesses["key"].value)
     contract = as_in_file(_contract(seen, images, guesses, choices, is_in_time=is_in_time), seen, source)
@@ -287,17 +287,13 @@ def _contract(
 
 
 def with_event_time(
-    seen: tuple[Profile, ...],
-    guess: Guess[Profile] | None,
-    choices: Choices,
-    where: str,
-    today: date,
-    notes: list[str],
+    guesser: Guesser, guess: Guess[Profile] | None, choices: Choices, today: date, notes: list[str]
 ) -> tuple[tuple[Profile, ...], Guess[Profile]]:
     """The columns with the event time among them, and the guess of it; appends remarks to `notes`.
 
     A generated time is one more column, and dates become timestamps at midnight. Raises ConfigurationError if a label
     ahead has no times, or if the chosen column lacks the time of too many rows."""
+    seen, where = guesser.columns, guesser.where
     if guess is None:
         if not choices.makes_time:
             unread = [f"{column.name} {column.changed}" for column in seen if column.may_be_time]
@@ -344,19 +340,13 @@ def _why_generated(fit: Sequence[Profile]) -> str:
 
 
 def with_key(
-    seen: tuple[Profile, ...],
-    guesser: Guesser,
-    event_time: Profile,
-    label: Profile,
-    choices: Choices,
-    where: str,
-    notes: list[str],
+    guesser: Guesser, event_time: Profile, label: Profile, choices: Choices, notes: list[str]
 ) -> tuple[tuple[Profile, ...], Guess[tuple[str, ...]]]:
     """The columns with the key among them, and the guess of it; appends remarks to `notes`.
 
     A file in which no columns tell the rows apart gets a generated one. Raises ConfigurationError if a label that lies
     hours ahead has no key that makes series of the rows."""
-
+    seen, where = guesser.columns, guesser.where
     if not choices.has_no_key:
         # A generated time says when a row was dropped, and does not identify it.
         own_time = None if choices.makes_time else event_time

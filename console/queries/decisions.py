@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -20,10 +18,10 @@ from botocore.exceptions import ClientError
 
 from millrace.artefact.batch import ROW
 from millrace.artefact.inference import Model
-from millrace.aws.objects import download, read_object
+from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import find_object, unpack
-from millrace.console.queries.versions import audit_of, registry_of, state_of
+from millrace.console.queries.versions import registry_of, state_of
 from millrace.contract.kinds import FLOATS, from_base64
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Column, Table
@@ -48,7 +46,7 @@ from millrace.state.pointers import Version
 from millrace.state.versions import KeptPromise
 from millrace.tasks.catalogue import declare
 from millrace.workload.declaration import Prediction
-from millrace.workload.load import load_workload, read_workload, workloads_folder
+from millrace.workload.load import load_workload, workloads_folder
 from millrace.workload.policy import Policy
 
 
@@ -213,33 +211,6 @@ def explain_decision(
     columns = [name for encoder in images(model.description.features) for name in encoder.columns]
     row |= {name: from_base64(row[name]) for name in columns if isinstance(row.get(name), str)}
     return explanation_of(model, row, rows=TIMES * ROWS)
-
-
-def acted_then(
-    environment: Environment,
-    names: WorkloadNames,
-    package: Package,
-    decision: Decision,
-    *,
-    output: Mapping[str, Any],
-    watched: Mapping[str, float],
-) -> Acted | None:
-    """The action of this answer by the policy that the version's run declared; None without a policy.
-
-    `watched` is what the model measures of the row."""
-    if not decision.has_policy:
-        return None
-    client, run = environment.client("s3"), package.metadata["run"]
-    with TemporaryDirectory() as folder:
-        for file in ("workload.yaml", "contract.yaml"):
-            download(client, names.run_uri(run, "config", file), Path(folder) / file)
-        workload, table = read_workload(Path(folder) / "workload.yaml"), load_contract(Path(folder)).table("scoring")
-    if workload.policy is None:
-        return None
-    known = acting_of(environment, names, workload.policy, workload.prediction, table)
-    acting = acting_then(workload.policy, package, audit_of(environment, names), decision, secret=known.secret)
-    acting = replace(acting, float_keys=known.float_keys, is_timeless=known.is_timeless)
-    return act_again(acting, decision, workload.prediction, output, watched)
 
 
 def acting_of(environment: Environment, names: WorkloadNames, policy: Policy, spec: Prediction, table: Table) -> Acting:

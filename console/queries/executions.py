@@ -290,8 +290,7 @@ def quarantined_of(execution: Execution) -> int:
 
 def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The objects that the detail of an input names: `[{"bucket": …, "key": …, "version_id": …, "drop_id": …}]`."""
-    found: Sequence[Mapping[str, Any]] = detail.get("objects") or []
-    return found
+    return detail.get("objects") or []
 
 
 AnyDrop = TypeVar("AnyDrop", RejectedDrop, Committed, Delivered)

@@ -15,7 +15,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,13 +28,14 @@ from millrace.artefact.artefact import Description, read_folder
 from millrace.aws.objects import download, read_object
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.processes import Process, Processes
-from millrace.console.queries.decisions import acted_then, missing, read_row, require_decision
+from millrace.console.queries.decisions import act_again, acting_of, acting_then, missing, read_row, require_decision
 from millrace.console.queries.documents import verify_version
 from millrace.console.queries.stored import manifest_uris
-from millrace.console.queries.versions import registry_of
+from millrace.console.queries.versions import audit_of, registry_of
 from millrace.contract.load import load_contract
 from millrace.datasets.examples import read_rows
-from millrace.decisions.record import Answered, canonical
+from millrace.decisions.policy import Acted
+from millrace.decisions.record import Answered, Decision, canonical
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import AnswerError, EnvironmentNotFoundError
 from millrace.features.catalogue import Features
@@ -204,14 +205,7 @@ class ArchivedVersion:
         _, said = said_by_model(kept)
         before = {**said, **kept.decision.watched}
         after = {**read_answer(answer, self.description.task.answer), **answer.get("watched", {})}
-        acted = acted_then(
-            self.environment,
-            self.names,
-            self.package,
-            kept.decision,
-            output=after,
-            watched=answer.get("watched", {}),
-        )
+        acted = self._acted(kept.decision, after, answer.get("watched", {}))
         # The decisions of a file have no brightness of an image: only what both have measured is compared.
         after = {name: cell for name, cell in after.items() if name in before or name not in answer.get("watched", {})}
         return Replay(
@@ -224,6 +218,26 @@ class ArchivedVersion:
             action=f"{kept.decision.action}: {kept.decision.reason}" if kept.decision.has_policy else "",
             action_again=f"{acted.action}: {acted.reason}" if acted else "",
         )
+
+    def _acted(self, decision: Decision, output: Mapping[str, Any], watched: Mapping[str, float]) -> Acted | None:
+        """The action of this answer by the policy that the version's run declared; None without a policy.
+
+        `watched` is what the model measures of the row."""
+        if not decision.has_policy:
+            return None
+        client, run = self.environment.client("s3"), self.package.metadata["run"]
+        with TemporaryDirectory() as folder:
+            for file in ("workload.yaml", "contract.yaml"):
+                download(client, self.names.run_uri(run, "config", file), Path(folder) / file)
+            workload = read_workload(Path(folder) / "workload.yaml")
+            table = load_contract(Path(folder)).table("scoring")
+        if workload.policy is None:
+            return None
+        known = acting_of(self.environment, self.names, workload.policy, workload.prediction, table)
+        records = audit_of(self.environment, self.names)
+        acting = acting_then(workload.policy, self.package, records, decision, secret=known.secret)
+        acting = replace(acting, float_keys=known.float_keys, is_timeless=known.is_timeless)
+        return act_again(acting, decision, workload.prediction, output, watched)
 
 
 @contextmanager
