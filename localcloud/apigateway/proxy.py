@@ -67,7 +67,6 @@ def answered(payload: bytes, error: str) -> Answer:
 
 
 def _event(cloud: Cloud, resource: str, parameters: Mapping[str, str], request: Request) -> dict[str, Any]:
-    text, is_base64 = _text(request.body)
     domain = f"{request.api}.execute-api.{cloud.region}.amazonaws.com"
     return {
         "resource": resource,
@@ -102,11 +101,7 @@ def _event(cloud: Cloud, resource: str, parameters: Mapping[str, str], request: 
             "resourcePath": resource,
             "stage": request.stage,
         },
-        "body": text,
-        "isBase64Encoded": is_base64,
+        # API Gateway reads text unless a binary media type is declared.
+        "body": request.body.decode(errors="replace") or None,
+        "isBase64Encoded": False,
     }
-
-
-def _text(body: bytes) -> tuple[str | None, bool]:
-    """The body as text, and whether it is base64. API Gateway reads text unless a binary media type is declared."""
-    return (body.decode(errors="replace") or None), False

@@ -101,11 +101,6 @@ RUNTIME_MODULES = (
 _unzipping = threading.Lock()
 
 
-def code_root(cloud: Cloud, function: Any) -> Path:
-    """The folder that is `/var/task` of this function (moto's `LambdaFunction`)."""
-    return _unpacked(function.code_bytes, cloud.workspace / "functions" / "code")
-
-
 def layer_roots(cloud: Cloud, function: Any) -> list[Path]:
     """The folders that together are `/opt` on AWS, the strongest first: that is the last in the function's list."""
     backend = moto_backend("lambda", function.region, account=function.account_id)
@@ -182,7 +177,7 @@ class Worker:
         self.peak_mb = 0.0
         self.ended_for = ""
         # The import path as on AWS: the code, the layers, then what the runtime brings.
-        root = code_root(cloud, function)
+        root = _unpacked(function.code_bytes, cloud.workspace / "functions" / "code")
         libraries = [*_library_folders(layer_roots(cloud, function)), runtime_root(cloud)]
         main = Path(__file__).with_name("function_main.py")
         self._scratch = cloud.workspace / "functions" / "scratch" / uuid.uuid4().hex

@@ -162,7 +162,7 @@ def create(backend: Any, given: Mapping[str, Any], template: str | None) -> Chan
 
     Raises moto's ValidationError for an unknown stack, an unknown type, a second creation, or a missing template."""
     name, kind = given["StackName"], given.get("ChangeSetType") or "UPDATE"
-    stack = _stack(backend, name)
+    stack = next((stack for stack in backend.stacks.values() if name in _words(stack)), None)
     is_there = stack is not None and stack.status != "REVIEW_IN_PROGRESS"
     if kind not in {"CREATE", "UPDATE", "IMPORT"}:
         raise exceptions.ValidationError(message=f"change sets of the type {kind} are not known to the local cloud")
@@ -289,10 +289,6 @@ def execute(backend: Any, change_set: ChangeSet) -> None:
     stack.resource_map.imported = {}
     if change_set.kind == "IMPORT":
         stack.status = f"IMPORT_{stack.status.removeprefix('CREATE_')}"
-
-
-def _stack(backend: Any, name: str) -> Any:
-    return next((stack for stack in backend.stacks.values() if name in _words(stack)), None)
 
 
 def _words(stack: Any) -> tuple[str, str]:

@@ -83,7 +83,7 @@ def _update(self: Any, template: str, role_arn: str | None = None, parameters: A
         self.template_dict = self.parse_template(template)
         self.resource_map.update(self.template_dict, parameters)
         self.output_map = self._create_output_map()
-        _export(_backend(self), self)
+        _export(moto_backend("cloudformation", self.region_name, account=self.account_id), self)
     except Exception as error:
         # A rollback is an update to the former template: what was made goes, and what was changed is changed back.
         _record_event(self, error, "UPDATE_FAILED")
@@ -140,10 +140,6 @@ def _delete_stack(self: Any, name_or_stack_id: str) -> None:
         for name in names:
             del self.exports[name]
         self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
-
-
-def _backend(stack: Any) -> Any:
-    return moto_backend("cloudformation", stack.region_name, account=stack.account_id)
 
 
 def _record_event(stack: Any, error: Exception, status: str) -> None:

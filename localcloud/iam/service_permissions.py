@@ -23,7 +23,7 @@ def refusal(arn: str, service: str, source_arn: str) -> str:
     `service` is for example `events.amazonaws.com`, `source_arn` the rule, topic or alarm that it acts for. If there is
     nothing under `arn`, nothing is refused: the delivery itself says that better."""
     receiver = _receiver(arn)
-    if receiver is None or _is_open(arn, receiver):
+    if receiver is None or (OPEN_WITHOUT_POLICY and ":sqs:" in arn and not receiver.policy):
         return ""
     context = _context(arn, service, source_arn)
     action = _ACTIONS[arn.split(":")[2]]
@@ -71,10 +71,6 @@ def trail_refusal(trail: Any, key: str) -> dict[str, str]:
             why = f"Insufficient permissions to access S3 bucket {trail.bucket_name} or KMS key {trail.kms_key_id}"
             return {"InsufficientEncryptionPolicyException": f"{why} ({action})"}
     return {}
-
-
-def _is_open(arn: str, receiver: Any) -> bool:
-    return OPEN_WITHOUT_POLICY and ":sqs:" in arn and not receiver.policy
 
 
 def _allows(document: Any, action: str, resource: str, service: str, context: dict[str, tuple[str, ...]]) -> bool:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.fork_server import reap
 
 REST_S = 60.0
 """The most seconds that the threads of a cloud at rest take to end."""
@@ -130,19 +131,12 @@ def _next(listener: socket.socket) -> socket.socket:
     while True:
         with suppress(TimeoutError):
             return listener.accept()[0]
-        _reap(os.WNOHANG)
-
-
-def _reap(options: int) -> None:
-    """Collect the lives that have ended, and with them their CPU seconds; with `options` 0, wait for all."""
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, options)[0]:
-            continue
+        reap(os.WNOHANG)
 
 
 def _end_with_lives(*_: object) -> NoReturn:
     # The signal came to the whole group: the lives end by it as well.
-    _reap(0)
+    reap(0)
     os._exit(0)
 
 

@@ -60,7 +60,7 @@ def _serve(address: str, parent: int) -> dict[str, Any]:
     """Accept connections for ever. Returns only in the process of a program, with the request that says what to run."""
     # The server waits for its waiters, as they wait for their programs. So the CPU seconds of all of them count as the
     # server's, and with it as the cloud's.
-    signal.signal(signal.SIGCHLD, lambda *_: _reap(os.WNOHANG))
+    signal.signal(signal.SIGCHLD, lambda *_: reap(os.WNOHANG))
     signal.signal(signal.SIGTERM, _end)
     with socket.socket(socket.AF_UNIX) as listener:
         # The path of a socket has at most some hundred bytes, and a workspace may lie deeper. So the path goes by the
@@ -90,8 +90,8 @@ def _serve(address: str, parent: int) -> dict[str, Any]:
                     return _begin(connection)
 
 
-def _reap(options: int) -> None:
-    """Collect the waiters that have ended; with `options` 0, wait for all of them."""
+def reap(options: int) -> None:
+    """Collect the children that have ended, and with them their CPU seconds; with `options` 0, wait for all."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, options)[0]:
             continue
@@ -99,7 +99,7 @@ def _reap(options: int) -> None:
 
 def _end(_number: int, _frame: object) -> NoReturn:
     """End the server upon TERM, once all its programs have ended. They have got the signal too."""
-    _reap(0)
+    reap(0)
     os._exit(0)
 
 

@@ -55,6 +55,14 @@ def records(cloud: Cloud) -> Records:
     return cloud.part(Records)
 
 
+def existing(cloud: Cloud, kind: str, name: str, missing: str) -> Fields:
+    """The resource of this name. Raises RefusedError, whose message is `missing`, if there is none."""
+    found = records(cloud).of(kind).get(name)
+    if found is None:
+        raise invalid(missing)
+    return found
+
+
 def arn(cloud: Cloud, kind: str, name: str, account: str = ACCOUNT) -> str:
     """`arn:aws:sagemaker:REGION:ACCOUNT:KIND/name`. SageMaker writes the name in lower case."""
     return f"arn:aws:sagemaker:{cloud.region}:{account}:{kind}/{name.lower()}"

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.sagemaker.api import Fields, answer, arn, check_role, invalid, page, records, tag
+from localcloud.sagemaker.api import Fields, answer, arn, check_role, existing, invalid, page, records, tag
 from localcloud.sagemaker.channels import MoveError, s3_of, split, unpack
 
 
@@ -88,10 +88,7 @@ def _check(request: Fields) -> None:
 
 def model(cloud: Cloud, name: str) -> Fields:
     """The model as Describe answers it. Raises RefusedError if there is none of this name."""
-    found = records(cloud).of("model").get(name)
-    if found is None:
-        raise invalid(f'Could not find model "{arn(cloud, "model", name)}".')
-    return found
+    return existing(cloud, "model", name, f'Could not find model "{arn(cloud, "model", name)}".')
 
 
 def served(cloud: Cloud, name: str) -> Served:
@@ -106,9 +103,8 @@ def _served(cloud: Cloud, fields: Fields) -> Served:
     container = fields.get("PrimaryContainer") or fields["Containers"][0]
     environment = container.get("Environment", {})
     if "ModelPackageName" in container:
-        package = records(cloud).of("model-package").get(container["ModelPackageName"])
-        if package is None:
-            raise invalid(f"Model package {container['ModelPackageName']} does not exist")
+        name = container["ModelPackageName"]
+        package = existing(cloud, "model-package", name, f"Model package {name} does not exist")
         status = package.get("ModelApprovalStatus")
         if status in ("PendingManualApproval", "Rejected"):
             raise invalid(f"Model package {container['ModelPackageName']} is {status}, expected Approved")

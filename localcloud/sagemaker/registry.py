@@ -17,6 +17,7 @@ from localcloud.sagemaker.api import (
     RefusedError,
     answer,
     arn,
+    existing,
     in_milliseconds,
     invalid,
     page,
@@ -50,10 +51,8 @@ def _name(given: str) -> str:
 
 
 def _group(cloud: Cloud, given: str) -> Fields:
-    found = records(cloud).of("model-package-group").get(_name(given))
-    if found is None:
-        raise invalid(f"ModelPackageGroup {arn(cloud, 'model-package-group', _name(given))} does not exist.")
-    return found
+    kind, name = "model-package-group", _name(given)
+    return existing(cloud, kind, name, f"ModelPackageGroup {arn(cloud, kind, name)} does not exist.")
 
 
 def policy_of(cloud: Cloud, group: str) -> str:
@@ -123,10 +122,7 @@ def _packages(cloud: Cloud) -> list[Fields]:
 
 def _package(cloud: Cloud, given: str) -> Fields:
     """The package with this ARN. Raises RefusedError if there is none."""
-    found = records(cloud).of("model-package").get(given)
-    if found is None:
-        raise invalid(f"ModelPackage {given} does not exist.")
-    return found
+    return existing(cloud, "model-package", given, f"ModelPackage {given} does not exist.")
 
 
 def _install_packages(cloud: Cloud) -> None:

@@ -41,11 +41,8 @@ class Cron:
         if day.year not in self.years or day.month not in self.months:
             return False
         if self.days_of_month == "?":
-            return self._falls_on_weekday(day)
+            return any(_is_day_of_week(part, day) for part in self.days_of_week.split(","))
         return any(_is_day_of_month(part, day) for part in self.days_of_month.split(","))
-
-    def _falls_on_weekday(self, day: date) -> bool:
-        return any(_is_day_of_week(part, day) for part in self.days_of_week.split(","))
 
 
 def next_due(expression: str, after: datetime, *, zone: str = "UTC", start: datetime | None = None) -> datetime | None:

@@ -60,11 +60,6 @@ def find(cloud: Cloud, arn: str) -> LocalExecution:
     return found
 
 
-def ended(cloud: Cloud, arn: str) -> threading.Event:
-    """The event that is set while the execution is closed. A redrive clears it."""
-    return find(cloud, arn).ended
-
-
 class Worker(_worker.ExecutionWorker):  # type: ignore[misc]
     """Runs the program on a thread. Its environment exists from the start: Describe and Stop may come at once."""
 

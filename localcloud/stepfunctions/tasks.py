@@ -130,7 +130,7 @@ def _to_members(service: str, action: str, parameters: Mapping[str, Any]) -> dic
 
 def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
     """Serve `states:startExecution`: plain, with `.sync` (Output is a string) and with `.sync:2` (Output is JSON)."""
-    from localcloud.stepfunctions.executions import ended
+    from localcloud.stepfunctions.executions import find
 
     task = state_task_service_sfn.StateTaskServiceSfn
 
@@ -153,7 +153,7 @@ def _start_nested(cloud: Cloud, client_for: Callable[..., Any]) -> None:
             def resolve() -> Any:
                 # False if the parent was stopped. Then it tries to stop the execution that it started, as is documented
                 # for `.sync`.
-                if not waited(env, ended(cloud, arn)):
+                if not waited(env, find(cloud, arn).ended):
                     client.stop_execution(executionArn=arn)
                     return {}
                 described = client.describe_execution(executionArn=arn)

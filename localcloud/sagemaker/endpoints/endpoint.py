@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.sagemaker.api import Fields, arn, in_milliseconds, invalid, records
+from localcloud.sagemaker.api import Fields, arn, existing, in_milliseconds, invalid
 from localcloud.sagemaker.endpoints.fleets import Fleet
 
 
@@ -92,10 +92,8 @@ def find(cloud: Cloud, name: str) -> Endpoint:
 
 def config(cloud: Cloud, name: str) -> Fields:
     """The endpoint configuration of this name. Raises RefusedError if there is none."""
-    found = records(cloud).of("endpoint-config").get(name)
-    if found is None:
-        raise invalid(f'Could not find endpoint configuration "{arn(cloud, "endpoint-config", name)}".')
-    return found
+    missing = f'Could not find endpoint configuration "{arn(cloud, "endpoint-config", name)}".'
+    return existing(cloud, "endpoint-config", name, missing)
 
 
 def refuse_when_busy(endpoint: Endpoint) -> None:

@@ -20,11 +20,6 @@ GRACE_S, POLL_S = 30.0, 0.05
 """Seconds between SIGTERM and SIGKILL, and between two looks at the instances."""
 
 
-def address(number: int) -> str:
-    """The address of the instance with this number; the first has the number 1."""
-    return f"127.0.0.{number}"
-
-
 def main(file: Path) -> int:
     """Run the instances to their end. Returns the exit code of the first one that failed; 0 if none did."""
     # SIGTERM goes to the whole process group, so the instances get it themselves. This program waits until they end.

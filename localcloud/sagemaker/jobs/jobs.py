@@ -65,11 +65,6 @@ def volume_gb(cluster: Fields) -> float:
     return float("inf") if has_own else cluster.get("VolumeSizeInGB", float("inf"))
 
 
-def most_mb() -> float:
-    """MiB that one job may hold on this machine."""
-    return SHARE * machine_mb()
-
-
 def most_jobs() -> int:
     """How many jobs run at once on this machine."""
     return max(2, min(2 * (os.cpu_count() or 1), int(machine_mb() // JOB_MB)))
@@ -107,7 +102,7 @@ class Jobs:
     """By ARN. It stays when the job has ended."""
     no_spot: bool = False
     """Whether no spot instance ever comes. A test sets it."""
-    most_mb: float = field(default_factory=most_mb)
+    most_mb: float = field(default_factory=lambda: SHARE * machine_mb())
     """What one job may hold on this machine, in MiB. A test sets it."""
     gb_bytes: float = 2**30
     """What a GB of a volume holds. A test sets it."""

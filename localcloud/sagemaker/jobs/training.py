@@ -19,7 +19,6 @@ from localcloud.sagemaker import loopback
 from localcloud.sagemaker.api import Fields, invalid
 from localcloud.sagemaker.channels import MoveError, download, keys, pack, put, s3_of, split, upload
 from localcloud.sagemaker.containers import images
-from localcloud.sagemaker.jobs.instances import address
 from localcloud.sagemaker.jobs.job import MOST, Job, JobError
 
 _DAY_S = 86_400.0
@@ -108,7 +107,7 @@ def _hosts(job: Job) -> dict[str, Path]:
     The first folder is the job's own. One instance has the name `algo-1`; several have addresses, as `instances.py`
     says: `{"127.0.0.1": …/nightly, "127.0.0.2": …/nightly.2}`."""
     count = int(job.fields.get("ResourceConfig", {}).get("InstanceCount", 1))
-    return {"algo-1" if count == 1 else address(number): root for number, root in enumerate(job.roots(count), 1)}
+    return {"algo-1" if count == 1 else f"127.0.0.{number}": root for number, root in enumerate(job.roots(count), 1)}
 
 
 def _write_configuration(job: Job, root: Path, current: str, names: list[str]) -> None:
