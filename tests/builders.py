@@ -13,6 +13,17 @@ from millrace.serving.http import Head, Request
 from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 
+REPORT: dict[str, Any] = {
+    "rows": {"test": 1344},
+    "split": {"from": "1996-12-04", "to": "1997-01-01"},
+    "task": "binary",
+    "error": {"name": "share of wrong answers", "is_share": True},
+    "finite_weights": True,
+    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
+    "size_mb": 0.05,
+}
+"""What the report of an evaluation has beside its figures, as JSON."""
+
 
 def decision(**given: Any) -> Decision:
     """An answer of the live model about a row of electricity, made at the row's event time."""
@@ -58,3 +69,19 @@ def invocation(body: bytes = b"", content_type: str = "application/json", **give
     """A request for predictions as the endpoint's server reads it."""
     usual: dict[str, Any] = {"method": "POST", "path": "/invocations", "keep_alive": True, "expects_continue": False}
     return Request(head=Head(content_type=content_type, body_bytes=len(body), **usual | given), body=body)
+
+
+def contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[str, Any]:
+    """The contract of a workload, of these columns of both tables, as contract.yaml holds it."""
+    return {
+        "apiVersion": "v3.1.0",
+        "kind": "DataContract",
+        "id": name,
+        "name": name,
+        "version": "1.0.0",
+        "status": "active",
+        "schema": [
+            {"name": table, "physicalType": "table", "logicalType": "object", "properties": properties}
+            for table, properties in (("rows", rows), ("labels", labels))
+        ],
+    }

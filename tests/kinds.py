@@ -79,11 +79,6 @@ def scans() -> pa.Table:
     return table.take(np.random.default_rng(0).permutation(len(table))).select(["id", "image", "label"])
 
 
-def without_rule(constant: float) -> dict[str, Any]:
-    """A number in place of the proposed rule, without which there is no floor."""
-    return {"prediction": {"fallback": ["previous", {"constant": constant}]}, "policy": {"floor": None}}
-
-
 @dataclass(frozen=True, kw_only=True)
 class DataKind:
     """What is answered from what, and what its workload declares beside what is proposed."""
@@ -201,7 +196,11 @@ KINDS: dict[str, DataKind] = {
         make=scans,
         label=("label",),
         words=UNTIMED,
-        declared=merged(without_rule(0.5), {"policy": {"unlike_training": 0.05}}),
+        # A number in place of the proposed rule, without which there is no floor.
+        declared={
+            "prediction": {"fallback": ["previous", {"constant": 0.5}]},
+            "policy": {"floor": None, "unlike_training": 0.05},
+        },
         known=1600,
     ),
 }

@@ -91,10 +91,6 @@ class Plant:
         """The label of each row as training sees it; null where one ahead is not known."""
         return pa.chunked_array([label_of(rows, self.workload.prediction)])
 
-    def labelled(self, rows: pa.Table) -> pa.Table:
-        """The rows that have a label."""
-        return rows.filter(pa.array(self.labels(rows).is_valid().to_numpy()))
-
 
 def write_plant(root: Path, task: str, features: Sequence[str] = ("load", "kind", "open")) -> Plant:
     """The workload `plant` below `root`, declared for the task."""
@@ -140,18 +136,7 @@ def _contract(label: PlantLabel) -> dict[str, Any]:
         _column("kind", TEXT, quality=[_valid(["pump", "fan"])]),
         _column("open", {"logicalType": "boolean", "physicalType": "BOOLEAN"}),
     ]
-    return {
-        "apiVersion": "v3.1.0",
-        "kind": "DataContract",
-        "id": "plant",
-        "name": "plant",
-        "version": "1.0.0",
-        "status": "active",
-        "schema": [
-            {"name": name, "physicalType": "table", "logicalType": "object", "properties": properties}
-            for name, properties in (("rows", [*keys, *columns, *truths]), ("labels", [*keys, *truths]))
-        ],
-    }
+    return builders.contract("plant", [*keys, *columns, *truths], [*keys, *truths])
 
 
 def _column(name: str, kind: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -191,10 +191,6 @@ def encoders() -> str:
     return table(("encoder", "takes", "default for", "becomes"), rows)
 
 
-def tasks() -> str:
-    return table(("task", "an answer"), [(code(name), _module(task)) for name, task in TASKS.items()])
-
-
 def kinds() -> str:
     """Each kind of answer and rows, and when a story drives it through what it may do, or why that is refused."""
     rows = [(kind.answers, *(_cell(kind, one) for one in CAPABILITIES.values())) for kind in KINDS.values()]
@@ -394,7 +390,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "naive": naive_rules,
     "families": lambda: table(("family", "network"), [(code(name), summary(one)) for name, one in FAMILIES.items()]),
     "encoders": encoders,
-    "tasks": tasks,
+    "tasks": lambda: table(("task", "an answer"), [(code(name), _module(task)) for name, task in TASKS.items()]),
     "kinds": kinds,
     "rules": rules,
     "reasons": reasons,

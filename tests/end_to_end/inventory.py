@@ -147,11 +147,6 @@ PARTS = (
 """Types that are a part of another resource, and go with it."""
 
 
-def inventory(cloud: LocalCloud, listers: Mapping[str, Lister], *, without: str) -> dict[str, list[str]]:
-    """The names by kind, without those that hold the word `without`."""
-    return {kind: [name for name in names(cloud.client) if without not in name] for kind, names in listers.items()}
-
-
 def delete_stacks(cloud: LocalCloud) -> None:
     """As `cdk destroy --all` does: those that depend on others first."""
     cloudformation = cloud.client("cloudformation")

@@ -40,17 +40,12 @@ AS_ONE = ("millrace/contract/rules", "millrace/features")
 Steps = list[list[str]]
 
 
-def fold(module: str) -> str:
-    """The module, or what it counts as."""
-    return next((one for one in AS_ONE if module.startswith(one)), module)
-
-
 def entered(lines: Iterable[str]) -> Steps:
     """The modules of each process, by what the recorders wrote."""
     processes: dict[str, dict[str, None]] = {}
     for line in lines:
         process, module, _ = line.split(" ", 2)
-        processes.setdefault(process, {}).setdefault(fold(module))
+        processes.setdefault(process, {}).setdefault(next((one for one in AS_ONE if module.startswith(one)), module))
     return [list(modules) for modules in processes.values()]
 
 

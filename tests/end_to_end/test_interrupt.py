@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import descendants, parents
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,29 +57,6 @@ TIMES = [
     for turn in range(3)
 ]
 """Phase and seconds into it; the first of each early phase is not slow."""
-
-
-def parents() -> dict[int, int]:
-    """The parent of every process that is there and is not only a name any more."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            except OSError:
-                continue
-            if state != "Z":
-                found[int(folder.name)] = int(parent)
-    return found
-
-
-def descendants(of: int) -> set[int]:
-    tree = parents()
-    found, new = set(), {of}
-    while new:
-        found |= new
-        new = {process for process, parent in tree.items() if parent in new} - found
-    return found
 
 
 def command(process: int) -> str:

@@ -217,16 +217,9 @@ def trained_run(aws: Aws, tmp_path: Path) -> Callable[..., str]:
 
 BASELINE = b"{}"
 SAMPLE = write_sample([])
-REPORT = {
-    "rows": {"test": 1344},
-    "split": {"from": "1996-12-04", "to": "1997-01-01"},
-    "task": "binary",
-    "error": {"name": "share of wrong answers", "is_share": True},
+REPORT = builders.REPORT | {
     "metrics": {"error": 0.25, "accuracy": 0.75, "log_loss": 0.5, "auc": 0.82, "ece": 0.03},
     "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33, "accuracy": 0.67}},
-    "finite_weights": True,
-    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
-    "size_mb": 0.05,
     "champion": None,
 }
 

@@ -70,11 +70,9 @@ class Own:
 
     @property
     def label(self) -> str:
-        return f"{self.request.action} on {_short(self.request.resources[0])}"
-
-
-def _short(arn: str) -> str:
-    return arn.split(":", 5)[5] if arn.startswith("arn:") and not arn.startswith("arn:aws:s3") else arn
+        arn = self.request.resources[0]
+        short = arn.split(":", 5)[5] if arn.startswith("arn:") and not arn.startswith("arn:aws:s3") else arn
+        return f"{self.request.action} on {short}"
 
 
 def twin(folder: Path) -> Path:

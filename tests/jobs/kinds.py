@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tests import builders
 from tests.jobs.synthetic import workload
 
 SCANS, HOURS, SIDE, AHEAD, NOTES = 600, 24 * 75, 16, 6, 900
@@ -49,7 +50,8 @@ def scans_contract() -> dict[str, Any]:
     }
     scan = {"name": "scan", "logicalType": "string", "physicalType": "BINARY", "required": True}
     part = {"name": "part", "logicalType": "string", "physicalType": "STRING"}
-    return _contract("scans", [identity, at, part, scan | {"customProperties": [image]}, label], [identity, at, label])
+    scan |= {"customProperties": [image]}
+    return builders.contract("scans", [identity, at, part, scan, label], [identity, at, label])
 
 
 def scans_workload() -> dict[str, Any]:
@@ -78,7 +80,7 @@ def load_contract() -> dict[str, Any]:
     known = [*LABEL, {"property": "input", "value": True}]
     label = {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "customProperties": known}
     wind = {"name": "wind", "logicalType": "number", "physicalType": "DOUBLE", "required": True}
-    return _contract("load", [TIME | KEY, label, wind], [TIME | KEY, label])
+    return builders.contract("load", [TIME | KEY, label, wind], [TIME | KEY, label])
 
 
 def load_workload() -> dict[str, Any]:
@@ -163,21 +165,6 @@ def mixed_workload() -> dict[str, Any]:
     document["training"] |= {"family": "multimodal", "parameters": parameters | {"shift": 0}}
     document["gates"] |= {"size": {"max_mb": 20}}
     return document | {"name": "mixed"}
-
-
-def _contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "apiVersion": "v3.1.0",
-        "kind": "DataContract",
-        "id": name,
-        "name": name,
-        "version": "1.0.0",
-        "status": "active",
-        "schema": [
-            {"name": table, "physicalType": "table", "logicalType": "object", "properties": properties}
-            for table, properties in (("rows", rows), ("labels", labels))
-        ],
-    }
 
 
 def _workload(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tests import builders
 from tests.jobs.conftest import Snapshot, write_snapshot
 
 ROWS = 1500
@@ -82,19 +83,7 @@ def contract(task: str) -> dict[str, Any]:
         *labels,
     ]
     prediction_id = {"name": "prediction_id", "logicalType": "string", "physicalType": "STRING", "required": False}
-    tables = {"rows": columns, "labels": [at, *labels, prediction_id]}
-    return {
-        "apiVersion": "v3.1.0",
-        "kind": "DataContract",
-        "id": "shop",
-        "name": "shop",
-        "version": "1.0.0",
-        "status": "active",
-        "schema": [
-            {"name": name, "physicalType": "table", "logicalType": "object", "properties": properties}
-            for name, properties in tables.items()
-        ],
-    }
+    return builders.contract("shop", columns, [at, *labels, prediction_id])
 
 
 def _typed(logicalType: str, physicalType: str, validValues: list[str] | None = None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import pytest
 from millrace.console.local_cloud.instance import command_of
 from millrace.console.local_cloud.local_cloud import SECRET_VARIABLE, LocalCloud
 from tests.documentation.pages import typed
+from tests.processes import descendants
 
 pytestmark = pytest.mark.night("AWS's own command line over a whole deployment; by day boto3 makes the same calls")
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,21 +150,6 @@ def test_an_edit_that_is_wrong_is_told_and_the_cloud_goes_on(person: Person) -> 
     assert done.returncode == 1
     assert "first_row" in done.stderr
     assert person.answer() == before
-
-
-def descendants(of: int) -> set[int]:
-    """The process, those that it has started, and those that they have."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found, new = set(), {of}
-    while new:
-        found |= new
-        new = {pid for pid, parent in parents.items() if parent in new} - found
-    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

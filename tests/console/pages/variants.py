@@ -45,10 +45,6 @@ def bare(report: WorkloadReport) -> WorkloadReport:
     return replace(report, **dict.fromkeys(PARTS, ()), quarantined={})
 
 
-def near(value: float) -> Estimate:
-    return Estimate(value=value, low=value - 0.01, high=value + 0.01)
-
-
 def live(report: WorkloadReport, **changes: Any) -> WorkloadReport:
     """With changes of the live version's evaluation."""
     model = report.live
@@ -78,10 +74,6 @@ def gate(report: WorkloadReport, **changes: Any) -> WorkloadReport:
 
 def with_runs(report: WorkloadReport, *runs: Execution) -> WorkloadReport:
     return replace(report, runs=runs)
-
-
-def also(report: WorkloadReport, *runs: Execution) -> WorkloadReport:
-    return replace(report, runs=(*report.runs, *runs))
 
 
 def released(report: WorkloadReport, *, version: str, previous: str, after: timedelta) -> Execution:
@@ -216,7 +208,7 @@ def moves(report: WorkloadReport) -> WorkloadReport:
         released(report, version=str(number), previous=str(number - 1), after=LATER * number) for number in (3, 4, 5)
     ]
     back = released(report, version="4", previous="5", after=LATER * 5 + timedelta(hours=1))
-    return also(report, *runs, rolled_back(back))
+    return replace(report, runs=(*report.runs, *runs, rolled_back(back)))
 
 
 FIGURES = {"error": 0.05, "log_loss": 0.2}
@@ -260,7 +252,7 @@ VARIANTS: Mapping[str, Callable[[WorkloadReport], WorkloadReport]] = {
     "intervals": lambda report: live(
         report,
         metrics={"error": 0.1, "auc": 0.92, "recall": 0.8},
-        intervals={"auc": near(0.92), "recall": Estimate(value=0.8, low=nan, high=nan)},
+        intervals={"auc": Estimate(value=0.92, low=0.91, high=0.93), "recall": Estimate(value=0.8, low=nan, high=nan)},
     ),
     "evidence": with_evidence,
     "forecast": of_forecast,

@@ -26,10 +26,6 @@ WAIT = {"Type": "Wait", "Seconds": 300, "End": True}
 LISTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def run_named(name: str) -> Run:
-    return Run(arn=f"arn:{name}", machine="train", name=name, status="FAILED", started=LISTED, stopped=None, redrives=0)
-
-
 def test_a_run_is_found_by_arn_name_and_beginning(
     states: Any, machine: Callable[..., str], ran: Callable[..., str]
 ) -> None:
@@ -53,7 +49,8 @@ def test_a_run_is_found_by_arn_name_and_beginning(
 def test_names_are_cut_where_they_differ() -> None:
     names = ("0123456789ab", "0123456789cd", "fedcba9876543210", "tiny")  # pragma: allowlist secret
     short = ["0123456789a", "0123456789c", "fedcba98", "tiny"]  # pragma: allowlist secret
-    assert list(short_names([run_named(name) for name in names]).values()) == short
+    more = {"machine": "train", "status": "FAILED", "started": LISTED, "stopped": None, "redrives": 0}
+    assert list(short_names([Run(arn=f"arn:{name}", name=name, **more) for name in names]).values()) == short
 
 
 def test_children_are_found_by_start_and_by_event(

@@ -96,7 +96,7 @@ def load(cloud: Any, client: Any, endpoint: str, requests: int, *, minutes: int 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(minutes):
             # In the middle of the next minute, so that a slow machine does not come into the one after it.
-            end_of_minute(cloud)
+            cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=60))
             cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=20))
             pids |= set(pool.map(ask, range(requests)))
     return pids
@@ -105,10 +105,6 @@ def load(cloud: Any, client: Any, endpoint: str, requests: int, *, minutes: int 
 def start_of_minute(cloud: Any) -> datetime:
     now: datetime = cloud.clock.now()
     return now.replace(second=0, microsecond=0)
-
-
-def end_of_minute(cloud: Any) -> None:
-    cloud.clock.move(start_of_minute(cloud) + timedelta(seconds=60))
 
 
 def test_load_adds_processes_and_its_end_takes_them_away(cloud: Any, client: Any, endpoint: str) -> None:

@@ -34,10 +34,6 @@ def image(repository: Path, text: str) -> tuple[Path, object]:
     return root, build(folder / "Dockerfile", context=repository, root=root)
 
 
-def files(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
-
-
 @pytest.mark.parametrize(
     ("copy", "found"),
     [
@@ -53,7 +49,7 @@ def files(root: Path) -> list[str]:
 )
 def test_copy_as_docker_does(repository: Path, copy: str, found: list[str]) -> None:
     root, _ = image(repository, f"FROM base\n{copy}\n")
-    assert files(root) == found
+    assert sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()) == found
 
 
 @pytest.mark.parametrize(

@@ -232,11 +232,6 @@ def documents() -> Iterator[dict[str, Any]]:
     yield plain
 
 
-def misspelt(word: str, known: set[str]) -> set[str]:
-    """With a letter too few, and with one too many."""
-    return {word[:-1], word + word[-1]} - {*known, ""}
-
-
 def refuses(document: dict[str, Any], folder: Path) -> bool:
     (folder / "contract.yaml").write_text(yaml.safe_dump(document))
     try:
@@ -258,7 +253,8 @@ def test_every_misspelt_word_and_key_of_a_contract_is_refused(tmp_path: Path) ->
             if word not in known or shape in seen or field not in {KEY, *VOCABULARY}:
                 continue
             seen.add(shape)
-            for wrong in misspelt(word, known):
+            # With a letter too few, and with one too many.
+            for wrong in {word[:-1], word + word[-1]} - {*known, ""}:
                 changed = copy.deepcopy(document)
                 at: Any = changed
                 for key in place if field == KEY else place[:-1]:

@@ -15,19 +15,14 @@ from millrace.evaluation.report import Evaluation
 from millrace.messages.train import NextStep
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
+from tests import builders
 
 DECLARED = load_workload(Path(__file__).resolve().parents[3] / "workloads" / "income")
 EPOCHS = DECLARED.training.family_parameters().epochs
-REPORT: dict[str, Any] = {
-    "task": "binary",
+REPORT: dict[str, Any] = builders.REPORT | {
     "rows": {"test": 500},
-    "split": {"from": "2026-01-01", "to": "2026-02-01"},
-    "error": {"name": "share of wrong answers", "is_share": True},
     "metrics": {"error": 0.2},
     "naive": {"rule": "base_rate", "rows": 500, "metrics": {"error": 0.3}},
-    "finite_weights": True,
-    "latency_ms": {"p50": 0.02, "p99": 0.08},
-    "size_mb": 0.05,
 }
 
 

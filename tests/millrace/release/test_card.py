@@ -25,16 +25,9 @@ from tests.shipped import WORKLOADS
 SCHEMA = json.loads(Path(__file__).with_name("model_card_schema.json").read_text())
 ESTIMATE = {"value": 0.13, "low": 0.11, "high": 0.15}
 SCORED = {"rows": 1344, "scores": {"error": ESTIMATE}, "improvements": {"error": ESTIMATE}}
-REPORT = {
-    "rows": {"test": 1344},
-    "split": {"from": "1996-12-04", "to": "1997-01-01"},
-    "task": "binary",
-    "error": {"name": "share of wrong answers", "is_share": True},
+REPORT = builders.REPORT | {
     "metrics": {"error": 0.13, "auc": 0.93, "ece": None},
     "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.4}},
-    "finite_weights": True,
-    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
-    "size_mb": 0.05,
     "contenders": [SCORED | {"who": who, "name": who} for who in ("candidate", "beside")],
     "intervals": {"error": ESTIMATE},
     "automation": {

@@ -63,7 +63,8 @@ def case_of(name: str) -> Case:
     with TemporaryDirectory() as folder:
         plant = write_plant(Path(folder), name)
         rows = plant_rows(name, days=DAYS)
-        labels, rows = plant.labels(rows).drop_null(), plant.labelled(rows)
+        labels = plant.labels(rows)
+        labels, rows = labels.drop_null(), rows.filter(pa.array(labels.is_valid().to_numpy()))
         half = rows.num_rows // 2
         return Case(
             name=name,

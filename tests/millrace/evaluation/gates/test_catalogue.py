@@ -22,6 +22,8 @@ from millrace.evaluation.measures.contenders import scores
 from millrace.evaluation.naive.constant import BaseRate
 from millrace.evaluation.report import Evaluation
 from millrace.tasks.binary import Binary
+from tests import builders
+from tests.kinds import merged
 
 DECLARED = Gates.model_validate(
     {
@@ -124,11 +126,7 @@ def named_case(*, is_right: bool) -> dict[str, Any]:
     return known | {"came": came, "is_right": is_right}
 
 
-GOOD: dict[str, Any] = {
-    "task": "binary",
-    "rows": {"test": 1344},
-    "split": {"from": "1996-12-04T00:00:00Z", "to": "1997-01-01T00:00:00Z"},
-    "error": {"name": "share of wrong answers", "is_share": True},
+GOOD: dict[str, Any] = builders.REPORT | {
     "metrics": {
         "error": 0.25,
         "accuracy": 0.75,
@@ -140,9 +138,6 @@ GOOD: dict[str, Any] = {
     },
     "intervals": {"recall": near(0.7, 0.02), "precision": near(0.65, 0.02)},
     "naive": {"rule": "seasonal_naive", "rows": 1344, "metrics": {"error": 0.33}},
-    "finite_weights": True,
-    "latency_ms": {"p50": 0.02, "p99": 0.08, "rows": 1},
-    "size_mb": 0.05,
     "champion": {
         "model_version": "1",
         "rows": 1344,
@@ -261,15 +256,6 @@ BAD: dict[str, tuple[str, str, dict[str, Any]]] = {
     "worse by 2.1 % of the champion": ("number", "non_inferiority", {"champion": {"lower_bound": -0.882}}),
 }
 """What is predicted, the one gate that refuses it, and what is changed."""
-
-
-def merged(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The document with the changes; mappings are merged at every depth."""
-    changed = dict(document)
-    for key, value in changes.items():
-        is_part = isinstance(value, dict) and isinstance(changed.get(key), dict)
-        changed[key] = merged(changed[key], value) if is_part else value
-    return changed
 
 
 def report(kind: str = "two classes", changes: dict[str, Any] | None = None) -> Evaluation:
