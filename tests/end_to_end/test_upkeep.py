@@ -100,7 +100,7 @@ def test_two_months_later_the_lines_of_a_day_are_a_file_that_all_readers_know(
         cloud.move_clock((cloud.now().replace(day=1) + timedelta(days=32)).replace(day=1, hour=4))
         cloud.wait(timeout_s=REST_S)
         now = kept(cloud)
-        assert (now.lines, len(now.absorbed), now.rows) == ((), 1, dict.fromkeys(before.lines, 1))
+        assert (now.lines, len(now.absorbed)) == ((), 1)
         there = set(keys_below(s3, lake, f"{NAMES.workload}/decisions/date="))
         assert there.isdisjoint(before.lines) is deleted
         assert read_days(s3, lake, NAMES.workload, day) == expected[0]
