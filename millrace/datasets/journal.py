@@ -105,8 +105,8 @@ class JournalEntry:
 
     @property
     def rows_added(self) -> int:
-        """The number of rows that came; 0 for a snapshot that only wrote data files anew."""
-        is_anew = notes.COMPACTED in self.notes or notes.REWRITTEN in self.notes
+        """The number of rows that came; 0 for a snapshot that wrote data files anew, or the rest of them."""
+        is_anew = {notes.COMPACTED, notes.REWRITTEN, notes.WITHDRAWN} & self.notes.keys()
         return 0 if is_anew else int(self.notes.get(ADDED) or 0)
 
     @property

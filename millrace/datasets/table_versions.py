@@ -58,8 +58,9 @@ def table_versions(
     names = {entry.written_by: entry.key for entry in journal}
     taken = dict[str, JournalEntry]()
     for entry in reversed([*journal]):
-        # Rows that leave for others leave in a snapshot before, which has no digest.
-        if notes.WITHDRAWN in entry.notes and not entry.digest:
+        # Rows that leave for others leave in a snapshot before, which has no digest; nor has the one that an erasure
+        # leaves behind, of nothing.
+        if not entry.digest and not {notes.COMPACTED, notes.LABELS_SNAPSHOT} & entry.notes.keys():
             continue
         last = taken.get(entry.key) if entry.rows_added else None
         until = last.place if last else math.inf

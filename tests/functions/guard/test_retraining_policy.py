@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED
+from millrace.datasets.notes import COMPACTED, LABELS_SNAPSHOT, UNLABELLED, WITHDRAWN
 from millrace.functions.guard.evidence import count_new_rows, decided
 from millrace.messages.retrain import RetrainingDecided
 from millrace.monitoring.retraining_policy import RetrainingFacts, decide
@@ -51,8 +51,9 @@ def written(
         ([{"added-records": 700}, {"added-records": 24, LABELS_SNAPSHOT: 7}], 700),
         ([{"operation": "replace"}, {"added-records": 9}], 9),
         ([{"added-records": 700}, {"added-records": 18_244, COMPACTED: 3}], 700),
+        ([{"added-records": 700}, {"added-records": 18_243, WITHDRAWN: 1}], 700),
     ],
-    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows in a snapshot", "files"],
+    ids=["none", "two drops", "rows that labels completed are counted with these", "no rows", "files", "an erasure"],
 )
 def test_what_was_dropped_since_the_pinned_snapshot(aws: Aws, more: list[dict[str, Any]], rows: int) -> None:
     before = [{"added-records": 17_000}, {"added-records": 544}]

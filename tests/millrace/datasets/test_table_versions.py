@@ -15,7 +15,7 @@ def test_a_drop_has_left_with_the_version_that_replaced_or_withdrew_it() -> None
     dropped = {notes.ORIGIN: "s3://landing/w/training/a.csv?versionId=1", notes.DIGEST: "d", "added-records": "12"}
     replaced = {notes.REPLACED: "w/training/a.csv", notes.REPLACED_ROWS: "12"}
     withdrawn = {notes.DIGEST: "e", notes.WITHDRAWN: "12", notes.WITHDRAWN_DROP: "w/training/a.csv"}
-    said = dropped, {notes.WITHDRAWN: "12"}, dropped | replaced, withdrawn
+    said = dropped, {notes.WITHDRAWN: "12"}, dropped | replaced, withdrawn | {"added-records": "7"}, {}
     journal = Journal(Expired(), [entry(place, each) for place, each in enumerate(said, 1)])
     found = table_versions(journal, "rows", "w/", {"1": 101, "2": 103, "3": 104, "4": None})
     assert [(one.version, one.what, one.added, one.left, one.left_with, one.learnt_by) for _, one in found] == [
