@@ -21,7 +21,6 @@ from millrace.messages.envelope import StepInput
 from millrace.messages.train import GatesJudged, GateVerdict, NextStep, PinnedState
 from millrace.settings.environment import Environment
 from millrace.state.audit import Record, read
-from millrace.state.pointers import Version
 
 ROOM = WorkloadRoom(Environment.parse(), __name__)
 S3 = boto3.client("s3")
@@ -40,7 +39,9 @@ def handler(call: StepInput[PinnedState]) -> GatesJudged:
     candidates = count_candidates(days, known, run=call.run)
     verdicts = judge_all(report, ROOM.workload.gates, against=call.state.snapshot.answer.gate, candidates=candidates)
     # The champion may have changed since the evaluation. Then the comparison no longer counts, whatever it has shown.
-    verdicts = (*verdicts, *outdated(report, ROOM.pointers.champion()))
+    live = ROOM.pointers.champion()
+    if why := why_outdated(report.beside, live.version if live else ""):
+        verdicts = (*verdicts, replace(unknown(math.nan, why), name=CHAMPION))
     rows, is_ours = call.state.snapshot.answer.rows, call.state.external_model is None and not call.state.pulled
     step = next_step(report, verdicts, ROOM.workload, rows=rows) if is_ours else None
     answer = judged(verdicts, step, ROOM.names.workload, days=days, candidates=candidates)
@@ -74,12 +75,6 @@ def judged(
         tested_to=days.end,
         candidates=candidates,
     )
-
-
-def outdated(report: Evaluation, live: Version | None) -> tuple[Verdict, ...]:
-    """A refusing verdict if another version is live now than the one that the model was compared with. Else ()."""
-    why = why_outdated(report.beside, live.version if live else "")
-    return (replace(unknown(math.nan, why), name=CHAMPION),) if why else ()
 
 
 def _word(verdict: Verdict) -> str:

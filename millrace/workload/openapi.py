@@ -26,7 +26,7 @@ from millrace.settings.prediction import BROUGHT, CALL_ID, DAYS, KEY, MOST_DAYS,
 from millrace.tasks import catalogue as tasks
 
 if TYPE_CHECKING:
-    from millrace.contract.schema import Column, Contract, Table
+    from millrace.contract.schema import Column, Contract
     from millrace.tasks.task import AnswerField, FieldKind
     from millrace.workload.declaration import Workload
 
@@ -228,10 +228,11 @@ def _row(workload: Workload, contract: Contract) -> Document:
     table = requiring_known(contract.read_by_models(prediction.tensor_columns).table("scoring"))
     properties = {column.name: cell_schema(column) for column in table.columns if not column.derived}
     for history in encoders.histories(encoders.declare(prediction.features, table)):
+        past = (history.event_time, *history.history)
         properties[history.name] = {
             "type": "array",
             "maxItems": MOST_ENTRIES * history.steps,
-            "items": _past(table, (history.event_time, *history.history)),
+            "items": {"type": "object", "properties": {name: cell_schema(table.column(name)) for name in past}},
             **({"description": "Left out: the rows that are known of the key"} if workload.known_keys else {}),
         }
     return {
@@ -240,10 +241,6 @@ def _row(workload: Workload, contract: Contract) -> Document:
         "required": [column.name for column in table.columns if column.required and not column.is_filled],
         "properties": properties,
     }
-
-
-def _past(table: Table, names: tuple[str, ...]) -> Document:
-    return {"type": "object", "properties": {name: cell_schema(table.column(name)) for name in names}}
 
 
 def cell_schema(column: Column) -> Document:
