@@ -23,7 +23,7 @@ from millrace.console.presenters.catalogue import outcome, run_title
 from millrace.console.presenters.presenter import Outcome
 from millrace.console.presenters.remedy import Remedy
 from millrace.console.queries.drops import reasons_of
-from millrace.console.queries.executions import UNEXPECTED, Execution, of_drop, quarantined_of, reason_of
+from millrace.console.queries.executions import UNEXPECTED, Execution, drops_of, of_drop, reason_of
 from millrace.console.queries.runs import SHORT, RunDetail, claims_of
 from millrace.console.queries.steps import Log, Step, plainly, read_epoch
 from millrace.console.stages import command
@@ -155,7 +155,7 @@ def _ended(
 def outcome_of(environment: Environment, names: WorkloadNames, execution: Execution) -> Outcome:
     """The run's outcome, with the reasons of the rows that it quarantined."""
     # The reasons are a read of S3, so they are read only for a run that quarantined rows.
-    has_reasons = execution.is_good and quarantined_of(execution)
+    has_reasons = execution.is_good and any(each.quarantined for each in drops_of(execution))
     return outcome(execution, reasons_of(environment.client("s3"), names, execution) if has_reasons else ())
 
 

@@ -54,8 +54,9 @@ def alarms(
         MAIL_LOG,
         check_raised,
         find_alarm_states,
+        find_limits,
         find_receivers,
-        read_limits,
+        read_champion,
     )
     from millrace.console.queries.monitoring import find_monitor_runs
     from millrace.console.queries.versions import state_of
@@ -76,7 +77,7 @@ def alarms(
         replace(one, acknowledged=known[one.name].by) if one.name in raised & known.keys() else one for one in found
     )
     receivers = find_receivers(environment, names)
-    limits = read_limits(environment, names)
+    limits = find_limits(read_champion(environment, names))
     if json:
         shown: dict[str, tuple[Any, ...]] = {"alarms": found, "receivers": receivers, "limits": limits}
         show_json({name: [asdict(one) for one in listed] for name, listed in shown.items()})

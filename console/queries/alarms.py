@@ -236,11 +236,6 @@ def read_champion(environment: Environment, names: WorkloadNames) -> Watched | N
     return read_watched(environment.client("s3"), names, champion.run) if champion else None
 
 
-def read_limits(environment: Environment, names: WorkloadNames) -> tuple[Limit, ...]:
-    """The limits of the live version's bounds."""
-    return find_limits(read_champion(environment, names))
-
-
 def find_limits(watched: Watched | None) -> tuple[Limit, ...]:
     """The limits of a model version's bounds; empty for None."""
     return tuple(_limits(watched)) if watched else ()

@@ -283,11 +283,6 @@ def of_drop(execution: Execution, drop_id: str) -> Execution:
     return replace(execution, input={**execution.input, "detail": {**detail, "objects": kept}}) if kept else execution
 
 
-def quarantined_of(execution: Execution) -> int:
-    """How many rows an execution of `ingest` or `score` has quarantined; 0 for other machines."""
-    return sum(each.quarantined for each in drops_of(execution))
-
-
 def objects_of(detail: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The objects that the detail of an input names: `[{"bucket": …, "key": …, "version_id": …, "drop_id": …}]`."""
     return detail.get("objects") or []

@@ -62,7 +62,7 @@ def run_query(environment: Environment, sql: str) -> Answer:
     ones."""
     platform = environment.platform
     with _wrangler(environment) as wrangler:
-        session = _session(environment)
+        session = boto3.Session(region_name=platform.region, **environment.keys)
         try:
             query = wrangler.athena.start_query_execution(
                 sql=sql, database=platform.database, workgroup=platform.workgroup, boto3_session=session
@@ -141,11 +141,6 @@ def _arrow(frame: Any) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-
-
-def _session(environment: Environment) -> Any:
-    """A boto3 session with the caller's keys."""
-    return boto3.Session(region_name=environment.platform.region, **environment.keys)
 
 
 @contextmanager
