@@ -33,10 +33,6 @@ class Rule:
     missing: str = "missing"
     """How a missing point counts (TreatMissingData): `missing`, `ignore`, `breaching` or `notBreaching`."""
 
-    def is_breaching(self, value: float) -> bool:
-        """Whether the value is on the wrong side of the threshold."""
-        return bool(COMPARISONS[self.comparison][0](value, self.threshold))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
@@ -67,7 +63,7 @@ def judge(rule: Rule, periods: Sequence[tuple[float, float | None]], current: st
     # Missing points are skipped as long as older points of the range take their place: for three periods in a range of
     # five, `- X - X X` is judged by its three points. Only those that still lack then are filled, by `rule.missing`.
     evaluated = tuple(existing[: rule.evaluation_periods])
-    breaching = [point for point in evaluated if rule.is_breaching(point[1])]
+    breaching = [point for point in evaluated if COMPARISONS[rule.comparison][0](point[1], rule.threshold)]
     filled = rule.evaluation_periods - len(evaluated)
     treated = filled if rule.missing == "breaching" else 0
     if len(breaching) + treated >= rule.datapoints_to_alarm:
@@ -78,7 +74,7 @@ def judge(rule: Rule, periods: Sequence[tuple[float, float | None]], current: st
         state = "ALARM" if rule.missing == "missing" and _is_old_enough(rule, periods) else current
     else:
         state = "OK"
-    return Judgement(state=state, points=evaluated, reason=_reason(rule, state, current, evaluated, breaching, filled))
+    return Judgement(state=state, points=evaluated, reason=_reason(rule, state, current, evaluated, breaching))
 
 
 def _is_old_enough(rule: Rule, periods: Sequence[tuple[float, float | None]]) -> bool:
@@ -106,12 +102,7 @@ def _without_data(rule: Rule, current: str) -> Judgement:
 
 
 def _reason(
-    rule: Rule,
-    state: str,
-    current: str,
-    evaluated: tuple[tuple[float, float], ...],
-    breaching: Sequence[tuple[float, float]],
-    filled: int,
+    rule: Rule, state: str, current: str, evaluated: Sequence[tuple[float, float]], breaching: list[tuple[float, float]]
 ) -> str:
     # CloudWatch names the points that decided: for ALARM those that breach, for OK the others. "minimum" says how many
     # it takes: with 3 out of 5 it takes three to alarm, and three (5 - 3 + 1) that do not breach to be OK.
@@ -120,8 +111,9 @@ def _reason(
     words = COMPARISONS[rule.comparison][1]
     verb = "was" if len(decisive) == 1 else "were"
     needed = rule.datapoints_to_alarm if state == "ALARM" else rule.evaluation_periods - rule.datapoints_to_alarm + 1
-    shown = ", ".join(f"{value} ({_when(at)})" for at, value in decisive)
+    shown = ", ".join(f"{value} ({datetime.fromtimestamp(at, UTC):%d/%m/%y %H:%M:%S})" for at, value in decisive)
     last = len(evaluated)
+    filled = rule.evaluation_periods - last
     treated = (
         f" {filled} missing datapoint(s) treated as [Breaching]." if filled and rule.missing == "breaching" else ""
     )
@@ -130,7 +122,3 @@ def _reason(
         f"{verb} {'' if state == 'ALARM' else 'not '}{words} the threshold ({rule.threshold}) "
         f"(minimum {needed} datapoint{'s' if needed > 1 else ''} for {current} -> {state} transition).{treated}"
     )
-
-
-def _when(timestamp: float) -> str:
-    return datetime.fromtimestamp(timestamp, UTC).strftime("%d/%m/%y %H:%M:%S")

@@ -92,24 +92,15 @@ def keep_metrics(cloud: Cloud) -> None:
 
 
 def put(
-    cloud: Cloud,
-    namespace: str,
-    name: str,
-    value: float,
-    *,
-    dimensions: Mapping[str, str] | None = None,
-    unit: str = "None",
-    timestamp: datetime | None = None,
+    cloud: Cloud, namespace: str, name: str, value: float, *, dimensions: Mapping[str, str], unit: str = "None"
 ) -> None:
-    """Report one value as a service of AWS does, without an API call. Without `timestamp` it has happened now."""
-    datum: dict[str, Any] = {
+    """Report one value as a service of AWS does, without an API call. It has happened now."""
+    datum = {
         "MetricName": name,
         "Value": value,
         "Unit": unit,
-        "Dimensions": [{"Name": key, "Value": text} for key, text in (dimensions or {}).items()],
+        "Dimensions": [{"Name": key, "Value": text} for key, text in dimensions.items()],
     }
-    if timestamp is not None:
-        datum["Timestamp"] = timestamp
     put_data(cloud, namespace, [datum])
 
 

@@ -22,7 +22,7 @@ from localcloud.iam.required_permissions.catalogue import required_permissions
 from localcloud.kernel import patching
 from localcloud.kernel.calls import Call, Refusal, error_answer
 from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud, moto_backend
-from localcloud.kernel.control import Answer, json_answer
+from localcloud.kernel.control import json_answer
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -147,7 +147,7 @@ def guard_calls(cloud: Cloud) -> None:
     cloud.guards.append(identity.refusal)
     cloud.parts[Identity] = identity
     cloud.watchers.append(identity.recording.start)
-    cloud.routes["/_millrace/denials"] = identity.serve_denials
+    cloud.routes["/_millrace/denials"] = lambda _, start: json_answer(start, "200 OK", [*map(asdict, cloud.denials)])
     cloud.routes["/_millrace/permissions"] = identity.recording.serve
     # moto ignores the conditions of a bucket policy, so that a Deny without TLS would refuse everything. The guard
     # decides these policies. May go when moto decides conditions.
@@ -233,9 +233,6 @@ class Identity:
         )
         self._cloud.denials.append(denial)
         return denial
-
-    def serve_denials(self, _: dict[str, Any], start: Any) -> Answer:
-        return json_answer(start, "200 OK", [asdict(denial) for denial in self._cloud.denials])
 
     def caller(self, call: Call) -> Caller | None:
         """The role whose keys signed the call, or None if key and token do not belong together."""

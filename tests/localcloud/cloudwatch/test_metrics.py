@@ -120,7 +120,7 @@ def test_a_metric_without_a_time_happens_now_by_the_clouds_clock(cloud: Cloud, c
     namespace = fresh("Namespace")
     cloud.clock.move(cloud.clock.now() + timedelta(days=400))
     client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[{"MetricName": "m", "Value": 1}])
-    metrics.put(cloud, namespace, "m", 2.0)
+    metrics.put(cloud, namespace, "m", 2.0, dimensions={})
     now = cloud.clock.now()
     query = {"Id": "q", "MetricStat": stat(namespace, "m", "Sum", 3600)}
     assert sum(ask(client, [query], now - timedelta(hours=1), now + timedelta(minutes=1))["q"]["Values"]) == 3.0
