@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from millrace.console.local_cloud.instance import command_of, find_instance
 from millrace.console.local_cloud.local_cloud import LocalCloud
 from millrace.console.local_cloud.processes import WORKER
 from millrace.errors import RunError
+from tests.localcloud.waiting import until
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 300.0
@@ -44,13 +44,6 @@ def told(*words: str, **settings: str) -> str:
     done = millrace(*words, **settings)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def until(reached, what: str) -> None:
-    end = time.monotonic() + WAIT_S
-    while not reached():
-        assert time.monotonic() < end, f"expected {what} within {WAIT_S:.0f} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -94,7 +87,7 @@ def test_what_a_killed_cloud_left_is_swept_and_nobody_else(build: Path) -> None:
         left.stdout.readline()
         stranger.stdout.readline()
         os.kill(instance["pid"], signal.SIGKILL)
-        until(lambda: find_instance(build) is None, "a killed cloud to be noticed")
+        until(lambda: find_instance(build) is None)
         said = told("down", "--build", str(build))
         assert str(instance["pid"]) in said
         assert "has gone" in said

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
 
@@ -15,6 +15,7 @@ import pytest
 
 from millrace.console.local_cloud.processes import WORKER, Processes, end_workers, undisturbed, workspace
 from millrace.errors import LocalCloudError
+from tests.localcloud.waiting import until
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -61,14 +62,6 @@ def processes(tmp_path: Path) -> Processes:
     return Processes(folder=tmp_path)
 
 
-def until(reached: Callable[[], bool], what: str) -> None:
-    for _ in range(500):
-        if reached():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"expected {what}")
-
-
 def is_gone(pid: int) -> bool:
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or ") Z" in status.read_text()
@@ -76,11 +69,11 @@ def is_gone(pid: int) -> bool:
 
 def test_a_child_that_does_not_listen_ends_with_its_parent(processes: Processes) -> None:
     process = processes.start("stubborn", ["-c", STUBBORN], log="stubborn.log", program=[sys.executable])
-    until(lambda: process.log.read_text().endswith("\n"), "the child's number")
+    until(lambda: process.log.read_text().endswith("\n"))
     child = int(process.log.read_text())
     processes.stop()
     assert process.popen.returncode == -signal.SIGTERM
-    until(lambda: is_gone(child), "the child to be gone")
+    until(lambda: is_gone(child))
 
 
 def test_a_cloud_that_has_to_be_killed_leaves_no_worker(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,10 +81,10 @@ def test_a_cloud_that_has_to_be_killed_leaves_no_worker(processes: Processes, mo
     name, _, value = WORKER.format(workspace(processes.folder)).partition("=")
     words = ["-c", HANGING]
     cloud = processes.start("cloud", words, log="cloud.log", program=[sys.executable], environment={name: value})
-    until(lambda: cloud.log.read_text().endswith("\n"), "the worker's number")
+    until(lambda: cloud.log.read_text().endswith("\n"))
     processes.stop()
     assert cloud.popen.returncode == -signal.SIGKILL
-    until(lambda: is_gone(int(cloud.log.read_text())), "the worker to be gone")
+    until(lambda: is_gone(int(cloud.log.read_text())))
 
 
 def test_what_was_released_goes_on(processes: Processes) -> None:

@@ -138,13 +138,6 @@ def test_hyperparameters_of_the_job_change_those_of_the_declaration() -> None:
     assert with_hyperparameters(declared, {"workload": "electricity", "run": "train-1"}) is declared
 
 
-def test_no_cloud_is_in_reach() -> None:
-    code = (
-        "import sys, millrace.jobs.training.job, millrace.models.feedforward.network; sys.exit('boto3' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY).returncode == 0
-
-
 def test_the_same_rows_make_the_same_model_however_they_came(tmp_path: Path) -> None:
     rows, training = make_rows("regression"), {"parameters": {"hidden": [8], "epochs": 2}, "walk_forward_steps": 1}
     mixed = rows.take(np.random.default_rng(7).permutation(len(rows)))

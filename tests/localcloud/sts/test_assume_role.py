@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from botocore.exceptions import ClientError
 
@@ -12,11 +10,3 @@ def test_a_role_that_does_not_exist_is_not_assumed(client, fresh):
         client("sts").assume_role(RoleArn=role, RoleSessionName="nobody")
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
     assert f"not authorized to perform: sts:AssumeRole on resource: {role}" in str(caught.value)
-
-
-def test_one_that_exists_is(client, fresh):
-    name = fresh("role")
-    trust = {"Version": "2012-10-17", "Statement": []}
-    client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-    assumed = client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="somebody")
-    assert assumed["AssumedRoleUser"]["Arn"].endswith(f"assumed-role/{name}/somebody")
