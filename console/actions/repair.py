@@ -10,7 +10,7 @@ from millrace.console.environment import Environment
 from millrace.console.files.catalogue import TABLE_FILES, TABLES, first_lines
 from millrace.console.queries.drops import Row, find_rows
 from millrace.console.queries.repairs import find_repairs
-from millrace.console.queries.stored import as_file, object_of
+from millrace.console.queries.stored import as_file, find_object
 from millrace.contract.schema import LINE, Contract, Feed
 from millrace.errors import DropError, RunError
 from millrace.files.catalogue import FORMATS, format_in, named, unpacked
@@ -26,35 +26,35 @@ def rows_of_one_drop(option: str, refused: Iterable[Row]) -> list[Row]:
     last = {row.drop: row.source for row in sorted(rows, key=lambda row: row.quarantined_at)}
     if len(last) != 1:
         came = ", ".join(sorted(last)[:3]) or "none"
-        raise RunError(f"{option}: expected refused rows of one dropped file, which --drop names, got {came}")
+        raise RunError(f"{option}: expected the key of one drop with refused rows, or the end of it, got {came}")
     return [row for row in rows if row.source == last[row.drop]]
 
 
 def write_refused_rows(s3: Any, contract: Contract, refused: Iterable[Row], path: Path) -> int:
     """Write the refused rows that nothing has repaired to the file at `path`; returns how many rows it has.
 
-    The records come out of the dropped object, unpacked, in its order. A line of column names comes first if the
-    object has one.
+    The records come out of the dropped object, unpacked, in its order, with their lines but for rows to score. A line
+    of column names comes first if the object has one.
     If several versions of an object had refused rows, the version counts whose rows were refused last. `s3` is boto3's
     client, `contract` for files that mend rows.
-    Raises RunError if the rows are of no file or of several, if the file was refused whole, and if it cannot be read by
-    the contract as it is now."""
+    Raises RunError if the rows are of no file or of several, if the file was refused whole or is gone, and if it cannot
+    be read by the contract as it is now."""
     rows = rows_of_one_drop("--rows", (row for row in refused if not row.repaired))
     # A file that was refused whole is one row of the quarantine without a line.
     if whole := [row for row in rows if row.line is None]:
-        came = whole[0].detail
-        raise RunError(f"{whole[0].drop}: expected a file with refused rows, got one that was refused whole: {came}")
-    source = object_of(rows[0].source)
+        raise RunError(f"{whole[0].drop}: expected refused rows, got a file that was refused whole: {whole[0].detail}")
+    if (content := find_object(s3, rows[0].source)) is None:
+        raise RunError(f"{rows[0].source}: expected the dropped file, got none: its time is up, or a person was erased")
     table, wanted = contract.table(cast("Feed", rows[0].feed)), {cast("int", row.line) for row in rows}
-    with as_file(s3.get_object(**source)["Body"].read(), "dropped") as dropped:
+    with as_file(content, "dropped") as dropped:
         try:
             with unpacked(dropped, Limits()) as plain:
                 form = format_in(plain, table)
                 if form not in TABLE_FILES:
                     raise RunError(f"--rows: expected a drop of {TABLES}, got {named([FORMATS[form]])}")
-                TABLE_FILES[form].write_rows(plain, table, wanted, path, True)
+                TABLE_FILES[form].write_rows(plain, table, wanted, path, rows[0].feed != "scoring")
         except DropError as error:
-            raise RunError(f"{source['Key']}: expected a file that the contract takes now, got {error}") from None
+            raise RunError(f"{rows[0].drop}: expected a file that the contract takes now, got {error}") from None
     return len(wanted)
 
 

@@ -62,8 +62,10 @@ def quarantine(
     if rows:
         from millrace.console.actions.repair import write_refused_rows
 
-        count = write_refused_rows(environment.client("s3"), contract, found, rows)
-        then = command(names, "drop", str(rows), "--repairs", drop)
+        waiting = [row for row in found if not row.repaired]
+        count = write_refused_rows(environment.client("s3"), contract, waiting, rows)
+        mends = () if waiting[0].feed == "scoring" else ("--repairs", drop)
+        then = command(names, "drop", str(rows), "--feed", waiting[0].feed, *mends)
         print(f"{count:,} refused rows in {rows}: mend them or the contract, then {then}", file=sys.stderr)
         return
     # The counts are of all rows. The table has `limit` of them.

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 def find_object(client: Any, uri: str) -> bytes | None:
-    """The bytes of `s3://<bucket>/<key>`; None if there is no such object. `client` is boto3's S3 client."""
+    """The bytes of the object, or of its version that the URI names; None if there is none. `client` is boto3's."""
     try:
-        return read_object(client, uri)
+        return cast("bytes", client.get_object(**object_of(uri))["Body"].read())
     except ClientError as error:
         if is_gone(error):
             return None

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
 from millrace.console.actions.repair import write_refused_rows
 from millrace.console.files.catalogue import first_lines
@@ -39,6 +40,8 @@ class Bucket:
 
     def get_object(self, **asked: str) -> dict[str, Any]:
         self.asked = asked
+        if not self.content:
+            raise ClientError({"Error": {"Code": "NoSuchVersion", "Message": "of an erasure"}}, "GetObject")
         return {"Body": io.BytesIO(self.content)}
 
 
@@ -75,6 +78,13 @@ def test_lines_of_csv_stand_behind_their_names(tmp_path: Path) -> None:
 def test_a_file_without_names_has_none(tmp_path: Path) -> None:
     found = written(b"a;1\nb;2\nc;3\n", [2], tmp_path / "rows.csv", delimiter=";", columns=("id", "text"))
     assert found == b"b;2\n"
+
+
+def test_rows_to_score_have_no_line_as_nothing_traces_them(tmp_path: Path) -> None:
+    contract: Any = Contract()
+    refused = [replace(row(2), feed="scoring")]
+    assert write_refused_rows(Bucket(b"id,text\na,b\n"), contract, refused, tmp_path / "rows.csv") == 1
+    assert (tmp_path / "rows.csv").read_bytes() == b"id,text\na,b\n"
 
 
 def test_a_stray_quote_joins_no_lines(tmp_path: Path) -> None:
@@ -140,12 +150,13 @@ def test_columns_that_the_contract_ignores_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("refused", "said"),
     [
-        ([], "expected refused rows of one dropped file, which --drop names, got none"),
+        ([], "expected the key of one drop with refused rows, or the end of it, got none"),
         (
             [row(1), row(2, "s3://landing/shop/training/b.csv?versionId=v")],
-            "of one dropped file, .* got s3://landing/.*a.csv, s3",
+            "of one drop .* got s3://landing/.*a.csv, s3",
         ),
-        ([row(None)], "expected a file with refused rows, got one that was refused whole"),
+        ([row(None)], "expected refused rows, got a file that was refused whole"),
+        ([row(1)], "expected the dropped file, got none"),
     ],
 )
 def test_rows_of_no_file_or_of_several_are_refused(refused: list[Row], said: str, tmp_path: Path) -> None:
