@@ -180,9 +180,10 @@ def line_of(names: WorkloadNames, ended: EndedRun) -> str:
         why = f", {ended.detail.execution.failure}" if ended.detail.execution.failure else ""
         return f"{_named(names, ended.detail)}: {run.status}{took}{why}"
     result = f": {': '.join(filter(None, (outcome.text, outcome.detail)))}" if outcome.text else ""
-    where = f" in {outcome.uri}" if outcome.uri else ""
+    where = f", in {outcome.uri}" if outcome.uri else ""
     look = f": look with `{command(names, *outcome.look)}`" if outcome.look else ""
-    return f"{_named(names, ended.detail)}: {run.status}{took}{result}{where}{look}"
+    how = "REFUSED" if outcome.is_refused else run.status
+    return f"{_named(names, ended.detail)}: {how}{took}{result}{where}{look}"
 
 
 def _named(names: WorkloadNames, detail: RunDetail) -> str:

@@ -148,11 +148,12 @@ REFUSED = {
 
 
 def test_a_run_that_succeeded_with_a_refusal_is_no_success(machine: Callable[..., str]) -> None:
-    """Its status is SUCCEEDED; the exit status, the line and the list say what came of it."""
+    """In JSON its status is SUCCEEDED; the exit status, the line and the list say what came of it."""
     machine("retrain", {"Guard": {**PASS, "Result": {"answer": REFUSED}, "ResultPath": "$.guard"}})
     done = typed("retrain", "--wait")
     assert str(done.exception).endswith(" (command): not started: cool-down until 1997-06-19")
     assert done.stderr.endswith(" s: not started: cool-down until 1997-06-19\n")
+    assert "(command): REFUSED, " in done.stderr
     newest = json.loads(told("runs", "--machine", "retrain", "--limit", "1", "--json"))[0]
     assert (newest["status"], newest["refused"]) == ("SUCCEEDED", True)
     shown = told("show", newest["run"])
