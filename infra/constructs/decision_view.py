@@ -12,7 +12,7 @@ from constructs import Construct
 from millrace.artefact.batch import ROW, VERSION
 from millrace.contract.schema import Contract
 from millrace.decisions.scored import ACTION_COLUMNS
-from millrace.infra.constructs.external_table import ExternalTable, column_types
+from millrace.infra.constructs.external_table import ExternalTable, catalogued, column_types, columns_of
 from millrace.infra.context import Context
 from millrace.messages.score import delivered_types
 from millrace.tasks.answer import athena_type
@@ -54,22 +54,17 @@ class DecisionView(Construct):
             "schema": context.platform.database,
             "columns": [{"name": name, "type": sql_type(kind)} for name, kind in columns.items()],
         }
-        glue.CfnTable(
+        catalogued(
             self,
-            "Resource",
-            catalog_id=context.platform.account,
-            database_name=context.platform.database,
-            table_input=glue.CfnTable.TableInputProperty(
-                name=names.table("every_decision"),
-                description="One row per decision, on requests and on the rows of files; these have a run",
-                table_type="VIRTUAL_VIEW",
-                parameters={"presto_view": "true", "comment": "Presto View"},
-                view_original_text=f"/* Presto View: {base64.b64encode(json.dumps(view).encode()).decode()} */",
-                view_expanded_text="/* Presto View */",
-                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                    columns=[glue.CfnTable.ColumnProperty(name=name, type=kind) for name, kind in columns.items()],
-                    serde_info=glue.CfnTable.SerdeInfoProperty(),
-                ),
+            context,
+            name="every_decision",
+            description="One row per decision, on requests and on the rows of files; these have a run",
+            table_type="VIRTUAL_VIEW",
+            parameters={"presto_view": "true", "comment": "Presto View"},
+            view_original_text=f"/* Presto View: {base64.b64encode(json.dumps(view).encode()).decode()} */",
+            view_expanded_text="/* Presto View */",
+            storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                columns=columns_of(columns), serde_info=glue.CfnTable.SerdeInfoProperty()
             ),
         )
 

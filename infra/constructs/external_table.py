@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aws_cdk import aws_glue as glue
 from constructs import Construct
@@ -77,29 +78,34 @@ class ExternalTable(Construct):
         super().__init__(scope, f"{name}-table")
         location = context.names.lake_uri(folder or name, "")
         reader, serde = JSON if json else PARQUET
-        glue.CfnTable(
+        parameters = {"EXTERNAL": "TRUE", "classification": "json" if json else "parquet"}
+        catalogued(
             self,
-            "Resource",
-            catalog_id=context.platform.account,
-            database_name=context.platform.database,
-            table_input=glue.CfnTable.TableInputProperty(
-                name=context.names.table(name),
-                description=description,
-                table_type="EXTERNAL_TABLE",
-                parameters={"EXTERNAL": "TRUE", "classification": "json" if json else "parquet"}
-                | _projection(location, partitions),
-                partition_keys=[
-                    glue.CfnTable.ColumnProperty(name=partition.name, type="string") for partition in partitions
-                ],
-                storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                    location=location,
-                    columns=[glue.CfnTable.ColumnProperty(name=key, type=kind) for key, kind in columns.items()],
-                    input_format=reader,
-                    output_format=TEXT_OUTPUT if json else PARQUET_OUTPUT,
-                    serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=serde),
-                ),
+            context,
+            name=name,
+            description=description,
+            table_type="EXTERNAL_TABLE",
+            parameters=parameters | _projection(location, partitions),
+            partition_keys=columns_of({partition.name: "string" for partition in partitions}),
+            storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
+                location=location,
+                columns=columns_of(columns),
+                input_format=reader,
+                output_format=TEXT_OUTPUT if json else PARQUET_OUTPUT,
+                serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=serde),
             ),
         )
+
+
+def columns_of(types: Mapping[str, str]) -> list[glue.CfnTable.ColumnProperty]:
+    """The columns of these types, as the catalogue has them."""
+    return [glue.CfnTable.ColumnProperty(name=name, type=kind) for name, kind in types.items()]
+
+
+def catalogued(scope: Construct, context: Context, *, name: str, **said: Any) -> None:
+    """The table `<workload>_<name>` of the catalogue, of which this is said."""
+    where, table = context.platform, glue.CfnTable.TableInputProperty(name=context.names.table(name), **said)
+    glue.CfnTable(scope, "Resource", catalog_id=where.account, database_name=where.database, table_input=table)
 
 
 def _projection(location: str, partitions: tuple[Partition, ...]) -> dict[str, str]:

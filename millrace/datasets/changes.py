@@ -25,7 +25,7 @@ from millrace.contract.kinds import Kind
 from millrace.datasets.iceberg import DropsTransaction
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.notes import WITHDRAWN, WRITTEN_BY
-from millrace.datasets.tables import ICEBERG_TYPES, Lake
+from millrace.datasets.tables import ICEBERG_TYPES, Lake, with_metadata
 from millrace.errors import ConflictError
 
 Done = TypeVar("Done")
@@ -64,15 +64,7 @@ class Attempt:
     @property
     def table(self) -> IcebergTable:
         """The table as it will be after the commit, with the changes so far."""
-        if self._transaction is None:
-            return self._iceberg
-        return type(self._iceberg)(
-            identifier=self._iceberg.name(),
-            metadata=self._transaction.table_metadata,
-            metadata_location=self._iceberg.metadata_location,
-            io=self._iceberg.io,
-            catalog=self._iceberg.catalog,
-        )
+        return with_metadata(self._iceberg, self._transaction.table_metadata) if self._transaction else self._iceberg
 
     def apply(self, change: Change) -> JournalEntry:
         """The entry of the change's snapshot.

@@ -21,7 +21,7 @@ from millrace.contract.schema import SOURCE
 from millrace.datasets.journal import JournalEntry
 from millrace.datasets.labels import LabelColumns, RowLabels
 from millrace.datasets.new_rows import between, extremes, inside
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import Lake, as_of
 from millrace.messages.train import MOST_PORTIONS
 from millrace.timestamps import EPOCH
 
@@ -75,8 +75,8 @@ def parts(
     """These columns of the rows that the filter finds in the snapshot, or in the current one.
 
     First comes an empty part, then one for each file."""
-    which = which or AlwaysTrue()
-    scan = iceberg.scan(row_filter=which, selected_fields=tuple(dict.fromkeys(names)), snapshot_id=snapshot)
+    which, iceberg = which or AlwaysTrue(), as_of(iceberg, snapshot)
+    scan = iceberg.scan(row_filter=which, selected_fields=tuple(dict.fromkeys(names)))
     schema = scan.projection()
     reader = ArrowScan(iceberg.metadata, iceberg.io, schema, which)
     yield schema_to_pyarrow(schema, include_field_ids=False).empty_table()

@@ -93,8 +93,7 @@ def rewrite(lake: Lake, table: str, prediction: Prediction, call: StepInput[Upke
         # All other changes of columns come first, as with a drop.
         columns = tuple(replace(one, kind=before.get(one.name, one.kind)) for one in contract.columns)
         former = replace(contract, columns=columns)
-        if any(one.change != "removed" for one in changes_of(types_in(there), former)):
-            there = Lake(lake.names, replace(lake.contract, **dict[str, Any]({table: former}))).open(table)
+        there = Lake(lake.names, replace(lake.contract, **dict[str, Any]({table: former}))).open(table)
     if there is None:
         return None
     done = plan(Attempt(there)) if asked.is_preview else change(lake, table, plan, without=nothing)

@@ -254,6 +254,26 @@ def _data_file(iceberg: IcebergTable, location: str, size: int, footer: pq.FileM
     return file
 
 
+def with_metadata(iceberg: IcebergTable, metadata: Any) -> IcebergTable:
+    """The table as this metadata has it."""
+    return type(iceberg)(iceberg.name(), metadata, iceberg.metadata_location, iceberg.io, iceberg.catalog)
+
+
+def as_of(iceberg: IcebergTable, snapshot: int | None) -> IcebergTable:
+    """The table with the rows and the columns of a snapshot, under the names of now; for None as it is now.
+
+    A scan of a snapshot alone has its columns under their former names, and filters by those of now."""
+    from pyiceberg.schema import Schema
+
+    if snapshot is None:
+        return iceberg
+    names = {field.field_id: field.name for field in iceberg.schema().fields}
+    fields = iceberg.scan(snapshot_id=snapshot).projection().fields
+    schema = Schema(*(one.model_copy(update={"name": names.get(one.field_id, one.name)}) for one in fields))
+    then = {"schemas": [schema], "current_schema_id": schema.schema_id, "current_snapshot_id": snapshot}
+    return with_metadata(iceberg, iceberg.metadata.model_copy(update=then))
+
+
 def rows_of(
     iceberg: IcebergTable, files: Iterable[DataFile], names: Iterable[str], which: BooleanExpression | None = None
 ) -> pa.Table:

@@ -121,7 +121,8 @@ def unpin_erased(lake: Lake, tags: Collection[str]) -> None:
     """Remove the tags, and say by properties which snapshots they had. Raises ConflictError as `pin`."""
 
     def commit() -> bool | None:
-        iceberg = lake.open("rows")
+        iceberg = lake.find("rows")
+        assert iceberg is not None
         transaction = iceberg.transaction()
         for tag in set(tags) & set(iceberg.metadata.refs):
             transaction.set_properties({f"{ERASED}{tag}": str(iceberg.metadata.refs[tag].snapshot_id)})

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import AlwaysFalse, And, BooleanExpression, EqualTo, In, Or
+from pyiceberg.expressions import AlwaysFalse, AlwaysTrue, And, BooleanExpression, EqualTo, In, Or
 from pyiceberg.table import Table as IcebergTable
 
 from millrace.contract.schema import SOURCE
@@ -99,8 +99,7 @@ def withdrawn_before(iceberg: IcebergTable, digest: str) -> JournalEntry | None:
 
 
 def _all_equal(cells: Mapping[str, Any]) -> BooleanExpression:
-    equals: list[BooleanExpression] = [EqualTo(term=name, value=_literal(cell)) for name, cell in cells.items()]
-    return And(*equals) if len(equals) > 1 else equals[0]
+    return And(AlwaysTrue(), AlwaysTrue(), *(EqualTo(term=name, value=_literal(cell)) for name, cell in cells.items()))
 
 
 def matching(rows: pa.Table, key: Sequence[str]) -> BooleanExpression:

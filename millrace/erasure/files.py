@@ -74,16 +74,13 @@ class Person:
         # A number may be a cell of a column of texts, if it was refused. A broken line may end within the cell. A comma
         # or a quote may be a part of a text: `Miller` is neither "Miller, Jane" nor "Miller's".
         field = rb'"%b"\s*:\s*(?:"\s*%b\s*(?:$|"\s*(?:[,}\]]|$))|%b\s*(?:[,}\]]|$))'
-        each = ((_any([name]), self._zeros + _any(cells) + self._ends) for name, cells in self.cells.items() if cells)
+        ends = rb"(?:\.0+)?" if self.is_number else b""
+        each = ((_any([name]), self._zeros + _any(cells) + ends) for name, cells in self.cells.items() if cells)
         return re.compile(b"|".join(field % (name, cell, cell) for name, cell in each))
 
     @property
     def _zeros(self) -> bytes:
         return rb"\+?0*" if self.is_number else b""
-
-    @property
-    def _ends(self) -> bytes:
-        return rb"(?:\.0+)?" if self.is_number else b""
 
     def has(self, column: str, cell: str, form: CsvForm) -> bool:
         """Whether the cell under the column of a CSV file is theirs."""

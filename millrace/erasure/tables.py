@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
+
+from pyiceberg.expressions import AlwaysFalse, And, BooleanExpression, In, NotNull, Or
+from pyiceberg.table import Table as IcebergTable
 
 from millrace.aws.objects import split_uri
 from millrace.datasets.changes import Change, change
 from millrace.datasets.expiry import expire, reachable
 from millrace.datasets.notes import DIGEST, WRITTEN_BY
-from millrace.datasets.tables import Lake
+from millrace.datasets.tables import Lake, as_of, types_in
 from millrace.datasets.versions import Pin, unpin_erased
 from millrace.datasets.withdrawal import matching, take_out
 from millrace.erasure.files import Person
 from millrace.erasure.objects import delete, is_named, versions
 from millrace.names import TABLES
 
-if TYPE_CHECKING:
-    from pyiceberg.expressions import BooleanExpression
-
 UNCOMMITTED = timedelta(hours=1)
 """How old a data file must be that no snapshot has named: a younger one may be of a commit that is under way."""
+NUMBERS = ("int", "long", "float", "double")
+"""Iceberg's types of numbers."""
 EVER, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -32,11 +34,10 @@ class PersonInTables:
 
     def __init__(self, lake: Lake, s3: Any, person: Person) -> None:
         self._lake, self._s3, self._person = lake, s3, person
-        tables = ((table, lake.find(table)) for table in TABLES)
-        self._tables = {table: found for table, found in tables if found is not None and found.current_snapshot()}
+        self._tables = {one: found for one in TABLES if (found := lake.find(one)) and found.current_snapshot()}
         metadata = self._tables["rows"].metadata if "rows" in self._tables else None
         kept = {tag: pin for tag in metadata.refs if (pin := Pin.of(metadata, tag))} if metadata else {}
-        self._theirs = {table: self._own(table) for table in self._tables}
+        self._theirs = {table: self._own(found) for table, found in self._tables.items()}
         if "labels" in self._tables and metadata:
             self._add_labels_of_rows({pin.rows for pin in kept.values()})
         self.versions = tuple(
@@ -62,29 +63,33 @@ class PersonInTables:
         for table in self._tables:
             yield from self._delete_files(table, named)
 
-    def _own(self, table: str) -> BooleanExpression:
-        from pyiceberg.expressions import AlwaysFalse, And, In, NotNull, Or
-
-        # A deletion of pyiceberg 0.12 keeps a row that has nothing in a column of its filter which does not speak of
-        # null: a label without a `prediction_id`, whatever its key.
-        names = self._tables[table].schema().column_names
-        own = {name: In(term=name, literals=cells) for name, cells in self._person.cells.items() if name in names}
-        return Or(AlwaysFalse(), AlwaysFalse(), *(And(NotNull(term=name), cells) for name, cells in own.items()))
+    def _own(self, iceberg: IcebergTable) -> BooleanExpression:
+        """Which rows have one of the cells. A former column, or one from before a rewriting, may be of another type."""
+        own: list[BooleanExpression] = [AlwaysFalse(), AlwaysFalse()]
+        zeros = range(20) if self._person.is_number else (0,)  # a text that became a number may have some in front
+        for name, kind in types_in(iceberg).items():
+            fit = filter(str.isdecimal if kind in NUMBERS else None, self._person.cells.get(name, ()))
+            cells = {cell.zfill(digits) for cell in fit for digits in zeros if kind in (*NUMBERS, "string")}
+            # Without NotNull, pyiceberg would keep a row of theirs in which any other column of the filter is null.
+            own.append(And(NotNull(term=name), In(term=name, literals=cells)))
+        return Or(*own)
 
     def _add_labels_of_rows(self, pinned: Collection[int]) -> None:
         """Labels are theirs by their decision, by the cell, or by the key of a row of theirs, also of a pinned one."""
-        from pyiceberg.expressions import And, NotNull, Or
-
-        rows, names = self._tables["rows"], set(self._tables["labels"].schema().column_names)
-        if key := next((key for key in self._lake.contract.rows.keys if names >= set(key)), ()):
-            for snapshot in (None, *pinned):
-                scan = rows.scan(row_filter=self._theirs["rows"], snapshot_id=snapshot, selected_fields=key)
-                of_rows = And(*(NotNull(term=one) for one in key), matching(scan.to_arrow().drop_null(), key))
+        labels = types_in(self._tables["labels"]).items()
+        for snapshot in (None, *pinned):
+            rows = as_of(self._tables["rows"], snapshot)
+            names = {name for name, _ in types_in(rows).items() & labels}
+            if key := next((key for key in self._lake.contract.rows.keys if names >= set(key)), ()):
+                scan = rows.scan(row_filter=self._own(rows), selected_fields=key)
+                of_rows = And(*(NotNull(term=name) for name in key), matching(scan.to_arrow().drop_null(), key))
                 self._theirs["labels"] = Or(self._theirs["labels"], of_rows)
 
     def _has(self, table: str, snapshot: int | None) -> bool:
-        scan = self._tables[table].scan(row_filter=self._theirs[table], snapshot_id=snapshot)
-        return snapshot is not None and scan.count() > 0
+        if snapshot is None:
+            return False
+        then = as_of(self._tables[table], snapshot)
+        return then.scan(row_filter=self._own(then)).count() > 0
 
     def _delete_files(self, table: str, named: Collection[str]) -> Iterator[tuple[str, int]]:
         """Let snapshots expire, and delete files that the table reaches no more: manifests, and the person's data."""
@@ -93,9 +98,10 @@ class PersonInTables:
         # commit: one that was under way fails. Only data files may be of several attempts. And the manifest of the
         # snapshot before names the files that it has removed, with their least and greatest cells.
         there = list(versions(self._s3, bucket, folder))
-        change(self._lake, table, lambda attempt: attempt.apply(Change(notes={})))
+        change(self._lake, table, lambda attempt: bool(attempt.apply(Change(notes={}))), without=False)
         expire(self._lake, table, before=LAST)
-        iceberg = self._lake.open(table)
+        iceberg = self._lake.find(table)
+        assert iceberg is not None, "and it may have other columns than the contract"
         reached = {split_uri(uri)[1] for uri in reachable(iceberg, EVER)}
         old = datetime.fromtimestamp(iceberg.metadata.last_updated_ms / 1000, UTC) - UNCOMMITTED
         for one in there:

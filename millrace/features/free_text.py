@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import NOWHERE, Meaning, Part
-from millrace.features.signature import JOINED
+from millrace.features.signature import check_own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,10 +60,7 @@ class FreeText(OneColumn):
         Raises WorkloadError if the column has the name of a tensor that several features share."""
         if table.column(feature.name).kind != "string" or table.column(feature.name).allowed:
             return None
-        if feature.name in JOINED:
-            where, field = "workload.yaml", "prediction.features"
-            expected = f"another name than {' or '.join(JOINED)} for a text"
-            raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
+        check_own(feature.name, "a text")
         return cls(name=feature.name, optional=not table.column(feature.name).required)
 
     def texts(self, rows: pa.Table) -> Iterator[str]:

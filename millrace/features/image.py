@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from millrace.contract.rules.pixels import Encoding, decode
-from millrace.errors import WorkloadError
 from millrace.features.encoder import OneColumn
 from millrace.features.parts import Meaning, Part
-from millrace.features.signature import JOINED, TensorSpec
+from millrace.features.signature import TensorSpec, check_own
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,10 +55,7 @@ class Image(OneColumn):
         rule: Any = next((rule for rule in rules if rule.reason == cls.kind), None)
         if rule is None:
             return None
-        if feature.name in JOINED:
-            where, field = "workload.yaml", "prediction.features"
-            expected = f"another name than {' or '.join(JOINED)} for an image"
-            raise WorkloadError(where=where, field=field, expected=expected, came=feature.name)
+        check_own(feature.name, "an image")
         optional = not table.column(feature.name).required
         return cls(name=feature.name, encoding=rule.encoding, shape=rule.shape, optional=optional)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from millrace.errors import WorkloadError
+
 Dtype = Literal["float32", "int64", "uint8"]
 TensorKind = Literal["numbers", "categories", "text", "image", "history"]
 JOINED: tuple[TensorKind, ...] = ("numbers", "categories")
@@ -12,6 +14,13 @@ JOINED: tuple[TensorKind, ...] = ("numbers", "categories")
 its name."""
 _OWN: dict[Dtype, TensorKind] = {"int64": "text", "uint8": "image", "float32": "history"}
 """The kind of a tensor that belongs to one feature, by its type."""
+
+
+def check_own(name: str, what: str) -> None:
+    """Raise WorkloadError if a column with a tensor of its own has the name of one that several features share."""
+    if name in JOINED:
+        where, field, expected = "workload.yaml", "prediction.features", f"another name than {' or '.join(JOINED)}"
+        raise WorkloadError(where=where, field=field, expected=f"{expected} for {what}", came=name)
 
 
 @dataclass(frozen=True, kw_only=True)

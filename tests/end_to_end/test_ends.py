@@ -45,6 +45,7 @@ from tests.localcloud.waiting import until
 from tests.plant import write_plant
 from tests.posts import Answer, answering_posts
 from tests.receiver import Receiver, listening
+from tests.state_table import create_lookup
 
 SENT = 500
 """Rows that become records."""
@@ -104,12 +105,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, catalogu
         cloud.client("secretsmanager").create_secret(Name="crm/signing", SecretString=receiver.secret)
         for name in ("review-decisions", "plant-told"):
             cloud.client("sqs").create_queue(QueueName=name)
-        cloud.client("dynamodb").create_table(
-            TableName="decision-lookup",
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+        create_lookup(cloud.client("dynamodb"), "decision-lookup")
         yield cloud
 
 

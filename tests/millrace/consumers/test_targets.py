@@ -18,6 +18,7 @@ from millrace.errors import ConsumerError
 from millrace.names import Platform
 from tests.functions.cold_start import set_variables
 from tests.millrace.decisions.test_record import DECISION
+from tests.state_table import create_lookup
 
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
 DOCUMENTS = [document(DECISION) | {"id": f"r-{number}"} for number in range(25)]
@@ -32,12 +33,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_an_item_for_each_id_and_the_newest_counts() -> None:
     dynamodb = boto3.client("dynamodb")
-    dynamodb.create_table(
-        TableName="decisions",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_lookup(dynamodb, "decisions")
     act = ItemTable(to="table", table="decisions").connect(boto3.client, PLATFORM)
     act(DOCUMENTS)
     act(DOCUMENTS)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyiceberg.expressions import EqualTo
 
 from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import Column
 from millrace.datasets import rewriting
 from millrace.datasets.commits import commit
 from millrace.datasets.known_rows import files_since
+from millrace.datasets.labelled_rows import parts
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin, pinned
 from millrace.errors import WorkloadError
@@ -60,6 +62,8 @@ def test_rows_get_the_new_type_or_leave(lake: Lake, retyped: Callable[..., Lake]
     assert (found["extra"].type, found["extra"].to_pylist()) == (pa.int64(), list(range(47)))
     assert found.drop_columns("extra").equals(former.drop_columns("extra").slice(0, 47))
     assert pinned(lake, "t") == before
+    *_, wanted = parts(other.open("rows"), ["extra"], EqualTo(term="extra", value=2.5), snapshot=before.snapshot_id)
+    assert wanted.num_rows == 1
     assert files_since(other.find("rows"), before.snapshot_id) is None
     assert rewrite(other, "run-2") is None
 

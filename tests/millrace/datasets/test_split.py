@@ -17,6 +17,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.rules.allowed import Allowed
 from millrace.contract.schema import LINE, Column, Table, parsed_schema
 from millrace.contract.violation import QuarantinedRow, RuleViolation
+from millrace.datasets import labelled_rows
 from millrace.datasets.commits import commit
 from millrace.datasets.new_rows import parts, screen
 from millrace.datasets.quarantine import PART_CHARACTERS, QuarantineFile
@@ -177,13 +178,15 @@ def test_whole_numbers_may_become_wider_and_never_narrower(lake: Lake, first: An
 
 def test_a_renamed_column_keeps_its_field_id_and_its_cells(lake: Lake) -> None:
     commit(lake, "rows", rows(0), source("a"))
-    number = lake.open("rows").schema().find_field("vicprice").field_id
+    first, number = pin(lake, "first"), lake.open("rows").schema().find_field("vicprice").field_id
     renamed = with_column(lake, "vicprice", name="price", formerly="vicprice")
     cells = rows(48).rename_columns([name if name != "vicprice" else "price" for name in rows(48).column_names])
     late = commit(renamed, "rows", cells, source("b"))
     assert (late.rows_added, table(renamed)["price"].null_count) == (48, 0)
     assert renamed.open("rows").schema().find_field("price").field_id == number
     assert pin(renamed, "t").rows == 96
+    *_, before = labelled_rows.parts(renamed.open("rows"), ["price"], snapshot=first.snapshot_id)
+    assert before["price"].to_pylist() == rows(0)["vicprice"].to_pylist()
     with pytest.raises(WorkloadError, match=r"price: expected no `formerly`: the table has transfer beside price"):
         with_column(renamed, "price", formerly="transfer").open("rows")
 

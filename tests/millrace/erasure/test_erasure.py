@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,17 +21,19 @@ from millrace.contract.schema import PREDICTION_ID, Column, Contract, Table
 from millrace.datasets.commits import commit
 from millrace.datasets.examples import digest_of_rows
 from millrace.datasets.tables import Lake
+from millrace.datasets.versions import pin, pins
 from millrace.erasure import objects
 from millrace.erasure.erasure import Erasure
 from millrace.evaluation.sample import sample_digest, write_sample
 from millrace.messages.withdrawal import ErasureRequest
-from millrace.names import WorkloadNames
+from millrace.names import TABLES, WorkloadNames
 from millrace.state.erasures import ErasureProgress, pseudonym_of
 from millrace.state.reviews import SPREAD
 from millrace.state.table import StateTable
 from millrace.timestamps import parse_utc
 from tests.millrace.datasets.conftest import lake, names, pair
 from tests.millrace.datasets.test_commits import source
+from tests.millrace.datasets.test_rewriting import rewrite
 from tests.millrace.files.test_catalogue import parquet
 from tests.millrace.state.test_reviews import dying
 from tests.state_table import create_table
@@ -64,7 +67,8 @@ class Stage:
 
     def erasure(self, *cells: str) -> tuple[Erasure, ErasureProgress]:
         state, at = StateTable(self.dynamodb, self.names), parse_utc("2026-01-01")
-        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column="id", cells=cells)
+        column = self.lake.contract.rows.columns[0].name
+        request = ErasureRequest(cause="e", as_of=at, by="ann", reason="r", column=column, cells=cells)
         progress = ErasureProgress.find(state, "e") or ErasureProgress(cause="e", until=at)
         return Erasure(self.lake, self.s3, self.dynamodb, request, progress), progress
 
@@ -199,6 +203,30 @@ def test_labels_go_by_their_cell_or_their_decision(cloud: Cloud, names: Workload
     stage.put("lake/decisions/a.jsonl", LINE % (0, 4711, 7))
     assert stage.erase("4711")["lake/iceberg"] == [2, 0]
     assert stage.lake.open("labels").scan().count() == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "ids", "now"),
+    [
+        ("string", ["04711", "5"], {"kind": "int64"}),
+        ("int64", [4711, 5], {"kind": "string"}),
+        ("string", ["4711", "5"], {"name": "who", "formerly": "id"}),
+        ("int64", [4711, 5], {"name": "who", "kind": "string", "physical_name": "id"}),
+    ],
+)
+def test_a_version_goes_whose_columns_were_others(
+    kind: Any, ids: list[Any], now: dict[str, Any], cloud: Cloud, names: WorkloadNames
+) -> None:
+    stage, cells = Stage(cloud, names, kind), pa.table({"id": ids, "said": ["a", "b"], "_line": [0, 1]})
+    for table in TABLES:
+        commit(stage.lake, table, cells, source("a"))
+    pin(stage.lake, "t")
+    first, said = stage.lake.contract.rows.columns
+    rows = replace(stage.lake.contract.rows, columns=(replace(first, **now), said), keys=((now.get("name", "id"),),))
+    stage.lake = Lake(names, Contract(rows=rows, labels=rows, digest=""))
+    assert rewrite(stage.lake) or all(map(stage.lake.open, TABLES))
+    assert stage.erase("4711") == {"lake/iceberg": [2, 0]}
+    assert not pins(stage.lake.open("rows").metadata)
 
 
 def test_a_large_file_is_looked_through_in_pieces(cloud: Cloud, names: WorkloadNames, monkeypatch: Any) -> None:
