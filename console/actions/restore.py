@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -310,10 +310,11 @@ def deleted_at(environment: Environment) -> datetime | None:
 
 
 def erased_since(environment: Environment, names: WorkloadNames, at: datetime | None) -> Mapping[str, Sequence[str]]:
-    """The pseudonyms of who was erased since this second, by column of the key: a backup from before has them."""
+    """The pseudonyms of who was erased since this time, by column of the key: a backup of it may have them."""
     told = defaultdict[str, list[str]](list)
     for record in audit_of(environment, names):
-        if at and record.as_of >= at.replace(microsecond=0) and isinstance(record.details, RowsErased):
+        # An erasure may have been under way: its record has the time of the request, and items of state go last.
+        if at and record.as_of > at - timedelta(days=1) and isinstance(record.details, RowsErased):
             told[record.details.column] += record.details.pseudonyms
     return told
 

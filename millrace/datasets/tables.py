@@ -260,11 +260,10 @@ def with_metadata(iceberg: IcebergTable, metadata: Any) -> IcebergTable:
 
 
 def as_of(iceberg: IcebergTable, snapshot: int | None) -> IcebergTable:
-    """The table with the rows and the columns of a snapshot, under the names of now; for None as it is now.
-
-    A scan of a snapshot alone has its columns under their former names, and filters by those of now."""
+    """The table with the rows and the columns of a snapshot, under the names of now; for None as it is now."""
     from pyiceberg.schema import Schema
 
+    # A scan of the snapshot has its columns under their former names, and filters by those of now.
     if snapshot is None:
         return iceberg
     names = {field.field_id: field.name for field in iceberg.schema().fields}
