@@ -56,7 +56,9 @@ def erase(
         listed([f"{found} in {one.store}" for one in answer.stores if (found := getattr(one, field))]) or "nothing"
         for field in ("removed", "left")
     )
-    words = f"Erased: {removed}. Left: {left}. Certificate: {certificate}."
+    words = f"Erased records: {removed}. Objects and items left: {left}. Certificate: {certificate}."
+    if left != "nothing":
+        words = f"{words} That is what names the person in a record of others, or cannot be read."
     if learners:
         learnt_by = listed([str(one["version"]) for one in learners])
         words = f"{words} Learnt by version {learnt_by}; {command(names, 'train')} makes one without."
@@ -66,6 +68,7 @@ def erase(
     if retrain and not preview:
         told["training"] = start(environment.client("stepfunctions"), names, "train").arn
         words = f"{words} Started: {told['training']}."
-    tell(f"Names the person: {left}." if preview else words, told, as_json=as_json)
+    previewed = f"Objects, in all versions, and items that name the person: {left}. The erasure counts their records."
+    tell(previewed if preview else f"{words} Files outside the stage, as in build/drops, stay.", told, as_json=as_json)
     if not preview and left != "nothing":
         raise typer.Exit(1)

@@ -34,7 +34,7 @@ def chosen_folders(names: Sequence[str] | None) -> list[Path]:
     found = {folder.name: folder for folder in workload_folders(workloads_folder())}
     for name in names or ():
         if name not in found:
-            known = f"one of {', '.join(found)} (the folders of {workloads_folder()}/)"
+            known = f"one of {[*found]} (the folders of {workloads_folder()}/)"
             raise EnvironmentNotFoundError(f"--workload: expected {known}, got {name!r}")
     return [found[name] for name in names or found]
 

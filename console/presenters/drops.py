@@ -147,7 +147,7 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
     replaced = _instead_of(committed.rows_replaced)
     text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
     if committed.unanswered:
-        text += f"; {committed.unanswered:,} are of no known decision, and no retraining counts them"
+        text += f"; about {committed.unanswered:,} are of no known decision, and no retraining counts them"
     return _counted(drop, text, accepted, quarantined, reasons)
 
 

@@ -42,7 +42,7 @@ read where the few speak against the batch: a model errs for days on end, and of
 hundred does not."""
 MOST_LABELS = 5 * 285_000
 """So many labels are compared in the memory of a function: of more, fewer days are looked at."""
-EARLY = "{batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
+EARLY = "about {batch.unanswered} of {batch.labels} labels are of no known decision: they wait for it, or for a person"
 REMEMBERED = 2000
 """The newest batches that are looked at, of one label too."""
 
