@@ -74,10 +74,16 @@ def audit_events() -> list[str]:
 
 
 class Once(TyperCommand):
-    """A command that refuses an option with one value that is given twice, but not while a shell completes."""
+    """A command that refuses an option given twice and a word too many, but not while a shell completes."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        given = [] if ctx.resilient_parsing else self.make_parser(ctx).parse_args(args=[*args])[2]
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        _, rest, given = self.make_parser(ctx).parse_args(args=[*args])
+        valued = {name for each in given if not getattr(each, "is_flag", True) for name in each.opts}
+        for option, value, extra in zip(args, args[1:], args[2:], strict=False):
+            if extra in rest and option in valued and not value.startswith("-"):
+                raise typer.BadParameter(f"{option}: expected one word, several values as {value},{extra}, got two")
         for each in given:
             if given.count(each) > 1 and not (each.multiple or getattr(each, "is_flag", False)):
                 raise typer.BadParameter(f"{each.opts[0]}: expected it once, got it twice")

@@ -124,6 +124,11 @@ def test_a_horizon_lies_ahead_and_is_one(file: Path, hours: list[str]) -> None:
     assert ("above 0" if len(hours) == 1 else "expected it once") in done.output
 
 
+def test_a_word_too_many_may_be_a_comma_too_few(file: Path) -> None:
+    done = run("mine", "--from", "rows.csv", "--key", "id", "day")
+    assert (done.exit_code, "id,day" in done.output) == (2, True)
+
+
 def test_a_workload_that_is_there_stays(file: Path) -> None:
     assert run("mine", "--from", "rows.csv", "--label", "outcome").exit_code == 0
     before = Path("workloads/mine/workload.yaml").read_bytes()
