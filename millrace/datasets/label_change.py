@@ -112,7 +112,9 @@ def compare(lake: Lake, prediction_spec: Prediction, labels: Iterable[Sequence[p
         before, after = (part.column(name).to_numpy(zero_copy_only=False) for part in (old, new))
         lost = np.flatnonzero(corrected & ~(np.isfinite(before) & np.isfinite(after)))
         if len(lost) and not found.unmeasured:
-            cells = new.select(key).slice(lost[0], 1).to_pylist()[0] | {name: after[lost[0]], "before": before[lost[0]]}
+            # The rest of the key may name a person, whom nobody could erase in the audit.
+            moment = {one: new[one][lost[0]].as_py() for one in key if one == prediction_spec.event_time}
+            cells = moment | {name: after[lost[0]], "before": before[lost[0]]}
             found = replace(found, first_unmeasured=", ".join(f"{column} {cell}" for column, cell in cells.items()))
         found = replace(found, unmeasured=found.unmeasured + len(lost))
         was.append(before[labelled])

@@ -75,7 +75,7 @@ class Corrections(Message):
     unmeasured: int = 0
     """Corrected numbers that are missing now, or not finite then or now. They count in `rows`, not in `moved`."""
     first_unmeasured: str = ""
-    """The first of them, with its key."""
+    """The first of them, with its event time if that is a part of the key."""
     bound: float = 1.0
     """`retraining.maximum_corrected` of workload.yaml."""
     is_held: bool = False

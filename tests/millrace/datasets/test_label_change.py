@@ -32,16 +32,24 @@ from tests.millrace.datasets import joined_load
 from tests.shipped import WORKLOADS
 from tests.state_table import create_table
 
+PERSON = "c-1783"
+
 
 def compared(names: WorkloadNames, then: list[float | None], now: list[float | None], *, workload: str) -> LabelChange:
     """The change of the labels of hours, each with its label then and now."""
-    spec = load_workload(WORKLOADS / workload).prediction
+    spec = load_workload(WORKLOADS / workload).prediction.model_copy(update={"key": ("timestamp", "who")})
     hours = pa.array(range(len(then)), pa.timestamp("us"))
     (label,) = spec.label_columns
-    before, after = (pa.table({"timestamp": hours, label: values}) for values in (then, now))
+    before, after = (
+        pa.table({"timestamp": hours, "who": [PERSON] * len(then), label: values}) for values in (then, now)
+    )
     # In another order, with a row more: rows are compared by their key.
     more = pa.table(
-        {"timestamp": pa.array([99], pa.timestamp("us")), label: pa.array([7], after.schema.field(label).type)}
+        {
+            "timestamp": pa.array([99], pa.timestamp("us")),
+            "who": ["?"],
+            label: pa.array([7], after.schema.field(label).type),
+        }
     )
     after = pa.concat_tables([more, after.take(pa.array(range(len(then) - 1, -1, -1)))])
     return compare(Lake(names, load_contract(WORKLOADS / workload)), spec, [(before, after)])
@@ -71,6 +79,7 @@ def test_a_number_that_is_lost_counts_in_the_share_and_is_named(names: WorkloadN
     found = compared(names, [0.0, 10.0, 0.0, 10.0], [0.0, 10.0, 0.0, lost], workload="air_quality")
     assert (found.rows, found.share, found.moved, found.unmeasured) == (1, 0.25, 0.25, 1)
     assert found.first_unmeasured.startswith("timestamp 1970-01-01 00:00:00.000003, ")
+    assert PERSON not in found.first_unmeasured, "the audit has it for ever"
     assert found.first_unmeasured.endswith(f" {math.nan if lost is None else lost}, before 10.0")
 
 
