@@ -96,17 +96,11 @@ class Features:
         )
 
 
-def find_features(
-    seen: Sequence[Profile],
-    contract: Table,
-    *,
-    excluded: Sequence[str],
-    keep: Sequence[str],
-    event_time: str,
-) -> Features:
-    """The features of these columns.
+def find_features(reading: Reading, excluded: Sequence[str]) -> Features:
+    """The features of the columns that were read.
 
-    `excluded` are no candidates and need no reason. Columns of `keep` are taken although they are of a person."""
+    `excluded` are no candidates and need no reason. Columns of `--keep` are taken although they are of a person."""
+    seen, contract, keep, event_time = reading.seen, reading.contract, reading.choices.keep, reading.event_time
     columns, others, derived, texts = [], [], [], []
     known = [one for one in seen if one.name not in excluded and not contract.column(one.name).is_protected]
     # Without an event time the first of several times is surely known, those after it may not be.

@@ -268,13 +268,7 @@ def _features(reading: Reading) -> Features:
     made += [ROW_ID] if choices.has_no_key else []
     excluded = [] if choices.looks_ahead else [*reading.label_names]
     excluded += [] if reading.is_in_time else [reading.event_time, SPLIT]
-    return find_features(
-        reading.seen,
-        reading.contract,
-        excluded=[*excluded, *made],
-        keep=choices.keep,
-        event_time=reading.event_time,
-    )
+    return find_features(reading, [*excluded, *made])
 
 
 def _alone(choices: Choices, reading: Reading, features: Features, series: Series | None) -> Doubtful | None:
