@@ -39,11 +39,15 @@ class PartKind:
     """The rows that it encodes together: so many fit into the cache of a processor, or into the memory of an answer."""
     row_s: float
     """The seconds of a row, among many, on one core: a sentence of eleven pieces, an image."""
+    call_ms: int
+    """The milliseconds of a call with one row, on one busy core, from which `workload.yaml.j2` takes a latency gate."""
 
 
 KINDS: Mapping[str, PartKind] = {
-    "tokens": PartKind(family="bag", network="millrace.models.sentence:SentenceEncoder", most_rows=128, row_s=0.005),
-    "image": PartKind(family="cnn", network="millrace.models.backbone:Backbone", most_rows=16, row_s=0.006),
+    "tokens": PartKind(
+        family="bag", network="millrace.models.sentence:SentenceEncoder", most_rows=128, row_s=0.005, call_ms=50
+    ),
+    "image": PartKind(family="cnn", network="millrace.models.backbone:Backbone", most_rows=16, row_s=0.006, call_ms=20),
 }
 """By the encoder of the features that a part reads. Add a kind: one line here, and its network."""
 
