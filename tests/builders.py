@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
@@ -85,3 +89,17 @@ def contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]
             for table, properties in (("rows", rows), ("labels", labels))
         ],
     }
+
+
+def parquet(rows: pa.Table, **form: Any) -> bytes:
+    """The rows as a file of Parquet; `form` is how pyarrow writes it."""
+    sink = io.BytesIO()
+    pq.write_table(rows, sink, **form)
+    return sink.getvalue()
+
+
+def picture(image: Any, encoding: str, **form: Any) -> bytes:
+    """Pillow's image as a file of this encoding; `form` is how Pillow writes it."""
+    sink = io.BytesIO()
+    image.save(sink, encoding, **form)
+    return sink.getvalue()

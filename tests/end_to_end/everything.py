@@ -7,7 +7,6 @@ import gzip
 import io
 import json
 import re
-import tarfile
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import Record
 
 from millrace.console.local_cloud.local_cloud import LocalCloud
+from tests.archives import untarred
 from tests.end_to_end.callers import typed
 
 PACKED = re.compile(rb"[A-Za-z0-9+/]{80,}={0,2}")
@@ -68,9 +68,7 @@ def plain(body: bytes) -> Iterator[bytes]:
         inner = gzip.decompress(body)
         yield from plain(inner)
         if inner[257:262] == b"ustar":
-            with tarfile.open(fileobj=io.BytesIO(inner)) as archive:
-                files = map(archive.extractfile, archive.getmembers())
-                yield from (part for file in files if file for part in plain(file.read()))
+            yield from (part for file in untarred(body).values() for part in plain(file))
     else:
         for packed in PACKED.findall(body):
             yield from plain(base64.b64decode(packed[: len(packed) // 4 * 4]))

@@ -33,6 +33,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.messages.ingest import Staging
 from millrace.messages.monitor import WindowReport
 from millrace.messages.score import DeliveredDrops
+from tests import builders
 from tests.end_to_end.callers import typed
 from tests.end_to_end.conftest import control
 from tests.mails import mails
@@ -241,8 +242,7 @@ def test_a_file_in_milligrams_waits_until_a_person_decides(lived: Lived, monkeyp
     known = pq.read_table(io.BytesIO(HOURS.parquet(FEBRUARY + 14 * DAY, FEBRUARY + 24 * DAY)))
     wrong = known.set_column(known.column_names.index("pm2.5"), "pm2.5", pc.multiply(known["pm2.5"], 0.001))
     for name, table in {"wrong": wrong.slice(0, 120), "false-alarm": wrong.slice(120)}.items():
-        pq.write_table(table, sink := io.BytesIO())
-        driver.put("training", f"{name}.parquet", sink.getvalue())
+        driver.put("training", f"{name}.parquet", builders.parquet(table))
     lived.cloud.wait(timeout_s=90)
     told = [mail for mail in mails(lived.cloud) if mail.startswith("HELD: training of air_quality")]
     assert ["mean of pm2.5 must be between 1 and 900, came 0." in mail for mail in told] == [True, True]

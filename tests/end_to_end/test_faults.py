@@ -4,7 +4,6 @@ Each test shows first that its fault has really happened. The rows are those of 
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -15,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
@@ -30,6 +28,7 @@ from millrace.state.climbing import Climbing
 from millrace.state.pointers import ReleasePointers
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.end_to_end.callers import less_of, typed
 from tests.end_to_end.conftest import Lived, control
 from tests.localcloud.waiting import until
@@ -47,9 +46,7 @@ def a_year_later(first: str, last: str) -> pa.Table:
 
 
 def parquet(rows: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(rows, sink, write_page_checksum=True)
-    return sink.getvalue()
+    return builders.parquet(rows, write_page_checksum=True)
 
 
 @pytest.fixture(scope="module")

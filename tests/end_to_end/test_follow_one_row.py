@@ -5,7 +5,6 @@ happens does not count, nor does an import. The rules of a contract count as one
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from pyiceberg.catalog.glue import GlueCatalog
 
 from millrace.console.demo.months import SAMPLE
 from millrace.console.local_cloud.local_cloud import LocalCloud
+from tests import builders
 from tests.end_to_end.conftest import Lived, control
 
 IDLE_S = 2.5
@@ -50,9 +50,7 @@ def entered(lines: Iterable[str]) -> Steps:
 
 
 def drop(row: dict[str, Any]) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([row], schema=pq.read_schema(SAMPLE)), sink)
-    return sink.getvalue()
+    return builders.parquet(pa.Table.from_pylist([row], schema=pq.read_schema(SAMPLE)))
 
 
 @contextmanager

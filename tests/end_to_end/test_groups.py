@@ -4,13 +4,13 @@ The rows are those of the sample's January, a year later."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import pyarrow.parquet as pq
 
 from millrace.console.demo.months import SAMPLE, file_to_score, months
 from millrace.names import drop_id_of
+from tests.builders import parquet
 from tests.end_to_end.conftest import Lived
 
 
@@ -53,13 +53,12 @@ def test_a_large_file_is_scored_by_several_instances_and_delivered_in_order(live
     """In shards of 4 kB, of which an instance has a hundred; one object for each, and one delivery."""
     functions, name = lived.cloud.client("lambda"), lived.names.function("validation")
     variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    rows, body = pq.read_table(SAMPLE).slice(0, 9_000).drop_columns(["class"]), io.BytesIO()
-    pq.write_table(rows, body)
+    rows = pq.read_table(SAMPLE).slice(0, 9_000).drop_columns(["class"])
     before = transforms(lived)
     try:
         small = {"Variables": variables | {"MILLRACE_SHARD_BYTES": "4096"}}
         functions.update_function_configuration(FunctionName=name, Environment=small)
-        lived.put("scoring", "large.parquet", body.getvalue())
+        lived.put("scoring", "large.parquet", parquet(rows))
         lived.rest()
     finally:
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from millrace.contract.violation import raw_row
 from millrace.datasets.journal import ADDED, Journal, JournalEntry
 from millrace.datasets.versions import Pin
 from millrace.infra.bundles import closure
+from tests.archives import untarred
 from tests.end_to_end.conftest import Lived
 
 LINKS = ("data", "contract", "config", "code", "examples", "weights", "onnx", "artefact", "evaluation")
@@ -111,9 +110,7 @@ def test_weights(lived: Lived, package: dict[str, Any]) -> None:
     known = package["CustomerMetadataProperties"]
     content = lived.read(package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
     assert sha256(content) == known["artefact_digest"]
-    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        members = {member.name.removeprefix("./"): archive.extractfile(member) for member in archive}
-        found = {name: file.read() for name, file in members.items() if file is not None}
+    found = {name.removeprefix("./"): member for name, member in untarred(content).items()}
     assert sha256(found["weights.safetensors"]) == known["weights_digest"]
     assert sha256(found["model.onnx"]) == known["onnx_digest"]
     inside = json.loads(found["model.json"])["digests"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from millrace.console.local_cloud.local_cloud import LocalCloud, started
 from millrace.console.queries.executions import failure_of
 from millrace.messages.ingest import LISTED
 from millrace.names import QUERY
+from tests import builders
 from tests.live import REST_S
 from tests.localcloud.waiting import until
 from tests.mails import mails
@@ -88,9 +88,7 @@ def make_table(cloud: LocalCloud) -> None:
     s3.create_bucket(Bucket=LAKE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     for folder in ("half-hours", "secret"):
         s3.upload_file(str(SAMPLE), LAKE, f"{folder}/part-0.parquet")
-    body = io.BytesIO()
-    pq.write_table(demand(), body)
-    s3.put_object(Bucket=LAKE, Key="demand/part-0.parquet", Body=body.getvalue())
+    s3.put_object(Bucket=LAKE, Key="demand/part-0.parquet", Body=builders.parquet(demand()))
     glue.create_database(DatabaseInput={"Name": "market"})
     seen = {"day_of_week": "int", "seen": "timestamp", "nswdemand": "double"}
     tables = {"half_hours": ("half-hours", COLUMNS), "secrets": ("secret", COLUMNS), "demand": ("demand", seen)}

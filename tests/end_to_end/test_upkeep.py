@@ -26,9 +26,9 @@ from millrace.datasets.tables import Lake
 from millrace.decisions import absorption
 from millrace.decisions.record import Decision, to_line
 from millrace.decisions.store import StoredObjects, find_decision, read_days, stored_objects
+from tests.builders import parquet
 from tests.end_to_end.conftest import REST_S
 from tests.end_to_end.test_sweep import drop
-from tests.functions.ingestion.test_ingest import parquet
 from tests.millrace.decisions.test_record import DECISION
 
 pytestmark = pytest.mark.night("by day the function, and the fuzz of its tables and of absorbed lines")

@@ -35,6 +35,7 @@ from millrace.decisions.scored import delivered_key
 from millrace.monitoring.answers import MEAN_SHIFT
 from millrace.state.reviews import ReviewQueue
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.end_to_end.conftest import control
 from tests.end_to_end.everything import check_forgotten, whereabouts
 
@@ -175,9 +176,7 @@ def test_a_decision_goes_back_to_its_image_and_to_the_archive(loop: Loop) -> Non
 
 def anew(image: bytes) -> bytes:
     """The image as PNG, written anew from its pixels."""
-    sink = BytesIO()
-    Image.open(BytesIO(image)).save(sink, format="PNG")
-    return sink.getvalue()
+    return builders.picture(Image.open(BytesIO(image)), "PNG")
 
 
 SHOWN = Counter(PEOPLE.values())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import uuid
-import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.archives import zipped
 from tests.localcloud.waiting import until
 
 if TYPE_CHECKING:
@@ -39,14 +38,6 @@ def make_role(iam: Any, name: str, service: str, *statements: dict[str, Any]) ->
     if statements:
         iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document(*statements))
     return arn
-
-
-def zipped(source: str) -> bytes:
-    """The code of a function with `app.py`."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", source)
-    return buffer.getvalue()
 
 
 def keys_of(environment: dict[str, str]) -> dict[str, str]:
@@ -163,7 +154,7 @@ class Resources:
     def function(self, source: str, *statements: dict[str, Any], **settings: Any) -> str:
         """The name of a function whose role has the statements."""
         name = self.fresh("function")
-        given = {"Timeout": 10, "MemorySize": 256, "Code": {"ZipFile": zipped(source)}, **settings}
+        given = {"Timeout": 10, "MemorySize": 256, "Code": {"ZipFile": zipped(**{"app.py": source})}, **settings}
         role = given.pop("Role", "") or self.role("lambda", *statements)
         self.client("lambda").create_function(
             FunctionName=name, Runtime="python3.13", Handler="app.handler", Role=role, **given

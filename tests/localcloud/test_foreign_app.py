@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from botocore.exceptions import ClientError
 
 import infra  # noqa: F401 - says by JSII_NODE which node the CDK runs in
 import localcloud
+from tests.archives import untarred
 from tests.credentials import KEYS
 from tests.localcloud.tiny_images import role
 from tests.localcloud.waiting import until
@@ -54,8 +53,7 @@ def test_a_message_trains_in_the_apps_own_image(client: Callable[[str], Any]) ->
     found = lambda: client("s3").list_objects_v2(Bucket="shop-models", Prefix="fitted/").get("Contents", [])  # noqa: E731
     until(found)
     archive = client("s3").get_object(Bucket="shop-models", Key=found()[0]["Key"])["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as model:
-        assert model.extractfile("mean.txt").read() == b"3.0"  # type: ignore[union-attr]
+    assert untarred(archive)["mean.txt"] == b"3.0"
 
 
 def put_stack(cloudformation: Any, name: str, **parameters: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A folder of images becomes one Parquet file, which ingestion reads by the contract."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from millrace.contract.schema import Column, Contract, Feed, Table
 from millrace.contract.validate import validate
 from millrace.errors import RunError
 from millrace.files.catalogue import read_drop
+from tests import builders
 
 
 def rule(*, scale: bool) -> ImageFormat:
@@ -37,12 +37,11 @@ def contract(*more: Column, kind: Kind = "string", scale: bool = False) -> Contr
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    content = BytesIO()
-    Image.new("L", (4, 4), 7).save(content, "png")
+    content = builders.picture(Image.new("L", (4, 4), 7), "png")
     for name in ("1/a.png", "1/b.png", "0/c.png"):
         path = tmp_path / "photos" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.getvalue())
+        path.write_bytes(content)
     return tmp_path / "photos"
 
 

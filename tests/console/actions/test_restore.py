@@ -25,7 +25,8 @@ from millrace.state.audit import Record, append
 from millrace.state.pointers import Pointers
 from millrace.timestamps import format_utc, parse_utc
 from tests import builders
-from tests.localcloud.resources import Resources, zipped
+from tests.archives import zipped
+from tests.localcloud.resources import Resources
 from tests.millrace.datasets import conftest
 from tests.state_table import create_table
 
@@ -129,7 +130,7 @@ def test_the_registry_learns_again_what_the_audit_says(environment: Environment,
         record = Record(actor="a", execution_arn="arn:x:r1", event=event, as_of=AT, cause="c", details=details)
         append(client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=record)
     client("lambda").create_function(
-        FunctionName=names.function("registration"), Runtime="python3.13", Handler="h.h", Code={"ZipFile": zipped("")},
+        FunctionName=names.function("registration"), Runtime="python3.13", Handler="h.h", Code={"ZipFile": zipped()},
         Role=Resources(cloud=cloud).role("lambda"), Environment={"Variables": {"MILLRACE_INFERENCE_IMAGE": "anew"}},
     )  # fmt: skip
     versions = [kept(number, image=GONE) for number in "234"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,21 +28,13 @@ from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.messages.trial import Tried
 from millrace.workload.fit import check_pretrained_file
 from millrace.workload.load import load_workload
-from tests.console.new.conftest import TODAY, Row, proposed
+from tests.console.new.conftest import TODAY, Row, as_file, proposed
 from tests.kinds import scans
 from tests.millrace.evaluation.gates.test_catalogue import report
 
 FIRST = datetime(2023, 1, 2)  # noqa: DTZ001 the file says no zone
 SENTENCES = Path(__file__).resolve().parents[3] / "workloads" / "intents" / "sample" / "clinc150.parquet"
 NO_FEATURES = Features(columns=("x",), derived=(), others=())
-
-
-def written(path: Path, rows: list[dict[str, Any]]) -> Path:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +52,7 @@ def prices(tmp_path_factory: pytest.TempPathFactory) -> Path:
             draws.uniform(1, 9, 240), draws.integers(0, 40, 240), draws.normal(0, 0.1, 240), strict=True
         )
     ]
-    return written(tmp_path_factory.mktemp("trial") / "prices.csv", rows)
+    return as_file(rows, tmp_path_factory.mktemp("trial") / "prices.csv")
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +181,7 @@ def test_a_longer_history_reaches_over_the_season_of_a_week(tmp_path: Path) -> N
         for at in range(60 * 24)
     ]
     choices = Choices(name="load", label="load", horizon_hours=24)
-    found = propose(read_source(written(tmp_path / "load.csv", rows)), choices, today=TODAY)
+    found = propose(read_source(as_file(rows, tmp_path / "load.csv")), choices, today=TODAY)
     features = Features(columns=found.prediction.features, derived=found.prediction.derived, others=())
     usual = usual_family(found.prediction, found.naive, len(rows))
     tried = candidates(usual, features, found.prediction, found.series, found.rehearsal)

@@ -30,6 +30,7 @@ from millrace.messages.train import BudgetRefusal, GateVerdict
 from millrace.monitoring.alarms import RATIO_ALARMS
 from tests.console.conftest import NAMES, renewed
 from tests.console.executions import RELEASED, answering, grouped, only, rejected, scored, together, validated
+from tests.console.pages.variants import unreadable
 from tests.recorded import compare
 
 
@@ -341,9 +342,7 @@ def test_the_timeline_explains_it(added: WorkloadReport) -> None:
 @pytest.fixture
 def watched(report: WorkloadReport) -> WorkloadReport:
     """The report with a run that could not read 3 decisions."""
-    *before, last = report.monitor_runs
-    broken = replace(last, report=last.report.model_copy(update={"unreadable": 3}))
-    return renewed(replace(report, monitor_runs=(*before, broken)))
+    return unreadable(report)
 
 
 def test_an_alarm_that_starts_nothing_is_on_the_timeline(watched: WorkloadReport) -> None:

@@ -1,10 +1,8 @@
 """A candidate that is fine passes every check; each check refuses the one fault that it is for, and no other does."""
 
-import io
 import json
 import pickle
 import re
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,6 +42,7 @@ from millrace.features.number import Number
 from millrace.messages.train import GateVerdict
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.archives import tarred, untarred
 from tests.functions.conftest import REPORT
 from tests.recorded import compare
 
@@ -156,13 +155,7 @@ def sample(off: float) -> bytes:
 
 def add(archive: Path, members: Mapping[str, bytes]) -> None:
     """The archive with more members; gzip cannot be appended to, so it is written anew."""
-    with tarfile.open(archive) as whole:
-        kept = {one.name: whole.extractfile(one).read() for one in whole.getmembers()}  # type: ignore[union-attr]
-    with tarfile.open(archive, "w:gz") as whole:
-        for name, content in {**kept, **members}.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            whole.addfile(entry, io.BytesIO(content))
+    archive.write_bytes(tarred({**untarred(archive.read_bytes()), **members}))
 
 
 def spoilt(weights: np.ndarray, value: float) -> np.ndarray:

@@ -19,6 +19,7 @@ from benchmarks.serving import started, write_model
 from millrace.artefact.artefact import read_folder
 from millrace.artefact.batch import CONTENT_TYPE
 from millrace.state.pointers import Pointers
+from tests import builders
 from tests.builders import version
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
@@ -33,9 +34,7 @@ def drop() -> bytes:
     sample = pq.read_table(SAMPLE).drop_columns(["class", "timestamp"])
     rows = pa.concat_tables([sample] * (ROWS // sample.num_rows + 1)).slice(0, ROWS)
     times = np.datetime64("1996-05-07", "us") + np.arange(ROWS) * np.timedelta64(10_000_000, "us")
-    sink = io.BytesIO()
-    pq.write_table(rows.append_column("timestamp", pa.array(times)), sink)
-    return sink.getvalue()
+    return builders.parquet(rows.append_column("timestamp", pa.array(times)))
 
 
 def transform(port: int, shards: str, answers: str) -> None:

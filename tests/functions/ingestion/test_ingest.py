@@ -14,7 +14,6 @@ import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 import pytest
 
 from localcloud.kernel.cloud import Cloud
@@ -25,14 +24,9 @@ from millrace.names import WorkloadNames
 from millrace.state.held_drops import HeldDrop
 from millrace.state.table import StateTable
 from millrace.workload.load import load_workload
+from tests.builders import parquet
 from tests.millrace.datasets.conftest import WORKLOAD
 from tests.millrace.datasets.test_decision_rows import decision, keep
-
-
-def parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
 
 
 def csv(table: pa.Table) -> bytes:

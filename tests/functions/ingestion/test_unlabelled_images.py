@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -19,6 +17,7 @@ from millrace.names import WorkloadNames
 from millrace.settings.environment import Environment
 from millrace.state.reviews import ReviewQueue
 from millrace.timestamps import parse_utc
+from tests.builders import parquet
 from tests.functions.cold_start import Handler
 from tests.functions.ingestion.conftest import Ingest
 from tests.kinds import WORKLOADS, scans
@@ -36,9 +35,8 @@ def test_a_drawn_image_lies_where_the_images_of_decisions_do(
     (folder / "contract.yaml").write_text(before + label + after.replace("required: true", "required: false", 1))
     monkeypatch.setattr(Environment, "folder", property(lambda _: folder))
     monkeypatch.setenv("MILLRACE_WORKLOAD", "xray")
-    rows, body = scans().slice(0, 40).drop_columns(["label"]), io.BytesIO()
-    pq.write_table(rows, body)
-    Ingest(s3=cloud.client("s3"), names=names, load=load).run("training", "images.parquet", body.getvalue())
+    rows = scans().slice(0, 40).drop_columns(["label"])
+    Ingest(s3=cloud.client("s3"), names=names, load=load).run("training", "images.parquet", parquet(rows))
     items = ReviewQueue(cloud.client("dynamodb"), names).waiting(most=9, now=parse_utc("1990-01-01"))
     images = {row["id"]: row["image"] for row in rows.to_pylist()}
     found = [(one.key["id"], json.loads(one.input)["image"]["uri"]) for one in items]

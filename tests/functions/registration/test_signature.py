@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import functools
 import gzip
-import io
 import json
 import re
 import shlex
 import subprocess
-import tarfile
 from pathlib import Path
 
 import boto3
@@ -23,6 +21,7 @@ from millrace.console.environment import Environment
 from millrace.console.queries.documents import DOCUMENTS, signing_key, verify_version
 from millrace.errors import ArtefactError
 from millrace.release.provenance import PROVENANCE_FILE
+from tests.archives import tarred, untarred
 from tests.signing_key import create_signing_key
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-local-inference:local"
@@ -50,14 +49,8 @@ def model_url(event):
 
 def with_a_byte_changed(archive: bytes, name: str) -> bytes:
     """The archive with the last byte of one member changed."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=io.BytesIO(archive)) as given, tarfile.open(fileobj=made, mode="w:gz") as changed:
-        for member in given:
-            content = given.extractfile(member).read()
-            if member.name == name:
-                content = content[:-1] + bytes([content[-1] ^ 1])
-            changed.addfile(member, io.BytesIO(content))
-    return made.getvalue()
+    members = untarred(archive)
+    return tarred({**members, name: members[name][:-1] + bytes([members[name][-1] ^ 1])})
 
 
 def test_a_version_that_is_as_it_was_signed_is_verified(aws, environment):

@@ -13,9 +13,9 @@ from millrace.contract.load import load_contract
 from millrace.messages.training_run import Run
 from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
-from tests.builders import version
+from tests.builders import parquet, version
 from tests.functions.ingestion.conftest import EVENTS
-from tests.functions.ingestion.test_ingest import csv, parquet
+from tests.functions.ingestion.test_ingest import csv
 from tests.shipped import ELECTRICITY
 from tests.state_table import create_table
 

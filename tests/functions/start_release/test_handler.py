@@ -45,11 +45,6 @@ def signature(aws, run, metadata):
     return SigningKey(aws.kms, NAMES.platform.signing_key_alias).sign(signed.to_statement())
 
 
-def unsign(aws):
-    bucket, key = split_uri(NAMES.run_uri(RUN, SIGNATURE_FILE))
-    aws.s3.delete_object(Bucket=bucket, Key=key)
-
-
 def mark_live(aws, number):
     registry = Registry(aws.sagemaker, group=NAMES.package_group)
     registry.mark_live(registry.describe(NAMES.package_arn(str(number))), execution="released")
@@ -343,7 +338,8 @@ def test_without_a_signature_nothing_is_released_but_the_live_version_restored(a
     """Its absence is no reason to serve a version that was never promoted; a wrong one is refused."""
     register(aws, "two")
     arrange(aws, **SECOND)
-    unsign(aws)
+    bucket, key = split_uri(NAMES.run_uri(RUN, SIGNATURE_FILE))
+    aws.s3.delete_object(Bucket=bucket, Key=key)
     handler = load("start_release")
     for asked in (new(), back()):
         with pytest.raises(ArtefactError, match=f"version 1: expected model.sig of run {RUN}, there is none; .* train"):

@@ -17,8 +17,9 @@ from millrace.datasets.tables import Lake
 from millrace.decisions import absorption
 from millrace.decisions.record import object_key, to_line
 from millrace.errors import SnapshotError
+from tests.builders import parquet
 from tests.functions.ingestion.conftest import EVENTS
-from tests.functions.ingestion.test_ingest import month, parquet
+from tests.functions.ingestion.test_ingest import month
 from tests.millrace.datasets.test_commits import source
 from tests.millrace.datasets.test_split import with_column
 from tests.millrace.decisions.test_record import DECISION

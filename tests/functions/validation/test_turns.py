@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.console.demo.months import SAMPLE, months
 from millrace.datasets import iceberg
 from millrace.state.turns import Turns
+from tests.builders import parquet
 from tests.functions.cold_start import NAMES
 from tests.functions.conftest import Aws
 
@@ -43,9 +42,8 @@ def ingest(aws: Aws, load: Any) -> Iterator[Callable[..., list[dict[str, Any]]]]
 
 def land(number: int) -> dict[str, str]:
     (month,) = months(SAMPLE, "1996-05", "1996-05")
-    sink, key = io.BytesIO(), f"{NAMES.workload}/training/{number}.parquet"
-    pq.write_table(month.rows.slice(number, 1), sink)
-    version = boto3.client("s3").put_object(Bucket=LANDING, Key=key, Body=sink.getvalue())["VersionId"]
+    body, key = parquet(month.rows.slice(number, 1)), f"{NAMES.workload}/training/{number}.parquet"
+    version = boto3.client("s3").put_object(Bucket=LANDING, Key=key, Body=body)["VersionId"]
     return {"bucket": LANDING, "key": key, "version_id": version, "drop_id": f"d{number}"}
 
 

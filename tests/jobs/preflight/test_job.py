@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import os
 import re
 import socket
 import sys
-import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +41,7 @@ from millrace.jobs.preflight.settings import PreflightSettings
 from millrace.jobs.runtime import ProcessingPlaces
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
+from tests.archives import tarred
 from tests.external_models import SIGNATURE, logistic
 
 WORKLOAD = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
@@ -101,7 +100,7 @@ def preflight(tmp_path: Path, good: Artefact, sample: bytes, monkeypatch: pytest
         write_archive(archive, make() if make else good)
         approved = read_archive(archive).digest
         if change is not None:
-            write_members(archive, change(read_members(archive)))
+            archive.write_bytes(tarred(change(read_members(archive))))
         if approves_the_change:
             approved = digest_of(digests_of(read_members(archive)))
         if rewrite is not None:
@@ -134,14 +133,6 @@ def said(error: MillraceError) -> str:
     cause = json.dumps({"ProcessingJobName": "2f61d0a5-0-0", "FailureReason": reason})
     assert error_type("States.TaskFailed", cause) == type(error).__name__
     return failure_of("States.TaskFailed", cause)
-
-
-def write_members(path: Path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
 
 
 def python(text: str) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,9 +34,7 @@ JSON = "application/json"
 
 
 def scan(brightness: int) -> bytes:
-    file = BytesIO()
-    Picture.fromarray(np.full((4, 4), brightness, np.uint8)).save(file, "PNG")
-    return file.getvalue()
+    return builders.picture(Picture.fromarray(np.full((4, 4), brightness, np.uint8)), "PNG")
 
 
 GOOD = [scan(50), scan(100), scan(200)]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
+
+from tests import builders
 
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
@@ -162,6 +162,4 @@ def _loads(cloud: Cloud, bucket: str, database: str) -> Table:
 
 
 def _parquet(reasons: list[str]) -> bytes:
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({"reason": reasons, "line": pa.array(range(len(reasons)), pa.int64())}), buffer)
-    return buffer.getvalue()
+    return builders.parquet(pa.table({"reason": reasons, "line": pa.array(range(len(reasons)), pa.int64())}))

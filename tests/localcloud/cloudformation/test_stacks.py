@@ -1,13 +1,12 @@
 import copy
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from localcloud.cloudformation.stack_resources import KINDS
+from tests.archives import zipped
 from tests.localcloud.cloudformation.test_change_sets import queue
 from tests.localcloud.resources import Stack, trust
 
@@ -22,12 +21,9 @@ def bootstrapped(cloud):
     cloud.client("ssm").put_parameter(
         Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String", Overwrite=True
     )
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("python/nothing.py", "")
     place = {"LocationConstraint": "eu-west-1"}
     cloud.client("s3").create_bucket(Bucket="every-code", CreateBucketConfiguration=place)
-    cloud.client("s3").put_object(Bucket="every-code", Key="code.zip", Body=packed.getvalue())
+    cloud.client("s3").put_object(Bucket="every-code", Key="code.zip", Body=zipped(**{"python/nothing.py": ""}))
 
 
 def test_every_type_is_created_updated_and_deleted(cloud, client):

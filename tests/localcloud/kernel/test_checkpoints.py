@@ -18,8 +18,9 @@ from localcloud.kernel.cloud import ACCOUNT, REGION
 from millrace.console.local_cloud.local_cloud import LocalCloud, find_cloud, start_cloud
 from millrace.console.local_cloud.processes import Processes
 from tests.alarm import put_alarm
+from tests.archives import zipped
 from tests.checkpoints import Checkpoint, call, checkpoint, end_life
-from tests.localcloud.resources import allow, make_role, zipped
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 START = datetime(1997, 1, 1, tzinfo=UTC)
@@ -59,8 +60,9 @@ def filled(cloud: LocalCloud, build: Path) -> Checkpoint:
     )
     cloud.client("glue").create_database(DatabaseInput={"Name": "d"})
     cloud.client("sqs").create_queue(QueueName="q")
+    code = {"ZipFile": zipped(**{"app.py": SOURCE})}
     cloud.client("lambda").create_function(
-        FunctionName="f", Role=arn, Runtime="python3.11", Handler="app.handler", Code={"ZipFile": zipped(SOURCE)}
+        FunctionName="f", Role=arn, Runtime="python3.11", Handler="app.handler", Code=code
     )
     cloud.client("lambda").create_event_source_mapping(
         EventSourceArn=f"arn:aws:sqs:{REGION}:{ACCOUNT}:q", FunctionName="f"

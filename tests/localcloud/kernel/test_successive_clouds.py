@@ -20,7 +20,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.server import running
-from tests.localcloud.resources import allow, make_role, zipped
+from tests.archives import zipped
+from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 NOT_OURS = {"instances_tracked", "_instances", "request_count"}
@@ -67,7 +68,7 @@ def fill(cloud: Cloud) -> dict[str, Any]:
     url = sqs.create_queue(QueueName="q")["QueueUrl"]
     cloud.client("lambda").create_function(
         FunctionName="f", Runtime="python3.13", Role=arn, Handler="app.handler", Timeout=900, MemorySize=512,
-        Code={"ZipFile": zipped(SLEEPING)},
+        Code={"ZipFile": zipped(**{"app.py": SLEEPING})},
     )  # fmt: skip
     source = "arn:aws:sqs:eu-west-1:123456789012:work"
     sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +19,7 @@ from millrace.contract.rules.catalogue import RULES
 from millrace.contract.rules.rule import Rule
 from millrace.contract.schema import Column
 from millrace.errors import WorkloadError
+from tests import builders
 
 
 def declared(kind: Kind, properties: Mapping[str, Any]) -> Column:
@@ -44,9 +44,7 @@ def ruled() -> Iterator[tuple[type[Rule], int, Column]]:
 
 
 def _one_pixel(mode: str, encoding: str) -> bytes:
-    file = BytesIO()
-    Picture.new(mode, (1, 1)).save(file, encoding)
-    return file.getvalue()
+    return builders.picture(Picture.new(mode, (1, 1)), encoding)
 
 
 GREY_PNG, COLOUR_JPEG = _one_pixel("L", "png"), _one_pixel("RGB", "jpeg")

@@ -7,7 +7,6 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from millrace.contract.rules.pixels import decode
 from millrace.contract.rules.png import has_all_rows
 from millrace.contract.schema import Column, Table
 from millrace.errors import WorkloadError
+from tests import builders
 from tests.millrace.files.conftest import as_json_lines, parse, taken
 
 
@@ -50,10 +50,9 @@ def data(raw: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("side", [1, 7, 28])
 def test_what_is_written_whole_is_whole(mode: str, side: int) -> None:
-    file = BytesIO()
-    Picture.new(mode, (side, side + 1)).save(file, "png")
+    whole = builders.picture(Picture.new(mode, (side, side + 1)), "png")
     for behind in (b"", b"\n", b"\0" * 13):
-        assert has_all_rows(file.getvalue() + behind)
+        assert has_all_rows(whole + behind)
 
 
 def test_a_header_of_many_rows_inflates_nothing() -> None:

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +152,8 @@ def table(encoding: Encoding) -> Table:
 
 
 def noise(encoding: Encoding) -> bytes:
-    file = BytesIO()
     pixels = np.random.default_rng(1).integers(0, 256, (12, 12, 3), dtype=np.uint8)
-    Picture.fromarray(pixels).save(file, encoding)
-    return file.getvalue()
+    return builders.picture(Picture.fromarray(pixels), encoding)
 
 
 def dropped(cells: list[tuple[str, bytes | None]], encoding: Encoding, folder: Path) -> tuple[list[int], pa.Table]:

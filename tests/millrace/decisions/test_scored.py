@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 import boto3
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from moto import mock_aws
 
@@ -45,9 +43,7 @@ def table(rows: int = 24) -> pa.Table:
 
 
 def parquet(rows: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(rows, sink, row_group_size=7, write_page_checksum=True)
-    return sink.getvalue()
+    return builders.parquet(rows, row_group_size=7, write_page_checksum=True)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,16 +12,10 @@ import pytest
 
 from millrace.contract.csv_form import CsvForm
 from millrace.erasure.files import UNREADABLE, Person, rest_of
+from tests.archives import zipped
 from tests.millrace.files.test_catalogue import parquet
 
 PERSON = Person(cells={"id": frozenset({"c-17", "Zoë 4"}), "prediction_id": frozenset({"r-0-3"})})
-
-
-def in_zip(body: bytes) -> bytes:
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w") as archive:
-        archive.writestr("rows.csv", body)
-    return sink.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +35,7 @@ def in_zip(body: bytes) -> bytes:
 def test_records_of_the_person_leave_and_no_other_ones(body: bytes, left: bytes | None) -> None:
     rest, removed = rest_of(body, PERSON, PERSON.owns, CsvForm())
     assert (rest, len(removed) > 0) == (left, True)
-    for pack in (gzip.compress, in_zip):
+    for pack in (gzip.compress, lambda data: zipped(**{"rows.csv": data})):
         packed, _ = rest_of(pack(body), PERSON, PERSON.owns, CsvForm())
         assert (packed and gzip.decompress(packed)) == left
     assert rest_of(b"of nobody", PERSON, PERSON.owns) == (b"of nobody", ())
@@ -73,7 +66,7 @@ def test_a_person_is_known_however_their_name_is_written(written: bytes) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [gzip.compress(b"id,sex\n")[:-9], in_zip(b"c-17")[:30], b"PAR1" + b"0" * 99], ids=range(3)
+    "body", [gzip.compress(b"id,sex\n")[:-9], zipped(**{"rows.csv": b"c-17"})[:30], b"PAR1" + b"0" * 99], ids=range(3)
 )
 def test_nobody_says_who_is_in_a_broken_file(body: bytes) -> None:
     with pytest.raises(UNREADABLE):

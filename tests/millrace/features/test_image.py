@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from io import BytesIO
 from zlib import crc32
 
 import numpy as np
@@ -19,6 +18,7 @@ from millrace.errors import WorkloadError
 from millrace.features import catalogue
 from millrace.features.image import Image
 from millrace.workload.declaration import Feature
+from tests import builders
 
 
 def noise(channels: int, height: int = 5, width: int = 7, *, seed: int = 0) -> np.ndarray:
@@ -28,9 +28,7 @@ def noise(channels: int, height: int = 5, width: int = 7, *, seed: int = 0) -> n
 def packed(pixels: np.ndarray, encoding: Encoding) -> bytes:
     if encoding == "raw":
         return pixels.tobytes()
-    file = BytesIO()
-    Picture.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(file, encoding)
-    return file.getvalue()
+    return builders.picture(Picture.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), encoding)
 
 
 def encoder(encoding: Encoding, channels: int, *, required: bool = True) -> Image:
@@ -140,9 +138,7 @@ def test_a_png_with_one_altered_bit_is_no_image() -> None:
 @pytest.mark.parametrize("is_text", [False, True], ids=["table", "request"])
 def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(is_text: bool) -> None:
     """By the rule of the contract: each scan is decoded over all pixels, and takes 20 bytes."""
-    file = BytesIO()
-    Picture.fromarray(noise(3).transpose(1, 2, 0)).save(file, "JPEG", progressive=True)
-    plain = file.getvalue()
+    plain = builders.picture(Picture.fromarray(noise(3).transpose(1, 2, 0)), "JPEG", progressive=True)
     start = plain.rindex(b"\xff\xda")
     more = SCANS - plain.count(b"\xff\xda")
     most, one_more = (plain[:start] + plain[start:-2] * (1 + count) + plain[-2:] for count in (more, more + 1))

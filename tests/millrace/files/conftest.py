@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from millrace.contract.kinds import parse_cell
@@ -21,6 +20,7 @@ from millrace.contract.schema import LINE, Table
 from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
+from tests import builders
 
 Read = Callable[..., Parsed]
 STRFTIME = {
@@ -69,8 +69,7 @@ def as_parquet(rows: list[dict[str, Any]], *, rows_in_group: int | None = None, 
     table = pa.Table.from_pylist([{name: row[name] for name in row if name not in stored} for row in rows])
     for name, cells in stored.items():
         table = table.append_column(name, cells)
-    pq.write_table(table, sink := io.BytesIO(), row_group_size=rows_in_group)
-    return sink.getvalue()
+    return builders.parquet(table, row_group_size=rows_in_group)
 
 
 WRITERS: dict[str, Callable[..., bytes]] = {"csv": as_csv, "jsonl": as_json_lines, "parquet": as_parquet}

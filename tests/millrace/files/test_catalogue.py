@@ -2,7 +2,6 @@
 
 # ruff: noqa: DTZ001
 
-import io
 import re
 from csv import reader
 from datetime import datetime
@@ -21,6 +20,7 @@ from millrace.errors import DropError
 from millrace.files.catalogue import read_drop
 from millrace.files.lines import blocks
 from millrace.files.parsed import Limits, Parsed
+from tests import builders
 from tests.fuzz import examples
 from tests.millrace.files import conftest
 
@@ -47,8 +47,7 @@ def refused(data: bytes, table: Table = TABLE, limits: Limits | None = None) -> 
 
 
 def parquet(**columns: pa.Array) -> bytes:
-    pq.write_table(pa.table(columns), sink := io.BytesIO(), write_page_checksum=True, compression="none")
-    return sink.getvalue()
+    return builders.parquet(pa.table(columns), write_page_checksum=True, compression="none")
 
 
 def test_csv_in_any_column_order() -> None:
@@ -282,7 +281,6 @@ def test_a_wide_table_comes_in_parts_of_few_cells(tmp_path: Path) -> None:
 
 def test_a_parquet_file_of_tiny_row_groups_is_refused() -> None:
     at = pa.array([datetime(2020, 1, 1)] * 12, pa.timestamp("us"))
-    pq.write_table(pa.table({"at": at}), sink := io.BytesIO(), row_group_size=1)
-    data = sink.getvalue()
+    data = builders.parquet(pa.table({"at": at}), row_group_size=1)
     assert refused(data, limits=Limits(row_groups=11)) == "too_large"
     assert parse(data, limits=Limits(row_groups=12)).rows.num_rows == 12

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from millrace.errors import DropError
 from millrace.files.catalogue import read_drop
 from millrace.files.origin import Origin
 from millrace.files.parsed import Limits, Parsed
+from tests import builders
 
 AT = datetime(2024, 5, 6, 7, tzinfo=UTC)
 TABLE = Table(
@@ -36,9 +36,7 @@ TABLE = Table(
 
 
 def png(side: int = 4) -> bytes:
-    file = BytesIO()
-    Picture.new("L", (side, side), 7).save(file, "png")
-    return file.getvalue()
+    return builders.picture(Picture.new("L", (side, side), 7), "png")
 
 
 ORIGIN = Origin(name="scans/a17.png", at=AT, digest="ab" * 32, fetch=lambda key, version_id: b"")
@@ -78,8 +76,7 @@ def test_an_image_for_a_table_without_a_place_for_it_is_foreign(table: Table, tm
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_an_image_is_told_as_cut_off_wherever_it_is(form: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (24, 24, 3), dtype=np.uint8)
-    Picture.fromarray(pixels).save(written := BytesIO(), form)
-    whole = written.getvalue()
+    whole = builders.picture(Picture.fromarray(pixels), form)
     assert describe(whole) == f"a {form} of 24 x 24 pixels, 3 x 8 bits, {len(whole)} bytes"
     assert describe(whole + b"behind") == f"a {form} of 24 x 24 pixels, 3 x 8 bits, {len(whole) + 6} bytes"
     for end in range(12, len(whole), 7):
@@ -129,8 +126,8 @@ def test_an_image_of_fillers_alone_is_looked_through_at_once(filler: bytes) -> N
 
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_of_many_scans_is_no_image(progressive: bool) -> None:
-    Picture.new("RGB", (16, 16), "red").save(made := BytesIO(), "JPEG", progressive=progressive)
-    rule, plain = ImageFormat(encoding="jpeg", shape=(3, 16, 16)), made.getvalue()
+    plain = builders.picture(Picture.new("RGB", (16, 16), "red"), "JPEG", progressive=progressive)
+    rule = ImageFormat(encoding="jpeg", shape=(3, 16, 16))
     start = plain.rindex(b"\xff\xda")
     more = SCANS - plain.count(b"\xff\xda")
     most, one_more = (plain[:start] + plain[start:-2] * count + plain[-2:] for count in (more + 1, more + 2))

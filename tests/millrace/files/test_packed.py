@@ -22,20 +22,13 @@ from millrace.files.cast import from_text
 from millrace.files.catalogue import PACKINGS, read_drop
 from millrace.files.parsed import Limits, Parsed
 from tests import hostile
+from tests.archives import zipped
 from tests.millrace.files.conftest import Read
 
 TABLE = Table(name="rows", columns=(Column(name="n", kind="int32"), Column(name="s", kind="string")))
 CSV = b'n,s\n1,"two\nlines"\n2,b\nx,c\n'
 MANY = b"n,s\n" + b"".join(b"%d,%s\n" % (n, random.Random(n).randbytes(9).hex().encode()) for n in range(20_000))
 """Numbers and words that hardly pack, so that a piece of the packed bytes is a piece of the rows."""
-
-
-def zipped(method: int = zipfile.ZIP_DEFLATED, /, **members: bytes) -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return made.getvalue()
 
 
 PACK: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zip": lambda data: zipped(**{"a/rows.csv": data})}

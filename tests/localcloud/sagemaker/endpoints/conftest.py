@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.archives import tarred
 from tests.localcloud import tiny_images
 from tests.localcloud.sagemaker.endpoints.reading import settled
 
@@ -20,7 +19,7 @@ def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[
 
     def make(version: str = "1", *, environment: dict[str, str] | None = None) -> str:
         model, name = fresh("model"), fresh("config")
-        client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=_archive(version))
+        client("s3").put_object(Bucket=bucket, Key=f"{model}.tar.gz", Body=tarred({"version.txt": version.encode()}))
         sagemaker.create_model(
             ModelName=model,
             ExecutionRoleArn=role,
@@ -37,15 +36,6 @@ def config(sagemaker: Any, client: Any, bucket: str, role: str, fresh: Callable[
         return name
 
     return make
-
-
-def _archive(version: str) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        member = tarfile.TarInfo("version.txt")
-        member.size = len(version)
-        tar.addfile(member, io.BytesIO(version.encode()))
-    return packed.getvalue()
 
 
 @pytest.fixture

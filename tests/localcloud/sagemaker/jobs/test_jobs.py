@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import queue
-import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from localcloud.sagemaker.containers import without_network
 from localcloud.sagemaker.jobs import jobs as jobs_module
 from localcloud.sagemaker.jobs.jobs import instance_mb, jobs, pending
 from millrace.infra.machines import jobs as jobs_of_train
+from tests.archives import untarred
 from tests.infra.machines.contexts import context_of
 from tests.localcloud import tiny_images
 from tests.localcloud.resources import Resources, allow, closed, make_role
@@ -60,11 +59,8 @@ def train(sagemaker: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def told_by(s3: Any, uri: str) -> dict[str, Any]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-        member = tar.extractfile("told.json")
-        assert member is not None
-        told: dict[str, Any] = json.loads(member.read())
-        return told
+    told: dict[str, Any] = json.loads(untarred(body)["told.json"])
+    return told
 
 
 def on(instances: int) -> dict[str, Any]:
