@@ -3,6 +3,7 @@
 AWS does: check a request's signature, right and form, call the integration, write the access log, throttle.
 moto does: keep APIs, deployments and stages. It answers no request of an API.
 We do: answer under `/_aws/execute-api/<api>/<stage>/<path>`: signature, right, validation, Lambda proxy, access log.
+`<api>-<vpce-…>` in its place asks through that VPC endpoint, as the name that AWS gives it would.
 Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, authorizers, domains, mappings.
 """
 
@@ -13,10 +14,8 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,55 +24,15 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from jsonschema import Draft4Validator
 
+from localcloud.apigateway.documents import Document, deployed_document, keep_documents
 from localcloud.apigateway.proxy import answered, proxied
 from localcloud.apigateway.request import EXTENSION, Answer, GatewayError, Request
-from localcloud.iam.identity import Identity
+from localcloud.iam.identity import Identity, assumed_role
 from localcloud.kernel.calls import Call, keep_body, read_call, rewind
 from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 from localcloud.kernel.cloud_time import machine_time
 from localcloud.kernel.control import ROLE_KEYS, Start
-from localcloud.kernel.patching import replace
 from localcloud.kernel.quotas import quota
-
-Document = Mapping[str, Any]
-
-
-class Documents:
-    """The documents by API, and by API and deployment.
-
-    A stage answers by the document of its deployment, so an import changes nothing until it is deployed. moto keeps
-    neither validators nor schemas nor gateway responses. May go when it does."""
-
-    def __init__(self) -> None:
-        self.imported: dict[str, Document] = {}
-        self.deployed: dict[tuple[str, str], Document] = {}
-
-
-def keep_documents(cloud: Cloud) -> None:
-    kept = cloud.part(Documents)
-    backend: Any = import_module("moto.apigateway.models").APIGatewayBackend
-    put, deploy = backend.put_rest_api, backend.create_deployment
-
-    def put_rest_api(self: Any, function_id: str, api_doc: dict[str, Any], *given: Any, **named: Any) -> Any:
-        kept.imported[function_id] = deepcopy(api_doc)
-        return put(self, function_id, api_doc, *given, **named)
-
-    def create_deployment(self: Any, function_id: str, *given: Any, **named: Any) -> Any:
-        deployment = deploy(self, function_id, *given, **named)
-        kept.deployed[function_id, deployment.id] = kept.imported.get(function_id, {})
-        return deployment
-
-    replace(backend, put_rest_api=put_rest_api, create_deployment=create_deployment)
-
-
-def deployed_document(cloud: Cloud, api: str, stage: str) -> tuple[Any, Document] | None:
-    """moto's stage and the document by which it answers; None if there is no such stage."""
-    known = moto_backend("apigateway", cloud.region).apis.get(api)
-    found = known.stages.get(stage) if known else None
-    if found is None:
-        return None
-    return found, cloud.part(Documents).deployed.get((api, found.deployment_id), {})
-
 
 # Checks parameters and body of a request by the validator that the API's document names.
 #
@@ -202,7 +161,7 @@ def _phrase(status: int) -> str:
 
 
 def _read(environ: dict[str, Any]) -> Request:
-    api, _, rest = environ["PATH_INFO"].removeprefix(PREFIX).partition("/")
+    host, _, rest = environ["PATH_INFO"].removeprefix(PREFIX).partition("/")
     stage, _, path = rest.partition("/")
     keep_body(environ)
     body = environ["wsgi.input"].read()
@@ -213,7 +172,7 @@ def _read(environ: dict[str, Any]) -> Request:
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
     return Request(
-        api=api,
+        api=host.partition("-")[0],
         stage=stage,
         path=f"/{path}",
         method=environ["REQUEST_METHOD"],
@@ -284,11 +243,7 @@ def _is_signed(document: Document, operation: Mapping[str, Any]) -> bool:
 
 
 def _why_invalid(call: Call, request: Request) -> str | None:
-    (secret,) = (
-        one.secret_access_key
-        for one in moto_backend("sts", "aws").assumed_roles
-        if one.access_key_id == call.access_key
-    )
+    secret = assumed_role(call.access_key).secret_access_key
     environ = request.environ
     url = f"http://{request.headers['host']}{environ.get('RAW_URI') or environ['PATH_INFO']}"
     # People and their tools sign by the machine's clock, what runs in the cloud signs by the cloud's.

@@ -86,7 +86,7 @@ def _event(cloud: Cloud, resource: str, parameters: Mapping[str, str], request: 
             "httpMethod": request.method,
             "identity": {
                 "accessKey": request.access_key or None,
-                "accountId": ACCOUNT if request.caller else None,
+                "accountId": request.caller.split(":")[4] if request.caller else None,
                 "caller": request.user_id or None,
                 "sourceIp": "127.0.0.1",
                 "user": request.user_id or None,

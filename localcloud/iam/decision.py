@@ -21,6 +21,8 @@ class Case:
     """The role's permissions boundary, if it has one."""
     owner: str = ACCOUNT
     """The account of the resource."""
+    account: str = ACCOUNT
+    """The account of the role."""
 
 
 def why_not(case: Case) -> str | None:
@@ -40,7 +42,7 @@ def why_not(case: Case) -> str | None:
         return "because no permissions boundary allows the action"
     if by_resource != "Allow" and _must_agree(case) and not _lets_account(case):
         return "because no resource-based policy allows the action"
-    if by_role == "Allow" or (case.owner == ACCOUNT and by_resource == "Allow"):
+    if by_role == "Allow" or (case.owner == case.account and by_resource == "Allow"):
         return None
     return f"because no identity-based policy allows the {request.action} action{_open(case.of_role, request)}"
 
@@ -50,12 +52,12 @@ def _must_agree(case: Case) -> bool:
 
     An action that names no key, as CreateKey does, has no such policy."""
     is_on_key = case.request.action.startswith("kms:") and case.request.resources != ("*",)
-    return case.owner != ACCOUNT or is_on_key
+    return case.owner != case.account or is_on_key
 
 
 def _lets_account(case: Case) -> bool:
     """Whether the resource's policy names the role's account: that leaves the decision to the role's policies."""
-    account = replace(case.request, principal=(f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT))
+    account = replace(case.request, principal=(f"arn:aws:iam::{case.account}:root", case.account))
     return verdict(case.of_resource, account, with_principal=True) == "Allow"
 
 

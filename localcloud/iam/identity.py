@@ -27,7 +27,7 @@ from localcloud.kernel.control import json_answer
 if TYPE_CHECKING:
     from localcloud.kernel.cloud import Cloud
 
-# Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus or a group of versions.
+# Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus, an API or a group of versions.
 
 KEPT = {"s3": "buckets", "sqs": "queues", "sns": "topics", "kms": "keys", "events": "event_buses"}
 """By service what moto keeps its resources in."""
@@ -47,6 +47,10 @@ def resource_policies(cloud: Cloud, request: Request) -> Iterator[str]:
         from localcloud.sagemaker.registry import policy_of
 
         document = policy_of(cloud, name.split("/")[1])
+    if service == "execute-api":
+        from localcloud.apigateway.documents import policy_of_stage
+
+        document = policy_of_stage(cloud, *name.split(":")[5].split("/")[:2])
     if document:
         yield text_of(document)
 
@@ -54,27 +58,40 @@ def resource_policies(cloud: Cloud, request: Request) -> Iterator[str]:
 # Accounts beside the cloud's own: to which one the resource of a request belongs.
 #
 # Such an account has no stacks, functions or events. It has what its operator makes by the API: buckets, keys,
-# versions.
+# versions, and roles, which may be assumed and then call.
 
 HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
 """The variable of WSGI by which moto answers out of another account than that of the keys."""
 
 
-def owner_of(request: Request) -> str:
-    """The account of the resource that the request names; the cloud's own if the name does not tell."""
+def owner_of(request: Request, caller: str = ACCOUNT) -> str:
+    """The account of the resource that the request names; that of the caller if the name does not tell."""
     parts = request.resources[0].split(":")
     if len(parts) < 6:
-        return ACCOUNT
+        return caller
     if parts[2] == "s3":
         from moto.s3.models import s3_backends
 
-        return s3_backends.bucket_accounts.get(parts[5].partition("/")[0], ("", ACCOUNT))[1]
-    return parts[4] if parts[4].isdigit() else ACCOUNT
+        return s3_backends.bucket_accounts.get(parts[5].partition("/")[0], ("", caller))[1]
+    return parts[4] if parts[4].isdigit() else caller
+
+
+def assumed_role(access_key: str) -> Any:
+    """moto's session of a role with these temporary keys; None if there is none."""
+    from moto.iam.models import get_account_id_from
+
+    account = get_account_id_from(access_key)
+    return moto_backend("sts", "aws", account=account).get_assumed_role_from_access_key(access_key)
+
+
+def role_of(arn: str) -> Any:
+    """moto's role in the account that its ARN names. Raises moto's NotFoundException if there is none."""
+    return moto_backend("iam", "aws", account=arn.split(":")[4]).get_role_by_arn(arn)
 
 
 GLOBAL_KEYS: dict[str, str] = {
     "aws:principalarn": "the role's ARN",
-    "aws:principalaccount": "the account",
+    "aws:principalaccount": "the account of the role",
     "aws:principaltype": "AssumedRole",
     "aws:principalisawsservice": "false; in a service's delivery true",
     "aws:userid": "the role's id and the session's name",
@@ -90,10 +107,10 @@ GLOBAL_KEYS: dict[str, str] = {
     "aws:sourceaccount": "absent in a role's call; in a service's delivery the account",
     "aws:sourceowner": "absent in a role's call; in an alarm's notification the account",
     "aws:principalorgid": "absent: there is no organisation",
-    "aws:sourcevpc": "absent: no request passes a VPC endpoint",
-    "aws:sourcevpce": "absent: no request passes a VPC endpoint",
+    "aws:sourcevpc": "absent: there is no network",
+    "aws:sourcevpce": "absent but in a request to `/_aws/execute-api/<api>-<vpce-…>/…`: the endpoint that it names",
     "kms:viaservice": "the service that uses the key for the caller; absent in a direct call",
-    "kms:calleraccount": "the account",
+    "kms:calleraccount": "the account of the role",
     "kms:grantisforawsresource": "true for the volumes of jobs and endpoints, else false",
     "iam:passedtoservice": "the service that is handed the role",
     "aws:tagkeys": "the tags of the request",
@@ -131,8 +148,12 @@ class Caller:
     session: str
 
     @property
+    def account(self) -> str:
+        return str(self.role.account_id)
+
+    @property
     def arn(self) -> str:
-        return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role.name}/{self.session}"
+        return f"arn:aws:sts::{self.account}:assumed-role/{self.role.name}/{self.session}"
 
     @property
     def user_id(self) -> str:
@@ -199,14 +220,13 @@ class Identity:
             if denial is not None:
                 return error_answer(call, "AccessDenied", _described(caller.arn, denial))
             # S3's names are the same in all accounts, so moto finds the bucket itself.
-            if (owner := owner_of(request)) != ACCOUNT and call.service != "s3":
+            if (owner := owner_of(request, caller.account)) != caller.account and call.service != "s3":
                 call.environ[HEADER] = owner
         return None
 
     def decide(self, role_arn: str, operation: str, request: Request) -> Denial | None:
         """The denial of what a service does in the role's name, or None if it is allowed."""
-        role = moto_backend("iam", "aws").get_role_by_arn(role_arn)
-        return self._decide(Caller(role=role, session="service"), request, operation)
+        return self._decide(Caller(role=role_of(role_arn), session="service"), request, operation)
 
     def _decide(self, caller: Caller, request: Request, operation: str) -> Denial | None:
         """The denial of the request, or None if it is allowed. Keeps denials, and allowed requests while recording."""
@@ -218,7 +238,8 @@ class Identity:
             of_role=tuple(policies_of(caller.role)),
             of_resource=tuple(resource_policies(self._cloud, full)),
             boundary=boundary_of(caller.role),
-            owner=owner_of(full),
+            owner=owner_of(full, caller.account),
+            account=caller.account,
         )
         reason = why_not(case)
         if reason is None:
@@ -238,12 +259,9 @@ class Identity:
         """The role whose keys signed the call, or None if key and token do not belong together."""
         # moto's list of assumed roles has no index, so what was found is kept: a key belongs to one session for as long
         # as the cloud runs.
-        if call.access_key not in self._callers:
-            for assumed in moto_backend("sts", "aws").assumed_roles:
-                if assumed.access_key_id == call.access_key:
-                    role = moto_backend("iam", "aws").get_role_by_arn(assumed.role_arn)
-                    caller = Caller(role=role, session=assumed.session_name)
-                    self._callers[call.access_key] = (caller, assumed.session_token)
+        if call.access_key not in self._callers and (assumed := assumed_role(call.access_key)):
+            caller = Caller(role=role_of(assumed.role_arn), session=assumed.session_name)
+            self._callers[call.access_key] = (caller, assumed.session_token)
         known = self._callers.get(call.access_key)
         return known[0] if known and known[1] == call.session_token else None
 
@@ -266,19 +284,19 @@ class Identity:
             **absent,
             **tags,
             "aws:principalarn": (caller.role.arn,),
-            "aws:principalaccount": (ACCOUNT,),
+            "aws:principalaccount": (caller.account,),
             "aws:principaltype": ("AssumedRole",),
             "aws:principalisawsservice": ("false",),
             "aws:userid": (caller.user_id,),
             "aws:requestedregion": (REGION,),
-            "aws:resourceaccount": (owner_of(request),),
+            "aws:resourceaccount": (owner_of(request, caller.account),),
             "aws:currenttime": (now.isoformat(),),
             "aws:epochtime": (str(now.timestamp()),),
             "aws:securetransport": ("true",),
             "aws:sourceip": ("127.0.0.1",),
             "aws:viaawsservice": ("true" if inner else "false",),
             "kms:viaservice": (),
-            "kms:calleraccount": (ACCOUNT,),
+            "kms:calleraccount": (caller.account,),
             "kms:grantisforawsresource": ("false",),
             "iam:passedtoservice": (),
         }
@@ -301,7 +319,8 @@ def _default_version(policy: Any) -> str:
 def boundary_of(role: Any) -> str | None:
     if not role.permissions_boundary_arn:
         return None
-    return _default_version(moto_backend("iam", "aws").managed_policies[role.permissions_boundary_arn])
+    kept = moto_backend("iam", "aws", account=role.account_id).managed_policies
+    return _default_version(kept[role.permissions_boundary_arn])
 
 
 def _tags(role: Any) -> list[tuple[str, str]]:

@@ -22,7 +22,8 @@ def _refusal(call: Call) -> Refusal | None:
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))
-    if role in {one.arn for one in list(moto_backend("iam", "aws").roles.values())}:
+    account = role.split(":")[4] if role.count(":") == 5 else ACCOUNT
+    if role in {one.arn for one in list(moto_backend("iam", "aws", account=account).roles.values())}:
         return None
     message = f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: sts:AssumeRole on resource: {role}"
     return error_answer(call, "AccessDenied", message)

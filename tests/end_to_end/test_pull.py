@@ -44,6 +44,7 @@ from millrace.release.signatures import SigningKey
 from tests.electricity import live_at_once
 from tests.end_to_end.callers import typed
 from tests.end_to_end.conftest import control
+from tests.localcloud.resources import of_account
 from tests.other_stage import register_there, release_there
 
 pytestmark = pytest.mark.night("by day the functions and the sharing of two stages by themselves")
@@ -69,12 +70,7 @@ class Dev:
 
     def client(self, service: str) -> Any:
         """A client of the account's operator."""
-        made = self.cloud.client(service)
-        account = self.settings.platform.account
-        made.meta.events.register(
-            "before-sign.*", lambda request, **_: request.headers.add_header("x-moto-account-id", account)
-        )
-        return made
+        return of_account(self.cloud.client(service), self.settings.platform.account)
 
     def stand_up(self) -> None:
         """Make the keys, the bucket and the group of versions, with the policies that dev's templates give them."""

@@ -40,6 +40,14 @@ def make_role(iam: Any, name: str, service: str, *statements: dict[str, Any]) ->
     return arn
 
 
+def of_account(client: Any, account: str) -> Any:
+    """The client, as one of this account's operator."""
+    client.meta.events.register(
+        "before-sign.*", lambda request, **_: request.headers.add_header("x-moto-account-id", account)
+    )
+    return client
+
+
 def keys_of(environment: dict[str, str]) -> dict[str, str]:
     """A role's keys as boto3 takes them, of the environment of a process."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")

@@ -23,7 +23,9 @@ def _put_api(wanted: Wanted) -> Made:
         api = wanted.before.ref
         wanted.call("apigateway", "PutRestApi", restApiId=api, mode="overwrite", body=body)
     named = {"name": wanted.properties.get("Name"), "description": wanted.properties.get("Description")}
-    wanted.call("apigateway", "UpdateRestApi", restApiId=api, patchOperations=_patches(named))
+    (kind,) = wanted.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
+    patches = _patches({**named, "endpointConfiguration/types/EDGE": kind})
+    wanted.call("apigateway", "UpdateRestApi", restApiId=api, patchOperations=patches)
     return Made(ref=api, attributes={"RestApiId": api})
 
 

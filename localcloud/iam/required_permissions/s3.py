@@ -67,7 +67,9 @@ def of_s3(_: str, parsed: ParsedCall) -> Iterator[Request]:
 
 
 def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Request]:
-    """The permissions on customer keys, which S3 uses in the caller's name."""
+    """The permissions on customer keys, which S3 uses in the caller's name for the bucket, or for each object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-key.html"""
     from moto.s3.models import s3_backends
 
     owner = s3_backends.bucket_accounts.get(bucket, ("", ACCOUNT))[1]
@@ -75,12 +77,14 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
     if kept is None or not key:
         return
     operation = parsed.call.operation
+    used_for = bucket if str(_encryption(kept).get("BucketKeyEnabled")).lower() == "true" else f"{bucket}/{key}"
+    context = {"kms:encryptioncontext:aws:s3:arn": (f"arn:aws:s3:::{used_for}",)}
     if operation in {"PutObject", "CopyObject", "CreateMultipartUpload", "UploadPart"}:
         own = parsed.parameters.get("SSEKMSKeyId") or _default_key(kept)
         # S3 reads the parts of an upload again when it puts them together.
         verbs = ("GenerateDataKey", "Decrypt") if "Upload" in operation else ("GenerateDataKey",)
         if own:
-            yield from key_permissions(own, "s3", *verbs)
+            yield from key_permissions(own, "s3", *verbs, context=context)
     stored = kept.keys.get(key)
     if operation in {"GetObject", "HeadObject"} and stored is None and not parsed.parameters.get("VersionId"):
         # Whoever may not list the bucket does not learn from AWS that there is no such object. The call has no prefix,
@@ -91,7 +95,7 @@ def _s3_keys(parsed: ParsedCall, bucket: str, key: str | None) -> Iterator[Reque
             _default_key(kept) if getattr(stored, "encryption", None) == "aws:kms" else None
         )
         if own:
-            yield from key_permissions(own, "s3", "Decrypt")
+            yield from key_permissions(own, "s3", "Decrypt", context=context)
 
 
 def destination_permissions(bucket: str, key: str) -> Iterator[Request]:
@@ -105,10 +109,15 @@ def destination_permissions(bucket: str, key: str) -> Iterator[Request]:
         yield from key_permissions(own, "s3", "GenerateDataKey")
 
 
-def _default_key(bucket: Any) -> str | None:
-    """The customer key with which the bucket encrypts by default, or None."""
+def _encryption(bucket: Any) -> dict[str, Any]:
+    """The bucket's rule of encryption; empty for none."""
     encryption = getattr(bucket, "encryption", None) or {}
     rule = encryption.get("Rule") or encryption.get("Rules") or {}
     rule = rule[0] if isinstance(rule, list) and rule else rule
-    default = rule.get("ApplyServerSideEncryptionByDefault", {}) if isinstance(rule, dict) else {}
+    return rule if isinstance(rule, dict) else {}
+
+
+def _default_key(bucket: Any) -> str | None:
+    """The customer key with which the bucket encrypts by default, or None."""
+    default = _encryption(bucket).get("ApplyServerSideEncryptionByDefault", {})
     return default.get("KMSMasterKeyID") if default.get("SSEAlgorithm") == "aws:kms" else None

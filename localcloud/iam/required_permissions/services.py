@@ -21,9 +21,11 @@ from localcloud.kernel.cloud import REGION, moto_backend
 def of_api(action: str, parsed: ParsedCall) -> Iterator[Request]:
     """The action on the method and path of a REST API, which is called at `/_aws/execute-api/<api>/<stage>/<path>`."""
     environ = parsed.call.environ
-    _, _, _, api, *rest = environ["PATH_INFO"].split("/", 4)
+    _, _, _, host, *rest = environ["PATH_INFO"].split("/", 4)
+    api, _, endpoint = host.partition("-")
     stage, _, path = "/".join(rest).partition("/")
-    yield permission(action, resource_arn("execute-api", f"{api}/{stage}/{environ['REQUEST_METHOD']}/{path}"))
+    asked = permission(action, resource_arn("execute-api", f"{api}/{stage}/{environ['REQUEST_METHOD']}/{path}"))
+    yield replace(asked, context={"aws:sourcevpce": (endpoint,)}) if endpoint else asked
 
 
 def of_apigateway(_: str, parsed: ParsedCall) -> Iterator[Request]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -17,7 +18,8 @@ from localcloud.apigateway.install import why_invalid
 from localcloud.iam.service_permissions import ACCOUNT
 from localcloud.kernel.cloud import Cloud
 from tests.end_to_end.callers import answered
-from tests.localcloud.resources import allow, make_role
+from tests.localcloud.resources import allow, make_role, of_account
+from tests.localcloud.waiting import until
 
 SOURCE = """
 import json, time
@@ -30,7 +32,8 @@ def handler(event, context):
         return {"no": "status"}
     return {"statusCode": 200 + len(body.get("rows", [])), "headers": {"x-own": "1"}, "body": json.dumps(event)}
 """
-REGION = "eu-west-1"
+REGION, OTHER = "eu-west-1", "111122223333"
+URI = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{{}}/invocations"
 
 
 ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "maxItems": 1}}}
@@ -78,7 +81,7 @@ def document(uri: Any, *, summary: str) -> dict[str, Any]:
 
 def template(role: str, name: str, *, deployment: str = "one") -> dict[str, Any]:
     arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}:live"
-    uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    uri = URI.format(arn)
     log = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/api/{name}"
     settings = {"ResourcePath": "/*", "HttpMethod": "*", "ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 7}
     function = {"FunctionName": name, "Runtime": "python3.13", "Handler": "index.handler", "Role": role}
@@ -90,7 +93,14 @@ def template(role: str, name: str, *, deployment: str = "one") -> dict[str, Any]
             {"FunctionName": name, "Name": "live", "FunctionVersion": {"Fn::GetAtt": ["Version", "Version"]}},
         ),
         "Log": ("Logs::LogGroup", {"LogGroupName": f"/api/{name}"}),
-        "Api": ("ApiGateway::RestApi", {"Name": name, "Body": document(uri, summary=deployment)}),
+        "Api": (
+            "ApiGateway::RestApi",
+            {
+                "Name": name,
+                "Body": document(uri, summary=deployment),
+                "EndpointConfiguration": {"Types": ["PRIVATE" if deployment == "private" else "REGIONAL"]},
+            },
+        ),
         deployment: ("ApiGateway::Deployment", {"RestApiId": {"Ref": "Api"}}),
         "Stage": (
             "ApiGateway::Stage",
@@ -135,14 +145,23 @@ class Api:
         keys: Credentials | None = None,
         sign: bool = True,
         region: str = REGION,
+        endpoint: str = "",
     ) -> tuple[int, dict[str, str], Any]:
-        """The status, the headers and the document of the answer."""
-        url = f"{self.cloud.endpoint_url}/_aws/execute-api/{self.id}/v1{path}"
+        """The status, the headers and the document of the answer. `endpoint` is a VPC's, by which it is sent."""
+        url = f"{self.cloud.endpoint_url}/_aws/execute-api/{self.id}{endpoint and '-'}{endpoint}/v1{path}"
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         request = AWSRequest(method=method, url=url, data=data, headers={"content-type": "application/json"})
         if sign:
             SigV4Auth(keys or self.keys, "execute-api", region).add_auth(request)
         return answered(request)
+
+    def deploy(self, changed: dict[str, Any]) -> None:
+        """Import the document and answer by it."""
+        gateway = self.cloud.client("apigateway")
+        gateway.put_rest_api(restApiId=self.id, mode="overwrite", body=json.dumps(changed).encode())
+        deployment = gateway.create_deployment(restApiId=self.id)["id"]
+        patch = [{"op": "replace", "path": "/deploymentId", "value": deployment}]
+        gateway.update_stage(restApiId=self.id, stageName="v1", patchOperations=patch)
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +172,15 @@ def api(cloud: Cloud) -> Api:
     stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     (output,) = stacks.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
     own = f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{output['OutputValue']}/v1"
-    caller = make_role(iam, "rest-caller", "lambda", allow("execute-api:Invoke", f"{own}/POST/a/*"))
-    given = cloud.client("sts").assume_role(RoleArn=caller, RoleSessionName="shop")["Credentials"]
-    keys = Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    keys = caller(cloud, iam, f"{own}/POST/a/*")
     return Api(cloud=cloud, name=name, id=output["OutputValue"], keys=keys)
+
+
+def caller(cloud: Cloud, iam: Any, resource: str) -> Credentials:
+    """Those of a role of the account of `iam` that may ask for the resource."""
+    role = make_role(iam, "rest-caller", "lambda", allow("execute-api:Invoke", resource))
+    given = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="shop")["Credentials"]
+    return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
 def test_a_signed_request_reaches_the_function_as_an_event_of_version_1(api: Api) -> None:
@@ -264,10 +288,61 @@ def test_a_stage_answers_by_the_document_that_was_deployed(api: Api, client: Cal
     del changed["paths"]["/a/rows"]
     gateway.put_rest_api(restApiId=api.id, mode="overwrite", body=json.dumps(changed).encode())
     assert api.send("POST", "/a/rows", {"rows": []})[0] == 200
-    deployment = gateway.create_deployment(restApiId=api.id)["id"]
-    patch = [{"op": "replace", "path": "/deploymentId", "value": deployment}]
-    gateway.update_stage(restApiId=api.id, stageName="v1", patchOperations=patch)
+    api.deploy(changed)
     assert api.send("POST", "/a/rows", {"rows": []})[0] == 403
+
+
+def test_who_is_of_another_account_needs_the_rights_of_both(api: Api) -> None:
+    place = {"endpoint_url": api.cloud.endpoint_url, "region_name": REGION}
+    iam = of_account(boto3.client("iam", aws_access_key_id="local", aws_secret_access_key="local", **place), OTHER)
+    keys = caller(api.cloud, iam, f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api.id}/*")
+
+    def ask() -> tuple[int, dict[str, str], Any]:
+        return api.send("POST", "/a/rows", {"rows": []}, keys=keys)
+
+    api.deploy(with_policy(api))
+    assert "no resource-based policy allows" in ask()[2]["message"]
+    root = {"AWS": f"arn:aws:iam::{OTHER}:root"}
+    api.deploy(with_policy(api, allow("execute-api:Invoke", "execute-api:/*/POST/a/*", Principal=root)))
+    status, _, event = ask()
+    identity = event["requestContext"]["identity"]
+    assert (status, identity["accountId"]) == (200, OTHER)
+    assert identity["userArn"] == f"arn:aws:sts::{OTHER}:assumed-role/rest-caller/shop"
+    iam.delete_role_policy(RoleName="rest-caller", PolicyName="own")
+    assert "no identity-based policy allows" in ask()[2]["message"]
+    forget(api)
+
+
+def test_a_private_api_answers_by_its_endpoint_alone(api: Api) -> None:
+    elsewhere = {"StringNotEquals": {"aws:SourceVpce": ["vpce-1"]}}
+    closed = allow("execute-api:Invoke", "execute-api:/*", Principal="*", Condition=elsewhere) | {"Effect": "Deny"}
+    api.deploy(with_policy(api, closed))
+    asked = [api.send("POST", "/a/rows", {"rows": []}, endpoint=one) for one in ("vpce-1", "vpce-2", "")]
+    assert [status for status, _, _ in asked] == [200, 403, 403]
+    assert "explicit deny in a resource-based policy" in asked[2][2]["message"]
+    forget(api)
+
+
+def test_a_private_api_without_a_policy_is_not_deployed(client: Callable[[str], Any]) -> None:
+    role, stacks = make_role(client("iam"), "private", "lambda"), client("cloudformation")
+    stacks.create_stack(StackName="private", TemplateBody=json.dumps(template(role, "private", deployment="private")))
+    until(lambda: stacks.describe_stacks(StackName="private")["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE")
+    told = [
+        one.get("ResourceStatusReason", "") for one in stacks.describe_stack_events(StackName="private")["StackEvents"]
+    ]
+    assert any("Private REST API doesn't have a resource policy" in one for one in told)
+
+
+def with_policy(api: Api, *statements: dict[str, Any]) -> dict[str, Any]:
+    """The API's document, with this policy."""
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{api.name}:live"
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    return {**document(URI.format(arn), summary="shared"), "x-amazon-apigateway-policy": policy}
+
+
+def forget(api: Api) -> None:
+    """The refusals that a test has wanted."""
+    api.cloud.denials[:] = [one for one in api.cloud.denials if one.action != "execute-api:Invoke"]
 
 
 def test_a_changed_body_and_an_old_signature_are_seen() -> None:
