@@ -27,6 +27,7 @@ from millrace.infra.stacks.catalogue import ROOMS
 from millrace.infra.stacks.platform import PlatformStack
 from millrace.infra.stacks.workload import WorkloadStack
 from millrace.names import LONGEST_PREFIX, Platform, WorkloadNames
+from millrace.spelling import one_of
 from millrace.workload.chains import check_chains
 from millrace.workload.declaration import Workload, check_card
 from millrace.workload.load import SUITE, WHY_NOT, load_workload, overlaps, workload_folders, workloads_folder
@@ -79,6 +80,7 @@ def add_stacks(scope: Construct, settings: StageSettings, workloads: Sequence[Pa
     every = {name: load_workload(folder) for name, folder in folders.items()}
     loaded = [(folder, every[folder.name]) for folder in workloads]
     _check_names(sorted(every))
+    check_partners(settings, sorted(every))
     check_stage(settings, [workload for _, workload in loaded])
     check_chains(settings.platform.stage, loaded)
     check_cards(settings.platform, [workload for _, workload in loaded])
@@ -131,6 +133,24 @@ def check_stage(settings: StageSettings, workloads: Sequence[Workload]) -> None:
         if platform.stage != "local" and len(prefix) > LONGEST_PREFIX:
             expected = f"a name that makes {LONGEST_PREFIX} letters at most with the stage's: {prefix}"
             raise WorkloadError(where=where, field="name", expected=expected, came=len(prefix))
+
+
+def check_partners(settings: StageSettings, workloads: Sequence[str]) -> None:
+    """Raise ConfigurationError if another account may reach what the stage does not have."""
+    options = settings.options
+    for account, partner in options.partners.items():
+        where = f"stages.{settings.platform.stage}.partners.{account}"
+        for field, named in (("drops", [place.partition("/")[0] for place in partner.drops]), ("calls", partner.calls)):
+            for name in named:
+                if name not in workloads:
+                    expected = one_of(name, workloads)
+                    raise ConfigurationError(where="context", field=f"{where}.{field}", expected=expected, came=name)
+        if partner.calls and options.api is None:
+            expected = "the option `api` of the stage: other accounts call by the REST API"
+            raise ConfigurationError(where="context", field=f"{where}.calls", expected=expected, came="a stage without")
+        if account == settings.platform.account:
+            expected = "another account: roles of the stage's own need no more than their own policies"
+            raise ConfigurationError(where="context", field=where, expected=expected, came=account)
 
 
 def check_cards(platform: Platform, workloads: Sequence[Workload]) -> None:

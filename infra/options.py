@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from millrace.contract.schema import FEEDS
 from millrace.errors import ConfigurationError
 from millrace.infra.cdk_context import by_stage
 from millrace.names import OWN_TAGS, STAGE_PATTERN, Platform
@@ -54,6 +55,7 @@ Mlflow = Annotated[
     ),
 ]
 Address = Annotated[str, _is("an e-mail address", r"[^@\s]+@[^@\s]+\.[^@\s]+")]
+VpcEndpointId = Annotated[str, _is("the id of a VPC endpoint: vpce-0a1b2c3d", r"vpce-[0-9a-f]{8,17}")]
 Secret = Annotated[str, _is("the name of a secret of Secrets Manager", r"[A-Za-z0-9/_+=.@-]{1,512}")]
 
 
@@ -104,6 +106,9 @@ class Api(BaseModel):
     requests_per_s: Annotated[int, Field(ge=1, le=10_000)] = 100
     burst: Annotated[int, Field(ge=1, le=5_000)] = 200
     """So many requests may come at once."""
+    private: tuple[VpcEndpointId, ...] = ()
+    """Interface endpoints of `execute-api`. With some, requests come by these alone, and the prediction function has no
+    URL."""
 
 
 class Bulk(BaseModel):
@@ -150,6 +155,17 @@ class Reader(BaseModel):
 
     account: AccountId
     stage: StageName
+
+
+class Partner(BaseModel):
+    """What an account may do with the stage. Each of its roles needs the same right in its own policies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    drops: tuple[Annotated[str, _is("<workload>/<feed>", rf"[a-z][a-z0-9_]*/({'|'.join(FEEDS)})")], ...] = ()
+    """`<workload>/<feed>`: it may drop files there, below a folder with its own number."""
+    calls: tuple[str, ...] = ()
+    """Names of workloads whose REST API it may call."""
 
 
 class Source(Reader):
@@ -237,6 +253,8 @@ class Options(BaseModel):
     """The stage from which versions are pulled, mostly of another account, with the image that serves them."""
     released_to: tuple[Reader, ...] = ()
     """The stages of other accounts that may pull versions of this one."""
+    partners: dict[AccountId, Partner] = {}
+    """By their numbers [other accounts](predictions.md#other-accounts) that drop files or call."""
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from millrace.contract.load import load_contract
 from millrace.infra.constructs.acknowledgement import acknowledge
 from millrace.infra.constructs.log_group import log_group
 from millrace.infra.context import Context
+from millrace.infra.iam import sharing
+from millrace.infra.iam.resource import policy
 from millrace.infra.options import Api
 from millrace.names import API_STAGE
 from millrace.workload.openapi import Document, openapi, request_schema
@@ -66,7 +68,8 @@ class RestApi(Construct):
     """The API `<prefix>`, with the operations of `millrace.workload.openapi`.
 
     `function` is the ARN of the function's alias that answers, `ready` the resource that makes it. Statements of who
-    may call stand in the callers' own policies: `execute-api:Invoke` on `resource`."""
+    may call stand in the callers' own policies: `execute-api:Invoke` on `resource`; for other accounts and for the
+    endpoints of a private API in its document too, so that another policy is another deployment, as AWS wants it."""
 
     def __init__(self, scope: Construct, *, context: Context, api: Api, function: str, ready: cdk.CfnResource) -> None:
         super().__init__(scope, "Api")
@@ -74,13 +77,17 @@ class RestApi(Construct):
         uri = f"arn:{platform.partition}:apigateway:{platform.region}:lambda:path/2015-03-31/functions/{function}"
         described = openapi(context.workload, load_contract(context.folder))
         document = with_integrations(described, uri=f"{uri}/invocations", request=_request(context))
+        if called := sharing.call_api(context.settings, names.workload):
+            document[_X + "policy"] = policy(called)
         self.resource = apigateway.CfnRestApi(
             self,
             "Resource",
             name=names.prefix,
             description=f"Predictions of {context.workload.name}",
             body=document,
-            endpoint_configuration=apigateway.CfnRestApi.EndpointConfigurationProperty(types=["REGIONAL"]),
+            endpoint_configuration=apigateway.CfnRestApi.EndpointConfigurationProperty(
+                types=["PRIVATE" if api.private else "REGIONAL"], vpc_endpoint_ids=list(api.private) or None
+            ),
         )
         acknowledge(self.resource, API_ACCEPTED)
         # A deployment is a copy of the document that never changes, so another document is another deployment.

@@ -1,7 +1,7 @@
-"""What stages of other accounts may do with the versions of this one: statements of the resources' own policies.
+"""What other accounts may do with a stage: statements of the resources' own policies.
 
-Each names the account and, by a condition, the roles that pull there. An account must exist, its roles may come later.
-Pulling needs the rights of both accounts:
+For a stage that pulls versions each names the account and, by a condition, the roles that pull there. An account must
+exist, its roles may come later. Whoever pulls, drops or calls needs the rights of both accounts:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic-cross-account.html
 """
 
@@ -35,13 +35,54 @@ def read_runs(settings: StageSettings) -> list[Statement]:
 
 def decrypt(settings: StageSettings) -> list[Statement]:
     """On the customer key: read what the bucket holds, and nothing else."""
-    via = {"StringEquals": {"kms:ViaService": f"s3.{settings.platform.region}.{settings.platform.domain}"}}
+    via = _by_s3(settings)
     return [_allow(settings, reader, "Read", ["kms:Decrypt"], "*", **via) for reader in settings.options.released_to]
 
 
 def verify(settings: StageSettings) -> list[Statement]:
     """On the signing key: check signatures."""
     return [_allow(settings, reader, "Verify", ["kms:Verify"], "*") for reader in settings.options.released_to]
+
+
+def drop_files(settings: StageSettings) -> list[Statement]:
+    """On the bucket `landing`: put files below a folder of one's own, so that no account replaces another's."""
+    arn = settings.platform.bucket_arn("landing")
+    return [
+        _of_account(settings, account, ["s3:PutObject", "s3:AbortMultipartUpload"], folders)
+        for account, partner in settings.options.partners.items()
+        if (folders := [f"{arn}/{place}/{account}/*" for place in partner.drops])
+    ]
+
+
+def encrypt_drops(settings: StageSettings) -> list[Statement]:
+    """On the customer key: put files through S3, which uses it for the bucket, and decrypts the parts of an upload.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
+    bucket = {"kms:EncryptionContext:aws:s3:arn": settings.platform.bucket_arn("landing")}
+    only = {"Condition": {"StringEquals": {**_by_s3(settings)["StringEquals"], **bucket}}}
+    return [
+        _of_account(settings, account, ["kms:Decrypt", "kms:GenerateDataKey"], "*") | only
+        for account, partner in settings.options.partners.items()
+        if partner.drops
+    ]
+
+
+def call_api(settings: StageSettings, workload: str) -> list[Statement]:
+    """On the workload's REST API: call it; nobody may but by the endpoints of a private one.
+
+    Who is of the stage's own account needs no statement:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html"""
+    call, every = "execute-api:Invoke", "execute-api:/*"
+    called = [
+        _of_account(settings, account, call, every)
+        for account, partner in settings.options.partners.items()
+        if workload in partner.calls
+    ]
+    if settings.options.api and (endpoints := settings.options.api.private):
+        elsewhere = {"StringNotEquals": {"aws:SourceVpce": list(endpoints)}}
+        refused = {"Effect": "Deny", "Principal": "*", "Action": call, "Resource": every, "Condition": elsewhere}
+        called.append(refused)
+    return called
 
 
 def describe_versions(settings: StageSettings, names: WorkloadNames) -> list[Statement]:
@@ -59,7 +100,7 @@ def pull_images(readers: Sequence[Reader], platform: Platform) -> list[Statement
         {
             "Sid": f"Pull{reader.account}{number}",
             "Effect": "Allow",
-            "Principal": {"AWS": _root(platform, reader)},
+            "Principal": _root(platform, reader.account),
             "Action": actions,
         }
         for number, reader in enumerate(readers)
@@ -91,12 +132,21 @@ def _allow(
     return {
         "Sid": f"{verb}{reader.stage.capitalize()}{reader.account}",
         "Effect": "Allow",
-        "Principal": {"AWS": _root(settings.platform, reader)},
+        "Principal": _root(settings.platform, reader.account),
         "Action": actions,
         "Resource": resource,
         "Condition": {"ArnLike": {"aws:PrincipalArn": roles}, **conditions},
     }
 
 
-def _root(platform: Platform, reader: Reader) -> str:
-    return f"arn:{platform.partition}:iam::{reader.account}:root"
+def _of_account(settings: StageSettings, account: str, action: str | list[str], resource: str | list[str]) -> Statement:
+    named = {"Sid": f"Partner{account}", "Effect": "Allow", "Principal": _root(settings.platform, account)}
+    return {**named, "Action": action, "Resource": resource}
+
+
+def _by_s3(settings: StageSettings) -> Statement:
+    return {"StringEquals": {"kms:ViaService": f"s3.{settings.platform.region}.{settings.platform.domain}"}}
+
+
+def _root(platform: Platform, account: str) -> Statement:
+    return {"AWS": f"arn:{platform.partition}:iam::{account}:root"}

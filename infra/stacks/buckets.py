@@ -110,6 +110,8 @@ class Buckets:
         statements = [refuse_without_tls("s3:*", [arn, f"{arn}/*"])]
         if purpose == "artefacts":
             statements += sharing.read_runs(self._settings)
+        if purpose == "landing":
+            statements += sharing.drop_files(self._settings)
         if purpose == "audit":
             statements += audit.only_appended(self._names, arn)
             if self._settings.audits_access:

@@ -28,7 +28,7 @@ def customer_key(stack: Construct, settings: StageSettings, *, kept: cdk.Removal
         description=f"Customer key of {names.prefix}",
         enable_key_rotation=True,
         pending_window_in_days=30,
-        key_policy=policy([*_statements(settings), *sharing.decrypt(settings)]),
+        key_policy=policy([*_statements(settings), *sharing.decrypt(settings), *sharing.encrypt_drops(settings)]),
     )
     key.apply_removal_policy(kept)
     kms.CfnAlias(stack, "KeyAlias", alias_name=names.key_alias, target_key_id=key.ref)

@@ -146,19 +146,20 @@ class ServingStack(WorkloadStack):
             reserved=context.settings.options.prediction_reserved,
         )
         alias = LiveAlias(self, function, context=context, kept=kept, alarm=names.alarm("prediction-errors"))
-        url = lambda_.CfnUrl(
-            self,
-            "PredictionUrl",
-            target_function_arn=function.resource.attr_arn,
-            qualifier=LIVE,
-            auth_type="AWS_IAM",
-            invoke_mode="BUFFERED",
-        )
-        cdk.CfnOutput(
-            self, "Url", value=url.attr_function_url, description="Of the prediction function, for signed calls"
-        )
-        url.add_resource_dependency(alias.resource)
-        if chosen := context.settings.options.api:
+        if options.api is None or not options.api.private:
+            url = lambda_.CfnUrl(
+                self,
+                "PredictionUrl",
+                target_function_arn=function.resource.attr_arn,
+                qualifier=LIVE,
+                auth_type="AWS_IAM",
+                invoke_mode="BUFFERED",
+            )
+            cdk.CfnOutput(
+                self, "Url", value=url.attr_function_url, description="Of the prediction function, for signed calls"
+            )
+            url.add_resource_dependency(alias.resource)
+        if chosen := options.api:
             function_arn = f"{names.function_arn('prediction')}:{LIVE}"
             api = RestApi(self, context=context, api=chosen, function=function_arn, ready=alias.resource)
             cdk.CfnOutput(self, "ApiUrl", value=api.url, description="Of the REST API, for signed calls")

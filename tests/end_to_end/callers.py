@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.names import WorkloadNames
+from tests.localcloud.resources import of_account
 
 
 @contextmanager
@@ -74,9 +75,12 @@ def declare_api(folder: Path, **options: object) -> None:
     (folder / "cdk.json").write_text(json.dumps({"context": {"stages": {"local": {"api": {}, **options}}}}))
 
 
-def create_role(cloud: LocalCloud, role: str, principal: dict[str, str], **rights: str) -> str:
-    """The ARN of a role that may take these actions on these resources and nothing else."""
-    iam, trust = cloud.client("iam"), {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+def create_role(
+    cloud: LocalCloud, role: str, principal: dict[str, str], account: str = PLATFORM.account, **rights: str
+) -> str:
+    """The ARN of a role of the account that may take these actions on these resources and nothing else."""
+    iam = of_account(cloud.client("iam"), account)
+    trust = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
     own = [{"Effect": "Allow", "Action": action, "Resource": place} for action, place in rights.items()]
     texts = [json.dumps({"Version": "2012-10-17", "Statement": one}) for one in ([trust], own)]
     arn = iam.create_role(RoleName=role, AssumeRolePolicyDocument=texts[0])["Role"]["Arn"]
@@ -84,20 +88,22 @@ def create_role(cloud: LocalCloud, role: str, principal: dict[str, str], **right
     return str(arn)
 
 
-def keys_of(cloud: LocalCloud, role: str, **rights: str) -> Credentials:
-    """Those of a session of a new role."""
-    arn = create_role(cloud, role, {"AWS": PLATFORM.account}, **rights)
+def keys_of(cloud: LocalCloud, role: str, account: str = PLATFORM.account, **rights: str) -> Credentials:
+    """Those of a session of a new role of the account."""
+    arn = create_role(cloud, role, {"AWS": account}, account, **rights)
     given = cloud.client("sts").assume_role(RoleArn=arn, RoleSessionName="till-1")["Credentials"]
     return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
 
 
-def create_caller(cloud: LocalCloud, names: WorkloadNames, role: str = "shop") -> Caller:
-    """A role that has the right to use the workload's API."""
+def create_caller(
+    cloud: LocalCloud, names: WorkloadNames, role: str = "shop", account: str = PLATFORM.account
+) -> Caller:
+    """A role of the account that has the right to use the workload's API, so far as its own policies say."""
     (stack,) = cloud.client("cloudformation").describe_stacks(StackName=names.stack("serving"))["Stacks"]
     (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
     api = url.removeprefix("https://").partition(".")[0]
     arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
-    keys = keys_of(cloud, role, **{"execute-api:Invoke": arn})
+    keys = keys_of(cloud, role, account, **{"execute-api:Invoke": arn})
     return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
 
 

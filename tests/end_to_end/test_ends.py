@@ -15,6 +15,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
@@ -47,6 +49,7 @@ from tests.posts import Answer, answering_posts
 from tests.receiver import Receiver, listening
 from tests.state_table import create_lookup
 
+PARTNER = "111122223333"
 SENT = 500
 """Rows that become records."""
 DECLARED = """
@@ -96,7 +99,8 @@ def catalogue() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, catalogue: Any) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
-    declare_api(folder, lineage={"url": catalogue[0]})
+    partner = {"drops": [f"{NAMES.workload}/labels"], "calls": [NAMES.workload]}
+    declare_api(folder, lineage={"url": catalogue[0]}, partners={PARTNER: partner})
     declared = write_plant(folder / "workloads", "regression").folder / "workload.yaml"
     declared.write_text(f"{declared.read_text()}\n{WAITING}")
     with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
@@ -311,8 +315,12 @@ def producer(cloud: Electricity, name: str = "meter") -> Any:
     """A client of Kinesis with a role that may put records into the stream, and nothing else."""
     key = cloud.client("kinesis").describe_stream(StreamName=NAMES.stream)["StreamDescription"]["KeyId"]
     keys = keys_of(cloud, name, **{"kinesis:PutRecords": NAMES.stream_arn, "kms:GenerateDataKey": key})
+    return client_with(cloud, "kinesis", keys)
+
+
+def client_with(cloud: Electricity, service: str, keys: Credentials) -> Any:
     return boto3.client(
-        "kinesis",
+        service,
         endpoint_url=cloud.endpoint_url,
         region_name=PLATFORM.region,
         aws_access_key_id=keys.access_key,
@@ -410,6 +418,41 @@ def test_rows_and_labels_that_callers_bring_are_drops_by_their_name(cloud: Elect
         (one,) = (one for one in typed("data", "log") if one["what"] == said["drop"])
         assert (one["version"].split("-")[0], one["added"], one["refused"]) == (table, 2, 1)
         assert ":assumed-role/keeper/" in one["by"]
+
+
+def test_roles_of_another_account_may_here_what_the_stage_says_whatever_their_own_policies_say(
+    cloud: Electricity,
+) -> None:
+    found = sample(KNOWN + 910, 2).select(["timestamp", "class"]).to_pylist()
+    labels = "".join(f"{json.dumps({name: as_json(cell) for name, cell in row.items()})}\n" for row in found).encode()
+    keys = keys_of(cloud, "producer", PARTNER, **{"s3:*": "*", "kms:*": "*"})
+    s3, bucket = client_with(cloud, "s3", keys), PLATFORM.bucket("landing")
+    own = f"{NAMES.workload}/labels/{PARTNER}/late.jsonl"
+    s3.put_object(Bucket=bucket, Key=own, Body=labels)
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=own.replace("late", "later"))["UploadId"]
+    s3.abort_multipart_upload(Bucket=bucket, Key=own.replace("late", "later"), UploadId=upload)
+    cloud.rest()
+    (one,) = (one for one in typed("data", "log") if one["what"].endswith("/late.jsonl"))
+    assert (one["version"].split("-")[0], one["added"], one["refused"]) == ("labels", 2, 0)
+    for other in (
+        own.replace(f"{PARTNER}/", ""),
+        own.replace("labels", "training"),
+        own.replace(NAMES.workload, "plant"),
+    ):
+        with pytest.raises(ClientError, match="no resource-based policy allows"):
+            s3.put_object(Bucket=bucket, Key=other, Body=labels)
+    with pytest.raises(ClientError, match="no resource-based policy allows"):
+        s3.get_object(Bucket=bucket, Key=own)
+
+    theirs, ours = (create_caller(cloud, NAMES, "of-both", account) for account in (PARTNER, PLATFORM.account))
+    status, _, said = theirs.send("POST", f"/{NAMES.workload}/predictions", {"rows": (asked := rows(1, first=905))})
+    assert status == 200, said
+    cloud.rest()
+    day = asked[0]["timestamp"][:10]
+    place = f"/{NAMES.workload}/decisions/{said['predictions'][0]['id']}?from={day}&to={day}"
+    assert [one.send("GET", place)[0] for one in (theirs, ours)] == [200, 404], "a role of that name here is another"
+    other = create_caller(cloud, replace(NAMES, workload="plant"), "other-shop", PARTNER)
+    assert other.send("POST", "/plant/predictions", {"rows": []})[0] == 403
 
 
 def test_records_that_were_given_up_go_back_into_the_stream(cloud: Electricity) -> None:

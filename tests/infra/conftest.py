@@ -37,6 +37,7 @@ EVERY_OPTION: dict[str, Any] = {
     "dashboards": True,
     "prediction_reserved": 2,
     "prediction_provisioned": 1,
+    "partners": {"111122223333": {"drops": ["income/labels", "xray/training"], "calls": ["income"]}},
     "released_to": [{"account": "210987654321", "stage": "prod"}],
 }
 """Every option that adds something, but for `pulls_from`, whose machine has a role more."""

@@ -65,6 +65,9 @@ def test_it_is_found_again_exported_and_ended(build: Path) -> None:
     assert instance.environment == first["environment"]
     assert instance.cloud.now()
     assert (build / "up.json").stat().st_mode & 0o077 == 0, "it holds the secret of the run"
+    unasked = millrace("down", "--build", str(build))
+    assert f"removes {build.resolve()}/up: all rows, models, decisions and runs. Expected --yes" in unasked.stderr
+    assert (unasked.returncode, find_instance(build)) == (1, instance)
     assert told("down", "--yes", "--build", str(build)) == f"The local cloud has ended, process {first['pid']}.\n"
     assert command_of(first["pid"]) == ""
     assert list(build.iterdir()) == []
@@ -150,14 +153,6 @@ def test_nothing_is_torn_down_where_nobody_can_be_asked(tmp_path: Path) -> None:
     with mock_aws():
         done = CliRunner().invoke(cli.app, ["down", "--stage", "dev", "--build", str(tmp_path)], env=KEYS, input="y\n")
     assert "Expected --yes, since the standard input is no terminal" in str(done.exception)
-
-
-def test_a_local_cloud_is_not_ended_unasked(build: Path) -> None:
-    told("up", "--empty", "--json", "--build", str(build))
-    done = millrace("down", "--build", str(build))
-    assert done.returncode == 1
-    assert f"removes {build.resolve()}/up: all rows, models, decisions and runs. Expected --yes" in done.stderr
-    assert find_instance(build) is not None
 
 
 @pytest.fixture

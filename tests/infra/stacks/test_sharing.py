@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aws_cdk as cdk
 import pytest
 
 from localcloud.iam.decision import Case, why_not
 from localcloud.iam.policies import Request
-from millrace.infra.app import build
+from millrace.errors import ConfigurationError
+from millrace.infra.app import Millrace, build
 from millrace.infra.options import options_of
 from millrace.infra.rules.assembly import read
 from millrace.infra.settings import settings_for
@@ -21,12 +23,17 @@ DEV, PROD = "111122223333", "123456789012"
 """PROD is the account of the local cloud: the deciding code takes calls to be made from there."""
 KEYS = [f"arn:aws:kms:eu-west-1:{DEV}:key/{number}f1e2d3c-0000-4000-8000-000000000000" for number in (0, 1)]
 STAGES = {
-    "dev": {"released_to": [{"account": PROD, "stage": "prod"}]},
+    "dev": {
+        "released_to": [{"account": PROD, "stage": "prod"}],
+        "api": {"private": ["vpce-0a1b2c3d"]},
+        "partners": {PROD: {"drops": ["electricity/labels"], "calls": ["electricity"]}},
+    },
     "prod": {"pulls_from": {"account": DEV, "stage": "dev", "key_arn": KEYS[0], "signing_key_arn": KEYS[1]}},
 }
 PULL = f"arn:aws:iam::{PROD}:role/millrace-prod-electricity-pull"
 RUNS = f"arn:aws:s3:::millrace-dev-artefacts-{DEV}-eu-west-1/electricity/runs/2f4c/model.sig"
 VERSION = f"arn:aws:sagemaker:eu-west-1:{DEV}:model-package/millrace-dev-electricity/1"
+EVERYTHING = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
 BY_S3 = {"kms:viaservice": ("s3.eu-west-1.amazonaws.com",)}
 
 
@@ -50,8 +57,8 @@ def policies(sharing: dict[str, Path]) -> dict[str, str]:
             found["signing key" if "KeySpec" in one.properties else "key"] = one.properties["KeyPolicy"]
         elif one.kind == "AWS::SageMaker::ModelPackageGroup":
             found["versions"] = one.properties["ModelPackageGroupPolicy"]
-        elif one.kind == "AWS::S3::BucketPolicy" and "artefacts" in one.logical_id:
-            found["bucket"] = one.properties["PolicyDocument"]
+        elif one.kind == "AWS::S3::BucketPolicy" and one.logical_id.startswith(("artefacts", "landing")):
+            found["bucket" if one.logical_id.startswith("art") else "landing"] = one.properties["PolicyDocument"]
     [role] = [
         one.properties["Policies"][0]["PolicyDocument"]
         for one in resources(sharing["prod"])
@@ -88,17 +95,60 @@ def shared(document: str) -> str:
     return json.dumps({"Statement": statements})
 
 
+DROP = f"arn:aws:s3:::millrace-dev-landing-{DEV}-eu-west-1/electricity/labels/{PROD}/late.csv"
+
+
+def test_a_partner_puts_files_below_its_own_number_and_does_nothing_else(policies: dict[str, str]) -> None:
+    def may(of: str, action: str, resource: str, **context: tuple[str, ...]) -> bool:
+        request = Request(action=action, resources=(resource,), context=context)
+        return decided(policies, of, request, PULL.replace("-pull", "-shop"), EVERYTHING) is None
+
+    assert may("landing", "s3:PutObject", DROP)
+    of_bucket = {"kms:encryptioncontext:aws:s3:arn": (DROP.partition("/")[0],)}
+    assert may("key", "kms:GenerateDataKey", KEYS[0], **BY_S3, **of_bucket)
+    assert not any(may("key", "kms:GenerateDataKey", KEYS[0], **context) for context in (BY_S3, of_bucket))
+    others = (DROP.replace(f"{PROD}/", ""), DROP.replace("labels", "training"), DROP.replace("electricity", "income"))
+    assert not any(may("landing", "s3:PutObject", other) for other in others)
+    assert not any(may("landing", f"s3:{verb}", DROP) for verb in ("GetObject", "DeleteObject", "PutObjectAcl"))
+
+
+def test_a_private_api_lets_the_partner_in_and_nobody_beside_its_endpoint(sharing: dict[str, Path]) -> None:
+    made = {one.kind: one.properties for one in resources(sharing["dev"])}
+    api = made["AWS::ApiGateway::RestApi"]
+    assert api["EndpointConfiguration"] == {"Types": ["PRIVATE"], "VpcEndpointIds": ["vpce-0a1b2c3d"]}
+    let, refused = api["Body"]["x-amazon-apigateway-policy"]["Statement"]
+    assert (let["Effect"], let["Principal"]) == ("Allow", {"AWS": f"arn:aws:iam::{PROD}:root"})
+    assert (refused["Effect"], refused["Principal"]) == ("Deny", "*")
+    assert refused["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-0a1b2c3d"]}}
+    assert "AWS::Lambda::Url" not in made
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        ({"partners": {PROD: {"drops": ["electricty/labels"]}}}, "partners.*drops.*did you mean 'electricity'"),
+        ({"partners": {PROD: {"drops": ["electricity/lables"]}}}, "partners.*drops.*<workload>/<feed>"),
+        ({"partners": {PROD: {"calls": ["electricity"]}}}, "calls: expected the option `api`"),
+        ({"partners": {DEV: {"drops": ["electricity/labels"]}}}, "expected another account"),
+        ({"partners": {"prod": {}}}, "partners.prod"),
+        ({"api": {"private": ["vpc-0a1b2c3d"]}}, "private.*the id of a VPC endpoint"),
+    ],
+)
+def test_a_partner_of_what_is_not_there_is_refused(stage: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Millrace(cdk.App(), "refused", stage="dev", account=DEV, region="eu-west-1", options=stage)
+
+
 @pytest.mark.parametrize(("of", "action", "resource", "context"), CALLS)
 def test_the_role_that_pulls_may_read_and_no_other(
     policies: dict[str, str], of: str, action: str, resource: str, context: dict[str, tuple[str, ...]]
 ) -> None:
     request = Request(action=action, resources=(resource,), context=context)
-    everything = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
     by_resource = "because no resource-based policy allows the action"
     assert decided(policies, of, request) is None
     other = PULL.replace("-pull", "-snapshot")
-    assert decided(policies, of, request, other, everything) == by_resource
-    assert decided(policies, of, request, PULL.replace("-prod-", "-test-"), everything) == by_resource
+    assert decided(policies, of, request, other, EVERYTHING) == by_resource
+    assert decided(policies, of, request, PULL.replace("-prod-", "-test-"), EVERYTHING) == by_resource
     assert "no identity-based policy" in (decided(policies, of, request, own='{"Statement": []}') or "")
 
 
@@ -116,5 +166,4 @@ def test_the_role_that_pulls_may_read_and_no_other(
 def test_nothing_is_written_signed_or_read_beside_the_runs(
     policies: dict[str, str], of: str, action: str, resource: str
 ) -> None:
-    everything = json.dumps({"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
-    assert decided(policies, of, Request(action=action, resources=(resource,)), own=everything)
+    assert decided(policies, of, Request(action=action, resources=(resource,)), own=EVERYTHING)
