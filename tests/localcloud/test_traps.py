@@ -57,7 +57,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - SageMaker's `.sync` is not known
   jobs: sync_waits_and_returns_the_description
 - a job's name is accepted twice
-  jobs: a_name_is_taken
+  jobs: names_of_refusals
 - jobs are complete at once
   jobs: training_follows_the_containers_contract
 - endpoints answer a static text

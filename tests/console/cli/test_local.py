@@ -112,7 +112,7 @@ def test_an_unknown_workload_is_refused_before_a_cloud_starts(tmp_path: Path) ->
     done = millrace("up", "--workload", "nope", "--build", str(tmp_path / "build"))
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("millrace: --workload: expected one of air_quality")
+    assert line.startswith("millrace: --workload: expected one of ['air_quality'")
     assert not (tmp_path / "build").exists()
 
 
