@@ -83,7 +83,7 @@ def test_a_template_trains_and_serves_in_the_image_of_a_folder(client: Callable[
     name = put_stack(cloudformation, "serving", ModelData=data)["Name"]
     assert client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"1")["Body"].read() == b"3.0"
     cloudformation.delete_stack(StackName="serving")
-    assert not client("sagemaker").list_endpoints()["Endpoints"]
+    until(lambda: not client("sagemaker").list_endpoints()["Endpoints"])
 
 
 def test_the_sagemaker_sdk_trains_processes_registers_and_serves(
