@@ -35,7 +35,7 @@ def read_runs(settings: StageSettings) -> list[Statement]:
 
 def decrypt(settings: StageSettings) -> list[Statement]:
     """On the customer key: read what the bucket holds, and nothing else."""
-    via = _by_s3(settings)
+    via = {"StringEquals": _by_s3(settings)}
     return [_allow(settings, reader, "Read", ["kms:Decrypt"], "*", **via) for reader in settings.options.released_to]
 
 
@@ -59,7 +59,7 @@ def encrypt_drops(settings: StageSettings) -> list[Statement]:
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions"""
     bucket = {"kms:EncryptionContext:aws:s3:arn": settings.platform.bucket_arn("landing")}
-    only = {"Condition": {"StringEquals": {**_by_s3(settings)["StringEquals"], **bucket}}}
+    only = {"Condition": {"StringEquals": {**_by_s3(settings), **bucket}}}
     return [
         _of_account(settings, account, ["kms:Decrypt", "kms:GenerateDataKey"], "*") | only
         for account, partner in settings.options.partners.items()
@@ -129,23 +129,21 @@ def _allow(
     """Allow the roles that pull for the reader's stage, and no other role of its account."""
     partition = settings.platform.partition
     roles = f"arn:{partition}:iam::{reader.account}:role/millrace-{reader.stage}-*-{PULL}"
-    return {
-        "Sid": f"{verb}{reader.stage.capitalize()}{reader.account}",
-        "Effect": "Allow",
-        "Principal": _root(settings.platform, reader.account),
-        "Action": actions,
-        "Resource": resource,
-        "Condition": {"ArnLike": {"aws:PrincipalArn": roles}, **conditions},
-    }
+    sid = f"{verb}{reader.stage.capitalize()}{reader.account}"
+    only = {"Condition": {"ArnLike": {"aws:PrincipalArn": roles}, **conditions}}
+    return _of_account(settings, reader.account, actions, resource, sid=sid) | only
 
 
-def _of_account(settings: StageSettings, account: str, action: str | list[str], resource: str | list[str]) -> Statement:
-    named = {"Sid": f"Partner{account}", "Effect": "Allow", "Principal": _root(settings.platform, account)}
+def _of_account(
+    settings: StageSettings, account: str, action: str | list[str], resource: str | list[str], *, sid: str = ""
+) -> Statement:
+    """Allow what the account allows its own roles."""
+    named = {"Sid": sid or f"Partner{account}", "Effect": "Allow", "Principal": _root(settings.platform, account)}
     return {**named, "Action": action, "Resource": resource}
 
 
 def _by_s3(settings: StageSettings) -> Statement:
-    return {"StringEquals": {"kms:ViaService": f"s3.{settings.platform.region}.{settings.platform.domain}"}}
+    return {"kms:ViaService": f"s3.{settings.platform.region}.{settings.platform.domain}"}
 
 
 def _root(platform: Platform, account: str) -> Statement:

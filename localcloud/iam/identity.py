@@ -64,16 +64,21 @@ HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
 """The variable of WSGI by which moto answers out of another account than that of the keys."""
 
 
+def account_of(arn: str, other: str = ACCOUNT) -> str:
+    """The account that the ARN names; the other one if it names none, or is no ARN."""
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 5 and parts[4].isdigit() else other
+
+
 def owner_of(request: Request, caller: str = ACCOUNT) -> str:
     """The account of the resource that the request names; that of the caller if the name does not tell."""
-    parts = request.resources[0].split(":")
-    if len(parts) < 6:
-        return caller
-    if parts[2] == "s3":
+    name = request.resources[0]
+    if name.startswith("arn:aws:s3:::"):
         from moto.s3.models import s3_backends
 
-        return s3_backends.bucket_accounts.get(parts[5].partition("/")[0], ("", caller))[1]
-    return parts[4] if parts[4].isdigit() else caller
+        bucket = name.removeprefix("arn:aws:s3:::").partition("/")[0]
+        return s3_backends.bucket_accounts.get(bucket, ("", caller))[1]
+    return account_of(name, caller)
 
 
 def assumed_role(access_key: str) -> Any:
@@ -86,7 +91,7 @@ def assumed_role(access_key: str) -> Any:
 
 def role_of(arn: str) -> Any:
     """moto's role in the account that its ARN names. Raises moto's NotFoundException if there is none."""
-    return moto_backend("iam", "aws", account=arn.split(":")[4]).get_role_by_arn(arn)
+    return moto_backend("iam", "aws", account=account_of(arn)).get_role_by_arn(arn)
 
 
 GLOBAL_KEYS: dict[str, str] = {

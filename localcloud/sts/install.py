@@ -6,6 +6,7 @@ We do: refuse what AWS refuses, in its words.
 Weaker: a role that assumes another one needs only its own policy. The trust policy of the other one is not checked.
 """
 
+from localcloud.iam.identity import account_of
 from localcloud.kernel.calls import Call, Refusal, error_answer
 from localcloud.kernel.cloud import ACCOUNT, Cloud, moto_backend
 
@@ -22,8 +23,7 @@ def _refusal(call: Call) -> Refusal | None:
     if call.name != "sts:AssumeRole":
         return None
     role = str(call.parameters().get("RoleArn"))
-    account = role.split(":")[4] if role.count(":") == 5 else ACCOUNT
-    if role in {one.arn for one in list(moto_backend("iam", "aws", account=account).roles.values())}:
+    if role in {one.arn for one in list(moto_backend("iam", "aws", account=account_of(role)).roles.values())}:
         return None
     message = f"User: arn:aws:iam::{ACCOUNT}:root is not authorized to perform: sts:AssumeRole on resource: {role}"
     return error_answer(call, "AccessDenied", message)

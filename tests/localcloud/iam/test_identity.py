@@ -156,6 +156,13 @@ def test_a_table_of_the_catalogue_needs_catalogue_database_and_table(role):
         refused(role(allow("glue:GetTable", left))("glue").get_table, DatabaseName="d", Name="t")
 
 
+def test_a_machine_under_what_is_no_arn_is_refused_as_such(cloud):
+    task = '{"Type": "Task", "Resource": "arn:aws:states:::sagemaker:createTrainingJob.sync", "End": true}'
+    asked = {"name": "m", "roleArn": "nobody", "definition": f'{{"StartAt": "A", "States": {{"A": {task}}}}}'}
+    with pytest.raises(ClientError, match="InvalidArn"):
+        cloud.client("stepfunctions").create_state_machine(**asked)
+
+
 def test_a_role_is_passed_only_with_permission(role):
     job_role = role(service="sagemaker").arn
     create = {"ModelName": "m", "ExecutionRoleArn": job_role, "PrimaryContainer": {"Image": "i"}}
