@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,11 @@ from millrace.serving.http import Head, Request
 from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 
+NUMBER = {"logicalType": "number", "physicalType": "DOUBLE"}
+TEXT = {"logicalType": "string", "physicalType": "STRING"}
+BOOLEAN = {"logicalType": "boolean", "physicalType": "BOOLEAN"}
+TIME = {"logicalType": "timestamp", "physicalType": "TIMESTAMP", "logicalTypeOptions": {"timezone": False}}
+LABEL = {"property": "role", "value": "label"}
 REPORT: dict[str, Any] = {
     "rows": {"test": 1344},
     "split": {"from": "1996-12-04", "to": "1997-01-01"},
@@ -89,6 +95,22 @@ def contract(name: str, rows: list[dict[str, Any]], labels: list[dict[str, Any]]
             for table, properties in (("rows", rows), ("labels", labels))
         ],
     }
+
+
+def column(name: str, kind: Mapping[str, Any], key: int = 0, **more: Any) -> dict[str, Any]:
+    """A required column, as contract.yaml holds it: of a kind with `validValues`, if it has some, and this place in the
+    key."""
+    declared: dict[str, Any] = {"name": name, "required": True, **kind}
+    if "validValues" in declared:
+        rule = {"type": "library", "metric": "invalidValues", "mustBe": 0, "dimension": "conformity"}
+        declared["quality"] = [rule | {"arguments": {"validValues": declared.pop("validValues")}}]
+    place = {"primaryKey": True, "primaryKeyPosition": key} if key else {}
+    return declared | place | more
+
+
+def columns(contract: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    """The column of this name, in each table of a contract that has it."""
+    return (one for table in contract["schema"] for one in table["properties"] if one["name"] == name)
 
 
 def parquet(rows: pa.Table, **form: Any) -> bytes:

@@ -32,13 +32,12 @@ from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.builders import BOOLEAN, LABEL, NUMBER, TEXT, TIME, column
 
 Floats = npt.NDArray[np.floating[Any]]
 ELECTRICITY = Path(__file__).resolve().parents[1] / "workloads" / "electricity" / "workload.yaml"
 START = datetime.fromisoformat("2026-01-01")
 DAYS = 120
-NUMBER = {"logicalType": "number", "physicalType": "DOUBLE"}
-TEXT = {"logicalType": "string", "physicalType": "STRING"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,39 +118,14 @@ def write_plant(root: Path, task: str, features: Sequence[str] = ("load", "kind"
 
 
 def _contract(label: PlantLabel) -> dict[str, Any]:
-    keys = [
-        _column("at", {"logicalType": "timestamp", "physicalType": "TIMESTAMP"}, primaryKey=True, primaryKeyPosition=1)
-        | {"logicalTypeOptions": {"timezone": False}},
-        _column("site", TEXT, primaryKey=True, primaryKeyPosition=2),
-    ]
-    kind = dict(label.declared)
-    rules = {"quality": [_valid(kind.pop("validValues"))]} if "validValues" in kind else {}
-    marks = [{"property": "role", "value": "label"}]
+    keys = [column("at", TIME, key=1), column("site", TEXT, key=2)]
+    marks = [LABEL]
     if isinstance(label.prediction.get("label"), Mapping):
         marks.append({"property": "input", "value": True})
-    truths = [_column(name, kind, customProperties=marks, **rules) for name in label.columns or ("truth",)]
-    columns = [
-        _column("load", NUMBER),
-        _column("extra", NUMBER, required=False),
-        _column("kind", TEXT, quality=[_valid(["pump", "fan"])]),
-        _column("open", {"logicalType": "boolean", "physicalType": "BOOLEAN"}),
-    ]
+    truths = [column(name, label.declared, customProperties=marks) for name in label.columns or ("truth",)]
+    kind = column("kind", TEXT | {"validValues": ["pump", "fan"]})
+    columns = [column("load", NUMBER), column("extra", NUMBER, required=False), kind, column("open", BOOLEAN)]
     return builders.contract("plant", [*keys, *columns, *truths], [*keys, *truths])
-
-
-def _column(name: str, kind: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": name, "required": True} | kind | more
-
-
-def _valid(values: list[Any] | None) -> dict[str, Any]:
-    arguments = {"validValues": values}
-    return {
-        "type": "library",
-        "metric": "invalidValues",
-        "arguments": arguments,
-        "mustBe": 0,
-        "dimension": "conformity",
-    }
 
 
 def plant_rows(task: str, *, days: int = DAYS, seed: int = 0) -> pa.Table:

@@ -9,14 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from tests import builders
+from tests.builders import LABEL, NUMBER, TEXT, TIME, column, columns
 from tests.jobs.synthetic import workload
 
 SCANS, HOURS, SIDE, AHEAD, NOTES = 600, 24 * 75, 16, 6, 900
 FILLER = [f"{first}{last}" for first in ("ba", "ko", "li", "mu", "ze") for last in ("den", "fer", "lot", "nis", "rup")]
 START = datetime(2024, 1, 1)  # noqa: DTZ001 the contracts' times have no zone
-KEY = {"primaryKey": True, "primaryKeyPosition": 1, "required": True}
-TIME = {"name": "at", "logicalType": "timestamp", "physicalType": "TIMESTAMP", "required": True}
-LABEL = [{"property": "role", "value": "label"}]
 
 
 def scans() -> pa.Table:
@@ -38,20 +36,13 @@ def scans() -> pa.Table:
 
 def scans_contract() -> dict[str, Any]:
     image = {"property": "image", "value": {"encoding": "raw", "shape": [SIDE, SIDE]}}
-    valid = {"type": "library", "metric": "invalidValues", "arguments": {"validValues": [0, 1]}, "mustBe": 0}
-    identity = {"name": "id", "logicalType": "string", "physicalType": "STRING", **KEY}
-    at = TIME | {"customProperties": [{"property": "generated", "value": "event_time"}]}
-    label = {
-        "name": "is_upper",
-        "logicalType": "integer",
-        "required": True,
-        "customProperties": LABEL,
-        "quality": [valid],
-    }
-    scan = {"name": "scan", "logicalType": "string", "physicalType": "BINARY", "required": True}
-    part = {"name": "part", "logicalType": "string", "physicalType": "STRING"}
-    scan |= {"customProperties": [image]}
-    return builders.contract("scans", [identity, at, part, scan, label], [identity, at, label])
+    identity = column("id", TEXT, key=1)
+    at = column("at", TIME, customProperties=[{"property": "generated", "value": "event_time"}])
+    label = column("is_upper", {"logicalType": "integer", "validValues": [0, 1]}, customProperties=[LABEL])
+    scan = column("scan", {"logicalType": "string", "physicalType": "BINARY"}, customProperties=[image])
+    return builders.contract(
+        "scans", [identity, at, column("part", TEXT, required=False), scan, label], [identity, at, label]
+    )
 
 
 def scans_workload() -> dict[str, Any]:
@@ -77,10 +68,9 @@ def load() -> pa.Table:
 
 
 def load_contract() -> dict[str, Any]:
-    known = [*LABEL, {"property": "input", "value": True}]
-    label = {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "customProperties": known}
-    wind = {"name": "wind", "logicalType": "number", "physicalType": "DOUBLE", "required": True}
-    return builders.contract("load", [TIME | KEY, label, wind], [TIME | KEY, label])
+    at, known = column("at", TIME, key=1), [LABEL, {"property": "input", "value": True}]
+    label = column("load", NUMBER, required=False, customProperties=known)
+    return builders.contract("load", [at, label, column("wind", NUMBER)], [at, label])
 
 
 def load_workload() -> dict[str, Any]:
@@ -110,13 +100,11 @@ def notes() -> pa.Table:
 
 def notes_contract() -> dict[str, Any]:
     document = scans_contract()
-    for table in document["schema"]:
-        for column in table["properties"]:
-            if column["name"] == "is_upper":
-                column["name"] = "is_good"
+    for label in columns(document, "is_upper"):
+        label["name"] = "is_good"
+    [scan] = columns(document, "scan")
     rows = document["schema"][0]["properties"]
-    [scan] = [place for place, column in enumerate(rows) if column["name"] == "scan"]
-    rows[scan] = {"name": "note", "logicalType": "string", "physicalType": "STRING", "required": True}
+    rows[rows.index(scan)] = column("note", TEXT)
     return document | {"id": "notes", "name": "notes"}
 
 
@@ -149,12 +137,12 @@ def mixed() -> pa.Table:
 
 def mixed_contract() -> dict[str, Any]:
     document = scans_contract()
-    rows = document["schema"][0]["properties"]
-    for column in rows:
-        if column["name"] == "scan":
-            column["required"] = False
-    note = {"name": "note", "logicalType": "string", "physicalType": "STRING"}
-    rows[-1:-1] = [note, {"name": "weight", "logicalType": "number", "physicalType": "DOUBLE"}]
+    [scan] = columns(document, "scan")
+    scan["required"] = False
+    document["schema"][0]["properties"][-1:-1] = [
+        column("note", TEXT, required=False),
+        column("weight", NUMBER, required=False),
+    ]
     return document | {"id": "mixed", "name": "mixed"}
 
 

@@ -10,17 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from tests import builders
-from tests.jobs.conftest import Snapshot, write_snapshot
+from tests.builders import BOOLEAN, LABEL, NUMBER, TEXT, TIME, column
+from tests.jobs.conftest import WORKLOAD, Snapshot, declared_in, write_snapshot
 
 ROWS = 1500
 CITIES = tuple(f"city {number:02}" for number in range(20))
 HUES = ("red", "blue", "green")
 LABELS: dict[str, dict[str, Any]] = {
-    "multiclass": {"logicalType": "string", "physicalType": "STRING", "validValues": ["low", "mid", "high"]},
-    "regression": {"logicalType": "number", "physicalType": "DOUBLE"},
-    "interval": {"logicalType": "number", "physicalType": "DOUBLE"},
-    "forecast": {"logicalType": "number", "physicalType": "DOUBLE"},
-    "multilabel": {"logicalType": "boolean", "physicalType": "BOOLEAN"},
+    "multiclass": TEXT | {"validValues": ["low", "mid", "high"]},
+    "regression": NUMBER,
+    "interval": NUMBER,
+    "forecast": NUMBER,
+    "multilabel": BOOLEAN,
     "count": {"logicalType": "integer", "physicalType": "INTEGER"},
 }
 FEATURES = ("load", "hue", "city", "open")
@@ -60,45 +61,18 @@ def make_rows(task: str) -> pa.Table:
 
 
 def contract(task: str) -> dict[str, Any]:
-    at = {
-        "name": "at",
-        "logicalType": "timestamp",
-        "physicalType": "TIMESTAMP",
-        "primaryKey": True,
-        "primaryKeyPosition": 1,
-        "required": True,
-        "logicalTypeOptions": {"timezone": False},
-    }
-    sold = {"name": "sold", "required": True, "customProperties": [{"property": "role", "value": "label"}]}
-    sold |= _typed(**LABELS[task])
-    if task == "forecast":
-        sold["customProperties"].append({"property": "input", "value": True})
-    labels = [sold | {"name": name} for name in (("sold", "sold_out") if task == "multilabel" else ("sold",))]
-    columns = [
-        at,
-        {"name": "load", "logicalType": "number", "physicalType": "DOUBLE", "required": False},
-        {"name": "hue", "required": True, **_typed("string", "STRING", list(HUES))},
-        {"name": "city", "logicalType": "string", "physicalType": "STRING", "required": True},
-        {"name": "open", "logicalType": "boolean", "physicalType": "BOOLEAN", "required": True},
-        *labels,
-    ]
-    prediction_id = {"name": "prediction_id", "logicalType": "string", "physicalType": "STRING", "required": False}
-    return builders.contract("shop", columns, [at, *labels, prediction_id])
-
-
-def _typed(logicalType: str, physicalType: str, validValues: list[str] | None = None) -> dict[str, Any]:
-    typed: dict[str, Any] = {"logicalType": logicalType, "physicalType": physicalType}
-    if validValues:
-        arguments = {"validValues": validValues}
-        rule = {"type": "library", "metric": "invalidValues", "arguments": arguments, "mustBe": 0}
-        typed["quality"] = [rule | {"dimension": "conformity"}]
-    return typed
+    marks = [LABEL] if task != "forecast" else [LABEL, {"property": "input", "value": True}]
+    names = ("sold", "sold_out") if task == "multilabel" else ("sold",)
+    at, labels = column("at", TIME, key=1), [column(name, LABELS[task], customProperties=marks) for name in names]
+    hue, load = column("hue", TEXT | {"validValues": [*HUES]}), column("load", NUMBER, required=False)
+    columns = [at, load, hue, column("city", TEXT), column("open", BOOLEAN), *labels]
+    return builders.contract("shop", columns, [at, *labels, column("prediction_id", TEXT, required=False)])
 
 
 def workload(task: str, **changes: Any) -> dict[str, Any]:
-    instance = dict.fromkeys(("local", "dev", "prod"), "ml.m5.large")
+    """That of electricity, but for what its rows and their task ask for."""
+    document, _ = reversed(declared_in(WORKLOAD))
     prediction = {"task": task, "label": "sold", "key": ["at"], "event_time": "at", "features": list(FEATURES)}
-    prediction |= KEYS.get(task, {})
     training = {
         "family": "feedforward",
         "parameters": {"hidden": [32], "epochs": 20, "batch_size": 64, "learning_rate": 0.01, "dropout": 0},
@@ -106,36 +80,17 @@ def workload(task: str, **changes: Any) -> dict[str, Any]:
         "test_days": 14,
         "walk_forward_steps": 1,
         "first_rows": 500,
-        "instance": instance,
+        "instance": dict.fromkeys(("local", "dev", "prod"), "ml.m5.large"),
         "max_runtime_minutes": 10,
     }
-    gates = {
-        "baseline": {"kind": "seasonal_naive", "lag_hours": 24, "margin": 0.01},
-        "latency": {"max_p99_ms": 50},
-        "size": {"max_mb": 10},
-        "non_inferiority": {"recent_days": 14, "margin": 0.02, "confidence": 0.95},
-    }
-    return {
+    del document["gates"]["calibration"]
+    document["gates"]["non_inferiority"]["recent_days"] = 14
+    return document | {
         "name": "shop",
-        "owner": "shop",
-        "prediction": prediction | changes.pop("prediction", {}),
+        "prediction": prediction | KEYS.get(task, {}) | changes.pop("prediction", {}),
         "training": training | changes.pop("training", {}),
-        "gates": gates,
-        "rollout": {
-            "phases": ["live"],
-            "instance": instance,
-            "max_instances": 1,
-            "invocations_per_instance": 1000,
-        },
-        "monitors": {"window_days": 7, "schedule": "rate(7 days)", "false_alarm_rate": 0.01, "error_windows": 3},
-        "retraining": {
-            "schedule": "rate(90 days)",
-            "cool_down_days": 1,
-            "minimum_new_labels": 1,
-            "maximum_runs_per_month": 1,
-        },
-        "budget": {"monthly_usd": 50},
-    } | changes
+        **changes,
+    }
 
 
 def write_shop(folder: Path, task: str, **changes: Any) -> Snapshot:

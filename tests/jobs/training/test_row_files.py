@@ -29,6 +29,7 @@ from millrace.models import moments
 from millrace.simulation.history import HISTORY_FILE, ROWS_FILE, STEP_DAYS, TRAIN_DAYS, LivedHistory
 from millrace.workload.load import read_workload
 from millrace.workload.training import Training
+from tests.builders import NUMBER, column, columns
 from tests.jobs import kinds, synthetic
 from tests.jobs.conftest import CHILD, REPOSITORY, Snapshot, training_root, write_snapshot
 from tests.jobs.synthetic import ROWS, contract, make_rows, workload
@@ -258,13 +259,11 @@ UNLABELLED = 300
 def examples_of(folder: Path, *, required: bool = False, derived: str = "") -> Examples:
     """Of rows without some labels, and without the column that the contract derives by now."""
     declared, rows, document = contract("regression"), make_rows("regression"), workload("regression")
-    for entry in declared["schema"]:
-        for column in entry["properties"]:
-            if column["name"] == "sold":
-                column["required"] = required
+    for label in columns(declared, "sold"):
+        label["required"] = required
     if derived:
-        numbers = {"logicalType": "number", "physicalType": "DOUBLE", "required": False}
-        declared["schema"][0]["properties"].append({"name": "twice", **numbers, "transformLogic": derived})
+        twice = column("twice", NUMBER, required=False, transformLogic=derived)
+        declared["schema"][0]["properties"].append(twice)
         document["prediction"]["features"].append("twice")
     labels = rows["sold"].to_pylist()
     labels[:UNLABELLED] = [None] * UNLABELLED

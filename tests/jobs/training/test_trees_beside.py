@@ -20,6 +20,7 @@ from millrace.artefact.inference import Model
 from millrace.features import catalogue as encoders
 from millrace.jobs.runtime import Stopped
 from millrace.jobs.training.beside import Beside
+from tests.builders import columns
 from tests.jobs.conftest import Snapshot, write_snapshot
 from tests.jobs.processing import evaluated
 from tests.jobs.synthetic import contract, make_rows, workload
@@ -34,10 +35,8 @@ def training(folder: Path, run_job: Any, training_at: Any, trees: str) -> tuple[
     amounts = pa.array(np.exp(rows["sold"].to_numpy() / 2500))
     rows = rows.set_column(rows.column_names.index("sold"), "sold", amounts)
     declared = contract("regression")
-    for table in declared["schema"]:
-        for column in table["properties"]:
-            if column["name"] == "sold":
-                column["logicalTypeOptions"] = {"minimum": 0, "maximum": 40}
+    for label in columns(declared, "sold"):
+        label["logicalTypeOptions"] = {"minimum": 0, "maximum": 40}
     document = workload("regression", training={"parameters": PARAMETERS | {"trees": trees}})
     document["gates"]["simple"] = {"kind": "boosted_trees", "otherwise": "warn"}
     snapshot = write_snapshot(folder, rows, declared, document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from millrace.errors import ConfigurationError
 from millrace.tasks.catalogue import TASKS
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
+from tests.builders import LABEL, TEXT, columns
 from tests.plant import write_plant
 from tests.shipped import SHIPPED
 
@@ -51,10 +52,6 @@ def write(root: Path, base: str, changes: Changes) -> Path:
     return folder
 
 
-def columns(contract: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
-    return (one for table in contract["schema"] for one in table["properties"] if one["name"] == name)
-
-
 def merge(place: dict[str, Any], values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if value is GONE:
@@ -67,10 +64,10 @@ def valid(*values: object) -> Callable[[dict[str, Any]], None]:
     """The label `class` has these values."""
 
     def change(contract: dict[str, Any]) -> None:
-        kind = {"logicalType": "string", "physicalType": "STRING"} if isinstance(values[0], str) else {}
+        kind = TEXT if isinstance(values[0], str) else {}
         for column in columns(contract, "class"):
             column["quality"] = [column["quality"][0] | {"arguments": {"validValues": [*values]}}]
-            column |= kind | {"customProperties": [{"property": "role", "value": "label"}]}
+            column |= kind | {"customProperties": [LABEL]}
 
     return change
 

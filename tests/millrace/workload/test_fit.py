@@ -15,7 +15,8 @@ from millrace.contract.odcs import check_contract
 from millrace.errors import WorkloadError
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload, overlaps
-from tests.millrace.workload.declared import FOLDERS, GONE, check, columns, valid
+from tests.builders import LABEL, NUMBER, columns
+from tests.millrace.workload.declared import FOLDERS, GONE, check, valid
 from tests.plant import write_plant
 
 NO_DAYS = {"training.validation_days": 0, "training.test_days": 0, "training.train_days": None}
@@ -25,14 +26,11 @@ def by_group(column: Any, **more: Any) -> dict[str, Any]:
     return {"training.split": {"by": "group", "column": column, **more}, "training.walk_forward_steps": 0, **NO_DAYS}
 
 
-NUMBERS = {"logicalType": "number", "physicalType": "DOUBLE"}
-
-
 def tasked(task: str, *classes: str) -> dict[str, Any]:
     """Electricity with another task: its label is text of these words, or a float."""
     if classes:
         return {"prediction.task": task, "contract": valid(*classes)}
-    number = NUMBERS | {"quality": GONE, "customProperties": [{"property": "role", "value": "label"}]}
+    number = NUMBER | {"quality": GONE, "customProperties": [LABEL]}
     return {"prediction.task": task, "column class": number, "gates.calibration": GONE}
 
 
@@ -97,7 +95,7 @@ CASES: list[tuple[str, dict[str, Any], str | None]] = [
     ("electricity", THREE, None),
     ("air_quality", {"training.parameters.label_smoothing": 0.1}, r"label_smoothing: expected no such parameter"),
     ("multilabel", {"contract": unmarked}, r"prediction\.label: expected high, hot, .*, got 'high, hot, low'$"),
-    ("multilabel", {"column low": NUMBERS}, "role: label, or several booleans"),
+    ("multilabel", {"column low": NUMBER}, "role: label, or several booleans"),
     ("multilabel", {"contract": dropped}, "the label 'low'"),
     # The features.
     ("electricity", {"prediction.features": ["nswprice", "nswprice"]}, r"names that come once, got \['nswprice'\]"),
