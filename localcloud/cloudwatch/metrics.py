@@ -5,14 +5,13 @@ Lambda's metrics (Invocations, Errors, Throttles, Duration) are reported here to
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from localcloud.cloudwatch.metric_math import Frame, evaluate
-from localcloud.cloudwatch.metric_store import MetricStore, Series, as_points, key_of
+from localcloud.cloudwatch.metric_store import Key, MetricStore, Series, as_points, key_of
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.patching import replace
 from localcloud.logs.embedded_metrics import LogMetrics
@@ -36,10 +35,9 @@ class Metrics:
     def keep(self, namespace: str, data: Sequence[Mapping[str, Any]]) -> None:
         """Keep what PutMetricData brings. A datum without a time gets the present time of the cloud's clock."""
         for datum in data:
-            dimensions = {one["Name"]: one["Value"] for one in datum.get("Dimensions") or ()}
-            key = key_of(namespace, datum["MetricName"], dimensions)
-            timestamp = _seconds(datum.get("Timestamp"), default=self._cloud.clock.timestamp())
-            for point in as_points(datum, timestamp):
+            key, timestamp = _key({"Namespace": namespace, **datum}), datum.get("Timestamp")
+            at = self._cloud.clock.timestamp() if timestamp is None else _seconds(timestamp)
+            for point in as_points(datum, at):
                 self.store.add(key, point)
         for listener in self._listeners:
             listener()
@@ -69,9 +67,7 @@ class Metrics:
         return found
 
     def _metric(self, query: Mapping[str, Any], start: float, end: float) -> Series:
-        metric = query["Metric"]
-        dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions") or ()}
-        key = key_of(metric["Namespace"], metric["MetricName"], dimensions)
+        key = _key(query["Metric"])
         return self.store.statistic(key, query["Stat"], int(query["Period"]), start, end, unit=query.get("Unit"))
 
 
@@ -166,8 +162,7 @@ def _answer_statistics(models: Any, metrics: Metrics) -> None:
         statistics = [*(request.get("Statistics") or []), *(request.get("ExtendedStatistics") or [])]
         if not statistics:
             raise models.InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
-        dimensions = {one["Name"]: one["Value"] for one in request.get("Dimensions") or ()}
-        key = key_of(request["Namespace"], request["MetricName"], dimensions)
+        key = _key(request)
         start, end = _seconds(request["StartTime"]), _seconds(request["EndTime"])
         points: dict[float, dict[str, Any]] = {}
         for statistic in statistics:
@@ -212,10 +207,14 @@ def _names_one_of(expression: str, names: set[str]) -> bool:
     return bool(names & set(re.findall(r"[A-Za-z_]\w*", expression)))
 
 
-def _seconds(when: Any, default: float | None = None) -> float:
+def _key(metric: Mapping[str, Any]) -> Key:
+    """The key of the metric that a request or a part of it names."""
+    dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions") or ()}
+    return key_of(metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def _seconds(when: Any) -> float:
     """Seconds since the epoch of a datetime, a number or ISO text. A time without a zone is UTC, as in moto."""
-    if when is None:
-        return time.time() if default is None else default
     if isinstance(when, str):
         when = datetime.fromisoformat(when)
     if isinstance(when, datetime):

@@ -139,6 +139,15 @@ def tag(cloud: Cloud, resource_arn: str, tags: Iterable[Mapping[str, str]]) -> N
         kept.tags[resource_arn] = [{"Key": key, "Value": value} for key, value in merged.items()]
 
 
+def new_fields(cloud: Cloud, request: Fields, member: str, resource_arn: str) -> Fields:
+    """What Describe answers of a new resource from the start: its request, its ARN as this member, and the time.
+
+    The request's tags are added to the resource's."""
+    tag(cloud, resource_arn, request.get("Tags", []))
+    given = {key: value for key, value in request.items() if key not in {"Tags", "ClientToken"}}
+    return {**given, member: resource_arn, "CreationTime": cloud.clock.now()}
+
+
 def serve_tags(cloud: Cloud) -> None:
     """ListTags, AddTags and DeleteTags for every resource that is kept here."""
     kept = records(cloud)

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
-from localcloud.sagemaker.api import Fields, answer, arn, check_role, existing, invalid, page, records, tag
+from localcloud.sagemaker.api import Fields, answer, arn, check_role, existing, invalid, new_fields, page, records
 from localcloud.sagemaker.channels import MoveError, s3_of, split, unpack
 
 
@@ -49,11 +49,8 @@ def serve_models(cloud: Cloud) -> None:
             raise invalid(f'Cannot create already existing model "{model_arn}".')
         _check(request)
         check_role(request["ExecutionRoleArn"])
-        given = {key: value for key, value in request.items() if key != "Tags"}
-        fields = {"EnableNetworkIsolation": False, **given, "ModelArn": model_arn, "CreationTime": cloud.clock.now()}
-        _served(cloud, fields)  # raises for a model package that does not exist
-        store[name] = fields
-        tag(cloud, model_arn, request.get("Tags", []))
+        _served(cloud, request)  # raises for a model package that does not exist
+        store[name] = {"EnableNetworkIsolation": False, **new_fields(cloud, request, "ModelArn", model_arn)}
         return {"ModelArn": model_arn}
 
     def find(request: Fields) -> Fields:

@@ -20,10 +20,10 @@ from localcloud.sagemaker.api import (
     existing,
     in_milliseconds,
     invalid,
+    new_fields,
     page,
     records,
     serve_tags,
-    tag,
 )
 
 
@@ -68,14 +68,8 @@ def _install_groups(cloud: Cloud) -> None:
         group_arn = arn(cloud, "model-package-group", name, caller.split(":")[4])
         if name in store:
             raise invalid(f"Model Package Group already exists: {group_arn}")
-        store[name] = {
-            **{key: value for key, value in request.items() if key != "Tags"},
-            "ModelPackageGroupArn": group_arn,
-            "CreationTime": cloud.clock.now(),
-            "CreatedBy": _identity_of(caller),
-            "ModelPackageGroupStatus": "Completed",
-        }
-        tag(cloud, group_arn, request.get("Tags", []))
+        own = {"CreatedBy": _identity_of(caller), "ModelPackageGroupStatus": "Completed"}
+        store[name] = new_fields(cloud, request, "ModelPackageGroupArn", group_arn) | own
         return {"ModelPackageGroupArn": group_arn}
 
     def put_policy(request: Fields) -> Fields:
@@ -155,17 +149,14 @@ def _create(cloud: Cloud, request: Fields, caller: str) -> Fields:
     identity, package_arn = _identity(cloud, request, caller.split(":")[4])
     fields: Fields = {
         "ModelApprovalStatus": "PendingManualApproval",
-        **{key: value for key, value in request.items() if key not in {"Tags", "ClientToken"}},
+        **new_fields(cloud, request, "ModelPackageArn", package_arn),
         **identity,
-        "ModelPackageArn": package_arn,
-        "CreationTime": cloud.clock.now(),
         "CreatedBy": _identity_of(caller),
         "ModelPackageStatus": "Completed",
         "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
     }
     _resolve_images(fields.get("InferenceSpecification", {}))
     records(cloud).of("model-package")[package_arn] = fields
-    tag(cloud, package_arn, request.get("Tags", []))
     _put_event(cloud, fields)
     return {"ModelPackageArn": package_arn}
 

@@ -24,9 +24,8 @@ from moto.core.config import default_user_config
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ValidationException
-from moto.stepfunctions.parser.api import HistoryEventType, InvalidToken
-from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.api import InvalidToken
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.state import state as states
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_lambda
@@ -42,6 +41,7 @@ from localcloud.ledger.ledger import uncovered
 from localcloud.stepfunctions.error_names import TOO_LARGE, match_as_documented
 from localcloud.stepfunctions.executions import LocalExecution, executions, find
 from localcloud.stepfunctions.journal import keep_journal
+from localcloud.stepfunctions.outcomes import failure
 from localcloud.stepfunctions.redrive import redrive
 from localcloud.stepfunctions.single_state import try_state
 from localcloud.stepfunctions.tasks import call_as_role
@@ -70,24 +70,13 @@ def limit_payloads() -> None:
 
     def begin_within_limit(self: Any, env: Any, **given: Any) -> None:
         if not is_within_limit(given["raw_parameters"]):
-            raise FailureEventException(_too_large(self, env))
+            # In the words that AWS has for results.
+            what = "parameters of a size exceeding the maximum number of bytes service limit."
+            cause = f"The state/task '{self.name}' has {what}"
+            raise FailureEventException(failure(self, env, TOO_LARGE, cause))
         begin(self, env, **given)
 
     replace(kind, _before_eval_execution=begin_within_limit)
-
-
-def _too_large(task: Any, env: Any) -> FailureEvent:
-    """The failure of a task with parameters that are too large, in the words that AWS has for results."""
-    cause = (
-        f"The state/task '{task.name}' has parameters of a size exceeding the maximum number of bytes service limit."
-    )
-    details: Any = {"taskFailedEventDetails": {"error": TOO_LARGE, "cause": cause}}
-    return FailureEvent(
-        env=env,
-        error_name=ErrorName(error_name=TOO_LARGE),
-        event_type=HistoryEventType.TaskFailed,
-        event_details=details,
-    )
 
 
 _STATES = "moto.stepfunctions.parser.asl.component.state.exec"

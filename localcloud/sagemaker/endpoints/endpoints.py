@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from localcloud.kernel.cloud import Cloud, moto_backend
-from localcloud.sagemaker.api import Fields, answer, arn, invalid, page, records, serve_tags, tag
+from localcloud.sagemaker.api import Fields, answer, arn, invalid, new_fields, page, records, serve_tags, tag
 from localcloud.sagemaker.channels import MoveError
 from localcloud.sagemaker.endpoints.endpoint import Endpoint, config, endpoints, find, refuse_when_busy
 from localcloud.sagemaker.endpoints.fleets import BootError, Fleet, fleet
@@ -196,9 +196,7 @@ def _install_configs(cloud: Cloud) -> None:
         if "ModelName" not in variant or "InstanceType" not in variant:
             raise invalid("expected ModelName and InstanceType in the production variant")
         model(cloud, variant["ModelName"])
-        given = {key: value for key, value in request.items() if key != "Tags"}
-        store[name] = {**given, "EndpointConfigArn": config_arn, "CreationTime": cloud.clock.now()}
-        tag(cloud, config_arn, request.get("Tags", []))
+        store[name] = new_fields(cloud, request, "EndpointConfigArn", config_arn)
         return {"EndpointConfigArn": config_arn}
 
     def delete(request: Fields) -> Fields:

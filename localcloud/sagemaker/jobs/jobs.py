@@ -23,11 +23,12 @@ from localcloud.sagemaker.api import (
     answer,
     arn,
     check_role,
+    existing,
     invalid,
+    new_fields,
     page,
     records,
     serve_tags,
-    tag,
 )
 from localcloud.sagemaker.channels import MoveError
 from localcloud.sagemaker.jobs import processing, training, transform
@@ -146,14 +147,10 @@ def _end_all(cloud: Cloud) -> None:
 
 
 def _install(cloud: Cloud, kind: Kind) -> None:
-    kept, name_key = records(cloud), f"{kind.name}JobName"
-    store = kept.of(kind.resource)
-
     def find(request: Fields) -> Fields:
-        found = store.get(request[name_key])
-        if found is None:
-            raise _missing(kind, arn(cloud, kind.resource, request[name_key]))
-        return found
+        name = request[f"{kind.name}JobName"]
+        missing = f"Could not find requested job with name: {name.lower()}"
+        return existing(cloud, kind.resource, name, "Requested resource not found." if kind is TRAINING else missing)
 
     def stop(request: Fields) -> Fields:
         fields = find(request)
@@ -167,7 +164,7 @@ def _install(cloud: Cloud, kind: Kind) -> None:
         return {}
 
     def listed(request: Fields) -> Fields:
-        rows = [_row(kind, fields) for fields in list(store.values())]
+        rows = [_row(kind, fields) for fields in list(records(cloud).of(kind.resource).values())]
         return page(rows, request, f"{kind.name}JobSummaries")
 
     answer(f"Create{kind.name}Job", lambda request: create(cloud, kind, request))
@@ -178,12 +175,6 @@ def _install(cloud: Cloud, kind: Kind) -> None:
 
 def _row(kind: Kind, fields: Fields) -> Fields:
     return {**fields, "Name": fields[f"{kind.name}JobName"], "Status": fields[f"{kind.name}JobStatus"]}
-
-
-def _missing(kind: Kind, job_arn: str) -> RefusedError:
-    if kind.name == "Training":
-        return invalid("Requested resource not found.")
-    return invalid(f"Could not find requested job with name: {job_arn.rpartition('/')[2]}")
 
 
 def _ended(kind: Kind, fields: Fields) -> str:
@@ -201,20 +192,13 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     name = request[f"{kind.name}JobName"]
     job_arn = arn(cloud, kind.resource, name)
     kept = records(cloud)
-    now = cloud.clock.now()
     # Looked for and added as one step: of two requests at once with one name, the second is refused.
     with kept.lock:
         if name in kept.of(kind.resource):
             raise RefusedError("ResourceInUse", _taken(kind, job_arn))
-        fields = kept.of(kind.resource)[name] = {
-            **{key: value for key, value in request.items() if key != "Tags"},
-            **kind.defaults,
-            f"{kind.name}JobArn": job_arn,
-            f"{kind.name}JobStatus": "InProgress",
-            "CreationTime": now,
-            "LastModifiedTime": now,
-        }
-    tag(cloud, job_arn, request.get("Tags", []))
+        fields = new_fields(cloud, request, f"{kind.name}JobArn", job_arn)
+        fields |= {**kind.defaults, f"{kind.name}JobStatus": "InProgress", "LastModifiedTime": fields["CreationTime"]}
+        kept.of(kind.resource)[name] = fields
     root = cloud.workspace / "jobs" / kind.name.lower() / name
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)

@@ -25,9 +25,9 @@ from localcloud.sagemaker.api import (
     arn,
     check_role,
     invalid,
+    new_fields,
     page,
     records,
-    tag,
 )
 from localcloud.sagemaker.jobs import training
 from localcloud.sagemaker.jobs.jobs import TRAINING, create, jobs
@@ -111,11 +111,8 @@ def serve_tuning(cloud: Cloud) -> None:
 def begin(cloud: Cloud, request: Fields) -> Tuning:
     """Begin the tuning job: its first trainings are about to start. Raises RefusedError as `check` does."""
     check(cloud, request)
-    now, tuning_arn = cloud.clock.now(), arn(cloud, RESOURCE, request[NAME])
-    kept = {key: value for key, value in request.items() if key != "Tags"}
-    times = {"CreationTime": now, "LastModifiedTime": now}
-    found = Tuning(fields={**kept, ARN: tuning_arn, STATUS: "InProgress", **times})
-    tag(cloud, tuning_arn, request.get("Tags", []))
+    fields = new_fields(cloud, request, ARN, arn(cloud, RESOURCE, request[NAME]))
+    found = Tuning(fields={**fields, STATUS: "InProgress", "LastModifiedTime": fields["CreationTime"]})
     cloud.part(Tunings)[request[NAME]] = found
     limits = request[CONFIG]["ResourceLimits"]
     # One thread for each training that may run at once; one more waits for these threads and writes the end.
