@@ -204,9 +204,8 @@ def _reject(requests: Sequence[RequestRows], usable_N: npt.NDArray[np.bool_]) ->
 
 def _by_row(measured: Mapping[str, npt.NDArray[Any]]) -> list[str]:
     """The figures of each row as the text of a JSON object, with all digits."""
-    names = [json.dumps(name) for name in measured]
-    rows = zip(*(values.tolist() for values in measured.values()), strict=True)
-    return ["{" + ",".join(f"{name}:{value!r}" for name, value in zip(names, row, strict=True)) + "}" for row in rows]
+    form = ",".join(f"{json.dumps(name).replace('%', '%%')}:%r" for name in measured)
+    return [f"{{{form}}}" % row for row in zip(*(values.tolist() for values in measured.values()), strict=True)]
 
 
 def _one_row(signature: Signature) -> dict[str, npt.NDArray[Any]]:
