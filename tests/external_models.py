@@ -57,10 +57,37 @@ def logistic(
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def write(folder: Path, model: onnx.ModelProto, signature: Any = SIGNATURE) -> Path:
+def parts(*, sign: int = 1) -> dict[str, onnx.ModelProto]:
+    """The same model as three graphs by the names of their files, as several makers bring them: alike names inside."""
+    whole, made = logistic(sign=sign), {}
+    for number, (name, given, gives) in enumerate(
+        (("before", "numbers", "product"), ("model", "product", "sum"), ("after", "sum", "output"))
+    ):
+        node = whole.graph.node[number]
+        inner = [one for one in whole.graph.initializer if one.name in node.input]
+        del node.input[:], node.output[:]
+        node.input.extend([given, *("inner" for _ in inner)])
+        node.output.append(gives)
+        for one in inner:
+            one.name = "inner"
+        ends = [
+            helper.make_tensor_value_info(end, TensorProto.FLOAT, ["rows", WIDTH if end == "numbers" else 1])
+            for end in (given, gives)
+        ]
+        graph = helper.make_graph([node], name, ends[:1], ends[1:], inner)
+        made[name] = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10 - number)
+    return made
+
+
+def contents_of(model: onnx.ModelProto, signature: Any = SIGNATURE) -> dict[str, bytes]:
+    return {"model.onnx": model.SerializeToString(), "signature.json": json.dumps(signature).encode()}
+
+
+def write(folder: Path, model: onnx.ModelProto, signature: Any = SIGNATURE, **more: onnx.ModelProto) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(model.SerializeToString())
-    (folder / "signature.json").write_text(json.dumps(signature))
+    files = contents_of(model, signature) | {f"{name}.onnx": part.SerializeToString() for name, part in more.items()}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     return folder
 
 

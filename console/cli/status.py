@@ -36,11 +36,14 @@ def status(
 
     Example: millrace status"""
     from millrace.console.environment import find_environment
+    from millrace.console.queries.alarms import find_raised
     from millrace.console.queries.live import UnreadWorkload, try_state
+    from millrace.console.queries.stored import part
 
     environment = find_environment(stage, build)
     shown = [environment.names(workload)] if workload else environment.deployed()
-    states = [try_state(environment, names) for names in shown]
+    raised = part(lambda: find_raised(environment))
+    states = [try_state(environment, names, raised) for names in shown]
     rows = [
         {"workload": state.workload, "live": state.why.words}
         if isinstance(state, UnreadWorkload)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -59,9 +59,20 @@ class OpenPoint:
     """The words of the link to it."""
 
 
+class Place(NamedTuple):
+    """Where a page of workloads stands among all."""
+
+    page: int
+    """Counted from 1."""
+    pages: int
+    workloads: int
+    """Of all pages."""
+
+
 def overview_page(
     platform: Platform,
     states: Sequence[WorkloadState | UnreadWorkload],
+    place: Place,
     *,
     now: datetime,
     denied: Unread | None = None,
@@ -76,7 +87,7 @@ def overview_page(
         for state in states
     ]  # fmt: skip
     return template("overview.html.jinja").render(
-        platform=platform, rows=rows, waiting=waiting, now=now, denied=denied, shapes=SHAPES
+        platform=platform, rows=rows, place=place, waiting=waiting, now=now, denied=denied, shapes=SHAPES
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,20 +87,35 @@ def find_alarm_states(
     """The workload's alarms sorted by name, then the alarms of its stage sorted by name.
 
     The alarms of a release that is running are among the workload's. `runs` are in the order of time."""
-    client, platform = environment.client("cloudwatch"), names.platform
-    pages = client.get_paginator("describe_alarms")
-    own = [
-        alarm
-        for page in pages.paginate(AlarmNamePrefix=f"{names.prefix}-", AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
-    ]
-    shared = client.describe_alarms(AlarmNames=[platform.alarm(name) for name in operations.STAGE_ALARMS])
+    shared = [names.platform.alarm(name) for name in operations.STAGE_ALARMS]
+    asked: tuple[Mapping[str, Any], ...] = ({"AlarmNamePrefix": f"{names.prefix}-"}, {"AlarmNames": shared})
+    return states_of([alarm for each in asked for alarm in _described(environment, **each)], names, runs)
+
+
+def find_raised(environment: Environment) -> list[Mapping[str, Any]]:
+    """The alarms of all workloads of a stage that are on, and its own, as CloudWatch describes them: by few calls, of
+    which an account has few in a second."""
+    found = _described(environment, AlarmNamePrefix=f"{environment.platform.prefix}-", StateValue="ALARM")
+    return [alarm for alarm in found if alarm["StateValue"] == "ALARM"]
+
+
+def _described(environment: Environment, **asked: Any) -> Iterator[Mapping[str, Any]]:
+    pages = environment.client("cloudwatch").get_paginator("describe_alarms")
+    for page in pages.paginate(AlarmTypes=["MetricAlarm", "CompositeAlarm"], **asked):
+        yield from (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
+
+
+def states_of(
+    alarms: Iterable[Mapping[str, Any]], names: WorkloadNames, runs: tuple[MonitorRun, ...] = ()
+) -> tuple[AlarmState, ...]:
+    """Those of the alarms that are the workload's, sorted by name, then those of its stage, sorted by name."""
+    shared = {names.platform.alarm(name) for name in operations.STAGE_ALARMS}
     severities = _severities()
     states = []
-    for prefix, alarm in (
-        *((names.prefix, alarm) for alarm in sorted(own, key=_name)),
-        *((platform.prefix, alarm) for alarm in sorted(shared["MetricAlarms"], key=_name)),
-    ):
+    for alarm in sorted(alarms, key=lambda alarm: (_name(alarm) in shared, _name(alarm))):
+        prefix = names.platform.prefix if _name(alarm) in shared else names.prefix
+        if not _name(alarm).startswith(f"{prefix}-"):
+            continue
         name = _name(alarm).removeprefix(f"{prefix}-")
         figure, at = _published(name, runs)
         states.append(

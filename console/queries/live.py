@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from millrace.aws.endpoints import BROKEN, find_endpoint
 from millrace.aws.objects import keys_below, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.agreement import agreement_in_words
-from millrace.console.queries.alarms import AlarmState, find_alarm_states
+from millrace.console.queries.alarms import AlarmState, states_of
 from millrace.console.queries.audit import find_records
 from millrace.console.queries.executions import Execution
 from millrace.console.queries.freshness import Step, find_freshness
@@ -298,15 +298,31 @@ class WorkloadState:
         return f"version {self.champion.version}" + (f", ✗ {self.lost}" if self.lost else "")
 
 
-def try_state(environment: Environment, names: WorkloadNames) -> WorkloadState | UnreadWorkload:
+PER_PAGE = 10
+"""So many workloads are read for one page. Each takes a ListExecutions of each of its machines, of which Step Functions
+lets an account make 100 at once, and 2 in a second afterwards:
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+Raised = Sequence[Mapping[str, Any]] | Unread
+"""The alarms of a stage that are on, as CloudWatch describes them."""
+
+
+def pages_of(shown: Sequence[WorkloadNames], raised: Raised) -> list[list[WorkloadNames]]:
+    """The workloads on pages of PER_PAGE, first those with an alarm that is on."""
+    alarms = () if isinstance(raised, Unread) else raised
+    loud = {names for names in shown if any(not one.is_of_stage for one in states_of(alarms, names))}
+    ordered = sorted(shown, key=lambda names: names not in loud)
+    return [ordered[at : at + PER_PAGE] for at in range(0, len(ordered), PER_PAGE)] or [[]]
+
+
+def try_state(environment: Environment, names: WorkloadNames, raised: Raised) -> WorkloadState | UnreadWorkload:
     """The state of the workload, or why there is none: a mistake in one declaration hides no other workload."""
     try:
-        return read_state(environment, names)
+        return read_state(environment, names, raised)
     except FAILURES as error:
         return UnreadWorkload(workload=names.workload, why=unread(error))
 
 
-def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
+def read_state(environment: Environment, names: WorkloadNames, raised: Raised) -> WorkloadState:
     """The state of the workload. A part that a service answers with an error is Unread.
 
     Raises EnvironmentNotFoundError if the workload is not deployed, WorkloadError if its declaration cannot be read."""
@@ -325,9 +341,7 @@ def read_state(environment: Environment, names: WorkloadNames) -> WorkloadState:
         automates=automates,
         runs=runs,
         freshness=part(lambda: tuple(find_freshness(environment, names, listed))),
-        alarms=part(
-            lambda: tuple(one for one in find_alarm_states(environment, names, ()) if one.state == "ALARM"),
-        ),
+        alarms=raised if isinstance(raised, Unread) else states_of(raised, names),
         waiting=part(lambda: read_waiting(environment, names)),
         reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
         agreement=part(lambda: agreement_in_words(environment, names)) if automates else "",

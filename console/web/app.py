@@ -27,14 +27,15 @@ from starlette.routing import Route
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import act_path, overview_page, review_page
+from millrace.console.pages.overview import Place, act_path, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page, template
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
 from millrace.console.queries.agreement import agreement_in_words
+from millrace.console.queries.alarms import find_raised
 from millrace.console.queries.decisions import day_named, find_days, words_of
 from millrace.console.queries.documents import find_package, signing_key
-from millrace.console.queries.live import FAILURES, try_state
+from millrace.console.queries.live import FAILURES, pages_of, try_state
 from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.report import question_of, read_judged, read_report, read_versions
 from millrace.console.queries.reviews import count_waiting, explain_item
@@ -127,12 +128,15 @@ class _Console:
         self._sessions: dict[str, ReviewSession] = {}
         self._lock = Lock()
 
-    def overview(self, _: Request) -> Response:
-        shown, denied = self._workloads()
+    def overview(self, request: Request) -> Response:
+        (shown, denied), environment = self._workloads(), self._environment
+        raised = part(lambda: find_raised(environment))
+        pages, asked = pages_of(shown, raised), request.query_params.get("page", "")
+        at = min(int(asked), len(pages)) if asked.isdecimal() and int(asked) else 1
         with ThreadPoolExecutor(READERS) as readers:
-            states = list(readers.map(lambda names: try_state(self._environment, names), shown))
-        environment = self._environment
-        return HTMLResponse(overview_page(environment.platform, states, now=environment.now(), denied=denied))
+            states = list(readers.map(lambda names: try_state(environment, names, raised), pages[at - 1]))
+        place = Place(page=at, pages=len(pages), workloads=len(shown))
+        return HTMLResponse(overview_page(environment.platform, states, place, now=environment.now(), denied=denied))
 
     def _workloads(self) -> tuple[list[WorkloadNames], Unread | None]:
         """The deployed workloads; those with a folder, and why, for a person who may not list machines."""

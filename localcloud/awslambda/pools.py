@@ -17,11 +17,17 @@ from typing import Any
 from localcloud.awslambda.runtime_api import Invocation
 from localcloud.awslambda.workers import Worker, fingerprint
 from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.memory import machine_mb
 
 WORKERS_PER_FUNCTION = max(2, os.cpu_count() or 1)
 """The most workers of a function. Further invocations wait their turn: more processes than cores only cost their start.
 
 AWS starts up to a thousand."""
+WORKER_MB = 40
+"""What an idle worker holds, roughly, without what it shares with the others."""
+MOST_IDLE = max(64, int(machine_mb() / 4 / WORKER_MB))
+"""So many workers of all functions may wait. Beyond it the function that was called longest ago gives one up; AWS ends
+idle environments too."""
 LIFETIME_S = 45 * 60.0
 """Seconds after which a worker is not reused: its role's keys last an hour, as on AWS."""
 TAIL_BYTES = 4096
@@ -49,6 +55,8 @@ class Pool:
         self.log = cloud.workspace / "logs" / "functions" / f"{name}.log"
         self._cloud = cloud
         self._idle: list[Worker] = []
+        self.used = 0.0
+        """When a worker was put back last, by the monotonic clock."""
         self._count = 0
         self._changed = threading.Condition()
 
@@ -109,9 +117,22 @@ class Pool:
         if not worker.alive:
             return self._forget_one()
         with self._changed:
+            self.used = time.monotonic()
             self._idle.append(worker)
             self._changed.notify()
         return None
+
+    @property
+    def idle(self) -> int:
+        """How many workers wait."""
+        return len(self._idle)
+
+    def end_one(self) -> None:
+        """End the worker that waits longest, if one waits."""
+        with self._changed:
+            if self._idle:
+                self._idle.pop(0).end()
+                self._count -= 1
 
     def _forget_one(self) -> None:
         with self._changed:
@@ -211,6 +232,7 @@ class Functions:
             timeout_s=float(function.timeout or 3),
         )
         outcome = self._pool(function).invoke(function, invocation, self.cold_starts)
+        self._end_spare()
         for action in self._after:
             action(function, outcome)
         return outcome
@@ -218,6 +240,13 @@ class Functions:
     def after_invocation(self, action: Callable[[Any, Outcome], None]) -> None:
         """Call `action(function, outcome)` after each invocation, before its caller gets the answer."""
         self._after.append(action)
+
+    def _end_spare(self) -> None:
+        with self._lock:
+            waiting = sorted((pool for pool in self._pools.values() if pool.idle), key=lambda pool: pool.used)
+        spare = sum(pool.idle for pool in waiting) - MOST_IDLE
+        for pool in waiting[: max(0, spare)]:
+            pool.end_one()
 
     def _pool(self, function: Any) -> Pool:
         with self._lock:

@@ -1,6 +1,8 @@
 """Reads an external model, one that was not trained here: an ONNX graph, and the signature that its maker declares.
 
+    before.onnx       optional: the signature's tensors in, those that model.onnx takes out
     model.onnx        the signature's tensors in, the task's numbers out; its data files may lie beside it
+    after.onnx        optional: what model.onnx gives in, the task's numbers out
     signature.json    {"inputs": [{"name": "numbers", "dtype": "float32", "shape": [7]}],
                        "output": {"name": "output", "dtype": "float32", "shape": [1]},
                        "features": [{"encoder": "category", "name": "job", "words": ["clerk", "cook"], …}, …]}
@@ -12,8 +14,9 @@ may be left out if no encoder of the workload learns from rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +41,32 @@ from millrace.tasks.task import Task
 from millrace.workload.declaration import Workload
 
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
+PARTS = ("before.onnx", GRAPH, "after.onnx")
+"""Graphs that are one: what each gives is what the next one takes, by name."""
 Tensor = tuple[str, str, tuple[int | None, ...]]
 """Name, type and shape of a tensor, without the axis of rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalModel:
-    """The two files as they were read; the graph contains the tensors of its data files."""
+    """The files as they were read, by name; each graph contains the tensors of its data files."""
 
-    onnx: bytes
-    signature: bytes
+    contents: Mapping[str, bytes]
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """The graph of all parts. Raises ArtefactError for parts that do not fit together."""
+        parts = {name: self.contents[name] for name in PARTS if name in self.contents}
+        return parts[GRAPH] if len(parts) == 1 else graph.joined(parts)
 
     @property
-    def contents(self) -> dict[str, bytes]:
-        """The contents of both files by their names."""
-        return {GRAPH: self.onnx, SIGNATURE: self.signature}
+    def signature(self) -> bytes:
+        """What its maker declares."""
+        return self.contents[SIGNATURE]
 
     @property
     def digest(self) -> str:
-        """One SHA-256 over both files, as `digest_of` makes it."""
+        """One SHA-256 over all files, as `digest_of` makes it."""
         return digest_of(digests_of(self.contents))
 
 
@@ -69,10 +79,11 @@ def read(folder: Path, *, approved: str = "") -> ExternalModel:
     for name in (GRAPH, SIGNATURE):
         if not (folder / name).is_file():
             raise ArtefactError(f"{folder}: expected {GRAPH} and {SIGNATURE}, there is no {name}")
-    found = ExternalModel(onnx=graph.inlined(folder / GRAPH), signature=(folder / SIGNATURE).read_bytes())
-    for name, most in ((GRAPH, MEMBERS["model.onnx"]), (SIGNATURE, MEMBERS["model.json"])):
-        if (size := len(found.contents[name])) > most:
-            raise ArtefactError(f"{name}: expected at most {most} bytes, got {size}")
+    parts = {name: graph.inlined(folder / name) for name in PARTS if (folder / name).is_file()}
+    found = ExternalModel(contents={**parts, SIGNATURE: (folder / SIGNATURE).read_bytes()})
+    for name, content in found.contents.items():
+        if len(content) > (most := MEMBERS["model.json" if name == SIGNATURE else "model.onnx"]):
+            raise ArtefactError(f"{name}: expected at most {most} bytes, got {len(content)}")
     if approved and found.digest != approved:
         raise ArtefactError(f"{folder}: expected the files that were registered, digest {approved}, got {found.digest}")
     model = graph.parse(found.onnx)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,31 @@ def inlined(path: Path) -> bytes:
         return bytes(model.SerializeToString()) if outside else path.read_bytes()
     except ValueError as error:
         raise ArtefactError(f"model.onnx: expected a graph that fits into one file of 2 GB, got {error}") from None
+
+
+def joined(parts: Mapping[str, bytes]) -> bytes:
+    """One graph of these graphs, by the names of their files: what each gives is what the next one takes, by name.
+
+    Raises ArtefactError if one takes something else, and for graphs of different sets of operators."""
+    import onnx
+
+    whole: Any = None
+    for file, content in parts.items():
+        # Names inside of a graph are its own: two parts may have weights of the same name.
+        part = onnx.compose.add_prefix(parse(content), f"{file}/", rename_inputs=False, rename_outputs=False)
+        if whole is None:
+            whole = part
+            continue
+        given, taken = ([one.name for one in ends] for ends in (whole.graph.output, part.graph.input))
+        if lacking := [name for name in taken if name not in given]:
+            raise ArtefactError(f"{file}: expected inputs of {_few(given)}, which come before it, got {_few(lacking)}")
+        whole.ir_version = part.ir_version = max(whole.ir_version, part.ir_version)
+        ends = [one.name for one in part.graph.output]
+        try:
+            whole = onnx.compose.merge_models(whole, part, [(name, name) for name in taken], outputs=ends)
+        except (ValueError, onnx.checker.ValidationError) as error:
+            raise ArtefactError(f"{file}: expected a graph that goes on from the one before it, got {error}") from None
+    return bytes(whole.SerializeToString())
 
 
 def weights(model: Any) -> dict[str, npt.NDArray[np.generic]]:

@@ -24,14 +24,14 @@ from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.sample import sample_digest
 from millrace.names import IMAGES
 from tests import builders
-from tests.external_models import SIGNATURE, logistic, write
+from tests.external_models import contents_of, logistic, write
 from tests.jobs.conftest import elec2, training_root, write_elec2
 
 UNTIL = datetime(1996, 9, 1)  # noqa: DTZ001 - the sample's times are UTC without saying so
 QUICK = {"epochs": 2, "hidden": [8]}
 """A small network for two epochs: what it is asked is to start and to end, not to be right."""
 
-EXTERNAL = ExternalModel(onnx=logistic().SerializeToString(), signature=json.dumps(SIGNATURE).encode())
+EXTERNAL = ExternalModel(contents=contents_of(logistic()))
 """The external model that its job makes an archive of."""
 
 

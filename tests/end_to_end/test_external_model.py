@@ -7,14 +7,14 @@ from pathlib import Path
 
 from millrace.console.actions.start import read_model, register
 from tests.end_to_end.conftest import Lived
-from tests.external_models import logistic, write
+from tests.external_models import parts, write
 
 WORKLOAD = Path(__file__).resolve().parents[2] / "workloads" / "electricity"
 
 
 def test_a_model_that_answers_the_opposite_is_refused_by_the_gates_of_every_model(lived: Lived, tmp_path: Path) -> None:
     s3, states = (lived.cloud.client(service) for service in ("s3", "stepfunctions"))
-    run = register(s3, states, lived.names, read_model(write(tmp_path, logistic(sign=-1)), WORKLOAD))
+    run = register(s3, states, lived.names, read_model(write(tmp_path, **parts(sign=-1)), WORKLOAD))
     lived.rest()
     ended = states.describe_execution(executionArn=run.arn)
     assert ended["status"] == "SUCCEEDED", ended

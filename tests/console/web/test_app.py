@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from shutil import copytree
@@ -25,7 +25,9 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.template import decisions_path
+from millrace.console.queries import live
 from millrace.console.web.app import console_app
+from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from tests.console import stored_cloud
@@ -108,6 +110,22 @@ def test_all_workloads_are_on_one_page_and_a_broken_one_is_one_row(opened: Calla
     assert "workload.yaml" in why
     # What a file says is escaped.
     assert "<b>income</b>" not in answer.text
+
+
+def test_many_workloads_are_on_pages_with_alarms_first(monkeypatch: Any, opened: Callable[..., Browser]) -> None:
+    monkeypatch.setattr(live, "PER_PAGE", 1)
+    browser = opened()
+    first, second = (rows_of(browser.ask(f"/{asked}").text) for asked in ("", "?page=2"))
+    assert first.keys() | second.keys() == {"electricity", "income"}
+    assert [rows_of(browser.ask(f"/?page={page}").text) for page in ("9", "0", "x")] == [second, first, first]
+    assert '<a href="/?page=2">2</a>' in browser.ask("/").text
+    shown = [NAMES, WorkloadNames(platform=NAMES.platform, workload="zoo")]
+    alarm = {
+        "AlarmName": f"{shown[1].prefix}-input-drift",
+        "StateValue": "ALARM",
+        "StateUpdatedTimestamp": datetime.now(UTC),
+    }
+    assert live.pages_of(shown, [alarm]) == [[shown[1]], [shown[0]]]
 
 
 def test_a_broken_declaration_hides_no_other_workload_from_the_status() -> None:

@@ -42,7 +42,7 @@ from millrace.jobs.runtime import ProcessingPlaces
 from millrace.tasks import catalogue as tasks
 from millrace.workload.load import load_workload
 from tests.archives import tarred
-from tests.external_models import SIGNATURE, logistic
+from tests.external_models import contents_of, logistic
 
 WORKLOAD = Path(__file__).resolve().parents[3] / "workloads" / "electricity"
 SERVES = (sys.executable, *SERVE[1:])
@@ -53,7 +53,7 @@ ROWS = [dict.fromkeys(COLUMNS, 0.1 * number) | {"day_of_week": number} for numbe
 def artefact_of(model: onnx.ModelProto) -> Artefact:
     """What a version of this graph holds, its digests right."""
     workload, contract = load_workload(WORKLOAD), load_contract(WORKLOAD)
-    given = ExternalModel(onnx=model.SerializeToString(), signature=json.dumps(SIGNATURE).encode())
+    given = ExternalModel(contents=contents_of(model))
     return external.artefact_of(
         given,
         features=external.features_of(given, workload, contract),

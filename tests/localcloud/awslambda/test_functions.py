@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.awslambda import functions
+from localcloud.awslambda import functions, pools
 from localcloud.awslambda.pools import WORKERS_PER_FUNCTION
 from localcloud.awslambda.runtime_api import PREFIX, Invocation, RuntimeApi
 from localcloud.kernel.cloud import Cloud
@@ -168,6 +168,13 @@ def test_concurrent_calls_get_workers_of_their_own_and_one_more_waits(make: Any,
         asked = threads.map(lambda _: call(name, {"do": "sleep", "seconds": 1}), range(most + 1))
         pids = Counter(answer["pid"] for answer in asked)
     assert sorted(pids.values()) == [*[1] * (most - 1), 2]
+
+
+def test_the_function_called_longest_ago_gives_up_its_worker(monkeypatch: Any, make: Any, call: Any) -> None:
+    monkeypatch.setattr(pools, "MOST_IDLE", 2)
+    names = [make() for _ in range(3)]
+    first = {name: call(name)["pid"] for name in names}
+    assert [call(name)["pid"] == first[name] for name in reversed(names)] == [True, True, False]
 
 
 def test_lines_of_workers_do_not_run_into_each_other(cloud: Cloud, make: Any, call: Any) -> None:

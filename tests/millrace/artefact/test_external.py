@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper
 
@@ -36,6 +38,39 @@ def test_weights_in_a_file_beside_the_graph_are_taken_in(tmp_path: Path) -> None
     found = external.read(tmp_path / "a")
     assert found.onnx == logistic().SerializeToString()
     assert found.digest == external.read(write(tmp_path / "b", logistic())).digest
+
+
+def test_graphs_before_and_after_the_model_are_one_with_it(tmp_path: Path) -> None:
+    check(write(tmp_path / "parts", **external_models.parts()))
+    found = external.read(tmp_path / "parts")
+    assert set(found.contents) == {"before.onnx", "model.onnx", "after.onnx", "signature.json"}
+    numbers_NF = np.random.default_rng(7).random((50, external_models.WIDTH), np.float32)
+    said = [
+        onnxruntime.InferenceSession(graph).run(None, {"numbers": numbers_NF})[0]
+        for graph in (found.onnx, logistic().SerializeToString())
+    ]
+    assert said[0].tobytes() == said[1].tobytes()
+    assert external.read(write(tmp_path / "whole", logistic())).digest != found.digest
+
+
+def one_node(operator: str, domain: str = "", *, opset: int = 21) -> onnx.ModelProto:
+    graph = external_models.parts()["after"].graph
+    graph.node[0].op_type, graph.node[0].domain = operator, domain
+    versions = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    return helper.make_model(graph, opset_imports=versions, ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        ({"after": logistic()}, "after.onnx: expected inputs of sum, which come before it, got numbers"),
+        ({"after": one_node("Run", "com.example")}, "expected operators of ONNX, got com.example.Run"),
+        ({"after": one_node("Sigmoid", opset=20)}, "after.onnx: expected a graph that goes on from the one before it"),
+    ],
+)
+def test_graphs_that_do_not_fit_together_are_refused(tmp_path: Path, put: Any, said: str) -> None:
+    with pytest.raises(ArtefactError, match=said):
+        external.read(write(tmp_path, **external_models.parts() | put))
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "", "sub/../../secret", "a\0b"])
