@@ -221,8 +221,8 @@ class Options(BaseModel):
     permissions_boundary: PolicyArn | None = None
     """The permissions boundary of every role, for an account that lets nobody make a role without one."""
     targets: tuple[str, ...] | None = None
-    """What workloads may reach outside the stage by consumers, sources and queries: patterns of ARNs (secrets and keys
-    too), hosts and `s3://` folders. Without it: in `prod` nothing, elsewhere everything."""
+    """What workloads may reach outside the stage by consumers, sources, queries and weights: patterns of ARNs (secrets,
+    keys), hosts and `s3://` URIs. Without it: in `prod` nothing, elsewhere everything."""
     network: Network | None = None
     """A network that replaces the platform's own."""
     key_arn: KeyArn | None = None

@@ -23,8 +23,8 @@ WORKERS_PER_FUNCTION = max(2, os.cpu_count() or 1)
 """The most workers of a function. Further invocations wait their turn: more processes than cores only cost their start.
 
 AWS starts up to a thousand."""
-WORKER_MB = 40
-"""What an idle worker holds, roughly, without what it shares with the others."""
+WORKER_MB = 80
+"""What the two processes of an idle worker hold, roughly, without what they share with others."""
 MOST_IDLE = max(64, int(machine_mb() / 4 / WORKER_MB))
 """So many workers of all functions may wait. Beyond it the function that was called longest ago gives one up; AWS ends
 idle environments too."""

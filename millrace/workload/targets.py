@@ -50,6 +50,10 @@ def targets(workload: Workload, platform: Platform) -> Iterator[tuple[str, str]]
         secret = [platform.secret_arn(source.kind.secret)] if source.kind.secret else []
         key = [source.key_arn] if source.key_arn else []
         yield from ((f"sources.{name}", one) for one in (*_hosts(source.kind), *secret, *key))
+    training, own = workload.training, f"s3://{platform.bucket('artefacts')}/"
+    for name, part in (("weights", training.weights), ("pretrained", training.pretrained)):
+        if part and part.source.startswith("s3://") and not part.source.startswith(own):
+            yield f"training.{name}", part.source
     for name, query in workload.queries.items():
         yield from ((f"queries.{name}", uri) for uri in query.tables.values())
 

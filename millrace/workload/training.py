@@ -99,12 +99,13 @@ class InitialWeights(Section):
         str,
         Field(
             alias="from",
-            pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/((.+/)?model\.tar\.gz|(.+/)?[^/]+\.safetensors)$",
+            pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(([^*?$]+/)?model\.tar\.gz|([^*?$]+/)?[^/*?$]+\.safetensors)$",
         ),
     ]
     """The URI of `model.tar.gz` of a training job, of any workload with the same family; or of weights alone.
 
-    Weights alone are a file `*.safetensors`. Its tensors have the names that an archive's `weights.safetensors` has."""
+    Weights alone are a file `*.safetensors`. Its tensors have the names that an archive's `weights.safetensors` has.
+    IAM would take `*`, `?` and `$` in it for patterns of many objects."""
     digest: Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")]
     """For an archive the SHA-256 of its members, as the registry keeps it (`model_digest`). Else that of the file."""
     freeze: Literal["none", "trunk"] = "none"
