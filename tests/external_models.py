@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx.utils import Extractor
 
 WIDTH = 7
 SIGNATURE = {
@@ -59,23 +61,15 @@ def logistic(
 
 def parts(*, sign: int = 1) -> dict[str, onnx.ModelProto]:
     """The same model as three graphs by the names of their files, as several makers bring them: alike names inside."""
-    whole, made = logistic(sign=sign), {}
-    for number, (name, given, gives) in enumerate(
-        (("before", "numbers", "product"), ("model", "product", "sum"), ("after", "sum", "output"))
-    ):
-        node = whole.graph.node[number]
-        inner = [one for one in whole.graph.initializer if one.name in node.input]
-        del node.input[:], node.output[:]
-        node.input.extend([given, *("inner" for _ in inner)])
-        node.output.append(gives)
-        for one in inner:
-            one.name = "inner"
-        ends = [
-            helper.make_tensor_value_info(end, TensorProto.FLOAT, ["rows", WIDTH if end == "numbers" else 1])
-            for end in (given, gives)
-        ]
-        graph = helper.make_graph([node], name, ends[:1], ends[1:], inner)
-        made[name] = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10 - number)
+    whole = Extractor(shape_inference.infer_shapes(logistic(sign=sign)))
+    ends = pairwise(["numbers", "product", "sum", "output"])
+    made = {
+        name: whole.extract_model([a], [b]) for name, (a, b) in zip(("before", "model", "after"), ends, strict=True)
+    }
+    for part in made.values():
+        for inner in part.graph.initializer:
+            part.graph.node[0].input[1] = inner.name = "inner"
+    made["before"].ir_version -= 1
     return made
 
 

@@ -82,8 +82,11 @@ def joined(parts: Mapping[str, bytes]) -> bytes:
 
     whole: Any = None
     for file, content in parts.items():
-        # Names inside of a graph are its own: two parts may have weights of the same name.
-        part = onnx.compose.add_prefix(parse(content), f"{file}/", rename_inputs=False, rename_outputs=False)
+        part = parse(content)
+        # Names inside of a graph are its own: two parts may have weights of the same name. What it says of the shapes
+        # of its tensors may name an end, which then got another name.
+        del part.graph.value_info[:]
+        part = onnx.compose.add_prefix(part, f"{file}/", rename_inputs=False, rename_outputs=False)
         if whole is None:
             whole = part
             continue
