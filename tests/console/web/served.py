@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 import uvicorn
 from starlette.types import ASGIApp
 
+from millrace.console.environment import Environment
+from millrace.console.web.app import console_app
 from millrace.console.web.server import Guard, configured
 
 
@@ -82,3 +84,13 @@ def serving(app: ASGIApp) -> Iterator[tuple[Browser, str]]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def opened(environment: Environment) -> Iterator[Browser]:
+    """A browser that has opened the console of an environment."""
+    app, close = console_app(environment)
+    with serving(app) as (browser, url):
+        browser.open(url)
+        yield browser
+        close()

@@ -17,12 +17,11 @@ from moto.stepfunctions.models import stepfunctions_backends
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.audit import find_records
 from millrace.console.web import app
-from millrace.console.web.app import console_app
 from millrace.messages.audit import AuditEvent, FileDropped
 from millrace.names import WorkloadNames, drop_id_of
 from tests.console import stored_cloud
 from tests.console.web.queue_of_items import NAMES as INCOME
-from tests.console.web.served import Answer, Browser, send, serving
+from tests.console.web.served import Answer, Browser, opened, send
 from tests.console.web.test_app import text_of
 
 NAMES = stored_cloud.NAMES
@@ -75,8 +74,7 @@ def test_an_act_happens_in_the_person_s_name_or_not_at_all(environment: Environm
     names = INCOME if act in ("pause", "resume") else NAMES
     before = traces(environment, names)
     for who, is_allowed in ((reader(environment), False), (environment, True)):
-        with serving(console_app(who)[0]) as (browser, url):
-            browser.open(url)
+        with opened(who) as browser:
             alarm = re.search(r'href="[^"]*/acknowledge\?of=([^"]+)"', browser.ask("/").text)
             assert alarm
             path = f"/{names.workload}/acts/{act}?of={unescape(alarm[1]) if act == 'acknowledge' else ''}"
@@ -96,8 +94,7 @@ def test_an_act_happens_in_the_person_s_name_or_not_at_all(environment: Environm
 
 
 def test_an_act_that_makes_no_sense_is_refused_in_a_sentence(environment: Environment) -> None:
-    with serving(console_app(environment)[0]) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         for act, of in (("acknowledge", "no-such"), ("rerun", "no-such"), ("rollback", "99")):
             path = f"/electricity/acts/{act}?of={of}"
             after = send(browser, browser.ask(path), path, reason="x")
@@ -128,8 +125,7 @@ def drop(browser: Browser, body: str, *, token: str = "", **asked: str) -> Answe
 def test_a_file_is_looked_at_and_then_dropped_in_the_person_s_name(
     environment: Environment, landing: Callable[[], list[str]]
 ) -> None:
-    with serving(console_app(environment)[0]) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         before, looked = traces(environment, NAMES), drop(browser, BAD)
         assert (looked.status, landing(), traces(environment, NAMES)) == (200, [], before)
         assert "Of its two rows, 1 would be quarantined: range 1. First, line 3: nswprice: expected" in text_of(
@@ -156,8 +152,7 @@ def test_without_either_right_no_file_is_dropped(
     environment: Environment, landing: Callable[[], list[str]], denied: str
 ) -> None:
     before = traces(environment, NAMES)
-    with serving(console_app(reader(environment, denied))[0]) as (browser, url):
-        browser.open(url)
+    with opened(reader(environment, denied)) as browser:
         answer = drop(browser, GOOD, reason="the rows of May")
     assert (answer.status, f"may not {denied}" in answer.text) == (422, True)
     assert (landing(), traces(environment, NAMES)) == ([], before)
@@ -167,8 +162,7 @@ def test_what_cannot_be_dropped_is_refused_with_what_was_expected(
     environment: Environment, landing: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "MOST_FILE_BYTES", 2_000)
-    with serving(console_app(environment)[0]) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         for body, asked, status, told in (
             (GOOD, {"token": "forged"}, 403, "expected a form of this console"),  # pragma: allowlist secret
             ("x" * 2_001, {}, 413, "expected 2,000 bytes at most"),

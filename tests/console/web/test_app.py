@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -26,13 +27,13 @@ from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.template import decisions_path
 from millrace.console.queries import live
-from millrace.console.web.app import console_app
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
 from tests.console import stored_cloud
 from tests.console.conftest import make_machines, read_stored, stage_of
-from tests.console.web.served import Browser, serving
+from tests.console.web import served
+from tests.console.web.served import Browser
 from tests.credentials import KEYS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -64,7 +65,6 @@ def environment() -> Environment:
 @pytest.fixture
 def opened(environment: Environment) -> Iterator[Callable[..., Browser]]:
     """Opens the console of the environment, in which IAM denies some services."""
-    running: list[Any] = []
 
     def open_(*denied: str) -> Browser:
         clients: dict[str, Any] = {}
@@ -76,14 +76,10 @@ def opened(environment: Environment) -> Iterator[Callable[..., Browser]]:
                     clients[service].meta.events.register("before-call", _deny)
             return clients[service]
 
-        running.append(serving(console_app(replace(environment, client=client))[0]))
-        browser, url = running[-1].__enter__()
-        browser.open(url)
-        return browser
+        return running.enter_context(served.opened(replace(environment, client=client)))
 
-    yield open_
-    for one in running:
-        one.__exit__(None, None, None)
+    with ExitStack() as running:
+        yield open_
 
 
 def _deny(model: Any, **_: Any) -> None:

@@ -16,12 +16,11 @@ from moto import mock_aws
 from millrace.console.actions.reviews import LabelTimer, Reviewer
 from millrace.console.environment import Environment, find_environment
 from millrace.console.queries.reviews import reviews_of
-from millrace.console.web.app import console_app
 from millrace.decisions.answered import UNDO
 from millrace.decisions.review import ReviewAnswer, ReviewItem, label_body
 from millrace.names import WorkloadNames
 from tests.console.web.queue_of_items import NAMES, PATH, item, make_stores, open_items
-from tests.console.web.served import Browser, hidden, send, serving
+from tests.console.web.served import Browser, hidden, opened, send
 from tests.console.web.test_acts import reader
 from tests.credentials import KEYS
 
@@ -39,11 +38,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
 @pytest.fixture
 def browser(environment: Environment) -> Iterator[Browser]:
     open_items(environment, 3)
-    app, close = console_app(environment)
-    with serving(app) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         yield browser
-        close()
 
 
 def state(environment: Environment, number: int, names: WorkloadNames = NAMES) -> ReviewItem:
@@ -116,9 +112,7 @@ def test_skip_pass_on_and_take_back(browser: Browser, environment: Environment) 
 
 @pytest.mark.parametrize(("denied", "status"), [("PutItem", 200), ("Query", 403)])
 def test_own_answers_are_shown_to_who_may_read_the_queue(environment: Environment, denied: str, status: int) -> None:
-    app, _ = console_app(reader(environment, denied))
-    with serving(app) as (browser, url):
-        browser.open(url)
+    with opened(reader(environment, denied)) as browser:
         answer = browser.ask(f"{PATH}/answers")
     assert (answer.status, f"ann may not {denied}" in answer.text) == (status, status == 403)
 
@@ -137,11 +131,8 @@ def test_an_answer_that_is_none_of_the_choices_is_said_and_changes_nothing(
 def test_a_blind_item_tells_nothing_of_the_model_s_answer(environment: Environment, reason: Any, is_told: bool) -> None:
     output = {"value": 1, "probability": 0.987, "confidence": 0.987}
     reviews_of(environment, NAMES).queue.open(item(1, reason=reason, output=output))
-    app, close = console_app(environment)
-    with serving(app) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         shown = browser.ask(PATH)
-        close()
     assert hidden(shown.text, "decision") == "r-1"
     written = re.sub(r"<style>.*?</style>|<input[^>]*>", "", shown.text, flags=re.S)
     assert ("98.7" in written, 'class="suggested"' in written) == (is_told, is_told)

@@ -11,9 +11,9 @@ import pytest
 from millrace.aws.objects import put_object, read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of
-from millrace.console.web.app import MOST_BYTES, console_app
+from millrace.console.web.app import MOST_BYTES
 from millrace.release.registry import ASKED_BY, Package
-from tests.console.web.served import Browser, half, send, serving
+from tests.console.web.served import Browser, half, opened, send
 from tests.console.web.test_acts import environment as environment
 from tests.console.web.test_app import text_of
 from tests.console.web.waiting_version import NAMES, PATH, let_wait
@@ -24,8 +24,7 @@ EVIDENCE = Path(__file__).parents[1] / "pages/evidence.json"
 
 @pytest.fixture
 def browser(environment: Environment) -> Iterator[Browser]:
-    with serving(console_app(environment)[0]) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         yield browser
 
 
@@ -36,8 +35,7 @@ def kept(environment: Environment) -> Package:
 def test_a_form_beyond_every_note_and_a_cut_one_are_no_failure(
     environment: Environment, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serving(console_app(environment)[0]) as (browser, url):
-        browser.open(url)
+    with opened(environment) as browser:
         own = {"origin": f"http://127.0.0.1:{browser.port}"}
         assert browser.ask(PATH, "POST", "x" * (2 * MOST_BYTES), **own).status == 413
         head = {"host": f"127.0.0.1:{browser.port}", "cookie": browser.cookie, "content-length": "9", **own}

@@ -55,13 +55,13 @@ def test_every_end_is_told_by_where_it_leads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["s3://millrace-dev-artefacts-123456789012-eu-west-1/xray/", "s3://zoo/"])
-@pytest.mark.parametrize("part", [{"weights": "a/model.tar.gz"}, {"pretrained": "a/b.safetensors"}])
-def test_weights_of_elsewhere_are_a_target(tmp_path: Path, key: str, part: dict[str, str]) -> None:
-    (name, file), digest = next(iter(part.items())), f"sha256:{'0' * 64}"
+@pytest.mark.parametrize(
+    ("name", "file", "more"), [("weights", "a/model.tar.gz", {}), ("pretrained", "a/b.safetensors", {"licence": "MIT"})]
+)
+def test_weights_of_elsewhere_are_a_target(tmp_path: Path, key: str, name: str, file: str, more: Any) -> None:
     own = with_consumers(tmp_path)
     declared = yaml.safe_load((own / "workload.yaml").read_text()) | {"consumers": {}}
-    more = {} if name == "weights" else {"licence": "MIT"}
-    declared["training"][name] = {"from": f"{key}{file}", "digest": digest, **more}
+    declared["training"][name] = {"from": f"{key}{file}", "digest": f"sha256:{'0' * 64}", **more}
     (own / "workload.yaml").write_text(yaml.safe_dump(declared))
     assert refused(own, []).partition("got ")[2] == (f"s3://zoo/{file}" if "zoo" in key else "")
     declared["training"][name]["from"] = f"{key}*/{file}"
