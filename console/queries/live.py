@@ -298,20 +298,8 @@ class WorkloadState:
         return f"version {self.champion.version}" + (f", ✗ {self.lost}" if self.lost else "")
 
 
-PER_PAGE = 10
-"""So many workloads are read for one page. Each takes a ListExecutions of each of its machines, of which Step Functions
-lets an account make 100 at once, and 2 in a second afterwards:
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 Raised = Sequence[Mapping[str, Any]] | Unread
 """The alarms of a stage that are on, as CloudWatch describes them."""
-
-
-def pages_of(shown: Sequence[WorkloadNames], raised: Raised) -> list[list[WorkloadNames]]:
-    """The workloads on pages of PER_PAGE, first those with an alarm that is on."""
-    alarms = () if isinstance(raised, Unread) else raised
-    loud = {names for names in shown if any(not one.is_of_stage for one in states_of(alarms, names))}
-    ordered = sorted(shown, key=lambda names: names not in loud)
-    return [ordered[at : at + PER_PAGE] for at in range(0, len(ordered), PER_PAGE)] or [[]]
 
 
 def try_state(environment: Environment, names: WorkloadNames, raised: Raised) -> WorkloadState | UnreadWorkload:

@@ -32,10 +32,10 @@ from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page, template
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
 from millrace.console.queries.agreement import agreement_in_words
-from millrace.console.queries.alarms import find_raised
+from millrace.console.queries.alarms import find_raised, states_of
 from millrace.console.queries.decisions import day_named, find_days, words_of
 from millrace.console.queries.documents import find_package, signing_key
-from millrace.console.queries.live import FAILURES, pages_of, try_state
+from millrace.console.queries.live import FAILURES, Raised, try_state
 from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.report import question_of, read_judged, read_report, read_versions
 from millrace.console.queries.reviews import count_waiting, explain_item
@@ -60,6 +60,10 @@ OWN = 50
 """How many of a person's own answers are shown."""
 READERS = 8
 """How many workloads are read at the same time."""
+PER_PAGE = 10
+"""So many workloads are read for one page. Each takes a ListExecutions of each of its machines, of which Step Functions
+lets an account make 100 at once, and 2 in a second afterwards:
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 MOST_BYTES = 2**20
 """The longest form: a label or a note of a person."""
 JUDGEMENTS = {"approve": approve, "refuse": refuse}
@@ -104,6 +108,14 @@ async def _received(request: Request, body: IO[bytes], *, most: int) -> Response
     except ClientDisconnect:  # nobody is there to be told
         return Response(status_code=400)
     return None
+
+
+def pages_of(shown: Sequence[WorkloadNames], raised: Raised) -> list[list[WorkloadNames]]:
+    """The workloads on pages of PER_PAGE, first those with an alarm that is on."""
+    alarms = () if isinstance(raised, Unread) else raised
+    loud = {names for names in shown if any(not one.is_of_stage for one in states_of(alarms, names))}
+    ordered = sorted(shown, key=lambda names: names not in loud)
+    return [ordered[at : at + PER_PAGE] for at in range(0, len(ordered), PER_PAGE)] or [[]]
 
 
 def _shared(environment: Environment) -> Environment:

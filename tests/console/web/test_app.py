@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, find_environment
 from millrace.console.pages.template import decisions_path
-from millrace.console.queries import live
+from millrace.console.web import app as web
 from millrace.names import WorkloadNames
 from millrace.state.automation import Automation
 from millrace.state.table import StateTable
@@ -109,7 +109,7 @@ def test_all_workloads_are_on_one_page_and_a_broken_one_is_one_row(opened: Calla
 
 
 def test_many_workloads_are_on_pages_with_alarms_first(monkeypatch: Any, opened: Callable[..., Browser]) -> None:
-    monkeypatch.setattr(live, "PER_PAGE", 1)
+    monkeypatch.setattr(web, "PER_PAGE", 1)
     browser = opened()
     first, second = (rows_of(browser.ask(f"/{asked}").text) for asked in ("", "?page=2"))
     assert first.keys() | second.keys() == {"electricity", "income"}
@@ -121,7 +121,7 @@ def test_many_workloads_are_on_pages_with_alarms_first(monkeypatch: Any, opened:
         "StateValue": "ALARM",
         "StateUpdatedTimestamp": datetime.now(UTC),
     }
-    assert live.pages_of(shown, [alarm]) == [[shown[1]], [shown[0]]]
+    assert web.pages_of(shown, [alarm]) == [[shown[1]], [shown[0]]]
 
 
 def test_a_broken_declaration_hides_no_other_workload_from_the_status() -> None:
