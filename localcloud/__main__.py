@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from localcloud.deploy import DeploymentError, assembly_folder, deploy_and_say
+from localcloud.deploy import DeploymentError, assembly_folder, deploy_and_say, parameter
 from localcloud.iam.identity import Identity
 from localcloud.kernel import call_tracer, guardian
 from localcloud.kernel.checkpoints import Checkpoints
@@ -47,14 +47,15 @@ def main() -> None:
             )
             assert beside.stdin is not None
             checkpoints = cloud.parts[Checkpoints] = Checkpoints(cloud)
-            cloud.parts[Identity].recording.switch(on=arguments.record)
+            cloud.parts[Identity].recording.switch(on="MILLRACE_RECORD" in os.environ)
             secret = str(secret_file(cloud.workspace))
             print(json.dumps({"endpoint_url": cloud.endpoint_url, "secret_file": secret}), flush=True)
             cloud.background("warm", lambda: warm(cloud))
             cloud.after_deployment.append(lambda: begin_fork_servers(cloud))
             images(cloud).folder = arguments.images.resolve()
             if arguments.assembly:
-                deploy_and_say(cloud.endpoint_url, arguments.assembly, secret=cloud.secret)
+                given, secret = arguments.parameters, cloud.secret
+                deploy_and_say(cloud.endpoint_url, arguments.assembly, secret=secret, parameters=given)
             checkpoints.make_when_asked()
     except DeploymentError as error:
         sys.exit(f"localcloud: {error}")
@@ -74,16 +75,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "assembly", type=assembly_folder, nargs="?", help="the folder that `cdk synth` made (cdk.out), to deploy"
     )
+    parser.add_argument("--parameters", type=parameter, action="append", default=[], metavar="[STACK:]NAME=VALUE")
     parser.add_argument("--workspace", type=Path, default=Path("build/local"))
     parser.add_argument("--images", type=Path, default=Path(os.devnull), help="a folder with NAME/Dockerfile of images")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--clock", type=datetime.fromisoformat, help="the cloud's time at start, ISO 8601")
-    parser.add_argument(
-        "--record",
-        action="store_true",
-        default="MILLRACE_RECORD" in os.environ,
-        help="write down what roles are allowed, for /_millrace/permissions; also by the variable MILLRACE_RECORD",
-    )
     return parser.parse_args()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import io
 import json
 import os
@@ -49,15 +50,16 @@ def deploy(
     *,
     secret: str | None = None,
     role_arn: str | None = None,
+    parameters: Iterable[tuple[str, str, str]] = (),
 ) -> list[Deployed]:
     """Deploy the assembly, and return the stacks in the order of their deployment.
 
     With `stacks`, only these and the stacks on which they depend are deployed. `secret` is the secret of the cloud's
     run, by default that of the environment. `role_arn` is the role in whose name CloudFormation makes the resources; by
-    default it may do everything.
+    default it may do everything. `parameters` are values of templates' parameters: stack or `*`, name, value.
 
-    Raises DeploymentError before anything is made if a stack holds what the local cloud does not cover, and at the
-    first stack that fails. As on AWS, the stacks before it stay."""
+    Raises DeploymentError before anything is made if a stack holds what the local cloud does not cover, or if a value
+    does not fit, and at the first stack that fails. As on AWS, the stacks before it stay."""
     session = boto3.Session("local", "local", region_name=REGION)
     cloudformation, s3, ssm = (
         session.client(name, endpoint_url=cloud_url, config=ONCE) for name in ("cloudformation", "s3", "ssm")
@@ -67,22 +69,18 @@ def deploy(
     _bootstrap(s3, ssm)
     needed = {key: artifacts[key] for _, artifact in ordered for key in artifact.get("dependencies", [])}
     _publish(s3, assembly, [one for one in needed.values() if one["type"] == "cdk:asset-manifest"])
-    _look_at(cloudformation, assembly, ordered)
-    deployed = [_deploy_stack(cloudformation, assembly, name, artifact, role_arn) for name, artifact in ordered]
-    _report(cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly, deployed)
-    return deployed
-
-
-def _look_at(cloudformation: Any, assembly: Path, stacks: Iterable[tuple[str, dict[str, Any]]]) -> None:
-    """Raise DeploymentError that names all that the stacks hold and the local cloud does not cover."""
-    refusals = []
-    for name, artifact in stacks:
-        try:
-            cloudformation.validate_template(**_template(assembly, artifact))
-        except ClientError as error:
-            refusals.append(f"{name}: {error.response['Error']['Message']}")
-    if refusals:
+    names = [name for name, _ in ordered]
+    if unknown := {stack for stack, _, _ in parameters} - {"*", *names}:
+        raise DeploymentError(f"parameters: expected a stack of {names}, got {sorted(unknown)}")
+    for name, artifact in ordered:
+        own = artifact["properties"].setdefault("parameters", {})
+        own |= {key: value for stack, key, value in sorted(parameters, key=lambda one: one[0]) if stack in {"*", name}}
+    tell = functools.partial(_tell, cloud_url, secret or os.environ.get(SECRET_VARIABLE, ""), assembly)
+    if refusals := tell("preview", [{"name": name, **artifact["properties"]} for name, artifact in ordered]):
         raise DeploymentError("\n".join(["nothing is deployed", *refusals]))
+    deployed = [_deploy_stack(cloudformation, assembly, name, artifact, role_arn) for name, artifact in ordered]
+    tell("deployments", [asdict(stack) for stack in deployed])
+    return deployed
 
 
 def _in_order(artifacts: dict[str, Any], stacks: Sequence[str] | None) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -137,15 +135,11 @@ def _publish(s3: Any, assembly: Path, manifests: Iterable[dict[str, Any]]) -> No
     assets = [asset for one in described for asset in one.get("files", {}).values()]
     placed = {(one["bucketName"], one["objectKey"]): each for each in assets for one in each["destinations"].values()}
     for (bucket, key), asset in placed.items():
-        body = _content(assembly / asset["source"]["path"], asset["source"]["packaging"])
+        source = assembly / asset["source"]["path"]
+        is_archive = asset["source"]["packaging"] == "zip" or source.suffix == ".zip"
+        is_referenced = source.is_dir() or (is_archive and source.stat().st_size > LARGE_BYTES)
+        body = _reference(source) if is_referenced else source.read_bytes()
         s3.put_object(Bucket=_here(bucket), Key=key, Body=body)
-
-
-def _content(source: Path, packaging: str) -> bytes:
-    """The bytes of the object: a small file's own, or a reference to the place of a folder or of a large archive."""
-    is_archive = packaging == "zip" or source.suffix == ".zip"
-    is_referenced = source.is_dir() or (is_archive and source.stat().st_size > LARGE_BYTES)
-    return _reference(source) if is_referenced else source.read_bytes()
 
 
 def _reference(source: Path) -> bytes:
@@ -173,7 +167,7 @@ def _deploy_stack(
     cloudformation: Any, assembly: Path, name: str, artifact: dict[str, Any], role_arn: str | None
 ) -> Deployed:
     template, began = json.loads((assembly / artifact["properties"]["templateFile"]).read_text()), time.perf_counter()
-    parameters = artifact["properties"].get("parameters", {})
+    parameters = artifact["properties"]["parameters"]
     status = _create_or_update(cloudformation, name, _template(assembly, artifact), parameters, role_arn)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UNCHANGED"}:
         raise DeploymentError(f"stack {name} is {status}: {_why(cloudformation, name)}")
@@ -222,21 +216,19 @@ def _why(cloudformation: Any, name: str) -> str:
     return "no failed resource among its events"
 
 
-def _report(cloud_url: str, secret: str, assembly: Path, deployed: list[Deployed]) -> None:
-    """Report to the cloud what was deployed. The route `/_millrace/deployments` keeps it."""
-    body = json.dumps({"assembly": str(assembly.resolve()), "stacks": [asdict(stack) for stack in deployed]}).encode()
+def _tell(cloud_url: str, secret: str, assembly: Path, route: str, stacks: list[dict[str, Any]]) -> Any:
+    """What the route below `/_millrace/` answers to the assembly's stacks: `preview` looks, `deployments` keeps."""
+    body = json.dumps({"assembly": str(assembly.resolve()), "stacks": stacks}).encode()
     request = urllib.request.Request(  # noqa: S310 - this machine
-        f"{cloud_url}{PREFIX}deployments", body, {"content-type": "application/json", SECRET_HEADER: secret}
+        f"{cloud_url}{PREFIX}{route}", body, {"content-type": "application/json", SECRET_HEADER: secret}
     )
-    with urllib.request.urlopen(request):  # noqa: S310 # nosec B310 # this machine
-        return
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 # nosec B310 # this machine
+        return json.load(answer)
 
 
-def deploy_and_say(
-    cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, *, secret: str | None = None
-) -> None:
-    """Deploy the assembly and print a line for each stack."""
-    for stack in deploy(cloud_url, assembly, stacks, secret=secret):
+def deploy_and_say(cloud_url: str, assembly: Path, stacks: Sequence[str] | None = None, **settings: Any) -> None:
+    """Deploy the assembly, with the settings of `deploy`, and print a line for each stack."""
+    for stack in deploy(cloud_url, assembly, stacks, **settings):
         print(f"{stack.name}: {stack.status}, {stack.resources} resources, {stack.seconds:.2f} s", flush=True)
 
 
@@ -247,13 +239,23 @@ def assembly_folder(folder: str) -> Path:
     raise argparse.ArgumentTypeError(f"{folder} holds no manifest.json; expected what `cdk synth` made (cdk.out)")
 
 
+def parameter(text: str) -> tuple[str, str, str]:
+    """Stack or `*`, name and value of `[STACK:]NAME=VALUE`, for a parser of arguments. `cdk deploy` takes it alike."""
+    name, _, value = text.partition("=")
+    stack, _, key = name.rpartition(":")
+    if "=" in text and key:
+        return stack or "*", key, value
+    raise argparse.ArgumentTypeError(f"expected [STACK:]NAME=VALUE, got {text}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m localcloud.deploy", description=__doc__)
     parser.add_argument("--endpoint-url", required=True, help="the address that `python -m localcloud` printed")
     parser.add_argument("assembly", type=assembly_folder, help="the folder that `cdk synth` made (cdk.out)")
     parser.add_argument("stacks", nargs="*", help="only these stacks and what they depend on")
-    arguments = parser.parse_args()
-    deploy_and_say(arguments.endpoint_url, arguments.assembly, arguments.stacks or None)
+    parser.add_argument("--parameters", type=parameter, action="append", default=[], metavar="[STACK:]NAME=VALUE")
+    given = vars(parser.parse_args())
+    deploy_and_say(given.pop("endpoint_url"), given.pop("assembly"), given.pop("stacks") or None, **given)
 
 
 if __name__ == "__main__":

@@ -150,14 +150,11 @@ def answer_requests(cloud: Cloud) -> None:
         _log(cloud, stage, request, answer)
         body = answer.body
         headers = {"x-amzn-RequestId": request.id, **answer.headers, "Content-Length": str(len(body))}
-        start(f"{answer.status} {_phrase(answer.status)}", list(headers.items()))
+        phrase = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else "Unknown"
+        start(f"{answer.status} {phrase}", list(headers.items()))
         return [body]
 
     cloud.application = application
-
-
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
 
 
 def _read(environ: dict[str, Any]) -> Request:

@@ -128,7 +128,7 @@ class Activities:
     """Held by an evaluation, and while a policy gets its alarms."""
 
 
-def follow_policies(cloud: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     """Scale endpoint variants from now on, as time passes and after each move of the clock."""
     _check_registrations(cloud)
     _keep_policies(cloud)
@@ -250,7 +250,3 @@ def _scale(cloud: Cloud, endpoint: Endpoint, variant: Fleet, resource: str, want
     cloud.part(Activities).last[resource, _direction(wanted, variant.desired)] = cloud.clock.timestamp()
     change = [{"VariantName": variant.name, "DesiredInstanceCount": wanted}]
     set_capacity(cloud, {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": change})
-
-
-def install(cloud: Cloud) -> None:
-    follow_policies(cloud)

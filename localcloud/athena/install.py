@@ -20,21 +20,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from localcloud.athena.errors import QueryError, ScanLimitError, denied
-from localcloud.athena.result_files import column_info, rows_of, to_csv
-from localcloud.athena.statements import Result, Statement, parse, run
-from localcloud.athena.tables import TableReader
-from localcloud.athena.unload import unload
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.kernel.dispatcher import dispatcher
 from localcloud.kernel.quotas import quota
 from localcloud.kernel.transport import connect
+
+if TYPE_CHECKING:
+    from localcloud.athena.statements import Result, Statement
+    from localcloud.athena.tables import TableReader
 
 # Query executions: each runs in the background by the permissions of its caller, and leaves its result in S3.
 #
@@ -113,6 +113,8 @@ class Executions:
         Raises QueryError for an unknown workgroup, a statement that cannot be run, or no place for the result."""
         given = json.loads(response.body)
         group = _workgroup(given.get("WorkGroup", "primary"))
+        from localcloud.athena.statements import parse
+
         statement = parse(given["QueryString"])
         name = str(uuid.uuid4())
         location, encryption = _output(group.configuration, given.get("ResultConfiguration") or {})
@@ -182,6 +184,12 @@ class Executions:
                 self._end(execution, state, reason)
 
     def _answer(self, execution: Execution) -> Result:
+        # What reads and writes files is imported with the first query: it takes seconds.
+        from localcloud.athena.result_files import column_info, to_csv
+        from localcloud.athena.statements import run
+        from localcloud.athena.tables import TableReader
+        from localcloud.athena.unload import unload
+
         def reader(database: Any) -> TableReader:
             return TableReader(**execution.clients, database=database, now=self.cloud.clock.now())
 
@@ -216,7 +224,7 @@ class Executions:
         execution.state, execution.reason = state, reason
 
 
-def run_queries(cloud: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     """Replace moto's answers about queries, and add what it lacks about workgroups.
 
     It may go when moto itself runs queries over the files of the tables."""
@@ -259,6 +267,8 @@ def _page(execution: Execution, given: dict[str, Any]) -> Any:
     if execution.state != "SUCCEEDED" or execution.result is None:
         said = "Query has not yet finished" if execution.state not in OVER else "Query did not finish successfully"
         return _invalid(f"{said}. Final query state: {execution.state}")
+    from localcloud.athena.result_files import column_info, rows_of
+
     head = [] if execution.statement.to else [execution.result.rows.schema.names]
     rows = [*head, *rows_of(execution.result)]
     first, most = int(given.get("NextToken") or 0), int(given.get("MaxResults") or MOST_ROWS)
@@ -352,7 +362,3 @@ def _unknown(response: Any) -> Any:
 
 def _invalid(message: str) -> tuple[str, dict[str, int]]:
     return json.dumps({"__type": "InvalidRequestException", "Message": message}), {"status": 400}
-
-
-def install(cloud: Cloud) -> None:
-    run_queries(cloud)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
 
 TYPES = "array bigint binary boolean date double float int integer map smallint string struct timestamp tinyint"
 """The words of the types that are covered."""
@@ -19,9 +18,6 @@ def arrow_type(text: str) -> pa.DataType:
     """Arrow's type for the text that a Glue column declares, such as `struct<data:string,seen:array<double>>`.
 
     Raises ValueError for an unknown type. https://docs.aws.amazon.com/athena/latest/ug/data-types.html"""
-    import duckdb
-    from sqlglot import exp
-
     # The names of fields stand in front of a colon, and may be words of SQL.
     fields = re.compile(r"([^<>,:]+):")
     if unknown := sorted({*re.findall(r"\w+", fields.sub("", text.lower()))} - {*TYPES.split()}):
@@ -33,8 +29,6 @@ def arrow_type(text: str) -> pa.DataType:
 
 def athena_name(kind: pa.DataType) -> str:
     """The name of a column's type in the metadata of a result, such as `bigint`."""
-    import pyarrow as pa
-
     types = pa.types
     if types.is_timestamp(kind):
         return "timestamp with time zone" if kind.tz else "timestamp"

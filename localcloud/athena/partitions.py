@@ -13,12 +13,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from sqlglot import exp
 
 from localcloud.athena.errors import QueryError
-
-if TYPE_CHECKING:
-    from sqlglot import exp
 
 UNITS = {"DAYS": 1, "WEEKS": 7}
 """The days of each unit in a range such as `NOW-2WEEKS`."""
@@ -80,8 +79,6 @@ def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expr]:
 
     `names` are the columns of the partitions. With `feed` among them, `WHERE feed = 'labels' AND line > 3` has one such
     part."""
-    from sqlglot import exp
-
     select = table.find_ancestor(exp.Select)
     where = select.args.get("where") if select else None
     if where is None:
@@ -92,8 +89,6 @@ def conditions_on(table: exp.Table, names: Sequence[str]) -> list[exp.Expr]:
 
 
 def _is_about(part: exp.Expr, table: exp.Table, names: Sequence[str]) -> bool:
-    from sqlglot import exp
-
     # Every column must be one of the partitions', of this table, and the part must hold no query of its own.
     columns = list(part.find_all(exp.Column))
     own = ("", table.alias_or_name.lower())
@@ -108,8 +103,6 @@ def check_injected(conditions: Sequence[exp.Expr], parameters: Mapping[str, str]
     """Raises QueryError if the query does not say by `=` or IN which values of an injected partition it reads.
 
     https://docs.aws.amazon.com/athena/latest/ug/partition-projection-dynamic-id-partitioning.html"""
-    from sqlglot import exp
-
     for name in names:
         equal = [part for part in conditions if isinstance(part, exp.EQ | exp.In) and _names(part) == {name}]
         if parameters.get(f"projection.{name}.type") == "injected" and not equal:
@@ -120,8 +113,6 @@ def check_injected(conditions: Sequence[exp.Expr], parameters: Mapping[str, str]
 
 
 def _names(part: exp.Expr) -> set[str]:
-    from sqlglot import exp
-
     return {column.name.lower() for column in part.find_all(exp.Column)}
 
 
@@ -129,8 +120,6 @@ def pruned(
     files: Sequence[StoredFile], conditions: Sequence[exp.Expr], names: Sequence[str], database: Any
 ) -> Iterator[StoredFile]:
     """Yields the files of the partitions for which all conditions hold. `database` is a connection of duckdb."""
-    from sqlglot import exp
-
     # duckdb judges the conditions: the partitions are the rows of a table that the query itself lists.
     cells = [tuple(file.partition[name] for name in names) for file in files]
     wanted = set(cells)
@@ -147,6 +136,4 @@ def pruned(
 
 def _unqualified(node: exp.Expr) -> exp.Expr:
     """The column without the name of its table: `r.date` becomes `date`."""
-    from sqlglot import exp
-
     return exp.column(node.name) if isinstance(node, exp.Column) else node

@@ -7,12 +7,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from localcloud.athena.statements import Result
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def rows_of(result: Result) -> Iterator[list[str | None]]:
@@ -79,8 +78,6 @@ def _text(value: Any, kind: pa.DataType) -> str | None:
 
 
 def _several(value: list[Any], kind: pa.DataType) -> str:
-    import pyarrow as pa
-
     # Arrow gives a map as a list of pairs.
     if pa.types.is_map(kind):
         pairs = ((_part(name, kind.key_type), _part(one, kind.item_type)) for name, one in value)

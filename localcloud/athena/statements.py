@@ -10,15 +10,17 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
+
+import duckdb
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from localcloud.athena.errors import QueryError, ScanLimitError
 from localcloud.athena.kinds import athena_name
 from localcloud.athena.tables import PATH, TableReader
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from sqlglot import exp
 
 DIALECT = "athena"
 UNLOAD = re.compile(
@@ -80,10 +82,6 @@ def parse(text: str) -> Statement:
 
 
 def _query(text: str) -> exp.Expr:
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
     try:
         trees = [tree for tree in sqlglot.parse(text, dialect=DIALECT) if tree is not None]
     except SqlglotError as error:
@@ -125,8 +123,6 @@ def run(
     `schema` is the database of tables that are named without one. `started` gets the connection, by which another
     thread may interrupt the query. Raises QueryError if the statement fails, ScanLimitError if it would scan more than
     `limit` bytes."""
-    import duckdb
-
     with duckdb.connect(config=LIMITS) as database:
         # Times have UTC as on Athena, whatever the time zone of this machine.
         database.execute("SET TimeZone = 'UTC'")
@@ -137,9 +133,6 @@ def run(
 
 
 def _of_tables(statement: Statement, schema: str, reader: TableReader, database: Any, limit: int | None) -> Result:
-    import duckdb
-    from sqlglot import exp
-
     # Each table is read into memory and registered under a name without meaning; the query then names that one.
     tree, scanned = _expanded(statement.tree.copy(), schema, reader), 0
     paths = any(name.name == PATH for name in tree.find_all(exp.Identifier))
@@ -164,8 +157,6 @@ def _of_tables(statement: Statement, schema: str, reader: TableReader, database:
 
 def _tables(tree: exp.Expr) -> Iterator[exp.Table]:
     """Yields the tables of the catalogue in the query. A name that WITH declares is no such table."""
-    from sqlglot import exp
-
     declared = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     for node in tree.find_all(exp.Table):
         if isinstance(node.this, exp.Identifier) and (node.db or node.name.lower() not in declared):
@@ -176,8 +167,6 @@ def _expanded(tree: exp.Expr, schema: str, reader: TableReader) -> exp.Expr:
     """The query with the SQL of each view in place of its name. The tree itself is changed.
 
     Athena keeps the SQL in the catalogue as JSON in Base64: `/* Presto View: eyJvcmlnaW5hbFNxbCI6… */`."""
-    from sqlglot import exp
-
     for node in list(_tables(tree)):
         table = reader.find((node.db or schema).lower(), node.name.lower())
         if table.get("TableType") != "VIRTUAL_VIEW":
@@ -193,8 +182,6 @@ def _expanded(tree: exp.Expr, schema: str, reader: TableReader) -> exp.Expr:
 
 def _names(tree: exp.Expr) -> frozenset[str] | None:
     """Every name in the query, in lower case: a column with another name is not read. None if `*` names all columns."""
-    from sqlglot import exp
-
     # The `*` of `count(*)` names no column.
     if any(not isinstance(star.parent, exp.Count) for star in tree.find_all(exp.Star)):
         return None
@@ -203,8 +190,6 @@ def _names(tree: exp.Expr) -> frozenset[str] | None:
 
 def _replace(node: exp.Table, name: str) -> None:
     """Name the registered table in place of the catalogue's. The old name stays as its alias, for `loads.kind`."""
-    from sqlglot import exp
-
     # In `FROM (a JOIN b ON …)` the joins hang on the node of the first table: the new node takes them over.
     alias = node.args.get("alias") or exp.TableAlias(this=exp.to_identifier(node.name))
     joins = node.args.get("joins")
@@ -215,8 +200,6 @@ def _named(tree: exp.Expr) -> exp.Expr:
     """Name the columns that have no name as Athena does: `_col1` is the second one.
 
     The tree itself is changed. In a UNION the first SELECT gives the names."""
-    from sqlglot import exp
-
     first = tree
     while isinstance(first, exp.SetOperation):
         first = first.this
@@ -229,15 +212,11 @@ def _named(tree: exp.Expr) -> exp.Expr:
 
 def _divided(node: exp.Expr) -> exp.Expr:
     """The call of the macro `divided` in place of a division; any other node as it is."""
-    from sqlglot import exp
-
     return exp.Anonymous(this="divided", expressions=[node.left, node.right]) if isinstance(node, exp.Div) else node
 
 
 def _timed(node: exp.Expr, now: datetime) -> exp.Expr:
     """The present time by the cloud's clock in place of `current_timestamp`, `now()` and `current_date`."""
-    from sqlglot import exp
-
     if isinstance(node, exp.CurrentTimestamp):
         return exp.cast(exp.Literal.string(now.isoformat()), "timestamptz")
     return exp.cast(exp.Literal.string(now.date().isoformat()), "date") if isinstance(node, exp.CurrentDate) else node

@@ -10,18 +10,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
+from pyiceberg.io import FileIO, InputFile
+from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFileContent
+from pyiceberg.table.metadata import TableMetadata, TableMetadataUtil
+from sqlglot import exp
 
 from localcloud.athena.errors import QueryError, denied
 from localcloud.athena.kinds import arrow_type
 from localcloud.athena.partitions import StoredFile, check_injected, conditions_on, partition_of, pruned
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyiceberg.table.metadata import TableMetadata
-    from sqlglot import exp
 
 # Reads rows of JSON lines as the OpenX SerDe does: names without regard to case, and any value as text if need be.
 #
@@ -33,8 +35,6 @@ def read_lines(content: bytes, schema: pa.Schema) -> pa.Table:
 
     A column is null if the line lacks it, or if its value cannot be read as the column's type. Of the line
     `{"Value": "7", "Score": "high"}` the column `value string` is `7`, and `score double` is null."""
-    import pyarrow as pa
-
     documents = [_document(line) for line in content.splitlines() if line.strip()]
     cells = {
         field.name: pa.array([_cell(document.get(field.name), field.type) for document in documents], field.type)
@@ -59,8 +59,6 @@ def _lowered(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
     """The value as Arrow takes it for the type; None if it cannot be read as that type."""
-    import pyarrow as pa
-
     types = pa.types
     if value is None:
         return None
@@ -90,8 +88,6 @@ def files_of(metadata: TableMetadata, snapshot_id: int | None, get: Get) -> Iter
     """Yields the URI of each Parquet file of the snapshot. A table without a snapshot (`snapshot_id` None) has none.
 
     Raises QueryError for a snapshot that the table does not have, NotImplementedError if the table has delete files."""
-    from pyiceberg.manifest import DataFileContent
-
     if snapshot_id is None:
         return
     snapshot = next((one for one in metadata.snapshots if one.snapshot_id == snapshot_id), None)
@@ -107,7 +103,6 @@ def files_of(metadata: TableMetadata, snapshot_id: int | None, get: Get) -> Iter
 
 def _files(get: Get) -> Any:
     """The FileIO by which pyiceberg reads manifests: `get` reads what the caller of the query may read."""
-    from pyiceberg.io import FileIO, InputFile
 
     class Input(InputFile):
         """One object, which is read into memory."""
@@ -182,9 +177,6 @@ class TableReader:
     def _iceberg(
         self, table: Mapping[str, Any], version: Callable[[Any], int | None], names: frozenset[str] | None
     ) -> tuple[pa.Table, int]:
-        from pyiceberg.io.pyarrow import schema_to_pyarrow
-        from pyiceberg.table.metadata import TableMetadataUtil
-
         # The columns are those of the present schema. Data files are read by field id, as old files may have old names.
         content = self._get(table["Parameters"]["metadata_location"])
         metadata = TableMetadataUtil.parse_raw(content.decode())
@@ -202,8 +194,6 @@ class TableReader:
     def _external(
         self, table: Mapping[str, Any], node: exp.Table, names: frozenset[str] | None, *, paths: bool
     ) -> tuple[pa.Table, int]:
-        import pyarrow as pa
-
         # The columns of partitions (`keys`) are in no file: they come from the object's key. Conditions on them alone
         # leave out files before they are read.
         keys = [column["Name"] for column in table.get("PartitionKeys", ())]
@@ -292,9 +282,6 @@ def _from_parquet(
     """The rows of a Parquet file in the columns of the table, and the bytes of these columns in the file.
 
     `key_of` is the key in `fields` of a column of the file. A column that the file does not have is null."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(io.BytesIO(content)) as file:
         names = {key_of(column): column.name for column in file.schema_arrow}
         there = {key: names[key] for key in fields if key in names}
@@ -336,8 +323,6 @@ def _size(file: Any, names: set[str]) -> int:
 
 def _only_rows(count: int) -> pa.Table:
     """A table of `count` rows, with one column that no query names: `count(*)` reads no column at all."""
-    import pyarrow as pa
-
     return pa.table({ROW: pa.nulls(count, pa.bool_())})
 
 
@@ -347,7 +332,5 @@ ROW = "$row"
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:
     """The parts as one table. The first part has no rows: it names the columns if there is no other part."""
-    import pyarrow as pa
-
     first, *others = parts if parts[0].num_columns else [_only_rows(0), *parts[1:]]
     return pa.concat_tables(others, promote_options="default") if others else first

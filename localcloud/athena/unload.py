@@ -8,16 +8,15 @@ import io
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from botocore.exceptions import ClientError
 
 from localcloud.athena.errors import QueryError, denied
 from localcloud.athena.kinds import athena_name
 from localcloud.athena.statements import Result, Statement
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 WRITERS = 30
 """The most files of a result. Athena writes as many as it has writers, which nobody can say before."""
@@ -28,11 +27,9 @@ def unload(s3: Any, statement: Statement, result: Result, *, query: str, now: da
 
     Raises QueryError if something is in the folder, for a type that no file can have, and if the caller may not write
     there."""
-    import pyarrow.parquet as pq
-
     bucket, _, folder = statement.to.removeprefix("s3://").partition("/")
     folder = f"{folder.rstrip('/')}/"
-    rows, uris = _storable(result.rows), []
+    rows, uris = result.rows.cast(pa.schema(list(_fields(result.rows.schema)))), []
     file_rows = max(1, -(-rows.num_rows // WRITERS))
     try:
         if s3.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=1)["KeyCount"]:
@@ -54,16 +51,8 @@ def unload(s3: Any, statement: Statement, result: Result, *, query: str, now: da
     return uris
 
 
-def _storable(rows: pa.Table) -> pa.Table:
-    """The rows in the types of Hive. Raises QueryError for a type that Hive does not have."""
-    import pyarrow as pa
-
-    return rows.cast(pa.schema(list(_fields(rows.schema))))
-
-
 def _fields(schema: pa.Schema) -> Iterator[pa.Field]:
-    import pyarrow as pa
-
+    """The columns in the types of Hive. Raises QueryError for a type that Hive does not have."""
     for field in schema:
         kind = athena_name(field.type)
         if kind == "timestamp with time zone":

@@ -82,15 +82,25 @@ def run_functions(cloud: Cloud) -> None:
     functions = cloud.parts[Functions] = Functions(cloud)
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:
-        return _answer(cloud, functions, self, _bytes(body), request_headers, response_headers)
+        payload = body if isinstance(body, bytes) else (body or "{}").encode()
+        return _answer(cloud, functions, self, payload, request_headers, response_headers)
 
     replace(models.LambdaFunction, invoke=invoke)
     # moto refuses answers above 6,000,000 bytes, which it measures by `sys.getsizeof`. This stand-in for `sys` lets all
     # pass; `payload_limits` keeps AWS's limit. May go when moto has AWS's limit.
     replace(import_module("moto.awslambda.responses"), sys=SimpleNamespace(getsizeof=lambda _: 0))
     _keep_dead_letter_queues(models.LambdaFunction)
-    _refuse_invoke_configs(models.LambdaBackend)
-    _keep_policies_of_aliases(models.LambdaBackend)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        # Nothing here would send to their destinations, or count their tries.
+        raise NotImplementedError("event-invoke configurations of a function: give it a dead-letter queue")
+
+    def add_permission(self: Any, function_name: str, qualifier: str, raw: str) -> Any:
+        # moto loses the permissions on an alias with the version that it names. May go when moto keeps them.
+        return self.get_function(function_name).policy.add_statement(raw, qualifier)[0]
+
+    configs = {"put_function_event_invoke_config": refuse, "update_function_event_invoke_config": refuse}
+    replace(models.LambdaBackend, **configs, add_permission=add_permission)
     _answer_that_nothing_is_provisioned()
 
 
@@ -126,7 +136,10 @@ def _answer(
     if kind == "Event":
         send(cloud, function, payload, request_id)
         return b""
-    _refuse_when_throttled(function)
+    # AWS throttles calls above the reserved concurrency; here they wait. A concurrency of 0 is AWS's documented way to
+    # switch a function off, and throttles here too.
+    if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
+        raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
     try:
         outcome = limited(functions.invoke(function, payload, request_id))
     except KeyRefusedError as error:
@@ -140,23 +153,12 @@ def _answer(
     return outcome.payload
 
 
-def _refuse_when_throttled(function: Any) -> None:
-    # AWS throttles calls above the reserved concurrency; here they wait. A concurrency of 0 is AWS's documented way to
-    # switch a function off, and throttles here too.
-    if function.reserved_concurrency is not None and int(function.reserved_concurrency) == 0:
-        raise _refused("TooManyRequestsException", "Rate Exceeded.", 429)
-
-
 def _refused(code: str, message: str, status: int) -> Exception:
     from moto.awslambda.exceptions import LambdaClientError
 
     error = LambdaClientError(code, message)
     error.code = status
     return error
-
-
-def _bytes(body: Any) -> bytes:
-    return body if isinstance(body, bytes) else (body or "{}").encode()
 
 
 def _keep_dead_letter_queues(kind: Any) -> None:
@@ -194,26 +196,6 @@ def _check_trust(role_arn: str) -> None:
             check_trust(role_arn, "lambda.amazonaws.com")
         except PermissionError as error:
             raise InvalidParameterValueException(UNTRUSTED) from error
-
-
-def _refuse_invoke_configs(kind: Any) -> None:
-    """Refuse event-invoke configurations: nothing here would send to their destinations, or count their tries."""
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise NotImplementedError("event-invoke configurations of a function: give it a dead-letter queue")
-
-    replace(kind, put_function_event_invoke_config=refuse, update_function_event_invoke_config=refuse)
-
-
-def _keep_policies_of_aliases(kind: Any) -> None:
-    """Keep the permissions on an alias with the function: moto loses them with the version that the alias names.
-
-    May go when moto keeps them with the alias."""
-
-    def add_permission(self: Any, function_name: str, qualifier: str, raw: str) -> Any:
-        return self.get_function(function_name).policy.add_statement(raw, qualifier)[0]
-
-    replace(kind, add_permission=add_permission)
 
 
 def _answer_that_nothing_is_provisioned() -> None:

@@ -231,7 +231,9 @@ class Functions:
             payload=payload or b"{}",
             timeout_s=float(function.timeout or 3),
         )
-        outcome = self._pool(function).invoke(function, invocation, self.cold_starts)
+        with self._lock:
+            pool = self._pools.setdefault(function.function_name, Pool(self._cloud, function.function_name))
+        outcome = pool.invoke(function, invocation, self.cold_starts)
         self._end_spare()
         for action in self._after:
             action(function, outcome)
@@ -247,7 +249,3 @@ class Functions:
         spare = sum(pool.idle for pool in waiting) - MOST_IDLE
         for pool in waiting[: max(0, spare)]:
             pool.end_one()
-
-    def _pool(self, function: Any) -> Pool:
-        with self._lock:
-            return self._pools.setdefault(function.function_name, Pool(self._cloud, function.function_name))

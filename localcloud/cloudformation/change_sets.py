@@ -20,6 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from localcloud.cloudformation.intrinsics import references
+from localcloud.cloudformation.preview import refuse
 from localcloud.cloudformation.stack_resources import REVERTED, StackResources, exceptions, kind_of, models
 from localcloud.cloudformation.stacks import fill, register_stack, update_parameters
 from localcloud.kernel import patching
@@ -53,7 +54,9 @@ def _changes(before: StackResources, after: StackResources, moved: set[str]) -> 
             continue
         details = [_detail(name, definition) for name in _properties_moved(was[key], definition, moved)]
         if details or was[key] != definition:
-            replacement = _replacement(details) if was[key]["Type"] == definition["Type"] else "True"
+            replacing = {one["Evaluation"] for one in details if one["Target"]["RequiresRecreation"] == "Always"}
+            is_sure = was[key]["Type"] != definition["Type"] or "Static" in replacing
+            replacement = "True" if is_sure else "Conditional" if replacing else "False"
             scope = ["Properties"] if details else ["Metadata"]
             more = {"Replacement": replacement, "Scope": scope, "Details": details}
             yield _change("Modify", key, definition["Type"], live[key], **more)
@@ -73,12 +76,6 @@ def _properties_moved(was: Mapping[str, Any], now: Mapping[str, Any], moved: set
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name) or references(new.get(name)) & moved:
             yield name
-
-
-def _replacement(details: list[dict[str, Any]]) -> str:
-    """`True`, `False` or `Conditional`: whether these changes of properties replace the resource."""
-    replacing = {one["Evaluation"] for one in details if one["Target"]["RequiresRecreation"] == "Always"}
-    return "True" if "Static" in replacing else "Conditional" if replacing else "False"
 
 
 def _detail(name: str, definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +191,7 @@ def _create(backend: Any, stack: Any, kind: str, given: Mapping[str, Any], templ
     if kind == "IMPORT":
         _check_import(wanted["Resources"], given.get("ResourcesToImport") or [])
     parameters = update_parameters(backend, stack, given.get("Parameters") or [])
+    refuse(wanted, parameters)
     after = _resources(stack, wanted, parameters)
     made = ChangeSet(
         name=given["ChangeSetName"],

@@ -10,6 +10,7 @@ Weaker: without a role the operator's keys make them, and AWS's handlers make mo
 """
 
 from localcloud.cloudformation.change_sets import serve_change_sets
+from localcloud.cloudformation.preview import serve_previews
 from localcloud.cloudformation.stacks import replace_engine
 from localcloud.kernel.cloud import Cloud
 
@@ -17,3 +18,4 @@ from localcloud.kernel.cloud import Cloud
 def install(cloud: Cloud) -> None:
     replace_engine(cloud)
     serve_change_sets()
+    serve_previews(cloud)

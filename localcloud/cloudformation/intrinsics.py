@@ -42,7 +42,9 @@ def evaluate(value: Any, resources: Any) -> Any:
         if len(value) == 1:
             (name, argument) = next(iter(value.items()))
             if name == "Ref" or name.startswith("Fn::"):
-                return _function(name)(argument, resources)
+                if name not in _FUNCTIONS:
+                    raise ValueError(f"intrinsic function {name} is not known to the local cloud")
+                return _FUNCTIONS[name](argument, resources)
         evaluated = {key: evaluate(item, resources) for key, item in value.items()}
         return {key: item for key, item in evaluated.items() if item is not NO_VALUE}
     if isinstance(value, list):
@@ -97,12 +99,6 @@ def references(value: Any) -> set[str]:
             text = argument if isinstance(argument, str) else argument[0]
             found |= {one.split(".")[0] for literal, one in _PLACEHOLDER.findall(text) if not literal}
     return found
-
-
-def _function(name: str) -> Callable[[Any, Any], Any]:
-    if name not in _FUNCTIONS:
-        raise ValueError(f"intrinsic function {name} is not known to the local cloud")
-    return _FUNCTIONS[name]
 
 
 def _ref(name: Any, resources: Any) -> Any:
@@ -177,15 +173,11 @@ def _dynamic(match: re.Match[str], resources: Any) -> str:
         return str(resources.parse_ssm_parameter(rest.split(":")[0], "String"))
     name, _, part = rest.partition(":")
     if service == "secretsmanager" and part in {"", "SecretString"}:
-        return _secret(name, resources["AWS::Region"])
+        import boto3
+
+        client = boto3.client("secretsmanager", region_name=resources["AWS::Region"])
+        return str(client.get_secret_value(SecretId=name)["SecretString"])
     raise ValueError(f"dynamic reference {{{{resolve:{service}:{rest}}}}} is not known to the local cloud")
-
-
-def _secret(name: str, region: str) -> str:
-    """The whole text of the newest version of a secret."""
-    import boto3
-
-    return str(boto3.client("secretsmanager", region_name=region).get_secret_value(SecretId=name)["SecretString"])
 
 
 _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {

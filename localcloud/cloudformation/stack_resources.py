@@ -17,9 +17,10 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from localcloud.cloudformation.intrinsics import evaluate
+from localcloud.cloudformation.parameters import is_stored, with_defaults
 from localcloud.cloudformation.resources import (
     custom,
     functions,
@@ -32,11 +33,8 @@ from localcloud.cloudformation.resources import (
     rest_apis,
     storage,
 )
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, as_text
-from localcloud.kernel.cloud import moto_backend
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted
+from localcloud.kernel.cloud import Cloud, moto_backend
 
 models: Any = import_module("moto.cloudformation.models")
 parsing: Any = import_module("moto.cloudformation.parsing")
@@ -146,23 +144,16 @@ class StackResources(parsing.ResourceMap):  # type: ignore[misc]
         """Does nothing, in the place of moto's method: outputs are checked when they are evaluated."""
 
     def load_parameters(self) -> None:
-        # moto leaves a list's default as one text, and takes any value.
         given, declared = self.input_parameters, self._template.get("Parameters") or {}
-        defaults = {key: as_text(one["Default"]) for key, one in declared.items() if "Default" in one}
-        self.input_parameters = {**defaults, **given}
-        for key, value in self.input_parameters.items():
-            allowed = declared.get(key, {}).get("AllowedValues")
-            if allowed and not set(str(value).split(",")) <= {as_text(one) for one in allowed}:
-                raise exceptions.ValidationError(message=f"Parameter '{key}' must be one of AllowedValues")
+        # moto leaves a list's default as one text.
+        self.input_parameters = with_defaults(declared, given)
         super().load_parameters()
         self.input_parameters = given
 
     def parse_ssm_parameter(self, value: str, value_type: str) -> Any:
-        try:
-            return super().parse_ssm_parameter(value, value_type)
-        except AttributeError:
-            message = f"Unable to fetch parameters [{value}] from parameter store for this account."
-            raise exceptions.ValidationError(message=message) from None
+        if not is_stored(value):
+            raise ValueError(f"Unable to fetch parameters [{value}] from parameter store for this account.")
+        return super().parse_ssm_parameter(value, value_type)
 
     def create(self, template: dict[str, Any]) -> bool:
         self._apply(template)

@@ -13,18 +13,16 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from localcloud.cloudformation.intrinsics import evaluate, holds, references
+from localcloud.cloudformation.preview import NOT_COVERED, refuse
 from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event, exceptions, models, parsing
 from localcloud.kernel import patching
-from localcloud.kernel.cloud import moto_backend
+from localcloud.kernel.cloud import Cloud, moto_backend
 from localcloud.ledger.ledger import gaps
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 MOST_BYTES = 51_200
 """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html, for a template in a
@@ -37,6 +35,7 @@ def _create_stack(self: Any, name: str, template: str, parameters: dict[str, Any
     Raises AlreadyExistsException if there is a stack with this name."""
     if any(stack.name == name for stack in self.stacks.values()):
         raise exceptions.AlreadyExistsException(f"Stack {name} already exists")
+    refuse(_parse_template(template), parameters)
     stack = register_stack(self, name, template, parameters, **settings)
     fill(self, stack)
     return stack
@@ -76,6 +75,8 @@ def fill(backend: Any, stack: Any) -> None:
 def _update(self: Any, template: str, role_arn: str | None = None, parameters: Any = None, tags: Any = None) -> None:
     """Update the stack, or roll it back. Takes the place of moto's `Stack.update`."""
     before, before_parameters = self.template_dict, dict(self.resource_map.input_parameters)
+    # As on AWS, what is refused of the request changes nothing.
+    refuse(self.parse_template(template), parameters or {})
     self.role_arn = role_arn or self.role_arn
     self.status = "UPDATE_IN_PROGRESS"
     self._add_stack_event(self.status, resource_status_reason="User Initiated")
@@ -205,7 +206,7 @@ def _parse_template(text: str) -> dict[str, Any]:
     except ValueError:
         template = _Loader(text).get_single_data()
     if lacking := gaps(template):
-        raise exceptions.ValidationError(message=f"The local cloud does not cover: {'; '.join(lacking)}")
+        raise exceptions.ValidationError(message=f"{NOT_COVERED}{'; '.join(lacking)}")
     return template
 
 

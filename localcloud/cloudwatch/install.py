@@ -135,7 +135,8 @@ class Alarms:
         detail = alarm_messages.event_detail(alarm, before)
         self._cloud.emit("aws.cloudwatch", "CloudWatch Alarm State Change", detail, resources=[alarm.alarm_arn])
         if alarm.actions_enabled:
-            for arn in _actions(alarm):
+            by_state = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}
+            for arn in by_state.get(alarm.state_value, alarm.insufficient_data_actions) or ():
                 # A scaling policy is no action here: scaling reads the state of the alarm itself, and does so as long
                 # as the state is ALARM.
                 if arn.split(":")[2] != "autoscaling":
@@ -275,11 +276,6 @@ def _send_forced_states(backend: Any, alarms: Alarms) -> None:
             alarms.change(alarm, state_value, reason, reason_data or "")
 
     replace(backend, set_alarm_state=set_alarm_state)
-
-
-def _actions(alarm: Any) -> list[str]:
-    by_state = {"ALARM": alarm.alarm_actions, "OK": alarm.ok_actions}
-    return list(by_state.get(alarm.state_value, alarm.insufficient_data_actions) or [])
 
 
 def _rule(alarm: Any) -> Rule:

@@ -58,12 +58,15 @@ class Metrics:
         # Expressions may name each other in any order. In each round those are evaluated that name no expression that
         # still waits. If no such expression is left, they name each other in a circle.
         while waiting:
-            ready = [name for name, text in waiting.items() if not _names_one_of(text, set(waiting) - {name})]
+            words = {name: set(re.findall(r"[A-Za-z_]\w*", text)) for name, text in waiting.items()}
+            ready = [name for name in waiting if not words[name] & (set(waiting) - {name})]
             if not ready:
                 raise ValueError(f"metric math: {sorted(waiting)} depend on each other")
             for name in ready:
                 frame = Frame(series=found, metrics=metrics, timeline=timeline)
-                found[name] = _evaluate(waiting.pop(name), frame)
+                if waiting[name].strip().upper().startswith("SELECT"):
+                    raise ValueError("Metrics Insights (SELECT) is not covered by the local cloud")
+                found[name] = evaluate(waiting.pop(name), frame)
         return found
 
     def _metric(self, query: Mapping[str, Any], start: float, end: float) -> Series:
@@ -194,17 +197,6 @@ def _report_invocation(cloud: Cloud, function: Any, outcome: Outcome) -> None:
         for dimensions in (by_function, [])
     ]
     put_data(cloud, "AWS/Lambda", data)
-
-
-def _evaluate(expression: str, frame: Frame) -> Series:
-    if expression.strip().upper().startswith("SELECT"):
-        raise ValueError("Metrics Insights (SELECT) is not covered by the local cloud")
-    return evaluate(expression, frame)
-
-
-def _names_one_of(expression: str, names: set[str]) -> bool:
-    """Whether one of the names is a word of the expression."""
-    return bool(names & set(re.findall(r"[A-Za-z_]\w*", expression)))
 
 
 def _key(metric: Mapping[str, Any]) -> Key:

@@ -180,13 +180,16 @@ def _attempt(cloud: Cloud, delivery: Delivery, attempt: int) -> None:
         if ":event-bus/" in target["Arn"]:
             _to_bus(delivery)
         else:
+            # As AWS makes it: the event's id, then an id of the target, 80 characters at most. StartExecution takes a
+            # name and input that it knows for the same execution, so a retry starts no second one.
+            own = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{target.get('Id')}")
             targets.send(
                 cloud,
                 target["Arn"],
                 delivery.body,
                 role_arn=target.get("RoleArn", ""),
                 parameters=target.get("SqsParameters"),
-                name=_execution_name(delivery),
+                name=f"{delivery.event.get('id', uuid.uuid4())}_{own}"[:80],
                 sender=(SERVICE, delivery.rule_arn),
             )
     except targets.Undelivered as failure:
@@ -230,14 +233,6 @@ def _to_bus(delivery: Delivery) -> None:
         deliver(dict(delivery.event), bus=delivery.target["Arn"])
     except ResourceNotFoundException as error:
         raise targets.Undelivered("NO_RESOURCE", str(error), is_permanent=True) from error
-
-
-def _execution_name(delivery: Delivery) -> str:
-    """The name of an execution, as AWS makes it: the event's id, then an id of the target. A retry has the same one."""
-    # StartExecution takes a name and input that it knows for the same execution, so a retry starts no second one. A
-    # name has 80 characters at most.
-    target = uuid.uuid5(uuid.NAMESPACE_URL, f"{delivery.rule_arn}/{delivery.target.get('Id')}")
-    return f"{delivery.event.get('id', uuid.uuid4())}_{target}"[:80]
 
 
 def _iso(timestamp: float) -> str:

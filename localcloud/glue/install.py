@@ -16,10 +16,6 @@ from localcloud.kernel.patching import replace
 
 
 def install(_: Cloud) -> None:
-    check_table_versions()
-
-
-def check_table_versions() -> None:
     """Let UpdateTable compare VersionId with the table's version. May go when moto compares them as one step."""
     response: Any = import_module("moto.glue.responses").GlueResponse
     exceptions: Any = import_module("moto.glue.exceptions")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.iam.condition_keys import KEYS
 from localcloud.iam.decision import Case, why_not
@@ -23,9 +23,6 @@ from localcloud.kernel import patching
 from localcloud.kernel.calls import Call, Refusal, error_answer
 from localcloud.kernel.cloud import ACCOUNT, REGION, Cloud, moto_backend
 from localcloud.kernel.control import json_answer
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 # Finds the policy of a resource itself: of a bucket, a queue, a topic, a key, a bus, an API or a group of versions.
 

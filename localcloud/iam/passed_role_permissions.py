@@ -77,10 +77,8 @@ def _waited(program: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_training(_: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
     role, vpc = parsed.get("RoleArn"), parsed.get("VpcConfig")
-    image, volume = (
-        (parsed.get("AlgorithmSpecification") or {}).get("TrainingImage"),
-        parsed.get("ResourceConfig") or {},
-    )
+    image = (parsed.get("AlgorithmSpecification") or {}).get("TrainingImage")
+    volume = parsed.get("ResourceConfig") or {}
     yield from _of_container(role, image, vpc=vpc, key=volume.get("VolumeKmsKeyId"))
     yield from _of_output(role, parsed.get("OutputDataConfig"))
     yield from _described(role, "TrainingJobs", "TrainingJobs")
@@ -107,9 +105,8 @@ def _of_transform(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
 
 
 def _of_endpoint(cloud: Cloud, parsed: ParsedCall) -> Iterator[RolePermission]:
-    for role in {
-        _role_of(cloud, variant.get("ModelName")) for variant in _variants(cloud, parsed.get("EndpointConfigName"))
-    }:
+    config = _kept(cloud, "endpoint-config", parsed.get("EndpointConfigName"))
+    for role in {_role_of(cloud, variant.get("ModelName")) for variant in config.get("ProductionVariants", [])}:
         yield from _described(role, "Endpoints", f"Endpoints/{parsed.get('EndpointName')}")
 
 
@@ -150,10 +147,6 @@ def _described(role: str | None, namespace: str, group: str) -> Iterator[RolePer
 def _role_of(cloud: Cloud, model: str | None) -> str | None:
     """The role of a model that exists: calls that name only the model pass its role on."""
     return _kept(cloud, "model", model).get("ExecutionRoleArn")
-
-
-def _variants(cloud: Cloud, config: str | None) -> list[Mapping[str, Any]]:
-    return list(_kept(cloud, "endpoint-config", config).get("ProductionVariants", []))
 
 
 def _kept(cloud: Cloud, kind: str, name: str | None) -> Mapping[str, Any]:

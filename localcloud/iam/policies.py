@@ -172,11 +172,8 @@ def _like(pattern: str, text: str, ignore_case: bool = False) -> bool:
 
 
 def _listed(value: Any) -> list[str]:
-    return [_word(item) for item in (value if isinstance(value, list) else [value])]
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    items = value if isinstance(value, list) else [value]
+    return [str(item).lower() if isinstance(item, bool) else str(item) for item in items]
 
 
 def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str, ...]]) -> bool:
@@ -184,7 +181,8 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
 
     Any of the policy's values may match. For a negated operator (`StringNotLike`) none of them may match. Raises
     UndecidedError for an unknown key or operator."""
-    every, name = _set_operator(operator)
+    # `ForAllValues:StringLike` is ("ForAllValues", "StringLike"), `StringLike` is ("", "StringLike").
+    every, _, name = operator.rpartition(":")
     wanted = _listed(values)
     if key.lower() not in context and not key.lower().startswith(FAMILIES):
         raise UndecidedError(f"condition key {key}")
@@ -203,12 +201,6 @@ def _holds(operator: str, key: str, values: Any, context: Mapping[str, tuple[str
     wanted = [_fill(value, context) for value in wanted]
     matches = [any(test(value, one) for one in wanted) != negated for value in actual]
     return all(matches) if every == "ForAllValues" else any(matches)
-
-
-def _set_operator(operator: str) -> tuple[str, str]:
-    """`ForAllValues:StringLike` as ("ForAllValues", "StringLike"), `StringLike` as ("", "StringLike")."""
-    every, found, name = operator.partition(":")
-    return (every, name) if found else ("", operator)
 
 
 def _number(test: Any) -> Any:

@@ -90,7 +90,8 @@ def read_call(environ: dict[str, Any]) -> Call | None:
     """The call in a WSGI environment, or None if the request is not signed.
 
     The body is put into memory, so that moto can read it again. The bodies of S3 stay where they are."""
-    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or _presigned(environ)
+    presigned = f"Credential={_query(environ).get('X-Amz-Credential', '')}"
+    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", "")) or _SCOPE.match(presigned)
     if scope is None:
         return None
     access_key, _, signed_as = scope.groups()
@@ -138,11 +139,6 @@ def _is_upload(call: Call) -> bool:
 
 def _query(environ: dict[str, Any]) -> dict[str, str]:
     return {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
-
-
-def _presigned(environ: dict[str, Any]) -> re.Match[str] | None:
-    credential = _query(environ).get("X-Amz-Credential", "")
-    return _SCOPE.match(f"Credential={credential}")
 
 
 Refusal = tuple[str, list[tuple[str, str]], bytes]

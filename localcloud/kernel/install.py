@@ -20,16 +20,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.kernel.api_models import refuse_by_models
 from localcloud.kernel.calls import Call, Refusal, error_answer
 from localcloud.kernel.cloud import Cloud
 from localcloud.kernel.control import ROLE_KEYS, json_answer
 from localcloud.kernel.patching import replace
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 # Throttles calls on demand: the next calls of an operation, as many as a test says, get the service's own refusal.
 #
@@ -94,12 +91,6 @@ class Throttles:
         return json_answer(start, "200 OK", {"left": self.left, "refused": dict(self.refused)})
 
 
-def throttle_on_demand(cloud: Cloud) -> None:
-    throttles = cloud.part(Throttles)
-    cloud.guards.append(throttles.refusal)
-    cloud.routes["/_millrace/throttles"] = throttles.serve
-
-
 # Builds one syntax tree at a time, on a Python that cannot build two at once.
 #
 # Up to CPython 3.11.7 all threads share one count of a tree's depth. If another thread gets its turn while a tree is
@@ -108,13 +99,10 @@ def throttle_on_demand(cloud: Cloud) -> None:
 # trees,
 # on any thread. May go when the project needs CPython 3.11.8 or later.
 
-MENDED = (3, 11, 8)
-"""The first version of CPython without the defect."""
 
-
-def build_one_by_one(version: tuple[int, ...] = sys.version_info[:3]) -> None:
+def build_one_by_one() -> None:
     """Let each caller of `ast.parse` wait for the others, for the life of this cloud, if this Python needs it."""
-    if version >= MENDED:
+    if sys.version_info >= (3, 11, 8):
         return
     parse = ast.parse
     # Reentrant: to build a tree may collect garbage, and finalizers that this calls may parse too.
@@ -154,5 +142,7 @@ def cache_lookups() -> None:
 def install(cloud: Cloud) -> None:
     cache_lookups()
     build_one_by_one()
-    throttle_on_demand(cloud)
+    throttles = cloud.part(Throttles)
+    cloud.guards.append(throttles.refusal)
+    cloud.routes["/_millrace/throttles"] = throttles.serve
     refuse_by_models(cloud)

@@ -54,13 +54,9 @@ IN_ORDER = (
 """Fillers that are installed first, in this order: metrics and logs watch functions, alarms read metrics."""
 
 
-def find_fillers(local: Path) -> tuple[str, ...]:
-    """The names of the folders of `local` that have an `install.py`: first those of IN_ORDER, then the others."""
-    found = sorted(path.parent.name for path in local.glob("*/install.py"))
-    return *IN_ORDER, *(name for name in found if name not in IN_ORDER)
-
-
-FILLERS = find_fillers(Path(__file__).resolve().parents[1])
+_FOUND = {path.parent.name for path in Path(__file__).resolve().parents[1].glob("*/install.py")}
+FILLERS = (*IN_ORDER, *sorted(_FOUND - {*IN_ORDER}))
+"""The names of the folders with an `install.py`."""
 
 WARMED = (
     "cloudformation",
@@ -256,14 +252,13 @@ def _end_server(server: Any) -> None:
 def _guarded(cloud: Cloud) -> Application:
     """moto behind the guards. The clients of this process call it directly, without the port."""
     from moto.moto_server import werkzeug_app
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from localcloud.kernel.calls import read_call
 
     # Switches off moto's CORS headers for web pages. moto reads its environment variable for this only when it is
     # imported, which in most processes is before any cloud. May go when moto reads it for each application.
     replace(werkzeug_app, DISABLE_GLOBAL_CORS=True)
-    moto = DomainDispatcherApplication(create_backend_app)
+    moto = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
 
     def application(environ: dict[str, Any], start: Start) -> Answer:
         # A request that came by the port has its call already. One of a client of this process is parsed here.

@@ -85,7 +85,7 @@ class Shard:
         return old
 
     def succeed(self, batch: Batch, until: int) -> None:
-        """The first `until` records are done. The rest comes again, as one try that has failed."""
+        """The first `until` records are done, or given up. The rest comes again, as one try that has failed."""
         left = len(batch.records) - until
         self._advance(batch, until)
         if left:
@@ -99,13 +99,6 @@ class Shard:
             self.waiting[:1] = [Batch(records=one, tries=batch.tries) for one in halves]
         else:
             batch.tries += 1
-
-    def is_spent(self, batch: Batch) -> bool:
-        """Whether the batch has no retry left."""
-        return 0 <= self.rules.most_retries < batch.tries
-
-    def give_up(self, batch: Batch) -> None:
-        self._advance(batch, len(batch.records))
 
     def _advance(self, batch: Batch, count: int) -> None:
         self.done += count
@@ -129,7 +122,7 @@ class Streams(StreamPollers):
     """The pollers of Kinesis streams."""
 
 
-def poll_streams(cloud: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     """Make Kinesis streams event sources of functions. May go when moto polls its streams."""
     models: Any = import_module("moto.kinesis.models")
     streams, put = cloud.part(Streams), models.Stream.put_record
@@ -216,9 +209,9 @@ class Poller(StreamPoller):
             shard.fail(batch)
         else:
             shard.succeed(batch, until)
-        if not is_whole and shard.is_spent(batch):
+        if not is_whole and 0 <= shard.rules.most_retries < batch.tries:
             self._tell(name, batch.records, "RetryAttemptsExhausted", batch.tries)
-            shard.give_up(batch)
+            shard.succeed(batch, len(batch.records))
         return is_whole
 
     def _invoke(self, shard: str, batch: Batch) -> int | None:
@@ -304,7 +297,3 @@ class Poller(StreamPoller):
 def _number(value: Any) -> int:
     """The number of a setting; -1, which is AWS's own, without it."""
     return -1 if value is None else int(value)
-
-
-def install(cloud: Cloud) -> None:
-    poll_streams(cloud)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,10 @@ def placed(template: Mapping[str, Any]) -> Iterator[tuple[str, Feature]]:
         yield from ((key, feature) for feature in _of_resource(resource))
 
 
+REFUSED = {"AWS::Events::Rule": "ScheduleExpression", "AWS::Lambda::Function": "PackageType"}
+"""Properties that the services here refuse, or cannot do: they are named with the template."""
+
+
 def _of_resource(resource: Mapping[str, Any]) -> Iterator[Feature]:
     kind, properties = resource["Type"], resource.get("Properties", {})
     yield Feature(group="resource type", name=kind)
@@ -55,35 +59,40 @@ def _of_resource(resource: Mapping[str, Any]) -> Iterator[Feature]:
             yield Feature(group="template feature", name=f"{attribute} {value}")
         elif attribute not in {"Type", "Properties"}:
             yield Feature(group="template feature", name=attribute)
+    if (refused := REFUSED.get(kind)) and properties.get(refused, "Zip") != "Zip":
+        yield Feature(group="template feature", name=f"{kind} {refused}")
     if kind == "AWS::StepFunctions::StateMachine":
         yield from features_of_machine(definition_of(properties))
     if kind == "AWS::Events::Rule":
         yield from _of_pattern(properties.get("EventPattern", {}))
 
 
-def definition_of(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """A machine's definition, with `0` in the place of what is known only at deployment.
+def definition_of(properties: Mapping[str, Any], text_of: Callable[[Any], str] = lambda _: "0") -> dict[str, Any]:
+    """A machine's definition, with what `text_of` makes of each function and placeholder of the template in it.
 
     Raises LedgerGapError if the template does not hold it, or if it is not JSON."""
     given = properties.get("DefinitionString", properties.get("Definition", "a parameter or an object of S3"))
-    # A function or a placeholder stands in quotes, or for a number: `0` is right in both places.
-    text = _plain(json.dumps(given) if isinstance(given, Mapping) and "States" in given else given)
+    substitutions = properties.get("DefinitionSubstitutions", {})
+
+    def filled(placeholder: re.Match[str]) -> str:
+        return text_of(substitutions.get(placeholder[1], {"Fn::Sub": placeholder[0]}))
+
+    def plain(value: Any) -> str:
+        if isinstance(value, dict) and "Fn::Join" in value:
+            separator, parts = value["Fn::Join"]
+            return str(separator).join(plain(part) for part in parts)
+        if isinstance(value, dict) and "Fn::Sub" in value:
+            return plain(value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0])
+        return re.sub(r"\$\{([^}]+)\}", filled, value) if isinstance(value, str) else text_of(value)
+
+    # A function or a placeholder stands in quotes, or for a number: a number is right in both places.
+    text = plain(json.dumps(given) if isinstance(given, Mapping) and "States" in given else given)
     try:
         definition: dict[str, Any] = json.loads(text)
         definition["States"]
     except (ValueError, KeyError, TypeError):
         raise LedgerGapError(f"expected a state machine's definition in the template, got {text[:80]}") from None
     return definition
-
-
-def _plain(value: Any) -> str:
-    """A text that a template joins together, with `0` for each part that is known only at deployment."""
-    if isinstance(value, dict) and "Fn::Join" in value:
-        separator, parts = value["Fn::Join"]
-        return str(separator).join(_plain(part) for part in parts)
-    if isinstance(value, dict) and "Fn::Sub" in value:
-        return _plain(value["Fn::Sub"] if isinstance(value["Fn::Sub"], str) else value["Fn::Sub"][0])
-    return re.sub(r"\$\{[^}]+\}", "0", value) if isinstance(value, str) else "0"
 
 
 def features_of_machine(definition: Mapping[str, Any]) -> Iterator[Feature]:

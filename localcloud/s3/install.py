@@ -146,7 +146,8 @@ def _send_deletions(backend: Any, send: Callable[[Change], None]) -> None:
         is_deleted, meta = delete(self, bucket_name, key_name, version_id, bypass)
         bucket = self.get_bucket(bucket_name)
         # Without a version, in a bucket with versions, S3 only puts a delete marker on top.
-        if is_deleted and _goes_to_eventbridge(bucket):
+        configuration = bucket.notification_configuration
+        if is_deleted and configuration is not None and configuration.event_bridge is not None:
             is_marker = version_id is None and bucket.is_versioned
             send(
                 Change(
@@ -160,11 +161,6 @@ def _send_deletions(backend: Any, send: Callable[[Change], None]) -> None:
         return is_deleted, meta
 
     replace(backend, delete_object=delete_object)
-
-
-def _goes_to_eventbridge(bucket: Any) -> bool:
-    configuration = bucket.notification_configuration
-    return configuration is not None and configuration.event_bridge is not None
 
 
 def _change(kind: str, bucket: Any, key: Any) -> Change:

@@ -16,79 +16,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
+import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from localcloud.kernel import call_tracer, cloud_time, fork_server
-from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud
 from localcloud.sagemaker import loopback
-
-# Links the packages that an image's requirements name, and those that they need, into the image's site-packages. Its
-# `pip install` is not run: the host has the packages, in the versions of constraints.txt. No other package is linked.
-# So the import of a package that the image does not name fails here as it does on AWS.
-
-SITES = tuple(sorted({Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}))
-"""The folders with the host's packages."""
-
-
-def link(requirements: Iterable[str], into: Path) -> None:
-    """Link every file and folder of the requirements' packages into the folder `into`.
-
-    Raises LookupError for a package that the host does not have."""
-    into.mkdir(parents=True)
-    # The first part of a file's path is what lies in site-packages: `numpy` of `numpy/__init__.py`. Scripts lie outside
-    # (`../../bin/f2py`).
-    for found in _closure(requirements):
-        for name in {file.parts[0] for file in found.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
-            source = Path(str(found.locate_file(name)))
-            # Several packages may lie in one (`google`): the first links it whole.
-            if source.exists() and not (into / name).exists():
-                (into / name).symlink_to(source)
-
-
-def read_requirements(path: Path) -> list[str]:
-    """The lines of a requirements file that name a package, without comments, hashes and options (`-r`, `-c`)."""
-    lines = [re.split(r"#| --", line)[0].strip() for line in path.read_text().replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line and not line.startswith("-")]
-
-
-def _closure(requirements: Iterable[str]) -> Iterator[Distribution]:
-    """Yields the installed packages that the requirements name, and all that those need, each once."""
-    waiting, seen = [(Requirement(line), "") for line in requirements], set()
-    while waiting:
-        wanted, asker = waiting.pop()
-        key = canonicalize_name(wanted.name), frozenset(wanted.extras)
-        if key in seen:
-            continue
-        seen.add(key)
-        found = _find(wanted.name, asker)
-        # If the same package comes again with other extras, these may need more packages, but its own files are linked
-        # already.
-        if not any(name == key[0] for name, extras in seen - {key}):
-            yield found
-        for line in found.requires or []:
-            needed = Requirement(line)
-            # A marker such as `extra == "fast"` is evaluated with each wanted extra; without any extra, with "".
-            extras = wanted.extras or {""}
-            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
-                waiting.append((needed, wanted.name))
-
-
-def _find(name: str, asker: str) -> Distribution:
-    try:
-        return distribution(name)
-    except PackageNotFoundError:
-        why = f", which {asker} needs" if asker else ""
-        raise LookupError(f"requirements: expected an installed package {name}{why}, found none") from None
-
+from localcloud.sagemaker.packages import SITES, link, read_requirements
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = "site-packages"
@@ -211,6 +149,8 @@ class Images:
     """A folder with folders with a Dockerfile each, the build contexts of images of other apps."""
     deployments: Sequence[Mapping[str, Any]] = ()
     """What was deployed (`Cloud.deployments`): assemblies with image assets."""
+    next: Sequence[Mapping[str, Any]] = ()
+    """The same of what is about to be deployed."""
     _built: dict[Path, Image] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -230,10 +170,20 @@ class Images:
                 self._built[dockerfile] = self._build(name, context, dockerfile)
             return self._built[dockerfile]
 
+    def why_not(self, uri: str) -> str:
+        """Why no container of this image would start, or an empty text. It is built for the answer, and not kept."""
+        try:
+            _, context, dockerfile = self._asset(uri) or self._beside(uri) or self._own(uri)
+            with tempfile.TemporaryDirectory() as folder:
+                build(dockerfile, context=context, root=Path(folder))
+        except (LookupError, ValueError) as error:
+            return str(error)
+        return ""
+
     def _asset(self, uri: str) -> tuple[str, Path, Path] | None:
         """Tag, build context and Dockerfile of the image asset that the URI's tag names; None if there is none."""
         tag = uri.rpartition(":")[2]
-        for assembly in (Path(one["assembly"]) for one in reversed(self.deployments)):
+        for assembly in (Path(one["assembly"]) for one in (*self.next, *reversed(self.deployments))):
             for manifest in assembly.glob("*.assets.json"):
                 if found := json.loads(manifest.read_text()).get("dockerImages", {}).get(tag):
                     folder = assembly / found["source"]["directory"]
@@ -250,8 +200,11 @@ class Images:
         # The longest name with which the repository ends: `millrace-dev-batch-evaluation` means `batch-evaluation`, not
         # `evaluation`.
         name = max((one for one in self.dockerfiles if f"-{repository}".endswith(f"-{one}")), key=len, default=None)
-        if name is None:
-            raise LookupError(f"expected an image of {sorted(self.dockerfiles)}, got {uri}")
+        # What another account has, such as AWS's own images, is not ours, whatever its name.
+        is_of_others = "." in uri.partition("/")[0] and not uri.startswith(f"{ACCOUNT}.dkr.ecr.")
+        if name is None or is_of_others:
+            known = f"an image asset, a folder of --images, or an image of {sorted(self.dockerfiles)}"
+            raise LookupError(f"expected {known}, got {uri}")
         return name, self.repository, self.dockerfiles[name]
 
     def _build(self, name: str, context: Path, dockerfile: Path) -> Image:
@@ -288,6 +241,7 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
     environment: dict[str, str] = {}
     workdir = "/"
     required: list[str] = []
+    left_out: list[str] = []
     unset: set[str] = set()
     for instruction, rest in _instructions(dockerfile.read_text()):
         required += _SPARK if "emr-serverless/spark" in rest else ()
@@ -298,15 +252,19 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
         elif instruction == "ARG" and "=" not in rest:
             unset.add(rest)
         elif instruction == "RUN":
-            for line in re.split(r"&&|;", rest):
-                required += _run(line.split(), workdir, root)
+            for words in map(str.split, re.split(r"&&|;", rest)):
+                packages = _run(words, workdir, root)
+                required += packages or ()
+                left_out += [" ".join(words)] if packages is None else ()
         elif instruction in {"COPY", "ADD"}:
             _copy(rest, context=context, root=root, workdir=workdir)
         elif instruction == "WORKDIR":
             workdir = os.path.normpath(os.path.join(workdir, rest))
             (root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
         elif instruction == "ENV":
-            pairs = [pair.partition("=") for pair in shlex.split(rest)]
+            # `ENV KEY a value` is the old form of `ENV KEY="a value"`.
+            old = [rest.replace(" ", "=", 1)] if "=" not in rest.split()[0] else []
+            pairs = [pair.partition("=") for pair in old or shlex.split(rest)]
             environment |= {key: value for key, _, value in pairs}
         elif instruction == "ENTRYPOINT":
             entrypoint = _words(rest)
@@ -315,26 +273,39 @@ def build(dockerfile: Path, *, context: Path, root: Path) -> Image:
         elif instruction not in _WITHOUT_EFFECT:
             raise ValueError(f"{dockerfile}: the local cloud does not cover the instruction {instruction}")
     link(required, root / PACKAGES)
+    _warn(dockerfile, "; ".join(left_out))
     name = dockerfile.parent.name
     return Image(name=name, root=root, entrypoint=entrypoint, command=command, environment=environment, workdir=workdir)
 
 
-def _run(words: list[str], workdir: str, root: Path) -> Iterator[str]:
-    """Do what can be done of a command of a RUN line: the packages that it installs, programs made executable."""
+@functools.cache
+def _warn(dockerfile: Path, left_out: str) -> None:
+    """Name once on stderr the commands of RUN lines that are not done here."""
+    if left_out:
+        print(f"localcloud: {dockerfile}: not done here: RUN {left_out}", file=sys.stderr)
+
+
+def _run(words: list[str], workdir: str, root: Path) -> list[str] | None:
+    """Do a command of a RUN line: the packages that it installs, or none. None of a command that is not done here."""
 
     def below(path: str) -> Path:
         return root / os.path.join(workdir, path).lstrip("/")
 
     if "install" in words and {"pip", "pip3"} & set(words[:3]):
+        packages: list[str] = []
         behind = [word.strip("'\"") for word in words[words.index("install") + 1 :]]
         for option, word in zip(["", *behind], behind, strict=False):
             if option in {"-r", "--requirement"}:
-                yield from read_requirements(below(word))
+                packages += read_requirements(below(word))
             elif _PACKAGE.fullmatch(word):
-                yield word
-    elif words[:2] == ["chmod", "+x"]:
+                packages.append(word)
+        return packages
+    if words[:2] == ["chmod", "+x"]:
         for path in map(below, words[2:]):
             path.chmod(path.stat().st_mode | 0o111)
+        return []
+    # Python compiles what it imports by itself.
+    return [] if "compileall" in words else None
 
 
 def _instructions(text: str) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ class RetiredError(UnansweredError):
     """The fleet was replaced between its choice and the call of its server."""
 
 
-def serve_invocations(cloud: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     # Without this setting moto decodes the body as text, which an image or a Parquet file is not.
     replace(SageMakerRuntimeResponse, use_raw_body=True)
 
@@ -178,7 +178,3 @@ def put(cloud: Cloud, values: Mapping[str, tuple[float, str]], sets: list[list[d
         for dimensions in sets
     ]
     moto_backend("cloudwatch", cloud.region).put_metric_data("AWS/SageMaker", data)
-
-
-def install(cloud: Cloud) -> None:
-    serve_invocations(cloud)

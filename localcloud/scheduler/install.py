@@ -92,18 +92,15 @@ class Schedules:
         for arn, schedule in self._schedules().items():
             text = _signature(schedule)
             if self._next.get(arn, ("", None))[0] != text:
-                self._next[arn] = (text, self._first_due(arn, schedule))
+                # A schedule that is seen for the first time counts from its creation: the clock may have moved on
+                # since. One that was changed must not fire again for times at which it has fired before.
+                after = max(_created(schedule), self._fired_to) if arn in self._next else _created(schedule)
+                self._next[arn] = (text, self._due_after(schedule, after))
             if (due := self._next[arn][1]) is not None:
                 found[arn] = due
         for arn in set(self._next) - set(self._schedules()):
             del self._next[arn]
         return found
-
-    def _first_due(self, arn: str, schedule: Any) -> datetime | None:
-        # A schedule that is seen for the first time counts from its creation: the clock may have moved on since. A
-        # schedule that was changed must not fire again for times at which it has fired before.
-        after = max(_created(schedule), self._fired_to) if arn in self._next else _created(schedule)
-        return self._due_after(schedule, after)
 
     def _following(self, arn: str, due: datetime) -> datetime | None:
         schedule = self._schedules().get(arn)
@@ -136,7 +133,7 @@ class Schedules:
         return {schedule.arn: schedule for group in groups for schedule in list(group.schedules.values())}
 
 
-def fire_schedules(cloud: Cloud) -> None:
+def install(cloud: Cloud) -> None:
     """Fire the cloud's schedules from now on, as time passes and as the clock is moved."""
     _refuse(EventsHandler, "put_rule", ("ScheduleExpression",))
     for operation in ("create_schedule", "update_schedule"):
@@ -243,7 +240,3 @@ def _created(schedule: Any) -> datetime:
 
 def _stamp(when: datetime) -> str:
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def install(cloud: Cloud) -> None:
-    fire_schedules(cloud)

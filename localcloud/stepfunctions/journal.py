@@ -72,10 +72,6 @@ class Visit:
     inner: dict[int | None, Scope] = field(default_factory=dict)
     """The records of inner programs: by the iteration's index for a Map, under None for the branches of a Parallel."""
 
-    def earlier_event(self, key: EventKey) -> int | None:
-        """The id of the event that an earlier run has written, if this run reaches it for the first time."""
-        return None if key in self.reached else self.events.get(key)
-
     def note(self, key: EventKey, event: int) -> None:
         """Keep the id of an event that was written now."""
         if key[0] in ("ParallelStateStarted", "MapStateStarted") and key in self.reached:
@@ -215,7 +211,7 @@ def _add_events_once() -> None:
         key = _event_key(event_type, event_details)
         # moto links each event to the one before through two fields of the context. A reused event must set both to its
         # id, as the writing of it would have done. Otherwise the next event links to the failure of the former run.
-        known = visit.earlier_event(key) if visit and key else None
+        known = visit.events.get(key) if visit and key and key not in visit.reached else None
         if known is None:
             known = add(self, context, event_type, event_details, timestamp, update_source_event_id)
             if visit and key:

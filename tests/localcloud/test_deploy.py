@@ -3,6 +3,7 @@ import json
 import zipfile
 
 import pytest
+from botocore.exceptions import ClientError
 
 from localcloud.deploy import LARGE_BYTES, DeploymentError, deploy
 
@@ -16,7 +17,8 @@ def assembly(tmp_path):
     def write(stacks, *, after=None, files=None):
         artifacts = {}
         for name, template in stacks.items():
-            (tmp_path / f"{name}.template.json").write_text(json.dumps({"Resources": template}))
+            body = template if "Resources" in template else {"Resources": template}
+            (tmp_path / f"{name}.template.json").write_text(json.dumps(body))
             described = {
                 key: {
                     "source": {"path": source, "packaging": "zip"},
@@ -71,12 +73,40 @@ def test_a_failure_names_stack_resource_and_reason(cloud, assembly, fresh):
     assert deploy(cloud.endpoint_url, assembly({name: {"P": parameter(f"/{name}")}}))[0].status == "CREATE_COMPLETE"
 
 
-def test_nothing_is_made_of_an_app_with_a_stack_that_is_not_covered(cloud, assembly, fresh):
+OTHERS = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-training:2.3"
+FAULTS = {
+    "Size": ({"AllowedValues": ["s", 2]}, "m", "2", "Parameter 'Size' must be one of AllowedValues"),
+    "Told": ({"MaxLength": 3, "ConstraintDescription": "short"}, "long", "all", "failed to satisfy constraint: short"),
+    "Some": ({"Type": "CommaDelimitedList", "AllowedPattern": "[ab]"}, "c", "a, b", "'Some' must match pattern [ab]"),
+    "Many": ({"Type": "List<Number>"}, "1,two", "1,2", "Parameter 'Many' must be a number"),
+    "Volume": ({"Type": "Number", "MinValue": 1}, "0.5", "1", "Parameter 'Volume' must be a number not less than 1"),
+    "Flag": ({"Type": "AWS::SSM::Parameter::Value<String>"}, "/none", "/flag", "Unable to fetch parameters [/none]"),
+    "Absent": ({}, "", "x", "Parameters: [Absent] must have values"),
+}
+"""Of each parameter its declaration, a value that does not fit, one that does, and what is said of the first."""
+
+
+def test_all_that_does_not_fit_is_named_before_anything_is_made(cloud, assembly, fresh):
     first, second = fresh("first"), fresh("second")
-    folder = assembly({first: {"P": parameter(f"/{first}")}, second: {"C": {"Type": "AWS::EKS::Cluster"}}})
-    with pytest.raises(DeploymentError, match=rf"{second}: .+ resource type AWS::EKS::Cluster \(C\)"):
-        deploy(cloud.endpoint_url, folder)
+    declared = {key: {"Type": "String", **one} for key, (one, *_) in FAULTS.items()}
+    image = {"Fn::Sub": [f"{OTHERS}-${{X}}", {"X": {"Ref": "Told"}}]}
+    model = {"Type": "AWS::SageMaker::Model", "Properties": {"PrimaryContainer": {"Image": image}}}
+    made = {"P": parameter(f"/{second}", {"Fn::Join": ["+", {"Ref": "Some"}]})}
+    lacking = {"Parameters": declared, "Resources": {**made, "Model": model, "C": {"Type": "AWS::EKS::Cluster"}}}
+    given = [(second, key, value) for key, (_, value, *_) in FAULTS.items() if value] + [(second, "Wrong", "1")]
+    with pytest.raises(DeploymentError) as refused:
+        deploy(cloud.endpoint_url, assembly({first: {"P": parameter("/flag")}, second: lacking}), parameters=given)
+    said = [f"{second}: The local cloud does not cover: resource type AWS::EKS::Cluster (C)", f"{OTHERS}-long (Model)"]
+    for sentence in [*said, "[Wrong] do not exist", *(sentence for *_, sentence in FAULTS.values())]:
+        assert sentence in str(refused.value)
     assert first not in str(cloud.client("cloudformation").describe_stacks())
+    body = {"Parameters": {"Told": {"Type": "String", "Default": "a"}}, "Resources": {"Model": model}}
+    with pytest.raises(ClientError, match=rf"ValidationError.+{OTHERS}-a \(Model\)"):
+        cloud.client("cloudformation").create_stack(StackName=second, TemplateBody=json.dumps(body))
+    folder = assembly({first: {"P": parameter("/flag")}, second: {"Parameters": declared, "Resources": made}})
+    given = [(second, key, value) for key, (_, _, value, _) in FAULTS.items()]
+    deploy(cloud.endpoint_url, folder, parameters=given)
+    assert cloud.client("ssm").get_parameter(Name=f"/{second}")["Parameter"]["Value"] == "a+b"
 
 
 def test_an_unknown_stack_is_named(cloud, assembly, fresh):

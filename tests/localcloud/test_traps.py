@@ -5,7 +5,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - a resource type that moto does not know is skipped without an error
   stacks: an_unknown_type_raises_by_name_before_anything_is_made
 - a property that it does not know is dropped
-  stacks: an_unknown_property_raises_by_name
+  deploy: a_failure_names_stack_resource_and_reason
 - a bucket's versions, events and locks in a template are ignored
   traps: a_bucket_is_what_its_template_says
 - an endpoint configuration refuses ml.g5, ml.g6 and later
@@ -13,7 +13,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - machines made by CloudFormation execute nothing
   foreign_app: a_template_trains_and_serves_in_the_image_of_a_folder
 - a failed creation stays half made
-  change_sets: a_failed_execution_is_rolled_back_with_its_reason
+  cdk_change_sets: a_deployment_that_fails_is_told_with_its_reason
 - a failed update stays half done
   stacks: a_failed_update_goes_back_to_the_state_before
 - a replaced resource's new id does not reach its dependants
@@ -23,7 +23,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - exports are lost on update
   stacks: an_export_changes_with_its_stack
 - zones are those of us-east-1
-  stacks: an_availability_zone_lies_in_the_region
+  foreign_app: a_template_trains_and_serves_in_the_image_of_a_folder
 - `{{resolve:ssm:…}}` stays text
   traps: a_dynamic_reference_is_resolved
 - the previous value of a parameter that had its default is a KeyError
@@ -125,7 +125,7 @@ The test `b` of `test_a.py` is written `a: b`.
 - a change set without changes is refused, where AWS makes one that failed
   change_sets: without_changes_it_fails_and_is_not_executed
 - what a change set of a new stack fails at is in no event
-  change_sets: a_failed_execution_is_rolled_back_with_its_reason
+  cdk_change_sets: a_deployment_that_fails_is_told_with_its_reason
 - a condition function within another is taken for a value, and lists are answered in Python's syntax
   change_sets: conditions_stand_within_each_other
 - keys are handed out for a role that does not exist

@@ -10,7 +10,7 @@ import zipfile
 from typing import Any
 
 from localcloud.awslambda import cfnresponse
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, dropped
 
 _CONCURRENCY = "ReservedConcurrentExecutions"
 # Properties that CreateFunction does not take.
@@ -150,24 +150,16 @@ def _kept(key: str) -> Kind:
 KINDS = {
     "AWS::CodeDeploy::Application": _kept("ApplicationName"),
     "AWS::CodeDeploy::DeploymentGroup": _kept("DeploymentGroupName"),
-    "AWS::Lambda::Function": Kind(
-        put=_put_function,
-        drop=by_ref("lambda", "DeleteFunction", "FunctionName"),
-        fixed=("FunctionName", "PackageType"),
+    "AWS::Lambda::Function": dropped(
+        _put_function, "lambda:DeleteFunction", "FunctionName", "FunctionName", "PackageType"
     ),
     "AWS::Lambda::Version": Kind(put=_put_version, drop=_drop_version, fixed=("*",)),
     "AWS::Lambda::Alias": Kind(put=_put_alias, drop=_drop_alias, fixed=("FunctionName", "Name")),
     "AWS::Lambda::LayerVersion": Kind(put=_put_layer, drop=_drop_layer, fixed=("*",)),
     "AWS::Lambda::Permission": Kind(put=_put_permission, drop=_drop_permission, fixed=("*",)),
-    "AWS::Lambda::EventSourceMapping": Kind(
-        put=_put_mapping,
-        drop=by_ref("lambda", "DeleteEventSourceMapping", "UUID"),
-        fixed=("EventSourceArn", "StartingPosition"),
+    "AWS::Lambda::EventSourceMapping": dropped(
+        _put_mapping, "lambda:DeleteEventSourceMapping", "UUID", "EventSourceArn", "StartingPosition"
     ),
     "AWS::Lambda::Url": Kind(put=_put_url, drop=_drop_url, fixed=("TargetFunctionArn", "Qualifier")),
-    "AWS::Logs::LogGroup": Kind(
-        put=_put_log_group,
-        drop=by_ref("logs", "DeleteLogGroup", "logGroupName"),
-        fixed=("LogGroupName",),
-    ),
+    "AWS::Logs::LogGroup": dropped(_put_log_group, "logs:DeleteLogGroup", "logGroupName", "LogGroupName"),
 }

@@ -11,12 +11,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from localcloud.iam.roles import as_role
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
+from localcloud.kernel.cloud import ACCOUNT, Cloud
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +160,20 @@ def as_text(value: Any) -> str:
 
 def arn(service: str, wanted: Wanted, rest: str) -> str:
     """`arn:aws:sqs:eu-west-1:123456789012:jobs` for the service `sqs` and the rest `jobs`."""
-    from localcloud.kernel.cloud import ACCOUNT
-
     return f"arn:aws:{service}:{wanted.cloud.region}:{ACCOUNT}:{rest}"
 
 
 def by_ref(service: str, operation: str, key: str, *beside: str, **fixed: Any) -> Callable[[Wanted, Made], Any]:
     """A `drop` that makes one call, with the physical id as the parameter `key`, and these properties `beside` it."""
     return lambda wanted, made: wanted.call(service, operation, **{key: made.ref}, **wanted.get(*beside), **fixed)
+
+
+def dropped(put: Callable[[Wanted], Made], call: str, key: str, *fixed: str) -> Kind:
+    """A type that one call deletes by its physical id, the parameter `key`; `fixed` as in Kind.
+
+    An example: `dropped(_put_queue, "sqs:DeleteQueue", "QueueUrl", "QueueName", "FifoQueue")`."""
+    service, _, operation = call.partition(":")
+    return Kind(put=put, drop=by_ref(service, operation, key), fixed=fixed)
 
 
 def named(

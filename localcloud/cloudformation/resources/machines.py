@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref, named
+from localcloud.cloudformation.resources.kind import Made, Wanted, arn, as_text, dropped, named
 
 
 def _put_machine(wanted: Wanted) -> Made:
@@ -45,6 +46,14 @@ def _wait_in_service(wanted: Wanted, name: str) -> None:
         time.sleep(0.1)
 
 
+def _drop_endpoint(wanted: Wanted, made: Made) -> None:
+    """Delete the endpoint and wait until it is gone, as AWS's handler does."""
+    place = {"EndpointName": made.attributes["EndpointName"]}
+    wanted.call("sagemaker", "DeleteEndpoint", **place)
+    gone = wanted.cloud.client("sagemaker").get_waiter("endpoint_deleted")
+    gone.wait(**place, WaiterConfig={"Delay": 0.1, "MaxAttempts": 36_000})
+
+
 def _put_spark(wanted: Wanted) -> Made:
     if wanted.before is None:
         made = wanted.call("emr-serverless", "CreateApplication", **wanted.properties)
@@ -55,22 +64,20 @@ def _put_spark(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::EMRServerless::Application": Kind(
-        put=_put_spark, drop=by_ref("emr-serverless", "DeleteApplication", "applicationId"), fixed=("Name", "Type")
+    "AWS::EMRServerless::Application": dropped(
+        _put_spark, "emr-serverless:DeleteApplication", "applicationId", "Name", "Type"
     ),
-    "AWS::StepFunctions::StateMachine": Kind(
-        put=_put_machine,
-        drop=by_ref("stepfunctions", "DeleteStateMachine", "stateMachineArn"),
-        fixed=("StateMachineName", "StateMachineType"),
+    "AWS::StepFunctions::StateMachine": dropped(
+        _put_machine, "stepfunctions:DeleteStateMachine", "stateMachineArn", "StateMachineName", "StateMachineType"
     ),
-    "AWS::SageMaker::Endpoint": named("sagemaker", "Endpoint", "EndpointName", ref="Arn", wait=_wait_in_service),
+    "AWS::SageMaker::Endpoint": replace(
+        named("sagemaker", "Endpoint", "EndpointName", ref="Arn", wait=_wait_in_service), drop=_drop_endpoint
+    ),
     "AWS::SageMaker::EndpointConfig": named(
         "sagemaker", "EndpointConfig", "EndpointConfigName", fixed=("*",), ref="Arn"
     ),
     "AWS::SageMaker::Model": named("sagemaker", "Model", "ModelName", fixed=("*",), ref="Arn"),
-    "AWS::SageMaker::ModelPackageGroup": Kind(
-        put=_put_package_group,
-        drop=by_ref("sagemaker", "DeleteModelPackageGroup", "ModelPackageGroupName"),
-        fixed=("ModelPackageGroupName",),
+    "AWS::SageMaker::ModelPackageGroup": dropped(
+        _put_package_group, "sagemaker:DeleteModelPackageGroup", "ModelPackageGroupName", "ModelPackageGroupName"
     ),
 }

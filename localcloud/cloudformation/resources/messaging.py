@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, by_ref, named
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, as_text, dropped, named
 
 
 def _attributes(wanted: Wanted, *without: str) -> dict[str, str]:
@@ -123,31 +123,15 @@ def _put_stream(wanted: Wanted) -> Made:
 KINDS = {
     "AWS::Events::ApiDestination": named("events", "ApiDestination", "Name"),
     "AWS::Events::Connection": named("events", "Connection", "Name"),
-    "AWS::Kinesis::Stream": Kind(
-        put=_put_stream, drop=by_ref("kinesis", "DeleteStream", "StreamName"), fixed=("Name",)
-    ),
-    "AWS::SQS::Queue": Kind(
-        put=_put_queue,
-        drop=by_ref("sqs", "DeleteQueue", "QueueUrl"),
-        fixed=("QueueName", "FifoQueue"),
-    ),
+    "AWS::Kinesis::Stream": dropped(_put_stream, "kinesis:DeleteStream", "StreamName", "Name"),
+    "AWS::SQS::Queue": dropped(_put_queue, "sqs:DeleteQueue", "QueueUrl", "QueueName", "FifoQueue"),
     "AWS::SQS::QueuePolicy": Kind(put=_put_queue_policy, fixed=("Queues",)),
-    "AWS::SNS::Topic": Kind(
-        put=_put_topic,
-        drop=by_ref("sns", "DeleteTopic", "TopicArn"),
-        fixed=("TopicName", "FifoTopic"),
-    ),
+    "AWS::SNS::Topic": dropped(_put_topic, "sns:DeleteTopic", "TopicArn", "TopicName", "FifoTopic"),
     "AWS::SNS::TopicPolicy": Kind(put=_put_topic_policy, fixed=("Topics",)),
-    "AWS::SNS::Subscription": Kind(
-        put=_put_subscription,
-        drop=by_ref("sns", "Unsubscribe", "SubscriptionArn"),
-        fixed=("TopicArn", "Protocol", "Endpoint"),
+    "AWS::SNS::Subscription": dropped(
+        _put_subscription, "sns:Unsubscribe", "SubscriptionArn", "TopicArn", "Protocol", "Endpoint"
     ),
-    "AWS::Events::EventBus": Kind(
-        put=_put_bus,
-        drop=by_ref("events", "DeleteEventBus", "Name"),
-        fixed=("Name",),
-    ),
+    "AWS::Events::EventBus": dropped(_put_bus, "events:DeleteEventBus", "Name", "Name"),
     "AWS::Events::Rule": Kind(put=_put_rule, drop=_drop_rule, fixed=("Name", "EventBusName")),
     "AWS::Scheduler::Schedule": named("scheduler", "Schedule", "Name", beside=("GroupName",)),
 }

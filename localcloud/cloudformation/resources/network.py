@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, by_ref
+from localcloud.cloudformation.resources.kind import Made, Wanted, dropped
 
 
 def _tags(wanted: Wanted, kind: str) -> list[dict[str, Any]] | None:
@@ -137,31 +137,25 @@ def _put_flow_log(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::EC2::VPC": Kind(put=_put_vpc, drop=by_ref("ec2", "DeleteVpc", "VpcId"), fixed=("CidrBlock",)),
-    "AWS::EC2::Subnet": Kind(
-        put=_put_subnet,
-        drop=by_ref("ec2", "DeleteSubnet", "SubnetId"),
-        fixed=("CidrBlock", "AvailabilityZone", "VpcId"),
+    "AWS::EC2::VPC": dropped(_put_vpc, "ec2:DeleteVpc", "VpcId", "CidrBlock"),
+    "AWS::EC2::Subnet": dropped(_put_subnet, "ec2:DeleteSubnet", "SubnetId", "CidrBlock", "AvailabilityZone", "VpcId"),
+    "AWS::EC2::RouteTable": dropped(_put_route_table, "ec2:DeleteRouteTable", "RouteTableId", "VpcId"),
+    "AWS::EC2::SubnetRouteTableAssociation": dropped(
+        _put_association, "ec2:DisassociateRouteTable", "AssociationId", "*"
     ),
-    "AWS::EC2::RouteTable": Kind(
-        put=_put_route_table, drop=by_ref("ec2", "DeleteRouteTable", "RouteTableId"), fixed=("VpcId",)
+    "AWS::EC2::SecurityGroup": dropped(
+        _put_security_group, "ec2:DeleteSecurityGroup", "GroupId", "GroupName", "GroupDescription", "VpcId"
     ),
-    "AWS::EC2::SubnetRouteTableAssociation": Kind(
-        put=_put_association, drop=by_ref("ec2", "DisassociateRouteTable", "AssociationId"), fixed=("*",)
+    "AWS::EC2::VPCEndpoint": dropped(
+        _put_endpoint,
+        "ec2:DeleteVpcEndpoints",
+        "VpcEndpointIds",
+        "ServiceName",
+        "VpcEndpointType",
+        "VpcId",
+        "RouteTableIds",
+        "SubnetIds",
+        "SecurityGroupIds",
     ),
-    "AWS::EC2::SecurityGroup": Kind(
-        put=_put_security_group,
-        drop=by_ref("ec2", "DeleteSecurityGroup", "GroupId"),
-        fixed=("GroupName", "GroupDescription", "VpcId"),
-    ),
-    "AWS::EC2::VPCEndpoint": Kind(
-        put=_put_endpoint,
-        drop=by_ref("ec2", "DeleteVpcEndpoints", "VpcEndpointIds"),
-        fixed=("ServiceName", "VpcEndpointType", "VpcId", "RouteTableIds", "SubnetIds", "SecurityGroupIds"),
-    ),
-    "AWS::EC2::FlowLog": Kind(
-        put=_put_flow_log,
-        drop=by_ref("ec2", "DeleteFlowLogs", "FlowLogIds"),
-        fixed=("*",),
-    ),
+    "AWS::EC2::FlowLog": dropped(_put_flow_log, "ec2:DeleteFlowLogs", "FlowLogIds", "*"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref, dropped
 from localcloud.kernel.cloud import ACCOUNT
 
 
@@ -72,13 +72,11 @@ def _put_trail(wanted: Wanted) -> Made:
 
 KINDS = {
     "AWS::Budgets::Budget": Kind(put=_put_budget, drop=_drop_budget, fixed=("NotificationsWithSubscribers",)),
-    "AWS::CloudTrail::Trail": Kind(
-        put=_put_trail, drop=by_ref("cloudtrail", "DeleteTrail", "Name"), fixed=("TrailName",)
-    ),
+    "AWS::CloudTrail::Trail": dropped(_put_trail, "cloudtrail:DeleteTrail", "Name", "TrailName"),
     "AWS::CloudWatch::Alarm": _of_cloudwatch("PutMetricAlarm", "DeleteAlarms", "AlarmName"),
     "AWS::CloudWatch::CompositeAlarm": _of_cloudwatch("PutCompositeAlarm", "DeleteAlarms", "AlarmName"),
     "AWS::CloudWatch::Dashboard": _of_cloudwatch("PutDashboard", "DeleteDashboards", "DashboardName"),
-    "AWS::Glue::Database": Kind(put=_put_database, drop=by_ref("glue", "DeleteDatabase", "Name")),
+    "AWS::Glue::Database": dropped(_put_database, "glue:DeleteDatabase", "Name"),
     "AWS::Glue::Table": Kind(
         put=_put_table, drop=by_ref("glue", "DeleteTable", "Name", "DatabaseName"), fixed=("DatabaseName",)
     ),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn
-from localcloud.kernel.cloud import moto_backend
+from localcloud.kernel.cloud import ACCOUNT, moto_backend
 
 
 def _put_role(wanted: Wanted) -> Made:
@@ -45,8 +45,6 @@ def _know_managed(policy_arn: str) -> None:
     """Add a managed policy of AWS to moto's. Raises ValueError if moto's copy does not have it."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy
-
-    from localcloud.kernel.cloud import ACCOUNT
 
     policies = moto_backend("iam", "aws").managed_policies
     if policy_arn in policies:

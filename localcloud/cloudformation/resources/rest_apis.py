@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, by_ref, dropped
 
 _OWN = ("Body", "Name", "Description", "EndpointConfiguration", "Tags")
 
@@ -97,6 +97,6 @@ KINDS = {
     "AWS::ApiGateway::Deployment": Kind(
         put=_put_deployment, drop=by_ref("apigateway", "DeleteDeployment", "deploymentId", "RestApiId"), fixed=("*",)
     ),
-    "AWS::ApiGateway::RestApi": Kind(put=_put_api, drop=by_ref("apigateway", "DeleteRestApi", "restApiId")),
+    "AWS::ApiGateway::RestApi": dropped(_put_api, "apigateway:DeleteRestApi", "restApiId"),
     "AWS::ApiGateway::Stage": Kind(put=_put_stage, drop=_drop_stage, fixed=("RestApiId", "StageName")),
 }

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, by_ref
+from localcloud.cloudformation.resources.kind import Kind, Made, Wanted, arn, dropped
 from localcloud.kernel.cloud import moto_backend
 
 
@@ -196,21 +196,9 @@ def _put_parameter(wanted: Wanted) -> Made:
 
 
 KINDS = {
-    "AWS::S3::Bucket": Kind(
-        put=_put_bucket,
-        drop=by_ref("s3", "DeleteBucket", "Bucket"),
-        fixed=("BucketName", "ObjectLockEnabled"),
-    ),
-    "AWS::S3::BucketPolicy": Kind(
-        put=_put_bucket_policy,
-        drop=by_ref("s3", "DeleteBucketPolicy", "Bucket"),
-        fixed=("Bucket",),
-    ),
-    "AWS::DynamoDB::Table": Kind(
-        put=_put_table,
-        drop=by_ref("dynamodb", "DeleteTable", "TableName"),
-        fixed=("TableName", "KeySchema"),
-    ),
+    "AWS::S3::Bucket": dropped(_put_bucket, "s3:DeleteBucket", "Bucket", "BucketName", "ObjectLockEnabled"),
+    "AWS::S3::BucketPolicy": dropped(_put_bucket_policy, "s3:DeleteBucketPolicy", "Bucket", "Bucket"),
+    "AWS::DynamoDB::Table": dropped(_put_table, "dynamodb:DeleteTable", "TableName", "TableName", "KeySchema"),
     "AWS::ECR::Repository": Kind(
         put=_put_repository,
         drop=lambda wanted, made: wanted.call(
@@ -218,15 +206,7 @@ KINDS = {
         ),
         fixed=("RepositoryName", "EncryptionConfiguration"),
     ),
-    "AWS::KMS::Key": Kind(put=_put_key, drop=by_ref("kms", "ScheduleKeyDeletion", "KeyId")),
-    "AWS::KMS::Alias": Kind(
-        put=_put_key_alias,
-        drop=by_ref("kms", "DeleteAlias", "AliasName"),
-        fixed=("AliasName",),
-    ),
-    "AWS::SSM::Parameter": Kind(
-        put=_put_parameter,
-        drop=by_ref("ssm", "DeleteParameter", "Name"),
-        fixed=("Name",),
-    ),
+    "AWS::KMS::Key": dropped(_put_key, "kms:ScheduleKeyDeletion", "KeyId"),
+    "AWS::KMS::Alias": dropped(_put_key_alias, "kms:DeleteAlias", "AliasName", "AliasName"),
+    "AWS::SSM::Parameter": dropped(_put_parameter, "ssm:DeleteParameter", "Name", "Name"),
 }

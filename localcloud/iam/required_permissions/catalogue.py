@@ -73,14 +73,11 @@ def required_permissions(call: Call) -> list[Request]:
     if action in FREE:
         return []
     name = _ACTION.get(action, action)
-    found = list(_BY_SERVICE.get(call.service, _anything)(name, parsed))
+    of_service = _BY_SERVICE.get(call.service, lambda action, _: [permission(action)])
+    found = list(of_service(name, parsed))
     # The condition values of the whole call hold for each permission; a permission's own values win.
     given = context(parsed)
     return [replace(one, context={**given, **one.context}) for one in [*found, *_passed_roles(parsed)]]
-
-
-def _anything(action: str, _: ParsedCall) -> Iterator[Request]:
-    yield permission(action)
 
 
 def _passed_roles(parsed: ParsedCall) -> Iterator[Request]:

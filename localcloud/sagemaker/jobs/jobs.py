@@ -156,7 +156,8 @@ def _install(cloud: Cloud, kind: Kind) -> None:
         fields = find(request)
         job = jobs(cloud).running.get(fields[f"{kind.name}JobArn"])
         if job is None:
-            raise invalid(_ended(kind, fields))
+            said = f"the {kind.name.lower()} job is in status {fields[f'{kind.name}JobStatus']}."
+            raise invalid(f"The request was rejected because {said}")
         # The status says Stopping first: `stop` wakes the job's thread, which may end the job at once.
         secondary = {"SecondaryStatus": "Stopping"} if kind.name == "Training" else {}
         job.set("Stopping", **secondary)
@@ -177,12 +178,6 @@ def _row(kind: Kind, fields: Fields) -> Fields:
     return {**fields, "Name": fields[f"{kind.name}JobName"], "Status": fields[f"{kind.name}JobStatus"]}
 
 
-def _ended(kind: Kind, fields: Fields) -> str:
-    return (
-        f"The request was rejected because the {kind.name.lower()} job is in status {fields[f'{kind.name}JobStatus']}."
-    )
-
-
 def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     """Make the job, which is about to start on a thread of its own, and answer with its ARN.
 
@@ -195,7 +190,8 @@ def create(cloud: Cloud, kind: Kind, request: Fields) -> Fields:
     # Looked for and added as one step: of two requests at once with one name, the second is refused.
     with kept.lock:
         if name in kept.of(kind.resource):
-            raise RefusedError("ResourceInUse", _taken(kind, job_arn))
+            said = f"job names must be unique within an AWS account and region, and a {kind.name.lower()} job with this"
+            raise RefusedError("ResourceInUse", f"{kind.name} {said} name already exists ({job_arn})")
         fields = new_fields(cloud, request, f"{kind.name}JobArn", job_arn)
         fields |= {**kind.defaults, f"{kind.name}JobStatus": "InProgress", "LastModifiedTime": fields["CreationTime"]}
         kept.of(kind.resource)[name] = fields
@@ -244,14 +240,6 @@ def _slot(job: Job) -> Iterator[None]:
     finally:
         if has_room:
             slots.release()
-
-
-def _taken(kind: Kind, job_arn: str) -> str:
-    what = f"{kind.name} job"
-    return (
-        f"{what} names must be unique within an AWS account and region, "
-        f"and a {what.lower()} with this name already exists ({job_arn})"
-    )
 
 
 def _live(job: Job, run: Callable[[], None]) -> None:

@@ -100,16 +100,6 @@ def test_it_is_found_at_its_own_stack_only(cloudformation, prepare, fresh):
     assert cloudformation.list_change_sets(StackName=name)["Summaries"] == []
 
 
-def test_a_failed_execution_is_rolled_back_with_its_reason(cloudformation, client, prepare, fresh):
-    alarm, wanted = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Volume": 11}}, fresh("queue")
-    name = prepare({"Queue": queue(wanted), "Alarm": {**alarm, "DependsOn": "Queue"}})
-    cloudformation.execute_change_set(StackName=name, ChangeSetName="one")
-    assert status(cloudformation, name) == "ROLLBACK_COMPLETE"
-    assert wanted not in str(client("sqs").list_queues())
-    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-    assert [one["LogicalResourceId"] for one in events if one["ResourceStatus"] == "CREATE_FAILED"] == ["Alarm"]
-
-
 def test_a_parameter_that_nobody_published_is_named_and_leaves_no_stack(cloudformation, prepare, fresh):
     published = {"Type": "AWS::SSM::Parameter::Value<String>", "Default": f"/{fresh('none')}"}
     with pytest.raises(ClientError, match=r"Unable to fetch parameters \[/none-"):

@@ -135,11 +135,6 @@ def test_a_type_that_moto_alone_knows_is_kept_and_replaced(stack, client):
     assert client("ecs").describe_clusters(clusters=["kept"])["clusters"][0]["status"] == "ACTIVE"
 
 
-def test_an_unknown_property_raises_by_name(stack):
-    made = stack({"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Volume": 11}}})
-    assert "the API has no member 'Volume'" in made.failure
-
-
 def test_an_unknown_attribute_raises_by_name(stack, fresh):
     attribute = {"Fn::GetAtt": ["Queue", "Colour"]}
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": attribute}}
@@ -175,12 +170,6 @@ def test_an_output_that_cannot_be_evaluated_fails_the_stack(client, fresh):
     client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
     told = client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     assert told["StackStatus"] == "ROLLBACK_COMPLETE"
-
-
-def test_an_availability_zone_lies_in_the_region(stack, client):
-    value = {"Fn::Select": [1, {"Fn::GetAZs": ""}]}
-    made = stack({"Zone": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}})
-    assert client("ssm").get_parameter(Name=made.physical("Zone"))["Parameter"]["Value"] == "eu-west-1b"
 
 
 def test_a_failed_update_goes_back_to_the_state_before(stack, client, fresh):

@@ -24,7 +24,8 @@ class Shop(cdk.Stack):
     def __init__(self, scope: cdk.App) -> None:
         super().__init__(scope, "shop", env=cdk.Environment(account="123456789012", region="eu-west-1"))
         models, place = s3.Bucket(self, "models", bucket_name="shop-models"), tasks.S3Location.from_bucket
-        queue = sqs.Queue(self, "numbers", visibility_timeout=cdk.Duration.seconds(60))
+        seconds = cdk.CfnParameter(self, "Seconds", type="Number", min_value=30)
+        queue = sqs.Queue(self, "numbers", visibility_timeout=cdk.Duration.seconds(seconds.value_as_number))
         fit = tasks.SageMakerCreateTrainingJob(
             self,
             "fit",

@@ -19,18 +19,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from localcloud.kernel.server import IN_ORDER, find_fillers
 from tests.localcloud.control import control
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def test_a_folder_with_an_install_is_a_filler(tmp_path: Path) -> None:
-    for name in ("kinesis", "athena", "s3"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "install.py").touch()
-    (tmp_path / "ledger").mkdir()
-    assert find_fillers(tmp_path) == (*IN_ORDER, "athena", "kinesis")
 
 
 @pytest.fixture

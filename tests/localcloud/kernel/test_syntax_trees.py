@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.kernel.install import MENDED, build_one_by_one
+from localcloud.kernel.install import build_one_by_one
 from localcloud.kernel.patching import undone
 
 EXPRESSION = "not " * 40 + "a and (" + " or ".join(f"b{one}" for one in range(200)) + ")"
-BEFORE_IT_WAS_MENDED = (3, 11, 7)
 
 
 @pytest.fixture
@@ -38,13 +37,3 @@ def test_threads_that_parse_at_once_do_not_end_each_other():
         build_one_by_one()
         trees = list(pool.map(lambda _: ast.dump(ast.parse(EXPRESSION, mode="eval")), range(80)))
     assert len(set(trees)) == 1
-
-
-def test_a_python_that_was_mended_is_left_alone():
-    parse = ast.parse
-    with undone():
-        build_one_by_one(MENDED)
-        assert ast.parse is parse
-        build_one_by_one(BEFORE_IT_WAS_MENDED)
-        assert ast.parse is not parse
-    assert ast.parse is parse

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from localcloud.sagemaker.containers import Images, build, link
+from localcloud.sagemaker.containers import Images, build
+from localcloud.sagemaker.packages import link
 from tests.localcloud import tiny_images
 from tests.localcloud.resources import Resources
 
@@ -73,12 +74,15 @@ def test_command_lines(repository: Path) -> None:
     assert made.arguments(entrypoint=("python", "other.py")) == [sys.executable, "other.py"]  # type: ignore[attr-defined]
 
 
-def test_an_image_is_found_by_its_folder(tmp_path: Path) -> None:
+def test_an_image_is_found_by_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = Images(workspace=tmp_path / "workspace", repository=tiny_images.write(tmp_path / "repository"))
     assert images.find(tiny_images.uri("train")).name == "train"
-    assert images.find("1.dkr.ecr.eu-west-1.amazonaws.com/millrace-prod-serve:abc").name == "serve"
-    with pytest.raises(LookupError, match="nobody"):
-        images.find(tiny_images.uri("nobody"))
+    assert images.find("123456789012.dkr.ecr.eu-west-1.amazonaws.com/millrace-prod-serve:abc").name == "serve"
+    assert not images.why_not(tiny_images.uri("train"))
+    assert capsys.readouterr().err.count("not done here: RUN echo nothing") == 2  # of each image once
+    for other in (tiny_images.uri("nobody"), "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-serve:2.3"):
+        with pytest.raises(LookupError, match=other.partition("@")[0]):
+            images.find(other)
 
 
 def test_assets_whose_dockerfiles_lie_alike_are_two_images(tmp_path: Path) -> None:
