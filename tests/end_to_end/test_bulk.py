@@ -20,7 +20,7 @@ from millrace.console.queries.money.month import find_cost
 from millrace.contract.load import load_contract
 from millrace.datasets.commits import NewDrop, commit_together
 from millrace.datasets.compaction import FEWEST
-from millrace.datasets.new_rows import RowsInMemory, Source
+from millrace.datasets.new_rows import RowsInMemory
 from millrace.datasets.tables import Lake
 from millrace.datasets.versions import pin
 from millrace.workload.bulk import job_usd
@@ -31,6 +31,7 @@ from tests.functions.ingestion.test_ingest import csv
 from tests.localcloud.control import control
 from tests.localcloud.resources import closed
 from tests.localcloud.waiting import until
+from tests.millrace.datasets.conftest import source_of
 
 ROWS, AGAIN, EACH = 15_000, 5, 2_000
 """Rows of the file, 1.4 MB; rows that come twice; rows of a small file, of which FEWEST are more than a mebibyte."""
@@ -79,7 +80,7 @@ def test_at_night_a_job_joins_small_files_that_are_too_many_for_a_function(
     for number in range(FEWEST):
         later = pc.add(part["timestamp"], timedelta(days=1000 * number + 1000))
         moved = part.set_column(part.column_names.index("timestamp"), "timestamp", later)
-        of = Source(uri=f"s3://x/{number}", key=f"{number}", digest=f"{number}", written_by=f"{number}")
+        of = source_of(f"{number}")
         drops.append(NewDrop(source=of, write=RowsInMemory(lake, "rows", moved, of, tmp_path / f"{number}").write))
     commit_together(lake, "rows", drops)
     version, before = pin(lake, "before"), rows(cloud, monkeypatch).scan().to_arrow().sort_by("timestamp")

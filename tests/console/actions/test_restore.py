@@ -16,7 +16,6 @@ from millrace.console.environment import Environment
 from millrace.console.queries.versions import registry_of
 from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
-from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.errors import ConflictError
 from millrace.messages.audit import AuditEvent, ResourcesRemoved, RowsErased, VersionDecided, VersionLive
@@ -42,7 +41,7 @@ def environment(lake: Lake, cloud: Cloud) -> Environment:
 def drop(lake: Lake, key: str) -> str:
     """Where the metadata lies after a drop without a row."""
     rows = pa.table(parsed_schema(lake.contract.rows).empty_table())
-    commit(lake, "rows", rows, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
+    commit(lake, "rows", rows, conftest.source_of(key))
     return str(lake.catalog.load_table((lake.names.platform.database, lake.names.table("rows"))).metadata_location)
 
 

@@ -15,7 +15,6 @@ from millrace.console.queries.labels import find_labels
 from millrace.contract.load import load_contract
 from millrace.contract.schema import parsed_schema
 from millrace.datasets.commits import commit
-from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.decisions.record import Decision, canonical
 from millrace.names import WorkloadNames
@@ -41,8 +40,7 @@ def drop(lake: Lake, feed: str, hours: dict[datetime, float | None]) -> None:
     schema = parsed_schema(table)
     given = {"timestamp": list(hours), "pm2.5": list(hours.values()), "_line": range(len(hours))}
     rows = pa.table({name: given.get(name, [None] * len(hours)) for name in schema.names}, schema=schema)
-    key = f"air_quality/{feed}/{len(hours)}.csv"
-    commit(lake, feed, rows, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
+    commit(lake, feed, rows, conftest.source_of(f"air_quality/{feed}/{len(hours)}.csv"))
 
 
 def asked() -> Decision:

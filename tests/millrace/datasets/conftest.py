@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from localcloud.kernel.cloud import Cloud
 from millrace.contract.load import load_contract
 from millrace.datasets import iceberg
+from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.names import Platform, WorkloadNames
 from tests.credentials import set_credentials
@@ -24,6 +26,12 @@ def make_places(cloud: Cloud, platform: Platform) -> None:
     for purpose in ("lake", "artefacts", "landing"):
         cloud.client("s3").create_bucket(Bucket=platform.bucket(purpose), CreateBucketConfiguration=place)
     cloud.client("glue").create_database(DatabaseInput={"Name": platform.database})
+
+
+def source_of(key: str, version: str = "", **given: Any) -> Source:
+    """Where the rows of an object come from, in its only version or in this one."""
+    usual = {"uri": f"s3://landing/{key}?versionId={version}", "digest": version or key, "written_by": version or key}
+    return Source(key=key, **usual | given)
 
 
 @pytest.fixture

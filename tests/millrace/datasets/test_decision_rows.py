@@ -22,7 +22,6 @@ from millrace.datasets.commits import commit
 from millrace.datasets.decision_rows import join_labels
 from millrace.datasets.label_rows import count_labels_since
 from millrace.datasets.labels import LabelColumns
-from millrace.datasets.new_rows import Source
 from millrace.datasets.notes import LABELS_SNAPSHOT
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import matching, take_out
@@ -32,6 +31,7 @@ from millrace.names import WorkloadNames
 from millrace.workload.declaration import Prediction
 from millrace.workload.load import load_workload
 from tests import builders
+from tests.millrace.datasets.conftest import source_of
 from tests.millrace.datasets.joined_load import put_scored
 
 FOLDER = Path(__file__).parents[3] / "workloads" / "electricity"
@@ -57,7 +57,7 @@ def keep(cloud: Any, lake: Lake, decisions: list[Decision], name: str = "a") -> 
         lines = "".join(to_line(each) + "\n" for each in decisions if each.event_time.date() == day)
         bucket = lake.names.platform.bucket("lake")
         cloud.client("s3").put_object(
-            Bucket=bucket, Key=f"{prefix('electricity', day)}{name}.jsonl", Body=lines.encode()
+            Bucket=bucket, Key=f"{prefix(lake.names.workload, day)}{name}.jsonl", Body=lines.encode()
         )
 
 
@@ -75,8 +75,7 @@ def label(lake: Lake, first: int, number: int, ids: list[str | None] | None = No
     part = SAMPLE.slice(first, number).select(["timestamp", "class"])
     part = part.append_column("prediction_id", pa.array(ids or [None] * number, pa.string()))
     part = part.append_column("_line", pa.array(np.arange(number)))
-    key = f"electricity/labels/{first}-{number}.csv"
-    commit(lake, "labels", part, Source(uri=f"s3://landing/{key}", key=key, digest=key, written_by=key))
+    commit(lake, "labels", part, source_of(f"electricity/labels/{first}-{number}.csv"))
 
 
 BESIDE = ["class", "_source", "_arrived"]
@@ -194,11 +193,7 @@ def hourly(row: dict[str, Any], name: str = "") -> Decision:
 def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, is_named: bool) -> None:
     """The row of an hour is what was known then; its own measurement is the truth of the day before."""
     hours = pq.read_table(AIR / "sample" / "beijing_pm25.parquet").slice(17_544, 60).to_pylist()
-    bucket = air.names.platform.bucket("lake")
-    for day in {row["timestamp"].date() for row in hours}:
-        lines = "".join(to_line(hourly(row)) + "\n" for row in hours if row["timestamp"].date() == day)
-        key = f"{prefix('air_quality', day)}a.jsonl"
-        cloud.client("s3").put_object(Bucket=bucket, Key=key, Body=lines.encode())
+    keep(cloud, air, [hourly(row) for row in hours])
     before = {row["timestamp"] + timedelta(hours=24): hourly(row).id for row in hours}
     late = [row for row in hours if row["pm2.5"] is not None]
     labels = pa.Table.from_pylist(
@@ -213,8 +208,7 @@ def test_a_label_ahead_completes_the_row_of_its_own_hour(air: Lake, cloud: Any, 
         ],
         schema=parsed_schema(air.contract.labels),
     )
-    key = "air_quality/labels/x"
-    commit(air, "labels", labels, Source(uri="s3://landing/x", key=key, digest="x", written_by="x"))
+    commit(air, "labels", labels, source_of("air_quality/labels/x"))
     taken = join_all(air, cloud.client("s3"), load_workload(AIR).prediction, run="r")
     assert taken == (len(late), 0, 0)
     made = [row | {"pm2.5": None, "dew_spread": row["TEMP"] - row["DEWP"]} for row in late]
@@ -234,8 +228,7 @@ def test_labels_of_a_period_count_once_though_they_became_rows(lake: Lake, cloud
     came = SAMPLE.slice(96, 20).append_column("_line", pa.array(np.arange(20)))
     classes = pa.array([None] * 5 + came["class"].to_pylist()[5:], came["class"].type)
     came = came.set_column(came.column_names.index("class"), "class", classes)
-    key = "electricity/training/may.parquet"
-    commit(lake, "rows", came, Source(uri=f"s3://landing/{key}", key=key, digest="may", written_by="may"))
+    commit(lake, "rows", came, source_of("electricity/training/may.parquet"))
     assert count_labels_since(lake, PREDICTION_SPEC, since) == 56 + 15
 
 

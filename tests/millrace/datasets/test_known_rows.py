@@ -19,7 +19,6 @@ from millrace.datasets.commits import commit
 from millrace.datasets.compaction import compact
 from millrace.datasets.expiry import expire
 from millrace.datasets.known_rows import KnownRows
-from millrace.datasets.new_rows import Source
 from millrace.datasets.tables import Lake
 from millrace.datasets.withdrawal import matching, take_out, withdraw
 from millrace.decisions import road
@@ -35,7 +34,7 @@ from millrace.tasks import catalogue as tasks
 from millrace.workload.declaration import Feature, Prediction, Workload
 from millrace.workload.ends import KnownKeys
 from millrace.workload.load import load_workload
-from tests.millrace.datasets.conftest import WORKLOAD
+from tests.millrace.datasets.conftest import WORKLOAD, source_of
 from tests.state_table import create_table
 
 START = datetime(2024, 3, 30, tzinfo=UTC)
@@ -100,9 +99,7 @@ def row(city: str, meter: int, hours: float, load: float | None = 1.0, **cells: 
 
 def drop(lake: Lake, rows: list[dict[str, Any]], name: str, sequencer: str = "") -> None:
     """The rows as a drop; with a sequencer a later version of its object takes their place."""
-    version = f"{name}-{sequencer}"
-    uri = f"s3://landing/{name}?versionId={version}"
-    commit(lake, "rows", made(rows), Source(uri=uri, key=name, digest=version, written_by=version, sequencer=sequencer))
+    commit(lake, "rows", made(rows), source_of(name, f"{name}-{sequencer}", sequencer=sequencer))
 
 
 def committed(lake: Lake) -> pa.Table:
@@ -187,8 +184,7 @@ def test_a_label_is_known_of_its_key_as_long_as_it_counts(keyed: Lake, cloud: An
     assert refresh(keyed, cloud, **rule) == 2
     label = {name: row("a", 1, 0)[name] for name in ("city", "meter", "at")} | {"price": 5.0, "_line": 1}
     table, key = pa.Table.from_pylist([label], schema=parsed_schema(keyed.contract.labels)), "electricity/labels/a"
-    came = Source(uri=f"s3://l/{key}", key=key, digest="l", written_by="l", arrived=datetime.now(UTC))
-    commit(keyed, "labels", table, came)
+    commit(keyed, "labels", table, source_of(key, arrived=datetime.now(UTC)))
     assert refresh(keyed, cloud, **rule) == 2, "the first labels: every key"
     assert prices(keyed, cloud) == [[1.0], [5.0, 1.0]]
     withdraw(keyed, "labels", key, cause="w")
@@ -203,8 +199,7 @@ def test_the_label_of_a_decision_is_known_before_its_row_is_in_the_table(keyed: 
     come = [{**row("a", 1, hour), "price": price, "_line": 1} for hour, price in ((1, 4.0), (2, 5.0), (2, 6.0))]
     for number, label in enumerate(come):
         table = pa.Table.from_pylist([label], schema=parsed_schema(keyed.contract.labels))
-        key, at = f"electricity/labels/{number}", datetime.now(UTC)
-        commit(keyed, "labels", table, Source(uri=f"s3://l/{key}", key=key, digest=key, written_by=key, arrived=at))
+        commit(keyed, "labels", table, source_of(f"electricity/labels/{number}", arrived=datetime.now(UTC)))
     refresh(keyed, cloud, **rule)
     asked = [{name: plain(cell) for name, cell in row("a", 1, 24 + hour).items()} for hour in range(4)]
     found = KeyLookup(stored(keyed, cloud), workload(**rule), ROWS.without("price"), (), TASK).rule(asked)

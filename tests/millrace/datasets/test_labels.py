@@ -31,6 +31,7 @@ from millrace.datasets.tables import Lake
 from millrace.datasets.versions import LABELS_OF, DatasetVersion, pin
 from millrace.datasets.withdrawal import matching, take_out, withdraw, withdraw_labels
 from millrace.messages.withdrawal import Withdrawn
+from tests.millrace.datasets.conftest import source_of
 from tests.millrace.datasets.test_decision_rows import PREDICTION_SPEC, SAMPLE, decision, join_all, keep
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,15 +56,8 @@ def drop_labels(
     part = SAMPLE.slice(first, len(classes)).select(["timestamp"])
     columns = {"timestamp": part["timestamp"], "class": pa.array(classes, pa.int32())}
     table = pa.table({**columns, "prediction_id": pa.nulls(len(classes), pa.string()), "_line": range(len(classes))})
-    key = f"electricity/labels/{name}.csv"
-    source = Source(
-        uri=f"s3://landing/{key}?versionId={day}",
-        key=key,
-        digest=digest or f"{name}-{day}",
-        written_by=f"{name}-{day}",
-        sequencer=sequencer,
-        arrived=FIRST + timedelta(days=day),
-    )
+    came = {"sequencer": sequencer, "arrived": FIRST + timedelta(days=day)} | ({"digest": digest} if digest else {})
+    source = source_of(f"electricity/labels/{name}.csv", f"{name}-{day}", **came)
     done = drop_file(lake, "labels", folder, table, source)
     return done.rows_added, done.rows_quarantined
 
@@ -183,8 +177,7 @@ def test_rows_without_a_label_are_counted_by_the_file_itself(lake: Lake, tmp_pat
     given = SAMPLE.slice(0, 48).append_column("_line", pa.array(np.arange(48)))
     classes = pa.array([None] * 5 + given["class"].to_pylist()[5:], pa.int32())
     given = given.set_column(given.schema.get_field_index("class"), "class", classes)
-    source = Source(uri="s3://landing/a.parquet?versionId=1", key="a.parquet", digest="a", written_by="a")
-    assert drop_file(lake, "rows", tmp_path, given, source).rows_added == 48
+    assert drop_file(lake, "rows", tmp_path, given, source_of("a.parquet")).rows_added == 48
     (entry,) = Journal.of(lake.open("rows"))
     assert (entry.rows_added, entry.rows_labelled) == (48, 43)
 
@@ -230,10 +223,7 @@ class History:
         table = SAMPLE.take(at).append_column("_line", pa.array(at))
         table = table.set_column(table.column_names.index("class"), "class", classes)
         key = f"electricity/training/{self._chance.choice('abc')}.csv"
-        source = Source(
-            uri=f"s3://landing/{key}?versionId={day}", key=key, digest=f"{day}", written_by=f"{day}",
-            sequencer=f"{day:04}", arrived=FIRST + timedelta(days=day),
-        )  # fmt: skip
+        source = source_of(key, f"{day}", sequencer=f"{day:04}", arrived=FIRST + timedelta(days=day))
         commit(self.lake, "rows", table, source)
         self._drops.append(key)
 

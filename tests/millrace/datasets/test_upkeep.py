@@ -27,6 +27,7 @@ from millrace.datasets.versions import pin, pinned
 from millrace.datasets.withdrawal import withdraw
 from millrace.errors import SnapshotError
 from millrace.messages.bulk import RESULT, CompactionPlan
+from tests.millrace.datasets.conftest import source_of
 from tests.millrace.datasets.test_bulk import InTurn
 from tests.millrace.datasets.test_commits import committed, rows, source
 
@@ -230,15 +231,10 @@ def version(drawn: random.Random, number: int) -> tuple[Source, pa.Table]:
     """A version of one of six objects: its bytes are one of twelve, its rows overlap those of others."""
     name, content = f"{drawn.randrange(6)}.csv", drawn.randrange(12)
     order = drawn.randrange(4)
-    source = Source(
-        uri=f"s3://landing/{name}?versionId={order}-{content}",
-        key=name,
-        digest=f"bytes-{content}",
-        written_by=drawn.choice([f"run-{number}", f"drop-{name}-{order}-{content}"]),
-        sequencer=f"00{order}" if drawn.random() < 0.8 else "",
-        arrived=datetime(1997, 6, 1, tzinfo=UTC),
-    )
-    return source, rows(content * 3, 5)
+    writer = drawn.choice([f"run-{number}", f"drop-{name}-{order}-{content}"])
+    came = {"sequencer": f"00{order}" if drawn.random() < 0.8 else "", "arrived": datetime(1997, 6, 1, tzinfo=UTC)}
+    own = {"digest": f"bytes-{content}", "written_by": writer}
+    return source_of(name, f"{order}-{content}", **own, **came), rows(content * 3, 5)
 
 
 def steps(drawn: random.Random, number_of: int) -> list[Callable[[Lake], object]]:
