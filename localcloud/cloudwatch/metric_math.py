@@ -47,12 +47,7 @@ def evaluate(expression: str, frame: Frame) -> Series:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise ValueError(f"metric math: cannot read {expression!r}") from error
-    value = _value(tree.body, frame)
-    if isinstance(value, int | float):
-        return dict.fromkeys(frame.timeline, float(value))
-    if isinstance(value, dict):
-        return value
-    raise ValueError(f"metric math: {expression!r} gives no single series")
+    return _series(_value(tree.body, frame), frame, f"{expression!r} gives no single series")
 
 
 _OPERATORS: dict[type[ast.AST], Callable[[float, float], float]] = {
@@ -99,13 +94,15 @@ def _value(node: ast.expr, frame: Frame) -> Value:
     raise ValueError(f"metric math: {ast.unparse(node)!r} is not covered by the local cloud")
 
 
-def _series(value: Value, frame: Frame) -> Series:
-    """The value as a series: a number stands for itself in every period. Raises ValueError for anything else."""
+def _series(value: Value, frame: Frame, wrong: str = "") -> Series:
+    """The value as a series: a number stands for itself in every period. Raises ValueError for anything else.
+
+    `wrong` is said of that in place of the value."""
     if isinstance(value, dict):
         return value
     if isinstance(value, int | float):
         return dict.fromkeys(frame.timeline, float(value))
-    raise ValueError(f"metric math: expected a series, got {value!r}")
+    raise ValueError(f"metric math: {wrong or f'expected a series, got {value!r}'}")
 
 
 def _pairwise(act: Callable[[float, float], float], left: Value, right: Value) -> Value:

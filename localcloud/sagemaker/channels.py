@@ -56,7 +56,7 @@ def download(s3: Any, source: Mapping[str, Any], into: Path) -> list[str]:
             raise MoveError(_nothing_found(source["S3Uri"]))
         # One after the other: the client calls the cloud in this process, where threads would only wait for each other.
         for name, place in found.items():
-            _fetch(s3, place, into / name)
+            fetch(s3, place, into / name)
     except ClientError as error:
         raise MoveError(f"ClientError: Data download failed:{error} ({source['S3Uri']})") from error
     return sorted(found)
@@ -100,7 +100,8 @@ def _manifest(s3: Any, uri: str) -> Iterator[tuple[str, tuple[str, str]]]:
         yield name, (bucket, prefix + name)
 
 
-def _fetch(s3: Any, source: tuple[str, str], path: Path) -> None:
+def fetch(s3: Any, source: tuple[str, str], path: Path) -> None:
+    """Write the object, its bucket and its key, to `path`."""
     bucket, key = source
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:

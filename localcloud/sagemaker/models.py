@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from localcloud.kernel.cloud import Cloud
 from localcloud.sagemaker.api import Fields, answer, arn, check_role, existing, invalid, new_fields, page, records
-from localcloud.sagemaker.channels import MoveError, s3_of, split, unpack
+from localcloud.sagemaker.channels import MoveError, fetch, s3_of, split, unpack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,20 +138,17 @@ def artefact(cloud: Cloud, one: Served) -> Path:
         locks = cloud.part(Locks)
         with locks.setdefault(target.name, threading.Lock()):
             if not target.exists():
-                _fetch(s3, bucket, key, target)
+                _unpack(s3, (bucket, key), target)
     except ClientError as error:
         raise MoveError(f"Failed to download model data for {one.data_url}: {error}") from error
     return target
 
 
-def _fetch(s3: Any, bucket: str, key: str, target: Path) -> None:
+def _unpack(s3: Any, source: tuple[str, str], target: Path) -> None:
     # Unpacked under another name and renamed at the end: a folder with the final name is always complete.
-    target.parent.mkdir(parents=True, exist_ok=True)
     archive, partial = target.with_suffix(".tar.gz"), target.with_suffix(".part")
     shutil.rmtree(partial, ignore_errors=True)
-    with archive.open("wb") as file:
-        for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
-            file.write(chunk)
+    fetch(s3, source, archive)
     unpack(archive, partial)
     archive.unlink()
     partial.rename(target)
