@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 
 from millrace.artefact.artefact import Description
 from millrace.decisions.record import Decision
+from millrace.decisions.review import ReviewItem
 from millrace.decisions.scored import ScoredDay
+from millrace.messages.audit import AuditEvent
+from millrace.messages.envelope import Message
 from millrace.release.registry import Candidate, Package
 from millrace.serving.http import Head, Request
+from millrace.state.audit import Record
 from millrace.state.pointers import Version
 from millrace.tasks.binary import Binary
 
@@ -67,6 +71,20 @@ def package(number: int | str = "2", **given: Any) -> Package:
     usual = {"arn": f"p/{number}", "version": str(number), "image": "i", "model_data_url": "s3://b/m", "metadata": {}}
     usual |= {"approval": "Approved", "decided_at": datetime(1997, 1, 1, tzinfo=UTC), "changed_by": "", "said": ""}
     return Package(**usual | given)
+
+
+def record(event: AuditEvent, details: Message, **given: Any) -> Record:
+    """A record of the audit."""
+    usual = {"actor": "a", "execution_arn": "arn:x", "as_of": datetime(1997, 1, 1, tzinfo=UTC), "cause": "c"}
+    return Record(event=event, details=details, **usual | given)
+
+
+def review_item(at: datetime, **given: Any) -> ReviewItem:
+    """A row that waits for a person since this time."""
+    usual: dict[str, Any] = {"id": "r-0", "reason": "unsure", "priority": 2, "opened_at": at, "event_time": at}
+    usual |= {"expires_at": at + timedelta(hours=24), "key": {"timestamp": "1997-06-01T06:00:00"}, "input": '{"a":1}'}
+    usual |= {"output": {"value": 1, "confidence": 0.6}, "model_version": "1", "source": "api"}
+    return ReviewItem(**usual | given)
 
 
 def description(**given: Any) -> Description:

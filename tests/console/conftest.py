@@ -8,13 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 from pydantic import TypeAdapter
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import PLATFORM
 from millrace.console.queries.drops import find_drops
@@ -25,9 +26,6 @@ from millrace.timestamps import parse_utc
 from tests.credentials import set_credentials
 from tests.localcloud.resources import allow, make_role
 from tests.state_table import create_table
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DEV = Platform(stage="dev", account="123456789012", region="eu-west-1")

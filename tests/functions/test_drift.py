@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.functions.conftest import Aws
+from tests.functions.conftest import Aws
 
 NAMES = "timestamp,day_of_week,period,nswprice,nswdemand,vicprice,vicdemand,transfer,class"
 ROW = "1996-05-07 00:00:00,1,0.5,0.1,0.1,0.1,0.1,0.1,1"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -22,22 +20,15 @@ from millrace.infra.app import build
 from millrace.infra.settings import settings_for
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.names import AUDIT_CHAIN, Platform
-from millrace.state.audit import Record, append
+from millrace.state.audit import append
 from millrace.state.audit_chain import AuditChain, link_key
+from tests import builders
 from tests.localcloud.resources import allow, make_role
 from tests.localcloud.waiting import until
 
 PLATFORM = Platform(stage="local", account="123456789012", region="eu-west-1")
 BUCKET, TABLE, WORKLOAD = PLATFORM.bucket("audit"), PLATFORM.audit_table, "electricity"
 ROLE = PLATFORM.role_arn(AUDIT_CHAIN)
-RECORD = Record(
-    actor="teardown",
-    execution_arn="arn:aws:states:eu-west-1:123456789012:execution:millrace-local-electricity-teardown:7f",
-    event=AuditEvent.TEARDOWN_STEP,
-    as_of=datetime(1997, 6, 1, 6, tzinfo=UTC),
-    cause="console",
-    details=ResourcesRemoved(step="running", found=()),
-)
 
 pytestmark = pytest.mark.night(
     "by day the functions and the template are tested by themselves; an audit record goes through six services here"
@@ -55,7 +46,8 @@ def deployed(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Environm
 
 
 def record(environment: Environment, cause: str, workload: str = WORKLOAD) -> str:
-    return append(environment.client("dynamodb"), table=TABLE, workload=workload, record=replace(RECORD, cause=cause))
+    removed = builders.record(AuditEvent.TEARDOWN_STEP, ResourcesRemoved(step="running", found=()), cause=cause)
+    return append(environment.client("dynamodb"), table=TABLE, workload=workload, record=removed)
 
 
 def rest(cloud: Cloud) -> None:

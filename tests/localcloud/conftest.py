@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from localcloud.kernel.cloud import Cloud
 from tests.localcloud.resources import Resources, Stack, allow, document
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from localcloud.kernel.cloud import Cloud
 from tests.archives import zipped
 from tests.localcloud.waiting import until
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 _KINDS = ("HASH", "RANGE")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
+from localcloud.kernel.cloud import Cloud
 from millrace.aws.objects import read_object
 from millrace.console.actions.tune import check_weights, job_parts, tune, tuning_request
 from millrace.console.environment import Environment
@@ -28,9 +29,6 @@ from tests.infra.machines.contexts import FOLDER
 from tests.localcloud import tiny_images
 from tests.localcloud.waiting import until
 from tests.state_table import create_table
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 __all__ = ["context"]
 AT = datetime(2026, 11, 21, tzinfo=UTC)

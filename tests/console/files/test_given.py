@@ -9,7 +9,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
@@ -61,13 +61,11 @@ def workbook(path: Path, *, titles: int = 0, gap: int = 0, name: str = "Sold", n
 
 
 def database(path: Path) -> Path:
-    held = sqlite3.connect(path)
-    held.execute("CREATE TABLE sold (id TEXT, at TEXT, day TEXT, n, x REAL, ok INT, text)")
     rows = [[str(cell) if isinstance(cell, date) else cell for cell in row] for row in ROWS]
-    held.executemany("INSERT INTO sold VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    held.execute('CREATE VIEW "the ""late" AS SELECT * FROM sold WHERE day > \'2024-01-01\'')
-    held.commit()
-    held.close()
+    with closing(sqlite3.connect(path)) as held, held:
+        held.execute("CREATE TABLE sold (id TEXT, at TEXT, day TEXT, n, x REAL, ok INT, text)")
+        held.executemany("INSERT INTO sold VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        held.execute('CREATE VIEW "the ""late" AS SELECT * FROM sold WHERE day > \'2024-01-01\'')
     return path
 
 
@@ -267,11 +265,9 @@ def far_cell(folder: Path, cell: str) -> Path:
 
 def endless(folder: Path, *, rows: bool) -> Path:
     """A database whose only view never ends, with rows or without one."""
-    held = sqlite3.connect(folder / "a.db")
     numbers = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
-    held.execute(f"CREATE VIEW v AS {numbers}" + " WHERE x < 0" * (not rows))
-    held.commit()
-    held.close()
+    with closing(sqlite3.connect(folder / "a.db")) as held, held:
+        held.execute(f"CREATE VIEW v AS {numbers}" + " WHERE x < 0" * (not rows))
     return folder / "a.db"
 
 
@@ -341,10 +337,8 @@ def with_a_broken_page(path: Path) -> Path:
 
 
 def with_bytes(path: Path) -> Path:
-    held = sqlite3.connect(path)
-    held.execute("UPDATE sold SET text = x'00' WHERE id = '07'")
-    held.commit()
-    held.close()
+    with closing(sqlite3.connect(path)) as held, held:
+        held.execute("UPDATE sold SET text = x'00' WHERE id = '07'")
     return path
 
 

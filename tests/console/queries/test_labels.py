@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import KnownLabel, find_labels, learnt_from
 from millrace.datasets.tables import Lake
@@ -15,10 +16,6 @@ from millrace.datasets.withdrawal import withdraw
 from tests.millrace.datasets import conftest
 from tests.millrace.datasets.test_decision_rows import SAMPLE, decision
 from tests.millrace.datasets.test_labels import NEW, OLD, drop_labels
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
-
 
 lake, names = conftest.lake, conftest.names
 

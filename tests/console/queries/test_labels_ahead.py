@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.environment import Environment
 from millrace.console.queries.labels import find_labels
 from millrace.contract.load import load_contract
@@ -21,9 +21,6 @@ from millrace.names import WorkloadNames
 from tests import builders
 from tests.millrace.datasets import conftest
 from tests.shipped import WORKLOADS
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 ASKED = datetime(2013, 1, 5, 7)
 AHEAD = timedelta(hours=24)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from localcloud.kernel.cloud import Cloud
 from millrace.console.cli.app import app
 from millrace.console.environment import Environment, local_environment
 from millrace.console.local_cloud.local_cloud import PLATFORM, LocalCloud
 from millrace.console.queries.query import price, run_query
 from millrace.datasets.quarantine import COLUMNS
 from tests.console.conftest import NAMES
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 LAKE = PLATFORM.bucket("lake")
 DAYS = {"type": "date", "range": "1990-01-01,NOW+1DAYS"}

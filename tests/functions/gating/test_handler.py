@@ -6,8 +6,8 @@ import pytest
 
 from millrace.messages.audit import AuditEvent
 from millrace.messages.train import GatesJudged
-from millrace.state.audit import Record, append
-from millrace.timestamps import parse_utc
+from millrace.state.audit import append
+from tests import builders
 from tests.builders import version
 from tests.functions.conftest import REPORT
 
@@ -93,14 +93,9 @@ def test_candidates_on_the_same_days_are_counted_once_each(aws, load, event, spa
     live(aws, "1")
     for place, (begin, end) in enumerate(spans):
         days = {"tested_from": begin and f"{begin}T00:00:00Z", "tested_to": end and f"{end}T00:00:00Z"}
-        record = Record(
-            actor="gating",
-            execution_arn=aws.names.execution_arn("train", f"before-{place}"),
-            event=AuditEvent.MODEL_REFUSED,
-            as_of=parse_utc("1997-01-01T00:00:00Z"),
-            cause="c",
-            details=GatesJudged.model_validate({"passed": False, "verdicts": [], **days}),
-        )
+        judged = GatesJudged.model_validate({"passed": False, "verdicts": [], **days})
+        run = aws.names.execution_arn("train", f"before-{place}")
+        record = builders.record(AuditEvent.MODEL_REFUSED, judged, execution_arn=run)
         append(aws.dynamodb, table=aws.names.platform.audit_table, workload="electricity", record=record)
     handler = load("gating")
     found = [handler(beside(event, "non_inferiority")) for _ in range(2)]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Container
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,12 +25,10 @@ from millrace.state.versions import ChangeStarts
 from millrace.timestamps import format_utc, month, parse_utc
 from millrace.workload.declaration import Budget, Retraining
 from millrace.workload.load import load_workload
+from tests.functions.conftest import Aws
 from tests.functions.guard.test_handler import labels, lake_of, put_table, ready  # noqa: F401
 from tests.millrace.simulation.test_simulation import TERMS, history
 from tests.shipped import SHIPPED
-
-if TYPE_CHECKING:
-    from tests.functions.conftest import Aws
 
 
 def written(

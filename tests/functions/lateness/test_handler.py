@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,9 +15,7 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 from millrace.datasets.iceberg import newest
 from millrace.decisions.record import prefix
 from millrace.monitoring.lateness import age_of_labels, labels_wait_since
-
-if TYPE_CHECKING:
-    from tests.functions.conftest import Aws
+from tests.functions.conftest import Aws
 
 Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 Event = Callable[..., dict[str, Any]]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -25,10 +25,8 @@ from millrace.state.pointers import Pointers
 from millrace.workload.load import load_workload
 from millrace.workload.policy import Policy
 from tests.builders import version
+from tests.functions.conftest import Aws
 from tests.shipped import ELECTRICITY
-
-if TYPE_CHECKING:
-    from tests.functions.conftest import Aws
 
 Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
 Event = Callable[..., dict[str, Any]]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import pytest
@@ -33,9 +33,7 @@ from millrace.state.reviews import ReviewQueue
 from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 from millrace.workload.policy import Floor, Policy, Review
 from tests.alarm import put_alarm
-
-if TYPE_CHECKING:
-    from tests.functions.conftest import Aws
+from tests.functions.conftest import Aws
 
 Publish = Callable[[MonitorReport], dict[str, Any]]
 NEW_YEAR = datetime(1997, 1, 1, tzinfo=UTC)

@@ -160,22 +160,6 @@ def test_requests_that_wait_are_answered_together() -> None:
     assert len(counting.turns) <= 4
 
 
-def test_clients_above_the_limit_wait_until_one_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CONNECTIONS", 2)
-    with serving(Counting()) as port, connect(port) as first, connect(port) as second:
-        for client in (first, second):
-            client.sendall(PING)
-            client.recv(1000)
-        with connect(port) as third:
-            third.sendall(PING)
-            third.settimeout(0.2)
-            with pytest.raises(TimeoutError):
-                third.recv(1000)
-            first.close()
-            third.settimeout(10)
-            assert third.recv(1000).startswith(b"HTTP/1.1 200")
-
-
 def test_a_stop_does_not_wait_for_those_who_never_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DRAIN_S", 0.2)
     monkeypatch.setattr(module, "SWEEP_S", 0.05)
@@ -218,10 +202,11 @@ def test_one_that_sends_without_pause_has_few_requests_in_a_turn() -> None:
     assert sum(counting.turns) == 1000
 
 
-def test_clients_above_the_limit_of_descriptors_wait_too(
-    monkeypatch: pytest.MonkeyPatch, limit_descriptors: Callable[[int], None]
+@pytest.mark.parametrize(("limit", "value"), [("MAX_CONNECTIONS", 2), ("RESERVED_DESCRIPTORS", 1022)])
+def test_clients_above_the_limit_or_that_of_descriptors_wait_until_one_leaves(
+    limit: str, value: int, monkeypatch: pytest.MonkeyPatch, limit_descriptors: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(module, "RESERVED_DESCRIPTORS", 1022)
+    monkeypatch.setattr(module, limit, value)
     limit_descriptors(1024)
     with serving(Counting()) as port, connect(port) as first, connect(port) as second, connect(port) as third:
         for client in (first, second, third):

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog.glue import GlueCatalog
 from pyiceberg.table import Table
 
+from localcloud.kernel.cloud import Cloud
 from tests import builders
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 LOADS = pa.table(
     {

@@ -7,7 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,11 +16,9 @@ from botocore.exceptions import ClientError
 from moto.athena.models import athena_backends
 
 from localcloud.iam.roles import as_role
+from localcloud.kernel.cloud import Cloud
 from tests.localcloud.athena.conftest import LOADS, Queries
 from tests.localcloud.resources import Resources, allow
-
-if TYPE_CHECKING:
-    from localcloud.kernel.cloud import Cloud
 
 
 def test_names_and_types_are_athenas(queries: Queries) -> None:

@@ -13,6 +13,7 @@ from localcloud.dynamodb.install import make_writes_atomic
 from localcloud.kernel.patching import undone
 from millrace.names import Platform, WorkloadNames
 from millrace.state.table import StateTable
+from tests.credentials import set_credentials
 from tests.state_table import create_table
 
 NAMES = WorkloadNames(
@@ -22,8 +23,7 @@ NAMES = WorkloadNames(
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    set_credentials(monkeypatch)
     with undone(), mock_aws():
         make_writes_atomic()
         found = boto3.client("dynamodb", region_name="eu-west-1")

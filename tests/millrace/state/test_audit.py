@@ -22,22 +22,17 @@ from millrace.functions.sweep.findings import audit_lag
 from millrace.messages.audit import AuditEvent, ResourcesRemoved
 from millrace.settings.environment import Environment
 from millrace.state import audit_chain
-from millrace.state.audit import Record, append, read
+from millrace.state.audit import append, read
 from millrace.state.audit_chain import BEFORE_THE_FIRST, AuditChain, ChainChange, ChangeKind, Link, digest, link_key
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.audit_bucket import create_bucket
 from tests.credentials import set_credentials
 from tests.functions.cold_start import NAMES, set_variables
 from tests.state_table import create_table
 
-RECORD = Record(
-    actor="teardown",
-    execution_arn="arn:aws:states:eu-west-1:123456789012:execution:teardown:t-1",
-    event=AuditEvent.TEARDOWN_STEP,
-    as_of=parse_utc("1997-07-01T06:00:00Z"),
-    cause="console",
-    details=ResourcesRemoved(step="versions", found=("alarm a", "model b")),
-)
+REMOVED = ResourcesRemoved(step="versions", found=("alarm a", "model b"))
+RECORD = replace(builders.record(AuditEvent.TEARDOWN_STEP, REMOVED), as_of=parse_utc("1997-07-01T06:00:00Z"))
 
 
 @pytest.fixture
@@ -60,7 +55,7 @@ def test_records_are_read_back_in_order(table):
     append(table, table="audit", workload="other", record=RECORD)
     found = list(read(table, table="audit", workload="w"))
     assert found == [earlier, RECORD]
-    assert [(one.run, one.key) for one in found] == [("t-1", key) for key in sorted(keys(table))[:2]]
+    assert [(one.run, one.key) for one in found] == [("x", key) for key in sorted(keys(table))[:2]]
     assert list(read(table, table="audit", workload="w", newest_first=True)) == found[::-1]
 
 

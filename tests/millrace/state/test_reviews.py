@@ -13,22 +13,11 @@ import pytest
 from millrace.decisions.review import ReviewAnswer, ReviewItem
 from millrace.state.reviews import DONE, ITEM, LEASE, STALE, WAIT, Held, ReviewQueue
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.millrace.state.conftest import NAMES
 
 AT = parse_utc("1997-06-01T06:00:00Z")
-ITEM_0 = ReviewItem(
-    id="r-0",
-    reason="unsure",
-    priority=2,
-    opened_at=AT,
-    event_time=AT,
-    expires_at=AT + timedelta(hours=24),
-    key={"timestamp": "1997-06-01T06:00:00"},
-    input='{"a":1}',
-    output={"value": 1, "confidence": 0.6},
-    model_version="1",
-    source="api",
-)
+ITEM_0 = builders.review_item(AT)
 
 
 def test_items_come_by_priority_then_by_time_and_the_oldest_waits_in_whatever_place(queue: ReviewQueue) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from millrace.decisions.review import ReviewAnswer, ReviewItem
+from millrace.decisions.review import ReviewAnswer
 from millrace.errors import ConflictError
 from millrace.functions.sweep.findings import AuditNote, OrphanNoted, ReportedFailure
 from millrace.messages.ingest import DropObject
@@ -34,6 +34,7 @@ from millrace.state.unanswered import UnansweredAlarm
 from millrace.state.versions import ChangeStarts, FloorState, KeptPromise
 from millrace.state.wanted import StoredChoice
 from millrace.timestamps import parse_utc
+from tests import builders
 from tests.builders import version
 from tests.millrace.state.conftest import NAMES
 
@@ -60,18 +61,11 @@ ITEMS: tuple[Item, ...] = (
     Start(machine="ingest", pool="p", name="77fe", input="{}"),
     RowsVersion(declared="1c9e", origin="9b1d", place=17, snapshot_id=4821940093718391, labels_id=0),
     Pointers(champion=LIVE, highest=3, canary=CanaryVersion(version=LIVE, share=0.1, execution="arn:x")),
-    ReviewItem(
-        id="r-0",
-        reason="unsure",
-        priority=2,
-        opened_at=AT,
+    builders.review_item(
+        AT,
         event_time=AT + timedelta(microseconds=1),
-        expires_at=AT,
         key={"shop": 7},
-        input="{}",
-        output={"value": 1, "confidence": 0.6},
         model_version=None,
-        source="api",
         answer=ReviewAnswer(value=("a", 1.5), by="ann", at=AT, seconds=3.0, source="web"),
     ),
     HeldDrop(drop_id="5d7c", object=DROP, because=("a", "b"), rows=48, held_at=AT),
