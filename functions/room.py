@@ -76,8 +76,7 @@ class Room(Generic[SettingsT]):
         from millrace.aws.bus import put_event  # its imports are those of all events
 
         by = run or self.names.function_arn(self.function)
-        told = event(workload=self.names.workload, run=by, cause=cause, **detail)
-        put_event(self.events, self.names.platform, told)
+        put_event(self.events, self.names.platform, event(workload=self.names.workload, run=by, cause=cause, **detail))
 
 
 class WorkloadRoom(Room[SettingsT]):

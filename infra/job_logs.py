@@ -43,8 +43,7 @@ def run(stage: str) -> list[str]:
     import boto3
 
     account, region = boto3.client("sts").get_caller_identity()["Account"], boto3.session.Session().region_name
-    options = declared_options(stage)
-    settings = settings_for(stage, account=account, region=region, options=options)
+    settings = settings_for(stage, account=account, region=region, options=declared_options(stage))
     return settle(boto3.client("logs"), retention_days=settings.log_retention_days)
 
 

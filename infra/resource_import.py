@@ -142,8 +142,7 @@ def restore_table(
     viewed = {"StreamSpecification": {"StreamEnabled": True, **stream}} if stream else {}
     dynamodb.update_table(**table, DeletionProtectionEnabled=True, **viewed)
     is_there.wait(**table)
-    kept = {"PointInTimeRecoveryEnabled": True}
-    dynamodb.update_continuous_backups(**table, PointInTimeRecoverySpecification=kept)
+    dynamodb.update_continuous_backups(**table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
     if outlived:
         dynamodb.update_time_to_live(**table, TimeToLiveSpecification=outlived)
 

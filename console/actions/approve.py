@@ -41,8 +41,7 @@ def approve(environment: Environment, names: WorkloadNames, version: str, *, rea
     ConflictError for a version about which a person has decided or need not decide, for one that is or was live or is
     older than the live one, and for an identity that may not approve it (`objection_to`)."""
     package = _undecided(environment, names, version, reason=reason)
-    who = environment.identity()
-    if objection := objection_to(who, own_roles=names.sessions, asked_by=package.asked_by):
+    if objection := objection_to(environment.identity(), own_roles=names.sessions, asked_by=package.asked_by):
         raise ConflictError(f"version {version}: {objection} (`millrace --as ROLE/NAME approve` acts as another)")
     registry_of(environment, names).approve(package, reason=reason)
     return package
@@ -54,8 +53,7 @@ def refuse(environment: Environment, names: WorkloadNames, version: str, *, reas
     Raises the errors of `approve`, but for who asked for its training and for a version on a phase."""
     climbing = climbing_version(environment, names)
     is_watched = climbing is not None and climbing.version == version and climbing.phase != LIVE
-    find = _never_live if is_watched else _undecided
-    package = find(environment, names, version, reason=reason)
+    package = (_never_live if is_watched else _undecided)(environment, names, version, reason=reason)
     registry_of(environment, names).refuse(package, reason=reason)
     return package
 
@@ -73,15 +71,13 @@ def release(environment: Environment, names: WorkloadNames, version: str, *, rea
         raise ConflictError(f"version {version}: it waits for a person: `millrace approve {version} --reason …`")
     if package.approval == REJECTED:
         registry_of(environment, names).reopen(package, reason=reason)
-    more = {"detail": {"package_arn": package.arn}}
-    return start(environment.client("stepfunctions"), names, "release", more=more)
+    return start(environment.client("stepfunctions"), names, "release", more={"detail": {"package_arn": package.arn}})
 
 
 def _never_live(environment: Environment, names: WorkloadNames, version: str, *, reason: str) -> Package:
     check_reason("approve, refuse or release", reason)
     package = find_package(environment, names, version)
-    pointers = ReleasePointers(state_of(environment, names)).read()
-    if package.was_live or not pointers.is_new(package.version):
+    if package.was_live or not ReleasePointers(state_of(environment, names)).read().is_new(package.version):
         raise ConflictError(f"version {version}: expected one that waits, it or a newer one is or was live")
     return package
 
@@ -154,8 +150,7 @@ def roll_back(
     _refuse_running(states, Leases(state).find("release"), Climbing.find(state))
     target = rollback_target(pointers, to, restores=restores)
     check_proven(find_package(environment, names, target), pointers)
-    who = environment.identity()
-    rollback = Rollback(reason=reason, who=who, to=target, restores=restores)
+    rollback = Rollback(reason=reason, who=environment.identity(), to=target, restores=restores)
     # The name shows what was started: `1a2b3c4d-rollback-to-3` or `1a2b3c4d-restore-3`.
     answer = states.start_execution(
         stateMachineArn=names.machine_arn("release"),

@@ -25,8 +25,7 @@ def json_rows(rows: pa.Table) -> list[Row]:
     """The rows as a request holds them: times as ISO text, bytes as base64, a float32 as its shortest number."""
     for place, column in enumerate(rows.schema):
         if column.type == pa.float32():  # 0.1 and not 0.10000000149, as the file had it
-            shortest = rows.column(place).cast(pa.string()).cast(pa.float64())
-            rows = rows.set_column(place, column.name, shortest)
+            rows = rows.set_column(place, column.name, rows.column(place).cast(pa.string()).cast(pa.float64()))
     return [{name: as_json(cell) for name, cell in row.items()} for row in rows.to_pylist()]
 
 

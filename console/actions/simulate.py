@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from millrace.console.environment import Environment
 from millrace.console.new.trial import write_channels
-from millrace.console.queries.money.month import find_cost
 from millrace.console.queries.replay import read_pinned
 from millrace.console.queries.tunings import pinned_run
 from millrace.contract.load import digest, load_contract, read_document
@@ -164,13 +163,6 @@ def lengths(workload: Workload) -> list[int | None]:
 def most_usd(workload: Workload, stage: str) -> float:
     """The most that a training and its evaluation may cost."""
     return projected_usd(usages(workload, stage))
-
-
-def mean_usd(environment: Environment, names: WorkloadNames, workload: Workload) -> float:
-    """What a training cost in the last month with one; the most that it may cost if none was billed."""
-    lines = find_cost(environment, names, workload).lines
-    billed = [line.usd for line in lines if line.what == "training" and line.usd]
-    return sum(billed) / len(billed) if billed else most_usd(workload, names.platform.stage)
 
 
 def check_prices(workload: Workload) -> None:

@@ -200,8 +200,7 @@ def register(s3: Any, states: Any, names: WorkloadNames, model: ExternalModel, *
     for name, content in model.contents.items():
         bucket, key = split_uri(f"{uri}{name}")
         s3.put_object(Bucket=bucket, Key=key, Body=content)
-    more = {"external_model": {"uri": uri, "digest": model.digest}}
-    return start(states, names, "train", as_of=as_of, more=more)
+    return start(states, names, "train", as_of=as_of, more={"external_model": {"uri": uri, "digest": model.digest}})
 
 
 class Named(Protocol):

@@ -94,8 +94,7 @@ def destroy_command(platform: Platform) -> list[str]:
 
 def left(environment: Environment) -> list[Left]:
     """Resources of the environment that still exist and cost something, as each service lists them."""
-    looks = (_buckets, _tables, _key, _signing_key, _job_logs)
-    return [one for look in looks for one in look(environment)]
+    return [one for look in (_buckets, _tables, _key, _signing_key, _job_logs) for one in look(environment)]
 
 
 def _begin(states: Any, machine: str) -> str:

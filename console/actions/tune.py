@@ -71,7 +71,15 @@ def tune(
     else:
         tuning = workload.tuning or usual_tuning(workload.training.family_parameters(), budget_usd=monthly_usd)
     workload = workload.model_copy(update={"tuning": tuning})
-    training = deployed_training(environment, names)
+    states = environment.client("stepfunctions")
+    try:
+        described = states.describe_state_machine(stateMachineArn=names.machine_arn("train"))
+    except states.exceptions.StateMachineDoesNotExist:
+        raise RunError(f"expected the machine {names.machine('train')}, got none: is it deployed?") from None
+    # One state of the machine creates a training job: its resource is `arn:…:sagemaker:createTrainingJob.sync`.
+    steps = json.loads(described["definition"])["States"].values()
+    jobs: list[dict[str, Any]] = [one["Parameters"] for one in steps if "createTrainingJob" in str(one.get("Resource"))]
+    training = jobs[0]
     check_weights(workload, training)
     name = names.tuning(environment.now())
     # All checks come before the reservation, and the reservation before anything is written or started.
@@ -79,7 +87,15 @@ def tune(
     request = tuning_request(names, workload, training, name=name, source=source)
     arn = names.platform.arn("sagemaker", f"hyper-parameter-tuning-job/{name}")
     reserve(environment, names, workload, usd, arn=arn)
-    own = own_run(name, training, folder, source)
+    _, _, image = training["AlgorithmSpecification"]["TrainingImage"].partition("@sha256:")
+    own = source.model_copy(
+        update={
+            "run": name,
+            "reason": "command",
+            "config_digest": digest(read_document(folder / "workload.yaml")),
+            "code_digest": image or source.code_digest,  # the local cloud runs no image
+        }
+    )
     write_configuration(environment, names, name, folder=folder, source=source, own=own)
     made = environment.client("sagemaker").create_hyper_parameter_tuning_job(**request)
     return Started(
@@ -111,19 +127,6 @@ def reserve(environment: Environment, names: WorkloadNames, workload: Workload, 
         raise RunError(
             f"expected room for {usd:.2f} USD in the month's budget, got {spent} of {monthly:g} USD reserved"
         )
-
-
-def deployed_training(environment: Environment, names: WorkloadNames) -> dict[str, Any]:
-    """The parameters of the deployed machine's training job; raises RunError if `train` is not deployed."""
-    states = environment.client("stepfunctions")
-    try:
-        described = states.describe_state_machine(stateMachineArn=names.machine_arn("train"))
-    except states.exceptions.StateMachineDoesNotExist:
-        raise RunError(f"expected the machine {names.machine('train')}, got none: is it deployed?") from None
-    # One state of the machine creates a training job: its resource is `arn:…:sagemaker:createTrainingJob.sync`.
-    steps = json.loads(described["definition"])["States"].values()
-    jobs: list[dict[str, Any]] = [one["Parameters"] for one in steps if "createTrainingJob" in str(one.get("Resource"))]
-    return jobs[0]
 
 
 def _cost(tuning: Tuning, training: dict[str, Any]) -> float:
@@ -239,21 +242,6 @@ def _ranges(workload: Workload, tuning: Tuning) -> dict[str, list[dict[str, Any]
             kind, limits = "Categorical", {"Values": [json.dumps(value) for value in values]}
         found.setdefault(f"{kind}ParameterRanges", []).append({"Name": name, **limits})
     return found
-
-
-def own_run(name: str, training: dict[str, Any], folder: Path, source: Run) -> Run:
-    """The content of run.json for a job by hand.
-
-    Rows and contract are those of `source`, the declaration is the folder's, the code is the deployed one."""
-    _, _, image = training["AlgorithmSpecification"]["TrainingImage"].partition("@sha256:")
-    return source.model_copy(
-        update={
-            "run": name,
-            "reason": "command",
-            "config_digest": digest(read_document(folder / "workload.yaml")),
-            "code_digest": image or source.code_digest,  # the local cloud runs no image
-        }
-    )
 
 
 def write_configuration(

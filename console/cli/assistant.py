@@ -110,6 +110,5 @@ def _answer(millrace: Any, name: str, given: Mapping[str, Any], options: Sequenc
     named = [name if value is True else f"{name}={value}" for name, value in typed if name.startswith("-")]
     words = [str(value) for name, value in typed if not name.startswith("-")]
     with redirect_stdout(StringIO()) as printed:
-        line = [*named, *options, "--json", "--", *words]
-        _command(name, millrace).main(line, prog_name=name, standalone_mode=False)
+        _command(name, millrace).main([*named, *options, "--json", "--", *words], prog_name=name, standalone_mode=False)
     return printed.getvalue()

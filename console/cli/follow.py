@@ -81,8 +81,7 @@ def _follower(environment: Environment, names: WorkloadNames, *, said: bool) -> 
         epoch = partial(read_epoch, environment.client("logs"), names)
         progress = Progress(show=show, epoch=epoch, is_terminal=console.is_terminal)
         # Runs of the local cloud take seconds and its events arrive at once: look more often, wait less.
-        local = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S}
-        pauses = local if environment.platform.stage == "local" else {}
+        pauses = {"poll_s": LOCAL_POLL_S, "grace_s": LOCAL_GRACE_S} if environment.platform.stage == "local" else {}
         try:
             yield Follower(states=states, names=names, moving=progress.move, said=say, **pauses)
         except SystemExit:
@@ -141,8 +140,7 @@ def _ended(
 ) -> EndedRun:
     # A run may work on several drops. Without a drop's id the execution stays whole.
     execution = of_drop(detail.execution, drop_id)
-    shown = replace(detail, input=execution.input)
-    ended = EndedRun(detail=shown, outcome=outcome_of(environment, names, execution))
+    ended = EndedRun(detail=replace(detail, input=execution.input), outcome=outcome_of(environment, names, execution))
     if said:
         typer.echo(line_of(names, ended), err=True)
         if ended.outcome.warning:

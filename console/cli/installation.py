@@ -94,8 +94,7 @@ def doctor(stage: Stage, build: Build, as_json: Json, workload: Workload = "") -
         typer.echo(f"left out: {error}", err=True)
     if workload and workload not in (known := [one.name for one in workloads]):
         raise EnvironmentNotFoundError(f"--workload: expected one of {known}, got {workload!r}")
-    examined = [one for one in workloads if workload in ("", one.name)]
-    checks = list(examine(stage, build, examined))
+    checks = list(examine(stage, build, [one for one in workloads if workload in ("", one.name)]))
     show(checks, as_json=as_json, nothing="")
     if not is_good(checks):
         raise typer.Exit(1)

@@ -66,13 +66,21 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, yes: Unasked, 
     from millrace.console.local_cloud.lifecycle import start_instance
 
     # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
-    folders = chosen_folders(workload)
-    steps = [] if empty else _plan(build, folders)
+    steps = [] if empty else _plan(build, chosen_folders(workload))
     # `eval "$(millrace up --export)"` runs what is on stdout, so everything else goes to stderr.
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())
     if not empty:
-        _warn(instance, said)
+        from botocore.exceptions import BotoCoreError
+
+        from millrace.aws.workload_stacks import warnings_without_folder
+        from millrace.console.local_cloud.local_cloud import PLATFORM
+
+        # The cloud is up and deployed: a shell that names a profile which does not exist gets no warning, but no error.
+        with suppress(BotoCoreError):
+            cloudformation = instance.cloud.client("cloudformation")
+            for warning in warnings_without_folder(cloudformation, PLATFORM, workloads_folder()):
+                said(warning)
         _train(instance, steps, said, unasked=yes)
     if as_json:
         url = instance.cloud.endpoint_url
@@ -81,20 +89,6 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, yes: Unasked, 
     print("\n".join(_exports(instance)))
     if not export:
         print(_next(instance, empty=empty, workloads=workload or ()))
-
-
-def _warn(instance: Instance, said: Callable[[str], None]) -> None:
-    """Report the workloads of the cloud whose folder is gone."""
-    from botocore.exceptions import BotoCoreError
-
-    from millrace.aws.workload_stacks import warnings_without_folder
-    from millrace.console.local_cloud.local_cloud import PLATFORM
-
-    # The cloud is up and deployed: a shell that names a profile which does not exist gets no warning, but no error.
-    with suppress(BotoCoreError):
-        cloudformation = instance.cloud.client("cloudformation")
-        for warning in warnings_without_folder(cloudformation, PLATFORM, workloads_folder()):
-            said(warning)
 
 
 def _plan(build: Path, folders: Sequence[Path]) -> list[PlannedStep]:
@@ -190,8 +184,7 @@ def restore(
     if plan or not rows:
         return
     said = partial(print, file=sys.stderr)
-    releases = [(one.names, restore(environment, one, at, said=said)) for one in found]
-    for names, release in releases:
+    for names, release in [(one.names, restore(environment, one, at, said=said)) for one in found]:
         if release:
             require_success(names, follow(environment, names, release, said=not as_json))
     if at is not None:
@@ -215,8 +208,7 @@ def _remove(stage: str, build: Path, workloads: Sequence[str], *, unasked: bool)
             f"{platform.region}, and deletes its models and stacks; rows, decisions and audit stay."
         )
     remove(environment, found, said=print)
-    folders = [folder for folder in workload_folders(workloads_folder()) if folder.name in workloads]
-    for folder in folders:
+    for folder in [folder for folder in workload_folders(workloads_folder()) if folder.name in workloads]:
         print(f"{folder}/ is still there: the next deployment of all workloads deploys {folder.name} again")
 
 

@@ -63,8 +63,7 @@ def alarms(
     from millrace.state.unanswered import UnansweredAlarm
 
     environment, names = target.find_deployed()
-    runs = find_monitor_runs(environment, names, limit=RUNS)
-    found = find_alarm_states(environment, names, runs)
+    found = find_alarm_states(environment, names, find_monitor_runs(environment, names, limit=RUNS))
     if acknowledge:
         try:
             check_raised(acknowledge, found)

@@ -221,8 +221,7 @@ def openapi(workload: Workload) -> None:
     from millrace.workload.openapi import openapi as rendered
 
     folder = only_folder(workload)
-    document = rendered(load_workload(folder), load_contract(folder))
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    print(json.dumps(rendered(load_workload(folder), load_contract(folder)), indent=1, ensure_ascii=False))
 
 
 def drop(

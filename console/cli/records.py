@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Target, flag
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.stages import command
 from millrace.console.words import count, table
@@ -71,8 +71,7 @@ def quarantine(
     # The counts are of all rows. The table has `limit` of them.
     counts, repaired, shown = refused.summarize(found, shown=limit or None)
     if as_json:
-        told = {"reasons": dict(counts), "repaired": dict(+repaired)}
-        show_json(told | {"rows": [asdict(row) for row in shown]})
+        show_json({"reasons": dict(counts), "repaired": dict(+repaired)} | {"rows": [asdict(row) for row in shown]})
         return
     columns = {"rows": counts, "repaired": +repaired}
     reasons = [{"reason": one} | {name: rows[one] for name, rows in columns.items() if rows} for one in counts]
@@ -133,16 +132,32 @@ def decisions(
 def cost(
     target: Target,
     as_json: Json,
+    ahead: Annotated[bool, flag("--ahead", "A month to come, by the declaration and the last three months.")],
     month: Annotated[str, typer.Option(help="As 1997-06; without it the last with a run.")] = "",
+    requests: Annotated[float | None, typer.Option(min=0, help="With --ahead: requests in a day.")] = None,
+    files: Annotated[float | None, typer.Option(min=0, help="With --ahead: files to score in the month.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="With --ahead: minutes of a job.")] = None,
+    bulk_gb: Annotated[float | None, typer.Option(min=0, help="With --ahead: GB that Spark judges.")] = None,
 ) -> None:
     """Show a month's cost: runs by model version, all other work, storage, the endpoint, and what is billed anyway.
 
-    Example: millrace cost --month 1997-05. Reserved amounts are upper bounds that the budget counts; estimates are
-    billed seconds times list prices. Neither is a bill."""
-    from millrace.console.queries.money.month import find_cost
+    Example: millrace cost --month 1997-05; millrace cost --ahead --requests 5000 --stage prod. Reserved amounts are
+    upper bounds that the budget counts; estimates are billed seconds times list prices. Neither is a bill."""
+    from millrace.console.queries.money.month import find_bills, find_cost
 
-    environment, names = target.find_deployed()
-    found = find_cost(environment, names, load_workload(workloads_folder() / names.workload), month=month)
+    environment, names = target.find() if ahead else target.find_deployed()
+    workload = load_workload(workloads_folder() / names.workload)
+    if ahead:
+        from millrace.console.queries.money.ahead import Projection
+        from millrace.console.queries.upgrade import synthesized
+
+        expected = {"requests": requests, "files": files, "minutes": minutes, "bulk_gb": bulk_gb}
+        projection = Projection(
+            names=names, workload=workload, bills=find_bills(environment, names, workload), **expected
+        )
+        show(projection.lines(synthesized(environment, target.build)), as_json=as_json, nothing="Nothing is billed.")
+        return
+    found = find_cost(environment, names, workload, month=month)
     if as_json:
         show_json(asdict(found))
         return
@@ -250,8 +265,7 @@ def why(
     if explain and replay:
         raise typer.BadParameter("expected one of --explain and --replay, got both")
     if explain or replay:
-        show_again = _show_explanation if explain else _show_replay
-        show_again(*target.find_deployed(), id, as_json=as_json)
+        (_show_explanation if explain else _show_replay)(*target.find_deployed(), id, as_json=as_json)
         return
     # The chain link by link, from the decision back to the files. A broken link is shown too, and fails the command.
     links = list(trace(*target.find_deployed(), id))

@@ -66,8 +66,7 @@ def runs(
 
     environment, names = target.find()
     states = environment.client("stepfunctions")
-    sagemaker = environment.client("sagemaker")
-    listed = list_tunings(sagemaker, names, limit=limit) if machine in ("", TUNE) else []
+    listed = list_tunings(environment.client("sagemaker"), names, limit=limit) if machine in ("", TUNE) else []
     jobs = [one for one in listed if status.upper() in ("", one.status)]
     # Tunings are no executions: they are listed on their own, and sorted among the runs below.
     found = list_runs(states, names, machine=machine, status=status.upper(), limit=limit) if machine != TUNE else []

@@ -173,12 +173,12 @@ def simulate(
         keys_of,
         lengths,
         lines_of,
-        mean_usd,
         most_usd,
         rows_of_files,
         rows_of_stage,
     )
     from millrace.console.actions.simulate import simulate as compared
+    from millrace.console.queries.plan import find_work
     from millrace.contract.load import load_contract
     from millrace.tasks import catalogue as tasks
 
@@ -189,13 +189,12 @@ def simulate(
         rows, price = rows_of_files(folder, files), most_usd(declared, stage)
     else:
         environment, names = Target(workload=workload, stage=stage, build=build).find()
-        rows, price = rows_of_stage(environment, names, folder), mean_usd(environment, names, declared)
+        rows, price = rows_of_stage(environment, names, folder), find_work(environment, names, declared)["retrain"].usd
     price = price if usd_per_training is None else usd_per_training
     step = declared.monitors.window_days
     kept = build / "simulations" / workload
     history = find_history(folder, rows, train_days=lengths(declared), step_days=step, kept=kept)
-    task = tasks.declare(declared.prediction, load_contract(folder).label)
-    found = compared(declared, task, history, price, stage)
+    found = compared(declared, tasks.declare(declared.prediction, load_contract(folder).label), history, price, stage)
     keys = keys_of(found.proposed, step, declared.retraining.alarms)
     if as_json:
         show_json({"rows": _document(found), "proposed": lines_of(keys)})

@@ -43,7 +43,12 @@ LIBRARIES = {"moto": "local", "aws-cdk-lib": "deploy", "torch": "train", "onnxru
 
 def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[Check]:
     """Every check of a stage, those of this machine first. A check that fails does not hide the checks after it."""
-    yield from _machine(build)
+    for library, extra in LIBRARIES.items():
+        yield _library(library, extra)
+    # The build folder may not exist yet. The nearest parent that exists lies on the same disk.
+    there = next(folder for folder in (build.resolve(), *build.resolve().parents) if folder.exists())
+    free_gb = shutil.disk_usage(there).free / 2**30
+    yield judged("disk", f"{DISK_GB} GB free", f"{free_gb:.0f} GB at {there}", (free_gb >= DISK_GB), "make room")
     if stage == "local":
         yield from _local(build, workloads)
     else:
@@ -53,16 +58,6 @@ def examine(stage: str, build: Path, workloads: Sequence[Workload]) -> Iterator[
 def is_good(checks: Sequence[Check]) -> bool:
     """Whether no requirement is missing."""
     return all(check.verdict != "missing" for check in checks)
-
-
-def _machine(build: Path) -> Iterator[Check]:
-    for library, extra in LIBRARIES.items():
-        yield _library(library, extra)
-    # The build folder may not exist yet. The nearest parent that exists lies on the same disk.
-    there = next(folder for folder in (build.resolve(), *build.resolve().parents) if folder.exists())
-    free_gb = shutil.disk_usage(there).free / 2**30
-    enough = free_gb >= DISK_GB
-    yield judged("disk", f"{DISK_GB} GB free", f"{free_gb:.0f} GB at {there}", enough, "make room")
 
 
 def _library(library: str, extra: str) -> Check:

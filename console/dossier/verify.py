@@ -157,8 +157,7 @@ def _read_files(folder: Path) -> dict[str, bytes]:
     """The files of the manifest, with the digests that it names."""
     files = {}
     with _reading(MANIFEST):
-        names = json.loads(manifest := (folder / MANIFEST).read_bytes())
-        for name, digest in names.items():
+        for name, digest in json.loads(manifest := (folder / MANIFEST).read_bytes()).items():
             with _reading(name):
                 files[name] = (folder / name).read_bytes()
             if sha256(files[name]) != digest:

@@ -138,8 +138,7 @@ def _of_file(path: Path, name: str, stack: ExitStack, room: Room, *, depth: int 
         yield Given(path=path, plain=path, name=name, kind=kind)
         return
     try:
-        packing = packing_of(path)
-        if packing is ZIP and len(within := _within(path, stack, room)) > 1:
+        if packing_of(path) is ZIP and len(within := _within(path, stack, room)) > 1:
             for file, inner in within:
                 yield from _of_file(file, inner, stack, room, depth=depth + 1)
             return

@@ -107,8 +107,7 @@ def _json_cell(cell: Any, column: Column | None, form: CsvForm) -> object:
     """The cell as JSON lines of the column have it; as it is, where it is of another type: then its row is refused."""
     text = text_of(cell)
     if text is None or column is None:
-        is_text = isinstance(cell, str | date | time | timedelta) or not _is_finite(cell)
-        return text if is_text else cell
+        return text if (isinstance(cell, str | date | time | timedelta) or not _is_finite(cell)) else cell
     if column.kind == "string" or column.kind in TIMES:
         return text
     if column.kind == "boolean":
@@ -124,8 +123,7 @@ def _number(cell: Any, text: str, column: Column, form: CsvForm) -> int | float 
     if isinstance(cell, str) and column.number_format:
         return None
     number = (form if isinstance(cell, str) else CsvForm()).value_of(text)
-    fits = column.kind in FLOATS or (column.kind in INTEGERS and isinstance(number, int))
-    return number if fits else None
+    return number if (column.kind in FLOATS or (column.kind in INTEGERS and isinstance(number, int))) else None
 
 
 def _is_finite(cell: object) -> bool:

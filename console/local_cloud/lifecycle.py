@@ -125,8 +125,7 @@ def find_cdk() -> str:
     """The path of the CDK's command line: the project's own, the suite's own, else the one on the PATH.
 
     Raises LocalCloudError if there is none."""
-    own = next((str(path.absolute()) for path in CDK if path.exists()), None)
-    if (found := own or shutil.which("cdk")) is None:
+    if (found := next((str(path.absolute()) for path in CDK if path.exists()), None) or shutil.which("cdk")) is None:
         raise LocalCloudError(
             f"the CDK's program: expected it at {CDK[0]} or `cdk` on the PATH, got neither; `npm install` brings it"
         )

@@ -117,8 +117,7 @@ def started(build: Path, *, clock: datetime, workloads: Sequence[str] = ()) -> I
     try:
         process = start_cloud(processes, clock=clock)
         own = {**declared_options("local"), "alarm_webhook": None}
-        synthesis = start_synthesis(processes, {"stages": {"local": own}}, workloads=workloads)
-        synthesis.succeed()
+        start_synthesis(processes, {"stages": {"local": own}}, workloads=workloads).succeed()
         cloud = find_cloud(process)
         deploy(processes, cloud)
         yield cloud
@@ -188,5 +187,4 @@ def synthesis_context(
 def deploy(processes: Processes, cloud: LocalCloud) -> None:
     """Deploy the synthesized app; raises LocalCloudError with the reason of the stack that failed."""
     words = ["localcloud.deploy", "--endpoint-url", cloud.endpoint_url, str(processes.folder / "cdk.out")]
-    environment = {SECRET_VARIABLE: cloud.secret}
-    processes.start("deployment", words, log="deploy.log", environment=environment).succeed()
+    processes.start("deployment", words, log="deploy.log", environment={SECRET_VARIABLE: cloud.secret}).succeed()

@@ -158,6 +158,5 @@ def _promises(case: Case) -> tuple[AutomationEvidence, ...]:
 def _band(case: Case, held_VW: Floats) -> Band:
     """The band of a split conformal prediction (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman 2018)."""
     error_V = np.sort(case.task.errors(held_VW, case.target_N[case.parts.validation]))
-    place = min(math.ceil(BAND_SHARE * (len(error_V) + 1)), len(error_V))
-    width = float(error_V[place - 1])
+    width = float(error_V[min(math.ceil(BAND_SHARE * (len(error_V) + 1)), len(error_V)) - 1])
     return Band(width=width, held=case.bootstrap.mean((case.errors <= width).astype(np.float64)))

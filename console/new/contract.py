@@ -118,8 +118,7 @@ def _text(observed: Profile, column: Column) -> Column:
     enough = observed.distinct * ROWS_PER_CATEGORY <= len(observed.cells) - observed.cells.null_count
     if observed.distinct <= MOST_CATEGORIES and enough:
         return replace(column, rules=(Allowed(tuple(sorted(value for value, _ in counted(observed.cells)))),))
-    longest = pc.max(pc.utf8_length(observed.cells)).as_py()
-    return replace(column, rules=(Length(maximum=max(16, LONGER * longest)),))
+    return replace(column, rules=(Length(maximum=max(16, LONGER * pc.max(pc.utf8_length(observed.cells)).as_py())),))
 
 
 def _number(observed: Profile, column: Column) -> Column:

@@ -98,8 +98,7 @@ def _micros(column: Profile) -> Micros:
 def is_later(column: Profile, other: Profile) -> bool:
     """Whether the time is never before the other one where both are known, nor on its day alone."""
     moment_N, other_N = _micros(column), _micros(other)
-    is_same = not (moment_N > other_N).any() or _is_day_of(other_N, moment_N)
-    return not is_same and _is_before(other_N, moment_N)
+    return not (not (moment_N > other_N).any() or _is_day_of(other_N, moment_N)) and _is_before(other_N, moment_N)
 
 
 def _is_before(moment_N: Micros, other_N: Micros) -> bool:

@@ -195,8 +195,7 @@ def with_part(of: Family, part: PartAtHand, texts: int) -> Family:
     # The graph and the weights have each number of the file, in four bytes in place of two.
     max_mb = of.max_mb + round(1.2 * 4 * max(1, texts) * part.path.stat().st_size / 1e6)
     own, read = ("word pieces", "text") if texts else ("convolutions", "image")
-    why = f"{own}, and what {part.header.origin.name} says of the {read}"
-    return replace(of, why=why, max_mb=max_mb, part=part)
+    return replace(of, why=f"{own}, and what {part.header.origin.name} says of the {read}", max_mb=max_mb, part=part)
 
 
 def _images(rows: int, side: int, *, has_even_classes: bool) -> Family:

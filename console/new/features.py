@@ -140,8 +140,7 @@ def calendar_parts(column: Profile) -> list[str]:
 
     # Microseconds since 1970. Days that lie decades from the others would make the span look like years.
     times = micros(column.cells.drop_null()).to_numpy()
-    far = [(day - date(1970, 1, 1)).days for day, _ in far_times(column.cells)]
-    days = np.setdiff1d(times // 86_400_000_000, far)
+    days = np.setdiff1d(times // 86_400_000_000, [(day - date(1970, 1, 1)).days for day, _ in far_times(column.cells)])
     span = int(days[-1] - days[0]) + 1 if len(days) else 0
     found = ["hour"] if len(np.unique(times // 3_600_000_000 % 24)) > 1 else []
     if span >= DAYS_OF_WEEKDAYS and len(np.unique(days % 7)) > 1 and not _are_months(days):
@@ -270,8 +269,7 @@ def rule_error(
     table = np.zeros((width, len(classes)), dtype=np.int64)
     # Rows of each class in each bin. `add.at` counts a repeated place each time; `table[…] += 1` would count it once.
     np.add.at(table, (place_N[train], class_N[train]), 1)
-    usual = table.sum(axis=0).argmax()
-    answer_T = np.where(enough_T, table.argmax(axis=1)[place_N[test]], usual)
+    answer_T = np.where(enough_T, table.argmax(axis=1)[place_N[test]], table.sum(axis=0).argmax())
     return float(np.mean(answer_T != class_N[test]))
 
 
@@ -302,8 +300,7 @@ def _shifted(rows: EntityTimes, target_N: npt.NDArray[Any], number_N: Floats, *,
         if same.sum() < 100:
             continue
         value, label = value_N[near][same], label_N[far][same]
-        usual = np.mean(label != _mode(label)) if is_class else 1.0
-        if np.mean(value != label) <= REMAINING * usual:
+        if np.mean(value != label) <= REMAINING * (np.mean(label != _mode(label)) if is_class else 1.0):
             which = "before" if shift > 0 else "after"
             return f"it is the label of the row {which}: is that known at prediction time?"
     return ""

@@ -43,7 +43,13 @@ def read_given(files: Sequence[Given], inside: Inside, *, columns: Sequence[str]
     for other in sources[1:]:
         _check_alike(first, other)
     for name in table.column_names:
-        _check_types(sources, name)
+        known = pa.schema([sources[0].table.schema.field(name)])
+        for source in sources[1:]:
+            own = source.table.schema.field(name)
+            try:
+                known = pa.unify_schemas([known, pa.schema([own])], promote_options="permissive")
+            except pa.ArrowTypeError:
+                stop(source.path, name, f"{known.field(name).type}, as in the files before it", str(own.type))
     forms = {one.csv for one in sources if not one.csv.has_plain_numbers} or {first.csv}
     if len(forms) > 1:
         came = " and ".join(sorted({repr(one.decimal) for one in forms}))
@@ -93,17 +99,6 @@ def _check_alike(first: Source, other: Source) -> None:
     one, two = (replace(each.csv, decimal=".", thousands="") for each in (first, other))
     if first.has_typed_text is not other.has_typed_text or one != two:
         stop(other.path, "--from", f"a file written as {first.path.name} is", "another form: " + _form(two))
-
-
-def _check_types(sources: Sequence[Source], name: str) -> None:
-    """Raises ConfigurationError unless the cells of this column have one type in all files, or types of numbers."""
-    known = pa.schema([sources[0].table.schema.field(name)])
-    for source in sources[1:]:
-        own = source.table.schema.field(name)
-        try:
-            known = pa.unify_schemas([known, pa.schema([own])], promote_options="permissive")
-        except pa.ArrowTypeError:
-            stop(source.path, name, f"{known.field(name).type}, as in the files before it", str(own.type))
 
 
 def _form(form: CsvForm) -> str:
@@ -166,8 +161,7 @@ def _with_images(source: Source) -> Source:
         paths = [source.path.parent / str(cell) for cell in names]
         if missing := [str(cell) for cell, path in zip(names, paths, strict=True) if not path.is_file()]:
             stop(source.path, name, "names of image files beside the table", missing[:3])
-        images = pa.array([path.read_bytes() for path in paths], pa.binary())
-        table = table.set_column(place, name, images)
+        table = table.set_column(place, name, pa.array([path.read_bytes() for path in paths], pa.binary()))
         # The names made way for the images, but they tell the rows apart: without an `id` they become one.
         if not {"id"} & set(table.column_names):
             table = table.add_column(0, "id", pa.array([str(cell).rsplit(".", 1)[0] for cell in names]))

@@ -87,8 +87,7 @@ class Panels:
             entity_N = np.unique(pairs_N, return_inverse=True)[1].astype(np.int64)
         entity_N, time_N = entity_N[self._known_N], self._time_N[self._known_N]
         order = np.lexsort((time_N, entity_N))
-        same = np.diff(entity_N[order]) == 0
-        apart_s = np.diff(time_N[order])[same] // SECOND_US
+        apart_s = np.diff(time_N[order])[(np.diff(entity_N[order]) == 0)] // SECOND_US
         later_s = apart_s[apart_s > 0]
         steps, counts = np.unique(later_s, return_counts=True)
         return Panel(
@@ -131,8 +130,7 @@ class Panels:
     def _same(self, one: Panel, other: Panel) -> bool:
         if one.entities != other.entities:
             return False
-        names = dict.fromkeys((*one.columns, *other.columns))
-        return self.panel(tuple(names)).entities == one.entities
+        return self.panel(tuple(dict.fromkeys((*one.columns, *other.columns)))).entities == one.entities
 
 
 def _codes(cells: pa.Array) -> Places:
@@ -182,5 +180,4 @@ def _count(column: Profile) -> bool:
 
     # Dense: the numbers span less than twice as many values as there are rows.
     known = column.cells.drop_null().to_numpy()
-    dense = int(known.max()) - int(known.min()) < 2 * len(known)
-    return dense or bool((np.diff(known) > 0).all())
+    return (int(known.max()) - int(known.min()) < 2 * len(known)) or bool((np.diff(known) > 0).all())

@@ -224,8 +224,7 @@ def label_scale(column: Profile) -> Scale:
     known = _finite(column)
     if not len(known) or known.min() < 0 or (skew := _skew(known)) <= SKEWED:
         return "identity"
-    logarithms = np.log1p(known) if known.min() == 0 else np.log(known)
-    return "log" if abs(_skew(logarithms)) < skew else "identity"
+    return "log" if abs(_skew(np.log1p(known) if known.min() == 0 else np.log(known))) < skew else "identity"
 
 
 def _finite(column: Profile) -> npt.NDArray[np.float64]:

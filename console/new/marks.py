@@ -79,8 +79,7 @@ def find_number_format(known: pa.Array, form: CsvForm) -> tuple[NumberFormat, st
 
 def _clock(cells: Sequence[str], _: CsvForm) -> tuple[NumberFormat, str] | None:
     """Durations and times of day such as `00:45:10`; `75:30` has minutes, as no day has so many hours."""
-    matches = [CLOCK.fullmatch(cell) for cell in cells]
-    found = [match for match in matches if match]
+    found = [match for match in [CLOCK.fullmatch(cell) for cell in cells] if match]
     if not found or len(found) < len(cells) - len(cells) // 100:
         return None
     if all(match[2] for match in found):
@@ -94,12 +93,10 @@ def _spans(cells: Sequence[str], _: CsvForm) -> tuple[NumberFormat, str] | None:
     """Durations such as `1h 20m`. Of one unit alone (`45 min`) the numbers stay as they are."""
     spans = [cell for cell in cells if SPAN.fullmatch(cell)]
     units = dict.fromkeys(unit for cell in dict.fromkeys(spans) for unit in SPAN_UNIT.findall(cell))
-    sizes = {SECONDS[unit] for unit in units}
-    if len(sizes) < 2 or len(spans) < len(cells) - len(cells) // 100:
+    if len({SECONDS[unit] for unit in units}) < 2 or len(spans) < len(cells) - len(cells) // 100:
         return None
     has_comma = any("," in cell for cell in spans)
-    named = tuple((unit, SECONDS[unit]) for unit in units)
-    return NumberFormat(units=named, decimal="," if has_comma else "."), "s"
+    return NumberFormat(units=tuple((unit, SECONDS[unit]) for unit in units), decimal="," if has_comma else "."), "s"
 
 
 def _marks(cells: Sequence[str], form: CsvForm) -> tuple[NumberFormat, str] | None:
@@ -155,8 +152,7 @@ def _written(digits: Sequence[str], form: CsvForm, *, is_amount: bool) -> tuple[
         points = {match[1] for each in digits if (match := THOUSANDS.fullmatch(each))}
         forms = [*([(".", ",")] * ("," in points)), *([(",", ".")] * (is_amount and "." in points)), *forms]
     for decimal, thousands in forms:
-        number = re.compile(CsvForm(decimal=decimal, thousands=thousands).number)
-        if all(map(number.match, digits)):
+        if all(map(re.compile(CsvForm(decimal=decimal, thousands=thousands).number).match, digits)):
             return decimal, thousands
     return None
 

@@ -49,8 +49,7 @@ ZEROS = 0.005
 def far_values(observed: Profile) -> list[Any]:
     """The numbers that lie far from all others, ascending, if they are so few that they may well be mistakes."""
     found = all_far_values(observed)
-    known = len(observed.cells) - observed.cells.null_count
-    return found if len(found) <= max(FEW_FAR, MOST_FAR * known) else []
+    return found if len(found) <= max(FEW_FAR, MOST_FAR * (len(observed.cells) - observed.cells.null_count)) else []
 
 
 def all_far_values(observed: Profile) -> list[Any]:
@@ -93,8 +92,7 @@ def all_far_values(observed: Profile) -> list[Any]:
     ordered = known.filter(pc.is_finite(known)).sort()
     ends = ordered[:below].to_pylist(), ordered[len(ordered) - above :].to_pylist()
     for far in ends:
-        most = MOST_MARKED if len(set(far)) == 1 and far[0] != 0 else MOST_TOLD
-        if len(far) > max(FEW_FAR, most * len(ordered)):
+        if len(far) > max(FEW_FAR, (MOST_MARKED if len(set(far)) == 1 and far[0] != 0 else MOST_TOLD) * len(ordered)):
             return []
     return [*ends[0], *ends[1]]
 
@@ -110,8 +108,7 @@ def _beyond_the_tail(ascending: npt.NDArray[np.float64]) -> int:
     largest = above[above > 0][::-1]
     for many in range(min(len(largest) - FEWEST_IN_TAIL, max(FEW_FAR, int(MOST_FAR * len(ascending)))), 0, -1):
         tail = largest[many : many + max(FEWEST_IN_TAIL, min(MOST_IN_TAIL, len(largest) // 5))]
-        k = np.arange(many + 1, many + len(tail))
-        mean = float((k * np.log(tail[:-1] / tail[1:])).mean())
+        mean = float((np.arange(many + 1, many + len(tail)) * np.log(tail[:-1] / tail[1:])).mean())
         gap = math.log(largest[many - 1] / largest[many])
         if gap > math.log(LEAST_RATIO) and many * gap > -math.log(LIKELY) * mean:
             return many
@@ -153,8 +150,7 @@ def usual_bounds(observed: Profile) -> tuple[Any, Any]:
     if not far:
         return finite_bounds(observed.cells)
     known = observed.cells.drop_null()
-    others = pc.invert(pc.is_in(known, pa.array(far, known.type)))
-    return finite_bounds(known.filter(others))
+    return finite_bounds(known.filter(pc.invert(pc.is_in(known, pa.array(far, known.type)))))
 
 
 def finite_bounds(cells: pa.Array) -> tuple[Any, Any]:
@@ -199,8 +195,7 @@ def _stand_apart(below: Floats, known: Floats) -> bool:
     if len(below) > MOST_TOLD * len(known):
         return False
     low, middle, high = np.quantile(others, USUAL)
-    is_skewed = low > 0 and high - middle > SKEWED * (middle - low)
-    if is_skewed or others.min() - below[-1] >= GAP * (high - low) > 0:
+    if (low > 0 and high - middle > SKEWED * (middle - low)) or others.min() - below[-1] >= GAP * (high - low) > 0:
         return True
     return mirrored >= NEAR * int((below >= -reach).sum()) + MORE
 

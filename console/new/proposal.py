@@ -230,8 +230,7 @@ def _tried(draft: Draft, minutes: float, part: PartAtHand | None, say: Callable[
         say(6, f"nothing is tried: {why}")
         return Trial(candidates=(usual,), usual=usual)
     found = candidates(family, draft.features, draft.prediction, draft.series, draft.rehearsal, part)
-    kinds = [(each.family, each.features) for each in found]
-    usual_at = kinds.index((family, draft.features))
+    usual_at = [(each.family, each.features) for each in found].index((family, draft.features))
     many = f"{len(found)} candidates" if len(found) > 1 else "the usual recipe"
     longest = f"about {minutes:g} minutes, {LATE * minutes:g} at most; --minutes 0 leaves it out"
     say(6, f"trying {many} and simple models on the rows: {longest}")
@@ -302,8 +301,7 @@ def _judged(reading: Reading, today: date) -> Judged:
     else:
         # Images are put into Parquet files later, so their rows are built from the observed cells here.
         cells = pa.Table.from_arrays([column.cells for column in reading.seen], schema=arrow_schema(reading.contract))
-        lines = pa.array(range(1, cells.num_rows + 1), pa.int64())
-        rows, unparsable, begins = cells.append_column(LINE, lines), [], ()
+        rows, unparsable, begins = cells.append_column(LINE, pa.array(range(1, cells.num_rows + 1), pa.int64())), [], ()
     verdict = validate(rows, up_to(reading.contract, reading, arrived=at), decodes=True)
     accepted = reading.labelled(verdict.accepted)
     refused = tuple(sorted((*unparsable, *verdict.refused), key=lambda row: row.line or 0))

@@ -137,8 +137,7 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     line, first = _first(path, form)
     width = len(first)
     # The given names stand in the first line, so that line is no row: --columns was given for a file with names.
-    same = {name.casefold() for name in columns} & {cell.strip().casefold() for cell in first}
-    if 2 * len(same) > width:
+    if 2 * len({name.casefold() for name in columns} & {cell.strip().casefold() for cell in first}) > width:
         stop(path, "--columns", "a file without a line of names", f"{', '.join(first)} in line {line}")
     names = list(columns or first)
     if len(names) != width:
@@ -158,8 +157,7 @@ def _delimited(path: Path, columns: tuple[str, ...], decimal: str) -> Source:
     if unparsable and not rows.num_rows:
         worst, line_of = unparsable[0].violations[0], unparsable[0].line
         came = f"none: {count(len(unparsable), 'line')}, of line {line_of} expected {worst.expected}, got {worst.got}"
-        expected = f"labelled rows; if line {line} is a title and not the names, take it out"
-        stop(path, "rows", expected, came)
+        stop(path, "rows", f"labelled rows; if line {line} is a title and not the names, take it out", came)
     if not columns and not _are_names(names, rows):
         return _delimited(path, tuple(f"column_{place}" for place in range(1, width + 1)), decimal)
     form = _number_form(path, rows.columns, decimal, form)
@@ -228,8 +226,7 @@ def _json_lines(path: Path, *_: object) -> Source:
             kinds = ", ".join(sorted({type(cell).__name__ for cell in cells if cell is not None}))
             notes += (f"{name} is left out, as its values are of several types: {kinds}",)
             arrays.append(pa.nulls(len(rows)))
-    table = pa.Table.from_arrays(arrays, names=names)
-    return Source(path=path, table=table, has_typed_text=False, notes=notes)
+    return Source(path=path, table=pa.Table.from_arrays(arrays, names=names), has_typed_text=False, notes=notes)
 
 
 def _parquet(path: Path, *_: object) -> Source:
@@ -272,8 +269,7 @@ def find_form(path: Path) -> CsvForm:
     head = data[:LOOKED_AT_BYTES].decode(encoding, errors="replace")
     lines = [line for line in head.splitlines() if line.strip()][:LOOKED_AT]
     # A delimiter within quotes is text, so quoted cells are cut out of the first line before counting.
-    bare = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
-    delimiter = max(DELIMITERS, key=bare.count)
+    delimiter = max(DELIMITERS, key=(re.sub(r'"[^"]*"', "", lines[0]) if lines else "").count)
     return CsvForm(delimiter=delimiter, quote=_quote(lines, delimiter), encoding=encoding)
 
 
@@ -326,8 +322,7 @@ def _quote(lines: list[str], delimiter: str) -> str:
     if double or not any('"' in line for line in lines):
         return '"'
     # No line has a whole quoted cell. One may still span several lines, so all of them are searched as one text.
-    broken = rf'(?:^|{end}) *"(?:[^"]|"")*" *(?:{end}|$)'
-    return '"' if re.search(broken, "\n".join(lines), re.MULTILINE) else ""
+    return '"' if re.search(rf'(?:^|{end}) *"(?:[^"]|"")*" *(?:{end}|$)', "\n".join(lines), re.MULTILINE) else ""
 
 
 def _number_form(path: Path, columns: list[pa.ChunkedArray], decimal: str, form: CsvForm) -> CsvForm:

@@ -299,8 +299,7 @@ def with_event_time(
             unread = [f"{column.name} {column.changed}" for column in seen if column.may_be_time]
             expected = "; ".join(["a column of times, by which a row's past is found", *unread])
             raise ConfigurationError(where=where, field="event time", expected=expected, came="none")
-        option = "--rows-in-order" if choices.is_in_order else "--no-event-time"
-        _refuse_taken(seen, OBSERVED_AT, option, where)
+        _refuse_taken(seen, OBSERVED_AT, ("--rows-in-order" if choices.is_in_order else "--no-event-time"), where)
         notes.append(f"`{OBSERVED_AT}` is generated: {IN_ORDER if choices.is_in_order else AT_RANDOM}")
         cells = pa.repeat(pa.scalar(datetime.combine(today, time()), arrow_type("timestamp")), len(seen[0].cells))
         made = Profile(name=OBSERVED_AT, kind="timestamp", cells=cells, distinct=1)
@@ -350,8 +349,7 @@ def with_key(
     if not choices.has_no_key:
         # A generated time says when a row was dropped, and does not identify it.
         own_time = None if choices.makes_time else event_time
-        columns = tuple(one for one in seen if own_time or one is not event_time)
-        fit = replace(guesser, columns=columns)
+        fit = replace(guesser, columns=tuple(one for one in seen if own_time or one is not event_time))
         found = fit.key(choices.key, own_time, label, looks_around=choices.looks_ahead)
         if found is None and choices.looks_ahead and own_time:
             found = fit.nearest(own_time, label)

@@ -119,8 +119,7 @@ class Series:
     def hours(self) -> float:
         """How far back a history reaches: one day if that is STEPS to MOST_STEPS whole steps, else STEPS steps."""
         a_day = 24 / self.every_hours
-        steps = int(a_day) if a_day.is_integer() and STEPS <= a_day <= MOST_STEPS else STEPS
-        return steps * self.every_hours
+        return (int(a_day) if a_day.is_integer() and STEPS <= a_day <= MOST_STEPS else STEPS) * self.every_hours
 
     @property
     def of_a_day(self) -> int:
@@ -148,15 +147,12 @@ def find_series(rows: pa.Table, *, key: Sequence[str], event_time: str) -> Serie
     [found] = entity_times([rows], entity=[name for name in key if name != event_time], event_time=event_time)
     # Sorted by entity, then by time. A difference counts only between two rows of the same entity.
     order = np.lexsort((found.time_N, found.entity_N))
-    same = np.diff(found.entity_N[order]) == 0
-    apart_s = np.diff(found.time_N[order])[same] // 1_000_000
+    apart_s = np.diff(found.time_N[order])[(np.diff(found.entity_N[order]) == 0)] // 1_000_000
     if len(apart_s) < rows.num_rows // 2:
         return None
     distances, counts = np.unique(apart_s, return_counts=True)
     usual = int(distances[counts.argmax()])
-    if usual <= 0 or counts.max() < REGULAR * len(apart_s):
-        return None
-    return Series(every_hours=usual / HOUR_S)
+    return None if usual <= 0 or counts.max() < REGULAR * len(apart_s) else Series(every_hours=usual / HOUR_S)
 
 
 def looks_like_local_time(cells: pa.Array) -> str:
@@ -173,8 +169,7 @@ def looks_like_local_time(cells: pa.Array) -> str:
         return ""
     rows_H = np.bincount(hour_N - first)
     # Nearly every hour has about as many rows as the one before it; one without rows counts as one row.
-    apart_H = np.abs(np.diff(rows_H)) / np.maximum(rows_H[:-1], 1)
-    if np.mean(apart_H <= UNEVEN) < REGULAR:
+    if np.mean((np.abs(np.diff(rows_H)) / np.maximum(rows_H[:-1], 1)) <= UNEVEN) < REGULAR:
         return ""
     # Three rows: the number of rows in each hour, in the one before and in the one after. The first and the last hour
     # have no neighbour on one side and are left out.

@@ -154,8 +154,7 @@ def words_of_name(name: str) -> list[str]:
 
 def is_called(name: str, words: Sequence[str]) -> bool:
     """Whether the column has one of these names, as people write them."""
-    plain = name.lower().replace(" ", "_").replace("-", "_").replace(".", "_")
-    return plain.removeprefix("is_") in words
+    return name.lower().replace(" ", "_").replace("-", "_").replace(".", "_").removeprefix("is_") in words
 
 
 def may_be_negative(name: str) -> bool:

@@ -197,8 +197,7 @@ def _with_past(rows: pa.Table, proposal: Proposal, histories: Sequence[History])
     event_time = proposal.prediction.event_time
     last = rows.slice(max(0, len(rows) - TRIED))
     oldest = last[event_time][0].as_py() - timedelta(hours=max(history.hours for history in histories))
-    read = rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type)))
-    past = Pasts(read, histories)
+    past = Pasts(rows.filter(pc.greater_equal(rows[event_time], pa.scalar(oldest, rows[event_time].type))), histories)
     lines = [line | past.of(row) for line, row in zip(json_rows(last), last.to_pylist(), strict=True)]
     whole = [line for line in lines if not any(history.is_request_too_short(line) for history in histories)]
     return (whole or lines)[-PREDICTED:]

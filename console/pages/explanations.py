@@ -100,8 +100,7 @@ def _bars(bars: Sequence[tuple[str, float, str]], *, title: str) -> Markup:
                     class_="adds" if length >= 0 else "takes"),
             element("text", figure, x=WIDTH, y=y + 14, class_="axis end"),
         ]  # fmt: skip
-    heading = element("text", title, x=0, y=12, class_="axis")
-    return _figure(heading, *rows, height=height, label=title)
+    return _figure(element("text", title, x=0, y=12, class_="axis"), *rows, height=height, label=title)
 
 
 def _hours(example: ExampleExplanation) -> Markup:

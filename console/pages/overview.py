@@ -224,9 +224,7 @@ def _cell(name: str, cell: Any) -> Markup | str:
         series = {key: [one.get(key) for one in cell] for key in cell[-1]}
         numbers = {key: values for key, values in series.items() if _are_numbers(values)}
         return together(*(element("div", key, _curve(key, values)) for key, values in numbers.items()))
-    if len(cell) >= SHORTEST and _are_numbers(cell):
-        return _curve(name, cell)
-    return ", ".join(map(_text, cell))
+    return _curve(name, cell) if len(cell) >= SHORTEST and _are_numbers(cell) else ", ".join(map(_text, cell))
 
 
 def _text(cell: Any) -> str:

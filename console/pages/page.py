@@ -114,8 +114,7 @@ def other_metrics(evaluation: Evaluation) -> Iterator[tuple[str, float, Estimate
     A metric is left out if it equals the error, and accuracy is left out if the error is a share of wrong answers."""
     error = evaluation.metrics.get("error")
     for name, figure in evaluation.metrics.items():
-        is_restated = figure == error or (name == "accuracy" and evaluation.error.is_share)
-        if figure is not None and not is_restated:
+        if figure is not None and not (figure == error or (name == "accuracy" and evaluation.error.is_share)):
             interval = evaluation.intervals.get(name)
             yield figures.words(name), figure, interval if interval and math.isfinite(interval.low) else None
 

@@ -153,8 +153,7 @@ def _ends(one: AnswerBin) -> list[float]:
 def _interval(found: TruthByAnswer, x: Scale, y: Scale) -> Markup | None:
     """The area of the answered intervals; None if the answers have no interval."""
     upper = [(x(one.value), y(one.upper)) for one in found.bins if one.upper is not None]
-    lower = [(x(one.value), y(one.lower)) for one in found.bins if one.lower is not None]
-    points = places((*upper, *reversed(lower)))
+    points = places((*upper, *reversed([(x(one.value), y(one.lower)) for one in found.bins if one.lower is not None])))
     return element("polygon", points=points, class_="fan") if points else None
 
 
@@ -183,8 +182,7 @@ def reliability(bins: Sequence[ReliabilityBin]) -> Markup:
         return Markup("")
     # With two classes the left half of the axis would always be empty.
     lowest = HALF if min(one.confidence for one in bins) >= HALF else 0.0
-    least = min(lowest, *(one.accuracy for one in bins))
-    x, y = SURE.across(lowest, 1), SURE.upward(least, 1)
+    x, y = SURE.across(lowest, 1), SURE.upward(min(lowest, *(one.accuracy for one in bins)), 1)
     most = max(one.rows for one in bins)
     return SURE.picture(
         *(SURE.cross(x(value), y(value), f"{value:.0%}") for value in (lowest, (lowest + 1) / 2, 1.0)),

@@ -151,8 +151,7 @@ class Frame:
 
     def cross(self, x: float, y: float, words: str) -> Markup:
         """The same value on both axes."""
-        under = element("text", words, x=x, y=self.foot + 16, class_="axis middle")
-        return together(self.level(y, words), under)
+        return together(self.level(y, words), element("text", words, x=x, y=self.foot + 16, class_="axis middle"))
 
     def below(self, x: float, words: str, *, gap: float = 8) -> Markup:
         """What stands below the drawing area, around this place."""

@@ -164,9 +164,7 @@ def _edits(first: ComparedVersion, second: ComparedVersion) -> Sequence[str] | U
     own, other = first.declared, second.declared
     if isinstance(own, Unread):
         return own
-    if isinstance(other, Unread):
-        return other
-    return [edit.what for edit in edits_of(own, other)]
+    return other if isinstance(other, Unread) else [edit.what for edit in edits_of(own, other)]
 
 
 def _paired(first: ComparedVersion, second: ComparedVersion) -> EvidenceTable | None:

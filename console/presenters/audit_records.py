@@ -61,8 +61,7 @@ def _passed(judged: GatesJudged) -> str:
 
 
 def _release_failed(details: ReleaseFailed) -> str:
-    failure = failure_of(details.error or "", details.cause or "")
-    return ", ".join(filter(None, (details.status.lower(), failure)))
+    return ", ".join(filter(None, (details.status.lower(), failure_of(details.error or "", details.cause or ""))))
 
 
 def _retraining(details: RetrainingDecided) -> str:

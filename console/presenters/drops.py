@@ -187,8 +187,7 @@ def _until_training(committed: Committed) -> str:
 
 def _is_told(run: Execution) -> bool:
     """Whether a row of it was refused, or none was added."""
-    drops = drops_of(run)
-    return any(drop.quarantined or not (drop.committed and drop.committed.rows_accepted) for drop in drops)
+    return any(drop.quarantined or not (drop.committed and drop.committed.rows_accepted) for drop in drops_of(run))
 
 
 def _quiet(runs: Sequence[Execution], _: WorkloadReport) -> TimelineEntry:

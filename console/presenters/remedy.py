@@ -61,8 +61,7 @@ def find_remedy(detail: RunDetail, broken: Step | None, *, short: str) -> Remedy
     new = ("rerun", short, "--new")
     # The state says more than the execution, whose error may be the machine's own.
     error, cause = (broken.error, broken.cause) if broken else (detail.error, detail.cause)
-    kind = error_type(error, cause)
-    if why := UNHEALED.get(kind):
+    if why := UNHEALED.get(error_type(error, cause)):
         if is_of_child(cause) and detail.redrivable:
             # A new run of the parent would be a new request, which its guard might refuse for the one before.
             return Remedy(advice=WAITED.format(why=why.removesuffix(START_NEW)), words=("rerun", short))

@@ -117,7 +117,8 @@ def states_of(
         if not _name(alarm).startswith(f"{prefix}-"):
             continue
         name = _name(alarm).removeprefix(f"{prefix}-")
-        figure, at = _published(name, runs)
+        known = [(value, run.started) for run in runs if (value := published(run.report).get(name)) is not None]
+        figure, at = known[-1] if known else (None, None)
         states.append(
             AlarmState(
                 name=name,
@@ -176,12 +177,6 @@ def _severities() -> dict[str, Severity]:
         operations.SERVING: operations.COMPOSITE.severity,
         **{name: alarm.severity for name, alarm in operations.STAGE_ALARMS.items()},
     }
-
-
-def _published(name: str, runs: tuple[MonitorRun, ...]) -> tuple[float | None, datetime | None]:
-    """The figure that a monitor run last published for this alarm, and the start of that run; (None, None) if none."""
-    known = [(value, run.started) for run in runs if (value := published(run.report).get(name)) is not None]
-    return known[-1] if known else (None, None)
 
 
 GAPS = 3
@@ -294,6 +289,4 @@ def _without_rows(watched: Watched) -> str:
     pairs = (pair for frozen in watched.evaluation.walk_forward for pair in pairwise(frozen.weeks))
     # A window without rows is not in the list, so the next one begins later than the one before ends.
     gaps = sorted({(one.end[:10], two.start[:10]) for one, two in pairs if one.end != two.start})
-    if not gaps:
-        return ""
-    return f"; no rows from {first_few([f'{first} to {last}' for first, last in gaps], GAPS)}"
+    return f"; no rows from {first_few([f'{first} to {last}' for first, last in gaps], GAPS)}" if gaps else ""

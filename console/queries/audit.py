@@ -96,8 +96,7 @@ def audited_workloads(environment: Environment) -> list[str]:
     """The workloads with a record in the table or an object in the bucket, whether they are deployed or not."""
     chained = chained_workloads(environment.client("s3"), environment.platform.bucket("audit"))
     table = {"TableName": environment.platform.audit_table, "ProjectionExpression": "pk"}
-    items = environment.listed("dynamodb", "scan", "Items", **table)
-    return sorted({*chained, *(item["pk"]["S"] for item in items)})
+    return sorted({*chained, *(item["pk"]["S"] for item in environment.listed("dynamodb", "scan", "Items", **table))})
 
 
 def verify_chain(

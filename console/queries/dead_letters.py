@@ -100,8 +100,7 @@ def find_consumers(environment: Environment, names: WorkloadNames) -> tuple[Cons
 
 def _consumer_queues(environment: Environment, names: WorkloadNames) -> list[str]:
     """The queues of the consumers that are deployed, as `WorkloadNames.queue` takes them: `consumer-crm`."""
-    prefix = names.queue(queue_of(""))
-    urls = environment.listed("sqs", "list_queues", "QueueUrls", QueueNamePrefix=prefix)
+    urls = environment.listed("sqs", "list_queues", "QueueUrls", QueueNamePrefix=names.queue(queue_of("")))
     found = {url.rpartition("/")[2].removeprefix(f"{names.prefix}-") for url in urls}
     return sorted(name for name in found if dead(name) in found)
 
@@ -208,8 +207,7 @@ def put_back(environment: Environment, names: WorkloadNames, message: Mapping[st
 def _put(kinesis: Any, stream: str, records: list[dict[str, Any]]) -> None:
     # What Lambda gave to one call of the function, 500 records and 6 MB in base64, fits into one call of PutRecords.
     for _ in range(ATTEMPTS):
-        answer = kinesis.put_records(StreamName=stream, Records=records)["Records"]
-        failed = [one.get("ErrorCode") for one in answer]
+        failed = [one.get("ErrorCode") for one in kinesis.put_records(StreamName=stream, Records=records)["Records"]]
         records = [record for record, error in zip(records, failed, strict=True) if error]
         if not records:
             return

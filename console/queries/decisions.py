@@ -117,9 +117,7 @@ def newest_decision(environment: Environment, names: WorkloadNames) -> store.Loc
     newest = _days(environment, names, None, None)[:1]
     found = store.read_days(client, bucket, names.workload, newest).decisions
     answered = [decision for decision in found if decision.model_version]
-    if not answered:
-        return None
-    return store.find_decision(client, bucket, names.workload, answered[-1].id, newest)
+    return store.find_decision(client, bucket, names.workload, answered[-1].id, newest) if answered else None
 
 
 def _days(environment: Environment, names: WorkloadNames, first: date | None, last: date | None) -> list[date]:

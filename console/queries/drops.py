@@ -96,8 +96,7 @@ def read_files(
 
 def read_file(content: bytes, *, feed: str) -> Iterator[Row]:
     """The rows of one quarantine file, in the order of their lines."""
-    rows = pq.read_table(io.BytesIO(content)).to_pylist()
-    for row in sorted(rows, key=lambda row: row["line"] or 0):
+    for row in sorted(pq.read_table(io.BytesIO(content)).to_pylist(), key=lambda row: row["line"] or 0):
         _, *others = row.pop("violations")
         also = ", ".join(f"{one['reason']} {one['column_name'] or ''}".rstrip() for one in others)
         yield Row(feed=feed, drop=key_of_version(row["source"]), column=row.pop("column_name"), also=also, **row)

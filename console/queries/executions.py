@@ -75,8 +75,7 @@ def document_of(text: str) -> Mapping[str, Any] | None:
 
 def _unexpected(where: str, kind: str, message: str, *, log: str) -> str:
     # A KeyError's message is the key alone, and some exceptions have none.
-    is_told = " " in message
-    what = message if is_told else f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {message}".strip()
+    what = message if (" " in message) else f"{re.sub(r'(?<=[a-z])(?=[A-Z])', ' ', kind).lower()} {message}".strip()
     return f"{UNEXPECTED}{where}: {what}; the log: millrace logs {log}"
 
 

@@ -223,8 +223,7 @@ def _without(rows: pa.Table, others: Sequence[pa.Table], key: tuple[str, ...]) -
     """The rows whose key none of the others has."""
 
     # Keys are made of all at once, so that they are comparable.
-    every = pa.concat_tables([each.select(key) for each in (rows, *others)], promote_options="permissive")
-    keys = key_of(every, key)
+    keys = key_of(pa.concat_tables([each.select(key) for each in (rows, *others)], promote_options="permissive"), key)
     return rows.filter(pc.invert(pc.is_in(keys[: rows.num_rows], value_set=keys[rows.num_rows :])))
 
 

@@ -225,8 +225,7 @@ class Chain:
             return broken("data files", uri, MISSING)
         keys = [split_uri(one)[1] for one in manifest_uris(content)]
         folders = [self.names.lake_uri("iceberg", self.names.table(name), "data", "") for name in ("rows", "labels")]
-        there = {key for folder in folders for key in keys_below(self.s3, *split_uri(folder))}
-        if gone := sorted(set(keys) - there):
+        if gone := sorted(set(keys) - {key for folder in folders for key in keys_below(self.s3, *split_uri(folder))}):
             return broken("data files", uri, f"{len(gone)} of {len(keys)} are gone, first {gone[0]}")
         return checked("data files", uri, f"{len(keys)} files, all there")
 

@@ -75,8 +75,7 @@ def endpoint_link(environment: Environment, names: WorkloadNames, decision: Deci
         return recorded(what, names.prediction, "", f"none, the prediction function ran it; {said}")
     client = environment.client("sagemaker")
     try:
-        config = client.describe_endpoint_config(EndpointConfigName=period.endpoint_config)
-        [variant] = config["ProductionVariants"]
+        [variant] = client.describe_endpoint_config(EndpointConfigName=period.endpoint_config)["ProductionVariants"]
         model = client.describe_model(ModelName=variant["ModelName"])["PrimaryContainer"]
     except client.exceptions.ClientError as error:
         if error.response["Error"]["Code"] != "ValidationException":
@@ -86,8 +85,7 @@ def endpoint_link(environment: Environment, names: WorkloadNames, decision: Deci
 
 
 def _served(period: LivePeriod, variant: Any, model: Any, package: Package, said: str) -> Link:
-    variables = model.get("Environment", {})
-    came = (model["Image"], model["ModelDataUrl"], variables.get("MILLRACE_MODEL_DIGEST"))
+    came = (model["Image"], model["ModelDataUrl"], model.get("Environment", {}).get("MILLRACE_MODEL_DIGEST"))
     expected = (package.image, package.model_data_url, package.metadata.get("model_digest"))
     if came != expected:
         return broken("endpoint configuration", period.endpoint_config, f"expected {expected}, its model has {came}")

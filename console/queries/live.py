@@ -187,8 +187,7 @@ def find_climb(environment: Environment, names: WorkloadNames) -> Climb | None:
     found = climbing_version(environment, names)
     if found is None:
         return None
-    run = found.execution.rpartition(":")[2]
-    uri = names.lake_uri(FOLDER, found.version, run, found.phase, CLIMB_FILE)
+    uri = names.lake_uri(FOLDER, found.version, found.execution.rpartition(":")[2], found.phase, CLIMB_FILE)
     body = find_object(environment.client("s3"), uri)
     climb = Climb.model_validate_json(body) if body else None
     return climb if climb and climb.looks else None
@@ -305,36 +304,29 @@ Raised = Sequence[Mapping[str, Any]] | Unread
 def try_state(environment: Environment, names: WorkloadNames, raised: Raised) -> WorkloadState | UnreadWorkload:
     """The state of the workload, or why there is none: a mistake in one declaration hides no other workload."""
     try:
-        return read_state(environment, names, raised)
+        now = environment.now()
+        champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
+        live = champion if isinstance(champion, Version) else None
+        automates = part(lambda: find_automates(environment, names, live))
+        lost = part(lambda: lost_endpoint(environment, names)) if live else ""
+        runs = part(lambda: _runs(environment, names, now))
+        listed = () if isinstance(runs, Unread) else runs.listed
+        return WorkloadState(
+            names=names,
+            now=now,
+            champion=champion,
+            lost=lost if isinstance(lost, str) else "",
+            automates=automates,
+            runs=runs,
+            freshness=part(lambda: tuple(find_freshness(environment, names, listed))),
+            alarms=raised if isinstance(raised, Unread) else states_of(raised, names),
+            waiting=part(lambda: read_waiting(environment, names)),
+            reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
+            agreement=part(lambda: agreement_in_words(environment, names)) if automates else "",
+            unapproved=part(lambda: find_waiting(environment, names)),
+        )
     except FAILURES as error:
         return UnreadWorkload(workload=names.workload, why=unread(error))
-
-
-def read_state(environment: Environment, names: WorkloadNames, raised: Raised) -> WorkloadState:
-    """The state of the workload. A part that a service answers with an error is Unread.
-
-    Raises EnvironmentNotFoundError if the workload is not deployed, WorkloadError if its declaration cannot be read."""
-    now = environment.now()
-    champion = part(lambda: ReleasePointers(state_of(environment, names)).read().champion)
-    live = champion if isinstance(champion, Version) else None
-    automates = part(lambda: find_automates(environment, names, live))
-    lost = part(lambda: lost_endpoint(environment, names)) if live else ""
-    runs = part(lambda: _runs(environment, names, now))
-    listed = () if isinstance(runs, Unread) else runs.listed
-    return WorkloadState(
-        names=names,
-        now=now,
-        champion=champion,
-        lost=lost if isinstance(lost, str) else "",
-        automates=automates,
-        runs=runs,
-        freshness=part(lambda: tuple(find_freshness(environment, names, listed))),
-        alarms=raised if isinstance(raised, Unread) else states_of(raised, names),
-        waiting=part(lambda: read_waiting(environment, names)),
-        reviews=part(lambda: find_waiting_reviews(environment, names, most=SEEN)) if automates else None,
-        agreement=part(lambda: agreement_in_words(environment, names)) if automates else "",
-        unapproved=part(lambda: find_waiting(environment, names)),
-    )
 
 
 def lost_endpoint(environment: Environment, names: WorkloadNames) -> str:

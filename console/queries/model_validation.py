@@ -104,8 +104,7 @@ def validate(candidate: Candidate) -> tuple[Finding, ...]:
     plain = _finding("plain data", _plain_data, candidate, artefact)
     if not plain.passed:
         return _unopened(members, plain)
-    rest = (_finding(name, check, candidate, artefact) for name, check in CHECKS.items())
-    return (members, plain, *rest)
+    return (members, plain, *((_finding(name, check, candidate, artefact) for name, check in CHECKS.items())))
 
 
 def _unopened(*found: Finding) -> tuple[Finding, ...]:

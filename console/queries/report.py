@@ -19,8 +19,16 @@ from millrace.console.queries.freshness import Step, find_freshness
 from millrace.console.queries.lineage import trace_decision
 from millrace.console.queries.link import Link
 from millrace.console.queries.live import FAILURES, live_periods, read_climbs
-from millrace.console.queries.money.month import find_usage
-from millrace.console.queries.money.work import CostLine, Job, find_jobs
+from millrace.console.queries.money.work import (
+    CostLine,
+    Job,
+    by_price,
+    endpoint_lines,
+    find_jobs,
+    function_lines,
+    job_lines,
+    live_fleet,
+)
 from millrace.console.queries.monitoring import (
     AlarmRaised,
     ChampionPeriod,
@@ -151,7 +159,13 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
     decision = read("lineage", lambda: newest_decision(environment, names))
     records = read("timeline", lambda: audit_of(environment, names)) or ()
     first = min((run.started for run in runs), default=now)
-    jobs = read("cost", lambda: tuple(find_jobs(environment, [run.name for run in runs], since=first))) or ()
+
+    def usage() -> tuple[CostLine, ...]:
+        """One line for each kind of work since the first of the executions began, the most expensive first."""
+        jobs = job_lines(find_jobs(environment, [run.name for run in runs], since=first))
+        fleet = endpoint_lines(live_fleet(environment, names), first, now)
+        return by_price(*fleet, *jobs, *function_lines(environment, names, first, now)) if runs else ()
+
     # Newest first; the page shows the models oldest first.
     newest = read("models", lambda: list(islice(find_versions(environment, names), MOST_VERSIONS))) or []
     climbs = read("models", lambda: read_climbs(s3, names)) or {}
@@ -177,7 +191,7 @@ def read_report(environment: Environment, names: WorkloadNames, *, question: str
         quarantined=quarantined,
         drops=find_drops(intake, quarantined),
         lineage=read("lineage", lambda: tuple(trace_decision(environment, names, decision)) if decision else ()) or (),
-        usage=read("cost", lambda: find_usage(environment, names, runs, jobs)) or (),
+        usage=read("cost", usage) or (),
         rejected=read("monitoring", lambda: find_rejected(environment, names, judged)) or {},
         limits=read("monitoring", lambda: find_limits(read_watched(s3, names, live.run)) if live else ()) or (),
         freshness=read("freshness", lambda: tuple(find_freshness(environment, names, runs))) or (),
@@ -197,8 +211,7 @@ def question_of(folder: Path) -> str:
 def read_judged(environment: Environment, names: WorkloadNames, package: Package) -> JudgedModel:
     """The registered version with what was judged of it."""
     s3 = environment.client("s3")
-    version = describe_version(environment, names, package)
-    return _judged(s3, names, version, read_climbs(s3, names, package.version))
+    return _judged(s3, names, describe_version(environment, names, package), read_climbs(s3, names, package.version))
 
 
 def _judged(

@@ -76,8 +76,7 @@ class Question:
     @property
     def tolerance(self) -> float | None:
         """By how much two people may differ who agree: 0 but for numbers; None for numbers that are not compared."""
-        is_number = not self.label.classes and self.label.kind in NUMBERS
-        return self.policy.review.tolerance if is_number else 0
+        return self.policy.review.tolerance if (not self.label.classes and self.label.kind in NUMBERS) else 0
 
     @property
     def keys(self) -> Mapping[str, LabelValue]:
@@ -257,9 +256,7 @@ def read_waiting(environment: Environment, names: WorkloadNames) -> WaitingDrops
     """The drops that wait; None if none does. Raises ClientError if the queue cannot be read."""
     sqs = environment.client("sqs")
     drops = queue_length(sqs, sqs.get_queue_url(QueueName=names.queue("drops"))["QueueUrl"])
-    if not drops:
-        return None
-    return WaitingDrops(names=names, drops=drops, has_model=not lacks_model(environment, names))
+    return WaitingDrops(names=names, drops=drops, has_model=not lacks_model(environment, names)) if drops else None
 
 
 def lacks_model(environment: Environment, names: WorkloadNames) -> bool:

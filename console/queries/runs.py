@@ -95,8 +95,7 @@ def list_runs(
         raise RunError(f"--status: expected one of {list(STATUSES)}, got {status!r}")
     machines = [machine] if machine else EVERY_MACHINE
     found = runs_by_machine(states, names, limit=limit, machines=machines, status=status)
-    newest = sorted((run for runs in found.values() for run in runs), key=lambda run: run.started, reverse=True)
-    return newest[:limit]
+    return sorted((run for runs in found.values() for run in runs), key=lambda run: run.started, reverse=True)[:limit]
 
 
 def runs_by_machine(

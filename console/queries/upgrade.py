@@ -47,7 +47,14 @@ class Change:
 def synthesized(environment: Environment, build: Path) -> Templates:
     """The resources of the stage's templates, by stack. Raises RunError if it is not synthesized."""
     with TemporaryDirectory() as folder:
-        _synthesize(environment, Path(folder), build)
+        platform = environment.platform
+        given = synthesis_variables(Path(folder), synthesis_context({"bases": "unpinned"}, (), platform))
+        # As `up` gives it to the stage local: its functions know where they lie.
+        given |= {"MILLRACE_BUILD": str((build / "up").resolve())} if platform.stage == "local" else {}
+        command = [sys.executable, "-m", "millrace.infra.app"]
+        done = subprocess.run(command, env={**os.environ, **given}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"the stage {platform.stage} is not synthesized: {done.stderr.strip()}")
         paths = Path(folder).glob("*.template.json")
         return {path.name.split(".")[0]: json.loads(path.read_text())["Resources"] for path in paths}
 
@@ -124,14 +131,3 @@ def _deployed(cloudformation: Any, stack: str) -> Mapping[str, Any]:
         raise
     found: Mapping[str, Any] = (json.loads(body) if isinstance(body, str) else body)["Resources"]
     return found
-
-
-def _synthesize(environment: Environment, folder: Path, build: Path) -> None:
-    platform = environment.platform
-    given = synthesis_variables(folder, synthesis_context({"bases": "unpinned"}, (), platform))
-    # As `up` gives it to the stage local: its functions know where they lie.
-    given |= {"MILLRACE_BUILD": str((build / "up").resolve())} if platform.stage == "local" else {}
-    command = [sys.executable, "-m", "millrace.infra.app"]
-    done = subprocess.run(command, env={**os.environ, **given}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RunError(f"the stage {platform.stage} is not synthesized: {done.stderr.strip()}")

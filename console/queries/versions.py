@@ -337,5 +337,4 @@ def losses_beside(evaluation: Evaluation) -> tuple[float, float] | None:
     (error, of_rule), (loss, loss_of_rule) = ((own.get(name), naive.get(name)) for name in ("error", "log_loss"))
     if error is None or of_rule is None or loss is None or loss_of_rule is None:
         return None
-    by_loss = measure_of(evaluation.naive.rule) == "log_loss"
-    return (loss, loss_of_rule) if by_loss and error > of_rule else None
+    return (loss, loss_of_rule) if (measure_of(evaluation.naive.rule) == "log_loss") and error > of_rule else None

@@ -76,8 +76,7 @@ class Guard:
         # A browser sends the origin with every POST, so that one without it comes from no page of ours.
         if request.method == "POST" and request.headers.get("origin") != self.origin:
             return _refusal(403, f"expected the origin {self.origin}")
-        cookie = request.cookies.get(self._cookie, "")
-        if hmac.compare_digest(cookie.encode(), self.session.encode()):
+        if hmac.compare_digest(request.cookies.get(self._cookie, "").encode(), self.session.encode()):
             return RedirectResponse("/", status_code=303) if request.url.path == OPEN else None
         if request.method == "GET" and request.url.path == OPEN and self._takes(request.query_params.get("secret", "")):
             # The redirection takes the secret out of the address.

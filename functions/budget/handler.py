@@ -58,8 +58,7 @@ def _decide(call: StepInput[PinnedState], usd: float) -> tuple[BudgetRefusal | N
         return BudgetRefusal.CHAMPION_EXISTS, live
     if live is None and is_on_its_way:
         return BudgetRefusal.RELEASE, live
-    limit = ROOM.workload.budget.monthly_usd
-    reserved = BUDGET.reserve(usd, arn=call.execution_arn, as_of=as_of, monthly_usd=limit)
+    reserved = BUDGET.reserve(usd, arn=call.execution_arn, as_of=as_of, monthly_usd=ROOM.workload.budget.monthly_usd)
     return None if reserved else BudgetRefusal.BUDGET, live
 
 

@@ -106,5 +106,4 @@ class Predictions:
             expected=reason["expected"],
             got=reason["came"],
         )
-        key = key_text(row, self._scoring)
-        return QuarantinedRow(line=line, violations=(violation,), key=key, raw=raw_row(row))
+        return QuarantinedRow(line=line, violations=(violation,), key=key_text(row, self._scoring), raw=raw_row(row))

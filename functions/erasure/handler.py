@@ -67,6 +67,5 @@ def erase(request: ErasureRequest) -> ErasureAnswer:
     told = progress.told | {"column": request.column}
     if progress.pseudonyms and not request.is_preview:
         KNOWN.refresh()
-        details = RowsErased(by=request.by, reason=request.reason, **told)
-        ROOM.audit_request(AuditEvent.ROWS_ERASED, details, request)
+        ROOM.audit_request(AuditEvent.ROWS_ERASED, RowsErased(by=request.by, reason=request.reason, **told), request)
     return ErasureAnswer(is_done=True, **told)

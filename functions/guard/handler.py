@@ -70,8 +70,7 @@ def answer_by_rule(facts: RetrainingFacts, call: StepInput[RetrainInput]) -> Non
     moved = FloorMoved(version=version.version, below=True, before=False, labels=0, own=0, rule=0)
     ROOM.audit(AuditEvent.FLOOR_ON, moved, call)
     days, at = known.days if known else (), facts.as_of
-    state = FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True)
-    state.put(ROOM.state)
+    FloorState(version=version.version, below=True, since=at, as_of=at, days=days, awaits_labels=True).put(ROOM.state)
 
 
 def weigh(call: StepInput[RetrainInput]) -> tuple[RetrainingFacts, RetrainingDecision]:

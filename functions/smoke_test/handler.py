@@ -31,8 +31,7 @@ ASK = asker(ROOM.names, ROOM.workload.rollout)
 def handler(call: StepInput[StartedState]) -> SmokeTested:
     """Whether it is the very model that was evaluated, on how many rows and how exactly."""
     release = call.state.start_release.answer
-    uri = ROOM.names.run_uri(release.run_name, "evaluation", SAMPLE_FILE)
-    sample = read_sample(read_object(S3, uri))
+    sample = read_sample(read_object(S3, ROOM.names.run_uri(release.run_name, "evaluation", SAMPLE_FILE)))
     answers = SampleAnswers.model_validate_json(ASK(release, json.dumps({"rows": sample.rows}).encode()))
     tested = judge_smoke_test(answers, sample, version=release.version)
     ROOM.logger.info("smoke_test", extra=tested.model_dump(mode="json"))

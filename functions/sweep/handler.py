@@ -85,8 +85,7 @@ def sweep(call: ExecutionInput) -> Swept:
         tell_orphan(ROOM, endpoint, cause=call.cause, as_of=call.as_of)
     if lag := audit_lag(ROOM, CHAIN, call.as_of):
         # One alarm watches the chains of all workloads of the stage.
-        figure = {AUDIT_AGE: lag.total_seconds() * 1000}
-        publish(figure, unit=MetricUnit.Milliseconds, Stage=ROOM.settings.stage)
+        publish({AUDIT_AGE: lag.total_seconds() * 1000}, unit=MetricUnit.Milliseconds, Stage=ROOM.settings.stage)
     if unheard := tell_unheard(ROOM, STATES, cause=call.cause, as_of=call.as_of):
         ROOM.logger.warning("told late", extra={"executions": unheard})
     if hours := ROOM.workload.monitors.remind_hours:

@@ -118,8 +118,7 @@ def _stop_jobs(sagemaker: Any, deployment: str, kind: str) -> Iterator[str]:
     verb, name = f"{xform_name(kind)}_job", f"{kind}JobName"
     pages, tag = sagemaker.get_paginator(f"list_{verb}s"), {"Key": DEPLOYMENT_TAG, "Value": deployment}
     for status in GOING:
-        listed = pages.paginate(StatusEquals=status)
-        for job in [one for page in listed for one in page[f"{kind}JobSummaries"]]:
+        for job in [one for page in pages.paginate(StatusEquals=status) for one in page[f"{kind}JobSummaries"]]:
             if tag not in sagemaker.list_tags(ResourceArn=job[f"{kind}JobArn"])["Tags"]:
                 continue
             try:

@@ -172,8 +172,7 @@ class Store:
         moment_ms = int(at.timestamp() * 1000)
         metrics = [Metric(point.name, point.value, moment_ms, point.step) for point in entry.points]
         params = [Param(name, value) for name, value in entry.parameters.items()]
-        tags = [RunTag(name, value) for name, value in entry.tags.items()]
-        self._client.log_batch(run_id, params=params, tags=tags)
+        self._client.log_batch(run_id, params=params, tags=[RunTag(name, value) for name, value in entry.tags.items()])
         # In parts, since MLflow limits the metrics of one call.
         for first in range(0, len(metrics), BATCH):
             self._client.log_batch(run_id, metrics=metrics[first : first + BATCH])

@@ -65,8 +65,7 @@ def keep_up(table: str, before: datetime, failures: list[Exception], *, is_for_j
     expired = tried(table, partial(expire, LAKE, table, before=before), failures)
     deleted = tried(table, partial(delete_unreachable, LAKE, S3, table, before=before), failures)
     compacted = 0 if is_for_job else tried(table, partial(compact, LAKE, table), failures)
-    name = ROOM.names.table(table)
-    return KeptUp(table=name, compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
+    return KeptUp(table=ROOM.names.table(table), compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
 
 
 def by_job(call: StepInput[UpkeepInput]) -> str:

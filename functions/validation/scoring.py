@@ -58,8 +58,7 @@ class Scoring:
 
         # The key too, which no model reads: by it an erasure finds whose rows a shard has.
         keys = [name for name in chain(*self._table.keys) if self._table.column(name).kind in ("string", *INTEGERS)]
-        columns = [*dict.fromkeys([*self._spec.inputs, *keys])]
-        shards = Shards(put, columns, limit=self._room.settings.shard_bytes)
+        shards = Shards(put, [*dict.fromkeys([*self._spec.inputs, *keys])], limit=self._room.settings.shard_bytes)
         done = tuple([self._shard(each, shards) for each in drops])
         workload, stage = self._room.workload, self._room.settings.stage
         instances = instances_for(shards.number, most=workload.scoring.instances)

@@ -17,8 +17,8 @@ from constructs import Construct
 from millrace.infra.context import Context
 from millrace.names import DEPLOYMENT_TAG
 from millrace.workload.prices import usd_per_hour
+from millrace.workload.schedule import MONTH_HOURS
 
-MONTH_HOURS = 730
 NEAR_PERCENT, FORECAST_PERCENT = 80, 100
 
 

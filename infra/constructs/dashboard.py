@@ -107,8 +107,7 @@ def _chart(
 
 def _metric(namespace: str, name: str, dimensions: Mapping[str, str], **options: Any) -> list[Any]:
     """A metric in the dashboard's form: `["AWS/Lambda", "Invocations", "FunctionName", "…", {"label": "intake"}]`."""
-    flat = [part for pair in dimensions.items() for part in pair]
-    return [namespace, name, *flat, *([options] if options else [])]
+    return [namespace, name, *[part for pair in dimensions.items() for part in pair], *([options] if options else [])]
 
 
 def _own(names: WorkloadNames, name: str) -> list[Any]:

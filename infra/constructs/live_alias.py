@@ -71,5 +71,4 @@ def _deployed(function: Function) -> str:
     # A change of one of these parts is another version. `resolve` gives deploy-time values the same text each time.
     parts = [made.code, made.layers, made.environment, made.runtime, made.architectures, made.handler, made.timeout,
              made.memory_size, made.ephemeral_storage, made.kms_key_arn, made.role]  # fmt: skip
-    text = json.dumps(cdk.Stack.of(function).resolve(parts), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(cdk.Stack.of(function).resolve(parts), sort_keys=True).encode()).hexdigest()[:16]

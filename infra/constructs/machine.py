@@ -37,8 +37,7 @@ class Machine(Construct):
         super().__init__(scope, f"{name}-machine")
         self.name = context.names.machine(name)
         self.arn = context.names.machine_arn(name)
-        log_name = f"/aws/vendedlogs/states/{self.name}"
-        log = log_group(self, "Log", name=log_name, owner=context)
+        log = log_group(self, "Log", name=f"/aws/vendedlogs/states/{self.name}", owner=context)
         self.role = role_of(
             self,
             machines_role(context.component),

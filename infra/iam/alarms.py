@@ -28,8 +28,7 @@ def describe(*, because: str) -> Statement:
 
 def read_metrics() -> Statement:
     """Read figures of any metric."""
-    because = "GetMetricStatistics takes no resource"
-    return every("cloudwatch", because=because).may("GetMetricStatistics")
+    return every("cloudwatch", because="GetMetricStatistics takes no resource").may("GetMetricStatistics")
 
 
 def put_metrics(namespaces: list[str]) -> Statement:

@@ -39,8 +39,7 @@ class Bucket:
 
     def erase(self, names: WorkloadNames, *folders: str) -> list[Statement]:
         """Look at every version of the objects below the folders, and delete each for good."""
-        deleted = self.below(names, *folders).may("DeleteObject", "DeleteObjectVersion")
-        return [*self.look_at(names, *folders), deleted]
+        return [*self.look_at(names, *folders), self.below(names, *folders).may("DeleteObject", "DeleteObjectVersion")]
 
     def below(self, names: WorkloadNames, *folders: str) -> Resource:
         """Everything below the folders. Raises ValueError for a folder that `folders` does not explain."""

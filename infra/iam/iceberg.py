@@ -32,5 +32,4 @@ def remove_manifests(names: WorkloadNames, *which: str) -> Statement:
 def delete_files(names: WorkloadNames, *which: str) -> Statement:
     """Delete files of the tables: the upkeep deletes files that no snapshot names."""
     files = [LAKE.arn(names, f"iceberg/{names.table(table)}/*") for table in which]
-    because = "pyiceberg and we name the files of a table by a UUID"
-    return resource("s3", *files, because=because).may("DeleteObject")
+    return resource("s3", *files, because="pyiceberg and we name the files of a table by a UUID").may("DeleteObject")

@@ -17,8 +17,7 @@ def own_items(names: WorkloadNames) -> Resource:
 
 def read_both(names: WorkloadNames) -> Statement:
     """Read the workload's items and its audit records."""
-    both = own_items(names) + _own(names, names.platform.audit_table)
-    return both.may("GetItem", "Query")
+    return (own_items(names) + _own(names, names.platform.audit_table)).may("GetItem", "Query")
 
 
 def reviews(names: WorkloadNames) -> Resource:

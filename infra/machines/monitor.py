@@ -11,8 +11,8 @@ from millrace.infra.machines.states import Definition, State
 from millrace.messages.events import RetrainRequested
 from millrace.messages.monitor import MetricsPublished, WindowsPlanned
 from millrace.names import JOB_ROLE
+from millrace.workload.training_cost import MONITOR_MINUTES
 
-JOB_MINUTES = 60
 WINDOWS = Result(
     "plan_windows",
     WindowsPlanned,
@@ -76,7 +76,7 @@ def _drift(context: Context) -> dict[str, State]:
             jobs.given("labels", WINDOWS.path("labels_uri")),
         ],
         outputs=[jobs.made("report", WINDOWS.path("report_uri"))],
-        minutes=JOB_MINUTES,
+        minutes=MONITOR_MINUTES,
         volume_gb=WINDOWS.path("volume_gb"),
         result="drift",
         next_state="Publish metrics",

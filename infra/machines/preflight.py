@@ -23,11 +23,8 @@ from millrace.infra.machines.endpoints import RELEASE
 from millrace.infra.machines.states import State
 from millrace.names import JOB_ROLE
 from millrace.workload.prices import price_of
+from millrace.workload.training_cost import PREFLIGHT_MINUTES
 
-PREFLIGHT_MINUTES = 20
-"""The preflight job is stopped after this time.
-
-It starts the container twice, as an endpoint and as a transform job do. Each start may take eight minutes."""
 FIRST = "Preflights"
 FOLDER = "preflight"
 """Folder of a run with a record for each instance type on which its version has passed."""

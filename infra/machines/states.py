@@ -240,8 +240,7 @@ def put_events(
 
     An entry has the fields of the event's class. The entries are put one after the other, so an execution for many
     drops causes no burst on the bus."""
-    own = sorted(set(event.model_fields) - set(BusEvent.model_fields))
-    detail = {f"{field}.$": f"$.item.{field}" for field in own}
+    detail = {f"{field}.$": f"$.item.{field}" for field in sorted(set(event.model_fields) - set(BusEvent.model_fields))}
     put = f"Put {event.detail_type}"
     steps = put_event(context, put, event=event, detail=detail, comment="Tell of one", next_state=None)
     # An iteration returns only the answer of its last call. By default it would return its whole state.

@@ -63,8 +63,7 @@ def _looped(stack: Stack) -> Iterator[str]:
         source = text(mapping.properties.get("EventSourceArn"))
         queue = source if source not in queues else text(queues[source].properties["QueueName"])
         for function in stack.resources("AWS::Lambda::Function"):
-            sent_to = map(_queue, _sent_to(stack, function))
-            if _name(function) == _called(mapping) and _queue(queue) in sent_to:
+            if _name(function) == _called(mapping) and _queue(queue) in map(_queue, _sent_to(stack, function)):
                 yield _name(function)
 
 

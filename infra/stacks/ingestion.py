@@ -56,8 +56,7 @@ class IngestionStack(WorkloadStack):
         bulk = self.context.settings.options.bulk
         contract = check_fit(self.context.workload, check_contract(self.context.folder))
         # A drop may name objects of the folder `objects` in place of the bytes of images (`millrace.files.manifest`).
-        has_images = bool(image_columns(contract.rows))
-        self._intake(has_images=has_images)
+        self._intake(has_images=bool(image_columns(contract.rows)))
         more, joins = dict[str, Any](), dict[str, Any]()
         if bulk:
             names = self.context.names
@@ -144,5 +143,4 @@ class IngestionStack(WorkloadStack):
         """Start the machine by these schedules, each with its expression."""
         start = resource("states", machine.arn).may("StartExecution")
         for name, expression in schedules.items():
-            schedule = Schedule(self, name, context=self.context, expression=expression, target=start)
-            schedule.node.add_dependency(machine)
+            Schedule(self, name, context=self.context, expression=expression, target=start).node.add_dependency(machine)

@@ -101,8 +101,7 @@ class TrainingStack(WorkloadStack):
             return declared.source if declared else ""
         digest = declared.digest.removeprefix("sha256:") if declared else ""
         custom = cdk.AssetHashType.CUSTOM
-        asset = assets.Asset(self, "pretrained", path=str(path), asset_hash=digest, asset_hash_type=custom)
-        return asset.s3_object_url
+        return assets.Asset(self, "pretrained", path=str(path), asset_hash=digest, asset_hash_type=custom).s3_object_url
 
     def _functions(self) -> None:
         """The functions of the room. Executions that end are cleaned up, and those that end without an event are found.
@@ -178,8 +177,7 @@ class TrainingStack(WorkloadStack):
     def _tracking(self) -> None:
         context, names, tracking_uri = self.context, self.context.names, self.context.settings.tracking_uri
         if context.settings.makes_mlflow:
-            parameter = context.platform.parameter(MLFLOW_ARN)
-            tracking_uri = ssm.StringParameter.value_for_string_parameter(self, parameter)
+            tracking_uri = ssm.StringParameter.value_for_string_parameter(self, context.platform.parameter(MLFLOW_ARN))
         is_file = context.settings.tracking == "file"
         function = self.function(
             "tracking",

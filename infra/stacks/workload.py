@@ -69,8 +69,7 @@ class WorkloadStack(cdk.Stack):
         self, scope: Construct, *, settings: StageSettings, workload: Workload, folder: Path, tags: Mapping[str, str]
     ) -> None:
         names = WorkloadNames(platform=settings.platform, workload=workload.name)
-        description = f"Millrace {workload.name}: {self.room}"
-        super().__init__(scope, **deployed(settings, names.stack(self.room), description))
+        super().__init__(scope, **deployed(settings, names.stack(self.room), f"Millrace {workload.name}: {self.room}"))
         self.context = self._context_of(settings, workload, folder, tags)
         self.build()
         write_roles(self)
@@ -91,8 +90,7 @@ class WorkloadStack(cdk.Stack):
         def image(name: str) -> str:
             if platform.stage == "local":  # the local cloud runs the entry point of `containers/<name>`, no image
                 return f"{platform.repository_uri(name)}:{tags[name]}"
-            parameter = platform.digest_parameter(name, tags[name])
-            digest = ssm.StringParameter.value_for_string_parameter(self, parameter)
+            digest = ssm.StringParameter.value_for_string_parameter(self, platform.digest_parameter(name, tags[name]))
             return f"{platform.repository_uri(name)}@{digest}"
 
         subnets = range(settings.subnets if self.in_network else 0)

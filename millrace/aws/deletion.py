@@ -34,8 +34,7 @@ def delete_keys(client: Any, bucket: str, keys: Iterable[str]) -> None:
     wanted = list(keys)
     for first in range(0, len(wanted), 1000):
         named = [{"Key": key} for key in wanted[first : first + 1000]]
-        answer = client.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True})
-        if errors := answer.get("Errors"):
+        if errors := client.delete_objects(Bucket=bucket, Delete={"Objects": named, "Quiet": True}).get("Errors"):
             raise ClientError({"Error": errors[0]}, "DeleteObjects")
 
 

@@ -118,8 +118,7 @@ def _broken(rows: pa.Table, table: Table) -> Iterator[tuple[int, RuleViolation]]
         for reason, expected, mask in _check(cells, column):
             at = np.flatnonzero(mask)
             for row, cell in zip(at.tolist(), cells.take(at).to_pylist(), strict=True):
-                got = shown(reason, cell)
-                yield row, RuleViolation(reason=reason, column=column.name, expected=expected, got=got)
+                yield row, RuleViolation(reason=reason, column=column.name, expected=expected, got=shown(reason, cell))
 
 
 def derived(rows: pa.Table, table: Table) -> tuple[pa.Table, dict[str, pa.Array]]:

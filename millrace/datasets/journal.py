@@ -266,8 +266,7 @@ class Journal:
 
     def about(self, key: str) -> list[JournalEntry]:
         """The entries that are about the object with this landing key."""
-        recent = [entry for entry in self.present if key in entry.concerns]
-        return _in_order([*self.expired.about(key), *recent])
+        return _in_order([*self.expired.about(key), *[entry for entry in self.present if key in entry.concerns]])
 
     def up_to(self, snapshot_id: int) -> list[JournalEntry]:
         """The entry of the snapshot and those before it."""

@@ -152,8 +152,7 @@ def arrivals(rows: pa.Table) -> Places:
 def places(rows: pa.Table, labels: pa.Table, key: Sequence[str]) -> Places:
     """The position of each row's label, -1 for a row without one."""
     held = key_of(labels, tuple(key))
-    own = key_of(rows, tuple(key))
-    found = pc.index_in(own.cast(held.type), value_set=held, skip_nulls=True)
+    found = pc.index_in(key_of(rows, tuple(key)).cast(held.type), value_set=held, skip_nulls=True)
     positions: Places = pc.fill_null(found, -1).cast(pa.int64()).to_numpy(zero_copy_only=False)
     return positions
 

@@ -241,8 +241,7 @@ def with_source(rows: pa.Table, source: Source) -> pa.Table:
     If `rows` has a landing key for each row already, these keys stay."""
     if SOURCE not in rows.column_names:
         rows = rows.append_column(SOURCE, pa.repeat(pa.scalar(source.key), rows.num_rows))
-    arrived = pa.scalar(source.arrived, pa.timestamp("us", "UTC"))
-    return rows.append_column(ARRIVED, pa.repeat(arrived, rows.num_rows))
+    return rows.append_column(ARRIVED, pa.repeat(pa.scalar(source.arrived, pa.timestamp("us", "UTC")), rows.num_rows))
 
 
 def existing_keys(

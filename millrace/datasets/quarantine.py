@@ -76,8 +76,7 @@ class QuarantineFile(AbstractContextManager["QuarantineFile"]):
         import pyarrow.parquet as pq
 
         self._counts = Counter[Reason]()
-        at = as_of.astimezone(UTC).replace(tzinfo=None)
-        self._origin = {"run": drop_id, "source": source, "quarantined_at": at}
+        self._origin = {"run": drop_id, "source": source, "quarantined_at": as_of.astimezone(UTC).replace(tzinfo=None)}
         self._writer = pq.ParquetWriter(path, schema(), compression="zstd", write_page_checksum=True)
 
     def __exit__(self, *_: object) -> None:

@@ -50,8 +50,7 @@ def split(times_N: Times, *, horizon: np.timedelta64 | None = None, **lengths: U
 
     A day is a calendar day of event time. With a `horizon`, rows with a label that lies in the next part are left out.
     Raises SnapshotError if one of the parts has no rows."""
-    end = times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
-    return split_at(times_N, end, horizon=horizon, **lengths)
+    return split_at(times_N, (times_N[-1].astype("datetime64[D]") + np.timedelta64(1, "D")), horizon=horizon, **lengths)
 
 
 def without_strays(times_N: Times, *, days: int) -> slice:

@@ -114,8 +114,7 @@ class Reviews:
         assert answer
         told = {name: one for name, one in vars(answer).items() if name != "at"}
         told |= {"decision": item.decision, "reason": item.reason, "value": value_to_json(answer.value)}
-        details = ReviewAnswered(**told)
-        self._append(event, by=answer.by, at=at, details=details)
+        self._append(event, by=answer.by, at=at, details=ReviewAnswered(**told))
 
     def record_escalation(self, item: ReviewItem, *, by: str, note: str, at: datetime) -> None:
         details = ReviewEscalated(decision=item.decision, reason=item.reason, by=by, note=note)
@@ -130,5 +129,4 @@ class Reviews:
 
     def _append(self, event: AuditEvent, *, by: str, at: datetime, details: ReviewUnanswered) -> None:
         record = Record(actor=ACTOR, execution_arn=by, event=event, as_of=at, cause="command", details=details)
-        table = self._names.platform.audit_table
-        append(self._dynamodb, table=table, workload=self._names.workload, record=record)
+        append(self._dynamodb, table=self._names.platform.audit_table, workload=self._names.workload, record=record)

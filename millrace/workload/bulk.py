@@ -57,9 +57,13 @@ def job_minutes(size: int, vcpus: int) -> float:
 
 def job_usd(size: int) -> float:
     """The most that a job costs for a drop of so many bytes: with one executor the driver waits the longest."""
-    vcpu_hours = (DRIVER_VCPUS * (START_S + size / 1e9 * DRIVER_S_PER_GB) + 2 * size / 1e9 * VCPU_S_PER_GB) / 3600
     used = {"vCPUHour": 1, "memoryGBHour": GB_OF_VCPU, "storageGBHour": DISK_GB_OF_VCPU}
-    return REGION_FACTOR * vcpu_hours * billed_usd(used)
+    return REGION_FACTOR * job_vcpu_hours(size) * billed_usd(used)
+
+
+def job_vcpu_hours(size: int) -> float:
+    """The most hours of a vCPU that a job takes for a drop of so many bytes."""
+    return (DRIVER_VCPUS * (START_S + size / 1e9 * DRIVER_S_PER_GB) + 2 * size / 1e9 * VCPU_S_PER_GB) / 3600
 
 
 def billed_usd(used: Mapping[str, float]) -> float:

@@ -67,15 +67,13 @@ RATES = {
     "queue request": Rate(usd=0.40 / 1e6, source="aws.amazon.com/sqs/pricing, standard queues"),
     "stream hour": Rate(usd=0.04, source="aws.amazon.com/kinesis/data-streams/pricing, on demand"),
     "image GB month": Rate(usd=0.10, source="aws.amazon.com/ecr/pricing, private repositories"),
+    "key month": Rate(usd=1.00, source="aws.amazon.com/kms/pricing, customer managed keys"),
     "dashboard month": Rate(usd=3.00, source="aws.amazon.com/cloudwatch/pricing, beyond three an account"),
     "stored GB month": Rate(usd=0.023, source="aws.amazon.com/s3/pricing, Standard, eu-west-1"),
     "scanned byte": Rate(usd=5.0 / 1e12, source="athena.guide/articles/athena-basics-pricing-model"),
     "spark vCPU hour": Rate(usd=0.052624, source=SPARK, as_of="2026-11-29"),
     "spark GB hour": Rate(usd=0.0057785, source=SPARK, as_of="2026-11-29"),
     "spark disk GB hour": Rate(usd=0.000111, source=f"{SPARK}, beyond 20 GB of a worker", as_of="2026-11-29"),
-    # An MLflow App costs nothing for being there; the platform makes a Small tracking server.
-    "mlflow-app month": Rate(usd=0.0, source="aws.amazon.com/sagemaker/pricing, serverless MLflow"),
-    "mlflow Small hour": Rate(usd=0.642, source="public SageMaker prices in open source code, us-east-2"),
 }
 """The prices of all that is not billed by the hour of an instance; for stored GB the dearest tier. What every account
 has free is not taken off."""

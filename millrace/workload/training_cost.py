@@ -4,12 +4,17 @@ evaluation."""
 from __future__ import annotations
 
 from millrace.workload.declaration import Workload
-from millrace.workload.prices import Usage
+from millrace.workload.prices import Usage, projected_usd
+from millrace.workload.schedule import DAYS, times_a_month
 
 EVALUATION_MINUTES = 30
 """The evaluation job is stopped after this time."""
 EXTERNAL_MINUTES = 30
 """The job that packs an external model is stopped after this time."""
+PREFLIGHT_MINUTES, MONITOR_MINUTES = 20, 60
+"""The job of a release and that of a monitor are stopped after these times.
+
+A preflight starts the container twice, as an endpoint and as a transform job do. Each start may take eight minutes."""
 TRAININGS = 2
 """The most training jobs of one run. If the instance of the first job dies, a second job follows.
 
@@ -38,3 +43,17 @@ def longest_hours(workload: Workload) -> float:
     """The time in hours after which a training run has certainly ended."""
     # Each training job may wait for capacity as long as it may run, hence the 2. The last day is for a redrive.
     return (2 * TRAININGS * workload.training.max_runtime_minutes + EVALUATION_MINUTES) / 60 + 24
+
+
+def trainings_a_month(workload: Workload, stage: str) -> tuple[float, str]:
+    """The most trainings of an average month, and the key of the declaration that allows no more."""
+    policy = workload.retraining
+    allowed = {
+        "retraining.maximum_runs_per_month": policy.maximum_runs_per_month,
+        "retraining.cool_down_days": DAYS / max(policy.cool_down_days, 1 / DAYS),
+        "budget.monthly_usd": workload.budget.monthly_usd // projected_usd(usages(workload, stage)),
+    }
+    if not policy.alarms:
+        allowed["retraining.schedule"] = times_a_month(policy.schedule) if policy.schedule else 0
+    key = min(allowed, key=lambda name: allowed[name])
+    return allowed[key], key

@@ -53,8 +53,7 @@ def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_the_answers_are_those_of_the_serving_container_bit_for_bit(typed: Any) -> None:
     application = Application(Model(typed.model.artefact), Settings())
     asked = typed.rows.tail(5)[list(typed.model.artefact.description.inputs)].to_dict("records")
-    body = json.dumps({"rows": asked}).encode()
-    [answer] = application.answer([invocation(body)])
+    [answer] = application.answer([invocation(json.dumps({"rows": asked}).encode())])
     served = json.loads(answer.body)["predictions"]
     fields = [field.name for field in typed.model.artefact.description.task.answer]
     assert [{name: one[name] for name in fields} for one in served] == typed.answers[fields].to_dict("records")

@@ -30,7 +30,6 @@ from millrace.evaluation.gates.gate import Gate
 from millrace.evaluation.naive.catalogue import NAIVE_RULES
 from millrace.evaluation.naive.rule import NaiveGate
 from millrace.features.catalogue import ENCODERS
-from millrace.infra.machines.preflight import PREFLIGHT_MINUTES
 from millrace.infra.options import Options
 from millrace.messages.audit import AuditEvent
 from millrace.messages.envelope import Message
@@ -55,19 +54,16 @@ from millrace.operations.dead_letters import DEAD_LETTERS, EVENTS_HOLD, dead
 from millrace.operations.notices import NOTICES
 from millrace.people import who_may
 from millrace.tasks.catalogue import TASKS
-from millrace.workload import training_cost
 from millrace.workload.declaration import SET_BY_PREDICTION, SET_ELSEWHERE, Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import load_workload
 from millrace.workload.places import models_in
-from millrace.workload.prices import REGION_FACTOR, projected_usd, usd_per_hour
 from tests.documentation.catalogues import CATALOGUES
 from tests.documentation.declared import code, default, field_docstrings, keys, members, summary, table
 from tests.kinds import CAPABILITIES, KINDS, Capability, DataKind, merged
 from tests.plant import write_plant
 
 ROOT = Path(__file__).resolve().parents[2]
-HOURS_A_MONTH = 730
 COMMON = ("--workload", "--stage", "--build", "--json", "--help")
 """The options that nearly all commands have; they stand once, above the tables."""
 PLATFORM = Platform(stage="dev", account="123456789012", region="eu-west-1")
@@ -349,23 +345,6 @@ def dead_letters() -> str:
     return table(("queue", "holds", "read by"), [*rows, (code("…-events-dead"), EVENTS_HOLD, "nobody")])
 
 
-def costs() -> str:
-    """What the workload electricity costs in dev and prod, at the prices by which its budget is kept."""
-    workload, stages = load_workload(ROOT / "workloads" / "electricity"), ("dev", "prod")
-    hourly = [usd_per_hour(workload.rollout.instance[stage]) for stage in stages]
-    least = [workload.rollout.least_instances(production=stage == "prod") for stage in stages]
-    fleet = [usd * HOURS_A_MONTH * count for usd, count in zip(hourly, least, strict=True)]
-    rows = {
-        "a training run, at most": [projected_usd(training_cost.usages(workload, stage)) for stage in stages],
-        "the endpoint's smallest fleet, a month": fleet,
-        "an hour of a batch transform, at most": [workload.scoring.instances * usd for usd in hourly],
-        "two monitor runs, at most": [2 * usd for usd in hourly],
-        "the preflight of a release, at most": [usd * PREFLIGHT_MINUTES / 60 for usd in hourly],
-    }
-    written = [(what, *(f"{usd:.2f}" for usd in each)) for what, each in rows.items()]
-    return table((f"what (list price × {REGION_FACTOR})", "dev", "prod"), written)
-
-
 def catalogues() -> str:
     rows = [
         (
@@ -401,7 +380,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "events": events,
     "audit": audit,
     "dead-letters": dead_letters,
-    "costs": costs,
     "catalogues": catalogues,
     "people": people,
 }

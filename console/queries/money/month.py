@@ -5,7 +5,7 @@ All figures are estimates at list prices, not bills. Runs are estimated by the t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,10 +14,9 @@ from itertools import takewhile
 from botocore.exceptions import ClientError
 
 from millrace.console.environment import Environment
-from millrace.console.queries.executions import Execution, answers_of, list_executions, read_history
+from millrace.console.queries.executions import answers_of, list_executions, read_history
 from millrace.console.queries.money.work import (
     CostLine,
-    Job,
     by_price,
     endpoint_lines,
     find_jobs,
@@ -90,18 +89,15 @@ def find_cost(environment: Environment, names: WorkloadNames, workload: Workload
     )
 
 
-def find_usage(
-    environment: Environment, names: WorkloadNames, runs: Sequence[Execution], jobs: Sequence[Job]
-) -> tuple[CostLine, ...]:
-    """One line for each kind of work since the first of the executions began, the most expensive first."""
-    if not runs:
-        return ()
-    first, now = min(run.started for run in runs), environment.now()
-    return by_price(
-        *endpoint_lines(live_fleet(environment, names), first, now),
-        *job_lines(jobs),
-        *function_lines(environment, names, first, now),
-    )
+def find_bills(environment: Environment, names: WorkloadNames, workload: Workload) -> dict[str, tuple[CostLine, ...]]:
+    """The lines of the last three whole months, by yyyy-mm; empty if the workload is not deployed.
+
+    Step Functions forgets an execution after 90 days: https://docs.aws.amazon.com/step-functions/latest/dg/limits-overview.html"""
+    found, first = dict[str, tuple[CostLine, ...]](), _first_of(f"{environment.now():%Y-%m}")
+    while names in environment.deployed() and len(found) < 3:
+        first = (first - timedelta(days=1)).replace(day=1)
+        found[f"{first:%Y-%m}"] = find_cost(environment, names, workload, month=f"{first:%Y-%m}").lines
+    return found
 
 
 def _first_of(month: str) -> datetime:
@@ -128,6 +124,7 @@ def _job_lines(
             which=f"{run}{version}",
             count=sum(job.billed_s for job in own),
             unit="seconds",
+            runs=1,
             usd=sum(job.usd for job in own),
             reserved_usd=reserved_usd,
         )
@@ -151,7 +148,7 @@ def spark_lines(environment: Environment, reserved: Mapping[str, float]) -> Iter
         used = [*_billed(environment, {arn.partition("#")[0] for arn in reserved})]
         hours, usd = sum(one.get("vCPUHour", 0.0) for one in used), sum(map(billed_usd, used))
         line = priced("spark", hours, "vCPU hours", BILLED["vCPUHour"])
-        yield replace(line, which=count(len(used), "job"), usd=usd, reserved_usd=sum(reserved.values()))
+        yield replace(line, which=count(len(used), "job"), runs=len(used), usd=usd, reserved_usd=sum(reserved.values()))
 
 
 def _billed(environment: Environment, arns: Set[str]) -> Iterator[Mapping[str, float]]:
@@ -170,8 +167,7 @@ def query_lines(environment: Environment, names: WorkloadNames, first: datetime)
     read = dict[str, list[int]]()
     states = environment.client("stepfunctions")
     for run in sorted(_begun(environment, names, QUERY, first)):
-        described = states.describe_execution(executionArn=names.execution_arn(QUERY, run))
-        output = json.loads(described.get("output", "{}"))
+        output = json.loads(states.describe_execution(executionArn=names.execution_arn(QUERY, run)).get("output", "{}"))
         if unloaded := output.get("unloaded"):
             name = str(output["detail"]["schedule"]).removeprefix(f"{QUERY}-")
             read.setdefault(name, []).append(int(unloaded["scanned_bytes"]))
@@ -181,6 +177,7 @@ def query_lines(environment: Environment, names: WorkloadNames, first: datetime)
             which=f"{name}, {count(len(scanned), 'run')}",
             count=sum(scanned) / 1e9,
             unit="GB read",
+            runs=len(scanned),
             usd=sum(map(price, scanned)),
             source=RATES["scanned byte"].source,
         )

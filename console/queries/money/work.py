@@ -22,13 +22,12 @@ from millrace.console.words import column, units
 from millrace.names import LIVE, WorkloadNames, hash_of_run
 from millrace.operations.alarms import USD_PER_COMPOSITE, USD_PER_METRIC
 from millrace.workload.prices import RATES, REGION_FACTOR, price_of, usd_per_hour
+from millrace.workload.schedule import MONTH_HOURS
 
 MOST_DAYS = 366
 """The longest period of a query, in days. GetMetricData returns at most 100,800 points per call; a metric has one a
 day."""
 DAY_S = 86_400
-HOURS_PER_MONTH = 730
-"""An average month: 365 days in 12 months."""
 
 JobKind = Literal["training", "processing", "transform"]
 JOBS: Mapping[JobKind, tuple[tuple[str, ...], str, str]] = {
@@ -50,6 +49,8 @@ class CostLine:
     count: float = column(units)
     unit: str = column()
     """`seconds`, `instance hours`, `GB`, …"""
+    runs: int = 0
+    """The jobs, executions or calls whose units these are; 0 for what is billed by time."""
     usd: float | None = column("{:,.4f}".format)
     """None if it has no known price."""
     since: datetime | None = column("{:%Y-%m-%d %H:%M}".format, default=None)
@@ -137,6 +138,7 @@ def job_lines(jobs: Iterable[Job], *, what: str = "") -> Iterator[CostLine]:
             which=f"{len(alike)} job{'s' if len(alike) > 1 else ''} on {instance}",
             count=sum(job.billed_s for job in alike),
             unit="seconds",
+            runs=len(alike),
             usd=sum(job.usd for job in alike),
             source=source_of(instance),
         )
@@ -151,7 +153,7 @@ def source_of(instance: str) -> str:
 def function_lines(
     environment: Environment, names: WorkloadNames, first: datetime, now: datetime
 ) -> tuple[CostLine, ...]:
-    """Calls and GB-seconds of the workload's functions from `first` to `now`, by Lambda's metrics."""
+    """Calls and GB-seconds from `first` to `now` by Lambda's metrics: of the prediction function, and of all others."""
     listed = environment.listed("lambda", "list_functions", "Functions")
     memory_gb = {
         each["FunctionName"]: each["MemorySize"] / 1024
@@ -159,13 +161,14 @@ def function_lines(
         if each["FunctionName"].startswith(f"{names.prefix}-")
     }
     sums = _daily_sums(environment, list(memory_gb), max(first, now - timedelta(days=MOST_DAYS)), now)
-    # A function that was never called has no metric.
-    calls = sum(sums.get((name, "Invocations"), 0.0) for name in memory_gb)
-    gb_s = sum(sums.get((name, "Duration"), 0.0) / 1000 * gb for name, gb in memory_gb.items())
-    return (
-        priced("functions", gb_s, "GB-seconds", "lambda GB second"),
-        priced("functions", calls, "calls", "lambda call"),
-    )
+    lines, prediction = list[CostLine](), names.function("prediction")
+    for what, own in (("predictions", memory_gb.keys() & {prediction}), ("functions", memory_gb.keys() - {prediction})):
+        # A function that was never called has no metric.
+        calls = sum(sums.get((name, "Invocations"), 0.0) for name in own)
+        gb_s = sum(sums.get((name, "Duration"), 0.0) / 1000 * memory_gb[name] for name in own)
+        found = (priced(what, gb_s, "GB-seconds", "lambda GB second"), priced(what, calls, "calls", "lambda call"))
+        lines += [replace(line, runs=round(calls)) for line in found if calls]
+    return tuple(lines)
 
 
 def _daily_sums(
@@ -218,6 +221,8 @@ STANDING: Mapping[str, tuple[str, str, float]] = {
     ),
     "dashboards": ("dashboard beyond three of the account", "dashboards", RATES["dashboard month"].usd),
     "scaling": ("alarms of the scaling", "metrics", USD_PER_METRIC),
+    "streams": ("stream of rows", "streams", MONTH_HOURS * RATES["stream hour"].usd),
+    "keys": ("keys of the stage", "keys", RATES["key month"].usd),
 }
 """What is billed by the month: how its line calls it, its unit, and the US dollars of one a month."""
 
@@ -226,7 +231,7 @@ def find_monthly(environment: Environment, names: WorkloadNames) -> tuple[CostLi
     """What a month costs anyway, as far as it is above 0, for what is deployed now.
 
     The stage's key and alarms belong to no workload."""
-    return (*storage_lines(environment, names), *find_standing(environment, names), *mlflow_lines(environment, names))
+    return (*storage_lines(environment, names), *find_standing(environment, names))
 
 
 def storage_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
@@ -296,7 +301,11 @@ def standing(counts: Mapping[str, float]) -> tuple[CostLine, ...]:
             count=number,
             unit=unit,
             usd=number * usd,
-            billed="monthly with an endpoint" if name == "scaling" else "monthly",
+            billed="monthly with an endpoint"
+            if name == "scaling"
+            else "monthly for all"
+            if name == "keys"
+            else "monthly",
         )
         for name, (what, unit, usd) in STANDING.items()
         if (number := counts.get(name, 0))
@@ -308,33 +317,6 @@ def metrics_of(alarm: Mapping[str, Any]) -> int:
     queries: Iterable[Mapping[str, Any]] = alarm.get("Metrics") or ()
     # An alarm on one metric has no list of queries.
     return sum("MetricStat" in query for query in queries) or 1
-
-
-def mlflow_lines(environment: Environment, names: WorkloadNames) -> tuple[CostLine, ...]:
-    """The MLflow of SageMaker that the function `tracking` writes to, without what it stores; empty if there is none.
-
-    All workloads and stages that name it share it. A stopped server bills no hours."""
-    client = environment.client("lambda")
-    try:
-        made = client.get_function_configuration(FunctionName=names.function("tracking"))
-    except client.exceptions.ResourceNotFoundException:
-        return ()
-    uri: str = made["Environment"].get("Variables", {}).get("MILLRACE_TRACKING_URI", "")
-    # The address is an ARN: `arn:aws:sagemaker:…:mlflow-tracking-server/<name>`.
-    kind, _, name = uri.rpartition(":")[2].partition("/")
-    if kind not in ("mlflow-app", "mlflow-tracking-server"):
-        return ()
-    which, hours, rate = name, 0, RATES.get("mlflow-app month")
-    if kind == "mlflow-tracking-server":
-        server = environment.client("sagemaker").describe_mlflow_tracking_server(TrackingServerName=name)
-        which, hours = f"{name}, {server['TrackingServerSize']}", HOURS_PER_MONTH * (server["IsActive"] == "Active")
-        rate = RATES.get(f"mlflow {server['TrackingServerSize']} hour")
-    usd = hours * rate.usd if rate else None if hours else 0.0
-    return (
-        CostLine(
-            what=kind.replace("-", " "), which=which, count=hours, unit="hours", usd=usd, billed="monthly for all"
-        ),
-    )
 
 
 HOUR = timedelta(hours=1)

@@ -73,8 +73,7 @@ def has_all_rows(content: Any) -> bool:
         _size(-(-(width - left) // across), -(-(height - top) // down), bits) for left, top, across, down in passes
     )
     # At most as many bytes are inflated as the image needs, whatever the data could become.
-    reader = zlib.decompressobj()
-    return len(reader.decompress(b"".join(packed), expected)) == expected
+    return len(zlib.decompressobj().decompress(b"".join(packed), expected)) == expected
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:

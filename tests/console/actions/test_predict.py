@@ -79,8 +79,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 
 
 def parquet(path: Path, found: list[dict[str, Any]], **more: Any) -> Path:
-    table = pa.Table.from_pylist([{**row, **more} for row in found])
-    pq.write_table(table, path)
+    pq.write_table(pa.Table.from_pylist([{**row, **more} for row in found]), path)
     return path
 
 

@@ -37,8 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
 
 
 def stacks() -> list[str]:
-    found = boto3.client("cloudformation").describe_stacks()["Stacks"]
-    return sorted(stack["StackName"] for stack in found)
+    return sorted(stack["StackName"] for stack in boto3.client("cloudformation").describe_stacks()["Stacks"])
 
 
 def executions(names: WorkloadNames) -> int:

@@ -59,8 +59,7 @@ def lost_beside(cloud: Cloud, newest: str) -> str:
     """The metadata of a commit that lost against this one: its manifests are deleted."""
     path = Path(newest)
     uri = newest.replace(path.name, f"{path.name.partition('-')[0]}-lost.metadata.json")
-    content = read_object(cloud.client("s3"), newest).replace(b"/snap-", b"/gone-")
-    put_object(cloud.client("s3"), uri, content)
+    put_object(cloud.client("s3"), uri, read_object(cloud.client("s3"), newest).replace(b"/snap-", b"/gone-"))
     return uri
 
 

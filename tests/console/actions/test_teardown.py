@@ -87,6 +87,5 @@ class Protected:
 
 def test_protection_is_taken_from_the_stages_own_stacks() -> None:
     stacks = Protected("millrace-dev-income-train", "millrace-prod-income-train")
-    environment = Environment(platform=DEV, client=lambda _: stacks)
-    unprotect(environment, lambda name: name.startswith(f"{DEV.prefix}-"))
+    unprotect(Environment(platform=DEV, client=lambda _: stacks), lambda name: name.startswith(f"{DEV.prefix}-"))
     assert stacks.lifted == ["millrace-dev-income-train"]

@@ -100,8 +100,7 @@ def uris(parts: dict[str, Any]) -> dict[str, str]:
 
 
 def test_its_trainings_start_from_the_model_that_the_machine_s_do(context: Callable[..., Any]) -> None:
-    machine = train.definition(context("dev", training={"weights": INITIAL}))
-    deployed = machine["States"]["Training"]["Parameters"]
+    deployed = train.definition(context("dev", training={"weights": INITIAL}))["States"]["Training"]["Parameters"]
     parts = job_parts(NAMES, deployed, name="tune-1", source=SOURCE)
     assert {one["ChannelName"] for one in deployed["InputDataConfig"]} == {"data", "config", "weights"}
     assert uris(parts) == {
@@ -115,8 +114,7 @@ def test_its_trainings_start_from_the_model_that_the_machine_s_do(context: Calla
 def test_a_model_to_start_from_that_is_not_deployed_is_refused_before_it_costs(
     context: Callable[..., Any], deployed: dict[str, Any]
 ) -> None:
-    training = WORKLOAD.training.model_copy(update={"weights": INITIAL})
-    changed = WORKLOAD.model_copy(update={"training": training})
+    changed = WORKLOAD.model_copy(update={"training": WORKLOAD.training.model_copy(update={"weights": INITIAL})})
     with pytest.raises(RunError, match=f"weights: expected {INITIAL.source} as deployed, got none.*deploy"):
         check_weights(changed, deployed)
     check_weights(WORKLOAD, deployed)

@@ -114,6 +114,5 @@ app.run()
 def test_a_command_that_has_read_a_file_ends_with_its_status(status: int) -> None:
     """By `sys.exit` most of these processes abort: Arrow's threads are not ended in time."""
     for _ in range(4):
-        program = [sys.executable, "-c", PARQUET, str(status)]
-        done = subprocess.run(program, capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", PARQUET, str(status)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (status, "read\n", "")

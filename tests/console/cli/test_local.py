@@ -162,8 +162,7 @@ def deployed_income(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv(name, value)
     template = json.dumps({"Resources": {"queue": {"Type": "AWS::SQS::Queue"}}})
     with mock_aws():
-        cloudformation = boto3.client("cloudformation")
-        cloudformation.create_stack(StackName="millrace-dev-income-training", TemplateBody=template)
+        boto3.client("cloudformation").create_stack(StackName="millrace-dev-income-training", TemplateBody=template)
         yield
 
 

@@ -73,8 +73,7 @@ def test_every_event_has_a_record_and_a_sentence() -> None:
 
 
 def test_the_report_reads_what_was_stored(stored: WorkloadReport) -> None:
-    environment = find_environment("dev", Path("build"))
-    found = read_report(environment, stored_cloud.NAMES, question=stored.question)
+    found = read_report(find_environment("dev", Path("build")), stored_cloud.NAMES, question=stored.question)
     assert found.runs == stored.runs
     assert found.windows == stored.windows
     assert found.alarms == stored.alarms

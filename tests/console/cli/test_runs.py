@@ -191,8 +191,7 @@ def test_of_a_workload_that_is_not_deployed_the_command_that_deploys_it_is_told(
 ) -> None:
     machine("ingest", {"A": PASS})  # of another workload
     (tmp_path / "rows.csv").write_text("a\n1\n")
-    given = [str(tmp_path / word) if word == "rows.csv" else word for word in words]
-    told = refused(*given, "--workload", "income")
+    told = refused(*[str(tmp_path / word) if word == "rows.csv" else word for word in words], "--workload", "income")
     assert told == (
         "expected the machines of millrace-local-income in this account and region, got none: income is not deployed "
         "at stage local; `millrace up --workload income` does that"

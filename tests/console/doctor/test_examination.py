@@ -26,8 +26,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(stage: str, repository: Path) -> dict[str, Check]:
-    checks = list(examine(stage, repository / "build", [WORKLOAD]))
-    return {check.name: check for check in checks}
+    return {check.name: check for check in list(examine(stage, repository / "build", [WORKLOAD]))}
 
 
 def test_an_account_with_nothing_is_told_what_comes_next(account: None, repository: Path) -> None:

@@ -33,8 +33,7 @@ class ServiceQuotas:
                 for name, value in lists[operation].items():
                     code = CODES.get(name, "L-2F737F8D")
                     if (name == "Concurrent executions") is (ServiceCode == "lambda"):
-                        quota = {"QuotaName": name, "QuotaCode": code, "Value": value, "Adjustable": True}
-                        yield {"Quotas": [quota]}
+                        yield {"Quotas": [{"QuotaName": name, "QuotaCode": code, "Value": value, "Adjustable": True}]}
 
         return Pages()
 
@@ -61,8 +60,7 @@ def test_a_changed_quota_counts_and_not_its_default() -> None:
     ],
 )
 def test_what_is_granted_is_judged(value: float, verdict: str, told: str) -> None:
-    quota = Quota(service="sagemaker", code="L-1", name=NEED.quota, value=value, adjustable=True)
-    check = judge(NEED, quota)
+    check = judge(NEED, Quota(service="sagemaker", code="L-1", name=NEED.quota, value=value, adjustable=True))
     assert (check.verdict, check.needed, check.found) == (verdict, "3, at most 9", f"{value:g}")
     assert told in check.advice
 

@@ -29,8 +29,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def find(processes: Processes, program: str) -> LocalCloud:
-    cloud = processes.start("local cloud", ["-c", program], log="cloud.log", program=[sys.executable])
-    return find_cloud(cloud)
+    return find_cloud(processes.start("local cloud", ["-c", program], log="cloud.log", program=[sys.executable]))
 
 
 def test_the_address_is_found_among_other_lines(processes: Processes, tmp_path: Path) -> None:

@@ -69,8 +69,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     for name in draw(st.lists(NAMES, min_size=1, max_size=5, unique_by=str.lower)):
         kind, values = draw(st.sampled_from(KINDS))
         pool = draw(st.lists(st.none() | values, min_size=1, max_size=6))
-        cells = [pool[at] for at in spread.integers(0, len(pool), ROWS)]
-        columns[name] = pa.array(cells, kind)
+        columns[name] = pa.array([pool[at] for at in spread.integers(0, len(pool), ROWS)], kind)
     first = dt.datetime.fromisoformat("2020-01-01")
     columns["Label"] = pa.array([("no", "yes")[at] for at in [0, 1, *spread.integers(0, 2, ROWS - 2)]])
     columns["Moment"] = pa.array([first + dt.timedelta(hours=2 * at) for at in range(ROWS)])

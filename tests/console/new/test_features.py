@@ -24,8 +24,7 @@ FIRST = datetime.fromisoformat("2020-01-01")
 def test_a_label_ahead_has_a_history_of_the_numbers_and_of_itself(
     market: list[Row], as_csv: Writer, tmp_path: Path
 ) -> None:
-    path = as_csv(market)
-    found = proposed(path, label="demand", horizon_hours=24.0)
+    found = proposed(as_csv(market), label="demand", horizon_hours=24.0)
     assert found.prediction.derived[-1] == {
         "name": "history",
         "history": ["price", "demand"],

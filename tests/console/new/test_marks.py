@@ -25,8 +25,7 @@ def test_the_proposal_reads_its_own_file_and_requests_as_the_file_has_them(as_cs
         }
         for at in range(300)
     ]
-    path = as_csv(rows)
-    proposal = proposed(path, label="price")
+    proposal = proposed(as_csv(rows), label="price")
     assert (proposal.accepted.num_rows, proposal.refused) == (300, ())
     write(proposal, tmp_path / "w", tmp_path / "d", force=False)
     contract = load_contract(tmp_path / "w" / "market")

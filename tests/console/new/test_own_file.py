@@ -54,8 +54,7 @@ def file(path: Path, hours: range, *more: str, without: str = "") -> Path:
 def contract(tmp_path_factory: pytest.TempPathFactory) -> Contract:
     folder = tmp_path_factory.mktemp("own")
     path = file(folder / "own.csv", range(1500))
-    choices = Choices(name="market", label="Trend", has_no_key=True)
-    proposal = propose(read_path(path), choices, today=TODAY)
+    proposal = propose(read_path(path), Choices(name="market", label="Trend", has_no_key=True), today=TODAY)
     here = write(proposal, folder / "workloads", folder / "drops", force=False)
     assert (proposal.accepted.num_rows, proposal.refused) == (1500, ())
     assert here.drops[0].read_bytes() == path.read_bytes()
@@ -103,8 +102,7 @@ def test_a_class_that_is_called_none_is_one(
     choices = Choices(name="market", label="" if label == "class" else label, has_no_key=True)
     proposal = propose(read_path(path), choices, today=TODAY)
     here = write(proposal, tmp_path / "workloads", tmp_path / "drops", force=False)
-    known = check_fit(load_workload(here.folder), check_contract(here.folder))
-    rows, _ = ingest(path, known, "training")
+    rows, _ = ingest(path, check_fit(load_workload(here.folder), check_contract(here.folder)), "training")
     assert {row[label] for row in rows} == classes
     assert sum(row["Kind"] is None for row in rows) >= 15
     assert any(f"{values[-1]!r} taken as" in note or "'none' taken as" in note for note in notes_of(proposal))

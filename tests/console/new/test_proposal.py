@@ -95,8 +95,7 @@ UNEVEN: dict[str, Callable[[int], Any]] = {"price_day": lambda at: f"d{at * at %
 def test_what_is_not_safe_is_asked_for(
     market: list[Row], as_csv: Writer, words: dict[str, Any], cells: dict[str, Any], said: str
 ) -> None:
-    made = change(market, **cells)
-    rows = [{**row, "Trend": row["Trend"]} for row in made]
+    rows = [{**row, "Trend": row["Trend"]} for row in change(market, **cells)]
     with pytest.raises(ConfigurationError, match=said):
         proposed(as_csv(rows), **words)
 
@@ -169,13 +168,11 @@ def test_what_no_model_reads_may_be_missing_and_hold_anything(
 ) -> None:
     rows = [row | {"gender": "fm"[at % 2], "refund": 9.5 * (row["Trend"] == "up")} for at, row in enumerate(market)]
     rows[5]["refund"] = 1e9
-    path = as_csv(rows)
-    found = proposed(path)
+    found = proposed(as_csv(rows))
     assert found.may_be_missing == ("gender", "refund")
     assert found.refused == (), "the far value of a column that gives the label away"
     assert not [note for note in notes_of(found) if "refund" in note]
-    here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
-    table = load_contract(here.folder).rows
+    table = load_contract(write(found, tmp_path / "workloads", tmp_path / "drops", force=False).folder).rows
     for name in found.may_be_missing:
         assert (table.column(name).required, table.column(name).rules) == (False, ())
     assert table.column("demand").required

@@ -152,8 +152,7 @@ def test_a_model_no_better_than_the_class_of_most_rows_is_warned_of(
     validated = tried.rehearsal.rows[1]
     target_N = np.arange(len(tried.rehearsal.target_N)) % 5 == 0  # four in five rows are of one class
     found = tuple(one.model_copy(update={"wrong": wrong}) for one in tried.trial.tried)
-    kind = replace(tried.guesses["kind"], value="binary")
-    reading = replace(tried.reading, guesses={**tried.guesses, "kind": kind})
+    reading = replace(tried.reading, guesses={**tried.guesses, "kind": replace(tried.guesses["kind"], value="binary")})
     rehearsal = replace(tried.rehearsal, target_N=target_N)
     proposal = replace(tried, trial=replace(tried.trial, tried=found), reading=reading, rehearsal=rehearsal)
     assert validated > 5

@@ -124,8 +124,7 @@ RECORDED_TIME_AXIS = Path(__file__).parents[1] / "recorded/charts"
 @pytest.mark.parametrize("length", [1, 5, 7, 20, 45, 61, 90, 181, 300, 400, 800, 2000, 9000])
 @pytest.mark.parametrize("first", [date(2024, 7, 1), date(2024, 7, 13), date(2023, 12, 31)])
 def test_labels_have_room(first: date, length: int) -> None:
-    scale = Scale(low=first.toordinal(), high=first.toordinal() + length, start=LEFT, stop=STOP)
-    found = list(ticks(scale))
+    found = list(ticks(Scale(low=first.toordinal(), high=first.toordinal() + length, start=LEFT, stop=STOP)))
     assert found
     for (x, label), (after, _) in pairwise(found):
         assert after - x >= 4 + CHARACTER * len(label) - 1
@@ -160,7 +159,6 @@ CHARTS: Mapping[str, Callable[[WorkloadReport, WorkloadReport], WorkloadReport]]
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_the_chart_is_recorded(name: str, report: WorkloadReport, past_report: WorkloadReport) -> None:
-    found = CHARTS[name](report, past_report)
-    svg = weeks(found)
+    svg = weeks(CHARTS[name](report, past_report))
     compare(RECORDED_TIME_AXIS / f"{name.replace(' ', '-')}.svg", svg.replace("><", ">\n<"))
     compare_folder(RECORDED_TIME_AXIS, {f"{each.replace(' ', '-')}.svg" for each in CHARTS})

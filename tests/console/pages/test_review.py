@@ -38,8 +38,7 @@ def question(workload: str, **prediction: Any) -> Question:
 def html(
     workload: str, asked: Question, *, answer: dict[str, Any] | None = None, images: Any = None, **row: Any
 ) -> str:
-    one = replace(item(1), output=answer)
-    shown = ShownItem(item=one, question=asked, row=row, images=images or {}, answer=answer)
+    shown = ShownItem(item=replace(item(1), output=answer), question=asked, row=row, images=images or {}, answer=answer)
     return written(workload, asked, shown)
 
 

@@ -131,8 +131,7 @@ def withdrawn(report: WorkloadReport) -> WorkloadReport:
         return timeline(report)[at].at, RowsWithdrawn.model_validate(details)
 
     drop = record(1, drop="electricity/training/may.csv", rows=1200, labels=1)
-    labels = record(-1, drop="electricity/labels/may.csv", rows=1, labels=0)
-    return replace(report, withdrawals=(drop, labels))
+    return replace(report, withdrawals=(drop, record(-1, drop="electricity/labels/may.csv", rows=1, labels=0)))
 
 
 def thin(report: WorkloadReport) -> WorkloadReport:

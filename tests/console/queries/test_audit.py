@@ -111,8 +111,7 @@ def test_a_record_that_comes_while_the_audit_is_read_is_no_finding(audit: Audit)
             audit.add(RECORDS + 1)
         return audit.environment.client(name)
 
-    environment = Environment(platform=NAMES.platform, client=client)
-    found = verify_chain(environment, NAMES.workload, patience_s=5)
+    found = verify_chain(Environment(platform=NAMES.platform, client=client), NAMES.workload, patience_s=5)
     assert (found.wrong, found.links) == ((), RECORDS + 1)
 
 
@@ -160,8 +159,7 @@ def put_next(audit: Audit, record: Any) -> bytes:
 
 
 def put(audit: Audit, body: bytes) -> None:
-    key = link_key(NAMES.workload, RECORDS + 1)
-    audit.s3.put_object(Bucket=BUCKET, Key=key, Body=body, ChecksumAlgorithm="SHA256")
+    audit.s3.put_object(Bucket=BUCKET, Key=link_key(NAMES.workload, RECORDS + 1), Body=body, ChecksumAlgorithm="SHA256")
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,7 @@ def environment(account: None) -> Environment:
 
 
 def registered(run: str, content: str = CARD, **metadata: str) -> Any:
-    key = f"{NAMES.workload}/runs/{run}/{CARD_FILE}"
-    boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content.encode())
+    boto3.client("s3").put_object(Bucket=BUCKET, Key=f"{NAMES.workload}/runs/{run}/{CARD_FILE}", Body=content.encode())
     known = {"card": f"card-{run}", "card_digest": digest(CARD.encode())} | metadata
     candidate = builders.candidate(run=run, metadata={name: value for name, value in known.items() if value})
     return Registry(boto3.client("sagemaker"), group=NAMES.package_group).register(candidate)

@@ -1,6 +1,8 @@
 """The table of costs: which jobs belong to a month, what a month costs while nothing happens."""
 
 import json
+import shutil
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,38 +11,47 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from moto.sagemaker.models import sagemaker_backends
+from typer.testing import CliRunner
 
+from millrace.console.cli.app import app
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import ACCOUNT, PLATFORM, REGION
 from millrace.console.queries.money import month
 from millrace.console.queries.money import work as monthly
+from millrace.console.queries.money.ahead import Projection, count_standing
 from millrace.console.queries.money.month import MonthCost, find_cost, query_lines
 from millrace.console.queries.money.work import (
     BUCKETS,
     CostLine,
     Job,
     find_ready,
-    metrics_of,
     standing,
     storage_lines,
 )
 from millrace.console.queries.versions import state_of
 from millrace.errors import EnvironmentNotFoundError
-from millrace.infra.rules.assembly import Stack, read
+from millrace.infra.rules.assembly import read
 from millrace.names import Platform, WorkloadNames, hash_of_run
 from millrace.state.budget import MonthlyBudget
 from millrace.timestamps import parse_utc
 from millrace.workload.load import load_workload
-from millrace.workload.prices import usd_per_hour
+from millrace.workload.prices import projected_usd, usd_per_hour
+from millrace.workload.schedule import DAYS, times_a_month
+from millrace.workload.training_cost import usages
 from tests.console.conftest import make_machines, make_stores, stage_of
 from tests.infra.conftest import ELECTRICITY, synthesized
 
+RECORDED = json.loads(Path(__file__).with_name("bills.json").read_text())
+"""February to May of `electricity` in the local cloud as `millrace cost --json` told of each, with the requests and the
+files to score that were sent. A training a month, of the last 150 days, each for all its epochs."""
 NAMES = WorkloadNames(platform=PLATFORM, workload="electricity")
 DEV = WorkloadNames(platform=Platform(stage="dev", account=ACCOUNT, region=REGION), workload="electricity")
 WORKLOAD = load_workload(Path("workloads/electricity"))
 KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": REGION}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/machine-role"
 CLUSTER = {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+TRAININGS = DAYS / 35
+"""Of a month, by the declared days of cool-down."""
 MOST_USD, FIGURE_USD = 3.20, 0.10
 """Of a workload a month, beside the hours of its endpoint."""
 
@@ -135,7 +146,7 @@ def test_what_ran_beside_and_what_is_stored_has_lines(
     (after,) = storage_lines(environment, NAMES)
     assert round((after.count - before.count) * 1e9) == 1000
     found = find_cost(environment, NAMES, WORKLOAD, month="1997-05")
-    assert [line.what for line in found.lines] == ["processing", "functions", "functions", "storage"]
+    assert [line.what for line in found.lines] == ["processing", "storage"]
     assert found.sum("once") == pytest.approx(usd_per_hour("ml.m5.large") * 90 / 3600)
     monkeypatch.setattr(monthly, "MOST_OBJECTS", 0)
     assert storage_lines(environment, NAMES) == ()
@@ -164,23 +175,14 @@ def test_a_scheduled_query_costs_what_athena_read_and_ten_megabytes_at_least() -
 
 
 @pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> list[Stack]:
+def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found = read(synthesized("dev", [ELECTRICITY], tmp_path_factory.mktemp("standing")))
-    return [stack for stack in found if not stack.name.endswith(("-platform", "-audit"))]
+    return {stack.name: stack.template.get("Resources", {}) for stack in found}
 
 
-def of_kind(stacks: list[Stack], kind: str) -> list[Any]:
-    return [resource.properties for stack in stacks for resource in stack.resources(kind)]
-
-
-def test_it_is_at_most_three_dollars_and_twenty_cents_line_by_line(stacks: list[Stack]) -> None:
-    assert of_kind(stacks, "AWS::CloudWatch::Dashboard") == []
-    deployed = {
-        "metrics": sum(map(metrics_of, of_kind(stacks, "AWS::CloudWatch::Alarm"))),
-        "composites": len(of_kind(stacks, "AWS::CloudWatch::CompositeAlarm")),
-        "polled": len(of_kind(stacks, "AWS::Lambda::EventSourceMapping")),
-        "scaling": 2,
-    }
+def test_it_is_at_most_three_dollars_and_twenty_cents_line_by_line(templates: dict[str, Any]) -> None:
+    deployed = count_standing(DEV, templates) | {"scaling": 2}
+    assert (deployed.pop("keys"), deployed.get("dashboards")) == (2, None)
     lines = standing(deployed)
     assert [(line.what, line.count, round(line.usd or 0, 2), line.billed) for line in lines] == [
         ("queues that functions poll", 2, 0.52, "monthly"),
@@ -207,3 +209,79 @@ def test_a_function_that_is_kept_ready_costs_by_its_memory(error: str) -> None:
             stubber.add_response("get_provisioned_concurrency_config", kept, alias)
         lines = standing(find_ready(client, DEV))
     assert round(sum(line.usd or 0 for line in lines), 2) == (0 if error else 17.28)
+
+
+def test_a_month_to_come_is_within_a_quarter_of_what_it_was_billed() -> None:
+    """May, by the three months before it and by what is sent in it. None of them had a release: that is a bound."""
+    *_, may = RECORDED
+    bills = {one["month"]: [CostLine(**line) for line in one["lines"]] for one in RECORDED}
+    month, sent = may["month"], may["sent"]
+    changed = {"retraining": {"cool_down_days": 28}, "monitors": {"schedule": "cron(0 6 ? * MON *)"}}
+    changes = {name: getattr(WORKLOAD, name).model_copy(update=given) for name, given in changed.items()}
+    projection = Projection(
+        names=NAMES,
+        workload=WORKLOAD.model_copy(update=changes),
+        bills={name: bills[name] for name in sorted(bills) if name < month},
+        requests=sent["requests"] / DAYS,
+        files=sent["files"],
+    )
+    found = {(line.what, line.unit): line for line in projection.lines({})}
+    billed = Counter[tuple[str, str]]()
+    for line in bills[month]:
+        billed[line.what, line.unit] += line.count if line.billed == "once" else 0
+    bounds = {each for each in +billed if found[each].rests_on.endswith("at most")}
+    assert bounds == {("preflight", "seconds")}
+    assert all(billed[each] <= found[each].count for each in bounds)
+    assert {each: found[each].count / billed[each] for each in (+billed).keys() - bounds} == {
+        each: pytest.approx(1, rel=0.25) for each in (+billed).keys() - bounds
+    }
+
+
+def test_before_anything_ran_it_is_the_declaration_and_what_is_told(templates: dict[str, Any]) -> None:
+    first = Projection(names=DEV, workload=WORKLOAD, bills={}, files=3).lines(templates)
+    found = {line.what: line for line in first}
+    assert {what: (line.count, line.rests_on) for what, line in found.items() if line.billed == "once"} == {
+        "endpoint": (730, "rollout"),
+        "training": (TRAININGS * 9000, "retraining.cool_down_days, at most"),
+        "preflight": (TRAININGS * 1200, "retraining.cool_down_days, at most"),
+        "processing": (7200, "monitors.schedule, at most"),
+        "transform": (0, "--files"),
+    }
+    assert (found["transform"].usd, found["training"].usd) == (None, TRAININGS * projected_usd(usages(WORKLOAD, "dev")))
+    assert (found["keys of the stage"].usd, found["keys of the stage"].billed) == (2, "monthly for all")
+    told = Projection(names=DEV, workload=WORKLOAD, bills={}, minutes=2, files=3, requests=3e6, bulk_gb=5).lines({})
+    counts = {(line.what, line.unit): (round(line.count), line.rests_on) for line in told}
+    assert counts["endpoint", "instance hours"] == (3 * 730, "--requests")
+    assert counts["transform", "seconds"] == (360, "--files, --minutes")
+    assert counts["predictions", "calls"] == (91_250_000, "--requests")
+    assert counts["spark", "vCPU hours"][1] == "--bulk-gb, at most"
+
+
+def test_the_command_knows_a_stage_before_it_is_deployed(
+    account: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ELECTRICITY, tmp_path / "workloads" / "electricity", ignore=shutil.ignore_patterns("sample"))
+    monkeypatch.setenv("MILLRACE_WORKLOADS", str(tmp_path / "workloads"))
+    words = ["cost", "--ahead", "--requests", "5000", "--stage", "prod", "--json", "--build", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    lines = {line["what"]: line for line in json.loads(done.stdout)}
+    assert (lines["endpoint"]["count"], lines["predictions"]["rests_on"]) == (2 * 730, "--requests")
+    assert {"alarms", "keys of the stage"} <= lines.keys()
+
+
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("cron(0 6 1,15 * ? *)", 2),
+        ("cron(0 6 ? * MON *)", DAYS / 7),
+        ("cron(0/15 8-17 ? * MON-FRI *)", 40 * 5 * DAYS / 7),
+        ("cron(0 */6 * * ? *)", 4 * DAYS),
+        ("cron(0 9 ? * 2#1 *)", 1),
+        ("cron(15 10 L-3 1,7 ? *)", 1 / 6),
+        ("rate(1 hour)", 730),
+        ("at(2026-01-01T00:00:00)", 0),
+    ],
+)
+def test_how_often_a_schedule_is_due(expression: str, times: float) -> None:
+    assert times_a_month(expression) == pytest.approx(times)

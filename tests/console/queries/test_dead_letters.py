@@ -131,6 +131,5 @@ CUSTOM = {"Type": "Custom::Thing", "Properties": {"Size": 1}}
 def test_a_resource_that_would_be_made_anew_or_left_behind_is_refused(
     before: Any, after: Any, change: str, properties: str, is_refused: bool
 ) -> None:
-    resources = [{"kept": QUEUE, **({"R": one} if one else {})} for one in (before, after)]
-    (found,) = compare("s", *resources, REGION)
+    (found,) = compare("s", *[{"kept": QUEUE, **({"R": one} if one else {})} for one in (before, after)], REGION)
     assert (found.resource, found.change, found.properties, found.is_refused) == ("R", change, properties, is_refused)

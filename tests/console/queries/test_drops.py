@@ -31,8 +31,7 @@ def test_drops_are_in_the_order_in_which_they_came_whatever_run_began_first(repo
 
 
 def test_each_drop_of_a_run_is_one(report: WorkloadReport) -> None:
-    reasons = {"b": (ReasonCount(reason="foreign", rows=1, example=""),)}
-    found = find_drops([together(report)], reasons)
+    found = find_drops([together(report)], {"b": (ReasonCount(reason="foreign", rows=1, example=""),)})
     assert [(drop.name, drop.accepted, drop.quarantined, drop.rejected) for drop in found] == [
         ("training/a.csv", 1440, 0, ""),
         ("training/b.csv", 0, 0, "foreign"),

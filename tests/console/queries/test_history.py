@@ -86,8 +86,7 @@ def test_a_redrive_goes_on_in_the_state_that_it_links_back_to() -> None:
     assert named(running, "Which?").outcome == "succeeded"
     assert failed_step(running) is None
     good = [event(15, 14, "TaskSucceeded"), exited(16, 15, "Task", "Work"), event(17, 16, "ExecutionSucceeded")]
-    steps = read_steps([*BEGINNING, *RETRIED, ENDED, *REDRIVEN, *good])
-    work = named(steps, "Work")
+    work = named(read_steps([*BEGINNING, *RETRIED, ENDED, *REDRIVEN, *good]), "Work")
     assert (work.outcome, work.tries, work.seconds) == ("succeeded", 3, 12.0)
 
 

@@ -33,8 +33,7 @@ def lake(names: WorkloadNames) -> Lake:
 
 
 def drop(lake: Lake, feed: str, hours: dict[datetime, float | None]) -> None:
-    table = lake.contract.table("training" if feed == "rows" else "labels")
-    schema = parsed_schema(table)
+    schema = parsed_schema(lake.contract.table("training" if feed == "rows" else "labels"))
     given = {"timestamp": list(hours), "pm2.5": list(hours.values()), "_line": range(len(hours))}
     rows = pa.table({name: given.get(name, [None] * len(hours)) for name in schema.names}, schema=schema)
     commit(lake, feed, rows, conftest.source_of(f"air_quality/{feed}/{len(hours)}.csv"))

@@ -84,8 +84,7 @@ def graph(weights: np.ndarray, *, operator: str = "MatMul", domain: str = "") ->
     ]
     inputs = [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, ["rows", len(weights)])]
     outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["rows", 1])]
-    constants = [numpy_helper.from_array(weights.reshape(-1, 1), "w")]
-    made = helper.make_graph(nodes, "graph", inputs, outputs, constants)
+    made = helper.make_graph(nodes, "graph", inputs, outputs, [numpy_helper.from_array(weights.reshape(-1, 1), "w")])
     opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(domain, 1)] if domain else [])]
     return helper.make_model(made, opset_imports=opsets, ir_version=10).SerializeToString()
 

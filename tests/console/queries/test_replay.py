@@ -118,8 +118,7 @@ RECORDS = [
     ],
 )
 def test_what_held_is_what_was_recorded_until_then(day: float, held: Any) -> None:
-    decision = replace(DECISION, inferred_at=START + day * DAY)
-    found = acting_then(POLICY, PACKAGE, RECORDS, decision, secret="s")
+    found = acting_then(POLICY, PACKAGE, RECORDS, replace(DECISION, inferred_at=START + day * DAY), secret="s")
     assert (found.threshold, found.below_floor, found.stopped) == held
 
 

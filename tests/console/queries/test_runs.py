@@ -73,8 +73,7 @@ def test_children_are_found_by_start_and_by_event(
         "Parameters": {"Entries": [entry]},
         "End": True,
     }
-    parent = machine("retrain", {"N": nested, "P": put})
-    arn = ran(parent)
+    arn = ran(machine("retrain", {"N": nested, "P": put}))
     event = json.loads(states.describe_execution(executionArn=arn)["output"])["Entries"][0]["EventId"]
     by_event = ran(machine("release", {"A": PASS}), name=f"{event}_rule")
     ran(NAMES.machine_arn("release"), name="another-event")

@@ -86,8 +86,7 @@ def test_an_act_happens_in_the_person_s_name_or_not_at_all(environment: Environm
         assert (traces(environment, names) == before) is not is_allowed
     if act in RECORDS:
         own = [one for one in find_records(environment, names) if one.event is RECORDS[act]]
-        record = max(own, key=lambda one: one.as_of)
-        done = json.loads(record.details.model_dump_json())
+        done = json.loads(max(own, key=lambda one: one.as_of).details.model_dump_json())
     else:
         done = json.loads(releases()[-1].execution_input)["rollback"]
     assert (done.get("by", done.get("who")), done["reason"]) == (environment.identity(), "complaints")

@@ -81,8 +81,7 @@ def test_labels_of_who_goes_on_are_dropped_together(environment: Environment) ->
     open_items(environment, 3)
     reviewer = Reviewer.of(environment, NAMES, source="web")
     for ago in (2 * UNDO, UNDO, timedelta(0)):
-        at = datetime.now(UTC) - ago
-        answer = ReviewAnswer(value=">50K", by=reviewer.by, at=at, seconds=1, source="web")
+        answer = ReviewAnswer(value=">50K", by=reviewer.by, at=(datetime.now(UTC) - ago), seconds=1, source="web")
         held = reviewer.next()
         assert held
         body = label_body([{"prediction_id": held.item.id}])
@@ -98,8 +97,7 @@ def test_labels_of_who_goes_on_are_dropped_together(environment: Environment) ->
 
 
 def test_skip_pass_on_and_take_back(browser: Browser, environment: Environment) -> None:
-    second = send(browser, browser.ask(PATH), act="skip")
-    third = send(browser, second, act="escalate", note="odd hours")
+    third = send(browser, send(browser, browser.ask(PATH), act="skip"), act="escalate", note="odd hours")
     assert hidden(third.text, "decision") == "r-3"
     assert (state(environment, 1).status, state(environment, 2).note) == ("waiting", "odd hours")
     assert 'value="undo"' not in third.text

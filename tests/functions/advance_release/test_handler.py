@@ -81,8 +81,7 @@ def test_it_is_said_how_many_requests_the_alarms_of_the_release_have_judged(aws,
         boto3.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=data)
     assert load("advance_release")(event("advance_release"))["watched_requests"] == 3
     (record,) = aws.audit()
-    endpoint = aws.sagemaker.describe_endpoint(EndpointName=aws.names.endpoint)
-    live_at = format_utc(endpoint["LastModifiedTime"])
+    live_at = format_utc(aws.sagemaker.describe_endpoint(EndpointName=aws.names.endpoint)["LastModifiedTime"])
     assert record["details"] == {
         "version": "1", "revision": 1, "watched_requests": 3, "live_at": record["details"]["live_at"],
         "endpoint_config": config,

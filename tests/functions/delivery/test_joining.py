@@ -62,8 +62,7 @@ def test_rows_without_an_answer_are_refused_and_the_others_delivered() -> None:
         rejected={1: reason, 4: reason},
     )
     refused: list[pa.Table] = []
-    shards = [read_answers(body, model_version="3", fields=FIELDS), answers(7).slice(5)]
-    table = joined(accepted(7), shards, refused)
+    table = joined(accepted(7), [read_answers(body, model_version="3", fields=FIELDS), answers(7).slice(5)], refused)
     assert table["row_number"].to_pylist() == [1, 5, 7, 11, 13]
     np.testing.assert_allclose(table["probability"].to_pylist()[:3], [0.1, 0.2, 0.3], rtol=1e-6)
     assert [(row["_line"], row["rejected"]) for part in refused for row in part.to_pylist()] == [

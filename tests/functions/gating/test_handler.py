@@ -13,8 +13,7 @@ from tests.functions.conftest import REPORT
 
 
 def put(aws, **changes):
-    uri = aws.names.run_uri("7c1b2f0e-first", "evaluation", "evaluation.json")
-    aws.put(uri, json.dumps(REPORT | changes))
+    aws.put(aws.names.run_uri("7c1b2f0e-first", "evaluation", "evaluation.json"), json.dumps(REPORT | changes))
 
 
 def test_a_good_model_passes(aws, load, event):

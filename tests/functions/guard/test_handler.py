@@ -52,8 +52,7 @@ def key(number):
 
 def rows(aws, *summaries):
     """The table of rows has these snapshots, from number 1; the first two were trained on."""
-    child = f"{hashlib.sha1(b'before').hexdigest()}-0-0"
-    put_table(aws, "rows", summaries, refs={"r": 1, child: 2})
+    put_table(aws, "rows", summaries, refs={"r": 1, f"{hashlib.sha1(b'before').hexdigest()}-0-0": 2})
 
 
 def lake_of(aws):
@@ -112,8 +111,7 @@ def test_rows_that_the_last_retraining_read_are_not_new_though_its_model_was_ref
 def test_a_later_version_of_a_drop_brings_the_rows_that_it_has_more(aws, dropped, event):
     """Its other rows have another label at most: of a drop that was trained on, and of one that was not."""
     came = [{"added-records": "100", ORIGIN: f"s3://landing/{key(number)}"} for number in (1, 2, 3)]
-    again = came[0] | {REPLACED: key(1)}, came[2] | {REPLACED: key(3), "added-records": "130"}
-    rows(aws, *came, *again)
+    rows(aws, *came, *(came[0] | {REPLACED: key(1)}, came[2] | {REPLACED: key(3), "added-records": "130"}))
     assert dropped(event("guard"))["evidence"]["new_labels"] == 7200 + 100 + 130
 
 

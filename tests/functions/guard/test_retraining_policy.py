@@ -73,8 +73,7 @@ def test_a_drop_whose_snapshot_has_expired_is_counted(aws: Aws) -> None:
 @pytest.mark.parametrize("newer", ["r1", "r2-0-1"])
 def test_of_two_runs_the_newer_snapshot_counts(aws: Aws, newer: str) -> None:
     """The champion's run is the older one where a later model was refused, the newer one where a person trained."""
-    older = "r2-0-0" if newer == "r1" else "r1"
-    refs = {older: 0, newer: 1}
+    refs = {("r2-0-0" if newer == "r1" else "r1"): 0, newer: 1}
     assert written(aws, [{"added-records": 17_000}, {"added-records": 544}, {"added-records": 24}], refs) == 24
 
 

@@ -213,8 +213,7 @@ def test_the_bad_rows_of_the_same_bytes_are_quarantined_once(ingest: Any, sample
 
 @pytest.mark.parametrize("order", ["as they were written", "the later one first"])
 def test_of_two_versions_of_an_object_the_later_wins(order: str, ingest: Any, sample: pa.Table) -> None:
-    bad = sample.slice(0, 96).set_column(3, "nswprice", pa.array([0.25] * 96))
-    given = {"00A": bad, "00B0": sample.slice(0, 96)}
+    given = {"00A": sample.slice(0, 96).set_column(3, "nswprice", pa.array([0.25] * 96)), "00B0": sample.slice(0, 96)}
     answers = {}
     for sequencer in sorted(given, reverse=order == "the later one first"):
         payload = ingest.drop("training", "a.parquet", parquet(given[sequencer]))

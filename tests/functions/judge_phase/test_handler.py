@@ -78,8 +78,7 @@ def decisions(aws, count, *, version="1", at=DAY + timedelta(hours=13), name="r"
         for time in [DAY + number * timedelta(minutes=30)]
     ]
     key = object_key("electricity", DAY.date(), [one.id for one in found])
-    lines = "".join(f"{to_line(one)}\n" for one in found)
-    aws.put(f"s3://{aws.names.platform.bucket('lake')}/{key}", lines)
+    aws.put(f"s3://{aws.names.platform.bucket('lake')}/{key}", "".join(f"{to_line(one)}\n" for one in found))
 
 
 def climb(aws, phase="shadow"):
@@ -166,8 +165,7 @@ def test_a_live_version_is_compared_with_the_one_before(aws, warm):
     found = climb(aws, "live")
     assert (found["version"], found["champion"], found["looks"][-1]["pairs"]) == ("2", "1", 30)
     (body,) = [body for key, body in aws.objects().items() if key.endswith(".jsonl") and "/climbs/2/" in key]
-    line = body.splitlines()[0]
-    pair = json.loads(line)
+    pair = json.loads(body.splitlines()[0])
     assert (pair["challenger"]["value"], pair["champion"]["value"]) == (0, 1)
 
 
@@ -225,8 +223,7 @@ def queue(aws):
 
 @pytest.fixture
 def people(queue):
-    workload = load_workload(HOME).model_copy(update={"policy": POLICY})
-    return People(queue, workload, Binary(positive=1))
+    return People(queue, load_workload(HOME).model_copy(update={"policy": POLICY}), Binary(positive=1))
 
 
 def decided(number, **fields):
@@ -306,7 +303,6 @@ def test_a_row_that_waits_for_a_person_anyway_gets_the_versions_answer(people, q
 def test_an_item_that_nobody_has_answered_is_no_agreement(people, queue):
     decision = decided(0)
     climb = people.ask(CLIMB, [decision], [answered(decision)], now=NOW)
-    late = NOW + timedelta(hours=POLICY.review.hours + 1)
-    queue.end_expired(now=late, most=10)
+    queue.end_expired(now=(NOW + timedelta(hours=POLICY.review.hours + 1)), most=10)
     assert queue.find(["r-0"])["r-0"].status == "unanswered"
     assert reviews_of(people.read(climb, [answered(decision)])) == ReviewCounts()

@@ -186,8 +186,7 @@ def test_labels_without_a_time_of_their_own_come_any_time_after_the_window(
         "at": pa.array(times, pa.timestamp("us", "UTC")),
         "label": pa.array([0, 1, 1], pa.int32()),
     }
-    rows = pa.table(columns | {"prediction_id": list("xyz")})
-    shelf = Shelf(put("labels", rows))
+    shelf = Shelf(put("labels", pa.table(columns | {"prediction_id": list("xyz")})))
     shelf.contract = load_contract(folder)
     start, end = datetime(2024, 1, 8, tzinfo=UTC), datetime(2024, 1, 15, tzinfo=UTC)
     found = labels_between(shelf, load_workload(folder).prediction, start, end)  # type: ignore[arg-type]

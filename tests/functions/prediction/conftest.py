@@ -71,8 +71,7 @@ def queue_url(aws: Aws, monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, wor
 
 def gone_live(names: WorkloadNames = NAMES, **more: Any) -> None:
     """Version 3 is live, as the release machine leaves it."""
-    state = StateTable(boto3.client("dynamodb"), names)
-    ReleasePointers(state).move(Pointers().with_live(version("3", **more)))
+    ReleasePointers(StateTable(boto3.client("dynamodb"), names)).move(Pointers().with_live(version("3", **more)))
 
 
 @pytest.fixture

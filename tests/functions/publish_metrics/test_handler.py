@@ -114,8 +114,7 @@ def test_a_floor_is_kept_and_each_change_recorded(publish: Publish, aws: Aws) ->
 @pytest.mark.parametrize(("below", "figure"), [(None, None), (False, 0.0), (True, 1.0)])
 def test_only_a_workload_with_a_floor_has_its_metric(below: bool | None, figure: float | None) -> None:
     floor = None if below is None else FloorFound(below=below, before=below, labels=1, own=0, rule=0, days=())
-    found = report(0.5, 0.5).model_copy(update={"floor": floor, "unreadable": 3})
-    data = metrics_of(found)
+    data = metrics_of(report(0.5, 0.5).model_copy(update={"floor": floor, "unreadable": 3}))
     assert (data.get("BelowFloor"), data["UnreadableDecisions"]) == (figure, 3)
 
 

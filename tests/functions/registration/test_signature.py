@@ -164,8 +164,7 @@ def test_a_stock_verifier_takes_the_provenance_and_refuses_a_thousand_tampered_o
     signature, key = tmp_path / PROVENANCE_FILE, tmp_path / "key.pem"
     signature.write_bytes(read_object(aws.s3, aws.names.run_uri(RUN, PROVENANCE_FILE)))
     key.write_text(signing_key(environment).public_key())
-    command = [STATIC / "bin" / "python", "-c", STOCK, signature, key]
-    read = subprocess.run(command, capture_output=True, text=True)
+    read = subprocess.run([STATIC / "bin" / "python", "-c", STOCK, signature, key], capture_output=True, text=True)
     assert read.returncode == 0, read.stderr
     statement, refused = read.stdout.splitlines()
     made = json.loads(statement)

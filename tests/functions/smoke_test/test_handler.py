@@ -24,8 +24,7 @@ def answers(probabilities):
 
 
 def sample(probabilities):
-    pairs = zip(ROWS, answers(probabilities), strict=False)
-    return write_sample({"row": row, "answer": one} for row, one in pairs)
+    return write_sample({"row": row, "answer": one} for row, one in zip(ROWS, answers(probabilities), strict=False))
 
 
 class Challenger:

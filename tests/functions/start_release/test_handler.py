@@ -193,8 +193,7 @@ def test_the_rule_answers_as_the_signed_evaluation_says(aws):
 
 def test_the_pointers_are_read_again_under_the_lease(aws, load, new, monkeypatch):
     """The release before this one moves them after the first look, and then frees its lease."""
-    package = register(aws, beside="none")
-    aws.leases.take("first", holder=package.arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
+    aws.leases.take("first", holder=register(aws, beside="none").arn, as_of=AS_OF, expires_at=AS_OF + timedelta(days=1))
     take = Leases.take
 
     def moved_meanwhile(leases, *words, **named):
@@ -262,8 +261,7 @@ def watched(aws):
 @pytest.mark.parametrize("model", [NAMES.challenger, "another"])
 def test_a_rollback_takes_over_what_only_watches_and_is_heard_at_once(aws, load, back, watched, model):
     """Unless the challenger's endpoint serves another version by now."""
-    pointers = aws.pointers.read()
-    aws.pointers.move(replace(pointers, previous=version(1, model_name=model)))
+    aws.pointers.move(replace(aws.pointers.read(), previous=version(1, model_name=model)))
     answer = load("start_release")(back())
     assert (answer["outcome"], answer["version"], answer["has_challenger"]) == ("open", "1", True)
     assert aws.leases.find("release").holder == back()["execution"]

@@ -108,8 +108,7 @@ def test_what_breaks_the_contract_is_a_dead_letter_and_the_others_are_decided(
 def test_consumers_hear_which_records_have_no_answer_and_why(
     dead_url: str, aws: Aws, load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    folder = with_consumers(tmp_path, {"told": {"to": "queue", "queue": "told"}})
-    monkeypatch.setattr(Environment, "folder", folder)
+    monkeypatch.setattr(Environment, "folder", with_consumers(tmp_path, {"told": {"to": "queue", "queue": "told"}}))
     url = aws.sqs.create_queue(QueueName=NAMES.queue("consumer-told"))["QueueUrl"]
     first = event()["Records"][0]
     odd = json.dumps({"id": "odd", "row": {"\ud800": 1}}).encode()
@@ -125,8 +124,7 @@ def test_consumers_hear_which_records_have_no_answer_and_why(
 
 
 def test_a_record_that_is_larger_than_a_message_leaves_its_place(handle: Handler, letters: Any) -> None:
-    long = with_data(event()["Records"][0], b'"' + b"x" * MESSAGE_BYTES + b'"')
-    handle({"Records": [long]})
+    handle({"Records": [with_data(event()["Records"][0], b'"' + b"x" * MESSAGE_BYTES + b'"')]})
     (letter,) = letters()
     assert (letter["reason"], letter["data"], letter["sequence_number"]) == ("json", None, "7")
 

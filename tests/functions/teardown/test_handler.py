@@ -37,8 +37,7 @@ def model(aws, prefix, number):
 def versions(aws):
     models = {one["ModelName"] for one in aws.sagemaker.list_models()["Models"]}
     configs = {one["EndpointConfigName"] for one in aws.sagemaker.list_endpoint_configs()["EndpointConfigs"]}
-    alarms = {one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
-    return models, configs, alarms
+    return models, configs, {one["AlarmName"] for one in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
 
 
 def until_nothing(handler, event):
@@ -133,8 +132,7 @@ class Jobs:
 
 def test_jobs_of_this_workload_and_stage_are_stopped_and_no_other(aws):
     def job(kind, status="InProgress", workload="electricity", stage="local"):
-        deployment = f"millrace-{stage}-{workload}"
-        return {"kind": kind, "status": status, "workload": workload, "deployment": deployment}
+        return {"kind": kind, "status": status, "workload": workload, "deployment": f"millrace-{stage}-{workload}"}
 
     sagemaker = Jobs(
         ours=job("Training"),
