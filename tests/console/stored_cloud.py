@@ -133,9 +133,8 @@ def store(report: WorkloadReport) -> None:
 
 
 def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_of: datetime) -> None:
-    record = audit.Record(
-        actor="a_function", execution_arn=arn, event=event, as_of=as_of, cause="a-cause", details=details
-    )
+    own = {"actor": "a_function", "execution_arn": arn, "as_of": as_of, "cause": "a-cause"}
+    record = builders.record(event, details, **own)
     audit.append(boto3.client("dynamodb"), table=PLATFORM.audit_table, workload=workload, record=record)
 
 

@@ -36,12 +36,13 @@ from millrace.infra.machines import release
 from millrace.infra.machines.states import Definition
 from millrace.names import MODEL_ROLE
 from millrace.release.promotion import NONE
-from millrace.release.registry import ASKED_BY, Candidate, Package, Registry
+from millrace.release.registry import ASKED_BY, Package, Registry
 from millrace.release.signatures import SigningKey, signed_version
 from millrace.state.holdings import Leases
 from millrace.state.table import StateTable
 from millrace.workload.declaration import Workload
 from millrace.workload.load import load_workload
+from tests import builders
 from tests.challenger import answering
 from tests.electricity import live_at_once
 from tests.functions.cold_start import NAMES, Handler, cold_starts, set_variables
@@ -167,10 +168,7 @@ class Account:
         ):
             bucket, _, key = uri.removeprefix("s3://").partition("/")
             s3.put_object(Bucket=bucket, Key=key, Body=body)
-        candidate = Candidate(
-            run=run, image="image", model_data_url="s3://b/model.tar.gz", evaluation_uri="s3://b/evaluation.json",
-            instances=("ml.m5.large",), metadata=metadata,
-        )  # fmt: skip
+        candidate = builders.candidate(run=run, metadata=metadata)
         package, now = self.registry().register(candidate), self.cloud.clock.now()
         if beside == NONE:
             Leases(self.state).take("first", holder=package.arn, as_of=now, expires_at=now.replace(year=now.year + 1))

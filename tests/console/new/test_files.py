@@ -6,7 +6,9 @@ import csv
 import gzip
 import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -54,11 +56,9 @@ def workbook(rows: list[Row], path: Path) -> Path:
 
 
 def database(rows: list[Row], path: Path) -> Path:
-    held = sqlite3.connect(path)
-    held.execute('CREATE TABLE market ("Half hour", "Day.of week", weekend, price, demand, Trend)')
-    held.executemany("INSERT INTO market VALUES (?, ?, ?, ?, ?, ?)", [list(row.values()) for row in rows])
-    held.commit()
-    held.close()
+    with closing(sqlite3.connect(path)) as held, held:
+        held.execute('CREATE TABLE market ("Half hour", "Day.of week", weekend, price, demand, Trend)')
+        held.executemany("INSERT INTO market VALUES (?, ?, ?, ?, ?, ?)", [list(row.values()) for row in rows])
     return path
 
 
@@ -70,22 +70,26 @@ MADE = {
 }
 
 
+def written_from(path: Path, root: Path) -> tuple[Proposal, Any, int]:
+    """The proposal from what lies there, what is written of it, and how many rows ingestion reads in its drops."""
+    with given([path], Inside()) as files:
+        found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
+        here = write(found, root / "workloads", root / "drops", force=False)
+    table = load_contract(here.folder).table("training")
+    return found, here, sum(part.rows.num_rows for drop in here.drops for part in read_drop(drop, table))
+
+
 @pytest.mark.parametrize("name", MADE)
 def test_all_of_them_are_the_table_that_one_file_is(
     name: str, market: list[Row], as_csv: Writer, tmp_path: Path
 ) -> None:
     make, drops = MADE[name]
     plain = propose(read_path(as_csv(market)), Choices(name="market", label="Trend"), today=TODAY)
-    path = make(market, tmp_path / name)
-    with given([path], Inside()) as files:
-        found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
-        here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
+    found, here, typed = written_from(make(market, tmp_path / name), tmp_path)
     assert content(found) == content(plain)
     assert found.contract == plain.contract
     assert [path.relative_to(tmp_path / "drops").as_posix() for path in here.drops] == drops
-    table = load_contract(here.folder).table("training")
-    typed = [row for path in here.drops for part in read_drop(path, table) for row in part.rows.to_pylist()]
-    assert len(typed) == len(market)
+    assert typed == len(market)
 
 
 def test_pieces_of_files_of_one_stem_lie_apart(
@@ -96,13 +100,9 @@ def test_pieces_of_files_of_one_stem_lie_apart(
     (path / "b").mkdir()
     (path / "c.csv").rename(path / "b" / "a.csv")
     (path / "b.csv.gz").rename(path / "a.csv.gz")
-    with given([path], Inside()) as files:
-        found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
-        here = write(found, tmp_path / "workloads", tmp_path / "drops", force=False)
-    table = load_contract(here.folder).table("training")
-    typed = [row for path in here.drops for part in read_drop(path, table) for row in part.rows.to_pylist()]
+    _, here, typed = written_from(path, tmp_path)
     assert len({*here.drops}) == len(here.drops) > 3
-    assert len(typed) == len(market)
+    assert typed == len(market)
 
 
 def content(proposal: Proposal) -> list[Row]:
@@ -113,8 +113,7 @@ def content(proposal: Proposal) -> list[Row]:
 def test_a_bad_row_of_several_files_is_told_with_its_file(market: list[Row], tmp_path: Path) -> None:
     path = folder(market, tmp_path / "months")
     (path / "c.csv").write_text((path / "c.csv").read_text() + "a,line,too,short\n")
-    with given([path], Inside()) as files:
-        found = propose(read_given(files, Inside()), Choices(name="market", label="Trend"), today=TODAY)
+    found, _, _ = written_from(path, tmp_path)
     [row] = found.refused
     assert found.place(row.line or 0) == "c.csv, line 642"
 

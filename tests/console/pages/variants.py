@@ -45,13 +45,17 @@ def bare(report: WorkloadReport) -> WorkloadReport:
     return replace(report, **dict.fromkeys(PARTS, ()), quarantined={})
 
 
+def instead(report: WorkloadReport, **changes: Any) -> WorkloadReport:
+    """With another live version in the place of the report's."""
+    return replace(report, models=tuple(replace(x, **changes) if x is report.live else x for x in report.models))
+
+
 def live(report: WorkloadReport, **changes: Any) -> WorkloadReport:
     """With changes of the live version's evaluation."""
     model = report.live
     assert model is not None
     assert model.evaluation is not None
-    changed = replace(model, evaluation=model.evaluation.model_copy(update=changes))
-    return replace(report, models=tuple(changed if each is model else each for each in report.models))
+    return instead(report, evaluation=model.evaluation.model_copy(update=changes))
 
 
 def figures(report: WorkloadReport, *, naive: dict[str, float], champion: Any = None, **own: Any) -> WorkloadReport:
@@ -67,9 +71,7 @@ def gate(report: WorkloadReport, **changes: Any) -> WorkloadReport:
     model = report.live
     assert model is not None
     first, *others = model.version.gates
-    gates = (first.model_copy(update=changes), *others)
-    changed = replace(model, version=replace(model.version, gates=gates))
-    return replace(report, models=tuple(changed if each is model else each for each in report.models))
+    return instead(report, version=replace(model.version, gates=(first.model_copy(update=changes), *others)))
 
 
 def with_runs(report: WorkloadReport, *runs: Execution) -> WorkloadReport:

@@ -13,7 +13,7 @@ from millrace.console.queries.documents import find_document
 from millrace.errors import ArtefactError, EnvironmentNotFoundError
 from millrace.release.card import CARD_FILE, card_of
 from millrace.release.registry import Package, Registry
-from millrace.state.pointers import Pointers, ReleasePointers, Version
+from millrace.state.pointers import Pointers, ReleasePointers
 from millrace.state.table import StateTable
 from tests import builders
 from tests.console.conftest import NAMES, make_stores, stage_of
@@ -45,8 +45,7 @@ def found(environment: Environment, version: str = "") -> tuple[Package, dict[st
 def test_the_card_of_the_live_version_else_of_the_named_one_else_of_the_newest(environment: Environment) -> None:
     first, _ = registered("a"), registered("b")
     assert found(environment)[0].version == "2"
-    live = Version(package_arn=first.arn, version="1", model_name="m", model_data_url="s3://b/m", run="a", baseline_uri="s3://b/b",
-                   model_digest="d", baseline_digest="e")  # fmt: skip
+    live = builders.version("1", package_arn=first.arn)
     ReleasePointers(StateTable(boto3.client("dynamodb"), NAMES)).move(Pointers(champion=live))
     assert found(environment)[0].version == "1"
     assert found(environment, "2")[0].metadata["card"] == "card-b"

@@ -29,8 +29,7 @@ from millrace.errors import EnvironmentNotFoundError
 from millrace.files.catalogue import read_drop
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided
 from millrace.release.registry import WAS_LIVE, Package
-from millrace.state.audit import Record
-from millrace.state.pointers import Pointers, Version
+from millrace.state.pointers import Pointers
 from millrace.timestamps import parse_utc
 from tests import builders
 from tests.console.conftest import make_stores, stage_of
@@ -124,20 +123,13 @@ def test_a_violation_is_read_as_it_was_written(
     assert fields == [(one.reason, one.column, one.expected, one.got) for one in violations]
 
 
-def version(number: int, arn: str) -> Version:
-    return Version(
-        package_arn=arn, version=str(number), model_name="m", run=f"run-{number}",
-        baseline_uri="",
-    )  # fmt: skip
-
-
 def package(number: int, approval: str, *, was_live: bool = False, changed_by: str = "") -> Package:
     own = {"arn": NAMES.package_arn(str(number)), "said": "no", "metadata": {WAS_LIVE: "r"} if was_live else {}}
     return builders.package(number, approval=approval, changed_by=changed_by, **own)
 
 
 def test_where_a_version_stands() -> None:
-    live, before = (version(number, NAMES.package_arn(str(number))) for number in (3, 2))
+    live, before = (builders.version(number, package_arn=NAMES.package_arn(str(number))) for number in (3, 2))
     pointers = Pointers(champion=live, previous=before)
     new = (package(4, "PendingManualApproval"), package(5, "Rejected"), package(6, "Approved"))
     old = (package(number, "Approved", was_live=True) for number in (3, 2, 1))
@@ -151,17 +143,10 @@ def test_where_a_version_stands() -> None:
 def test_an_approval_comes_last_of_a_version_that_went_live() -> None:
     """A refusal and an approval of one second have no order in the audit."""
     records = [
-        Record(
-            actor="start_release",
-            execution_arn=f"arn:aws:states:eu-west-1:123456789012:execution:m:{number}",
-            event=event,
-            as_of=datetime(1997, 1, 1, tzinfo=UTC),
-            cause="",
-            details=VersionDecided(version="3", by=f"arn:aws:iam::123456789012:user/{by}", reason="r"),
+        builders.record(
+            event, VersionDecided(version="3", by=f"arn:aws:iam::123456789012:user/{by}", reason="r"), cause=""
         )
-        for number, (event, by) in enumerate(
-            [(AuditEvent.RELEASE_APPROVED, "ann"), (AuditEvent.RELEASE_REFUSED, "bob")]
-        )
+        for event, by in ((AuditEvent.RELEASE_APPROVED, "ann"), (AuditEvent.RELEASE_REFUSED, "bob"))
     ]
     ended = PhaseEnded(
         version="3", champion="2", phase="shadow", because="worse by 127 labels", pairs=130, differing=127, labels=127,

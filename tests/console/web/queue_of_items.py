@@ -8,6 +8,7 @@ from typing import Any
 from millrace.console.environment import Environment
 from millrace.console.queries.reviews import reviews_of
 from millrace.decisions.review import ReviewItem
+from tests import builders
 from tests.console import conftest, stored_cloud
 
 NAMES = replace(stored_cloud.NAMES, workload="income")
@@ -20,20 +21,9 @@ PATH = "/income/review"
 def item(number: int, **fields: Any) -> ReviewItem:
     """The items come in the order of their numbers."""
     opened = NOW - timedelta(hours=1) + timedelta(seconds=number)
-    made: dict[str, Any] = {
-        "id": f"r-{number}",
-        "reason": "unsure",
-        "priority": 2,
-        "opened_at": opened,
-        "event_time": opened,
-        "expires_at": opened + timedelta(hours=24),
-        "key": {"id": f"p-{number}"},
-        "input": json.dumps({**ROW, "age": 30 + number}),
-        "output": {"value": 1, "probability": 0.625, "confidence": 0.625},
-        "model_version": "1",
-        "source": "api",
-    }
-    return ReviewItem(**(made | fields))
+    own = {"id": f"r-{number}", "key": {"id": f"p-{number}"}, "input": json.dumps({**ROW, "age": 30 + number})}
+    own |= {"output": {"value": 1, "probability": 0.625, "confidence": 0.625}}
+    return builders.review_item(opened, **own | fields)
 
 
 def make_stores() -> None:

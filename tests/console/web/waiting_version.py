@@ -60,14 +60,8 @@ def let_wait(environment: Environment) -> Package:
     s3 = boto3.client("s3")
     put_object(s3, NAMES.run_uri(RUN, "evaluation", "evaluation.json"), evaluation.to_json().encode())
     judged = GatesJudged(passed=True, verdicts=live.version.gates)
-    record = audit.Record(
-        actor="gating",
-        execution_arn=NAMES.execution_arn("train", RUN),
-        event=AuditEvent.MODEL_PASSED,
-        as_of=datetime.now(UTC),
-        cause="c",
-        details=judged,
-    )
+    own = {"execution_arn": NAMES.execution_arn("train", RUN), "as_of": datetime.now(UTC)}
+    record = builders.record(AuditEvent.MODEL_PASSED, judged, **own)
     audit.append(boto3.client("dynamodb"), table=NAMES.platform.audit_table, workload=NAMES.workload, record=record)
     metadata = {
         "run": RUN,
