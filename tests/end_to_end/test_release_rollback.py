@@ -223,20 +223,20 @@ def fleet(lived: Lived) -> tuple[str, int]:
     return config["ProductionVariants"][0]["InstanceType"], now["ProductionVariants"][0]["CurrentInstanceCount"]
 
 
+def begin_release(lived: Lived) -> tuple[str, str]:
+    """A new version, and the execution that releases it."""
+    package, machine = register(lived.cloud, lived.names), lived.names.machine_arn("release")
+    asked = json.dumps({"detail": {"package_arn": package}})
+    started = lived.cloud.client("stepfunctions").start_execution(stateMachineArn=machine, input=asked)
+    return package.rpartition("/")[2], started["executionArn"]
+
+
 def test_every_phase_is_walked_to_live(canary: Lived, plain: Callers) -> None:
     """The canary is judged by its alarms, then the version is live, on the instances that are declared by now."""
     assert (fleet(canary), scaled(canary)) == (("ml.m5.large", 1), [(1, 4)])
-    states, before, package = (
-        canary.cloud.client("stepfunctions"),
-        champion(canary),
-        register(canary.cloud, canary.names),
-    )
-    version = package.rpartition("/")[2]
-    asked = {"detail": {"package_arn": package}}
+    states, before = canary.cloud.client("stepfunctions"), champion(canary)
     with plain.asking():
-        arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
-            "executionArn"
-        ]
+        version, arn = begin_release(canary)
         plain.wait_for(version)
         later(canary, 3 * WATCHED_S)
         over(canary, arn)
@@ -350,20 +350,13 @@ def served(lived: Lived) -> str:
 
 def test_a_release_that_a_person_stops_halfway_leaves_one_truth(canary: Lived, plain: Callers) -> None:
     """Stopped while the endpoint changes: SageMaker goes on with the update, and the version before comes back."""
-    states, before, package = (
-        canary.cloud.client("stepfunctions"),
-        pointers(canary),
-        register(canary.cloud, canary.names),
-    )
-    asked = {"detail": {"package_arn": package}}
-    arn = states.start_execution(stateMachineArn=canary.names.machine_arn("release"), input=json.dumps(asked))[
-        "executionArn"
-    ]
+    states, before = canary.cloud.client("stepfunctions"), pointers(canary)
+    version, arn = begin_release(canary)
     until(lambda: "Live wait" in entered(states, arn))
     states.stop_execution(executionArn=arn)
     assert before.champion is not None
     with plain.asking():
-        plain.wait_for(version := package.rpartition("/")[2])
+        plain.wait_for(version)
         later(canary, 3 * WATCHED_S)
         until(lambda: set(plain.told[-20:]) == {version})  # a canary has a third of the requests
         until(lambda: plain.told[-1] == before.champion.version)
