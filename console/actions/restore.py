@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from millrace.aws.endpoints import find_model
+from millrace.aws.errors import passed_over
 from millrace.aws.objects import entries_below, is_gone, keys_below, read_object, split_uri
 from millrace.console.actions.approve import roll_back
 from millrace.console.actions.withdraw import by_person, erase
@@ -31,7 +30,7 @@ from millrace.messages.audit import AuditEvent, RowsErased, VersionDecided, Vers
 from millrace.messages.monitor import BASELINE_FILE
 from millrace.messages.withdrawal import MOST_CELLS, ErasureRequest
 from millrace.names import TABLES, WorkloadNames
-from millrace.release.card import CARD_FILE
+from millrace.release.card import CARD_FILE, create_card
 from millrace.release.registry import PACKAGE_FILE, KeptVersion, Package, last_registered
 from millrace.state.audit import Record
 from millrace.state.item import NEW
@@ -195,13 +194,9 @@ def _number(uri: str) -> int:
 
 def _is_whole(table: IcebergTable, entries: Container[str]) -> bool:
     """Whether all that the table's metadata names is among these files."""
-    try:
-        needed = [one for one in reachable(table, datetime.now(UTC)) if not one.endswith(METADATA)]
-    except ClientError as error:
-        if is_gone(error):
-            return False
-        raise
-    return all(one in entries for one in needed)
+    with passed_over(is_gone):
+        return all(one in entries for one in reachable(table, datetime.now(UTC)) if not one.endswith(METADATA))
+    return False
 
 
 def restore(environment: Environment, missing: Missing, at: datetime | None, *, said: Callable[[str], None]) -> str:
@@ -285,17 +280,9 @@ def _restore_card(environment: Environment, names: WorkloadNames, version: KeptV
     if not (name := version.metadata.get("card")):
         return
     sagemaker, key = environment.client("sagemaker"), names.platform.parameter("key-arn")
-    try:
-        sagemaker.create_model_card(
-            ModelCardName=name,
-            Content=read_object(environment.client("s3"), names.run_uri(version.run, CARD_FILE)).decode(),
-            ModelCardStatus="PendingReview",
-            SecurityConfig={"KmsKeyId": environment.client("ssm").get_parameter(Name=key)["Parameter"]["Value"]},
-            Tags=names.tag_list("training"),
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ConflictException":
-            raise
+    content = read_object(environment.client("s3"), names.run_uri(version.run, CARD_FILE)).decode()
+    key_arn = environment.client("ssm").get_parameter(Name=key)["Parameter"]["Value"]
+    create_card(sagemaker, name, content, key_arn=key_arn, tags=names.tag_list("training"))
 
 
 def deleted_at(environment: Environment) -> datetime | None:

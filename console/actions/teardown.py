@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import WaiterError
 
 from millrace.aws.deletion import is_absent
+from millrace.aws.errors import has_code, passed_over
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.lifecycle import find_cdk
@@ -153,13 +154,11 @@ def _destroy(environment: Environment, program: str | None, said: Callable[[str]
 
 def _is_there(call: Callable[..., Any], **named: Any) -> dict[str, Any] | None:
     """The answer; None when the resource does not exist."""
-    try:
+    is_missing = has_code("404", "NotFoundException")
+    with passed_over(lambda error: is_absent(error) or is_missing(error)):
         answer: dict[str, Any] = call(**named)
-    except ClientError as error:
-        if is_absent(error) or error.response["Error"]["Code"] in ("404", "NotFoundException"):
-            return None
-        raise
-    return answer
+        return answer
+    return None
 
 
 def _buckets(environment: Environment) -> Iterator[Left]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from millrace.artefact.artefact import ARCHIVE, Artefact, read_archive
+from millrace.aws.errors import has_code, passed_over
 from millrace.aws.objects import is_gone, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.datasets.tables import ICEBERG_TYPES, ColumnChange, changes_of, rows_of, types_in
@@ -30,12 +31,9 @@ if TYPE_CHECKING:
 
 def find_object(client: Any, uri: str) -> bytes | None:
     """The bytes of the object, or of its version that the URI names; None if there is none. `client` is boto3's."""
-    try:
+    with passed_over(is_gone):
         return cast("bytes", client.get_object(**object_of(uri))["Body"].read())
-    except ClientError as error:
-        if is_gone(error):
-            return None
-        raise
+    return None
 
 
 def object_of(uri: str) -> dict[str, str]:
@@ -47,13 +45,10 @@ def object_of(uri: str) -> dict[str, str]:
 
 def head_object(client: Any, uri: str) -> Mapping[str, Any] | None:
     """What S3 says of the object, or of its version that the URI names; None if there is no such object."""
-    try:
+    # HEAD has no body, so S3 answers a wrong version id or a deleted version by the status alone.
+    with passed_over(has_code("404", "NoSuchKey", "NoSuchVersion", "405", "400")):
         return cast("Mapping[str, Any]", client.head_object(**object_of(uri)))
-    except ClientError as error:
-        # HEAD has no body, so S3 answers a wrong version id or a deleted version by the status alone.
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion", "405", "400"):
-            return None
-        raise
+    return None
 
 
 def manifest_uris(content: bytes) -> list[str]:

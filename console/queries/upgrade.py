@@ -13,8 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
+from millrace.aws.errors import passed_over
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.local_cloud import synthesis_context, synthesis_variables
 from millrace.console.words import column
@@ -123,11 +122,8 @@ def _at(value: Any, path: Sequence[str]) -> Any:
 
 def _deployed(cloudformation: Any, stack: str) -> Mapping[str, Any]:
     """The resources of a deployed stack's template; none if there is no such stack."""
-    try:
+    with passed_over(lambda error: "does not exist" in str(error)):
         body = cloudformation.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return {}
-        raise
-    found: Mapping[str, Any] = (json.loads(body) if isinstance(body, str) else body)["Resources"]
-    return found
+        found: Mapping[str, Any] = (json.loads(body) if isinstance(body, str) else body)["Resources"]
+        return found
+    return {}

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.artefact.artefact import ARCHIVE, Description, digest, read_archive
 from millrace.aws.objects import download, put_object, read_object
 from millrace.errors import ArtefactError
@@ -26,7 +24,7 @@ from millrace.messages.train import GateVerdict
 from millrace.messages.training_run import Run
 from millrace.names import WorkloadNames, hash_of_run
 from millrace.release.bom import BOM_FILE, bom_of
-from millrace.release.card import CARD_FILE, Records, card_of
+from millrace.release.card import CARD_FILE, Records, card_of, create_card
 from millrace.release.promotion import NONE
 from millrace.release.provenance import PROVENANCE_FILE, provenance_of
 from millrace.release.registry import ORIGIN
@@ -176,20 +174,6 @@ class Documents:
         # The name is made of the run, so that a repeated call finds the card of the first one.
         name = self.room.names.model_card(hash_of_run(run)[:SHORT])
         put_object(self.s3, self.room.names.run_uri(run, CARD_FILE), content.encode())
-        self._create_card(name, content)
-        return {**found, "card": name, "card_digest": digest(content.encode())}
-
-    def _create_card(self, name: str, content: str) -> None:
-        """Create the card in SageMaker, unless an earlier attempt of the same run has made it."""
         tags = self.room.names.tag_list("training")
-        try:
-            self.sagemaker.create_model_card(
-                ModelCardName=name,
-                Content=content,
-                ModelCardStatus="PendingReview",
-                SecurityConfig={"KmsKeyId": self.room.settings.key_arn},
-                Tags=tags,
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":
-                raise
+        create_card(self.sagemaker, name, content, key_arn=self.room.settings.key_arn, tags=tags)
+        return {**found, "card": name, "card_digest": digest(content.encode())}

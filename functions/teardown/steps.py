@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from botocore import xform_name
-from botocore.exceptions import ClientError
 
 from millrace.aws.deletion import delete_each, is_absent
 from millrace.aws.endpoints import CHANGING, find_endpoint
+from millrace.aws.errors import has_code, passed_over
 from millrace.aws.released_models import ReleasedModels
 from millrace.messages.teardown import TEARDOWN_ERROR
 from millrace.names import DEPLOYMENT_TAG, MACHINES, STARTING_QUEUES, TABLES, WorkloadNames
@@ -121,12 +121,9 @@ def _stop_jobs(sagemaker: Any, deployment: str, kind: str) -> Iterator[str]:
         for job in [one for page in pages.paginate(StatusEquals=status) for one in page[f"{kind}JobSummaries"]]:
             if tag not in sagemaker.list_tags(ResourceArn=job[f"{kind}JobArn"])["Tags"]:
                 continue
-            try:
-                if status == "InProgress":
+            if status == "InProgress":
+                with passed_over(has_code("ValidationException")):  # it has ended since it was listed
                     getattr(sagemaker, f"stop_{verb}")(**{name: job[name]})
-            except ClientError as error:  # it has ended since it was listed
-                if error.response["Error"]["Code"] != "ValidationException":
-                    raise
             yield f"{xform_name(kind, ' ')} job {job[name]}"
 
 
@@ -205,12 +202,9 @@ def _dimensions(alarm: Mapping[str, Any]) -> list[Any]:
 
 def _packages(sagemaker: Any, group: str) -> list[str]:
     found, call = Registry(sagemaker, group=group).arns(), sagemaker.delete_model_package
-    try:
+    with passed_over(is_absent):  # the group is gone already
         return delete_each("model package", found, call, parameter="ModelPackageName", at_most=AT_MOST)
-    except ClientError as error:
-        if is_absent(error):  # the group is gone already
-            return []
-        raise
+    return []
 
 
 def _clear_pointers(kept: ReleasePointers) -> list[str]:
@@ -232,13 +226,9 @@ def unregister_tables(client: Callable[[str], Any], names: WorkloadNames) -> lis
     found = []
     for table in TABLES:
         named = {"DatabaseName": names.platform.database, "Name": names.table(table)}
-        try:
+        with passed_over(is_absent):
             # Read the entry before it is deleted: it says where the metadata file is.
             kept = client("glue").get_table(**named)["Table"]
             client("glue").delete_table(**named)
-        except ClientError as error:
-            if is_absent(error):
-                continue
-            raise
-        found.append(f"table {named['Name']} at {kept.get('Parameters', {}).get('metadata_location')}")
+            found.append(f"table {named['Name']} at {kept.get('Parameters', {}).get('metadata_location')}")
     return found

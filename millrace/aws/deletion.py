@@ -10,6 +10,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from millrace.aws.errors import passed_over
+
 
 def delete_each(
     kind: str, found: Iterable[str], call: Callable[..., Any], *, parameter: str, at_most: int
@@ -21,11 +23,8 @@ def delete_each(
     # List all names before the first deletion: `found` is mostly a paginated listing, and a deletion shifts its pages.
     names = list(islice(found, at_most))
     for name in names:
-        try:
+        with passed_over(is_absent):
             call(**{parameter: name})
-        except ClientError as error:
-            if not is_absent(error):
-                raise
     return [f"{kind} {name}" for name in names]
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from millrace.aws.deletion import is_not_found
+from millrace.aws.errors import passed_over
 from millrace.names import VARIANT
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
@@ -30,12 +29,9 @@ def find_model(client: Any, name: str) -> dict[str, Any] | None:
 
 
 def _found(describe: Callable[..., dict[str, Any]], **name: str) -> dict[str, Any] | None:
-    try:
+    with passed_over(is_not_found):
         return describe(**name)
-    except ClientError as error:
-        if is_not_found(error):
-            return None
-        raise
+    return None
 
 
 def count_requests(cloudwatch: Any, endpoint: Mapping[str, Any], *, start: datetime, end: datetime) -> int:

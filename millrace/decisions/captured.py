@@ -10,9 +10,11 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.aws.errors import has_code, passed_over
 from millrace.aws.objects import at_once, read_object, split_uri
 from millrace.contract.schema import Table
 from millrace.errors import DecisionError
@@ -99,18 +101,11 @@ def read(s3: Any, uri: str) -> bytes:
 
 def read_all(s3: Any, uris: Iterable[str]) -> dict[str, bytes]:
     """The bytes by URI. Objects that have expired or have another digest are left out."""
-    from botocore.exceptions import ClientError
-
     found: dict[str, bytes] = {}
 
     def get(uri: str) -> None:
-        try:
+        with suppress(DecisionError), passed_over(has_code("NoSuchKey", "404")):
             found[uri] = read(s3, uri)
-        except DecisionError:
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
-                raise
 
     at_once(get, dict.fromkeys(uris))
     return found

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from millrace.aws.errors import has_code, passed_over
 from millrace.errors import AskerUnknownError
 from millrace.names import WorkloadNames
 
@@ -45,14 +44,11 @@ class Askers:
 
         Raises AskerUnknownError if CloudTrail has no event yet and may still get one."""
         described = self._states.describe_execution(executionArn=execution_arn)
-        try:
+        caller = ""
+        # An account may look up twice a second:
+        # https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
+        with passed_over(has_code("ThrottlingException")):
             caller = next(self._callers(execution_arn, described["startDate"]), "")
-        except ClientError as error:
-            # An account may look up twice a second:
-            # https://docs.aws.amazon.com/awscloudtrail/latest/APIReference/API_LookupEvents.html
-            if error.response["Error"]["Code"] != "ThrottlingException":
-                raise
-            caller = ""
         if not caller and datetime.now(UTC) - described["startDate"] < RECORDED:
             raise AskerUnknownError(f"{execution_arn}: expected CloudTrail to know who started it, it does not yet")
         if not caller.startswith(self._own_roles):

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from millrace.artefact.artefact import EXTERNAL, Description
+from millrace.aws.errors import has_code, passed_over
 from millrace.errors import ArtefactError
 from millrace.evaluation.evidence import Estimate
 from millrace.evaluation.gates.fairness import FairnessEvidence
@@ -237,3 +238,15 @@ def _additional(records: Records, card: Card) -> Part:
         "caveats_and_recommendations": f"Not for: {card.out_of_scope} Limitations: {card.limitations}",
         "custom_details": {**records.digests, "snapshot_id": str(records.run.snapshot_id), **made_by},
     }
+
+
+def create_card(sagemaker: Any, name: str, content: str, *, key_arn: str, tags: list[dict[str, str]]) -> None:
+    """Create the card in SageMaker, unless it is there. `sagemaker` is boto3's client."""
+    with passed_over(has_code("ConflictException")):
+        sagemaker.create_model_card(
+            ModelCardName=name,
+            Content=content,
+            ModelCardStatus="PendingReview",
+            SecurityConfig={"KmsKeyId": key_arn},
+            Tags=tags,
+        )
