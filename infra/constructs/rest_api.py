@@ -131,7 +131,9 @@ class RestApi(Construct):
             source_arn=platform.arn("execute-api", f"{self.resource.ref}/{API_STAGE}/*"),
         )
         permission.add_resource_dependency(ready)
-        self.url = f"https://{self.resource.ref}.execute-api.{platform.region}.{platform.domain}/{API_STAGE}"
+        # The name that a private API has by its first endpoint; the bare one leads nowhere outside the endpoint's VPC.
+        host = "-".join([self.resource.ref, *api.private[:1]])
+        self.url = f"https://{host}.execute-api.{platform.region}.{platform.domain}/{API_STAGE}"
 
 
 def with_integrations(document: Document, *, uri: str, request: Document) -> Document:

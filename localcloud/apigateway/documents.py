@@ -26,27 +26,45 @@ class Documents:
         self.deployed: dict[tuple[str, str], Document] = {}
 
 
+ENDPOINTS = "/endpointConfiguration/vpcEndpointIds"
+
+
 def keep_documents(cloud: Cloud) -> None:
     from moto.apigateway.exceptions import BadRequestException
 
     kept = cloud.part(Documents)
     backend: Any = import_module("moto.apigateway.models").APIGatewayBackend
-    put, deploy = backend.put_rest_api, backend.create_deployment
+    put, update, deploy = backend.put_rest_api, backend.update_rest_api, backend.create_deployment
 
     def put_rest_api(self: Any, function_id: str, api_doc: dict[str, Any], *given: Any, **named: Any) -> Any:
         kept.imported[function_id] = deepcopy(api_doc)
         return put(self, function_id, api_doc, *given, **named)
 
+    def update_rest_api(self: Any, function_id: str, patch_operations: list[dict[str, str]]) -> Any:
+        # moto takes every patch of an endpoint configuration for one of its type.
+        api = update(self, function_id, [one for one in patch_operations if one["path"] != ENDPOINTS])
+        named = [(one["op"], one["value"]) for one in patch_operations if one["path"] == ENDPOINTS]
+        others = {one for one in api.endpoint_configuration.get("vpcEndpointIds", ()) if ("remove", one) not in named}
+        endpoints = sorted(others | {one for verb, one in named if verb == "add"})
+        if endpoints and not is_private(api):
+            # https://github.com/clouddrove/terraform-aws-api-gateway/pull/28
+            raise BadRequestException("VPCEndpoints can only be specified with PRIVATE apis.")
+        api.endpoint_configuration["vpcEndpointIds"] = endpoints
+        return api
+
     def create_deployment(self: Any, function_id: str, *given: Any, **named: Any) -> Any:
-        # moto keeps the form in which it came: CloudFormation's or that of the API.
-        is_private = "PRIVATE" in str(self.apis[function_id].endpoint_configuration)
-        if is_private and POLICY not in kept.imported.get(function_id, {}):
+        if is_private(self.apis[function_id]) and POLICY not in kept.imported.get(function_id, {}):
             raise BadRequestException("Private REST API doesn't have a resource policy attached to it")
         deployment = deploy(self, function_id, *given, **named)
         kept.deployed[function_id, deployment.id] = kept.imported.get(function_id, {})
         return deployment
 
-    replace(backend, put_rest_api=put_rest_api, create_deployment=create_deployment)
+    replace(backend, put_rest_api=put_rest_api, update_rest_api=update_rest_api, create_deployment=create_deployment)
+
+
+def is_private(api: Any) -> bool:
+    # moto keeps the form in which it came: CloudFormation's or that of the API.
+    return "PRIVATE" in str(api.endpoint_configuration)
 
 
 def deployed_document(cloud: Cloud, api: str, stage: str) -> tuple[Any, Document] | None:

@@ -4,7 +4,8 @@ AWS does: check a request's signature, right and form, call the integration, wri
 moto does: keep APIs, deployments and stages. It answers no request of an API.
 We do: answer under `/_aws/execute-api/<api>/<stage>/<path>`: signature, right, validation, Lambda proxy, access log.
 `<api>-<vpce-…>` in its place asks through that VPC endpoint, as the name that AWS gives it would.
-Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, authorizers, domains, mappings.
+Weaker: only Lambda proxies, signed or open; no throttling, keys, caches, authorizers, domains, mappings;
+a VPC endpoint need not exist, and one without an API's name is told so after the policy has let it in.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from jsonschema import Draft4Validator
 
-from localcloud.apigateway.documents import Document, deployed_document, keep_documents
+from localcloud.apigateway.documents import Document, deployed_document, is_private, keep_documents
 from localcloud.apigateway.proxy import answered, proxied
 from localcloud.apigateway.request import EXTENSION, Answer, GatewayError, Request
 from localcloud.iam.identity import Identity, assumed_role
@@ -136,6 +137,8 @@ def why_invalid(
 PREFIX = "/_aws/execute-api/"
 MOST_BYTES = quota("apigateway", "request")
 OPERATOR = "arn:aws:iam::{}:user/operator"
+FORBIDDEN = GatewayError("ForbiddenException", 403, "Forbidden")
+"""API Gateway's own word where a name leads to no API, whatever the API's document says."""
 
 
 def answer_requests(cloud: Cloud) -> None:
@@ -168,8 +171,10 @@ def _read(environ: dict[str, Any]) -> Request:
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
+    api, _, endpoint = host.partition("-")
     return Request(
-        api=host.partition("-")[0],
+        api=api,
+        endpoint=endpoint,
         stage=stage,
         path=f"/{path}",
         method=environ["REQUEST_METHOD"],
@@ -181,13 +186,19 @@ def _read(environ: dict[str, Any]) -> Request:
 
 
 def _answer(cloud: Cloud, request: Request) -> tuple[Any, Answer]:
-    """The stage, None if there is none, and the answer."""
-    found = deployed_document(cloud, request.api, request.stage)
-    stage, document = found or (None, {})
+    """The stage, None if there is none, and the answer.
+
+    A private API is reached by its endpoints and not from outside, any other API from outside and by no endpoint:
+    https://repost.aws/knowledge-center/api-gateway-vpc-connections"""
+    stage, document = deployed_document(cloud, request.api, request.stage) or (None, {})
     try:
         resource, operation, parameters = _route(document, request)
         if _is_signed(document, operation):
             _authorize(cloud, request)
+        # After the policy, which alone decides for who is at another endpoint and names the API in a header.
+        api = moto_backend("apigateway", cloud.region).apis[request.api]
+        if request.endpoint not in (api.endpoint_configuration.get("vpcEndpointIds", ()) if is_private(api) else ("",)):
+            return None, _refusal({}, FORBIDDEN, request)
         if len(request.body) > MOST_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE", 413, "Request Too Long")
         if broken := why_refused(document, operation, parameters, request):
@@ -283,15 +294,8 @@ def _log(cloud: Cloud, stage: Any, request: Request, answer: Answer) -> None:
     backend = moto_backend("logs", cloud.region)
     if group not in backend.groups:
         return
-    line = _filled(settings["format"], _logged(request, answer))
-    backend.ensure_log_stream(group, request.api)
-    event = {"timestamp": int(cloud.clock.timestamp() * 1000), "message": line}
-    backend.groups[group].streams[request.api].put_log_events([event])
-
-
-def _logged(request: Request, answer: Answer) -> dict[str, str]:
     took = datetime.now(UTC) - request.at
-    return {
+    values = {
         "requestId": request.id,
         "requestTime": f"{request.at:%d/%b/%Y:%H:%M:%S +0000}",
         "identity.userArn": request.caller or "-",
@@ -303,6 +307,9 @@ def _logged(request: Request, answer: Answer) -> dict[str, str]:
         "responseLength": str(len(answer.body)),
         "responseLatency": str(int(took.total_seconds() * 1000)),
     }
+    backend.ensure_log_stream(group, request.api)
+    event = {"timestamp": int(cloud.clock.timestamp() * 1000), "message": _filled(settings["format"], values)}
+    backend.groups[group].streams[request.api].put_log_events([event])
 
 
 def install(cloud: Cloud) -> None:

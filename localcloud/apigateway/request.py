@@ -27,6 +27,8 @@ class Request:
     """A request to one stage of an API."""
 
     api: str
+    endpoint: str
+    """The VPC endpoint through which it came; empty for the public way."""
     stage: str
     path: str
     """The path below the stage."""

@@ -207,8 +207,7 @@ def evaluate_alarms(cloud: Cloud) -> None:
     """Evaluate the cloud's alarms from now on. Needs `Metrics`, which `keep_metrics` makes."""
     models: Any = import_module("moto.cloudwatch.models")
     alarms = cloud.parts[Alarms] = Alarms(cloud)
-    metrics: Metrics = cloud.parts[Metrics]
-    metrics.on_put(alarms.evaluate_soon)
+    cloud.parts[Metrics].listener = alarms.evaluate_soon
     cloud.clock.on_move(lambda _before, _after: alarms.evaluate())
     _start_without_data(models.CloudWatchBackend, alarms)
     _take_windows(import_module("moto.cloudwatch.responses").CloudWatchResponse, alarms)

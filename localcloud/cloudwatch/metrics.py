@@ -21,16 +21,12 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """The store of all points, and the listeners that are called when points were added."""
+    """The store of all points, and who is called when points were added."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.store = MetricStore()
         self._cloud = cloud
-        self._listeners: list[Callable[[], None]] = []
-
-    def on_put(self, listener: Callable[[], None]) -> None:
-        """Call `listener` after each put."""
-        self._listeners.append(listener)
+        self.listener: Callable[[], object] = lambda: None
 
     def keep(self, namespace: str, data: Sequence[Mapping[str, Any]]) -> None:
         """Keep what PutMetricData brings. A datum without a time gets the present time of the cloud's clock."""
@@ -39,8 +35,7 @@ class Metrics:
             at = self._cloud.clock.timestamp() if timestamp is None else _seconds(timestamp)
             for point in as_points(datum, at):
                 self.store.add(key, point)
-        for listener in self._listeners:
-            listener()
+        self.listener()
 
     def series(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> dict[str, Series]:
         """The series of each query of GetMetricData by its id: metrics, and expressions over them.

@@ -101,10 +101,10 @@ def create_caller(
     """A role of the account that has the right to use the workload's API, so far as its own policies say."""
     (stack,) = cloud.client("cloudformation").describe_stacks(StackName=names.stack("serving"))["Stacks"]
     (url,) = (output["OutputValue"] for output in stack["Outputs"] if output["OutputKey"] == "ApiUrl")
-    api = url.removeprefix("https://").partition(".")[0]
-    arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{api}/v1/*"
+    host = url.removeprefix("https://").partition(".")[0]
+    arn = f"arn:aws:execute-api:{PLATFORM.region}:{PLATFORM.account}:{host.partition('-')[0]}/v1/*"
     keys = keys_of(cloud, role, account, **{"execute-api:Invoke": arn})
-    return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{api}/v1", keys=keys)
+    return Caller(url=f"{cloud.endpoint_url}/_aws/execute-api/{host}/v1", keys=keys)
 
 
 def typed(*words: str) -> Any:

@@ -100,7 +100,7 @@ def catalogue() -> Iterator[tuple[str, list[dict[str, Any]]]]:
 def cloud(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, catalogue: Any) -> Iterator[Electricity]:
     folder = tmp_path_factory.mktemp("ends")
     partner = {"drops": [f"{NAMES.workload}/labels"], "calls": [NAMES.workload]}
-    declare_api(folder, lineage={"url": catalogue[0]}, partners={PARTNER: partner})
+    declare_api(folder, api={"private": ["vpce-0a1b2c3d"]}, lineage={"url": catalogue[0]}, partners={PARTNER: partner})
     declared = write_plant(folder / "workloads", "regression").folder / "workload.yaml"
     declared.write_text(f"{declared.read_text()}\n{WAITING}")
     with live_electricity(folder, added=DECLARED.format(url=receiver.url)) as cloud:
@@ -367,7 +367,7 @@ def test_every_record_is_decided_once_and_two_bad_ones_hold_up_none(cloud: Elect
         kinesis.describe_stream(StreamName=NAMES.stream)
 
 
-JOBS = f"/{NAMES.workload}/jobs"
+JOBS, PREDICTIONS = (f"/{NAMES.workload}/{one}" for one in ("jobs", "predictions"))
 
 
 def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: Electricity) -> None:
@@ -401,8 +401,21 @@ def test_a_job_is_accepted_once_done_later_and_seen_by_its_caller_alone(cloud: E
     other = stranger.send("GET", place + days)
     assert (other[0], other[2]["error"]) == (404, "no decision")
     # The same key of a request is another one's: it is answered at once.
-    direct = shop.send("POST", f"/{NAMES.workload}/predictions", asked, **key)
+    direct = shop.send("POST", PREDICTIONS, asked, **key)
     assert (direct[0], len(direct[2]["predictions"])) == (200, 2)
+
+
+def test_a_private_api_decides_for_who_comes_by_its_endpoint_and_for_nobody_else(cloud: Electricity) -> None:
+    inside, asked = create_caller(cloud, NAMES, "inside"), {"rows": rows(1, first=890)}
+    public, aside = (replace(inside, url=inside.url.replace("-vpce-0a1b2c3d", one)) for one in ("", "-vpce-0b2c3d4e"))
+    (status, _, said), *refused = (one.send("POST", PREDICTIONS, asked) for one in (inside, public, aside))
+    denied = [(code, "explicit deny in a resource-based policy" in str(why)) for code, _, why in refused]
+    assert denied == 2 * [(403, True)]
+    assert status == 200, said
+    (decided,) = (one for one in kept(cloud, "api").values() if ":assumed-role/inside/" in str(one.caller))
+    assert (decided.id, decided.model_version) == (said["predictions"][0]["id"], "1")
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        cloud.client("lambda").get_function_url_config(FunctionName=NAMES.function("prediction"), Qualifier="live")
 
 
 def test_rows_and_labels_that_callers_bring_are_drops_by_their_name(cloud: Electricity) -> None:
@@ -445,7 +458,7 @@ def test_roles_of_another_account_may_here_what_the_stage_says_whatever_their_ow
         s3.get_object(Bucket=bucket, Key=own)
 
     theirs, ours = (create_caller(cloud, NAMES, "of-both", account) for account in (PARTNER, PLATFORM.account))
-    status, _, said = theirs.send("POST", f"/{NAMES.workload}/predictions", {"rows": (asked := rows(1, first=905))})
+    status, _, said = theirs.send("POST", PREDICTIONS, {"rows": (asked := rows(1, first=905))})
     assert status == 200, said
     cloud.rest()
     day = asked[0]["timestamp"][:10]

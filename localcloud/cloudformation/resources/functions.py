@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 from localcloud.awslambda import cfnresponse
@@ -45,14 +46,9 @@ def _code(wanted: Wanted) -> dict[str, Any]:
 
 def _put_version(wanted: Wanted) -> Made:
     made = wanted.call("lambda", "PublishVersion", **wanted.get("FunctionName", "Description", "CodeSha256"))
-    function = made["FunctionArn"].split(":function:")[1].split(":")[0]
-    own = arn("lambda", wanted, f"function:{function}:{made['Version']}")
-    return Made(ref=own, attributes={"Version": str(made["Version"]), "FunctionArn": own})
-
-
-def _drop_version(wanted: Wanted, made: Made) -> None:
-    function, _, version = made.ref.rpartition(":")
-    wanted.call("lambda", "DeleteFunction", FunctionName=function.rpartition(":")[2], Qualifier=version)
+    return Made(
+        ref=made["FunctionArn"], attributes={"Version": str(made["Version"]), "FunctionArn": made["FunctionArn"]}
+    )
 
 
 def _put_alias(wanted: Wanted) -> Made:
@@ -62,11 +58,6 @@ def _put_alias(wanted: Wanted) -> Made:
     settings = wanted.get("Name", "FunctionVersion", "Description")
     made = wanted.settle("lambda", "Alias", FunctionName=function, **settings)
     return Made(ref=made["AliasArn"], attributes={"AliasArn": made["AliasArn"]})
-
-
-def _drop_alias(wanted: Wanted, made: Made) -> None:
-    function, _, name = made.ref.rpartition(":")
-    wanted.call("lambda", "DeleteAlias", FunctionName=function.rpartition(":")[2], Name=name)
 
 
 def _put_layer(wanted: Wanted) -> Made:
@@ -127,9 +118,14 @@ def _put_url(wanted: Wanted) -> Made:
     return Made(ref=own, attributes={"FunctionUrl": made["FunctionUrl"], "FunctionArn": own})
 
 
-def _drop_url(wanted: Wanted, made: Made) -> None:
-    function, qualifier = _qualified(made.ref)
-    wanted.call("lambda", "DeleteFunctionUrlConfig", FunctionName=function, Qualifier=qualifier)
+def _by_arn(operation: str, key: str = "Qualifier") -> Callable[[Wanted, Made], Any]:
+    """A `drop` that makes one call, with the function of the physical id, and its version or alias as the `key`."""
+
+    def drop(wanted: Wanted, made: Made) -> None:
+        function, qualifier = _qualified(made.ref)
+        wanted.call("lambda", operation, FunctionName=function, **{key: qualifier})
+
+    return drop
 
 
 def _put_log_group(wanted: Wanted) -> Made:
@@ -153,13 +149,15 @@ KINDS = {
     "AWS::Lambda::Function": dropped(
         _put_function, "lambda:DeleteFunction", "FunctionName", "FunctionName", "PackageType"
     ),
-    "AWS::Lambda::Version": Kind(put=_put_version, drop=_drop_version, fixed=("*",)),
-    "AWS::Lambda::Alias": Kind(put=_put_alias, drop=_drop_alias, fixed=("FunctionName", "Name")),
+    "AWS::Lambda::Version": Kind(put=_put_version, drop=_by_arn("DeleteFunction"), fixed=("*",)),
+    "AWS::Lambda::Alias": Kind(put=_put_alias, drop=_by_arn("DeleteAlias", "Name"), fixed=("FunctionName", "Name")),
     "AWS::Lambda::LayerVersion": Kind(put=_put_layer, drop=_drop_layer, fixed=("*",)),
     "AWS::Lambda::Permission": Kind(put=_put_permission, drop=_drop_permission, fixed=("*",)),
     "AWS::Lambda::EventSourceMapping": dropped(
         _put_mapping, "lambda:DeleteEventSourceMapping", "UUID", "EventSourceArn", "StartingPosition"
     ),
-    "AWS::Lambda::Url": Kind(put=_put_url, drop=_drop_url, fixed=("TargetFunctionArn", "Qualifier")),
+    "AWS::Lambda::Url": Kind(
+        put=_put_url, drop=_by_arn("DeleteFunctionUrlConfig"), fixed=("TargetFunctionArn", "Qualifier")
+    ),
     "AWS::Logs::LogGroup": dropped(_put_log_group, "logs:DeleteLogGroup", "logGroupName", "LogGroupName"),
 }

@@ -25,6 +25,9 @@ def _put_api(wanted: Wanted) -> Made:
     named = {"name": wanted.properties.get("Name"), "description": wanted.properties.get("Description")}
     (kind,) = wanted.properties.get("EndpointConfiguration", {}).get("Types", ["EDGE"])
     patches = _patches({**named, "endpointConfiguration/types/EDGE": kind})
+    for verb, properties in (("remove", wanted.before.properties if wanted.before else {}), ("add", wanted.properties)):
+        endpoints = properties.get("EndpointConfiguration", {}).get("VpcEndpointIds", [])
+        patches += [{"op": verb, "path": "/endpointConfiguration/vpcEndpointIds", "value": one} for one in endpoints]
     wanted.call("apigateway", "UpdateRestApi", restApiId=api, patchOperations=patches)
     return Made(ref=api, attributes={"RestApiId": api})
 

@@ -71,10 +71,8 @@ def test_api_gateway_gets_the_document_with_rows_left_open(other_workloads: Path
     body, document = api["Body"], openapi(load_workload(income), load_contract(income))
     validate(body)
     assert list(body["paths"]) == list(document["paths"])
-    request = body["components"]["schemas"]["Request"]
-    assert request["properties"]["rows"]["items"] == {"type": "object"}
     document["components"]["schemas"]["Request"]["properties"]["rows"] = {"type": "array", "items": {"type": "object"}}
-    assert request == document["components"]["schemas"]["Request"]
+    assert body["components"]["schemas"]["Request"] == document["components"]["schemas"]["Request"]
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ KEYS = [f"arn:aws:kms:eu-west-1:{DEV}:key/{number}f1e2d3c-0000-4000-8000-0000000
 STAGES = {
     "dev": {
         "released_to": [{"account": PROD, "stage": "prod"}],
-        "api": {"private": ["vpce-0a1b2c3d"]},
-        "partners": {PROD: {"drops": ["electricity/labels"], "calls": ["electricity"]}},
+        "partners": {PROD: {"drops": ["electricity/labels"]}},
     },
     "prod": {"pulls_from": {"account": DEV, "stage": "dev", "key_arn": KEYS[0], "signing_key_arn": KEYS[1]}},
 }
@@ -103,24 +102,10 @@ def test_a_partner_puts_files_below_its_own_number_and_does_nothing_else(policie
         request = Request(action=action, resources=(resource,), context=context)
         return decided(policies, of, request, PULL.replace("-pull", "-shop"), EVERYTHING) is None
 
-    assert may("landing", "s3:PutObject", DROP)
     of_bucket = {"kms:encryptioncontext:aws:s3:arn": (DROP.partition("/")[0],)}
     assert may("key", "kms:GenerateDataKey", KEYS[0], **BY_S3, **of_bucket)
     assert not any(may("key", "kms:GenerateDataKey", KEYS[0], **context) for context in (BY_S3, of_bucket))
-    others = (DROP.replace(f"{PROD}/", ""), DROP.replace("labels", "training"), DROP.replace("electricity", "income"))
-    assert not any(may("landing", "s3:PutObject", other) for other in others)
     assert not any(may("landing", f"s3:{verb}", DROP) for verb in ("GetObject", "DeleteObject", "PutObjectAcl"))
-
-
-def test_a_private_api_lets_the_partner_in_and_nobody_beside_its_endpoint(sharing: dict[str, Path]) -> None:
-    made = {one.kind: one.properties for one in resources(sharing["dev"])}
-    api = made["AWS::ApiGateway::RestApi"]
-    assert api["EndpointConfiguration"] == {"Types": ["PRIVATE"], "VpcEndpointIds": ["vpce-0a1b2c3d"]}
-    let, refused = api["Body"]["x-amazon-apigateway-policy"]["Statement"]
-    assert (let["Effect"], let["Principal"]) == ("Allow", {"AWS": f"arn:aws:iam::{PROD}:root"})
-    assert (refused["Effect"], refused["Principal"]) == ("Deny", "*")
-    assert refused["Condition"] == {"StringNotEquals": {"aws:SourceVpce": ["vpce-0a1b2c3d"]}}
-    assert "AWS::Lambda::Url" not in made
 
 
 @pytest.mark.parametrize(
