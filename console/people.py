@@ -11,7 +11,7 @@ HERE = "try, init, new, schemas, openapi, simulate, part, clock, demo, console, 
 BEYOND = "up down restore doctor erase"
 """What no role may: the account's administrators deploy, take down, compare quotas, and let somebody erase."""
 _NEEDS: Mapping[tuple[Right, ...], str] = {
-    ("look",): "status, runs, show, logs, versions, live, monitor, held, labels, audit list",
+    ("look",): "status, runs, show, logs, versions, live, monitor, held, labels, audit list, incident list",
     ("look", "watch"): "alarms, cost, dead, consumers",
     ("documents",): "card, bom, verify",
     ("records",): "audit verify, access",
@@ -22,7 +22,7 @@ _NEEDS: Mapping[tuple[Right, ...], str] = {
     ("train",): "train, retrain, register, tune, pull",
     ("operate",): (
         "rerun, release, rollback, monitor --start, alarms --acknowledge, automate, held --accept, held --refuse, "
-        "dead --redrive, dead --delete, data revert, contract rewrite"
+        "dead --redrive, dead --delete, data revert, contract rewrite, incident open, incident close"
     ),
     ("approve",): "approve, refuse",
     ("review",): "review",

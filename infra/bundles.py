@@ -47,7 +47,9 @@ def bundle(
     code, digest = code_of(repository, function, platform, compiler)
     if workload is None:
         return str(code), digest
-    declaration = _declaration(workload)
+    # By their place in the bundle, which is the same wherever the workload's folder is.
+    names = ("workload.yaml", "contract.yaml")
+    declaration = {Path("workloads", workload.name, name): one for name in names if (one := workload / name).is_file()}
     digest = hashlib.sha256(f"{digest}\0{_digest(declaration)}".encode()).hexdigest()
     folder = _bundle(repository, function, digest, platform)
     if not _in_use(folder):
@@ -201,12 +203,6 @@ def _prune(target: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-
-
-def _declaration(workload: Path) -> dict[Path, Path]:
-    """The workload's YAML files by their place in the bundle, which is the same wherever the folder is."""
-    names = ("workload.yaml", "contract.yaml")
-    return {Path("workloads", workload.name, name): file for name in names if (file := workload / name).is_file()}
 
 
 def _digest(files: Mapping[Path, Path]) -> str:

@@ -20,7 +20,9 @@ def interpreter(python: str) -> str | None:
     """The path of a Python of this version, such as `3.13`; None if this machine has none.
 
     It looks at the Python that runs this, at `python3.13` on the PATH, and at those of uv."""
-    found = [sys.executable, shutil.which(f"python{python}"), _of_uv(python)]
+    uv = shutil.which("uv")
+    of_uv = _answer(uv, "python", "find", "--no-project", python) if uv else None
+    found = [sys.executable, shutil.which(f"python{python}"), of_uv]
     return next((one for one in found if one and _answer(one, "-c", VERSION) == python), None)
 
 
@@ -39,11 +41,6 @@ def compile_folder(folder: Path, compiler: str) -> None:
 def version_of(compiler: str) -> str | None:
     """The version of the Python at this path, as it says itself (`3.13`); None if it does not run."""
     return _answer(compiler, "-c", VERSION)
-
-
-def _of_uv(python: str) -> str | None:
-    uv = shutil.which("uv")
-    return _answer(uv, "python", "find", "--no-project", python) if uv else None
 
 
 def _answer(program: str, *words: str) -> str | None:

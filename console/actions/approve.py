@@ -15,14 +15,14 @@ from typing import Any, Literal
 
 from millrace.console.actions.start import redrive, start
 from millrace.console.environment import Environment
-from millrace.console.queries.documents import find_package
+from millrace.console.queries.audit import incidents_of
 from millrace.console.queries.runs import Run, input_of, list_runs
-from millrace.console.queries.versions import climbing_version, needs_approval, registry_of, state_of
+from millrace.console.queries.versions import climbing_version, find_package, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, RunError
-from millrace.messages.audit import AlarmAcknowledged, AuditEvent, AutomationSwitched, HeldDropDecided, RunRedriven
-from millrace.messages.envelope import Message
+from millrace.messages.audit import AlarmAcknowledged, AuditEvent, ByPerson, HeldDropDecided, RunRedriven
 from millrace.messages.release import Rollback
 from millrace.names import LIVE, WorkloadNames
+from millrace.operations.incidents import find_open
 from millrace.release.promotion import check_proven, objection_to, rollback_target
 from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.audit import Record, append
@@ -116,9 +116,6 @@ def find_release(
     return None
 
 
-COMMAND = "rollback"
-
-
 @dataclass(frozen=True, kw_only=True)
 class StartedRollback:
     """A rollback under way."""
@@ -140,10 +137,10 @@ def roll_back(
     machine checks the same again.
     Raises ConfigurationError for an empty reason and for a version given together with `restores`, and
     EnvironmentNotFoundError for one that does not exist."""
-    check_reason(COMMAND, reason)
+    check_reason("rollback", reason)
     if restores and to is not None:
         raise ConfigurationError(
-            where=COMMAND, field="--to", expected="no version with --restore: it is the live one", came=to
+            where="rollback", field="--to", expected="no version with --restore: it is the live one", came=to
         )
     states, pointers = environment.client("stepfunctions"), ReleasePointers(state_of(environment, names)).read()
     state = state_of(environment, names)
@@ -184,14 +181,13 @@ def record(
     environment: Environment,
     names: WorkloadNames,
     event: AuditEvent,
-    details: Message,
+    details: ByPerson,
     *,
     command: str,
-    by: str,
     at: datetime,
 ) -> None:
-    """Write the record. `command` is the one that was typed, and `by` the identity of who typed it."""
-    kept = Record(actor=command, execution_arn=by, event=event, as_of=at, cause="command", details=details)
+    """Write the record. `command` is the one that was typed."""
+    kept = Record(actor=command, execution_arn=details.by, event=event, as_of=at, cause="command", details=details)
     append(environment.client("dynamodb"), table=names.platform.audit_table, workload=names.workload, record=kept)
 
 
@@ -208,20 +204,38 @@ def check_recording(environment: Environment, names: WorkloadNames) -> None:
         )
 
 
+def record_incident(
+    environment: Environment, names: WorkloadNames, *, reason: str, closes: str = "", is_serious: bool = False
+) -> Run:
+    """Start the run that records an incident. What the run would refuse is refused at once.
+
+    Raises ConfigurationError for an empty reason, for one for which an incident is open, and as `find_open`."""
+    check_reason("incident", reason)
+    incidents = incidents_of(environment, names)
+    # Of two who close an incident at the same time the second is refused.
+    name = f"{find_open(incidents, closes).opened.incident}-closed" if closes else ""
+    for known, one in incidents.items():
+        if not (closes or one.closed) and one.opened.reason == reason:
+            expected = f"another reason than that of {known}, which is open"
+            raise ConfigurationError(where="incident", field="--reason", expected=expected, came=reason)
+    asked = {"incident": "closed" if closes else "opened", "reason": reason, "closes": closes, "is_serious": is_serious}
+    return start(environment.client("stepfunctions"), names, "upkeep", more=asked, name=name)
+
+
 def rerun(environment: Environment, names: WorkloadNames, run: Run, *, reason: str) -> None:
     """Let the failed run go on, and write the audit record. Raises the errors of `redrive`."""
     by, at = environment.identity(), environment.now()
     check_recording(environment, names)
     redrive(environment.client("stepfunctions"), run)
     details = RunRedriven(machine=run.machine, run=run.name, by=by, reason=reason)
-    record(environment, names, AuditEvent.RUN_REDRIVEN, details, command="rerun", by=by, at=at)
+    record(environment, names, AuditEvent.RUN_REDRIVEN, details, command="rerun", at=at)
 
 
 def acknowledge(environment: Environment, names: WorkloadNames, alarm: str, *, reason: str) -> None:
     """Write the audit record and note it for the sweep."""
     by, at = environment.identity(), environment.now()
     details = AlarmAcknowledged(alarm=alarm, by=by, reason=reason)
-    record(environment, names, AuditEvent.ALARM_ACKNOWLEDGED, details, command="alarms", by=by, at=at)
+    record(environment, names, AuditEvent.ALARM_ACKNOWLEDGED, details, command="alarms", at=at)
     UnansweredAlarm(alarm=alarm, since=at).acknowledge(state_of(environment, names), by=by)
 
 
@@ -233,7 +247,7 @@ def switch(environment: Environment, names: WorkloadNames, *, paused: bool, reas
     # repeated.
     written.put(state_of(environment, names))
     event = AuditEvent.AUTOMATION_PAUSED if paused else AuditEvent.AUTOMATION_RESUMED
-    record(environment, names, event, AutomationSwitched(by=by, reason=reason), command="automate", by=by, at=at)
+    record(environment, names, event, ByPerson(by=by, reason=reason), command="automate", at=at)
     return written
 
 
@@ -277,7 +291,7 @@ def decide(
         event = AuditEvent(f"{batch.group.table}.{status}")
         said = {"rows": batch.rows, "because": batch.because, "by": by, "reason": reason}
         details = HeldDropDecided(drop=batch.object.key, drop_id=drop_id, **said)
-        record(environment, names, event, details, command="held", by=by, at=at)
+        record(environment, names, event, details, command="held", at=at)
     if status == "refused":
         return batch, ""
     run = start(

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from millrace.console.files.catalogue import TABLE_FILES
+from millrace.console.files.catalogue import TABLE_FILES, head_of
 from millrace.console.files.given import STANDARD_INPUT, Given, is_below
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import ID, IMAGE, LABEL, SPLIT, find_images, scaled_to
@@ -27,7 +27,7 @@ from millrace.contract.rules.image import ImageFormat
 from millrace.contract.schema import FEEDS, Contract, Feed, Table, arrow_schema
 from millrace.contract.validate import Validator, totals_of
 from millrace.errors import DropError, RunError
-from millrace.files.catalogue import HEAD_BYTES, format_of, read_drop
+from millrace.files.catalogue import format_of, read_drop
 from millrace.files.image import is_image
 from millrace.files.origin import Origin, image_columns
 from millrace.files.parsed import Limits, check_header
@@ -49,7 +49,7 @@ def packed(path: Path, contract: Contract, feed: Feed) -> Iterator[Path]:
     table = contract.table(feed)
     scale = declares_scale(table)
     if not path.is_dir():
-        with _scaled_file(path, table) if scale and _is_image(path) else nullcontext(path) as content:
+        with _scaled_file(path, table) if scale and is_image(head_of(path)) else nullcontext(path) as content:
             yield content
         return
 
@@ -66,11 +66,6 @@ def packed(path: Path, contract: Contract, feed: Feed) -> Iterator[Path]:
 def declares_scale(table: Table) -> bool:
     """Whether the contract says `scale: true` for an image column."""
     return any(rule.scale for column in image_columns(table) if (rule := column.find(ImageFormat)))
-
-
-def _is_image(path: Path) -> bool:
-    with path.open("rb") as file:
-        return is_image(file.read(HEAD_BYTES))
 
 
 @contextmanager
@@ -238,8 +233,7 @@ def labels_in(file: Path, contract: Contract, feed: Feed) -> tuple[str, ...]:
 
     Empty for another feed, for a label that is also an input, and for a file whose columns cannot be read here."""
     unwanted, names = _label_names(contract, feed), list[str]()
-    with file.open("rb") as opened:
-        head = opened.read(HEAD_BYTES)
+    head = head_of(file)
     # Only a warning depends on the names. A file that cannot be read here is judged by ingestion.
     with suppress(DropError, ValueError, OSError):
         if unwanted and head.strip() and (known := TABLE_FILES.get(format_of(head))):

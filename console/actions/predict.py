@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, Row, json_rows, read_pasts
+from millrace.console.files.catalogue import head_of
 from millrace.contract.reasons import Reason
 from millrace.contract.schema import LINE, Contract, Table, parsed_schema
 from millrace.contract.validate import Validator
@@ -28,7 +29,7 @@ from millrace.errors import AnswerError, DropError
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features.history import History
 from millrace.features.known_ahead import KnownAhead
-from millrace.files.catalogue import HEAD_BYTES, read_drop
+from millrace.files.catalogue import read_drop
 from millrace.files.image import is_image
 from millrace.files.origin import Origin
 from millrace.settings.prediction import ROWS_PER_CALL
@@ -219,9 +220,8 @@ def _origin(path: Path) -> Origin | None:
     """The origin of a file that is one image: its name is the key of its row. None for other files.
 
     Rows of other files need no origin: the prediction function fills generated columns itself."""
-    with path.open("rb") as file:
-        if not is_image(file.read(HEAD_BYTES)):
-            return None
+    if not is_image(head_of(path)):
+        return None
 
     # A single image names no other objects.
     def fetch(key: str, _: str) -> bytes:

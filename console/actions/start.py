@@ -340,7 +340,9 @@ def training_instead(states: Any, names: WorkloadNames, execution: Execution) ->
     """The training because of which this first training did not start; None if the execution is not such a run.
 
     That training was still running, or its version was being released. `states` is boto3's Step Functions client."""
-    if execution.machine != "train" or trained_for(execution) != "first" or not _was_in_the_way(execution):
+    budgeted = answer(execution, "budget", BudgetChecked)
+    in_the_way = budgeted is not None and budgeted.reason in (BudgetRefusal.BUSY, BudgetRefusal.RELEASE)
+    if execution.machine != "train" or trained_for(execution) != "first" or not in_the_way:
         return None
     # Newest first. The first run that began before this one ended and that was not itself refused is the one that
     # trained. A run without an answer of `budget` yet may still train.
@@ -350,8 +352,3 @@ def training_instead(states: Any, names: WorkloadNames, execution: Execution) ->
             if budgeted is None or budgeted.accepted:
                 return run
     return None
-
-
-def _was_in_the_way(execution: Execution) -> bool:
-    budgeted = answer(execution, "budget", BudgetChecked)
-    return budgeted is not None and budgeted.reason in (BudgetRefusal.BUSY, BudgetRefusal.RELEASE)

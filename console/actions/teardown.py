@@ -20,10 +20,10 @@ from millrace.aws.errors import has_code, passed_over
 from millrace.aws.workload_stacks import deployed_workloads
 from millrace.console.environment import Environment
 from millrace.console.local_cloud.lifecycle import find_cdk
+from millrace.console.queries.versions import audit_of
 from millrace.errors import EnvironmentNotFoundError, RunError
 from millrace.messages.audit import ResourcesRemoved
 from millrace.names import JOB_LOGS, ROOMS, Platform, WorkloadNames
-from millrace.state import audit
 
 MACHINE = "-teardown"
 """How the name of a teardown machine ends."""
@@ -120,8 +120,7 @@ def _removed(environment: Environment, execution_arn: str) -> Iterator[str]:
     """A line for each resource that the execution deleted, from its records in the audit table."""
     machine = execution_arn.split(":")[6]
     workload = machine.removeprefix(f"{environment.platform.prefix}-").removesuffix(MACHINE).replace("-", "_")
-    client, table = environment.client("dynamodb"), environment.platform.audit_table
-    for record in audit.read(client, table=table, workload=workload):
+    for record in audit_of(environment, WorkloadNames(platform=environment.platform, workload=workload)):
         if record.execution_arn == execution_arn and isinstance(record.details, ResourcesRemoved):
             yield from (f"{workload}: {found}" for found in record.details.found)
 

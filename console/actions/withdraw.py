@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import Any, TypeVar
 
+from millrace.console.actions.approve import check_reason
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import object_of
 from millrace.datasets.table_versions import TableVersion
@@ -20,9 +21,8 @@ PAUSE_S = 5
 
 
 def by_person(environment: Environment, kind: str, reason: str) -> dict[str, Any]:
-    """The fields of this person's request, with an id of its own. Raises WithdrawalError for an empty reason."""
-    if not reason.strip():
-        raise WithdrawalError("--reason: expected a sentence for the audit table, got an empty one")
+    """The fields of this person's request, with an id of its own. Raises ConfigurationError for an empty reason."""
+    check_reason(kind, reason)
     cause = f"{kind}-{secrets.token_hex(8)}"
     return {"cause": cause, "as_of": environment.now(), "by": environment.identity(), "reason": reason}
 

@@ -14,7 +14,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from millrace.console.cli.assistant import mcp
-from millrace.console.cli.audit import access, audit, query
+from millrace.console.cli.audit import access, audit, incident, query
 from millrace.console.cli.data import contract, data
 from millrace.console.cli.erasure import erase
 from millrace.console.cli.first_report import try_
@@ -68,6 +68,7 @@ for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), cls=Once, rich_help_panel=panel)(grouped(command))
 app.add_typer(audit, name="audit", rich_help_panel="Records")
+app.add_typer(incident, name="incident", rich_help_panel="Operations")
 app.add_typer(data, name="data", rich_help_panel="Records")
 app.add_typer(contract, name="contract", rich_help_panel="The first hour")
 

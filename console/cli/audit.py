@@ -1,4 +1,4 @@
-"""`millrace audit list` and `millrace audit verify`: read the audit, and check that it is whole."""
+"""`millrace audit` and `millrace incident`: read the audit, check that it is whole, and put an incident into it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from millrace.console.cli.options import (
     Build,
     Json,
     Once,
+    Reason,
     Stage,
     Target,
     audit_events,
@@ -22,6 +23,7 @@ from millrace.console.cli.options import (
     workload_names,
 )
 from millrace.console.cli.printing import show, show_json, show_rows
+from millrace.console.cli.runs import Wait, end
 from millrace.console.words import count
 
 if TYPE_CHECKING:
@@ -122,6 +124,71 @@ def access(
     begin, environment = when(since, "--since"), find_environment(stage, build, workload)
     found = find_reads(environment, since=begin, workload=workload, person=person, file=file)
     show(found[: limit or None], as_json=as_json, nothing="No such read has been recorded since then.")
+
+
+incident = typer.Typer(no_args_is_help=True, help="Say what went wrong, and that it is over.")
+
+
+@incident.command("list", cls=Once)
+@grouped
+def list_incidents(target: Target, as_json: Json) -> None:
+    """List the incidents: who opened and closed them, why, of which version, and for how many hours they were open.
+
+    Example: millrace incident list"""
+    from millrace.console.queries.audit import incidents_of
+
+    ended = "after {0.hours_open:g} hours by {0.by}: {0.reason}"
+    rows = [
+        {
+            "id": known,
+            "opened_at": one.opened_at,
+            **one.opened.model_dump(exclude={"incident"}),
+            "closed": ended.format(one.closed) if one.closed else "",
+        }
+        for known, one in incidents_of(*target.find()).items()
+    ]
+    show_rows(rows, as_json=as_json, nothing="Nobody has opened an incident.")
+
+
+@incident.command("open", cls=Once)
+@grouped
+def open_(
+    target: Target,
+    as_json: Json,
+    reason: Reason,
+    serious: Annotated[bool, typer.Option("--serious", help="It harmed somebody, or might have.")] = False,
+    wait: Wait = False,
+) -> None:
+    """Open an incident of the live version, or of the workload without one.
+
+    The run's name is its id. The audit has it once CloudTrail says that it was you, mostly within five minutes.
+
+    Example: millrace incident open --reason "refuses all pensioners" --serious"""
+    _record(target, {"reason": reason, "is_serious": serious}, wait=wait, as_json=as_json)
+
+
+@incident.command(cls=Once)
+@grouped
+def close(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="The incident's id, or its beginning.")],
+    target: Target,
+    as_json: Json,
+    reason: Reason,
+    wait: Wait = False,
+) -> None:
+    """Close an open incident.
+
+    Example: millrace incident close 7c1b2f0e --reason "rolled back, all were told" """
+    _record(target, {"reason": reason, "closes": id_}, wait=wait, as_json=as_json)
+
+
+def _record(target: Target, asked: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    """Start the run that records it. What the run would refuse is refused at once."""
+    from millrace.console.actions.approve import record_incident
+
+    environment, names = target.find_deployed()
+    run = record_incident(environment, names, **asked)
+    end(environment, names, run, how="records it", wait=wait, as_json=as_json)
 
 
 Sql = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from millrace.aws.objects import key_of_version
-from millrace.console.cli.options import Json, Once, Target, Within, Workload, feeds, grouped, only_folder
+from millrace.console.cli.options import Json, Once, Reason, Target, Within, Workload, feeds, grouped, only_folder
 from millrace.console.cli.printing import show_rows, tell
 from millrace.console.cli.records import Limit
 from millrace.console.files.catalogue import TABLES
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from millrace.datasets.tables import Change
     from millrace.messages.withdrawal import Withdrawn
 
-Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
 Preview = Annotated[bool, typer.Option("--preview", help="Only say what would become of the rows.")]
 data = typer.Typer(no_args_is_help=True, help="Show the versions of the tables, and undo a drop.")
 Name = Annotated[str, typer.Argument(metavar="VERSION", help="As `millrace data log` names it: rows-12.")]

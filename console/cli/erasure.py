@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from millrace.console.cli.data import Preview, Reason
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.data import Preview
+from millrace.console.cli.options import Json, Reason, Target
 from millrace.console.cli.printing import in_json, tell
 from millrace.console.stages import command
 from millrace.console.words import listed

@@ -86,7 +86,9 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, yes: Unasked, 
         url = instance.cloud.endpoint_url
         show_json({"endpoint_url": url, "pid": instance.pid, "environment": instance.environment})
         return
-    print("\n".join(_exports(instance)))
+    print(f"unset {' '.join(UNSET)}")
+    for name, value in instance.environment.items():
+        print(f"export {name}={shlex.quote(value)}")
     if not export:
         print(_next(instance, empty=empty, workloads=workload or ()))
 
@@ -229,11 +231,6 @@ def _confirm(loss: str) -> None:
     if not sys.stdin.isatty():
         raise RunError(f"{loss} Expected --yes, since the standard input is no terminal")
     typer.confirm(f"{loss} Go on?", abort=True, err=True)
-
-
-def _exports(instance: Instance) -> list[str]:
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in instance.environment.items()]
-    return [f"unset {' '.join(UNSET)}", *lines]
 
 
 def _next(instance: Instance, *, empty: bool, workloads: Sequence[str]) -> str:

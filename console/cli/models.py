@@ -211,7 +211,7 @@ def dossier(target: Target, as_json: Json, version: Version = "", output: Dossie
 
     Example: millrace dossier 3 --output dossier"""
     from millrace.console.dossier.folder import write_dossier
-    from millrace.console.queries.documents import find_package
+    from millrace.console.queries.versions import find_package
 
     environment, names = target.find()
     package = find_package(environment, names, version)

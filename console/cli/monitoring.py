@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from millrace.console.cli.options import Json, Target, flag, text
+from millrace.console.cli.options import Json, Reason, Target, flag, text
 from millrace.console.cli.printing import show, show_json, show_rows
 from millrace.console.cli.runs import AsOf, Wait, start_run
 from millrace.console.stages import command
@@ -41,7 +41,7 @@ def alarms(
         str,
         typer.Option(metavar="ALARM", help="Somebody acts on this raised alarm: no more reminders until it is over."),
     ] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+    reason: Reason = "",
 ) -> None:
     """Show the alarms: state, severity, runbook, the last figure and its bound; who is sent them; what is not watched.
 

@@ -270,12 +270,15 @@ def _tell(proposal: Proposal, written: Written) -> None:
 
 def _columns(proposal: Proposal) -> list[dict[str, Any]]:
     """A row of the table for each column of the contract. A column is a feature, a calendar's, or has a reason."""
+    from millrace.console.new.remarks import is_long
+
     prediction = proposal.prediction
     past = [name for feature in prediction.derived for name in feature.get("history", ())]
     calendars = {
         feature["calendar"]: ", ".join(feature["parts"]) for feature in prediction.derived if "calendar" in feature
     }
-    reasons = {one.name: _why_not(one.reason) for one in proposal.features.others}
+    others = {one.name: one.reason for one in proposal.features.others}
+    reasons = {name: "no: see below" if is_long(reason) else f"no: {reason}" for name, reason in others.items()}
     # A later role replaces an earlier one: an event time that is in the key is shown as the event time.
     roles = dict.fromkeys(prediction.key, "key") | {prediction.event_time: "event time"}
     roles |= dict.fromkeys(prediction.label_columns, "label")
@@ -297,12 +300,6 @@ def _columns(proposal: Proposal) -> list[dict[str, Any]]:
 def _as_feature(name: str, prediction: ProposedPrediction, past: Sequence[str]) -> str:
     itself = "its words" if name in prediction.texts else "yes"
     return " and ".join([itself] * (name in prediction.features) + ["its past"] * (name in past))
-
-
-def _why_not(reason: str) -> str:
-    from millrace.console.new.remarks import is_long
-
-    return "no: see below" if is_long(reason) else f"no: {reason}"
 
 
 def _rule(column: Column) -> str:

@@ -213,6 +213,7 @@ def several_workloads(default: str, help_: str, **more: Any) -> Any:
     return typer.Option("--workload", show_default=default, autocompletion=workload_names, help=help_, **more)
 
 
+Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
 Json = Annotated[bool, flag("--json", "Print JSON, for programs.")]
 Version = Annotated[str, typer.Argument(show_default="the live one", help="A version's number.")]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from millrace.console.files.catalogue import TABLES
 from millrace.console.files.given import ALSO, given
 from millrace.console.files.grid import stop
 from millrace.console.image_folder import find_images
+from millrace.console.local_cloud.processes import handled
 from millrace.console.stages import command
 from millrace.contract.load import load_contract
 from millrace.contract.reasons import Reason
@@ -159,8 +159,7 @@ class _Counted:
         """By column, how many rows have a value outside of the contract's list."""
 
     def __iter__(self) -> Iterator[RowAnswer]:
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        with suppress(SystemExit):
+        with handled(self._stop), suppress(SystemExit):
             for answer in self._answers:
                 self._asks = False
                 self.rows += 1
@@ -173,8 +172,6 @@ class _Counted:
                 if self.stopped:
                     break
                 self._asks = True
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
     def _stop(self, number: int, _: object) -> None:
         """Between two answers the signal is only noted, so that each answer that came is shown or written."""

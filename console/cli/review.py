@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from millrace.console.cli.options import Json, Target
+from millrace.console.cli.options import Json, Reason, Target
 from millrace.console.cli.printing import show_rows, tell
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def held(
     as_json: Json,
     accept: Annotated[str, typer.Option(metavar="DROP", help="Let this drop into its table.")] = "",
     refuse: Annotated[str, typer.Option(metavar="DROP", help="Never take this drop.")] = "",
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+    reason: Reason = "",
 ) -> None:
     """Show the drops that were held, for a rule of the contract or for labels that do not fit; accept or refuse one.
 

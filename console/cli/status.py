@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from millrace.console.cli.options import Build, Json, Stage, Target, several_workloads
+from millrace.console.cli.options import Build, Json, Reason, Stage, Target, several_workloads
 from millrace.console.cli.printing import literal, show_json, show_rows, tell
 from millrace.console.cli.runs import AsOf, Wait, end
 from millrace.console.words import age
@@ -120,7 +120,7 @@ def automate(
     as_json: Json,
     pause: Annotated[bool, typer.Option("--pause", help="Let no answer act by itself: a person decides all.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Let answers act again.")] = False,
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")] = "",
+    reason: Reason = "",
 ) -> None:
     """Show which answers act by themselves; stop that for all of them, or let it go on.
 
@@ -189,7 +189,6 @@ def _logs(environment: Environment, names: WorkloadNames, name: str, *, most: in
 
 
 Version = Annotated[str, typer.Argument(help="The number of the version, as `millrace versions` lists it.")]
-Reason = Annotated[str, typer.Option(help="Why, for the audit table.")]
 
 
 def approve(
@@ -247,7 +246,7 @@ def release(target: Target, json: Json, version: Version, reason: Reason, wait: 
 def rollback(
     target: Target,
     as_json: Json,
-    reason: Annotated[str, typer.Option(help="Why, for the audit table.")],
+    reason: Reason,
     to: Annotated[str | None, typer.Option(help="Number of the version; without it the previous one.")] = None,
     restore: Annotated[bool, typer.Option("--restore", help="Make the live version's endpoint anew.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Come back when the version is live.")] = False,

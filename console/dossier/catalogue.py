@@ -42,6 +42,7 @@ class Question(NamedTuple):
 MODEL = "bom.cdx.json#/metadata/component/modelCard/modelParameters"
 EVIDENCE: Mapping[str, Evidence] = {
     "use": Evidence("What it is for", "workload.json#/owner workload.json#/card/*"),
+    "duties": Evidence("Who answers for what", "workload.json#/owner workload.json#/duties/*"),
     "version": Evidence(
         "Which version it is",
         "model.sig#/subject/0/name model.sig#/subject/0/digest/* model.sig#/predicate/resources/*/name",
@@ -93,7 +94,7 @@ EVIDENCE: Mapping[str, Evidence] = {
     "monitoring": Evidence("How it is watched", "workload.json#/monitors/*"),
     "incidents": Evidence(
         "What went wrong, and what was done",
-        events="release.rolled_back release.failed phase.stopped floor.* alarm.* run.*",
+        events="incident.* release.rolled_back release.failed phase.stopped floor.* alarm.* run.*",
     ),
     "security": Evidence("What was signed", "model.sig#/predicate/digests/*"),
     "audit": Evidence("The records of decisions", "audit.jsonl#/*/record/event/S"),
@@ -115,7 +116,7 @@ QUESTIONS: Mapping[str, Sequence[Question]] = {
         Question(
             "2(d)", "Data: provenance, labelling, cleaning", "data corrections", "how it was got, who labelled it"
         ),
-        Question("2(e)", "Human oversight", "oversight", "who is trained for it"),
+        Question("2(e)", "Human oversight", "duties oversight", "who is trained for it"),
         Question("2(f)", "Changes determined before", "changes"),
         Question("2(g)", "Validation and tests: data, metrics, reports", "evaluation groups gates", "who signs them"),
         Question("2(h)", "Cybersecurity", "security", "all but the signed digests"),
@@ -135,14 +136,16 @@ QUESTIONS: Mapping[str, Sequence[Question]] = {
         Question("(c)", "Control of the development", "training gates changes", "the procedures"),
         Question("(d)", "Tests before, during and after the development", "evaluation gates monitoring"),
         Question("(e)", "Specifications and standards"),
-        Question("(f)", "Data management", "data corrections", "the procedures before a drop"),
+        Question("(f)", "Data management", "duties data corrections", "the procedures before a drop"),
         Question("(g)", "Risk management", "use", "all but the declared risk"),
-        Question("(h)", "Monitoring after it is on the market", "monitoring incidents", "the plan of Article 72"),
-        Question("(i)", "Serious incidents", "incidents", "which were reported, and to whom"),
+        Question(
+            "(h)", "Monitoring after it is on the market", "duties monitoring incidents", "the plan of Article 72"
+        ),
+        Question("(i)", "Serious incidents", "duties incidents", "which were reported, and to whom"),
         Question("(j)", "Communication with authorities"),
         Question("(k)", "Records", "audit security"),
         Question("(l)", "Resources and supply", "software hardware", "suppliers and people"),
-        Question("(m)", "Who answers for what", "use oversight", "the other duties"),
+        Question("(m)", "Who answers for what", "duties oversight", "the other duties"),
     ),
     "What a buyer asks": (
         Question("1", "What is it for, and what not?", "use"),

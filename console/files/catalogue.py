@@ -38,11 +38,15 @@ class TableFile:
     Raises DropError if the table does not accept the file, and RunError if the lines cannot stand alone."""
 
 
+def head_of(file: Path) -> bytes:
+    """The beginning of the file, by which its format is known."""
+    with file.open("rb") as opened:
+        return opened.read(HEAD_BYTES)
+
+
 def _first_line(file: Path) -> bytes:
     """The first line of the file that is not blank."""
-    with file.open("rb") as opened:
-        head = opened.read(HEAD_BYTES)
-    return head.removeprefix(BOM).lstrip().partition(b"\n")[0]
+    return head_of(file).removeprefix(BOM).lstrip().partition(b"\n")[0]
 
 
 def _marked(file: Path) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from millrace.errors import LocalCloudError
 
@@ -95,8 +96,7 @@ class Processes:
         """Send TERM to each process group, and KILL after STOP_S seconds, also to what a killed cloud had started.
 
         Signals to this process are ignored meanwhile."""
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
-        try:
+        with handled(signal.SIG_IGN):
             is_late = False
             left = [process.popen for process in self._running if not process.has_ended()]
             for popen in left:
@@ -114,9 +114,6 @@ class Processes:
                 popen.wait()
             if is_late:
                 end_workers(workspace(self.folder))
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def workspace(folder: Path) -> Path:
@@ -150,15 +147,22 @@ def _has_memory(process: Path) -> bool:
 
 
 @contextmanager
+def handled(handler: Any) -> Iterator[None]:
+    """While the block runs, `handler` takes the signals."""
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+@contextmanager
 def undisturbed() -> Iterator[None]:
     """Signals take effect only at the end of the block, so that a process that was just started is registered first."""
     came: list[int] = []
     # The signals that arrive in the block are recorded, and raised again once the former handlers are back.
-    before = {number: signal.signal(number, lambda got, _: came.append(got)) for number in SIGNALS}
-    try:
+    with handled(lambda got, _: came.append(got)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     for got in came:
         signal.raise_signal(got)

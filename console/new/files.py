@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from millrace.console.files.catalogue import head_of
 from millrace.console.files.given import Given
 from millrace.console.files.grid import Inside, stop
 from millrace.console.image_folder import SUFFIXES, find_images
@@ -27,7 +28,7 @@ from millrace.contract.csv_form import CsvForm
 from millrace.contract.schema import LINE, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
-from millrace.files.catalogue import HEAD_BYTES, format_of
+from millrace.files.catalogue import format_of
 from millrace.files.parquet import footer_of
 
 
@@ -196,8 +197,7 @@ def sampled(files: Sequence[Given], folder: Path, *, looks_ahead: bool) -> tuple
 def _sampled(given: Given, folder: Path, stretches: int, *, files: int) -> tuple[Given, str]:
     if given.kind or not given.plain.is_file():
         return given, ""
-    with given.plain.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = head_of(given.plain)
     try:
         form = format_of(head) if head.strip() else ""
     except DropError:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millrace.console.files.catalogue import TABLES
+from millrace.console.files.catalogue import TABLES, head_of
 from millrace.console.files.given import Given
 from millrace.console.files.grid import Grid, stop
 from millrace.console.new.words import first_of, without, words_of_no_amount
@@ -24,7 +24,7 @@ from millrace.contract.schema import LINE, Column, Table
 from millrace.contract.violation import QuarantinedRow
 from millrace.errors import DropError
 from millrace.files import csv, jsonlines
-from millrace.files.catalogue import HEAD_BYTES, format_of
+from millrace.files.catalogue import format_of
 from millrace.files.lines import BOM, lines_of
 from millrace.files.parquet import footer_of
 from millrace.files.parsed import Limits
@@ -101,8 +101,7 @@ def read_source(path: Path, *, columns: Sequence[str] = (), decimal: str = "") -
     to find it. Raises ConfigurationError if the file has another format than those of `TABLE_FILES`, or no rows."""
     if not path.is_file():
         stop(path, "--from", "a file", "none of that name")
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
+    head = head_of(path)
     if not head.strip():
         stop(path, "rows", "labelled rows", "an empty file")
     try:

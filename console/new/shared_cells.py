@@ -87,7 +87,10 @@ def _parts(source: Source, name: str, *, is_label: bool) -> dict[str, CellPart]:
     is_list = any(text.startswith("[") for text in texts)
     for separator in SEPARATORS if has_brackets else parted:
         lists = [items_of(text, separator, in_places=False) or [] for text in texts]
-        are_tags = separator != "," or is_label or is_list or _vary(lists)
+        # FEWEST_PARTED of the cells, or more, have one thing, and as many have several.
+        counts = Counter(min(len(items), 2) for items in lists)
+        varies = min(counts[1], counts[2]) >= FEWEST_PARTED * len(lists)
+        are_tags = separator != "," or is_label or is_list or varies
         if are_tags and (found := _tags(lists, name, of, separator, taken)):
             return found
     return {}
@@ -97,12 +100,6 @@ def _share_with(cells: pa.Array, pattern: str) -> float:
     """The share of the cells, missing ones and words for them left out, in which the pattern is found."""
     known = cells.filter(pc.invert(pc.is_in(cells, pa.array(UNKNOWN, cells.type)))).drop_null()
     return float(pc.mean(pc.match_substring_regex(known, pattern)).as_py() or 0)
-
-
-def _vary(lists: Sequence[list[Any]]) -> bool:
-    """Whether FEWEST_PARTED of the cells, or more, have one thing, and as many have several."""
-    counts = Counter(min(len(items), 2) for items in lists)
-    return min(counts[1], counts[2]) >= FEWEST_PARTED * len(lists)
 
 
 def _tags(lists: Sequence[list[Any]], name: str, of: str, separator: str, taken: set[str]) -> dict[str, CellPart]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from millrace.console.actions.past import Pasts, json_rows
 from millrace.console.alone import alone_in
-from millrace.console.files.catalogue import TABLE_FILES, cut_into
+from millrace.console.files.catalogue import TABLE_FILES, cut_into, head_of
 from millrace.console.files.given import Given
 from millrace.console.new.files import droppable
 from millrace.console.new.proposal import Proposal
@@ -27,7 +27,7 @@ from millrace.contract.schema import LINE, Contract, Table
 from millrace.errors import ConfigurationError
 from millrace.features import catalogue
 from millrace.features.history import History
-from millrace.files.catalogue import HEAD_BYTES, format_of
+from millrace.files.catalogue import format_of
 from millrace.workload.declaration import Workload
 from millrace.workload.fit import check_fit
 from millrace.workload.load import WHY_NOT, load_workload, overlaps, workload_folders
@@ -53,8 +53,7 @@ def write_pieces(source: Given, table: Table, folder: Path, *, is_alone: bool) -
         shutil.copyfile(source.path, path)
         yield path
         return
-    with source.plain.open("rb") as file:
-        form = format_of(file.read(HEAD_BYTES))
+    form = format_of(head_of(source.plain))
     if not is_alone:
         (folder := folder / source.name).mkdir(parents=True)
     yield from cut_into(source.plain, TABLE_FILES[form], table, folder, count)

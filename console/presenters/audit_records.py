@@ -14,9 +14,7 @@ from millrace.messages.audit import (
     AuditEvent,
     AutomationMoved,
     FloorMoved,
-    HeldDropDecided,
     ReleaseFailed,
-    ResourcesRemoved,
     RowsWithdrawn,
 )
 from millrace.messages.retrain import RetrainingDecided
@@ -69,10 +67,6 @@ def _retraining(details: RetrainingDecided) -> str:
     return f"trigger {details.trigger}: {details.sentence}{until}"
 
 
-def _removed(details: ResourcesRemoved) -> str:
-    return f"{details.step}: {first_few(details.found, MOST_NAMED)}"
-
-
 def _withdrawn(details: RowsWithdrawn) -> str:
     gone = f"{count(details.rows, 'row')} and {count(details.labels, 'label')}"
     again = f", {count(details.relabelled, 'row')} with the earlier label again" if details.relabelled else ""
@@ -82,10 +76,6 @@ def _withdrawn(details: RowsWithdrawn) -> str:
 def _corrected(details: Corrections) -> str:
     held = f": held, at most {details.bound:.1%} allowed" if details.is_held else ""
     return f"{count(details.rows, 'label')} of {details.labelled:,} corrected ({extent(details)}){held}"
-
-
-def _held(details: HeldDropDecided) -> str:
-    return f"{count(details.rows, 'row')} of {details.drop}: {details.reason}"
 
 
 def _moved(details: AutomationMoved) -> str:
@@ -121,13 +111,14 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.RELEASE_FAILED: _release_failed,
     AuditEvent.RETRAIN_ACCEPTED: _retraining,
     AuditEvent.RETRAIN_REFUSED: _retraining,
-    AuditEvent.TEARDOWN_STEP: _removed,
+    AuditEvent.TEARDOWN_STEP: lambda of: f"{of.step}: {first_few(of.found, MOST_NAMED)}",
     AuditEvent.ROWS_WITHDRAWN: _withdrawn,
     AuditEvent.ROWS_ERASED: lambda of: f"{sum(one.removed for one in of.stores)} of {of.people}: {of.reason}",
     AuditEvent.ROWS_REWRITTEN: lambda of: f"{', '.join(f'{one.rows:,} {one.table}' for one in of.tables)}: {of.reason}",
     AuditEvent.LABELS_CORRECTED: _corrected,
     **dict.fromkeys(
-        (AuditEvent(f"{table}.{status}") for table in ("rows", "labels") for status in ("accepted", "refused")), _held
+        (AuditEvent(f"{table}.{status}") for table in ("rows", "labels") for status in ("accepted", "refused")),
+        lambda of: f"{count(of.rows, 'row')} of {of.drop}: {of.reason}",
     ),
     AuditEvent.AUTOMATION_PAUSED: "{0.reason}",
     AuditEvent.AUTOMATION_RESUMED: "{0.reason}",
@@ -140,6 +131,8 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.FLOOR_OFF: _floor,
     AuditEvent.ALARM_ACKNOWLEDGED: "alarm {0.alarm}: {0.reason}",
     AuditEvent.RUN_REDRIVEN: "{0.machine} {0.run:.8} goes on: {0.reason}",
+    AuditEvent.INCIDENT_OPENED: lambda of: f"{of.incident:.8}{', serious' if of.is_serious else ''}: {of.reason}",
+    AuditEvent.INCIDENT_CLOSED: "{0.incident:.8} after {0.hours_open:g} hours: {0.reason}",
     AuditEvent.FILE_DROPPED: "{0.drop} of {0.size:,} bytes: {0.reason}",
 }
 """By event: the sentence on details of the class of the event's details."""

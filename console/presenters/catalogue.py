@@ -94,7 +94,10 @@ PRESENTERS: Mapping[str, Presenter] = {
     "score": SCORE,
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,
-    "upkeep": Presenter(outcome=lambda _, __: Outcome(text="the tables are kept up"), is_told=lambda _: False),
+    "upkeep": Presenter(
+        outcome=lambda run, _: Outcome(text="a record" if run.input.get("incident") else "the tables are kept up"),
+        is_told=lambda _: False,
+    ),
     "query": QUERIED,
     "teardown": Presenter(outcome=lambda _, __: Outcome(text=LEFT)),
 }

@@ -141,8 +141,10 @@ def _outcome_of(drop: DropAnswer, reasons: Sequence[ReasonCount] = (), *, waits:
         return Outcome(text="no row added: a later version of the same object came before")
     if committed.duplicate:
         text = f"no row added{_instead_of(committed.rows_replaced)}: the bytes of {committed.repeats} again"
-        refused = rows_refused_before(committed.repeats) if committed.refused_before else ()
-        return Outcome(text=f"{text}{until_training}", look=refused)
+        # The refused rows may be accepted now; the others are in the table already.
+        name, file = committed.repeats, PurePosixPath(committed.repeats)
+        look = ("quarantine", "--drop", name, "--rows", f"{file.stem}-refused{file.suffix}")
+        return Outcome(text=f"{text}{until_training}", look=look if committed.refused_before else ())
     accepted, quarantined = committed.rows_accepted, committed.rows_quarantined
     replaced = _instead_of(committed.rows_replaced)
     text = f"{accepted:,} accepted{replaced}{quarantined_counts(quarantined, committed.reasons)}{until_training}"
@@ -165,13 +167,6 @@ def _counted(drop: DropAnswer, text: str, rows: int, quarantined: int, reasons: 
 def _instead_of(rows: int) -> str:
     """` in the place of 12,014 rows of an earlier version`; empty if no row left."""
     return f" in the place of {count(rows, 'row')} of an earlier version" if rows else ""
-
-
-def rows_refused_before(name: str) -> tuple[str, ...]:
-    """The words of the command that writes a drop's refused rows: these may be accepted now, the others are in the
-    table already."""
-    file = PurePosixPath(name)
-    return ("quarantine", "--drop", name, "--rows", f"{file.stem}-refused{file.suffix}")
 
 
 def _until_training(committed: Committed) -> str:

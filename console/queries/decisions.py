@@ -14,14 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from botocore.exceptions import ClientError
 
 from millrace.artefact.batch import ROW
 from millrace.artefact.inference import Model
 from millrace.aws.objects import read_object
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import find_object, unpack
-from millrace.console.queries.versions import registry_of, state_of
+from millrace.console.queries.versions import find_package, state_of
 from millrace.contract.kinds import FLOATS, from_base64
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Column, Table
@@ -199,10 +198,7 @@ def explain_decision(
     if not (version := version or kept.decision.model_version or ""):
         came = f"{kept.decision.id!r}, the fallback's"
         raise EnvironmentNotFoundError(f"ID: expected the id of a model's decision, got {came}")
-    try:
-        package = registry_of(environment, names).describe(names.package_arn(version))
-    except ClientError as error:
-        raise EnvironmentNotFoundError(f"version {version}: expected it in the registry, got {error}") from None
+    package = find_package(environment, names, version)
     model = Model(unpack(read_object(environment.client("s3"), package.model_data_url)))
     row = read_row(environment, names, kept, model.description.features)
     # An image of a scored file is in the row itself.

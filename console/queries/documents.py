@@ -18,9 +18,9 @@ from millrace.aws.objects import download, entries_below, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.lineage import CHEAP_BYTES
 from millrace.console.queries.stored import Unread, find_object, part, unpack
-from millrace.console.queries.versions import registry_of, state_of
+from millrace.console.queries.versions import find_package
 from millrace.console.words import column
-from millrace.errors import ArtefactError, EnvironmentNotFoundError
+from millrace.errors import ArtefactError
 from millrace.evaluation.agreement import SAMPLE_FILE
 from millrace.evaluation.report import EVALUATION_FILE
 from millrace.evaluation.sample import sample_digest
@@ -31,22 +31,6 @@ from millrace.release.bom import BOM_FILE
 from millrace.release.card import CARD_FILE
 from millrace.release.registry import Package
 from millrace.release.signatures import ORIGIN_FILE, SigningKey, check_members, check_signature
-from millrace.state.pointers import ReleasePointers
-
-
-def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
-    """The package of this version; without a version the live one, or else the newest.
-
-    Raises EnvironmentNotFoundError if there is no such version."""
-    found = list(registry_of(environment, names).all())
-    champion = ReleasePointers(state_of(environment, names)).champion()
-    # `found` is newest first, so without a wanted version the newest one is taken.
-    wanted = version or (champion.version if champion else "")
-    package = next((one for one in found if not wanted or one.version == wanted), None)
-    if package is None:
-        came = ", ".join(one.version for one in found) or "none"
-        raise EnvironmentNotFoundError(f"VERSION: expected a registered version ({came}), got {wanted or 'nothing'}")
-    return package
 
 
 def find_document(

@@ -130,17 +130,14 @@ def live_periods(records: Iterable[Record]) -> list[LivePeriod]:
             known = moves.get(live.revision)
             if known is None or live.live_at < known[0].live_at:
                 moves[live.revision] = live, record.run
-    ends = [one.live_at for one, _ in moves.values()] + [record.as_of for record in records if _is_end(record)]
+    # By the end of a teardown that has removed the endpoints, too.
+    said = [(record.as_of, record.details) for record in records]
+    gone = [at for at, one in said if isinstance(one, ResourcesRemoved) and one.step == "endpoints" and one.found]
+    ends = [one.live_at for one, _ in moves.values()] + gone
     return [
         _period(live, execution, ends, approvals.get(live.version))
         for live, execution in sorted(moves.values(), key=lambda move: move[0].live_at)
     ]
-
-
-def _is_end(record: Record) -> bool:
-    """Whether a teardown has removed the endpoints."""
-    details = record.details
-    return isinstance(details, ResourcesRemoved) and details.step == "endpoints" and bool(details.found)
 
 
 def _period(live: VersionLive, execution: str, ends: Iterable[datetime], approval: VersionDecided | None) -> LivePeriod:
@@ -219,15 +216,10 @@ def evidence_of(climb: Climb) -> Iterator[str]:
         power = f"who is better by {100 * plan.gain:.2g} points passes with a probability of 0.8, who is worse of 0.05"
         yield f"at most {count(plan.horizon, 'label')} decide, some {age(timedelta(days=plan.days))}: {power}"
     if climb.asked:
-        yield reviewed_in_words(climb)
+        waiting = sum(one.agreed is None for one in climb.asked)
+        yield f"{in_words(reviews_of(climb))}; {waiting} have no answer"
     if climb.failed:
         yield f"{climb.failed:,} copies got no answer"
-
-
-def reviewed_in_words(climb: Climb) -> str:
-    """What people have said who were asked: "2 of 2 agree beside its answer, 3 of 4 without it; 1 have no answer"."""
-    waiting = sum(one.agreed is None for one in climb.asked)
-    return f"{in_words(reviews_of(climb))}; {waiting} have no answer"
 
 
 SEEN = 100

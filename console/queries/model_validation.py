@@ -23,9 +23,9 @@ from millrace.artefact.inference import Model
 from millrace.artefact.signing import SignedVersion
 from millrace.aws.objects import download
 from millrace.console.environment import Environment
-from millrace.console.queries.documents import find_package, verify_version
+from millrace.console.queries.documents import verify_version
 from millrace.console.queries.stored import find_object
-from millrace.console.queries.versions import audit_of, find_judgement
+from millrace.console.queries.versions import audit_of, find_judgement, find_package
 from millrace.contract.kinds import arrow_type, parse_cell
 from millrace.contract.load import load_contract
 from millrace.contract.schema import Contract, Table

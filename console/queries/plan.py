@@ -50,7 +50,7 @@ READ_BY: Mapping[Step, str] = {
     "explanations",
     "judge again": "gates monitors.false_alarm_rate monitors.error_windows monitors.error_bound policy.automate "
     "policy.automate.costs.review",
-    "redeploy": "name owner prediction.fallback training.first_rows training.instance training.instances "
+    "redeploy": "name owner duties prediction.fallback training.first_rows training.instance training.instances "
     "training.max_runtime_minutes rollout monitors retraining budget policy policy.automate.confidence consumers jobs "
     "stream queries sources known_keys card tuning scoring",
 }

@@ -55,7 +55,10 @@ def serving(folder: Path, *, version: str, model_digest: str) -> Iterator[Ask]:
     """What answers rows while the block runs. `folder` holds the members in `model/`, as `/opt/ml` does.
 
     The process has no variables of AWS. It refuses members of another digest: then AnswerError has its last words."""
-    processes, port = Processes(folder=folder), _free_port()
+    processes = Processes(folder=folder)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     variables = {
         "MILLRACE_ML_ROOT": str(folder),
         "MILLRACE_MODEL_VERSION": version,
@@ -105,12 +108,6 @@ def _exchange(port: int, method: str, path: str, body: bytes | None = None) -> t
         return reply.status, reply.read()
     finally:
         connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 AT_ONCE = 500

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from millrace.console.environment import Environment
 from millrace.console.queries.alarms import Limit, find_limits, read_watched
 from millrace.console.queries.decisions import newest_decision
-from millrace.console.queries.documents import Epoch, find_package, read_epochs
+from millrace.console.queries.documents import Epoch, read_epochs
 from millrace.console.queries.drops import Drop, ReasonCount, count_reasons, find_drops, read_files
 from millrace.console.queries.executions import Execution, drops_of
 from millrace.console.queries.freshness import Step, find_freshness
@@ -49,6 +49,7 @@ from millrace.console.queries.versions import (
     ModelVersion,
     audit_of,
     describe_version,
+    find_package,
     find_versions,
     read_call_times,
     read_evaluation,

@@ -78,7 +78,9 @@ class _Reader:
     def read(self, event: Mapping[str, Any]) -> None:
         kind, number, before = str(event["type"]), int(event["id"]), int(event.get("previousEventId", 0))
         if kind.endswith("StateEntered"):
-            self._enter(event, number, kind.removesuffix("StateEntered"))
+            self.owner[number], name = number, event["stateEnteredEventDetails"]["name"]
+            kind = kind.removesuffix("StateEntered")
+            self.steps[number] = Step(name=name, kind=kind, entered=event["timestamp"])
             return
         at = self.owner[number] = self.owner.get(before, 0)
         # A state that is left right after a failure of its task has caught that failure.
@@ -94,11 +96,6 @@ class _Reader:
         elif at:
             self._task(event, at, kind)
 
-    def _enter(self, event: Mapping[str, Any], number: int, kind: str) -> None:
-        name = event["stateEnteredEventDetails"]["name"]
-        self.owner[number] = number
-        self.steps[number] = Step(name=name, kind=kind, entered=event["timestamp"])
-
     def _exit(self, event: Mapping[str, Any], at: int, *, caught: bool) -> int:
         """Close the step that was left; returns its number.
 
@@ -106,14 +103,12 @@ class _Reader:
         name = event["stateExitedEventDetails"]["name"]
         if at not in self.steps or self.steps[at].name != name:
             # The last step of this name that is still open.
-            at = next((each for each in reversed(self.steps) if self._is_open(each, name)), at)
+            still = (each for each in reversed(self.steps) if self.steps[each].ended is None)
+            at = next((each for each in still if self.steps[each].name == name), at)
         if at in self.steps:
             outcome: Outcome = "caught" if caught else "succeeded"
             self._set(at, ended=event["timestamp"], outcome=outcome)
         return at
-
-    def _is_open(self, number: int, name: str) -> bool:
-        return self.steps[number].name == name and self.steps[number].ended is None
 
     def _end(self, event: Mapping[str, Any], at: int) -> None:
         """The execution ended without success: close every step that still runs."""
@@ -231,7 +226,8 @@ def read_log(logs: Any, step: Step, *, most: int = 50) -> Log:
     except logs.exceptions.ResourceNotFoundException:
         events = []
     # A line that names no invocation is kept: it may belong to this one.
-    found = [event for event in events if not request or _request_of(event["message"]) in ("", request)]
+    named = [(event, REQUEST.search(event["message"])) for event in events]
+    found = [event for event, of in named if not (request and of) or of[1] == request]
     return Log(group=group, stream=stream, lines=[_line(event) for event in found[-most:]])
 
 
@@ -304,12 +300,6 @@ def _log_source(step: Step) -> tuple[str, str, str] | None:
     group, parameter = GROUPS.get(call.action.partition(".")[0], ("", ""))
     name = str(call.parameters.get(parameter, ""))
     return (group, f"{name}/", "") if call.service == "sagemaker" and group and name else None
-
-
-def _request_of(line: str) -> str:
-    """The id of the invocation that a line names; empty if it names none."""
-    found = REQUEST.search(line)
-    return found[1] if found else ""
 
 
 def _milliseconds(at: datetime) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from millrace.aws.objects import entries_below, read_object, split_uri
 from millrace.console.environment import Environment
 from millrace.console.queries.stored import find_object
+from millrace.errors import EnvironmentNotFoundError
 from millrace.evaluation.naive.catalogue import measure_of
 from millrace.evaluation.report import EVALUATION_FILE, Evaluation
 from millrace.messages.audit import AuditEvent, PhaseEnded, VersionDecided, VersionLive
@@ -102,6 +103,21 @@ def state_of(environment: Environment, names: WorkloadNames) -> StateTable:
 def registry_of(environment: Environment, names: WorkloadNames) -> Registry:
     """The workload's group of model versions."""
     return Registry(environment.client("sagemaker"), group=names.package_group)
+
+
+def find_package(environment: Environment, names: WorkloadNames, version: str = "") -> Package:
+    """The package of this version; without a version the live one, or else the newest.
+
+    Raises EnvironmentNotFoundError if there is no such version."""
+    found = list(registry_of(environment, names).all())
+    champion = ReleasePointers(state_of(environment, names)).champion()
+    # `found` is newest first, so without a wanted version the newest one is taken.
+    wanted = version or (champion.version if champion else "")
+    package = next((one for one in found if not wanted or one.version == wanted), None)
+    if package is None:
+        came = ", ".join(one.version for one in found) or "none"
+        raise EnvironmentNotFoundError(f"VERSION: expected a registered version ({came}), got {wanted or 'nothing'}")
+    return package
 
 
 def audit_of(environment: Environment, names: WorkloadNames) -> tuple[Record, ...]:

@@ -34,14 +34,14 @@ from millrace.console.pages.version import Decided, comparison_page, version_pag
 from millrace.console.queries.agreement import agreement_in_words
 from millrace.console.queries.alarms import find_raised, states_of
 from millrace.console.queries.decisions import day_named, find_days, words_of
-from millrace.console.queries.documents import find_package, signing_key
+from millrace.console.queries.documents import signing_key
 from millrace.console.queries.live import FAILURES, Raised, try_state
 from millrace.console.queries.own_answers import find_own_answers
 from millrace.console.queries.report import question_of, read_judged, read_report, read_versions
 from millrace.console.queries.reviews import count_waiting, explain_item
 from millrace.console.queries.reviews import question_of as review_question_of
 from millrace.console.queries.stored import Unread, part, part_in_words, unread
-from millrace.console.queries.versions import find_versions, registry_of, state_of, waiting
+from millrace.console.queries.versions import find_package, find_versions, registry_of, state_of, waiting
 from millrace.console.web.acts import ACTS
 from millrace.console.web.drops import MOST_BYTES as MOST_FILE_BYTES
 from millrace.console.web.drops import take

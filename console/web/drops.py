@@ -53,5 +53,5 @@ def take(environment: Environment, names: WorkloadNames, file: Path, feed: str, 
             check_recording(environment, names)
             dropped = drop.put(s3, names, content.path, feed=known, key=key, said={"by": by})
     details = FileDropped(drop=key, drop_id=dropped.drop_id, size=dropped.size, by=by, reason=reason)
-    record(environment, names, AuditEvent.FILE_DROPPED, details, command="drop", by=by, at=at)
+    record(environment, names, AuditEvent.FILE_DROPPED, details, command="drop", at=at)
     return Taken(warnings=warnings, looked=looked, dropped=dropped)

@@ -38,19 +38,14 @@ def handler(call: LookInput) -> PhaseJudged:
     if climb.looks and climb.looks[-1].answer != "not_yet":
         last = climb.looks[-1]
         return conclude(call, climb, PhaseVerdict(answer=last.answer, because=last.because), package)
-    if call.phase == LIVE and not has_lease(call):
+    # Who begins another release since the version went live takes the lease over.
+    if call.phase == LIVE and ((lease := ROOM.leases.find("release")) is None or lease.holder != call.execution_arn):
         return PhaseJudged(answer="overtaken", because="another release has begun")
     Climbing(execution=call.execution_arn, version=climb.version, phase=call.phase, since=climb.since).put(ROOM.state)
     look = LOOKS.with_people if rung_of(call.phase).reviewed else LOOKS.with_labels
     climb, verdict = look(call, store, climb, pairs, refused=package.refusal)
     store.write(climb)
     return conclude(call, climb, verdict, package)
-
-
-def has_lease(call: LookInput) -> bool:
-    """Whether no other release has begun since the version went live: it takes the lease over."""
-    lease = ROOM.leases.find("release")
-    return lease is not None and lease.holder == call.execution_arn
 
 
 def conclude(call: LookInput, climb: Climb, verdict: PhaseVerdict, package: Package) -> PhaseJudged:

@@ -44,7 +44,7 @@ def handler(event: TrackedEvent) -> RunTracked:
 def _trained(detail: TrainingJobCompleted) -> Entry:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / ARCHIVE
-        download(S3, detail.archive_uri, archive)
+        download(S3, f"{detail.output.uri.rstrip('/')}/{detail.job}/output/{ARCHIVE}", archive)
         return trained(detail, read_archive(archive))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import Field
 
-from millrace.artefact.artefact import ARCHIVE, Artefact
+from millrace.artefact.artefact import Artefact
 from millrace.evaluation.report import Evaluation
 from millrace.messages.envelope import ExecutionInput, Message
 from millrace.messages.events import ModelRefused, ModelRegistered
@@ -45,11 +45,6 @@ class TrainingJobCompleted(Message):
     started_ms: int | None = Field(default=None, alias="TrainingStartTime")
     """Milliseconds since 1970."""
     ended_ms: int | None = Field(default=None, alias="TrainingEndTime")
-
-    @property
-    def archive_uri(self) -> str:
-        """The URI of the job's artefact, where SageMaker has put it."""
-        return f"{self.output.uri.rstrip('/')}/{self.job}/output/{ARCHIVE}"
 
 
 class TrackedEvent(ExecutionInput):

@@ -16,5 +16,9 @@ DECLARED = Declared(
         Grant("iceberg.delete_files", *TABLES),
         Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
         Grant("buckets.absorb_decisions"),
+        Grant("state_table.own_items", may="GetItem"),
+        Grant("state_table.read_audit"),
+        Grant("state_table.append_audit"),
+        Grant("step_functions.askers", "upkeep"),
     ],
 )

@@ -23,11 +23,11 @@ from millrace.datasets.rewriting import rewrite
 from millrace.datasets.tables import Lake
 from millrace.decisions.absorption import absorb
 from millrace.functions.room import WorkloadRoom
+from millrace.functions.upkeep.incidents import record_incident
 from millrace.messages.audit import AuditEvent, RowsRewritten
 from millrace.messages.bulk import COMPACTION, CompactionPlan
-from millrace.messages.envelope import StepInput
 from millrace.messages.ingest import Staging
-from millrace.messages.upkeep import Absorption, KeptUp, RewrittenTable, Upkeep, UpkeepInput
+from millrace.messages.upkeep import Absorption, KeptUp, RewrittenTable, Upkeep, UpkeepCall
 from millrace.names import TABLES
 from millrace.settings.drop import BulkEnvironment
 from millrace.state.budget import MonthlyBudget
@@ -39,11 +39,14 @@ S3 = boto3.client("s3")
 Done = TypeVar("Done")
 
 
-@ROOM.handles(StepInput[UpkeepInput])
-def handler(call: StepInput[UpkeepInput]) -> Upkeep:
+@ROOM.handles(UpkeepCall)
+def handler(call: UpkeepCall) -> Upkeep:
     """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
+    if call.state.incident:
+        record_incident(ROOM, call)
+        return Upkeep(tables=(), decisions=Absorption(), has_more=False)
     if call.state.by:
         return Upkeep(tables=(), decisions=Absorption(), has_more=False, rewritten=rewritten(call))
     as_of, failures = call.state.as_of, list[Exception]()
@@ -68,7 +71,7 @@ def keep_up(table: str, before: datetime, failures: list[Exception], *, is_for_j
     return KeptUp(table=ROOM.names.table(table), compacted=compacted or 0, expired=expired or 0, deleted=deleted or 0)
 
 
-def by_job(call: StepInput[UpkeepInput]) -> str:
+def by_job(call: UpkeepCall) -> str:
     """The URI of the plan by which a job of this execution is to join small files; what it has joined is committed.
 
     Empty without need of a job, or without room in the month's budget."""
@@ -91,7 +94,7 @@ def by_job(call: StepInput[UpkeepInput]) -> str:
     return base + COMPACTION
 
 
-def rewritten(call: StepInput[UpkeepInput]) -> tuple[RewrittenTable, ...]:
+def rewritten(call: UpkeepCall) -> tuple[RewrittenTable, ...]:
     """What became of the rows of each table with a column of another type; it is audited if a row was rewritten."""
     asked, spec = call.state, ROOM.workload.prediction
     done = tuple(found for table in TABLES if (found := rewrite(LAKE, table, spec, call)))

@@ -19,7 +19,7 @@ from millrace.infra.context import Owner
 from millrace.infra.iam import key, log_groups, queues
 from millrace.infra.iam.resource import Statement
 from millrace.infra.settings import StageSettings
-from millrace.settings.drop import DropEnvironment
+from millrace.settings.drop import COPIES, DropEnvironment
 from millrace.settings.environment import PlatformEnvironment
 from millrace.workload.load import SUITE
 
@@ -138,7 +138,7 @@ def _disk(settings: PlatformEnvironment) -> lambda_.CfnFunction.EphemeralStorage
     """Room for the largest drop, if the function holds drops; else None, which is Lambda's 512 MB."""
     if not isinstance(settings, DropEnvironment):
         return None
-    return lambda_.CfnFunction.EphemeralStorageProperty(size=max(settings.disk_mb, LEAST_DISK_MB))
+    return lambda_.CfnFunction.EphemeralStorageProperty(size=max(COPIES * settings.drop_mb, LEAST_DISK_MB))
 
 
 def _asset(scope: Construct, name: str, folder: str, digest: str) -> assets.Asset:

@@ -148,7 +148,10 @@ def statements(platform: Platform, stacks: Sequence[Stack], options: Options) ->
     kinds = {one.kind for stack in stacks for one in stack.resources()}
     passed_to = {*PASSED_TO, *(service for kind, service in PASSED_FOR.items() if kind in kinds)}
     yield from _roles(platform, given["iam"], options, passed_to)
-    yield from _assets(platform)
+    # The version of the bootstrap, which each template checks, and the code that the CDK uploaded.
+    yield resource("ssm", platform.arn("ssm", "parameter/cdk-bootstrap/hnb659fds/version")).may("GetParameters")
+    bucket = platform.arn("s3", f"cdk-hnb659fds-assets-{platform.account}-{platform.region}/*")
+    yield resource("s3", bucket, because="The CDK names an asset by its digest").may(*ASSETS)
 
 
 def evaluated(stacks: Iterable[Stack]) -> set[str]:
@@ -257,10 +260,3 @@ def _roles(platform: Platform, actions: set[str], options: Options, passed_to: I
     yield resource("iam", services, because="AWS names the roles of its services", where=linked).may(
         "CreateServiceLinkedRole"
     )
-
-
-def _assets(platform: Platform) -> Iterator[Statement]:
-    """Rights to read the version of the bootstrap, which each template checks, and the code that the CDK uploaded."""
-    yield resource("ssm", platform.arn("ssm", "parameter/cdk-bootstrap/hnb659fds/version")).may("GetParameters")
-    bucket = platform.arn("s3", f"cdk-hnb659fds-assets-{platform.account}-{platform.region}/*")
-    yield resource("s3", bucket, because="The CDK names an asset by its digest").may(*ASSETS)

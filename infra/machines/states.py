@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from millrace.errors import MillraceError
+from millrace.errors import AskerUnknownError, MillraceError
 from millrace.infra.context import Context
 from millrace.infra.iam import bus, queues
 from millrace.infra.iam.resource import Statement
 from millrace.infra.machines.paths import Result
 from millrace.infra.rules.assembly import every_state
 from millrace.messages.events import SOURCE, BusEvent
+from millrace.release.askers import RECORDED
 
 State = dict[str, Any]
 Definition = dict[str, Any]
@@ -106,6 +107,11 @@ def look_again(error: type[MillraceError], *, interval_s: int, attempts: int) ->
         "MaxAttempts": attempts,
         "BackoffRate": 1,
     }
+
+
+def asker_known() -> State:
+    """A retrier until CloudTrail says who started the execution. The function gives up before the last attempt."""
+    return look_again(AskerUnknownError, interval_s=60, attempts=int(RECORDED.total_seconds()) // 60 + 2)
 
 
 def to(next_state: str | None) -> State:

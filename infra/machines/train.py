@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from millrace.artefact.artefact import ARCHIVE
-from millrace.errors import AskerUnknownError
 from millrace.infra.context import Context
 from millrace.infra.iam import sagemaker_jobs
 from millrace.infra.iam.resource import Statement
@@ -23,7 +22,6 @@ from millrace.messages.train import (
     VersionRegistered,
 )
 from millrace.names import JOB_ROLE
-from millrace.release.askers import RECORDED
 from millrace.workload.training_cost import EVALUATION_MINUTES, EXTERNAL_MINUTES, longest_hours
 
 SNAPSHOT = Result(
@@ -39,7 +37,6 @@ PULLED = Result(
 )
 GATING = Result("gating", GatesJudged, "Judge the report by the workload's gates")
 REGISTRATION = Result("registration", VersionRegistered, "Check the chain of digests and make a model version of it")
-ASKER_POLLS_S = 60
 REASON = path(TrainInput, "reason")
 
 
@@ -206,9 +203,7 @@ def _evaluation(context: Context, comment: str, *, beside: bool) -> dict[str, St
 
 def _judgement(context: Context) -> dict[str, State]:
     registration = states.invoke(context, REGISTRATION, next_state="Registered")
-    # Until CloudTrail says who started the training. `registration` itself gives up waiting before the last attempt.
-    attempts = int(RECORDED.total_seconds()) // ASKER_POLLS_S + 2
-    registration["Retry"].append(states.look_again(AskerUnknownError, interval_s=ASKER_POLLS_S, attempts=attempts))
+    registration["Retry"].append(states.asker_known())
     said = {"run_name.$": "$$.Execution.Name", "reason.$": REASON, "gates.$": GATING.path("sentences")}
     return {
         "Gating": states.invoke(context, GATING, next_state="Passed?"),

@@ -20,10 +20,12 @@ PAUSE_S = 60
 
 
 def definition(context: Context, application: str = "") -> Definition:
-    """The definition. Input: `cause` and `as_of`, the time at which it was due. Both may be left out.
+    """The definition. Input: `cause` and `as_of`, the time at which it was due. Both may be left out. With `incident`
+    nothing is kept up: the audit gets a record of it.
 
     `application` is the id of the application of Spark; empty for a stage without one."""
-    call = states.invoke(context, UPKEEP, next_state="More?")
+    call = states.invoke(context, UPKEEP, next_state="More?", **{"started.$": states.STARTED})
+    call["Retry"].append(states.asker_known())
     # Another writer may win each commit of a call. The next one does what is left.
     call["Retry"].append(states.retry("States.TaskFailed", interval_s=60, attempts=2))
     plan = UPKEEP.path("plan")

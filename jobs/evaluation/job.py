@@ -66,7 +66,6 @@ from millrace.tasks import metrics
 from millrace.tasks.answer import arrow_column, has_confidence
 from millrace.tasks.binary import EVEN
 from millrace.tasks.figures import has_interval
-from millrace.tasks.metrics import WindowError
 from millrace.workload.declaration import Workload
 from millrace.workload.load import read_workload
 
@@ -209,14 +208,15 @@ def _check_origin(artefact: Artefact, run: Run) -> None:
 
 def _figures(case: Case, workload: Workload) -> dict[str, Any]:
     """The fields of the report that are on the answers themselves."""
-    task, parts = case.task, case.parts
+    task, parts, days = case.task, case.parts, workload.monitors.window_days
+    weeks = windows(case.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
     return {
         "task": task.kind,
         "split": report.Span(from_=str(parts.test_from), to=str(parts.end)),
         "error": report.ErrorMeaning(name=task.error_name, is_share=task.error_is_share, unit=task.error_unit),
         "metrics": task.metrics(case.output_TW, case.test_targets),
         "reliability": _reliability(case),
-        "weekly_error": _weeks(case, workload.monitors.window_days),
+        "weekly_error": tuple(week.error(case.errors) for week in weeks),
     }
 
 
@@ -278,12 +278,6 @@ def _latency(model: Model, rows: pa.Table) -> report.CallTime:
         seconds.append(time.perf_counter() - began)
     p50, p99 = np.quantile(seconds[WARM_UP_CALLS:], [0.5, 0.99]) * 1000
     return report.CallTime(p50=float(p50), p99=float(p99), rows=1)
-
-
-def _weeks(case: Case, days: int) -> tuple[WindowError, ...]:
-    parts = case.parts
-    found = windows(case.times_N[parts.test], start=parts.test_from, end=parts.end, days=days)
-    return tuple(window.error(case.errors) for window in found)
 
 
 def sampled(

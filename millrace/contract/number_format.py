@@ -44,7 +44,7 @@ class NumberFormat:
             seconds = sum(int(field) * of for field, of in zip(fields, CLOCKS[self.clock], strict=True))
             return f"{sign.strip('+')}{seconds}{fraction}"
         # People also write `$-5`: the sign goes before the mark.
-        match = self._number.fullmatch(self._sign_behind.sub(r"\2\1", trimmed))
+        match = self._number.fullmatch(re.sub(f"^((?:{self._names}){SPACE})([\u2212-])", r"\2\1", trimmed))
         if match is None:
             raise ValueError(text)
         is_negative = "-" in match["sign"] or "−" in match["sign"] or bool(match["open"])
@@ -85,10 +85,6 @@ class NumberFormat:
     def _names(self) -> str:
         # A longer mark first, so that `m` does not take the start of `min`.
         return "|".join(re.escape(name) for name, _ in sorted(self.units, key=lambda unit: -len(unit[0]))) or "(?!)"
-
-    @cached_property
-    def _sign_behind(self) -> re.Pattern[str]:
-        return re.compile(f"^((?:{self._names}){SPACE})([\u2212-])")
 
     @cached_property
     def _part(self) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ UNREADABLE = (ValueError, TypeError, RecursionError)
 
 def parse(text: str | bytes) -> Any:
     """The document. Raises one of UNREADABLE for any other text, and for a field that comes twice in one object."""
-    return json.loads(text, object_pairs_hook=_fields, parse_constant=_no_constant)
+    return json.loads(text, object_pairs_hook=_fields, parse_constant=no_constant)
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -24,5 +24,6 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _no_constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
+    """Refuses `NaN` and `Infinity`, as json's `parse_constant`."""
     raise ValueError(f"{name}, which is not JSON: null means missing there")

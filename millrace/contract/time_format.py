@@ -115,10 +115,6 @@ class TimeFormat:
         parts = (f"(?P<{p.field}>{p.form})" if isinstance(p, Letters) else _escaped(p) for p in self.parts)
         return "".join(parts)
 
-    @cached_property
-    def _expression(self) -> re.Pattern[str]:
-        return re.compile(self.form)
-
     def check(self, kind: Kind) -> None:
         """Raise ValueError unless a text in this pattern is always one `kind`, and only one time.
 
@@ -188,7 +184,7 @@ class TimeFormat:
         """The time as ISO text. The day need not exist: `02/30/2024` becomes `2024-02-30`.
 
         Raises ValueError for a text of another form."""
-        match = self._expression.fullmatch(text)
+        match = re.fullmatch(self.form, text)
         if match is None:
             raise ValueError(text)
         found = match.groupdict()

@@ -100,7 +100,9 @@ def _take(attempt: Attempt, drop: NewDrop, *, corrects: bool) -> Commit:
     if (later := find_later(journal, source)) is not None:
         if not any(notes.SUPERSEDED in entry.notes and entry.uri == source.uri for entry in journal.about(source.key)):
             attempt.apply(Change(notes=summary | {notes.SUPERSEDED: later}))
-        return _superseded(attempt.table, later)
+        current = attempt.table.current_snapshot()
+        assert current is not None
+        return Commit(snapshot_id=current.snapshot_id, rows_total=rows_in(attempt.table), superseded_by=later)
     # This is the latest version of its object: an earlier one leaves, unless its rows are these very bytes. Rows of
     # these bytes may have been refused beside the version that leaves: then they are judged again.
     has_earlier = bool(source.sequencer) and bool(_versions(journal, source.key))
@@ -228,10 +230,3 @@ def _result(iceberg: IcebergTable, found: JournalEntry, source: Source) -> Commi
     return Commit(
         snapshot_id=found.snapshot_id, rows_total=total, duplicate_of=found.uri, refused_before=found.rows_refused
     )
-
-
-def _superseded(iceberg: IcebergTable, later: str) -> Commit:
-    """The result of a version for which the table has a later one."""
-    current = iceberg.current_snapshot()
-    assert current is not None
-    return Commit(snapshot_id=current.snapshot_id, rows_total=rows_in(iceberg), superseded_by=later)

@@ -71,7 +71,8 @@ class KnownRows:
             return 0
         iceberg, version = seen
         mark = self._stored.mark()
-        if mark and not mark.is_like(version):
+        # The places of two tables or two declarations cannot be compared.
+        if mark and (mark.declared, mark.origin) != (version.declared, version.origin):
             mark = None
         if mark and mark.place >= version.place:
             return 0

@@ -78,12 +78,6 @@ def file_of(reference: str) -> str:
     return f"{decisions}/absorbed/{day}/{number_of(reference):04d}.parquet"
 
 
-def keys_taken(reference: str, found: AbsorbedLines) -> list[str]:
-    """The key of each object that the file took. `reference` is the key of `found`."""
-    folder = reference.rpartition("/")[0]
-    return [f"{folder}/{name}" for name in found.taken]
-
-
 def table_of(body: bytes) -> pa.Table | None:
     """The lines of one object as rows of a file; None if one of them is not such a line as `record.to_line` writes.
 

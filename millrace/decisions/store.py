@@ -183,7 +183,7 @@ def stored_objects(client: Any, bucket: str, workload: str, days: Collection[dat
     names = [key for key in keys if absorbed.is_reference(key)]
     read = map(AbsorbedLines.model_validate_json, bodies_of(client, bucket, names))
     references = {key: found for key, found in zip(names, read, strict=True) if found.absorbed_at}
-    taken = {key for name, found in references.items() for key in absorbed.keys_taken(name, found)}
+    taken = {f"{key.rpartition('/')[0]}/{name}" for key, found in references.items() for name in found.taken}
     return StoredObjects(
         lines=tuple(key for key in keys if key.endswith(".jsonl") and key not in taken),
         absorbed=references,

@@ -135,10 +135,6 @@ class HeldDropDecided(ByPerson):
     """Why they were held."""
 
 
-class AutomationSwitched(ByPerson):
-    """A person stopped the automation of decisions, or let it go on."""
-
-
 class AutomationMoved(PromiseReport):
     """Late labels have moved the least confidence with which answers act by themselves."""
 
@@ -210,6 +206,25 @@ class FileDropped(ByPerson):
     """Bytes."""
 
 
+class IncidentOpened(ByPerson):
+    """A person, as whom CloudTrail knows, has opened an incident.
+
+    {"incident": "7c1b2f0e-…", "version": "3", "is_serious": true, "by": "arn:…", "reason": "refuses all pensioners"}"""
+
+    incident: str
+    """Its id: the name of the run that recorded it."""
+    version: str
+    """The live version at that time; empty without one."""
+    is_serious: bool
+
+
+class IncidentClosed(ByPerson):
+    """A person has closed an incident."""
+
+    incident: str
+    hours_open: float
+
+
 class AuditEvent(StrEnum):
     """What was decided or done, and the class of a record's details of it."""
 
@@ -240,8 +255,8 @@ class AuditEvent(StrEnum):
     LABELS_CORRECTED = "labels.corrected", Corrections
     LABELS_ACCEPTED = "labels.accepted", HeldDropDecided
     LABELS_REFUSED = "labels.refused", HeldDropDecided
-    AUTOMATION_PAUSED = "automation.paused", AutomationSwitched
-    AUTOMATION_RESUMED = "automation.resumed", AutomationSwitched
+    AUTOMATION_PAUSED = "automation.paused", ByPerson
+    AUTOMATION_RESUMED = "automation.resumed", ByPerson
     AUTOMATION_MOVED = "automation.moved", AutomationMoved
     REVIEW_ANSWERED = "review.answered", ReviewAnswered
     REVIEW_UNDONE = "review.undone", ReviewAnswered
@@ -252,3 +267,5 @@ class AuditEvent(StrEnum):
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", AlarmAcknowledged
     RUN_REDRIVEN = "run.redriven", RunRedriven
     FILE_DROPPED = "file.dropped", FileDropped
+    INCIDENT_OPENED = "incident.opened", IncidentOpened
+    INCIDENT_CLOSED = "incident.closed", IncidentClosed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from millrace.contract.reasons import Reason
-from millrace.messages.envelope import ExecutionInput, Message
+from millrace.messages.envelope import ExecutionInput, Message, Moment, StepInput
 
 
 class UpkeepInput(ExecutionInput):
@@ -17,6 +19,18 @@ class UpkeepInput(ExecutionInput):
     by: str = ""
     reason: str = ""
     is_preview: bool = False
+    incident: Literal["opened", "closed"] | None = None
+    """What is recorded in place of the upkeep. `by` is not believed then: CloudTrail knows who asks."""
+    closes: str = ""
+    """What the id of the incident begins with that is closed."""
+    is_serious: bool = False
+
+
+class UpkeepCall(StepInput[UpkeepInput]):
+    """One call of the function."""
+
+    started: Moment | None = None
+    """When the execution started, which its input cannot say."""
 
 
 class RewrittenTable(Message):

@@ -35,6 +35,7 @@ def bom_of(records: Records, installed: Installed) -> str:
     if not installed.packages:
         raise ArtefactError(f"{records.run.run}: {BOM_FILE}: expected the libraries of the evaluation, got none")
     libraries = list(_libraries(installed))
+    trained_on = () if records.is_external else (ROWS, *[PRETRAINED] * bool(records.description.pretrained), TRAINING)
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": SPEC,
@@ -44,7 +45,7 @@ def bom_of(records: Records, installed: Installed) -> str:
         "metadata": {"timestamp": format_utc(records.run.as_of), "component": _model(records)},
         "components": [_rows(records), *_pretrained(records), *_images(records), *libraries],
         "dependencies": [
-            {"ref": MODEL, "dependsOn": _depends_on(records)},
+            {"ref": MODEL, "dependsOn": [*trained_on, SERVING]},
             {"ref": EVALUATION, "dependsOn": [one["bom-ref"] for one in libraries]},
         ],
     }
@@ -135,12 +136,6 @@ def _rows(records: Records) -> Json:
             }
         ],
     }
-
-
-def _depends_on(records: Records) -> list[str]:
-    if records.is_external:
-        return [SERVING]
-    return [ROWS, *[PRETRAINED] * bool(records.description.pretrained), TRAINING, SERVING]
 
 
 def _pretrained(records: Records) -> Iterator[Json]:

@@ -79,24 +79,19 @@ def card_of(records: Records) -> str:
 
 
 def _overview(records: Records) -> Part:
-    workload, task = records.workload, records.evaluation.task
+    workload, task, origin = records.workload, records.evaluation.task, records.run.pulled
+    maker = f"{origin}; pulled by " if origin else "not known; registered by " if records.is_external else ""
     return {
         "model_id": records.run.run,  # one execution registers one version
         "model_name": workload.name,
         "model_description": f"Answers {workload.prediction.label} of {workload.name}, a task of the kind {task}",
         "problem_type": task,
         "algorithm_type": f"{records.description.family}: {records.description.answers}".removesuffix(": "),
-        "model_creator": f"{_maker(records)}millrace, run {records.run.run}",
+        "model_creator": f"{maker}millrace, run {records.run.run}",
         "model_owner": workload.owner,
         "model_artifact": [records.model_data_url],
         "inference_environment": {"container_image": [records.image]},
     }
-
-
-def _maker(records: Records) -> str:
-    if records.run.pulled:
-        return f"{records.run.pulled}; pulled by "
-    return "not known; registered by " if records.is_external else ""
 
 
 def _uses(card: Card) -> Part:
@@ -233,10 +228,11 @@ def _additional(records: Records, card: Card) -> Part:
     made_by = {"torch": records.description.torch} if records.description.torch else {}
     if origin := records.description.pretrained:
         made_by |= {f"pretrained_{name}": f"{value}"[:1024] for name, value in asdict(origin).items()}
+    duties = {f"{duty}_duty": who for duty, who in records.workload.duties.items()}
     return {
         "ethical_considerations": f"{groups} Risk: {card.risk_reason}",
         "caveats_and_recommendations": f"Not for: {card.out_of_scope} Limitations: {card.limitations}",
-        "custom_details": {**records.digests, "snapshot_id": str(records.run.snapshot_id), **made_by},
+        "custom_details": {**records.digests, "snapshot_id": str(records.run.snapshot_id), **made_by, **duties},
     }
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from millrace.artefact.batch import CONTENT_TYPE
+from millrace.contract.strict_json import no_constant
 from millrace.explanations.attribution import MOST_EXPLAINED
 from millrace.features import catalogue as encoders
 from millrace.features.catalogue import Features
@@ -30,7 +31,7 @@ class RowReader:
         self._features, self._arrow = features, arrow
         self._cells = cells_of(features)
         self._columns = encoders.inputs(features)
-        self._json = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._json = json.JSONDecoder(parse_constant=no_constant)
         self._scan = self._json.scan_once  # type: ignore[attr-defined]
 
     def together(self, requests: Sequence[RequestRows]) -> Mapping[str, npt.NDArray[Any]]:
@@ -128,7 +129,3 @@ def _is_explained(wanted: Any, rows: int) -> bool:
         expected = f"at most {MOST_EXPLAINED} rows with explain"
         raise Refused("number of rows", expected=expected, came=str(rows), where="body", status=413)
     return wanted
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")

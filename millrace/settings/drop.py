@@ -27,11 +27,6 @@ class DropEnvironment(BulkEnvironment):
     drop_mb: Annotated[int, Field(ge=1, le=2048)] = LARGEST_MB
     """The largest object, in MiB, as it was uploaded. A larger one is refused whole with the reason `too_large`."""
 
-    @property
-    def disk_mb(self) -> int:
-        """The disk that the function needs for the largest drop, in MiB."""
-        return COPIES * self.drop_mb
-
 
 class ValidationSettings(DropEnvironment):
     """The limit on the size of a shard."""

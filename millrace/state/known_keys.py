@@ -52,10 +52,6 @@ class RowsVersion(Item, key="mark", only_if=NEWER):
     labels_id: int = field(metadata={"attribute": "labels"})
     """The snapshot of the labels; 0 if none are known of a key."""
 
-    def is_like(self, other: RowsVersion) -> bool:
-        """Whether both are of one table and one declaration, so that their places can be compared."""
-        return (self.declared, self.origin) == (other.declared, other.origin)
-
 
 class StoredKeys:
     """The known keys of one workload. `client` is boto3's DynamoDB client; safe for threads, as that is."""

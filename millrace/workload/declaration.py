@@ -346,6 +346,12 @@ class Card(Section):
     """The URL of its sources, for the same."""
 
 
+Duty = Literal["data", "model", "oversight", "monitoring", "incidents"]
+"""What somebody may answer for in the owner's place: elements of Article 17(1) of the EU AI Act whose work goes on
+after a release, `data` (f), `model` (b, c, d), `monitoring` (h) and `incidents` (i), and Article 14's `oversight`.
+https://eur-lex.europa.eu/eli/reg/2024/1689/oj"""
+
+
 class Workload(Section):
     """The whole declaration. Every default is beside its field."""
 
@@ -353,6 +359,9 @@ class Workload(Section):
     """The name of the folder in `workloads/`."""
     owner: str
     """Who answers for the workload. The model card, the bill of materials and `millrace validate` name the owner."""
+    duties: dict[Duty, Sentence] = Field(default_factory=dict)
+    """Who answers in the owner's place for `data`, `model`, `oversight`, `monitoring` or `incidents`: a person, a team
+    or a role."""
     prediction: Prediction
     training: Training
     gates: Gates

@@ -28,7 +28,7 @@ from millrace.contract.reasons import Reason
 from millrace.contract.violation import QuarantinedRow, RuleViolation
 from millrace.datasets import quarantine
 from millrace.decisions.record import object_key, to_line
-from millrace.messages.audit import AuditEvent, AutomationSwitched, HeldDropDecided, VersionLive
+from millrace.messages.audit import AuditEvent, ByPerson, HeldDropDecided, VersionLive
 from millrace.messages.envelope import Message
 from millrace.messages.monitor import WindowsPlanned
 from millrace.messages.retrain import RetrainingDecided
@@ -138,7 +138,7 @@ def _record(workload: str, event: AuditEvent, details: Message, *, arn: str, as_
     audit.append(boto3.client("dynamodb"), table=PLATFORM.audit_table, workload=workload, record=record)
 
 
-BY_COMMAND = (AutomationSwitched, HeldDropDecided)
+BY_COMMAND = (ByPerson, HeldDropDecided)
 """What a person's command has written itself."""
 
 

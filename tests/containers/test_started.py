@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from localcloud.sagemaker.containers import REPOSITORY, Image, Images, without_network
-from millrace.artefact.artefact import Artefact, read_archive, read_folder, write_archive
+from millrace.artefact.artefact import read_archive, read_folder, write_archive
 from millrace.artefact.external import ExternalModel
 from millrace.decisions.record import Decision, canonical, to_line
 from millrace.evaluation.agreement import SAMPLE_FILE
@@ -112,7 +112,8 @@ def run(images: dict[str, Image], tmp_path_factory: pytest.TempPathFactory) -> R
     assert code == 0, output
     given = {"data": snapshot.data, "config": snapshot.config}
     evaluation = processing_root(folder / "evaluation", given)
-    archive_into(evaluation / "processing" / "model", read_folder(training / "model"))
+    (model := evaluation / "processing" / "model").mkdir(parents=True)
+    write_archive(model / "model.tar.gz", read_folder(training / "model"))
     code, output = ended(start(images["processing"], evaluation, module="millrace.jobs.evaluation"))
     assert code == 0, output
     external = processing_root(folder / "external", given)
@@ -134,11 +135,6 @@ def processing_root(root: Path, given: dict[str, Path]) -> Path:
     for name, folder in given.items():
         (root / "processing" / name).symlink_to(folder)
     return root
-
-
-def archive_into(folder: Path, artefact: Artefact) -> None:
-    folder.mkdir(parents=True)
-    write_archive(folder / "model.tar.gz", artefact)
 
 
 def drift_root(root: Path, snapshot: Any, baseline: Path) -> Path:

@@ -25,6 +25,7 @@ from millrace.console.queries.link import Link
 from millrace.console.queries.model_validation import CHECKS, OPENING, is_valid, validate_package
 from millrace.console.queries.replay import archived
 from millrace.decisions.store import find_decision
+from millrace.errors import ConfigurationError
 from tests.end_to_end.callers import typed
 from tests.end_to_end.conftest import Lived
 
@@ -141,7 +142,17 @@ def test_a_registered_version_passes_every_check_and_is_as_it_was_signed(
 
 def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(lived: Lived, tmp_path: Path) -> None:
     """A process that has `cryptography` alone; then a thousand changed bytes, with the manifest left and made anew."""
+    opened = typed("incident", "open", "--reason", "refuses whole suburbs", "--serious", "--wait")["run"]
+    with pytest.raises(ConfigurationError, match=f"another reason than that of {opened}"):
+        typed("incident", "open", "--reason", "refuses whole suburbs")
     typed("rollback", "--reason", "worse since Tuesday", "--wait")
+    typed("incident", "close", opened[:8], "--reason", "rolled back", "--wait")
+    with pytest.raises(ConfigurationError, match=r"none is open.*closed by arn:.*:user/moto"):
+        typed("incident", "close", opened, "--reason", "again")
+    [incident] = typed("incident", "list")
+    who = "arn:aws:sts::123456789012:user/moto"
+    assert [incident[name] for name in ("id", "is_serious", "version", "by")] == [opened, True, "2", who]
+    assert re.fullmatch(rf"after [0-9.]+ hours by {who}: rolled back", incident["closed"])
     folder, packages, chance = tmp_path / "dossier", tmp_path / "packages", Random(1)
     made = typed("dossier", "--output", str(folder))
     packages.mkdir()
@@ -156,8 +167,9 @@ def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(l
     assert (read.returncode, read.stdout.split("\n")[0]) == (0, f"verified: {made['lines']} lines"), read.stderr
     page = (folder / verify.PAGE).read_text()
     assert 'data-at="provenance.sig#/predicate/runDetails/builder">' in page
-    for words in ("release.rolled_back", "worse since Tuesday"):
+    for words in ("release.rolled_back", "worse since Tuesday", "incident.opened", "refuses whole suburbs"):
         assert re.search(rf'<td data-at="audit.jsonl#/\d+/record/[^"]*">{words}</td>\n<td>verified</td>', page)
+    assert re.search(r'<td data-at="workload.json#/duties/oversight">dispatch desk</td>\n<td>declared</td>', page)
     assert page.count("<td>verified</td>") + page.count("<td>declared</td>") == made["lines"] > 200
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     for number in range(1000):

@@ -50,7 +50,8 @@ STORY = (
     "monitor --start; tune --parameter learning_rate=0.005; show {train}; why {item}; review --answer {item} up; "
     "rerun --new {score}; refuse 2 --reason 'not on the new wards'; release 2 --reason 'it was the labels' --wait; "
     "rollback --restore --reason 'it stood still' --wait; data log; data revert {version} --reason wrong; "
-    "contract rewrite --reason narrower --preview; access"
+    "contract rewrite --reason narrower --preview; access; incident open --reason 'refuses all' --serious --wait; "
+    "incident list; incident close {incident} --reason 'it was the labels' --wait"
 )
 """Each command as it is typed, in the order of a story. Names in braces are looked up when it is their turn."""
 ASKED: Mapping[str, tuple[str, str]] = {
@@ -119,6 +120,7 @@ def filled(line: str, folder: Path) -> str:
         "train": lambda: typed("runs", "--machine", "train")[0]["run"],
         "score": lambda: typed("runs", "--machine", "score")[0]["run"],
         "item": lambda: typed("review", "--list")[0]["id"],
+        "incident": lambda: typed("incident", "list")[0]["id"],
         "version": lambda: typed("data", "log")[0]["version"],
         "folder": lambda: str(folder),
     }.items():
@@ -190,11 +192,11 @@ def test_nothing_is_left_out() -> None:
 
 VERIFY = "audit verify --workload electricity"
 REFUSED = {
-    "scientist": ["automate --pause --reason x", "review --list", VERIFY, "access"],
+    "scientist": ["automate --pause --reason x", "review --list", VERIFY, "access", "incident open --reason x"],
     "operator": ["train", "decisions", "card 1", VERIFY],
     "approver": ["train", "retrain", "rollback --restore --reason x", "decisions", "query 'select 1'"],
     "reviewer": ["runs", "audit list", "decisions", "train"],
-    "auditor": ["decisions", "query 'select 1'", "train", "rollback --restore --reason x", "drop {} --feed scoring"],
+    "auditor": ["decisions", "query 'select 1'", "train", "incident open --reason x", "drop {} --feed scoring"],
 }
 
 
@@ -232,6 +234,7 @@ def test_five_people_work_together(stage: Stage, tmp_path: Path) -> None:
     act("approver/ben", "approve", waiting, "--reason", "as good", "--wait")
     act("operator/cid", "rollback", "--reason", "slower", "--wait")
     act("operator/cid", "automate", "--resume", "--reason", "looked at")
+    act("operator/cid", "incident", "open", "--reason", "slower", "--wait")
     item = typed("review", "--list")[0]["id"]
     act("reviewer/dan", "review", "--answer", item, "up")
     act("reviewer/dan", "review", "--mine")
@@ -247,6 +250,7 @@ def test_five_people_work_together(stage: Stage, tmp_path: Path) -> None:
         "release.approved": "approver-electricity/ben",
         "release.rolled_back": "operator-electricity/cid",
         "automation.resumed": "operator-electricity/cid",
+        "incident.opened": "operator-electricity/cid",
         "review.answered": "reviewer-electricity/dan",
     }
     assert {event: said[event].partition("assumed-role/")[2] for event in people} == people

@@ -41,18 +41,14 @@ def load(lived: Lived, catalog: GlueCatalog, name: str) -> Table:
 def test_pyiceberg_reads_the_rows_of_a_pinned_version(lived: Lived, catalog: GlueCatalog) -> None:
     """The version that the first model was trained on is the eight files, row by row."""
     table = load(lived, catalog, "rows")
-    (tag,) = [name for name, ref in table.refs().items() if ref.snapshot_id == first_training(lived)]
+    (event,) = [event for event in lived.witness.told("model.registered") if event["detail"]["version"] == "1"]
+    run = json.loads(lived.read(lived.names.run_uri(event["detail"]["run_name"], "config", "run.json")))
+    (tag,) = [name for name, ref in table.refs().items() if ref.snapshot_id == int(run["snapshot_id"])]
     pinned = table.scan(snapshot_id=table.snapshot_by_name(tag).snapshot_id).to_arrow()
     wanted = pa.concat_tables([month.rows for month in HISTORY]).sort_by("timestamp")
     found = pinned.select(wanted.column_names).cast(wanted.schema).sort_by("timestamp")
     assert found.equals(wanted)
     assert set(pinned["_source"].to_pylist()) == {f"electricity/training/{month.name}.parquet" for month in HISTORY}
-
-
-def first_training(lived: Lived) -> int:
-    (event,) = [event for event in lived.witness.told("model.registered") if event["detail"]["version"] == "1"]
-    run = json.loads(lived.read(lived.names.run_uri(event["detail"]["run_name"], "config", "run.json")))
-    return int(run["snapshot_id"])
 
 
 def test_pyiceberg_reads_the_labels(lived: Lived, catalog: GlueCatalog) -> None:

@@ -102,7 +102,9 @@ def test_nobody_else_writes_and_nothing_is_written_twice_or_hidden(cloud: Cloud,
         function.put_object(Key=key, IfNoneMatch="*", **body)
     with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
         function.put_object(Key=new, **body)
-    other = _administrator(deployed, cloud)
+    # S3 under a role that may do everything.
+    iam, name = deployed.client("iam"), f"administrator-{time.time_ns()}"
+    other = as_role(cloud, make_role(iam, name, "lambda", allow("*")), "s3")
     with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
         other.put_object(Key=new, IfNoneMatch="*", **body)
     with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
@@ -111,9 +113,3 @@ def test_nobody_else_writes_and_nothing_is_written_twice_or_hidden(cloud: Cloud,
     with pytest.raises(ClientError, match="AccessDenied"):
         deployed.client("s3").delete_object(Bucket=BUCKET, Key=key, VersionId=stored.version_id)
     assert verify_chain(deployed, "closed", patience_s=0).wrong == ()
-
-
-def _administrator(environment: Environment, cloud: Cloud) -> Any:
-    """S3 under a role that may do everything."""
-    iam, name = environment.client("iam"), f"administrator-{time.time_ns()}"
-    return as_role(cloud, make_role(iam, name, "lambda", allow("*")), "s3")

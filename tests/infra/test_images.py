@@ -256,7 +256,9 @@ def test_a_base_without_a_digest_is_an_error_of_prod(
         bare = cdk.App(analytics_reporting=False, context=context)
         stack = cdk.Stack(bare, "one")
         check_bases(bare, settings)
-        return [(one.level.value, str(one.entry)) for one in annotations_of(stack)]
+        found = Annotations.from_stack(stack)
+        every = (*found.find_warning("*", Match.any_value()), *found.find_error("*", Match.any_value()))
+        return [(one.level.value, str(one.entry)) for one in every]
 
     assert told() == []
     known.update(dict.fromkeys(known))
@@ -265,8 +267,3 @@ def test_a_base_without_a_digest_is_an_error_of_prod(
     assert "make bases AWS=--aws" in said
     ((level, _),) = told(bases="unpinned")
     assert level == "WARNING", "templates that nobody deploys"
-
-
-def annotations_of(stack: cdk.Stack) -> list[Any]:
-    found = Annotations.from_stack(stack)
-    return [*found.find_warning("*", Match.any_value()), *found.find_error("*", Match.any_value())]

@@ -150,7 +150,9 @@ class Account:
         self.cloud.luckless = self.wrong = 0.0
         self.unlike.clear()
         self.rollout = rollout
-        self._empty("lake")
+        s3, lake = self.client("s3"), NAMES.platform.bucket("lake")
+        for one in s3.list_objects_v2(Bucket=lake).get("Contents", ()):
+            s3.delete_object(Bucket=lake, Key=one["Key"])
         self.world.later(1800, self.world.sweep)
         return self.world
 
@@ -194,11 +196,6 @@ class Account:
         if rows == len(ROWS):
             return ANSWERS
         return [OTHER if version in self.unlike else ANSWERS[0]] * rows
-
-    def _empty(self, purpose: str) -> None:
-        s3, bucket = self.client("s3"), NAMES.platform.bucket(purpose)
-        for one in s3.list_objects_v2(Bucket=bucket).get("Contents", ()):
-            s3.delete_object(Bucket=bucket, Key=one["Key"])
 
 
 def declared(rollout: str, to: Path, changes: Mapping[str, str]) -> Path:

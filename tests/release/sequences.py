@@ -206,7 +206,9 @@ def _one_mind(made: Account) -> Iterator[str]:
         package = packages[version.version]
         if not package.was_live or package.approval != APPROVED:
             yield f"{role} {version.version}: {package.approval}, was live: {package.was_live}"
-        if made.approval == "person" and not approved_by_ann(made, version.version):
+        approved = [one for event, one in audit(made) if event == "release.approved"]
+        by = [one["by"] for one in approved if one["version"] == version.version]
+        if made.approval == "person" and not any("user/ann" in one for one in by):
             yield f"{role} {version.version}: nobody has approved it"
         if version.model_name not in models:
             yield f"{role} {version.version}: its model {version.model_name} is deleted"
@@ -216,11 +218,6 @@ def _one_mind(made: Account) -> Iterator[str]:
     moved = [one for event, one in audit(made) if event in ("release.live", "release.rolled_back")]
     if not moved or max(moved, key=lambda one: str(one["live_at"]))["version"] != champion.version:
         yield f"by the audit another version than {champion.version} went live last"
-
-
-def approved_by_ann(made: Account, version: str) -> bool:
-    approvals = [one for event, one in audit(made) if event == "release.approved" and one["version"] == version]
-    return any("user/ann" in one["by"] for one in approvals)
 
 
 def audit(made: Account) -> list[tuple[str, dict[str, Any]]]:

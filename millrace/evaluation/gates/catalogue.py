@@ -88,14 +88,9 @@ def judge_all(report: Evaluation, gates: Gates, *, against: GateBaseline, candid
     else:
         judged["baseline"] = gates.baseline.model_copy(update={"margin": 0.0})
         report = with_candidates(report, candidates, risk=1 - gates.non_inferiority.confidence)
-    return (*(replace(gate.judge(report), name=name) for name, gate in judged.items()), *_warnings(report))
-
-
-def _warnings(report: Evaluation) -> Iterator[Verdict]:
-    """What a person should see, and what refuses nothing."""
-    yield from _cut_answers(report)
-    yield from _of_split(report)
-    yield from _reversed_labels(report)
+    verdicts = (replace(gate.judge(report), name=name) for name, gate in judged.items())
+    # The warnings are what a person should see, and refuse nothing.
+    return (*verdicts, *_cut_answers(report), *_of_split(report), *_reversed_labels(report))
 
 
 def _reversed_labels(report: Evaluation) -> Iterator[Verdict]:

@@ -87,11 +87,8 @@ class Cnn(ImageParameters):
         super().accepts(signature, task)
         own = tuple(spec for spec in signature if spec.name not in JOINED)
         if own[0].kind == "image":
-            self._check_sides(own)
+            if expected := too_small(own[0], blocks=len(self.channels)):
+                refuse("cnn", expected, own)
         elif given := sorted(self.model_fields_set & OF_IMAGES):
             field, expected = f"training.parameters.{given[0]}", "no such parameter for a history, which is no image"
             raise WorkloadError(where="workload.yaml", field=field, expected=expected, came="one")
-
-    def _check_sides(self, image: Signature) -> None:
-        if expected := too_small(image[0], blocks=len(self.channels)):
-            refuse("cnn", expected, image)

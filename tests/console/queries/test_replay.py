@@ -15,7 +15,7 @@ from millrace.console.queries.replay import Difference, differences, said_by_mod
 from millrace.decisions.record import Withheld
 from millrace.decisions.store import LocatedDecision
 from millrace.errors import EnvironmentNotFoundError
-from millrace.messages.audit import AuditEvent, AutomationMoved, AutomationSwitched, FloorMoved
+from millrace.messages.audit import AuditEvent, AutomationMoved, ByPerson, FloorMoved
 from millrace.messages.envelope import Message
 from millrace.state.audit import Record
 from millrace.workload.policy import Automate, Policy
@@ -93,7 +93,7 @@ def floor(below: bool) -> FloorMoved:
     return FloorMoved(version="2", below=below, before=not below, labels=96, own=0.3, rule=0.2)
 
 
-SWITCH = AutomationSwitched(by="ann", reason="")
+SWITCH = ByPerson(by="ann", reason="")
 RECORDS = [
     record(1, AuditEvent.AUTOMATION_MOVED, moved("1", 0.99)),
     record(2, AuditEvent.AUTOMATION_MOVED, moved("2", 0.85)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from millrace.decisions.record import prefix
 from millrace.monitoring.lateness import age_of_labels, labels_wait_since
 from tests.functions.conftest import Aws
 
-Load = Callable[[str], Callable[[dict[str, Any]], dict[str, Any]]]
-Event = Callable[..., dict[str, Any]]
 NOON = datetime(1997, 7, 1, 12, tzinfo=UTC)
 DAYS = [date(1997, 5, 1), date(1997, 5, 2), date(1997, 6, 30)]
 

@@ -24,17 +24,13 @@ def create_key(kms: Any, spec: str = "ECC_NIST_P256", usage: str = "SIGN_VERIFY"
     return str(kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["KeyId"])
 
 
-def verify_elsewhere(kms: Any, key: str, signature: bytes) -> None:
-    """By the public key alone, of the message itself."""
-    public: Any = load_der_public_key(kms.get_public_key(KeyId=key)["PublicKey"])
-    public.verify(signature, MESSAGE, ec.ECDSA(hashes.SHA256()))
-
-
 def test_a_signature_is_valid_elsewhere_and_here_for_its_digest_and_key_alone(client: Callable[[str], Any]) -> None:
     kms = client("kms")
     key, other = create_key(kms), create_key(kms)
     signature = kms.sign(KeyId=key, **ASKED)["Signature"]
-    verify_elsewhere(kms, key, signature)
+    # By the public key alone, of the message itself.
+    public: Any = load_der_public_key(kms.get_public_key(KeyId=key)["PublicKey"])
+    public.verify(signature, MESSAGE, ec.ECDSA(hashes.SHA256()))
     assert kms.verify(KeyId=key, Signature=signature, **ASKED)["SignatureValid"] is True
     another = ASKED | {"Message": hashlib.sha256(b"another").digest()}
     for asked in (

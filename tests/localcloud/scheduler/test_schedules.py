@@ -43,18 +43,13 @@ def schedule(client: Callable[[str], Any], fresh: Callable[..., str], role: str)
     return make
 
 
-def midnight_after(cloud: Cloud) -> datetime:
-    tomorrow = cloud.clock.now().date() + timedelta(days=1)
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC)
-
-
 def test_a_move_fires_every_due_time_in_order(cloud: Cloud, schedule: Any, queue: Any) -> None:
     arn, bodies = queue
     text = (
         '{"at":"<aws.scheduler.scheduled-time>","by":"<aws.scheduler.schedule-arn>","n":"<aws.scheduler.execution-id>"}'
     )
     name = schedule("cron(0 6 * * ? *)", arn, target={"Input": text})
-    start = midnight_after(cloud)
+    start = (cloud.clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     cloud.clock.move(start)
     bodies()
     cloud.clock.move(start + timedelta(days=3))

@@ -327,7 +327,8 @@ def test_the_endpoint_builds_the_bits_that_training_builds(keyed: Lake, cloud: A
         drop(keyed, list(rows.values()), f"d{number}")
         refresh(keyed, cloud)
     dataset = committed(keyed).select(ROWS.names)
-    newest = {(one["city"], one["meter"]): one["at_max"] for one in newest_of(dataset)}
+    newest_of: pa.Table = dataset.group_by(["city", "meter"]).aggregate([("at", "max")])
+    newest = {(one["city"], one["meter"]): one["at_max"] for one in newest_of.to_pylist()}
     lookup = lookup_of(keyed, cloud)
     outcomes = {"same": 0, "refused by both": 0, "refused here alone": 0}
     for _ in range(ASKED // 20):
@@ -388,11 +389,6 @@ def test_the_rule_repeats_at_the_endpoint_the_label_that_the_evaluation_repeats(
     for value, is_answered, one in zip(said, expected.rows_T, asked, strict=True):
         if is_answered:
             assert value == pytest.approx(next(outputs), rel=1e-6), one
-
-
-def newest_of(dataset: pa.Table) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = dataset.group_by(["city", "meter"]).aggregate([("at", "max")]).to_pylist()
-    return found
 
 
 def plain(cell: Any) -> Any:

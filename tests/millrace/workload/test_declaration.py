@@ -64,6 +64,7 @@ REFUSED: list[tuple[str, object, str]] = [
     ("retraining.without_labels", "floor", "expected keep, or floor beside policy.floor"),
     ("monitors.figures", {}, "expected a figure, since retraining.alarms"),
     ("rollout.min_instances", 9, "expected max_instances at most, which is"),
+    ("duties", {"boss": "ann"}, r"duties\.boss.*: expected 'data', 'model', .*, got 'boss'$"),
     ("name", "gas", "the folder's name 'electricity'"),
 ]
 

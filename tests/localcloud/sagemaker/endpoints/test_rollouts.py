@@ -231,12 +231,6 @@ def filled(value: Any, given: Mapping[str, str]) -> Any:
     return given.get(value, value) if isinstance(value, str) else value
 
 
-def next_minute(cloud: Any) -> None:
-    """To its middle, so that a slow machine does not come into the one after it."""
-    now = cloud.clock.now()
-    cloud.clock.move(now.replace(second=0, microsecond=0) + timedelta(seconds=80))
-
-
 SLOW_US_RELEASE_ALARMS, FAST_US = 300_000.0, 5_000.0
 
 
@@ -271,7 +265,8 @@ def test_the_percentile_fits_the_requests_of_a_minute(
     name, config = fresh("endpoint"), fresh("config")
     alarms = watch(name, config)
     for minute in range(release_alarms.BREACHING):
-        next_minute(cloud)
+        # To its middle, so that a slow machine does not come into the one after it.
+        cloud.clock.move(cloud.clock.now().replace(second=0, microsecond=0) + timedelta(seconds=80))
         late, wrong = (slow, failed) if minute < minutes else (0, 0)
         measured(cloud, name, config, "ModelLatency", {SLOW_US_RELEASE_ALARMS: late, FAST_US: requests - late})
         measured(cloud, name, config, "Invocation5XXErrors", {1.0: wrong, 0.0: requests - wrong})
