@@ -135,6 +135,10 @@ class HeldDropDecided(ByPerson):
     """Why they were held."""
 
 
+class AutomationSwitched(ByPerson):
+    """A person stopped the automation of decisions, or let it go on."""
+
+
 class AutomationMoved(PromiseReport):
     """Late labels have moved the least confidence with which answers act by themselves."""
 
@@ -255,8 +259,8 @@ class AuditEvent(StrEnum):
     LABELS_CORRECTED = "labels.corrected", Corrections
     LABELS_ACCEPTED = "labels.accepted", HeldDropDecided
     LABELS_REFUSED = "labels.refused", HeldDropDecided
-    AUTOMATION_PAUSED = "automation.paused", ByPerson
-    AUTOMATION_RESUMED = "automation.resumed", ByPerson
+    AUTOMATION_PAUSED = "automation.paused", AutomationSwitched
+    AUTOMATION_RESUMED = "automation.resumed", AutomationSwitched
     AUTOMATION_MOVED = "automation.moved", AutomationMoved
     REVIEW_ANSWERED = "review.answered", ReviewAnswered
     REVIEW_UNDONE = "review.undone", ReviewAnswered

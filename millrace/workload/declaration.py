@@ -360,8 +360,7 @@ class Workload(Section):
     owner: str
     """Who answers for the workload. The model card, the bill of materials and `millrace validate` name the owner."""
     duties: dict[Duty, Sentence] = Field(default_factory=dict)
-    """Who answers in the owner's place for `data`, `model`, `oversight`, `monitoring` or `incidents`: a person, a team
-    or a role."""
+    """Who answers in the owner's place, for each a person, a team or a role."""
     prediction: Prediction
     training: Training
     gates: Gates
