@@ -211,7 +211,7 @@ class FileDropped(ByPerson):
 
 
 class IncidentOpened(ByPerson):
-    """A person, as whom CloudTrail knows, has opened an incident.
+    """A person has opened an incident.
 
     {"incident": "7c1b2f0e-…", "version": "3", "is_serious": true, "by": "arn:…", "reason": "refuses all pensioners"}"""
 
