@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -15,6 +15,9 @@ from millrace.datasets.iceberg import newest
 from millrace.decisions.record import prefix
 from millrace.monitoring.lateness import age_of_labels, labels_wait_since
 from tests.functions.conftest import Aws
+
+if TYPE_CHECKING:
+    from tests.functions.plan_windows.test_handler import Event, Load
 
 NOON = datetime(1997, 7, 1, 12, tzinfo=UTC)
 DAYS = [date(1997, 5, 1), date(1997, 5, 2), date(1997, 6, 30)]
