@@ -15,14 +15,21 @@ from typing import Any, Literal
 
 from millrace.console.actions.start import redrive, start
 from millrace.console.environment import Environment
-from millrace.console.queries.audit import incidents_of
+from millrace.console.queries.audit import find_records
 from millrace.console.queries.runs import Run, input_of, list_runs
 from millrace.console.queries.versions import climbing_version, find_package, needs_approval, registry_of, state_of
 from millrace.errors import ConfigurationError, ConflictError, RunError
-from millrace.messages.audit import AlarmAcknowledged, AuditEvent, ByPerson, HeldDropDecided, RunRedriven
+from millrace.messages.audit import (
+    AlarmAcknowledged,
+    AuditEvent,
+    AutomationSwitched,
+    ByPerson,
+    HeldDropDecided,
+    Incident,
+    RunRedriven,
+)
 from millrace.messages.release import Rollback
 from millrace.names import LIVE, WorkloadNames
-from millrace.operations.incidents import find_open
 from millrace.release.promotion import check_proven, objection_to, rollback_target
 from millrace.release.registry import PENDING, REJECTED, Package
 from millrace.state.audit import Record, append
@@ -209,16 +216,18 @@ def record_incident(
 ) -> Run:
     """Start the run that records an incident. What the run would refuse is refused at once.
 
-    Raises ConfigurationError for an empty reason, for one for which an incident is open, and as `find_open`."""
+    Raises ConfigurationError for an empty reason, and for another id than an open one's; its beginning will do."""
     check_reason("incident", reason)
-    incidents = incidents_of(environment, names)
+    told = [(one.event, one.details) for one in find_records(environment, names) if isinstance(one.details, Incident)]
+    over = {details.incident for event, details in told if event is AuditEvent.INCIDENT_CLOSED}
+    still = {details.incident for _, details in told} - over
+    meant = [known for known in still if closes and known.startswith(closes)]
+    if closes and len(meant) != 1:
+        expected = f"the id of an open one: {', '.join(sorted(still)) or 'none is open'}"
+        raise ConfigurationError(where="incident", field="ID", expected=expected, came=closes)
+    asked = {"is_incident": True, "reason": reason, "closes": "".join(meant), "is_serious": is_serious}
     # Of two who close an incident at the same time the second is refused.
-    name = f"{find_open(incidents, closes).opened.incident}-closed" if closes else ""
-    for known, one in incidents.items():
-        if not (closes or one.closed) and one.opened.reason == reason:
-            expected = f"another reason than that of {known}, which is open"
-            raise ConfigurationError(where="incident", field="--reason", expected=expected, came=reason)
-    asked = {"incident": "closed" if closes else "opened", "reason": reason, "closes": closes, "is_serious": is_serious}
+    name = f"{meant[0]}-closed" if closes else ""
     return start(environment.client("stepfunctions"), names, "upkeep", more=asked, name=name)
 
 
@@ -247,7 +256,7 @@ def switch(environment: Environment, names: WorkloadNames, *, paused: bool, reas
     # repeated.
     written.put(state_of(environment, names))
     event = AuditEvent.AUTOMATION_PAUSED if paused else AuditEvent.AUTOMATION_RESUMED
-    record(environment, names, event, ByPerson(by=by, reason=reason), command="automate", at=at)
+    record(environment, names, event, AutomationSwitched(by=by, reason=reason), command="automate", at=at)
     return written
 
 

@@ -132,22 +132,14 @@ incident = typer.Typer(no_args_is_help=True, help="Say what went wrong, and that
 @incident.command("list", cls=Once)
 @grouped
 def list_incidents(target: Target, as_json: Json) -> None:
-    """List the incidents: who opened and closed them, why, of which version, and for how many hours they were open.
+    """List who opened and closed an incident, when, why and of which version, the newest first.
 
     Example: millrace incident list"""
-    from millrace.console.queries.audit import incidents_of
+    from millrace.console.presenters.audit_records import record_rows
+    from millrace.console.queries.audit import find_records
 
-    ended = "after {0.hours_open:g} hours by {0.by}: {0.reason}"
-    rows = [
-        {
-            "id": known,
-            "opened_at": one.opened_at,
-            **one.opened.model_dump(exclude={"incident"}),
-            "closed": ended.format(one.closed) if one.closed else "",
-        }
-        for known, one in incidents_of(*target.find()).items()
-    ]
-    show_rows(rows, as_json=as_json, nothing="Nobody has opened an incident.")
+    found = [one for one in find_records(*target.find()) if one.event.startswith("incident.")]
+    show_rows([*map(_document, found)] if as_json else record_rows(found), as_json=as_json, nothing="No incident.")
 
 
 @incident.command("open", cls=Once)
@@ -187,8 +179,7 @@ def _record(target: Target, asked: dict[str, Any], *, wait: bool, as_json: bool)
     from millrace.console.actions.approve import record_incident
 
     environment, names = target.find_deployed()
-    run = record_incident(environment, names, **asked)
-    end(environment, names, run, how="records it", wait=wait, as_json=as_json)
+    end(environment, names, record_incident(environment, names, **asked), how="records it", wait=wait, as_json=as_json)
 
 
 Sql = Annotated[

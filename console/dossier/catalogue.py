@@ -138,9 +138,7 @@ QUESTIONS: Mapping[str, Sequence[Question]] = {
         Question("(e)", "Specifications and standards"),
         Question("(f)", "Data management", "duties data corrections", "the procedures before a drop"),
         Question("(g)", "Risk management", "use", "all but the declared risk"),
-        Question(
-            "(h)", "Monitoring after it is on the market", "duties monitoring incidents", "the plan of Article 72"
-        ),
+        Question("(h)", "Monitoring on the market", "duties monitoring incidents", "the plan of Article 72"),
         Question("(i)", "Serious incidents", "duties incidents", "which were reported, and to whom"),
         Question("(j)", "Communication with authorities"),
         Question("(k)", "Records", "audit security"),

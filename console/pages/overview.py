@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -59,25 +59,17 @@ class OpenPoint:
     """The words of the link to it."""
 
 
-class Place(NamedTuple):
-    """Where a page of workloads stands among all."""
-
-    page: int
-    """Counted from 1."""
-    pages: int
-    workloads: int
-    """Of all pages."""
-
-
 def overview_page(
     platform: Platform,
     states: Sequence[WorkloadState | UnreadWorkload],
-    place: Place,
+    place: Mapping[str, int],
     *,
     now: datetime,
     denied: Unread | None = None,
 ) -> str:
-    """The page as HTML. `denied` says why the deployed workloads are not known; then `states` is of all folders."""
+    """The page as HTML. `place` says which `page` of how many `pages` it is, and the number of all `workloads`.
+
+    `denied` says why the deployed workloads are not known; then `states` is of all folders."""
     read = [state for state in states if isinstance(state, WorkloadState)]
     # An alarm of the stage is found once for each workload, but is one.
     waiting = list(dict.fromkeys(one for state in read for one in _waiting(state)))

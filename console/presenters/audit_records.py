@@ -132,7 +132,7 @@ SENTENCES: Mapping[AuditEvent, str | Callable[[Any], str]] = {
     AuditEvent.ALARM_ACKNOWLEDGED: "alarm {0.alarm}: {0.reason}",
     AuditEvent.RUN_REDRIVEN: "{0.machine} {0.run:.8} goes on: {0.reason}",
     AuditEvent.INCIDENT_OPENED: lambda of: f"{of.incident:.8}{', serious' if of.is_serious else ''}: {of.reason}",
-    AuditEvent.INCIDENT_CLOSED: "{0.incident:.8} after {0.hours_open:g} hours: {0.reason}",
+    AuditEvent.INCIDENT_CLOSED: "{0.incident:.8}: {0.reason}",
     AuditEvent.FILE_DROPPED: "{0.drop} of {0.size:,} bytes: {0.reason}",
 }
 """By event: the sentence on details of the class of the event's details."""

@@ -95,7 +95,7 @@ PRESENTERS: Mapping[str, Presenter] = {
     "monitor": monitor.PRESENTER,
     "retrain": RETRAIN,
     "upkeep": Presenter(
-        outcome=lambda run, _: Outcome(text="a record" if run.input.get("incident") else "the tables are kept up"),
+        outcome=lambda run, _: Outcome(text="a record" if run.input.get("is_incident") else "the tables are kept up"),
         is_told=lambda _: False,
     ),
     "query": QUERIED,

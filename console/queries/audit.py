@@ -15,7 +15,6 @@ from millrace.console.words import column
 from millrace.errors import AuditChainError, EnvironmentNotFoundError
 from millrace.messages.audit import AuditEvent
 from millrace.names import WorkloadNames
-from millrace.operations.incidents import Incident, find_incidents
 from millrace.state import audit
 from millrace.state.audit import Record
 from millrace.state.audit_chain import (
@@ -54,11 +53,6 @@ def find_records(
         raise EnvironmentNotFoundError(
             f"expected the table {table} in this account and region, got none: stage {stage} is not deployed"
         ) from None
-
-
-def incidents_of(environment: Environment, names: WorkloadNames) -> Mapping[str, Incident]:
-    """The workload's incidents by their ids, the oldest first."""
-    return find_incidents(reversed(find_records(environment, names)))
 
 
 READERS = 16

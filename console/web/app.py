@@ -27,7 +27,7 @@ from starlette.routing import Route
 from millrace.console.actions.approve import approve, refuse
 from millrace.console.actions.reviews import Reviewer
 from millrace.console.environment import Environment
-from millrace.console.pages.overview import Place, act_path, overview_page, review_page
+from millrace.console.pages.overview import act_path, overview_page, review_page
 from millrace.console.pages.page import PageLink, page
 from millrace.console.pages.template import MOST, decisions_page, template
 from millrace.console.pages.version import Decided, comparison_page, version_page, versions_path
@@ -113,8 +113,7 @@ async def _received(request: Request, body: IO[bytes], *, most: int) -> Response
 def pages_of(shown: Sequence[WorkloadNames], raised: Raised) -> list[list[WorkloadNames]]:
     """The workloads on pages of PER_PAGE, first those with an alarm that is on."""
     alarms = () if isinstance(raised, Unread) else raised
-    loud = {names for names in shown if any(not one.is_of_stage for one in states_of(alarms, names))}
-    ordered = sorted(shown, key=lambda names: names not in loud)
+    ordered = sorted(shown, key=lambda names: all(one.is_of_stage for one in states_of(alarms, names)))
     return [ordered[at : at + PER_PAGE] for at in range(0, len(ordered), PER_PAGE)] or [[]]
 
 
@@ -147,7 +146,7 @@ class _Console:
         at = min(int(asked), len(pages)) if asked.isdecimal() and int(asked) else 1
         with ThreadPoolExecutor(READERS) as readers:
             states = list(readers.map(lambda names: try_state(environment, names, raised), pages[at - 1]))
-        place = Place(page=at, pages=len(pages), workloads=len(shown))
+        place = {"page": at, "pages": len(pages), "workloads": len(shown)}
         return HTMLResponse(overview_page(environment.platform, states, place, now=environment.now(), denied=denied))
 
     def _workloads(self) -> tuple[list[WorkloadNames], Unread | None]:

@@ -17,7 +17,6 @@ DECLARED = Declared(
         Grant("iceberg.tables", *TABLES, may="GetTable UpdateTable"),
         Grant("buckets.absorb_decisions"),
         Grant("state_table.own_items", may="GetItem"),
-        Grant("state_table.read_audit"),
         Grant("state_table.append_audit"),
         Grant("step_functions.askers", "upkeep"),
     ],

@@ -44,7 +44,7 @@ def handler(call: UpkeepCall) -> Upkeep:
     """Do the upkeep and say what was done. A table that does not exist yet has zeros.
 
     A step that fails does not hold up the others: the first failure is raised after all steps were tried."""
-    if call.state.incident:
+    if call.state.is_incident:
         record_incident(ROOM, call)
         return Upkeep(tables=(), decisions=Absorption(), has_more=False)
     if call.state.by:

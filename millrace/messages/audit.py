@@ -210,23 +210,16 @@ class FileDropped(ByPerson):
     """Bytes."""
 
 
-class IncidentOpened(ByPerson):
-    """A person has opened an incident.
+class Incident(ByPerson):
+    """A person has opened an incident, or closed it.
 
     {"incident": "7c1b2f0e-…", "version": "3", "is_serious": true, "by": "arn:…", "reason": "refuses all pensioners"}"""
 
     incident: str
-    """Its id: the name of the run that recorded it."""
+    """Its id: the name of the run that recorded its beginning."""
     version: str
     """The live version at that time; empty without one."""
     is_serious: bool
-
-
-class IncidentClosed(ByPerson):
-    """A person has closed an incident."""
-
-    incident: str
-    hours_open: float
 
 
 class AuditEvent(StrEnum):
@@ -271,5 +264,5 @@ class AuditEvent(StrEnum):
     ALARM_ACKNOWLEDGED = "alarm.acknowledged", AlarmAcknowledged
     RUN_REDRIVEN = "run.redriven", RunRedriven
     FILE_DROPPED = "file.dropped", FileDropped
-    INCIDENT_OPENED = "incident.opened", IncidentOpened
-    INCIDENT_CLOSED = "incident.closed", IncidentClosed
+    INCIDENT_OPENED = "incident.opened", Incident
+    INCIDENT_CLOSED = "incident.closed", Incident

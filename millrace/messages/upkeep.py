@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from millrace.contract.reasons import Reason
 from millrace.messages.envelope import ExecutionInput, Message, Moment, StepInput
 
@@ -19,10 +17,10 @@ class UpkeepInput(ExecutionInput):
     by: str = ""
     reason: str = ""
     is_preview: bool = False
-    incident: Literal["opened", "closed"] | None = None
-    """What is recorded in place of the upkeep. `by` is not believed then: CloudTrail knows who asks."""
+    is_incident: bool = False
+    """Whether an incident is recorded in place of the upkeep. `by` is not believed then: CloudTrail knows who asks."""
     closes: str = ""
-    """What the id of the incident begins with that is closed."""
+    """The id of the incident that is closed; empty to open one."""
     is_serious: bool = False
 
 

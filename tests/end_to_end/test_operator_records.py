@@ -143,16 +143,14 @@ def test_a_registered_version_passes_every_check_and_is_as_it_was_signed(
 def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(lived: Lived, tmp_path: Path) -> None:
     """A process that has `cryptography` alone; then a thousand changed bytes, with the manifest left and made anew."""
     opened = typed("incident", "open", "--reason", "refuses whole suburbs", "--serious", "--wait")["run"]
-    with pytest.raises(ConfigurationError, match=f"another reason than that of {opened}"):
-        typed("incident", "open", "--reason", "refuses whole suburbs")
     typed("rollback", "--reason", "worse since Tuesday", "--wait")
     typed("incident", "close", opened[:8], "--reason", "rolled back", "--wait")
-    with pytest.raises(ConfigurationError, match=r"none is open.*closed by arn:.*:user/moto"):
+    with pytest.raises(ConfigurationError, match="none is open"):
         typed("incident", "close", opened, "--reason", "again")
-    [incident] = typed("incident", "list")
+    over, begun = typed("incident", "list")
     who = "arn:aws:sts::123456789012:user/moto"
-    assert [incident[name] for name in ("id", "is_serious", "version", "by")] == [opened, True, "2", who]
-    assert re.fullmatch(rf"after [0-9.]+ hours by {who}: rolled back", incident["closed"])
+    assert [begun["details"][name] for name in ("incident", "is_serious", "version", "by")] == [opened, True, "2", who]
+    assert [over["details"][name] for name in ("incident", "version", "reason")] == [opened, "1", "rolled back"]
     folder, packages, chance = tmp_path / "dossier", tmp_path / "packages", Random(1)
     made = typed("dossier", "--output", str(folder))
     packages.mkdir()

@@ -120,7 +120,7 @@ def filled(line: str, folder: Path) -> str:
         "train": lambda: typed("runs", "--machine", "train")[0]["run"],
         "score": lambda: typed("runs", "--machine", "score")[0]["run"],
         "item": lambda: typed("review", "--list")[0]["id"],
-        "incident": lambda: typed("incident", "list")[0]["id"],
+        "incident": lambda: typed("incident", "list")[0]["details"]["incident"],
         "version": lambda: typed("data", "log")[0]["version"],
         "folder": lambda: str(folder),
     }.items():
