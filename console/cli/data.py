@@ -189,12 +189,12 @@ def rewrite(target: Target, as_json: Json, reason: Reason, preview: Preview = Fa
     that have pinned them. With --preview only what would become of the rows is said.
 
     Example: millrace contract rewrite --reason "prices are whole cents" --preview"""
-    from millrace.console.actions import start, withdraw
+    from millrace.console.actions import approve, start
     from millrace.console.cli.follow import follow, require_success
-    from millrace.messages.upkeep import UpkeepInput
 
+    approve.check_reason("rewrite", reason)
     environment, names = target.find_deployed()
-    asked = UpkeepInput(**withdraw.by_person(environment, "rewrite", reason), is_preview=preview)
-    run = start.start(environment.client("stepfunctions"), names, "upkeep", more=asked.model_dump(mode="json"))
+    asked = {"is_rewriting": True, "reason": reason, "is_preview": preview}
+    run = start.start(environment.client("stepfunctions"), names, "upkeep", more=asked)
     require_success(names, found := follow(environment, names, run.arn, said=True))
     show_rows(found[0].detail.output["upkeep"]["answer"]["rewritten"], as_json=as_json, nothing="Nothing to rewrite.")

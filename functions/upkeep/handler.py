@@ -23,7 +23,7 @@ from millrace.datasets.rewriting import rewrite
 from millrace.datasets.tables import Lake
 from millrace.decisions.absorption import absorb
 from millrace.functions.room import WorkloadRoom
-from millrace.functions.upkeep.incidents import record_incident
+from millrace.functions.upkeep.incidents import asker, record_incident
 from millrace.messages.audit import AuditEvent, RowsRewritten
 from millrace.messages.bulk import COMPACTION, CompactionPlan
 from millrace.messages.ingest import Staging
@@ -47,7 +47,7 @@ def handler(call: UpkeepCall) -> Upkeep:
     if call.state.is_incident:
         record_incident(ROOM, call)
         return Upkeep(tables=(), decisions=Absorption(), has_more=False)
-    if call.state.by:
+    if call.state.is_rewriting:
         return Upkeep(tables=(), decisions=Absorption(), has_more=False, rewritten=rewritten(call))
     as_of, failures = call.state.as_of, list[Exception]()
     before = as_of - timedelta(days=KEPT_DAYS)
@@ -97,10 +97,12 @@ def by_job(call: UpkeepCall) -> str:
 def rewritten(call: UpkeepCall) -> tuple[RewrittenTable, ...]:
     """What became of the rows of each table with a column of another type; it is audited if a row was rewritten."""
     asked, spec = call.state, ROOM.workload.prediction
+    # Before anything is rewritten: a call that comes again finds nothing more to rewrite.
+    by = "" if asked.is_preview else asker(ROOM, call)
     done = tuple(found for table in TABLES if (found := rewrite(LAKE, table, spec, call)))
     if done and not asked.is_preview:
         KnownRows(LAKE, ROOM.workload, ROOM.dynamodb).refresh()
-        ROOM.audit(AuditEvent.ROWS_REWRITTEN, RowsRewritten(by=asked.by, reason=asked.reason, tables=done), call)
+        ROOM.audit(AuditEvent.ROWS_REWRITTEN, RowsRewritten(by=by, reason=asked.reason, tables=done), call)
     return done
 
 

@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from millrace.messages.upkeep import UpkeepCall
 
 
-def record_incident(room: Room[Any], call: UpkeepCall) -> None:
-    """Add the record; a repeated call adds nothing. Raises AskerUnknownError until CloudTrail says who asks."""
-    asked, live = call.state, room.pointers.champion()
+def asker(room: Room[Any], call: UpkeepCall) -> str:
+    """Who has started the execution. Raises AskerUnknownError until CloudTrail says it."""
     askers = Askers(room.names, states=boto3.client("stepfunctions"), trail=boto3.client("cloudtrail"))
+    return askers.find(call.execution_arn)
+
+
+def record_incident(room: Room[Any], call: UpkeepCall) -> None:
+    """Add the record; a repeated call adds nothing. Raises the error of `asker`."""
+    asked, live = call.state, room.pointers.champion()
     details = Incident(
         incident=asked.closes or call.run,
         version=live.version if live else "",
         is_serious=asked.is_serious,
-        by=askers.find(call.execution_arn),
+        by=asker(room, call),
         reason=asked.reason,
     )
     event = AuditEvent.INCIDENT_CLOSED if asked.closes else AuditEvent.INCIDENT_OPENED

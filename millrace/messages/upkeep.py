@@ -9,16 +9,16 @@ from millrace.messages.envelope import ExecutionInput, Message, Moment, StepInpu
 class UpkeepInput(ExecutionInput):
     """The input of the machine `upkeep`: of a night, or of a person who wants the rows in the types of a contract.
 
-    {"by": "arn:aws:iam::123456789012:user/operator", "reason": "prices are whole cents", "is_preview": true}
+    {"is_rewriting": true, "reason": "prices are whole cents", "is_preview": true}
 
-    Without `by` nobody has asked. A preview only says what would become of the rows; other changes of the contract's
-    columns are in the tables then."""
+    A preview only says what would become of the rows; other changes of the contract's columns are in the tables then.
+    Who asks is what CloudTrail says."""
 
-    by: str = ""
+    is_rewriting: bool = False
     reason: str = ""
     is_preview: bool = False
     is_incident: bool = False
-    """Whether an incident is recorded in place of the upkeep. `by` is not believed then: CloudTrail knows who asks."""
+    """Whether an incident is recorded in place of the upkeep."""
     closes: str = ""
     """The id of the incident that is closed; empty to open one."""
     is_serious: bool = False

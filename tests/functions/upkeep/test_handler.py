@@ -87,7 +87,7 @@ def test_calls_go_on_until_no_line_is_left(
 
 
 def test_a_person_has_the_rows_in_other_types(
-    ingest: Any, load: Any, lake: Lake, sample: pa.Table, cloud: Any, night: dict[str, Any]
+    ingest: Any, load: Any, lake: Lake, sample: pa.Table, cloud: Any, night: dict[str, Any], monkeypatch: Any
 ) -> None:
     client, table = cloud.client("dynamodb"), ingest.names.platform.audit_table
     create_table(client, table)
@@ -95,14 +95,19 @@ def test_a_person_has_the_rows_in_other_types(
     rows = sample.slice(0, 48).set_column(sample.column_names.index("vicprice"), "vicprice", words)
     before = with_column(lake, "vicprice", kind="string", rules=())
     commit(before, "rows", rows.append_column("_line", pa.array(range(48))), source("a"))
-    handler, asked = load("upkeep"), {"by": "user/ann", "reason": "they are numbers"}
+    handler, asked = load("upkeep"), {"is_rewriting": True, "reason": "they are numbers"}
+    monkeypatch.setattr(sys.modules["millrace.functions.upkeep.handler"], "asker", lambda *_: "user/ann")
     for is_preview in (True, False):
         night["state"] |= {**asked, "is_preview": is_preview}
         done = handler(night)
         assert done["rewritten"] == [{"table": "rows", "columns": ["vicprice"], "rows": 47, "reasons": [["type", 1]]}]
         assert (len(ingest.quarantined()), client.scan(TableName=table)["Count"]) == ((0, 0) if is_preview else (1, 1))
     [record] = client.scan(TableName=table)["Items"]
-    assert json.loads(record["details"]["S"]) == {**asked, "tables": done["rewritten"]}
+    assert json.loads(record["details"]["S"]) == {
+        "by": "user/ann",
+        "reason": asked["reason"],
+        "tables": done["rewritten"],
+    }
 
 
 def test_a_step_that_fails_holds_up_no_other(
