@@ -99,7 +99,7 @@ def rewritten(call: UpkeepCall) -> tuple[RewrittenTable, ...]:
     asked, spec = call.state, ROOM.workload.prediction
     # Before anything is rewritten: a call that comes again finds nothing more to rewrite.
     by = "" if asked.is_preview else asker(ROOM, call)
-    done = tuple(found for table in TABLES if (found := rewrite(LAKE, table, spec, call)))
+    done = tuple(found for table in TABLES if (found := rewrite(LAKE, table, spec, call, by)))
     if done and not asked.is_preview:
         KnownRows(LAKE, ROOM.workload, ROOM.dynamodb).refresh()
         ROOM.audit(AuditEvent.ROWS_REWRITTEN, RowsRewritten(by=by, reason=asked.reason, tables=done), call)

@@ -43,8 +43,11 @@ MOST = {"bytes": 2**29, "rows": 10_000_000, "refused rows": 500_000}
 """The most that a call rewrites, in some four minutes of fifteen: it begins anew if another writer wins."""
 
 
-def rewrite(lake: Lake, table: str, prediction: Prediction, call: StepInput[UpkeepInput]) -> RewrittenTable | None:
-    """What became of the rows; None for a table whose columns have the contract's types. A repeated call does the same.
+def rewrite(
+    lake: Lake, table: str, prediction: Prediction, call: StepInput[UpkeepInput], by: str
+) -> RewrittenTable | None:
+    """What became of the rows, which `by` asked for; None for a table whose columns have the contract's types. A
+    repeated call does the same.
 
     Raises WorkloadError for more than MOST and for a change that no rewriting can follow, ConflictError if other
     writers win every time."""
@@ -83,7 +86,7 @@ def rewrite(lake: Lake, table: str, prediction: Prediction, call: StepInput[Upke
                 feed: Feed = "labels" if table == "labels" else "training"
                 key = object_key(lake.names.workload, feed, as_of=as_of, drop_id=call.run, part="rewritten")
                 upload(path, f"s3://{lake.names.platform.bucket('lake')}/{key}")
-        said = {notes.DIGEST: digest, notes.WRITTEN_BY: call.run, notes.SENT_BY: asked.by}
+        said = {notes.DIGEST: digest, notes.WRITTEN_BY: call.run, notes.SENT_BY: by}
         said |= {notes.REWRITTEN: done.model_dump_json(), notes.QUARANTINED: str(quarantine.rows)}
         attempt.apply(Change(notes=said, remove=files, add=added))
         return done

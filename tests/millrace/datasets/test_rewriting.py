@@ -31,9 +31,9 @@ PRICES = [float(number) for number in range(47)] + [2.5]
 
 
 def rewrite(lake: Lake, run: str = "run-1") -> RewrittenTable | None:
-    state = UpkeepInput(cause="command", as_of=datetime(1997, 6, 1, tzinfo=UTC), by="user/ann", reason="whole prices")
+    state = UpkeepInput(cause="command", as_of=datetime(1997, 6, 1, tzinfo=UTC), reason="whole prices")
     call = StepInput(run=run, execution="arn", state=state)
-    return rewriting.rewrite(lake, "rows", load_workload(WORKLOAD).prediction, call)
+    return rewriting.rewrite(lake, "rows", load_workload(WORKLOAD).prediction, call, "user/ann")
 
 
 @pytest.fixture
