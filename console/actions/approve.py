@@ -212,22 +212,23 @@ def check_recording(environment: Environment, names: WorkloadNames) -> None:
 
 
 def record_incident(
-    environment: Environment, names: WorkloadNames, *, reason: str, closes: str = "", is_serious: bool = False
+    environment: Environment, names: WorkloadNames, *, reason: str, closes: str | None = None, is_serious: bool = False
 ) -> Run:
     """Start the run that records an incident. What the run would refuse is refused at once.
 
     Raises ConfigurationError for an empty reason, and for another id than an open one's; its beginning will do."""
     check_reason("incident", reason)
-    told = [(one.event, one.details) for one in find_records(environment, names) if isinstance(one.details, Incident)]
-    over = {details.incident for event, details in told if event is AuditEvent.INCIDENT_CLOSED}
-    still = {details.incident for _, details in told} - over
-    meant = [known for known in still if closes and known.startswith(closes)]
-    if closes and len(meant) != 1:
-        expected = f"the id of an open one: {', '.join(sorted(still)) or 'none is open'}"
-        raise ConfigurationError(where="incident", field="ID", expected=expected, came=closes)
-    asked = {"is_incident": True, "reason": reason, "closes": "".join(meant), "is_serious": is_serious}
+    if closes is not None:
+        told = {(one.event, one.details.incident) for one in find_records(environment, names)
+                if isinstance(one.details, Incident)}  # fmt: skip
+        still = sorted(known for _, known in told if (AuditEvent.INCIDENT_CLOSED, known) not in told)
+        if len(meant := [one for one in still if closes and one.startswith(closes)]) != 1:
+            expected = f"the id of an open one: {', '.join(still) or 'none is open'}"
+            raise ConfigurationError(where="incident", field="ID", expected=expected, came=closes)
+        closes = meant[0]
+    asked = {"is_incident": True, "reason": reason, "closes": closes or "", "is_serious": is_serious}
     # Of two who close an incident at the same time the second is refused.
-    name = f"{meant[0]}-closed" if closes else ""
+    name = f"closed-{closes}"[:80] if closes else ""
     return start(environment.client("stepfunctions"), names, "upkeep", more=asked, name=name)
 
 

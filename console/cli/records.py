@@ -152,9 +152,8 @@ def cost(
         from millrace.console.queries.upgrade import synthesized
 
         expected = {"requests": requests, "files": files, "minutes": minutes, "bulk_gb": bulk_gb}
-        projection = Projection(
-            names=names, workload=workload, bills=find_bills(environment, names, workload), **expected
-        )
+        bills = find_bills(environment, names, workload)
+        projection = Projection(names=names, workload=workload, bills=bills, **expected)
         show(projection.lines(synthesized(environment, target.build)), as_json=as_json, nothing="Nothing is billed.")
         return
     found = find_cost(environment, names, workload, month=month)

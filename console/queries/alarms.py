@@ -88,8 +88,8 @@ def find_alarm_states(
 
     The alarms of a release that is running are among the workload's. `runs` are in the order of time."""
     shared = [names.platform.alarm(name) for name in operations.STAGE_ALARMS]
-    asked: tuple[Mapping[str, Any], ...] = ({"AlarmNamePrefix": f"{names.prefix}-"}, {"AlarmNames": shared})
-    return states_of([alarm for each in asked for alarm in _described(environment, **each)], names, runs)
+    own = _described(environment, AlarmNamePrefix=f"{names.prefix}-")
+    return states_of([*own, *_described(environment, AlarmNames=shared)], names, runs)
 
 
 def find_raised(environment: Environment) -> list[Mapping[str, Any]]:

@@ -142,7 +142,7 @@ class _Console:
     def overview(self, request: Request) -> Response:
         (shown, denied), environment = self._workloads(), self._environment
         raised = part(lambda: find_raised(environment))
-        pages, asked = pages_of(shown, raised), request.query_params.get("page", "")
+        pages, asked = pages_of(shown, raised), request.query_params.get("page", "")[:9]
         at = min(int(asked), len(pages)) if asked.isdecimal() and int(asked) else 1
         with ThreadPoolExecutor(READERS) as readers:
             states = list(readers.map(lambda names: try_state(environment, names, raised), pages[at - 1]))

@@ -20,8 +20,8 @@ PAUSE_S = 60
 
 
 def definition(context: Context, application: str = "") -> Definition:
-    """The definition. Input: `cause` and `as_of`, the time at which it was due. Both may be left out. With `incident`
-    nothing is kept up: the audit gets a record of it.
+    """The definition. Input: `cause` and `as_of`, the time at which it was due. Both may be left out. With
+    `is_incident` nothing is kept up: the audit gets a record of it.
 
     `application` is the id of the application of Spark; empty for a stage without one."""
     call = states.invoke(context, UPKEEP, next_state="More?", **{"started.$": states.STARTED})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from localcloud.cloudformation.resources.kind import as_text
@@ -58,15 +59,16 @@ def faults(declared: Declared, given: Mapping[str, str], stored: Callable[[str],
 def _faults(declared: Mapping[str, Any], value: str) -> Iterator[str]:
     # Lists have one constraint for each of their values, but for a list that is kept in Systems Manager.
     kind = declared["Type"]
-    for text in value.split(",") if kind.startswith(LISTS) else [value]:
+    for text in map(str.strip, value.split(",")) if kind.startswith(LISTS) else [value]:
         if "Number" in kind and not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", text):
             yield "be a number"
             continue
         allowed, pattern = declared.get("AllowedValues"), declared.get("AllowedPattern")
         if allowed and text not in map(as_text, allowed):
             yield "be one of AllowedValues"
-        if pattern and not re.fullmatch(pattern, text):
-            yield f"match pattern {pattern}"
+        with suppress(re.error):  # a form of Java's that Python does not know is not checked
+            if pattern and not re.fullmatch(pattern, text):
+                yield f"match pattern {pattern}"
         for name, (is_beyond, words) in _BOUNDS.items():
             if name in declared and is_beyond(text, float(declared[name])):
                 yield words.format(declared[name])

@@ -19,6 +19,7 @@ import yaml
 
 from localcloud.cloudformation.intrinsics import evaluate, holds, references
 from localcloud.cloudformation.preview import NOT_COVERED, refuse
+from localcloud.cloudformation.resources.kind import as_text
 from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event, exceptions, models, parsing
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import Cloud, moto_backend
@@ -170,7 +171,7 @@ def update_parameters(_: Any, instance: Any, incoming_params: list[dict[str, Any
 
     That may be the template's default. moto looks only among the values that were given. `instance` is the stack."""
     declared = instance.template_dict.get("Parameters", {})
-    defaults = {key: value["Default"] for key, value in declared.items() if "Default" in value}
+    defaults = {key: as_text(value["Default"]) for key, value in declared.items() if "Default" in value}
     previous = defaults | instance.parameters
     return {
         one["ParameterKey"]: one.get("ParameterValue", previous.get(one["ParameterKey"], "")) for one in incoming_params

@@ -152,6 +152,8 @@ class Images:
     next: Sequence[Mapping[str, Any]] = ()
     """The same of what is about to be deployed."""
     _built: dict[Path, Image] = field(default_factory=dict)
+    _sound: set[Path] = field(default_factory=set)
+    """Dockerfiles that were built already."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -174,9 +176,11 @@ class Images:
         """Why no container of this image would start, or an empty text. It is built for the answer, and not kept."""
         try:
             _, context, dockerfile = self._asset(uri) or self._beside(uri) or self._own(uri)
-            with tempfile.TemporaryDirectory() as folder:
-                build(dockerfile, context=context, root=Path(folder))
-        except (LookupError, ValueError) as error:
+            if dockerfile not in self._sound:
+                with tempfile.TemporaryDirectory() as folder:
+                    build(dockerfile, context=context, root=Path(folder))
+                self._sound.add(dockerfile)
+        except (LookupError, ValueError, OSError) as error:
             return str(error)
         return ""
 

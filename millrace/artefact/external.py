@@ -60,11 +60,6 @@ class ExternalModel:
         return parts[GRAPH] if len(parts) == 1 else graph.joined(parts)
 
     @property
-    def signature(self) -> bytes:
-        """What its maker declares."""
-        return self.contents[SIGNATURE]
-
-    @property
     def digest(self) -> str:
         """One SHA-256 over all files, as `digest_of` makes it."""
         return digest_of(digests_of(self.contents))
@@ -81,7 +76,7 @@ def read(folder: Path, *, approved: str = "") -> ExternalModel:
             raise ArtefactError(f"{folder}: expected {GRAPH} and {SIGNATURE}, there is no {name}")
     parts = {name: graph.inlined(folder / name) for name in PARTS if (folder / name).is_file()}
     found = ExternalModel(contents={**parts, SIGNATURE: (folder / SIGNATURE).read_bytes()})
-    for name, content in found.contents.items():
+    for name, content in (*found.contents.items(), ("the graphs as one", found.onnx)):
         if len(content) > (most := MEMBERS["model.json" if name == SIGNATURE else "model.onnx"]):
             raise ArtefactError(f"{name}: expected at most {most} bytes, got {len(content)}")
     if approved and found.digest != approved:
@@ -97,7 +92,7 @@ def features_of(model: ExternalModel, workload: Workload, contract: Contract) ->
 
     Raises ArtefactError if the signature has other features than the workload declares, or other tensors than these
     features make, or if it leaves out encoders that learn from rows."""
-    document = _document(model.signature)
+    document = _document(model.contents[SIGNATURE])
     declared = encoders.declare(workload.prediction.features, contract.rows)
     given = document.get("features")
     features = declared if given is None else _features(given, declared)
@@ -116,7 +111,7 @@ def features_of(model: ExternalModel, workload: Workload, contract: Contract) ->
 def check_output(model: ExternalModel, task: Task) -> None:
     """Raise ArtefactError if the signature declares another output than the one that the task's answers are made of."""
     expected = (OUTPUT, "float32", (task.objective.width,))
-    came = _tensor(_document(model.signature).get("output"), "output")
+    came = _tensor(_document(model.contents[SIGNATURE]).get("output"), "output")
     if came != expected:
         raise ArtefactError(f"{SIGNATURE}: output: expected {_say([expected])} for {task.kind}, got {_say([came])}")
 

@@ -77,28 +77,29 @@ def inlined(path: Path) -> bytes:
 def joined(parts: Mapping[str, bytes]) -> bytes:
     """One graph of these graphs, by the names of their files: what each gives is what the next one takes, by name.
 
-    Raises ArtefactError if one takes something else, and for graphs of different sets of operators."""
+    Raises ArtefactError if one takes something else, for graphs of different sets of operators, and for graphs in
+    graphs: what a branch of an If takes from outside could become the tensor of another part."""
     import onnx
 
     whole: Any = None
     for file, content in parts.items():
         part = parse(content)
-        # Names inside of a graph are its own: two parts may have weights of the same name. What it says of the shapes
-        # of its tensors may name an end, which then got another name.
-        del part.graph.value_info[:]
-        part = onnx.compose.add_prefix(part, f"{file}/", rename_inputs=False, rename_outputs=False)
-        if whole is None:
-            whole = part
-            continue
-        given, taken = ([one.name for one in ends] for ends in (whole.graph.output, part.graph.input))
-        if lacking := [name for name in taken if name not in given]:
-            raise ArtefactError(f"{file}: expected inputs of {_few(given)}, which come before it, got {_few(lacking)}")
-        whole.ir_version = part.ir_version = max(whole.ir_version, part.ir_version)
-        ends = [one.name for one in part.graph.output]
+        # What a graph says of the shapes of its tensors may name an end, which then got another name.
+        del part.graph.value_info[:], part.metadata_props[:]
+        for one in part.opset_import:
+            one.domain = "" if one.domain == "ai.onnx" else one.domain  # two names of one set
+        if len(list(_nodes(part.graph))) > len(part.graph.node) or not part.opset_import:
+            raise ArtefactError(f"{file}: expected no If, Loop and Scan in a graph of several, and a set of operators")
         try:
-            whole = onnx.compose.merge_models(whole, part, [(name, name) for name in taken], outputs=ends)
-        except (ValueError, onnx.checker.ValidationError) as error:
+            # Names inside of a graph are its own: two parts may have weights of the same name.
+            part = onnx.compose.add_prefix(part, f"{file}/", rename_inputs=False, rename_outputs=False)
+            if whole:
+                whole.ir_version = part.ir_version = max(whole.ir_version, part.ir_version)
+                taken, given = ([one.name for one in ends] for ends in (part.graph.input, part.graph.output))
+                part = onnx.compose.merge_models(whole, part, [(name, name) for name in taken], outputs=given)
+        except (AssertionError, TypeError, ValueError, onnx.checker.ValidationError) as error:
             raise ArtefactError(f"{file}: expected a graph that goes on from the one before it, got {error}") from None
+        whole = part
     return bytes(whole.SerializeToString())
 
 
@@ -107,7 +108,10 @@ def weights(model: Any) -> dict[str, npt.NDArray[np.generic]]:
     import numpy as np
     from onnx import numpy_helper
 
-    found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    try:
+        found = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"model.onnx: expected numbers of each tensor, got {error}") from None
     return {name: np.ascontiguousarray(value) for name, value in found.items() if value.dtype.kind in PLAIN}
 
 
@@ -151,7 +155,8 @@ def _tensors(graph: Any) -> Iterator[Any]:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
-            yield from attribute.tensors
+            sparse = (attribute.sparse_tensor, *attribute.sparse_tensors)
+            yield from (*attribute.tensors, *(part for one in sparse for part in (one.values, one.indices)))
             for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
                 yield from _tensors(inner)
 

@@ -27,8 +27,10 @@ def times_a_month(expression: str) -> float:
     if kind != "CRON":
         return 0.0
     minutes, hours, days, months, weekdays, _ = fields
-    # `2#1` and `6L` are one day of a month, `MON` is one of a week.
-    named = sum(1 if {*part} & {*"#L"} else _values(part, 7) * DAYS / 7 for part in weekdays.split(","))
+    # `2#1` and `6L` are one day of a month, `MON` and `L` are one of a week.
+    named = sum(
+        1 if "#" in part or part[1:].endswith("L") else _values(part, 7) * DAYS / 7 for part in weekdays.split(",")
+    )
     due = named if days == "?" else _values(days, DAYS)
     return due * _values(minutes, 60) * _values(hours, 24) * _values(months, 12) / 12
 
@@ -41,7 +43,7 @@ def _values(field: str, most: float) -> float:
         if last and first != "L":
             size = (_number(last) - _number(first)) % most + 1
         elif step and first != "*":
-            size = most - _number(first)
+            size = most - _number(first) + (most not in (24, 60))  # days and months begin at 1
         found += ceil(size / int(step)) if step else size
     return min(found, most)
 

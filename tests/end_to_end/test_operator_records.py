@@ -145,8 +145,9 @@ def test_a_reader_without_us_verifies_the_dossier_and_finds_each_tampered_byte(l
     opened = typed("incident", "open", "--reason", "refuses whole suburbs", "--serious", "--wait")["run"]
     typed("rollback", "--reason", "worse since Tuesday", "--wait")
     typed("incident", "close", opened[:8], "--reason", "rolled back", "--wait")
-    with pytest.raises(ConfigurationError, match="none is open"):
-        typed("incident", "close", opened, "--reason", "again")
+    for known in (opened, ""):
+        with pytest.raises(ConfigurationError, match="none is open"):
+            typed("incident", "close", known, "--reason", "again")
     over, begun = typed("incident", "list")
     who = "arn:aws:sts::123456789012:user/moto"
     assert [begun["details"][name] for name in ("incident", "is_serious", "version", "by")] == [opened, True, "2", who]

@@ -87,7 +87,7 @@ class Projection:
             yield self._line(what, "GB-seconds", timed, "--requests")
             yield self._line(what, "calls", calls, "--requests", each=(1.0, RATES["lambda call"].usd))
         for name, query in workload.queries.items():
-            yield self._line("query", "GB read", times_a_month(query.schedule), f"queries.{name}", which=name)
+            yield self._line("query", "GB read", times_a_month(query.schedule), f"queries.{name}", which=f"{name},")
 
     def _endpoint(self, instance: str) -> Iterator[CostLine]:
         rollout = self.workload.rollout

@@ -120,7 +120,7 @@ def _job_lines(
         own = [job for job in jobs if job.run == run]
         version = f", version {versions[run]}" if run in versions else ""
         yield CostLine(
-            what="training",
+            what="tuning" if run.startswith(names.tuning()) else "training",
             which=f"{run}{version}",
             count=sum(job.billed_s for job in own),
             unit="seconds",

@@ -122,7 +122,8 @@ def test_each_job_by_hand_belongs_to_what_reserved_it(environment: Environment) 
             StoppingCondition={"MaxRuntimeInSeconds": 60},
         )
         sagemaker_backends[ACCOUNT][REGION].training_jobs[name].billable_time_in_seconds = 60
-    found = {line.which: line for line in lines_of(find_cost(environment, NAMES, WORKLOAD), "training")}
+    cost = find_cost(environment, NAMES, WORKLOAD)
+    found = {line.which: line for what in ("training", "tuning") for line in lines_of(cost, what)}
     assert {which: line.reserved_usd for which, line in found.items()} == {"trained": 1.5, tuning: 4.0}
     assert found["trained"].count == 0 < found[tuning].count
 
@@ -279,6 +280,8 @@ def test_the_command_knows_a_stage_before_it_is_deployed(
         ("cron(0 */6 * * ? *)", 4 * DAYS),
         ("cron(0 9 ? * 2#1 *)", 1),
         ("cron(15 10 L-3 1,7 ? *)", 1 / 6),
+        ("cron(0 0 ? * L *)", DAYS / 7),
+        ("cron(0 0 1 6/6,12/1 ? *)", 3 / 12),
         ("rate(1 hour)", 730),
         ("at(2026-01-01T00:00:00)", 0),
     ],

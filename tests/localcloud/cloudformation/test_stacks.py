@@ -302,6 +302,16 @@ def test_an_export_changes_with_its_stack(client, stack, fresh):
         assert values[export].endswith(name)
 
 
+def test_an_update_keeps_a_default_that_is_a_number(client, fresh):
+    stack = {"StackName": fresh("stack")}
+    for asked in ({}, {"Parameters": [{"ParameterKey": "Days", "UsePreviousValue": True}]}):
+        body = {"Parameters": {"Days": {"Type": "Number", "Default": 5}}, "Resources": {"Queue": queue(fresh("queue"))}}
+        change = client("cloudformation").update_stack if asked else client("cloudformation").create_stack
+        change(**stack, **asked, TemplateBody=json.dumps(body))
+    (found,) = client("cloudformation").describe_stacks(**stack)["Stacks"]
+    assert (found["StackStatus"], found["Parameters"][0]["ParameterValue"]) == ("UPDATE_COMPLETE", "5")
+
+
 def test_a_large_template_comes_from_its_bucket_alone(client, fresh):
     with pytest.raises(ClientError, match="Member must have length less than or equal to 51200"):
         client("cloudformation").create_stack(StackName=fresh("stack"), TemplateBody="{}".ljust(51_201))

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from millrace.artefact import external
+from millrace.artefact import external, graph
 from millrace.contract.load import load_contract
 from millrace.errors import ArtefactError
 from millrace.features import catalogue as encoders
@@ -52,6 +52,14 @@ def test_graphs_before_and_after_the_model_are_one_with_it(tmp_path: Path) -> No
     assert said[0].tobytes() == said[1].tobytes()
 
 
+def inside_of_a_branch() -> onnx.ModelProto:
+    """An operator of somebody's own in the subgraph of an If."""
+    own = helper.make_graph([helper.make_node("Run", [], ["x"], domain="com.example")], "then", [], [])
+    model = logistic()
+    model.graph.node.append(helper.make_node("If", ["output"], ["never"], then_branch=own, else_branch=own))
+    return model
+
+
 def one_node(operator: str, domain: str = "", *, opset: int = 21) -> onnx.ModelProto:
     graph = external_models.parts()["after"].graph
     graph.node[0].op_type, graph.node[0].domain = operator, domain
@@ -62,8 +70,9 @@ def one_node(operator: str, domain: str = "", *, opset: int = 21) -> onnx.ModelP
 @pytest.mark.parametrize(
     ("put", "said"),
     [
-        ({"after": logistic()}, "after.onnx: expected inputs of sum, which come before it, got numbers"),
+        ({"after": logistic()}, "after.onnx: expected a graph that goes on from the one before it, got .*numbers"),
         ({"after": one_node("Run", "com.example")}, "expected operators of ONNX, got com.example.Run"),
+        ({"after": inside_of_a_branch()}, "after.onnx: expected no If, Loop and Scan in a graph of several"),
         ({"after": one_node("Sigmoid", opset=20)}, "after.onnx: expected a graph that goes on from the one before it"),
     ],
 )
@@ -80,6 +89,13 @@ def test_weights_in_a_file_elsewhere_are_refused(tmp_path: Path, location: str) 
         external.read(folder)
 
 
+def test_a_data_file_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    folder = external_models.with_data_file(tmp_path)
+    (folder / "model.data").write_bytes(b"\0" * 7)
+    with pytest.raises(ArtefactError, match="expected numbers of each tensor, got buffer size"):
+        graph.weights(graph.parse(external.read(folder).onnx))
+
+
 def test_a_link_to_a_file_elsewhere_is_refused(tmp_path: Path) -> None:
     folder = external_models.with_data_file(tmp_path / "a")
     (folder / "model.data").rename(tmp_path / "secret")
@@ -90,14 +106,6 @@ def test_a_link_to_a_file_elsewhere_is_refused(tmp_path: Path) -> None:
 
 def tensor(name: str, width: int) -> dict[str, Any]:
     return {"name": name, "dtype": "float32", "shape": [width]}
-
-
-def inside_of_a_branch() -> onnx.ModelProto:
-    """An operator of somebody's own in the subgraph of an If."""
-    own = helper.make_graph([helper.make_node("Run", [], ["x"], domain="com.example")], "then", [], [])
-    model = logistic()
-    model.graph.node.append(helper.make_node("If", ["output"], ["never"], then_branch=own, else_branch=own))
-    return model
 
 
 @pytest.mark.parametrize(
