@@ -20,7 +20,7 @@ FOLDERS = {
     "benchmarks": ("benchmarks",),
 }
 """The folders of each house. A file belongs to the house that names it most exactly."""
-CEILINGS = {"platform": 50_805, "console": 22_438, "localcloud": 15_232, "tests": 61_062, "benchmarks": 4_861}
+CEILINGS = {"platform": 50_805, "console": 22_436, "localcloud": 15_232, "tests": 61_062, "benchmarks": 4_861}
 """The most code lines of a house. Who gets below lowers it in the same commit; nobody raises it."""
 PAGES = {"docs": 240_000, "README.md": 11_210}
 """The most bytes of the pages: of all below a folder together, or of one."""

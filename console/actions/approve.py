@@ -185,13 +185,7 @@ def _refuse_running(states: Any, lease: Any, climbing: Climbing | None) -> None:
 
 
 def record(
-    environment: Environment,
-    names: WorkloadNames,
-    event: AuditEvent,
-    details: ByPerson,
-    *,
-    command: str,
-    at: datetime,
+    environment: Environment, names: WorkloadNames, event: AuditEvent, details: ByPerson, *, command: str, at: datetime
 ) -> None:
     """Write the record. `command` is the one that was typed."""
     kept = Record(actor=command, execution_arn=details.by, event=event, as_of=at, cause="command", details=details)
@@ -219,8 +213,11 @@ def record_incident(
     Raises ConfigurationError for an empty reason, and for another id than an open one's; its beginning will do."""
     check_reason("incident", reason)
     if closes is not None:
-        told = {(one.event, one.details.incident) for one in find_records(environment, names)
-                if isinstance(one.details, Incident)}  # fmt: skip
+        told = {
+            (one.event, one.details.incident)
+            for one in find_records(environment, names)
+            if isinstance(one.details, Incident)
+        }
         still = sorted(known for _, known in told if (AuditEvent.INCIDENT_CLOSED, known) not in told)
         if len(meant := [one for one in still if closes and one.startswith(closes)]) != 1:
             expected = f"the id of an open one: {', '.join(still) or 'none is open'}"

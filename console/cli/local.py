@@ -66,7 +66,8 @@ def up(build: Build, empty: Empty, export: Export, as_json: Json, yes: Unasked, 
     from millrace.console.local_cloud.lifecycle import start_instance
 
     # Wrong names, and contracts that the running cloud's tables do not take, are refused before anything is started.
-    steps = _plan(build, folders) if (folders := chosen_folders(workload)) and not empty else []
+    folders = chosen_folders(workload)
+    steps = [] if empty else _plan(build, folders)
     # `eval "$(millrace up --export)"` runs what is on stdout, so everything else goes to stderr.
     said = partial(print, file=sys.stderr)
     instance = start_instance(build, is_empty=empty, said=said, workloads=workload or ())

@@ -31,7 +31,8 @@ def with_defaults(declared: Declared, given: Mapping[str, str]) -> dict[str, str
     """The values that are given, and the defaults of the other parameters. The parts of a list are trimmed."""
     defaults = {key: as_text(one["Default"]) for key, one in declared.items() if "Default" in one}
     lists = {key for key, one in declared.items() if one["Type"].startswith(LISTS)}
-    return {key: re.sub(r"\s*,\s*", ",", one) if key in lists else one for key, one in {**defaults, **given}.items()}
+    values = {**defaults, **given}
+    return values | {key: ",".join(map(str.strip, values[key].split(","))) for key in lists & values.keys()}
 
 
 def is_stored(name: str) -> bool:
@@ -59,7 +60,7 @@ def faults(declared: Declared, given: Mapping[str, str], stored: Callable[[str],
 def _faults(declared: Mapping[str, Any], value: str) -> Iterator[str]:
     # Lists have one constraint for each of their values, but for a list that is kept in Systems Manager.
     kind = declared["Type"]
-    for text in map(str.strip, value.split(",")) if kind.startswith(LISTS) else [value]:
+    for text in value.split(",") if kind.startswith(LISTS) else [value]:
         if "Number" in kind and not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", text):
             yield "be a number"
             continue

@@ -18,8 +18,8 @@ from typing import Any
 import yaml
 
 from localcloud.cloudformation.intrinsics import evaluate, holds, references
+from localcloud.cloudformation.parameters import with_defaults
 from localcloud.cloudformation.preview import NOT_COVERED, refuse
-from localcloud.cloudformation.resources.kind import as_text
 from localcloud.cloudformation.stack_resources import ResourceError, StackResources, event, exceptions, models, parsing
 from localcloud.kernel import patching
 from localcloud.kernel.cloud import Cloud, moto_backend
@@ -171,8 +171,7 @@ def update_parameters(_: Any, instance: Any, incoming_params: list[dict[str, Any
 
     That may be the template's default. moto looks only among the values that were given. `instance` is the stack."""
     declared = instance.template_dict.get("Parameters", {})
-    defaults = {key: as_text(value["Default"]) for key, value in declared.items() if "Default" in value}
-    previous = defaults | instance.parameters
+    previous = with_defaults(declared, instance.parameters)
     return {
         one["ParameterKey"]: one.get("ParameterValue", previous.get(one["ParameterKey"], "")) for one in incoming_params
     }
